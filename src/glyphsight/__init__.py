@@ -1,0 +1,52 @@
+"""Eyes for text-only language models: pictures as text, datasets, fine-tuning, measured sight."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from glyphsight.api import decode, encode, see
+    from glyphsight.codec import PUBLISHED, Profile, encode_batch, parse
+    from glyphsight.dataset import Record, load_dataset
+    from glyphsight.evaluate import Answer
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Answer": "glyphsight.evaluate",
+    "PUBLISHED": "glyphsight.codec",
+    "Profile": "glyphsight.codec",
+    "Record": "glyphsight.dataset",
+    "decode": "glyphsight.api",
+    "encode": "glyphsight.api",
+    "encode_batch": "glyphsight.codec",
+    "load_dataset": "glyphsight.dataset",
+    "parse": "glyphsight.codec",
+    "see": "glyphsight.api",
+}
+
+__all__ = [
+    "PUBLISHED",
+    "Answer",
+    "Profile",
+    "Record",
+    "__version__",
+    "decode",
+    "encode",
+    "encode_batch",
+    "load_dataset",
+    "parse",
+    "see",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used; importing the package itself costs nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'glyphsight' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

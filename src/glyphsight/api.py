@@ -1,0 +1,63 @@
+"""The functions of the package's face that take pictures in any form."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.codec import PUBLISHED, Profile, encode_batch
+from glyphsight.codec import decode as decode_text
+from glyphsight.sources import load_picture
+from glyphsight.sources.picture import PictureLike
+
+if TYPE_CHECKING:
+    from glyphsight.evaluate import Answer
+
+
+def encode(image: PictureLike, profile: Profile = PUBLISHED) -> str:
+    """Turn a picture into an ASCII_Image.
+
+    Args:
+        image: Path, open binary file, PIL image or array uint8[H, W], [H, W, 3] or [H, W, 4].
+        profile: Default: the published one, 20 columns and int(20 * H/W * 0.55) rows.
+
+    Raises:
+        PictureError: The picture cannot be read.
+    """
+    return encode_batch(load_picture(image)[None], profile)[0]
+
+
+def decode(text: str, profile: Profile = PUBLISHED) -> NDArray[np.uint8]:
+    """Turn an ASCII_Image into gray, uint8[rows, columns], one pixel a cell.
+
+    Raises:
+        FormatError: The text is not an ASCII_Image; the message names the line.
+    """
+    return decode_text(text, profile)
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: str) -> Any:
+    from glyphsight.models import load_model  # noqa: PLC0415
+
+    return load_model(name)
+
+
+def see(image: PictureLike, model: str | Path = "runs/demo") -> Answer:
+    """What a trained model sees in a picture; the model stays loaded between calls.
+
+    Args:
+        image: As for :func:`encode`; dark on light is turned.
+        model: A run directory.
+
+    Raises:
+        PictureError: The picture cannot be read.
+        ModelError: The model cannot be loaded.
+    """
+    from glyphsight.evaluate import see as ask  # noqa: PLC0415
+
+    return ask(image, _loaded(str(model)))

@@ -1,0 +1,39 @@
+"""The program: its verbs, and what an error looks like."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from glyphsight.cli import dataset, decode, demo, encode, evaluate, see, train
+from glyphsight.errors import GlyphsightError
+
+app = typer.Typer(
+    help="Eyes for text-only language models: pictures as text, datasets, training, measuring.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("encode")(encode.encode)
+app.command("decode")(decode.decode)
+app.add_typer(dataset.app, name="dataset")
+app.command("train", epilog=train.EPILOG)(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("see")(see.see)
+app.command("demo")(demo.demo)
+
+
+def main() -> None:
+    """Run the command line; bad input ends in one line on standard error and exit status 1."""
+    try:
+        app()
+    except GlyphsightError as error:
+        sys.exit(f"glyphsight: {error}")
+    except BrokenPipeError:  # the reader, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit("glyphsight: stopped")

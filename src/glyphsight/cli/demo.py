@@ -1,0 +1,30 @@
+"""``glyphsight demo``: the whole pipeline on the bundled digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glyphsight.cli.output import print_json
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Directory of the result.")] = Path("runs/demo"),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A minute on few digits, to see that it works.")
+    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Build the dataset, train nano, evaluate on all test digits, show SmolLM2 before training."""
+    from glyphsight.cli.evaluate import print_summary  # noqa: PLC0415
+    from glyphsight.pipeline import run_demo  # noqa: PLC0415
+
+    result, metrics = run_demo(out, quick=quick)
+    if json_:
+        print_json(metrics)
+        return
+    print_summary(result)
+    print(f"{metrics['seconds']:.0f} s from start to report: {out / 'report.html'}")
+    print(f"try it: glyphsight see PICTURE --model {out}")

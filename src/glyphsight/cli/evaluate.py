@@ -1,0 +1,88 @@
+"""``glyphsight evaluate``: how well a model sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from glyphsight.cli.output import print_json, say
+
+if TYPE_CHECKING:
+    from glyphsight.evaluate import Evaluation
+
+DEFAULT_RUN = "runs/demo"
+
+
+def evaluate(
+    data: Annotated[str, typer.Option(help="Dataset directory or file, or a source SPEC.")],
+    model: Annotated[
+        str, typer.Option(help="A run directory, a base model, any path or hub id.")
+    ] = DEFAULT_RUN,
+    split: Annotated[str, typer.Option(help="Split to judge on.")] = "test",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many records, stratified.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the choice under a limit.")] = 0,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Pictures a forward pass; changes speed alone.")
+    ] = 64,
+    generate: Annotated[
+        int, typer.Option(min=0, help="Also let it write freely on so many records.")
+    ] = 200,
+    zero_shot: Annotated[
+        int, typer.Option(min=0, help="Also ask the base model, untaught, so many records.")
+    ] = 100,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Directory of the report; default RUN/evaluation for a run."),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Accuracy with its interval, confusion, label by label, beside chance and the base model."""
+    from glyphsight.evaluate import evaluate as measure  # noqa: PLC0415
+    from glyphsight.evaluate.record import record_evaluation  # noqa: PLC0415
+
+    result = measure(
+        model,
+        data,
+        split=split,
+        limit=limit,
+        seed=seed,
+        batch_size=batch_size,
+        generate=generate,
+        zero_shot=zero_shot,
+    )
+    target = out or (Path(model) / "evaluation" if Path(model).is_dir() else None)
+    if target is not None:
+        record_evaluation(result, target, run=Path(model))
+        say(f"report: {target / 'report.html'}")
+    if json_:
+        print_json(result.as_json())
+    else:
+        print_summary(result)
+
+
+def print_summary(result: Evaluation) -> None:
+    """The figures as a table for a terminal."""
+    rows = [("by label likelihood", result.score), ("writing freely", result.generation)]
+    rows += [(f"{result.base} before training", result.zero_shot)]
+    rows += [(f"always {result.majority_label!r}", result.majority)]
+    print(f"{result.model} on {result.data}, split {result.split}")
+    for name, share in rows:
+        if share is not None:
+            low, high = share.interval
+            print(
+                f"  {name:<30} {100 * share.accuracy:6.2f} %   "
+                f"95 % interval {100 * low:.2f}-{100 * high:.2f}   n = {share.n}"
+            )
+    if result.generation is not None and result.unreadable:
+        print(f"  {result.unreadable} of the freely written answers are none of the labels")
+    print(f"  {'label':<12}{'n':>7}{'precision':>12}{'recall':>10}")
+    for score in result.classes:
+        precision = "never said" if score.precision is None else f"{100 * score.precision:.2f} %"
+        recall = "none there" if score.recall is None else f"{100 * score.recall:.2f} %"
+        print(f"  {score.label:<12}{score.n:>7}{precision:>12}{recall:>10}")
+    rate = result.score.n / result.scoring_seconds
+    print(f"  {result.scoring_seconds:.1f} s, {rate:.0f} pictures/s")

@@ -1,0 +1,89 @@
+"""Level grids to tagged text and back: one ``<row:N>...</row:N>`` line a row."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.codec.profile import PUBLISHED
+from glyphsight.errors import FormatError
+
+_LINE = re.compile(r"<row:(\d+)>(.*)</row:(\d+)>")
+
+
+def render_batch(levels: NDArray[np.uint8], palette: str = PUBLISHED.palette) -> list[str]:
+    """Write level grids as ASCII_Images.
+
+    Args:
+        levels: uint8[N, rows, columns], each value below ``len(palette)``.
+        palette: One glyph a level, dark to bright.
+
+    Returns:
+        N texts; every line, the last too, ends in a newline.
+
+    Raises:
+        FormatError: A level has no glyph in the palette.
+    """
+    count, rows, columns = levels.shape
+    if not count:
+        return []
+    if int(levels.max(initial=0)) >= len(palette):
+        raise FormatError(f"level {int(levels.max())} has no glyph in palette {palette!r}")
+    blank = palette[0] * columns
+    lines = [f"<row:{row}>{blank}</row:{row}>\n" for row in range(1, rows + 1)]
+    template = np.frombuffer("".join(lines).encode("utf-32-le"), dtype=np.uint32)
+    starts = np.cumsum([0] + [len(line) for line in lines[:-1]])
+    starts += [len(f"<row:{row}>") for row in range(1, rows + 1)]
+    cells = (starts[:, None] + np.arange(columns)).reshape(-1)
+    glyphs = np.frombuffer(palette.encode("utf-32-le"), dtype=np.uint32)
+    text = np.empty((count, len(template)), dtype=np.uint32)
+    text[:] = template
+    text[:, cells] = glyphs[levels.reshape(count, -1)]
+    strings: list[str] = text.view(f"<U{len(template)}").reshape(count).tolist()
+    return strings
+
+
+def render(levels: NDArray[np.uint8], palette: str = PUBLISHED.palette) -> str:
+    """Write one level grid, uint8[rows, columns], as an ASCII_Image. See :func:`render_batch`."""
+    return render_batch(levels[None], palette)[0]
+
+
+def parse(text: str, palette: str = PUBLISHED.palette) -> NDArray[np.uint8]:
+    """Read an ASCII_Image back to its level grid, strictly.
+
+    Args:
+        text: Lines ``<row:N>...</row:N>``, numbered from 1, all of one width.
+        palette: One glyph a level, dark to bright.
+
+    Returns:
+        uint8[rows, columns], values below ``len(palette)``.
+
+    Raises:
+        FormatError: Names the line and what is wrong with it.
+    """
+    if not text:
+        raise FormatError("the text is empty; an ASCII_Image has at least one <row:1>...</row:1>")
+    if not text.endswith("\n"):
+        raise FormatError("the last line does not end in a newline", text.count("\n") + 1)
+    level_of = {glyph: level for level, glyph in enumerate(palette)}
+    grid: list[list[int]] = []
+    for number, line in enumerate(text[:-1].split("\n"), start=1):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise FormatError(f"not a <row:{number}>...</row:{number}> line: {line[:60]!r}", number)
+        opening, glyphs, closing = match.groups()
+        if opening != str(number) or closing != str(number):
+            raise FormatError(f"row tags say {opening} and {closing}, expected {number}", number)
+        try:
+            row = [level_of[glyph] for glyph in glyphs]
+        except KeyError as error:
+            raise FormatError(
+                f"glyph {error.args[0]!r} is not in palette {palette!r}", number
+            ) from None
+        if not row or (grid and len(row) != len(grid[0])):
+            expected = len(grid[0]) if grid else "at least 1"
+            raise FormatError(f"{len(row)} glyphs in the row, expected {expected}", number)
+        grid.append(row)
+    return np.array(grid, dtype=np.uint8)

@@ -1,0 +1,93 @@
+"""The published dataset file: a JSON array of records, read and written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from glyphsight.dataset.record import Record, record_from_json
+from glyphsight.errors import DatasetError
+from glyphsight.files import replacing
+
+SPLITS = ("train", "validation", "test")
+_TRAILING_COMMA = re.compile(r",\s*\]\s*\Z")
+
+
+def write_records(records: Iterable[Record], path: Path) -> int:
+    """Write records as the published JSON array, UTF-8, glyphs not escaped, atomically.
+
+    Returns:
+        How many were written.
+    """
+    count = 0
+    with replacing(path) as stream:
+        stream.write("[")
+        for count, record in enumerate(records, start=1):  # noqa: B007
+            text = json.dumps(record.as_json(), ensure_ascii=False, indent=2)
+            stream.write(",\n  " if count > 1 else "\n  ")
+            stream.write(text.replace("\n", "\n  "))
+        stream.write("\n]" if count else "]")
+    return count
+
+
+def read_array(path: Path) -> list[Any]:
+    """Read a dataset file as plain JSON values, with or without the published trailing comma.
+
+    Raises:
+        DatasetError: Names the file, the place in it and what is wrong.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    try:
+        value = json.loads(_TRAILING_COMMA.sub("]", text))
+    except json.JSONDecodeError as error:
+        raise DatasetError(
+            f"{path}: not JSON at line {error.lineno} column {error.colno} ({error.msg})"
+        ) from None
+    except RecursionError:
+        raise DatasetError(f"{path}: nested too deeply for a dataset; records are flat") from None
+    if not isinstance(value, list):
+        raise DatasetError(f"{path}: holds a JSON {type(value).__name__}, a dataset is an array")
+    return value
+
+
+def dataset_file(path: Path, split: str | None) -> Path:
+    """The file of ``split`` in a dataset directory, or ``path`` itself when it is a file.
+
+    Raises:
+        DatasetError: The directory has no such split.
+    """
+    if not path.is_dir():
+        return path
+    name = split or "train"
+    file = path / f"{name}.json"
+    if not file.is_file():
+        have = [other for other in SPLITS if (path / f"{other}.json").is_file()]
+        raise DatasetError(
+            f"{path}: has no {name}.json; "
+            + (f"it has {', '.join(have)}" if have else "make it with glyphsight dataset build")
+        )
+    return file
+
+
+def load_dataset(path: str | os.PathLike[str], split: str | None = None) -> list[Record]:
+    """Read a dataset file, or one split of a dataset directory (default ``train``).
+
+    Raises:
+        DatasetError: Names the file and record at fault.
+    """
+    file = dataset_file(Path(path), split)
+    return [
+        record_from_json(value, f"{file}: record {number}")
+        for number, value in enumerate(read_array(file), start=1)
+    ]

@@ -1,0 +1,29 @@
+"""The one exception family of the package: every message says what is wrong, where, and the mend."""
+
+
+class GlyphsightError(Exception):
+    """Bad input or a state the user can mend; the command line prints it as one line, exit 1."""
+
+
+class FormatError(GlyphsightError):
+    """Text that is not an ASCII_Image.
+
+    Attributes:
+        line: 1-based line number in the text, 0 when no single line is at fault.
+    """
+
+    def __init__(self, reason: str, line: int = 0) -> None:
+        super().__init__(f"line {line}: {reason}" if line else reason)
+        self.line = line
+
+
+class PictureError(GlyphsightError):
+    """A file or array that cannot be read as a picture."""
+
+
+class DatasetError(GlyphsightError):
+    """A dataset or source that cannot be read, or a record in it that is wrong."""
+
+
+class ModelError(GlyphsightError):
+    """A base model, adapter or run directory that cannot be used."""

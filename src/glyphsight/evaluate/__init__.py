@@ -1,0 +1,19 @@
+"""How well a model sees: one scorer, honest intervals, floors beside every figure, a report."""
+
+from glyphsight.evaluate.metrics import ClassScore, per_class, wilson_interval
+from glyphsight.evaluate.report import Story, write_report
+from glyphsight.evaluate.run import Evaluation, Sample, evaluate
+from glyphsight.evaluate.see import Answer, see
+
+__all__ = [
+    "Answer",
+    "ClassScore",
+    "Evaluation",
+    "Sample",
+    "Story",
+    "evaluate",
+    "per_class",
+    "see",
+    "wilson_interval",
+    "write_report",
+]

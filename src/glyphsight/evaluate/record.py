@@ -1,0 +1,61 @@
+"""Everything an evaluation leaves behind: figures, outcomes, confusion matrix, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from glyphsight.evaluate.figures import confusion_png
+from glyphsight.evaluate.report import Shown, Story, write_report
+from glyphsight.evaluate.run import Evaluation
+from glyphsight.models import RunRecord
+from glyphsight.train.history import HISTORY_FILE, SETTINGS_FILE, read_history
+from glyphsight.train.settings import saved_settings
+
+_SHOWN = 12
+
+
+def record_evaluation(
+    result: Evaluation,
+    directory: Path,
+    *,
+    run: Path,
+    shown: Sequence[Shown] | None = None,
+    before_name: str = "",
+) -> None:
+    """Write ``metrics.json``, ``samples.jsonl``, ``confusion.png`` and ``report.html``.
+
+    Args:
+        result: The figures.
+        directory: Where to write.
+        run: The evaluated run; its history and settings are told where there are any.
+        shown: Pictures to show; None takes the first of each label in turn.
+        before_name: Whose answers the pictures' ``before`` are.
+    """
+    result.save(directory)
+    confusion_png(result.confusion, result.labels, directory / "confusion.png")
+    record = RunRecord.load(run) if run.is_dir() else None
+    facts: dict[str, str] = {}
+    if record is not None:
+        facts |= {"base model": record.base, "prompt": record.prompt.question + record.prompt.answer}
+        facts |= {name: str(value) for name, value in record.training.items()}
+        if (run / SETTINGS_FILE).is_file():
+            facts |= {k: str(v) for k, v in saved_settings(run / SETTINGS_FILE).items()}
+    facts["scoring"] = (
+        f"{result.scoring_seconds:.1f} s, {result.score.n / result.scoring_seconds:.0f} pictures/s"
+    )
+    story = Story(
+        result,
+        history=read_history(run / HISTORY_FILE),
+        shown=_first_of_each(result) if shown is None else shown,
+        before_name=before_name,
+        facts=facts,
+    )
+    profile = {} if record is None else {"profile": record.profile}
+    write_report(story, directory / "report.html", **profile)
+
+
+def _first_of_each(result: Evaluation) -> list[Shown]:
+    """The first sample of every label, at most a dozen."""
+    first = {sample.truth: sample for sample in reversed(result.samples)}
+    return [Shown(first[label]) for label in sorted(first)][:_SHOWN]

@@ -1,0 +1,212 @@
+"""The one scorer: log-likelihood of each label after a prompt, and free generation.
+
+Prompts are padded on the left, with position ids that count from each prompt's first token, so
+batch size and padding do not change a score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.dataset import Prompt
+from glyphsight.errors import ModelError
+from glyphsight.models.load import LoadedModel
+from glyphsight.models.tokenize import completion_ids, prompt_ids
+
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Completions:
+    """Token ids of the labels' completions, with what they share.
+
+    Attributes:
+        shared: Token ids every completion starts with.
+        rests: What follows, one list a label.
+    """
+
+    shared: list[int]
+    rests: list[list[int]]
+
+    @staticmethod
+    def of(tokenizer: Any, labels: Sequence[str], prompt: Prompt) -> Completions:
+        """Cut the completions; the end token is kept only where one label continues another."""
+        texts = [prompt.reply(label) for label in labels]
+        cut = completion_ids(tokenizer, texts, end=False)
+        for label, ids in zip(labels, cut, strict=True):
+            if not ids:
+                raise ModelError(f"label {label!r} has no token in this model's vocabulary")
+        known = {tuple(ids) for ids in cut}
+        if len(known) < len(cut):
+            raise ModelError("two labels are the same tokens to this model; rename one")
+        if any(tuple(ids[:n]) in known for ids in cut for n in range(1, len(ids))):
+            cut = completion_ids(tokenizer, texts)
+        count = 0
+        while all(len(ids) > count + 1 and ids[count] == cut[0][count] for ids in cut):
+            count += 1
+        return Completions(cut[0][:count], [ids[count:] for ids in cut])
+
+
+def left_padded(sequences: Sequence[Sequence[int]], pad: int) -> dict[str, Any]:
+    """A batch that ends flush right.
+
+    Returns:
+        ``input_ids``, ``position_ids`` int64[N, T] and, where lengths differ, ``attention_mask``
+        int64[N, T] (left out otherwise: without a mask, attention takes its fast path).
+    """
+    import torch  # noqa: PLC0415
+
+    longest = max(map(len, sequences))
+    ids = torch.full((len(sequences), longest), pad, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, sequence in enumerate(sequences):
+        ids[row, longest - len(sequence) :] = torch.tensor(sequence, dtype=torch.long)
+        mask[row, longest - len(sequence) :] = 1
+    batch = {"input_ids": ids, "position_ids": (mask.cumsum(dim=1) - 1).clamp(min=0)}
+    if any(len(sequence) < longest for sequence in sequences):
+        batch["attention_mask"] = mask
+    return batch
+
+
+def _by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def _last_logprobs(loaded: LoadedModel, sequences: list[list[int]], keep: int) -> Any:
+    """Log-probabilities at the last ``keep`` positions, float32[N, keep, V]."""
+    import torch  # noqa: PLC0415
+
+    batch = left_padded(sequences, loaded.tokenizer.pad_token_id)
+    device = loaded.model.device
+    inputs = {name: tensor.to(device) for name, tensor in batch.items()}
+    logits = loaded.model(**inputs, logits_to_keep=keep, use_cache=False).logits
+    return torch.log_softmax(logits.float(), dim=-1)
+
+
+def _prompts_within_window(
+    loaded: LoadedModel, prompts: Sequence[str], room: int
+) -> list[list[int]]:
+    cut = prompt_ids(loaded.tokenizer, prompts)
+    window = loaded.window
+    if window is not None:
+        for number, ids in enumerate(cut, start=1):
+            if len(ids) + room > window:
+                raise ModelError(
+                    f"picture {number}: {len(ids)} tokens and {room} for the answer exceed the "
+                    f"{window} tokens {loaded.name} takes; encode it with fewer columns"
+                )
+    return cut
+
+
+def score_labels(
+    loaded: LoadedModel,
+    prompts: Sequence[str],
+    labels: Sequence[str],
+    prompt: Prompt,
+    *,
+    batch_size: int = 32,
+    progress: Progress = lambda n: None,
+) -> NDArray[np.float32]:
+    """Log-likelihood of every label's completion after every prompt.
+
+    One forward pass a picture where the labels differ in a single token, else one a label.
+
+    Args:
+        loaded: The model.
+        prompts: N texts to continue.
+        labels: L answers.
+        prompt: Makes completions of the labels.
+        batch_size: Sequences in a forward pass; changes speed alone.
+        progress: Called with the number of prompts done since the last call.
+
+    Returns:
+        float32[N, L], natural logarithm.
+
+    Raises:
+        ModelError: A prompt exceeds the model's window, or two labels cannot be told apart.
+    """
+    import torch  # noqa: PLC0415
+
+    completions = Completions.of(loaded.tokenizer, labels, prompt)
+    shared, rests = completions.shared, completions.rests
+    longest = len(shared) + max(map(len, rests))
+    cut = _prompts_within_window(loaded, prompts, longest)
+    scores = np.empty((len(prompts), len(labels)), dtype=np.float32)
+    one_pass = all(len(rest) == 1 for rest in rests)
+    shared_tensor = torch.tensor(shared, dtype=torch.long)
+    with torch.inference_mode():
+        for rows in _by_length([len(ids) for ids in cut], batch_size):
+            if one_pass:
+                logprobs = _last_logprobs(
+                    loaded, [cut[row] + shared for row in rows], len(shared) + 1
+                ).cpu()
+                prefix = logprobs[:, :-1].gather(
+                    2, shared_tensor.expand(len(rows), -1)[..., None]
+                ).sum(dim=(1, 2))
+                last = logprobs[:, -1, [rest[0] for rest in rests]]
+                scores[rows] = (prefix[:, None] + last).numpy()
+            else:
+                for column, rest in enumerate(rests):
+                    tail = shared + rest
+                    logprobs = _last_logprobs(
+                        loaded, [cut[row] + tail for row in rows], len(tail) + 1
+                    ).cpu()
+                    targets = torch.tensor(tail).expand(len(rows), -1)[..., None]
+                    picked = logprobs[:, :-1].gather(2, targets)
+                    scores[rows, column] = picked.sum(dim=(1, 2)).numpy()
+            progress(len(rows))
+    return scores
+
+
+def probabilities(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Log-likelihoods over labels, float32[..., L], to probabilities that sum to 1."""
+    shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    result: NDArray[np.float32] = shifted / shifted.sum(axis=-1, keepdims=True)
+    return result
+
+
+def generate_replies(
+    loaded: LoadedModel,
+    prompts: Sequence[str],
+    labels: Sequence[str],
+    prompt: Prompt,
+    *,
+    batch_size: int = 32,
+    progress: Progress = lambda n: None,
+) -> list[str]:
+    """Let the model write freely (greedy) after each prompt, a little longer than any label.
+
+    Returns:
+        N answers as the model wrote them, white space at the ends trimmed.
+    """
+    import torch  # noqa: PLC0415
+
+    tokenizer = loaded.tokenizer
+    texts = [prompt.reply(label) for label in labels]
+    room = max(map(len, completion_ids(tokenizer, texts))) + 2
+    cut = _prompts_within_window(loaded, prompts, room)
+    replies = [""] * len(prompts)
+    with torch.inference_mode():
+        for rows in _by_length([len(ids) for ids in cut], batch_size):
+            batch = left_padded([cut[row] for row in rows], tokenizer.pad_token_id)
+            ids = batch["input_ids"].to(loaded.model.device)
+            mask = batch.get("attention_mask", torch.ones_like(batch["input_ids"]))
+            written = loaded.model.generate(
+                input_ids=ids,
+                attention_mask=mask.to(ids.device),
+                max_new_tokens=room,
+                do_sample=False,
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+            )
+            for row, tokens in zip(rows, written[:, ids.shape[1] :], strict=True):
+                replies[row] = prompt.read_reply(tokenizer.decode(tokens, skip_special_tokens=True))
+            progress(len(rows))
+    return replies

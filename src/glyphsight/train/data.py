@@ -1,0 +1,130 @@
+"""Records to token batches: nothing cut, nothing dropped, order fixed by the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from glyphsight.dataset import Prompt, Record
+from glyphsight.errors import DatasetError
+from glyphsight.models.load import LoadedModel
+from glyphsight.models.score import left_padded
+from glyphsight.models.tokenize import completion_ids, prompt_ids
+
+_IGNORED = -100
+_CHUNK = 4096
+_BUCKET_BATCHES = 50
+
+
+@dataclass(frozen=True)
+class Example:
+    """Token ids of a prompt with its completion, and how many of them are the completion."""
+
+    ids: list[int]
+    answer_tokens: int
+
+
+class Examples(Dataset):  # type: ignore[type-arg]
+    """Tokenized records, one an index, in the order of the records."""
+
+    def __init__(self, examples: list[Example]) -> None:
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.examples[index]
+
+
+def tokenize_records(
+    loaded: LoadedModel, records: Sequence[Record], prompt: Prompt, where: str
+) -> Examples:
+    """Cut every record into tokens.
+
+    Raises:
+        DatasetError: A record does not fit the model's window whole, or has no answer to learn.
+            Nothing is cut and nothing is left out.
+    """
+    examples: list[Example] = []
+    for start in range(0, len(records), _CHUNK):
+        part = [prompt.pair(record) for record in records[start : start + _CHUNK]]
+        asked = prompt_ids(loaded.tokenizer, [question for question, _ in part])
+        replied = completion_ids(loaded.tokenizer, [answer for _, answer in part])
+        for question, answer in zip(asked, replied, strict=True):
+            number = len(examples) + 1
+            length = len(question) + len(answer)
+            if loaded.window is not None and length > loaded.window:
+                raise DatasetError(
+                    f"{where}: record {number} is {length} tokens, {loaded.name} takes "
+                    f"{loaded.window}; its answer would be cut. Encode it with fewer columns"
+                )
+            if len(answer) < 2:
+                raise DatasetError(f"{where}: record {number} has an empty answer; fill it in")
+            examples.append(Example(question + answer, len(answer)))
+    if len(examples) != len(records):
+        raise DatasetError(f"{where}: {len(records)} records became {len(examples)} examples")
+    return Examples(examples)
+
+
+def collate(examples: Sequence[Example], pad: int) -> dict[str, Any]:
+    """A left-padded batch: the answers end flush right, so logits are needed there alone.
+
+    Returns:
+        What :func:`left_padded` gives, and ``labels`` int64[N, K]: the last K token ids, K the
+        longest answer, -100 where a token is not of the answer.
+    """
+    batch = left_padded([example.ids for example in examples], pad)
+    longest = max(example.answer_tokens for example in examples)
+    labels = batch["input_ids"][:, -longest:].clone()
+    for row, example in enumerate(examples):
+        labels[row, : longest - example.answer_tokens] = _IGNORED
+    batch["labels"] = labels
+    return batch
+
+
+class BucketSampler(Sampler):  # type: ignore[type-arg]
+    """A new order each epoch, neighbours of like length; the same for the same seed and epoch.
+
+    Order depends on nothing but seed, epoch and lengths, so a resumed run goes on exactly where
+    the first one stopped.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        self._lengths = np.asarray(lengths)
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng([self._seed, self._epoch])
+        order = rng.permutation(len(self._lengths))
+        bucket = self._batch_size * _BUCKET_BATCHES
+        batches: list[Any] = []
+        for start in range(0, len(order), bucket):
+            part = order[start : start + bucket]
+            part = part[np.argsort(self._lengths[part], kind="stable")]
+            batches += [part[i : i + self._batch_size] for i in range(0, len(part), self._batch_size)]
+        whole = [batch for batch in batches if len(batch) == self._batch_size]
+        rest = [batch for batch in batches if len(batch) < self._batch_size]
+        for index in rng.permutation(len(whole)):
+            yield from whole[index].tolist()
+        for batch in rest:  # a short batch in the middle would shift every batch after it
+            yield from batch.tolist()
+
+
+def torch_dtype(precision: str, fast: bool) -> Any:
+    """The autocast dtype a precision setting means, None for float32 throughout."""
+    return torch.bfloat16 if precision == "bf16" or (precision == "auto" and fast) else None

@@ -1,0 +1,150 @@
+"""Settings of a training run: each documented once, here, and shown so by the command line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from glyphsight.errors import ModelError
+from glyphsight.files import replacing
+from glyphsight.models import nano
+
+Origin = Literal["default", "model", "given"]
+
+
+def _setting(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a model is taught. The help of each field is its documentation."""
+
+    method: str = _setting("full", "full: all weights; lora: a PEFT adapter on every linear layer")
+    epochs: float = _setting(1.0, "passes over the training records")
+    max_steps: int = _setting(-1, "stop after so many steps, whatever epochs says; -1: do not")
+    batch_size: int = _setting(8, "records a step")
+    learning_rate: float = _setting(3e-4, "peak learning rate")
+    hidden_learning_rate: float = _setting(
+        0.0, "peak learning rate of Muon on the hidden matrices; 0: AdamW on everything"
+    )
+    warmup: float = _setting(0.05, "share of the steps over which the learning rate rises")
+    schedule: str = _setting("cosine", "fall of the learning rate: cosine, linear or constant")
+    weight_decay: float = _setting(0.01, "decoupled weight decay")
+    clip: float = _setting(1.0, "largest gradient norm; 0: no clipping")
+    label_smoothing: float = _setting(0.0, "share of the target spread over all tokens")
+    lora_rank: int = _setting(16, "rank of the adapter")
+    lora_alpha: int = _setting(32, "scale of the adapter, over its rank")
+    precision: str = _setting("auto", "auto, bf16 (autocast) or fp32; auto: bf16 where it is fast")
+    seed: int = _setting(0, "seed of weights, order and dropout")
+    evaluations: int = _setting(5, "times the validation accuracy is taken during the run")
+    validation_records: int = _setting(500, "validation records used for it")
+    checkpoints: int = _setting(5, "checkpoints written during the run, the last two kept")
+
+    def __post_init__(self) -> None:
+        choices = {
+            "method": ("full", "lora"),
+            "schedule": ("cosine", "linear", "constant"),
+            "precision": ("auto", "bf16", "fp32"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ModelError(f"{name} {getattr(self, name)!r}: choose {' or '.join(allowed)}")
+        for name in ("batch_size", "lora_rank", "evaluations", "validation_records", "checkpoints"):
+            if getattr(self, name) < 1:
+                raise ModelError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.learning_rate <= 0 or self.epochs <= 0:
+            raise ModelError("learning_rate and epochs must be above 0")
+
+
+MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
+    nano.NAME: {
+        "batch_size": 64,
+        "learning_rate": 2e-3,
+        "weight_decay": 0.05,
+        "precision": "fp32",
+        "validation_records": 2000,
+    },
+}
+"""What differs from the defaults for a model; LOG.md has the trials behind it."""
+
+
+@dataclass(frozen=True)
+class ResolvedSettings:
+    """Settings and where each came from: the default, the model's own default, or given."""
+
+    values: TrainSettings
+    origin: dict[str, Origin]
+
+    def save(self, path: Path) -> None:
+        """Write ``{name: {"value": ..., "origin": ...}}``."""
+        table = {
+            name: {"value": value, "origin": self.origin[name]}
+            for name, value in asdict(self.values).items()
+        }
+        with replacing(path) as stream:
+            json.dump(table, stream, indent=2)
+            stream.write("\n")
+
+
+def resolve_settings(model: str, given: dict[str, Any]) -> ResolvedSettings:
+    """Defaults, then the model's own, then what was given (None counts as not given).
+
+    Raises:
+        ModelError: A setting does not exist or has no such value.
+    """
+    names = {f.name for f in fields(TrainSettings)}
+    given = {name: value for name, value in given.items() if value is not None}
+    if unknown := set(given) - names:
+        raise ModelError(f"unknown settings: {', '.join(sorted(unknown))}")
+    own = MODEL_DEFAULTS.get(model, {})
+    origin: dict[str, Origin] = {
+        name: "given" if name in given else "model" if name in own else "default" for name in names
+    }
+    return ResolvedSettings(TrainSettings(**(own | given)), origin)
+
+
+def saved_settings(path: Path) -> dict[str, Any]:
+    """The values of a saved settings file, by name.
+
+    Raises:
+        ModelError: The file is missing or damaged.
+    """
+    try:
+        return {name: entry["value"] for name, entry in json.loads(path.read_text()).items()}
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file; there is no run to resume") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path}: damaged ({error!r}); start the run anew") from error
+
+
+def parse_assignments(texts: list[str]) -> dict[str, Any]:
+    """Read ``NAME=VALUE`` texts, each value as the type of the setting.
+
+    Raises:
+        ModelError: No ``=``, an unknown name or a value of another type.
+    """
+    kinds: dict[str, type] = {f.name: type(f.default) for f in fields(TrainSettings)}
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name not in kinds:
+            known = ", ".join(kinds)
+            raise ModelError(f"--set {text}: give NAME=VALUE with a NAME of {known}")
+        try:
+            values[name] = kinds[name](value)
+        except ValueError:
+            raise ModelError(f"--set {text}: {name} is a {kinds[name].__name__}") from None
+    return values
+
+
+def settings_help() -> str:
+    """One line a setting: name, default, what it does, and a model's own default."""
+    lines = []
+    for setting in fields(TrainSettings):
+        own = [f"{m} {v[setting.name]}" for m, v in MODEL_DEFAULTS.items() if setting.name in v]
+        default = "; ".join([str(setting.default), *own])
+        lines.append(f"  {setting.name} [{default}]: {setting.metadata['help']}")
+    return "\n".join(lines)
