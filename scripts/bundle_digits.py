@@ -25,6 +25,7 @@ TARGET = Path(__file__).parents[1] / "src" / "glyphsight" / "assets" / "digits.n
 
 
 def main(directory: str) -> None:
+    """Write the package's digits from the IDX files in ``directory``."""
     source = IdxSource(directory)
     train, test = source.load("train"), source.load("test")
     chosen = stratified_sample(train.labels, 22_000, SEED)
@@ -41,14 +42,16 @@ def main(directory: str) -> None:
         arrays[f"{split}_pixels"] = taken.pixels
         arrays[f"{split}_labels"] = np.array([int(label) for label in taken.labels], np.uint8)
         arrays[f"{split}_indices"] = indices.astype(np.uint16)
-    with replacing(TARGET, "wb") as stream:
-        with zipfile.ZipFile(stream, "w", zipfile.ZIP_LZMA) as archive:
-            for name, array in arrays.items():
-                buffer = io.BytesIO()
-                np.save(buffer, array)
-                entry = zipfile.ZipInfo(f"{name}.npy", (1998, 1, 1, 0, 0, 0))
-                entry.compress_type = zipfile.ZIP_LZMA
-                archive.writestr(entry, buffer.getvalue())
+    with (
+        replacing(TARGET, "wb") as stream,
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_LZMA) as archive,
+    ):
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            np.save(buffer, array)
+            entry = zipfile.ZipInfo(f"{name}.npy", (1998, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_LZMA
+            archive.writestr(entry, buffer.getvalue())
     print(f"{TARGET}: {TARGET.stat().st_size} bytes", {k: v.shape for k, v in arrays.items()})
 
 

@@ -42,7 +42,7 @@ def decode(text: str, profile: Profile = PUBLISHED) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=2)
 def _loaded(name: str) -> Any:
-    from glyphsight.models import load_model  # noqa: PLC0415
+    from glyphsight.models import load_model
 
     return load_model(name)
 
@@ -58,6 +58,6 @@ def see(image: PictureLike, model: str | Path = "runs/demo") -> Answer:
         PictureError: The picture cannot be read.
         ModelError: The model cannot be loaded.
     """
-    from glyphsight.evaluate import see as ask  # noqa: PLC0415
+    from glyphsight.evaluate import see as ask
 
     return ask(image, _loaded(str(model)))

@@ -1,4 +1,4 @@
-"""The one exception family of the package: every message says what is wrong, where, and the mend."""
+"""The package's exceptions: every message says what is wrong, where, and the mend."""
 
 
 class GlyphsightError(Exception):

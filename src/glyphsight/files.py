@@ -12,11 +12,11 @@ from typing import IO, Any
 
 @contextmanager
 def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a temporary file beside ``path`` that takes its place when the block ends well.
+    r"""Open a temporary file beside ``path`` that takes its place when the block ends well.
 
     Args:
         path: The file to write; missing parent directories are made.
-        mode: ``"w"`` for UTF-8 text with ``\\n`` line ends, ``"wb"`` for bytes.
+        mode: ``"w"`` for UTF-8 text with ``\n`` line ends, ``"wb"`` for bytes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")

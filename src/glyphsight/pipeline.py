@@ -31,7 +31,7 @@ def _say(text: str) -> None:
 
 def _answers_before(samples: list[Sample], labels: list[str]) -> list[str] | None:
     """SmolLM2's zero-shot answers to the same texts, None (and said so) where it cannot be had."""
-    from glyphsight.dataset import Prompt  # noqa: PLC0415
+    from glyphsight.dataset import Prompt
 
     prompt = Prompt()
     try:

@@ -18,8 +18,8 @@ def demo(
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Build the dataset, train nano, evaluate on all test digits, show SmolLM2 before training."""
-    from glyphsight.cli.evaluate import print_summary  # noqa: PLC0415
-    from glyphsight.pipeline import run_demo  # noqa: PLC0415
+    from glyphsight.cli.evaluate import print_summary
+    from glyphsight.pipeline import run_demo
 
     result, metrics = run_demo(out, quick=quick)
     if json_:

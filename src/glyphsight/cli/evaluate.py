@@ -41,8 +41,8 @@ def evaluate(
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Accuracy with its interval, confusion, label by label, beside chance and the base model."""
-    from glyphsight.evaluate import evaluate as measure  # noqa: PLC0415
-    from glyphsight.evaluate.record import record_evaluation  # noqa: PLC0415
+    from glyphsight.evaluate import evaluate as measure
+    from glyphsight.evaluate.record import record_evaluation
 
     result = measure(
         model,

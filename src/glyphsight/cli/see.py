@@ -36,8 +36,8 @@ def see(
             failed += 1
     documents = []
     if pictures:
-        from glyphsight.evaluate import see as ask  # noqa: PLC0415
-        from glyphsight.models import load_model  # noqa: PLC0415
+        from glyphsight.evaluate import see as ask
+        from glyphsight.models import load_model
 
         loaded = load_model(model)
         for path, pixels in pictures:

@@ -46,7 +46,7 @@ def train(
     given |= {name: value for name, value in options.items() if value is not None}
     resolved = resolve_settings(model, given)
 
-    from glyphsight.train.run import train as run_training  # noqa: PLC0415
+    from glyphsight.train.run import train as run_training
 
     report = run_training(data, model, out, resolved, resume=resume)
     if json_:

@@ -78,8 +78,8 @@ def frame_like_mnist(pixels: NDArray[np.uint8]) -> Framed:
         return Framed(pixels, inverted, cropped=False)
     top, bottom, left, right = box
     low, high = int(pixels.min()), int(pixels.max())
-    content = pixels[top:bottom, left:right].astype(np.float64)
-    content = np.round((content - low) * (255 / (high - low))).astype(np.uint8)
+    stretched = (pixels[top:bottom, left:right].astype(np.float64) - low) * (255 / (high - low))
+    content = np.round(stretched).astype(np.uint8)
     height, width = content.shape
     scale = _BOX / max(height, width)
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))

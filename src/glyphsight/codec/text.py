@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +42,8 @@ def render_batch(levels: NDArray[np.uint8], palette: str = PUBLISHED.palette) ->
     text = np.empty((count, len(template)), dtype=np.uint32)
     text[:] = template
     text[:, cells] = glyphs[levels.reshape(count, -1)]
-    strings: list[str] = text.view(f"<U{len(template)}").reshape(count).tolist()
-    return strings
+    strings: Any = text.view(f"<U{len(template)}").reshape(count).tolist()
+    return list(strings)
 
 
 def render(levels: NDArray[np.uint8], palette: str = PUBLISHED.palette) -> str:

@@ -15,7 +15,7 @@ class Augmentation:
     Attributes:
         shift: Largest shift along either axis, in pixels of the source picture.
         rotation: Largest turn either way, in degrees.
-        scale: Largest change of size, as a share: 0.1 for 90 to 110 %.
+        scale: Largest change of height and, drawn apart, of width, as a share: 0.1 for 90 to 110 %.
         shear: Largest horizontal slant, in columns a row.
     """
 
@@ -40,24 +40,25 @@ def augment(
     """
     count, height, width = pixels.shape
     turn = np.deg2rad(rng.uniform(-how.rotation, how.rotation, count))
-    size = 1 / rng.uniform(1 - how.scale, 1 + how.scale, (2, count))
+    tall, wide = 1 / rng.uniform(1 - how.scale, 1 + how.scale, (2, count, 1))
     slant = rng.uniform(-how.shear, how.shear, count)
-    moved = rng.uniform(-how.shift, how.shift, (2, count))
+    down_by, right_by = rng.uniform(-how.shift, how.shift, (2, count, 1))
     y, x = np.mgrid[0:height, 0:width].reshape(2, 1, -1).astype(np.float32)
-    y, x = y - (height - 1) / 2, x - (width - 1) / 2
+    y -= (height - 1) / 2
+    x -= (width - 1) / 2
     cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
-    rows = (sin * x + cos * y) * size[0][:, None] + (height - 1) / 2 - moved[0][:, None]
-    columns = (cos * x - sin * y + slant[:, None] * y) * size[1][:, None]
-    columns += (width - 1) / 2 - moved[1][:, None]
+    rows = (sin * x + cos * y) * tall + (height - 1) / 2 - down_by
+    columns = (cos * x - sin * y + slant[:, None] * y) * wide
+    columns += (width - 1) / 2 - right_by
 
-    padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1)))
-    rows, columns = np.clip(rows + 1, 0, height), np.clip(columns + 1, 0, width)
+    padded = np.pad(pixels, ((0, 0), (1, 2), (1, 2)))
+    rows, columns = np.clip(rows + 1, 0, height + 1), np.clip(columns + 1, 0, width + 1)
     top, left = rows.astype(np.intp), columns.astype(np.intp)
     down, across = rows - top, columns - left
-    stride = width + 2
+    stride = width + 3
     flat = padded.reshape(-1)
-    corner = np.arange(count)[:, None] * (stride * (height + 2)) + top * stride + left
+    corner = np.arange(count)[:, None] * (stride * (height + 3)) + top * stride + left
     above = flat[corner] * (1 - across) + flat[corner + 1] * across
     below = flat[corner + stride] * (1 - across) + flat[corner + stride + 1] * across
-    mixed = above * (1 - down) + below * down
+    mixed: NDArray[np.float64] = above * (1 - down) + below * down
     return np.round(mixed).astype(np.uint8).reshape(pixels.shape)

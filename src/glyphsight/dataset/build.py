@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from tqdm import tqdm
@@ -39,7 +40,12 @@ class BuildReport:
 
 
 def _records(
-    pictures: Pictures, profile: Profile, copies: int, how: Augmentation, seed: int, bar: tqdm[None]
+    pictures: Pictures,
+    profile: Profile,
+    copies: int,
+    how: Augmentation,
+    seed: int,
+    bar: tqdm[NoReturn],
 ) -> Iterator[Record]:
     """Every picture once as it is, then ``copies`` rounds of changed ones."""
     for turn in range(copies + 1):

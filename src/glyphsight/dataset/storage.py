@@ -26,7 +26,7 @@ def write_records(records: Iterable[Record], path: Path) -> int:
     count = 0
     with replacing(path) as stream:
         stream.write("[")
-        for count, record in enumerate(records, start=1):  # noqa: B007
+        for count, record in enumerate(records, start=1):
             text = json.dumps(record.as_json(), ensure_ascii=False, indent=2)
             stream.write(",\n  " if count > 1 else "\n  ")
             stream.write(text.replace("\n", "\n  "))

@@ -37,7 +37,10 @@ def record_evaluation(
     record = RunRecord.load(run) if run.is_dir() else None
     facts: dict[str, str] = {}
     if record is not None:
-        facts |= {"base model": record.base, "prompt": record.prompt.question + record.prompt.answer}
+        facts |= {
+            "base model": record.base,
+            "prompt": record.prompt.question + record.prompt.answer,
+        }
         facts |= {name: str(value) for name, value in record.training.items()}
         if (run / SETTINGS_FILE).is_file():
             facts |= {k: str(v) for k, v in saved_settings(run / SETTINGS_FILE).items()}

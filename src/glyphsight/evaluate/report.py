@@ -91,7 +91,7 @@ def _rows(shown: Sequence[Shown], profile: Profile) -> list[dict[str, Any]]:
 
 def write_report(story: Story, path: Path, profile: Profile = PUBLISHED) -> None:
     """Write the page; it loads nothing from anywhere."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("glyphsight", "assets"),

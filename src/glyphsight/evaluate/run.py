@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -108,7 +108,7 @@ class Evaluation:
         """Everything but the samples, ``accuracy``, ``n`` and ``interval`` at the top."""
         whole = asdict(self)
         whole.pop("samples")
-        score = whole.pop("score")
+        score: dict[str, Any] = whole.pop("score")
         whole["pictures_per_second"] = score["n"] / self.scoring_seconds
         return score | whole
 
@@ -122,9 +122,9 @@ class Evaluation:
                 stream.write(json.dumps(asdict(sample), ensure_ascii=False) + "\n")
 
 
-def read_records(data: str, split: str, limit: int | None, seed: int, like: LoadedModel) -> list[
-    Record
-]:
+def read_records(
+    data: str, split: str, limit: int | None, seed: int, like: LoadedModel
+) -> list[Record]:
     """The records of a dataset directory, a dataset file or a source SPEC.
 
     A source's pictures are encoded with the profile the model was taught with. Under a limit the
@@ -156,7 +156,7 @@ def read_records(data: str, split: str, limit: int | None, seed: int, like: Load
     return records
 
 
-def _bar(total: int, what: str, quiet: bool) -> tqdm[None]:
+def _bar(total: int, what: str, quiet: bool) -> tqdm[NoReturn]:
     return tqdm(total=total, desc=what, unit="pic", disable=quiet)
 
 

@@ -55,6 +55,4 @@ def see(picture: PictureLike, loaded: LoadedModel) -> Answer:
     scores = score_labels(loaded, [prompt.ask(text)], labels, prompt)
     chances = probabilities(scores)[0].tolist()
     ranked = sorted(zip(labels, chances, strict=True), key=lambda pair: -pair[1])
-    return Answer(
-        ranked[0][0], ranked[0][1], dict(ranked), text, framed.inverted, framed.cropped
-    )
+    return Answer(ranked[0][0], ranked[0][1], dict(ranked), text, framed.inverted, framed.cropped)

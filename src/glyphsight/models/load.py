@@ -98,7 +98,7 @@ class LoadedModel:
 
 def fast_bfloat16(device_type: str = "cpu") -> bool:
     """Whether bfloat16 arithmetic is faster than float32 on this machine."""
-    import torch  # noqa: PLC0415
+    import torch
 
     if device_type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
@@ -110,13 +110,13 @@ def fast_bfloat16(device_type: str = "cpu") -> bool:
 
 def default_device() -> str:
     """``cuda`` where there is one, else ``cpu``; ``$GLYPHSIGHT_DEVICE`` overrides."""
-    import torch  # noqa: PLC0415
+    import torch
 
     return os.environ.get("GLYPHSIGHT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _quiet_transformers() -> None:
-    from transformers.utils import logging  # noqa: PLC0415
+    from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -124,8 +124,8 @@ def _quiet_transformers() -> None:
 
 def _from_pretrained(location: str, name: str) -> tuple[Any, Any]:
     """Model in float32 and tokenizer of a transformers directory or hub id."""
-    import torch  # noqa: PLC0415
-    from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(location)
@@ -160,8 +160,8 @@ def load_model(name: str, *, seed: int = 0, training: bool = False) -> LoadedMod
         ModelError: Says what could not be loaded and why.
     """
     try:
-        import torch  # noqa: PLC0415
-        import transformers  # noqa: F401, PLC0415
+        import torch
+        import transformers  # noqa: F401
     except ImportError as error:
         raise ModelError(
             f"{error.name} is not installed; language models need: pip install 'glyphsight[train]'"
@@ -170,7 +170,7 @@ def load_model(name: str, *, seed: int = 0, training: bool = False) -> LoadedMod
     directory = Path(name)
     run = RunRecord.load(directory) if directory.is_dir() else None
     if run is not None and (directory / "adapter_config.json").is_file():
-        from peft import PeftModel  # noqa: PLC0415
+        from peft import PeftModel
 
         model, tokenizer = _base(run.base, run.seed)
         model = PeftModel.from_pretrained(model, name, is_trainable=training)

@@ -34,8 +34,8 @@ def _vocabulary() -> dict[str, int]:
 
 def make_tokenizer() -> Any:
     """Nano's tokenizer, an ordinary ``PreTrainedTokenizerFast``."""
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers  # noqa: PLC0415
-    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
 
     backend = Tokenizer(
         models.BPE(vocab=_vocabulary(), merges=[], ignore_merges=True, byte_fallback=True)
@@ -68,7 +68,7 @@ def _cell_embeddings(vocabulary: dict[str, int], width: int, scale: float) -> An
     Returns:
         float32[V, width], standard deviation about ``scale``.
     """
-    import torch  # noqa: PLC0415
+    import torch
 
     table = torch.randn(len(vocabulary), width) * scale
     places = torch.randn(CELLS, width) * scale
@@ -84,8 +84,8 @@ def _cell_embeddings(vocabulary: dict[str, int], width: int, scale: float) -> An
 
 def make_nano(seed: int) -> tuple[Any, Any]:
     """A fresh nano model and its tokenizer; the same weights for the same seed."""
-    import torch  # noqa: PLC0415
-    from transformers import LlamaConfig, LlamaForCausalLM  # noqa: PLC0415
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = make_tokenizer()
     config = LlamaConfig(

@@ -59,7 +59,7 @@ def left_padded(sequences: Sequence[Sequence[int]], pad: int) -> dict[str, Any]:
         ``input_ids``, ``position_ids`` int64[N, T] and, where lengths differ, ``attention_mask``
         int64[N, T] (left out otherwise: without a mask, attention takes its fast path).
     """
-    import torch  # noqa: PLC0415
+    import torch
 
     longest = max(map(len, sequences))
     ids = torch.full((len(sequences), longest), pad, dtype=torch.long)
@@ -81,7 +81,7 @@ def _by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
 
 def _last_logprobs(loaded: LoadedModel, sequences: list[list[int]], keep: int) -> Any:
     """Log-probabilities at the last ``keep`` positions, float32[N, keep, V]."""
-    import torch  # noqa: PLC0415
+    import torch
 
     batch = left_padded(sequences, loaded.tokenizer.pad_token_id)
     device = loaded.model.device
@@ -132,7 +132,7 @@ def score_labels(
     Raises:
         ModelError: A prompt exceeds the model's window, or two labels cannot be told apart.
     """
-    import torch  # noqa: PLC0415
+    import torch
 
     completions = Completions.of(loaded.tokenizer, labels, prompt)
     shared, rests = completions.shared, completions.rests
@@ -147,9 +147,11 @@ def score_labels(
                 logprobs = _last_logprobs(
                     loaded, [cut[row] + shared for row in rows], len(shared) + 1
                 ).cpu()
-                prefix = logprobs[:, :-1].gather(
-                    2, shared_tensor.expand(len(rows), -1)[..., None]
-                ).sum(dim=(1, 2))
+                prefix = (
+                    logprobs[:, :-1]
+                    .gather(2, shared_tensor.expand(len(rows), -1)[..., None])
+                    .sum(dim=(1, 2))
+                )
                 last = logprobs[:, -1, [rest[0] for rest in rests]]
                 scores[rows] = (prefix[:, None] + last).numpy()
             else:
@@ -186,7 +188,7 @@ def generate_replies(
     Returns:
         N answers as the model wrote them, white space at the ends trimmed.
     """
-    import torch  # noqa: PLC0415
+    import torch
 
     tokenizer = loaded.tokenizer
     texts = [prompt.reply(label) for label in labels]

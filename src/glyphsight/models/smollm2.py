@@ -87,7 +87,7 @@ def mend_tokenizer(tokenizer: Any) -> None:
     transformers reads a llama-family GGUF with a plain ByteLevel pre-tokenizer, under which
     ``"   1"`` is cut otherwise than in SmolLM2's training: there it is three spaces, then ``1``.
     """
-    from tokenizers import pre_tokenizers  # noqa: PLC0415
+    from tokenizers import pre_tokenizers
 
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -99,8 +99,8 @@ def mend_tokenizer(tokenizer: Any) -> None:
 
 def _convert(gguf: Path, target: Path) -> None:
     """Write the GGUF as bfloat16 safetensors with the mended tokenizer and checksums."""
-    import torch  # noqa: PLC0415
-    from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     _say(f"glyphsight: reading {NAME} once into {target.parent}, about 40 s ...")
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}

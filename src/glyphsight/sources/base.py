@@ -37,15 +37,17 @@ class Pictures:
 
 
 class Source(Protocol):
-    """A place labelled pictures come from.
+    """A place labelled pictures come from."""
 
-    Attributes:
-        splits: Names of the splits the source has, such as ``("train", "test")``.
-        licence: Licence and attribution of the pictures, or "" where the source states none.
-    """
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits the source has, such as ``("train", "test")``."""
+        ...
 
-    splits: tuple[str, ...]
-    licence: str
+    @property
+    def licence(self) -> str:
+        """Licence and attribution of the pictures, or "" where the source states none."""
+        ...
 
     def load(self, split: str) -> Pictures:
         """All pictures of one of ``splits``."""

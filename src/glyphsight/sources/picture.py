@@ -78,7 +78,9 @@ def load_picture(picture: PictureLike) -> NDArray[np.uint8]:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise PictureError(f"{name}: {error}; shrink it first") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise PictureError(f"{name}: damaged or cut off ({error}); fetch or save it again") from error
+        raise PictureError(
+            f"{name}: damaged or cut off ({error}); fetch or save it again"
+        ) from error
 
 
 def save_picture(pixels: NDArray[np.uint8], path: Path) -> None:
@@ -89,6 +91,8 @@ def save_picture(pixels: NDArray[np.uint8], path: Path) -> None:
     """
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind is None:
-        raise PictureError(f"{path}: {path.suffix or 'no suffix'} names no picture format; use .png")
+        raise PictureError(
+            f"{path}: {path.suffix or 'no suffix'} names no picture format; use .png"
+        )
     with replacing(path, "wb") as stream:
         Image.fromarray(pixels).save(stream, format=kind)

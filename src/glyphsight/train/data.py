@@ -29,7 +29,7 @@ class Example:
     answer_tokens: int
 
 
-class Examples(Dataset):  # type: ignore[type-arg]
+class Examples(Dataset):
     """Tokenized records, one an index, in the order of the records."""
 
     def __init__(self, examples: list[Example]) -> None:
@@ -88,7 +88,7 @@ def collate(examples: Sequence[Example], pad: int) -> dict[str, Any]:
     return batch
 
 
-class BucketSampler(Sampler):  # type: ignore[type-arg]
+class BucketSampler(Sampler):
     """A new order each epoch, neighbours of like length; the same for the same seed and epoch.
 
     Order depends on nothing but seed, epoch and lengths, so a resumed run goes on exactly where
@@ -116,7 +116,9 @@ class BucketSampler(Sampler):  # type: ignore[type-arg]
         for start in range(0, len(order), bucket):
             part = order[start : start + bucket]
             part = part[np.argsort(self._lengths[part], kind="stable")]
-            batches += [part[i : i + self._batch_size] for i in range(0, len(part), self._batch_size)]
+            batches += [
+                part[i : i + self._batch_size] for i in range(0, len(part), self._batch_size)
+            ]
         whole = [batch for batch in batches if len(batch) == self._batch_size]
         rest = [batch for batch in batches if len(batch) < self._batch_size]
         for index in rng.permutation(len(whole)):

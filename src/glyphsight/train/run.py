@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -70,14 +69,15 @@ def _accuracy(
         prompts = [prompt.ask(record.ascii_image) for record in records]
         best = score_labels(loaded, prompts, labels, prompt).argmax(axis=1)
     loaded.model.train(was_training)
-    right = sum(labels[i] == r.response for i, r in zip(best.tolist(), records, strict=True))
-    return right / len(records)
+    answers = [labels[index] for index in best.tolist()]
+    right = sum(a == r.response for a, r in zip(answers, records, strict=True))
+    return float(right / len(records))
 
 
 def _with_adapter(loaded: LoadedModel, settings: TrainSettings) -> LoadedModel:
     if settings.method != "lora" or hasattr(loaded.model, "peft_config"):
         return loaded
-    from peft import LoraConfig, get_peft_model  # noqa: PLC0415
+    from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
         r=settings.lora_rank,
@@ -124,7 +124,7 @@ def _publish(loaded: LoadedModel, run: Path) -> None:
         loaded.model.save_pretrained(scratch)
         loaded.tokenizer.save_pretrained(scratch)
         for path in sorted(Path(scratch).iterdir()):
-            os.replace(path, run / path.name)
+            path.replace(run / path.name)
 
 
 def train(
@@ -176,9 +176,7 @@ def train(
     examples = tokenize_records(loaded, records, words, str(file))
     validation = _validation(data, settings.validation_records)
     dtype = torch_dtype(settings.precision, fast_bfloat16(loaded.model.device.type))
-    accuracy = (
-        partial(_accuracy, loaded, validation, labels, words, dtype) if validation else None
-    )
+    accuracy = partial(_accuracy, loaded, validation, labels, words, dtype) if validation else None
 
     steps = math.ceil(len(examples) / settings.batch_size * settings.epochs)
     steps = settings.max_steps if settings.max_steps > 0 else steps
@@ -270,5 +268,7 @@ def _profile_of(data: Path, records: list[Record]) -> Profile:
         try:
             return Profile(**json.loads(manifest.read_text(encoding="utf-8"))["profile"])
         except (ValueError, KeyError, TypeError) as error:
-            raise DatasetError(f"{manifest}: damaged ({error!r}); build the dataset anew") from error
+            raise DatasetError(
+                f"{manifest}: damaged ({error!r}); build the dataset anew"
+            ) from error
     return Profile(width=int(records[0].size))

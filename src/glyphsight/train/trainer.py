@@ -27,7 +27,7 @@ class AnswerTrainer(Trainer):
 
     def create_optimizer(self, model: Any = None) -> Any:
         """AdamW, with Muon on the hidden matrices when its learning rate is set."""
-        if self.optimizer is None:
+        if self.optimizer is None:  # type: ignore[has-type]
             self.optimizer = make_optimizer(model or self.model, self._settings)
         return self.optimizer
 
