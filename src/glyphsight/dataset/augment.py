@@ -19,10 +19,10 @@ class Augmentation:
         shear: Largest horizontal slant, in columns a row.
     """
 
-    shift: float = 1.5
-    rotation: float = 12.0
-    scale: float = 0.1
-    shear: float = 0.15
+    shift: float = 2.0
+    rotation: float = 15.0
+    scale: float = 0.12
+    shear: float = 0.2
 
 
 def augment(
@@ -40,7 +40,8 @@ def augment(
     """
     count, height, width = pixels.shape
     turn = np.deg2rad(rng.uniform(-how.rotation, how.rotation, count))
-    tall, wide = 1 / rng.uniform(1 - how.scale, 1 + how.scale, (2, count, 1))
+    size: NDArray[np.float64] = rng.uniform(1 - how.scale, 1 + how.scale, (2, count, 1))
+    tall, wide = 1 / size[0], 1 / size[1]
     slant = rng.uniform(-how.shear, how.shear, count)
     down_by, right_by = rng.uniform(-how.shift, how.shift, (2, count, 1))
     y, x = np.mgrid[0:height, 0:width].reshape(2, 1, -1).astype(np.float32)

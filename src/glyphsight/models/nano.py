@@ -1,8 +1,8 @@
 """``nano``: a small Llama-architecture model made from scratch, with a tokenizer for the format.
 
-The text stays the published text; only its cut into tokens is nano's own: a run of up to
-``CELLS`` glyphs inside a row is one token, a closing tag with the next opening tag is one token.
-What other cuts gave is in LOG.md.
+The text stays the published text; only its cut into tokens is nano's own. A row of 20 glyphs is
+three tokens: the tags before it with its first 6 glyphs, then 7 and 7. A picture of 20x11 cells is
+34 tokens where SmolLM2's tokenizer makes 198. What other cuts gave is in LOG.md.
 """
 
 from __future__ import annotations
@@ -12,10 +12,22 @@ import re
 from typing import Any
 
 NAME = "nano"
-CELLS = 5
 _GLYPHS = " ▓█"
+_FIRST, _NEXT = 6, 7  # glyphs a token, at the start of a row and after it
+_MERGED_ROWS = 11  # rows whose tags are one token with the glyphs after them
 _MAX_ROWS = 64
 _PAD, _EOS = "<pad>", "<eos>"
+
+
+def _runs(longest: int) -> list[str]:
+    """Every run of one to ``longest`` glyphs."""
+    lengths = range(1, longest + 1)
+    return ["".join(run) for n in lengths for run in itertools.product(_GLYPHS, repeat=n)]
+
+
+def _opening(row: int) -> str:
+    """The tags between the glyphs of the row before and those of ``row``."""
+    return f"</row:{row - 1}>\n<row:{row}>" if row > 1 else "<row:1>"
 
 
 def _vocabulary() -> dict[str, int]:
@@ -23,10 +35,11 @@ def _vocabulary() -> dict[str, int]:
     tokens = [_PAD, _EOS]
     tokens += [f"<0x{byte:02X}>" for byte in range(256)]
     tokens += [chr(code) for code in range(33, 127)] + ["\n"]
-    for length in range(1, CELLS + 1):
-        tokens += ["".join(run) for run in itertools.product(_GLYPHS, repeat=length)]
-    for row in range(1, _MAX_ROWS + 1):
-        tokens += [f"<row:{row}>", f"</row:{row}>\n", f"</row:{row}>\n<row:{row + 1}>"]
+    tokens += _runs(_NEXT)
+    whole = ["".join(run) for run in itertools.product(_GLYPHS, repeat=_FIRST)]
+    tokens += [_opening(row) + run for row in range(1, _MERGED_ROWS + 1) for run in whole]
+    tokens += [_opening(row) for row in range(1, _MAX_ROWS + 1)]
+    tokens += [f"</row:{row}>\n" for row in range(1, _MAX_ROWS + 1)]
     tokens += ["Response:"]
     tokens += [f" {chr(code)}" for code in range(33, 127) if chr(code).isalnum()]
     return {token: index for index, token in enumerate(tokens)}
@@ -40,13 +53,16 @@ def make_tokenizer() -> Any:
     backend = Tokenizer(
         models.BPE(vocab=_vocabulary(), merges=[], ignore_merges=True, byte_fallback=True)
     )
+    glyph = f"[{re.escape(_GLYPHS)}]"
+    merged = "|".join(re.escape(_opening(row)) for row in range(_MERGED_ROWS, 0, -1))
     pieces = [
+        rf"(?:{merged}){glyph}{{{_FIRST}}}",
         r"</row:\d+>\n<row:\d+>",
         r"</row:\d+>\n",
         r"<row:\d+>",
         r"Response:",
         r" [0-9A-Za-z]",
-        rf"[{re.escape(_GLYPHS)}]{{1,{CELLS}}}",
+        rf"{glyph}{{1,{_NEXT}}}",
     ]
     backend.pre_tokenizer = pre_tokenizers.Split(Regex("|".join(pieces)), behavior="isolated")
     backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
@@ -59,27 +75,32 @@ def make_tokenizer() -> Any:
     )
 
 
-def _cell_embeddings(vocabulary: dict[str, int], width: int, scale: float) -> Any:
-    """Embeddings of runs of glyphs that are alike where the runs are alike.
+def _embeddings(vocabulary: dict[str, int], width: int) -> Any:
+    """Embeddings that are alike where the pictures are alike.
 
-    Each run's row is the sum over its cells of a random direction for the cell's place, times the
-    cell's brightness from -1 to 1; every other token's row is random.
+    A token of glyphs starts as the sum of one random vector for each place and level, and one for
+    the tags it begins with; every other token starts random. A fresh model then treats neighbouring
+    patterns alike instead of learning each of the thousands apart.
 
     Returns:
-        float32[V, width], standard deviation about ``scale``.
+        float32[V, width].
     """
     import torch
 
-    table = torch.randn(len(vocabulary), width) * scale
-    places = torch.randn(CELLS, width) * scale
-    length_marks = torch.randn(CELLS + 1, width) * scale
+    places = torch.randn(_NEXT, len(_GLYPHS), width) / _NEXT**0.5
+    lengths = torch.randn(_NEXT + 1, width)
+    lengths[_NEXT] = 0
+    tags = {_opening(row): torch.randn(width) for row in range(1, _MERGED_ROWS + 1)}
+    table = torch.randn(len(vocabulary), width)
+    glyphs = re.compile(f"(.*?)([{re.escape(_GLYPHS)}]+)", re.DOTALL)
     for token, index in vocabulary.items():
-        if 1 <= len(token) <= CELLS and set(token) <= set(_GLYPHS):
-            brightness = torch.tensor([_GLYPHS.index(glyph) - 1.0 for glyph in token])
-            table[index] = brightness @ places[: len(token)]
-            if len(token) < CELLS:
-                table[index] += length_marks[len(token)]
-    return table
+        match = glyphs.fullmatch(token)
+        if match is None or match[1] not in {"", *tags}:
+            continue
+        cells = [places[place, _GLYPHS.index(glyph)] for place, glyph in enumerate(match[2])]
+        table[index] = torch.stack(cells).sum(dim=0)
+        table[index] += tags[match[1]] if match[1] else lengths[len(match[2])]
+    return table * 0.2
 
 
 def make_nano(seed: int) -> tuple[Any, Any]:
@@ -91,7 +112,7 @@ def make_nano(seed: int) -> tuple[Any, Any]:
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
-        intermediate_size=384,
+        intermediate_size=320,
         num_hidden_layers=4,
         num_attention_heads=4,
         num_key_value_heads=4,
@@ -105,7 +126,7 @@ def make_nano(seed: int) -> tuple[Any, Any]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
-        table = _cell_embeddings(tokenizer.get_vocab(), config.hidden_size, 0.1)
+        table = _embeddings(tokenizer.get_vocab(), config.hidden_size)
     with torch.no_grad():
         model.get_input_embeddings().weight.copy_(table)
     return model, tokenizer

@@ -76,14 +76,15 @@ def collate(examples: Sequence[Example], pad: int) -> dict[str, Any]:
     """A left-padded batch: the answers end flush right, so logits are needed there alone.
 
     Returns:
-        What :func:`left_padded` gives, and ``labels`` int64[N, K]: the last K token ids, K the
-        longest answer, -100 where a token is not of the answer.
+        What :func:`left_padded` gives, and ``labels`` int64[N, K + 1]: the last K + 1 token ids, K
+        the longest answer, -100 where a token is not of the answer. Logits at these K + 1
+        positions, shifted by one, are all the loss needs.
     """
     batch = left_padded([example.ids for example in examples], pad)
-    longest = max(example.answer_tokens for example in examples)
-    labels = batch["input_ids"][:, -longest:].clone()
+    kept = max(example.answer_tokens for example in examples) + 1
+    labels = batch["input_ids"][:, -kept:].clone()
     for row, example in enumerate(examples):
-        labels[row, : longest - example.answer_tokens] = _IGNORED
+        labels[row, : kept - example.answer_tokens] = _IGNORED
     batch["labels"] = labels
     return batch
 

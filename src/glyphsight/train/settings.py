@@ -63,6 +63,7 @@ MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     nano.NAME: {
         "batch_size": 64,
         "learning_rate": 2e-3,
+        "hidden_learning_rate": 0.02,
         "weight_decay": 0.05,
         "precision": "fp32",
         "validation_records": 2000,

@@ -40,11 +40,11 @@ class AnswerTrainer(Trainer):
     ) -> Any:
         """Mean cross-entropy of the answer tokens, over the whole step when it is accumulated."""
         labels = inputs.pop("labels")
-        outputs = model(**inputs, logits_to_keep=labels.shape[1] + 1, use_cache=False)
+        outputs = model(**inputs, logits_to_keep=labels.shape[1], use_cache=False)
         logits = outputs.logits[:, :-1].float()
         loss = F.cross_entropy(
             logits.reshape(-1, logits.shape[-1]),
-            labels.reshape(-1),
+            labels[:, 1:].reshape(-1),
             reduction="sum",
             label_smoothing=self._settings.label_smoothing,
         )

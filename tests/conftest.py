@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+
+from glyphsight.dataset import build_dataset
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The published example: five.png, five.txt, five.json, as-published.json."""
+    return Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory) -> Path:
+    """A small dataset of real digits with its three splits."""
+    path = tmp_path_factory.mktemp("digits")
+    build_dataset("bundled", path, limit=60, copies=1, quiet=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def nano_run(digits, tmp_path_factory) -> Path:
+    """A nano model after a few steps on them: trained, not good."""
+    from glyphsight.train.run import train
+    from glyphsight.train.settings import resolve_settings
+
+    path = tmp_path_factory.mktemp("run") / "nano"
+    given = {"batch_size": 16, "evaluations": 2, "validation_records": 20, "max_steps": 8}
+    train(digits, "nano", path, resolve_settings("nano", given), quiet=True)
+    return path

@@ -1,0 +1,48 @@
+import torch
+
+from glyphsight.codec import encode_batch
+from glyphsight.models.nano import make_nano, make_tokenizer
+from glyphsight.sources import open_source
+
+
+def test_cutting_a_picture_into_tokens_loses_nothing():
+    tokenizer = make_tokenizer()
+    for text in encode_batch(open_source("bundled").load("validation").pixels[:50]):
+        ids = tokenizer(f"{text}Response:")["input_ids"]
+        assert tokenizer.decode(ids) == f"{text}Response:"
+
+
+def test_every_picture_of_one_size_has_the_same_number_of_tokens():
+    texts = encode_batch(open_source("bundled").load("validation").pixels[:200])
+    cut = make_tokenizer()(texts)["input_ids"]
+    assert len({len(ids) for ids in cut}) == 1
+
+
+def test_any_other_text_survives_too():
+    tokenizer = make_tokenizer()
+    for text in (
+        "héllo wörld 你好",
+        "  two  spaces\t\ttabs",
+        "<row:999>▓</row:999>\n",
+        " T-shirt/top",
+    ):
+        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_an_answer_digit_is_one_token():
+    cut = make_tokenizer()([f" {digit}" for digit in range(10)])["input_ids"]
+    assert [len(ids) for ids in cut] == [1] * 10
+    assert len({ids[0] for ids in cut}) == 10
+
+
+def test_the_same_seed_makes_the_same_weights_and_leaves_the_global_generator_alone():
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first, _ = make_nano(1)
+    assert torch.equal(before, torch.random.get_rng_state())
+    second, _ = make_nano(1)
+    other, _ = make_nano(2)
+    pairs = list(zip(first.parameters(), second.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in pairs)
+    different = zip(first.parameters(), other.parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in different)

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from glyphsight.codec import encode_batch
+from glyphsight.dataset import Prompt, Record
+from glyphsight.errors import DatasetError
+from glyphsight.models import load_model
+from glyphsight.train.data import BucketSampler, Example, collate, tokenize_records
+
+
+def test_a_batch_has_labels_at_the_answers_alone():
+    batch = collate([Example([5, 6, 7, 8], 2), Example([1, 2], 1)], pad=0)
+    assert batch["input_ids"].tolist() == [[5, 6, 7, 8], [0, 0, 1, 2]]
+    assert batch["labels"].tolist() == [[-100, 7, 8], [-100, -100, 2]]
+
+
+def test_every_record_comes_once_an_epoch_in_an_order_of_seed_and_epoch_alone():
+    lengths = np.random.default_rng(0).integers(5, 60, 1003).tolist()
+    first, again, other = (BucketSampler(lengths, 8, seed) for seed in (1, 1, 2))
+    assert sorted(first) == list(range(1003))
+    assert list(first) == list(again)
+    assert list(first) != list(other)
+    first.set_epoch(1)
+    assert list(first) != list(again)
+    again.set_epoch(1)
+    assert list(first) == list(again)
+
+
+def test_batches_hold_records_of_like_length():
+    lengths = np.random.default_rng(0).integers(5, 200, 4000)
+    order = np.array(list(BucketSampler(lengths.tolist(), 8, 0)))
+    spread = np.ptp(lengths[order].reshape(-1, 8), axis=1)
+    shuffled = np.ptp(lengths.reshape(-1, 8), axis=1)
+    assert np.median(spread) < np.median(shuffled) / 10
+
+
+def test_a_record_that_would_be_cut_stops_the_run_and_is_named():
+    nano = load_model("nano")
+    short = encode_batch(np.zeros((1, 28, 28), np.uint8))[0]
+    records = [Record("20", short, "1"), Record("20", short * 60, "2")]
+    with pytest.raises(DatasetError, match=r"d\.json: record 2 is \d+ tokens"):
+        tokenize_records(nano, records, Prompt(), "d.json")
+
+
+def test_the_answer_ends_in_the_end_token():
+    nano = load_model("nano")
+    text = encode_batch(np.zeros((1, 28, 28), np.uint8))[0]
+    [example] = tokenize_records(nano, [Record("20", text, "7")], Prompt(), "d").examples
+    tail = example.ids[-example.answer_tokens :]
+    assert nano.tokenizer.decode(tail[:-1]) == " 7"
+    assert tail[-1] == nano.tokenizer.eos_token_id

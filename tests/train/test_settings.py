@@ -1,0 +1,46 @@
+import json
+
+import pytest
+
+from glyphsight.errors import ModelError
+from glyphsight.train.settings import (
+    TrainSettings,
+    parse_assignments,
+    resolve_settings,
+    saved_settings,
+    settings_help,
+)
+
+
+def test_a_given_value_beats_the_models_own_which_beats_the_default():
+    resolved = resolve_settings("nano", {"batch_size": 7, "seed": None})
+    assert resolved.values.batch_size == 7
+    assert resolved.origin["batch_size"] == "given"
+    assert resolved.origin["learning_rate"] == "model"
+    assert resolved.origin["seed"] == "default"
+
+
+def test_values_and_origin_are_saved(tmp_path):
+    resolve_settings("smollm2-135m", {"epochs": 2.0}).save(tmp_path / "settings.json")
+    table = json.loads((tmp_path / "settings.json").read_text())
+    assert table["epochs"] == {"value": 2.0, "origin": "given"}
+    assert TrainSettings(**saved_settings(tmp_path / "settings.json")).epochs == 2.0
+
+
+def test_every_setting_is_in_the_help():
+    text = settings_help()
+    assert all(f"  {name} [" in text for name in TrainSettings.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("epochs", "NAME=VALUE"), ("speed=9", "NAME of"), ("batch_size=many", "is a int")],
+)
+def test_a_wrong_assignment_says_what_is_wrong(text, reason):
+    with pytest.raises(ModelError, match=reason):
+        parse_assignments([text])
+
+
+def test_a_value_no_setting_takes_is_refused():
+    with pytest.raises(ModelError, match="choose full or lora"):
+        TrainSettings(method="qlora")
