@@ -3,12 +3,19 @@ from pathlib import Path
 import pytest
 
 from glyphsight.dataset import build_dataset
+from glyphsight.sources import Pictures, open_source
 
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """The published example: five.png, five.txt, five.json, as-published.json."""
     return Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def validation() -> Pictures:
+    """The 2,000 bundled validation digits."""
+    return open_source("bundled").load("validation")
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from glyphsight.errors import GlyphsightError
+
+
+def _unwritable(path: Path, error: OSError) -> GlyphsightError:
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return GlyphsightError(f"{path}: {path.parent} is not a directory; give another place")
+    return GlyphsightError(f"{path}: cannot be written ({error.strerror}); give another place")
+
 
 @contextmanager
 def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
@@ -17,9 +25,15 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     Args:
         path: The file to write; missing parent directories are made.
         mode: ``"w"`` for UTF-8 text with ``\n`` line ends, ``"wb"`` for bytes.
+
+    Raises:
+        GlyphsightError: Nothing can be written there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:
+        raise _unwritable(path, error) from error
     temporary = Path(name)
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
@@ -30,6 +44,9 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            raise _unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)

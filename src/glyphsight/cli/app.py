@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -28,12 +29,18 @@ app.command("demo")(demo.demo)
 
 def main() -> None:
     """Run the command line; bad input ends in one line on standard error and exit status 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the format is UTF-8 whatever the locale
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     try:
         app()
     except GlyphsightError as error:
         sys.exit(f"glyphsight: {error}")
+    except MemoryError as error:
+        sys.exit(f"glyphsight: not enough memory ({error})")
     except BrokenPipeError:  # the reader, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        sys.exit(f"glyphsight: {error.filename or 'output'}: {error.strerror or error}")
     except KeyboardInterrupt:
         sys.exit("glyphsight: stopped")

@@ -34,7 +34,7 @@ def build(
         int,
         typer.Option(min=0, help="Shifted, turned, scaled and slanted copies a training picture."),
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Write train.json, validation.json and test.json in the published format."""
@@ -65,7 +65,7 @@ def check(
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Say what is wrong where; exit status 1 when anything is."""
-    problems, counts = check_dataset(path, palette)
+    problems, counts = check_dataset(path, Profile(palette=palette).palette)
     if json_:
         print_json({"records": counts, "problems": [asdict(problem) for problem in problems]})
     else:

@@ -36,7 +36,10 @@ def encode(
     for path in paths:
         try:
             pixels = load_picture(sys.stdin.buffer if path == "-" else path)
-            text = encode_batch(pixels[None], profile)[0]
+            try:
+                text = encode_batch(pixels[None], profile)[0]
+            except PictureError as error:
+                raise PictureError(f"{path}: {error}") from None
             if out is not None:
                 target = out / f"{'stdin' if path == '-' else Path(path).stem}.txt"
                 if target in written:

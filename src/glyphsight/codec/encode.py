@@ -28,7 +28,7 @@ def encode_batch(images: NDArray[np.uint8], profile: Profile = PUBLISHED) -> lis
         N texts.
 
     Raises:
-        PictureError: Another dtype or shape, or an empty picture.
+        PictureError: Another dtype or shape, an empty picture, or too large a result.
     """
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 3:

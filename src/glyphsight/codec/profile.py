@@ -32,6 +32,8 @@ class Profile:
         for glyph in self.palette:
             if glyph in "<>\n\r\0":
                 raise FormatError(f"palette glyph {glyph!r} would break the row tags; take another")
+            if "\ud800" <= glyph <= "\udfff":  # what Python makes of bytes that are not UTF-8
+                raise FormatError(f"palette glyph {glyph!r} is no character; give it in UTF-8")
 
     @property
     def levels(self) -> int:

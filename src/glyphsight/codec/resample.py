@@ -13,10 +13,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight.errors import PictureError
+
 _FRACTION_BITS = 22
 _ONE = 1 << _FRACTION_BITS
 _BICUBIC_A = -0.5
 _BICUBIC_SUPPORT = 2.0
+_MAX_WEIGHTS = 1 << 25  # of one axis: 256 MiB
 _CHUNK_BYTES = 1 << 23  # pixels of a chunk in float64: larger falls out of the cache
 
 
@@ -77,8 +80,16 @@ def resize(images: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uin
 
     Returns:
         uint8[N, rows, columns].
+
+    Raises:
+        PictureError: More arithmetic than memory is likely to hold, as for a long thin strip.
     """
     count, height, width = images.shape
+    if max(width * columns, height * rows, rows * columns) > _MAX_WEIGHTS:
+        raise PictureError(
+            f"{height}x{width} pixels would become {rows} rows of {columns} columns, too large; "
+            "crop the picture or lower the width"
+        )
     across, down = weights(width, columns).T, weights(height, rows)
     result = np.empty((count, rows, columns), dtype=np.uint8)
     chunk = max(1, _CHUNK_BYTES // (8 * height * width))

@@ -25,11 +25,13 @@ def render_batch(levels: NDArray[np.uint8], palette: str = PUBLISHED.palette) ->
         N texts; every line, the last too, ends in a newline.
 
     Raises:
-        FormatError: A level has no glyph in the palette.
+        FormatError: A level has no glyph in the palette, or a grid has no cell.
     """
     count, rows, columns = levels.shape
     if not count:
         return []
+    if not rows or not columns:
+        raise FormatError(f"a grid of {rows}x{columns} cells holds nothing to write")
     if int(levels.max(initial=0)) >= len(palette):
         raise FormatError(f"level {int(levels.max())} has no glyph in palette {palette!r}")
     blank = palette[0] * columns
@@ -71,6 +73,8 @@ def parse(text: str, palette: str = PUBLISHED.palette) -> NDArray[np.uint8]:
     level_of = {glyph: level for level, glyph in enumerate(palette)}
     grid: list[list[int]] = []
     for number, line in enumerate(text[:-1].split("\n"), start=1):
+        if line.endswith("\r"):
+            raise FormatError("ends in a carriage return; save it with \\n line ends", number)
         match = _LINE.fullmatch(line)
         if match is None:
             raise FormatError(f"not a <row:{number}>...</row:{number}> line: {line[:60]!r}", number)

@@ -29,6 +29,12 @@ class Record:
         return {"size": self.size, "ASCII_image": self.ascii_image, "Response": self.response}
 
 
+def json_type(value: Any) -> str:
+    """What JSON calls the type of a value read from it."""
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
+    return "null" if value is None else names.get(type(value), "a number")
+
+
 def record_from_json(value: Any, where: str) -> Record:
     """Read one object of a dataset; further keys are allowed and ignored.
 
@@ -36,12 +42,14 @@ def record_from_json(value: Any, where: str) -> Record:
         DatasetError: ``value`` is no object, a key is missing or a value is not a string.
     """
     if not isinstance(value, dict):
-        raise DatasetError(f"{where}: {type(value).__name__} where an object with {KEYS} belongs")
+        raise DatasetError(
+            f"{where}: {json_type(value)} where an object with the keys {', '.join(KEYS)} belongs"
+        )
     for key in KEYS:
         if key not in value:
             raise DatasetError(f"{where}: key {key!r} is missing")
         if not isinstance(value[key], str):
             raise DatasetError(
-                f"{where}: {key!r} is {type(value[key]).__name__}, must be a string; quote it"
+                f"{where}: {key!r} is {json_type(value[key])}, must be a string; quote it"
             )
     return Record(*(value[key] for key in KEYS))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from glyphsight.dataset.record import Record, record_from_json
+from glyphsight.dataset.record import Record, json_type, record_from_json
 from glyphsight.errors import DatasetError
 from glyphsight.files import replacing
 
@@ -54,10 +54,12 @@ def read_array(path: Path) -> list[Any]:
         raise DatasetError(
             f"{path}: not JSON at line {error.lineno} column {error.colno} ({error.msg})"
         ) from None
+    except ValueError:  # more digits than sys.get_int_max_str_digits() allows
+        raise DatasetError(f"{path}: a number too long to read; records hold strings") from None
     except RecursionError:
         raise DatasetError(f"{path}: nested too deeply for a dataset; records are flat") from None
     if not isinstance(value, list):
-        raise DatasetError(f"{path}: holds a JSON {type(value).__name__}, a dataset is an array")
+        raise DatasetError(f"{path}: holds {json_type(value)}, a dataset is an array")
     return value
 
 

@@ -53,7 +53,10 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
             f"{path}: header says {'x'.join(map(str, shape))} = {size} bytes, "
             f"{len(data) - start} follow; fetch the file again"
         )
-    return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)
+    try:
+        return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)
+    except ValueError as error:  # 64 dimensions at most, and no length beyond memory
+        raise DatasetError(f"{path}: its header makes no sense ({error}); fetch it again") from None
 
 
 class IdxSource:
@@ -91,6 +94,8 @@ class IdxSource:
             missing = images_name if images_path is None else labels_name
             raise DatasetError(f"{self._directory / missing}[.gz]: missing")
         images, labels = read_idx(images_path), read_idx(labels_path)
+        if not images.size:
+            raise DatasetError(f"{images_path}: holds no pictures")
         if images.ndim != 3:
             raise DatasetError(f"{images_path}: {images.ndim} dimensions, pictures have 3")
         if labels.shape != images.shape[:1]:

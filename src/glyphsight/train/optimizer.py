@@ -8,6 +8,67 @@ import torch
 
 from glyphsight.train.settings import TrainSettings
 
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+_NEWTON_SCHULZ_STEPS = 5
+
+
+def orthogonalize(matrices: torch.Tensor) -> torch.Tensor:
+    """Bring every singular value of each matrix near 1 by a quintic Newton-Schulz iteration.
+
+    Coefficients and step count are those of Muon (Jordan et al. 2024).
+
+    Args:
+        matrices: float32[N, rows, columns], rows at most columns.
+
+    Returns:
+        float32[N, rows, columns].
+    """
+    a, b, c = _NEWTON_SCHULZ
+    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(_NEWTON_SCHULZ_STEPS):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon: momentum, orthogonalized, for the hidden matrices of a network.
+
+    The rule of ``torch.optim.Muon``, in float32 and with matrices of one shape stacked: for many
+    small matrices on a CPU that is more than twice as fast (``benchmarks/optimizer.py``).
+    """
+
+    def __init__(
+        self, params: list[Any], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        """Update every matrix."""
+        for group in self.param_groups:
+            by_shape: dict[tuple[int, ...], list[Any]] = {}
+            for p in group["params"]:
+                if p.grad is not None:
+                    by_shape.setdefault(tuple(sorted(p.shape)), []).append(p)
+            for same in by_shape.values():
+                self._step(same, group["lr"], group["momentum"], group["weight_decay"])
+
+    def _step(self, params: list[Any], lr: float, momentum: float, weight_decay: float) -> None:
+        updates = []
+        for p in params:
+            state = self.state[p]
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(p)
+            average = state["momentum_buffer"].lerp_(p.grad, 1 - momentum)
+            update = p.grad.lerp(average, momentum)  # Nesterov's look ahead
+            updates.append(update.T if p.shape[0] > p.shape[1] else update)
+        for p, direction in zip(params, orthogonalize(torch.stack(updates)), strict=True):
+            tall = p.shape[0] > p.shape[1]
+            scale = max(1.0, p.shape[0] / p.shape[1]) ** 0.5
+            p.mul_(1 - lr * weight_decay)
+            p.add_(direction.T if tall else direction, alpha=-lr * scale)
+
 
 class Together(torch.optim.Optimizer):
     """Several optimizers that step as one, so that a trainer sees a single optimizer.
@@ -18,10 +79,6 @@ class Together(torch.optim.Optimizer):
     def __init__(self, parts: list[Any]) -> None:
         self.parts = parts
         super().__init__([group for part in parts for group in part.param_groups], {})
-        start = 0
-        for part in parts:
-            part.param_groups = self.param_groups[start : start + len(part.param_groups)]
-            start += len(part.param_groups)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:
@@ -43,30 +100,30 @@ class Together(torch.optim.Optimizer):
 def make_optimizer(model: Any, settings: TrainSettings) -> Any:
     """AdamW on everything, or Muon on the hidden matrices and AdamW on the rest.
 
-    Norms and other vectors are not decayed.
+    Embeddings, norms and other vectors are not decayed.
     """
-    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    edge = {
-        id(p)
-        for layer in (model.get_input_embeddings(), model.get_output_embeddings())
-        if layer is not None
-        for p in layer.parameters()
-    }
+    trained = [p for p in model.parameters() if p.requires_grad]
+    embeddings = {id(p) for p in model.get_input_embeddings().parameters()}
+    head = model.get_output_embeddings()
+    edge = embeddings | ({id(p) for p in head.parameters()} if head is not None else set())
     use_muon = settings.hidden_learning_rate > 0
-    hidden = [p for _, p in trained if use_muon and p.ndim == 2 and id(p) not in edge]
+    hidden = [p for p in trained if use_muon and p.ndim == 2 and id(p) not in edge]
     chosen = {id(p) for p in hidden}
-    rest = [p for _, p in trained if id(p) not in chosen]
-    adam = torch.optim.AdamW(
-        [
-            {"params": [p for p in rest if p.ndim >= 2], "weight_decay": settings.weight_decay},
-            {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=settings.learning_rate,
-        betas=(0.9, 0.95),
-    )
-    if not hidden:
-        return adam
-    muon = torch.optim.Muon(
-        hidden, lr=settings.hidden_learning_rate, weight_decay=settings.weight_decay
-    )
-    return Together([muon, adam])
+    rest = [p for p in trained if id(p) not in chosen]
+    decayed = [p for p in rest if p.ndim >= 2 and id(p) not in embeddings]
+    spared = [p for p in rest if p.ndim < 2 or id(p) in embeddings]
+    groups = [
+        {"params": params, "weight_decay": decay}
+        for params, decay in ((decayed, settings.weight_decay), (spared, 0.0))
+        if params
+    ]
+    parts: list[Any] = []
+    if hidden:
+        parts.append(
+            Muon(hidden, settings.hidden_learning_rate, weight_decay=settings.weight_decay)
+        )
+    if groups:
+        parts.append(
+            torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95), fused=True)
+        )
+    return parts[0] if len(parts) == 1 else Together(parts)

@@ -1,0 +1,230 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from glyphsight.errors import PictureError
+from glyphsight.sources import load_picture
+from glyphsight.sources.picture import save_picture
+
+
+def saved(image, path, **options):
+    image.save(path, **options)
+    return load_picture(path)
+
+
+@pytest.fixture
+def five(golden):
+    with Image.open(golden / "five.png") as image:
+        return np.array(image)
+
+
+def test_gray_comes_back_as_it_is(five, tmp_path):
+    np.testing.assert_array_equal(saved(Image.fromarray(five), tmp_path / "x.png"), five)
+    np.testing.assert_array_equal(load_picture(five), five)
+    np.testing.assert_array_equal(load_picture(Image.fromarray(five)), five)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "gif", "tiff", "webp", "pgm", "ppm"])
+def test_lossless_files_of_every_common_kind_give_the_same_pixels(five, tmp_path, suffix):
+    options = {"lossless": True} if suffix == "webp" else {}
+    image = Image.fromarray(five)
+    np.testing.assert_array_equal(saved(image, tmp_path / f"x.{suffix}", **options), five)
+
+
+def test_colours_become_luma(tmp_path):
+    image = Image.new("RGB", (3, 1))
+    image.putpixel((0, 0), (255, 0, 0))
+    image.putpixel((1, 0), (0, 255, 0))
+    image.putpixel((2, 0), (0, 0, 255))
+    assert saved(image, tmp_path / "x.png").tolist() == [[76, 150, 29]]  # ITU-R 601-2
+    assert load_picture(np.asarray(image)).tolist() == [[76, 150, 29]]
+
+
+@pytest.mark.parametrize(("ink", "paper"), [(0, 255), (255, 0)])
+def test_ink_on_transparent_stands_out_from_its_background(five, tmp_path, ink, paper):
+    rgba = np.zeros((28, 28, 4), dtype=np.uint8)
+    rgba[..., :3] = ink
+    rgba[..., 3] = five
+    gray = saved(Image.fromarray(rgba), tmp_path / "x.png")
+    np.testing.assert_array_equal(gray, load_picture(rgba))
+    assert abs(gray.astype(int) - np.where(ink, five, 255 - five)).max() <= 1
+    assert gray[0, 0] == paper
+
+
+def test_a_fully_transparent_picture_is_flat(tmp_path):
+    assert np.ptp(saved(Image.new("RGBA", (9, 9)), tmp_path / "x.png")) == 0
+
+
+@pytest.mark.parametrize("transparency", [0, b"\0\xff\xff"])
+def test_a_palette_with_transparency_shows_its_opaque_part(tmp_path, transparency):
+    image = Image.new("P", (4, 1))
+    image.putpalette([255, 0, 255, 255, 255, 255, 0, 0, 0])
+    image.putdata([0, 1, 1, 0])
+    image.save(tmp_path / "x.png", transparency=transparency)
+    assert load_picture(tmp_path / "x.png").tolist() == [[0, 255, 255, 0]]
+
+
+def test_sixteen_bits_are_brought_to_eight(tmp_path):
+    wide = np.array([[0, 257, 32_896, 65_535]], dtype=np.uint16)
+    assert saved(Image.fromarray(wide), tmp_path / "x.png").tolist() == [[0, 1, 128, 255]]
+
+
+def test_floating_point_is_brought_to_eight_bits(tmp_path):
+    wide = np.array([[0.0, 0.5, 1.0, np.nan]], dtype=np.float32)
+    assert saved(Image.fromarray(wide), tmp_path / "x.tiff").tolist() == [[0, 128, 255, 0]]
+
+
+def test_bilevel_is_black_and_white(tmp_path):
+    image = Image.new("1", (2, 1))
+    image.putpixel((1, 0), 1)
+    assert saved(image, tmp_path / "x.png").tolist() == [[0, 255]]
+
+
+def test_a_cmyk_jpeg_keeps_its_polarity(five, tmp_path):
+    gray = saved(Image.fromarray(five).convert("CMYK"), tmp_path / "x.jpg", quality=100)
+    assert abs(gray.astype(int) - five).mean() < 3
+
+
+def test_a_photo_comes_upright(five, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: show it a quarter turn clockwise
+    lying = Image.fromarray(np.rot90(five))
+    np.testing.assert_array_equal(saved(lying, tmp_path / "x.png", exif=exif), five)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK"])
+def test_one_pixel_is_a_picture(tmp_path, mode):
+    suffix = "tiff" if mode == "CMYK" else "png"
+    assert saved(Image.new(mode, (1, 1)), tmp_path / f"x.{suffix}").shape == (1, 1)
+
+
+def test_the_first_frame_of_an_animation_is_read(five, tmp_path):
+    frames = [Image.fromarray(five), Image.fromarray(255 - five)]
+    gray = saved(frames[0], tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(gray, five)
+
+
+def png_header(width, height):
+    """A PNG that promises ``width`` x ``height`` pixels and holds one row's worth of nothing."""
+    chunks = [(b"IHDR", struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0))]
+    chunks += [(b"IDAT", zlib.compress(b"\0" * 10)), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, body in chunks:
+        data += struct.pack(">I", len(body)) + kind + body
+        data += struct.pack(">I", zlib.crc32(kind + body))
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b"", "not a picture in any format Pillow reads"),
+        (b"hello, world\n", "not a picture in any format Pillow reads"),
+        (b"\x89PNG\r\n\x1a\n", "damaged|not a picture"),
+        (png_header(28, 28), "damaged or cut off"),
+        (png_header(10_000, 10_000), "decompression bomb.*; shrink it first"),
+        (png_header(60_000, 60_000), "decompression bomb.*; shrink it first"),
+    ],
+    ids=["empty", "text", "magic alone", "cut off", "large", "bomb"],
+)
+def test_what_is_no_picture_is_named_with_what_is_wrong(tmp_path, data, complaint):
+    path = tmp_path / "x.png"
+    path.write_bytes(data)
+    with pytest.raises(PictureError, match=complaint) as caught:
+        load_picture(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def outcome(picture):
+    """The pixels, or what the error says; any other exception passes."""
+    try:
+        return load_picture(picture)
+    except PictureError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "webp", "tiff"])
+def test_a_file_cut_off_anywhere_gives_a_picture_or_a_picture_error(five, tmp_path, suffix):
+    whole, part = tmp_path / f"whole.{suffix}", tmp_path / f"part.{suffix}"
+    Image.fromarray(five).save(whole)
+    data = whole.read_bytes()
+    outcomes = []
+    for length in range(0, len(data), max(1, len(data) // 60)):
+        part.write_bytes(data[:length])
+        outcomes.append(outcome(part))
+    refused = [each for each in outcomes if isinstance(each, str)]
+    assert len(refused) > len(outcomes) / 2
+    assert all(error.startswith(f"{part}: ") for error in refused)
+    assert all(each.shape == (28, 28) for each in outcomes if not isinstance(each, str))
+
+
+@pytest.mark.parametrize("kind", ["DDS", "AVIF", "JPEG2000", "ICO", "SGI", "PCX", "QOI"])
+def test_garbled_files_give_a_picture_or_a_picture_error(five, kind):
+    Image.init()
+    if kind not in Image.SAVE:
+        pytest.skip(f"this Pillow does not write {kind}")
+    stream = io.BytesIO()
+    Image.fromarray(five).convert("RGB").save(stream, kind)
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        data = bytearray(stream.getvalue())
+        for place in rng.integers(0, min(len(data), 200), 4):
+            data[place] = rng.integers(0, 256)
+        result = outcome(io.BytesIO(data))
+        assert not isinstance(result, str) or result.startswith("the open file: ")
+
+
+def test_a_missing_file_a_directory_and_an_empty_name_are_named(tmp_path):
+    with pytest.raises(PictureError, match=r"nothing\.png: no such file"):
+        load_picture(tmp_path / "nothing.png")
+    with pytest.raises(PictureError, match="is a directory; name the pictures in it"):
+        load_picture(tmp_path)
+    with pytest.raises(PictureError, match="'': no such file"):
+        load_picture("")
+
+
+def test_a_lazily_opened_pil_image_that_is_cut_off_is_named(golden, tmp_path):
+    path = tmp_path / "x.png"
+    path.write_bytes((golden / "five.png").read_bytes()[:-80])
+    with Image.open(path) as image, pytest.raises(PictureError, match=r"x\.png: damaged"):
+        load_picture(image)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((5, 5)),
+        np.zeros((5, 5), dtype=bool),
+        np.zeros(5, dtype=np.uint8),
+        np.zeros((5, 5, 1), dtype=np.uint8),
+        np.zeros((5, 5, 5), dtype=np.uint8),
+        np.zeros((1, 5, 5, 3), dtype=np.uint8),
+    ],
+    ids=lambda array: f"{array.dtype}{array.shape}",
+)
+def test_an_array_of_another_kind_is_refused(array):
+    with pytest.raises(PictureError, match="array"):
+        load_picture(array)
+
+
+@pytest.mark.parametrize("thing", [None, 5, [[0, 255]], b"x.png"])
+def test_what_can_be_no_picture_at_all_is_refused(thing):
+    with pytest.raises(PictureError, match=f"or an array, not {type(thing).__name__}"):
+        load_picture(thing)
+
+
+def test_a_saved_picture_is_read_back(five, tmp_path):
+    save_picture(five, tmp_path / "new" / "x.png")
+    np.testing.assert_array_equal(load_picture(tmp_path / "new" / "x.png"), five)
+
+
+@pytest.mark.parametrize("name", ["x", "x.txt", "x.psd", "x.xbm"])
+def test_a_picture_is_not_saved_where_no_format_fits(five, tmp_path, name):
+    with pytest.raises(PictureError, match=f"{name}: .*use .png"):
+        save_picture(five, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
