@@ -22,6 +22,7 @@ from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
 _COPIES = 4
+_MINUTES = 6.0  # of training; on a machine as fast as the README's it takes less
 _QUICK = {"limit": 600, "copies": 0}
 
 
@@ -69,7 +70,7 @@ def run_demo(
     _clear(out)
     data = out / "data"
     limits: dict[str, Any] = dict(_QUICK) if quick else {"copies": _COPIES}
-    resolved = resolve_settings(nano.NAME, {})
+    resolved = resolve_settings(nano.NAME, {"minutes": _MINUTES})
     out.mkdir(parents=True)
     resolved.save(out / SETTINGS_FILE)
     _say("1/4 build the dataset from the bundled digits")

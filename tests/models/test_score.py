@@ -67,7 +67,7 @@ def test_labels_that_cannot_be_told_apart_are_refused(nano):
 
 def test_a_prompt_longer_than_the_window_is_refused_by_number(nano):
     long = encode_batch(np.zeros((1, 900, 40), np.uint8))[0] * 12
-    with pytest.raises(ModelError, match="picture 2: .* exceed"):
+    with pytest.raises(ModelError, match=r"picture 2: .* exceed"):
         score_labels(nano, ["x", long], DIGITS, Prompt())
 
 

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glyphsight.cli.output import print_json, say
+from glyphsight.errors import ModelError
 
 if TYPE_CHECKING:
     from glyphsight.evaluate import Evaluation
 
 DEFAULT_RUN = "runs/demo"
+
+
+def require_model(model: str) -> None:
+    """Say how to come by the default model where there is none yet."""
+    if model == DEFAULT_RUN and not Path(model).is_dir():
+        raise ModelError(f"{model}: no model yet; run glyphsight demo first or give --model RUN")
 
 
 def evaluate(
@@ -24,7 +31,7 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most so many records, stratified.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the choice under a limit.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice under a limit.")] = 0,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Pictures a forward pass; changes speed alone.")
     ] = 64,
@@ -41,6 +48,7 @@ def evaluate(
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Accuracy with its interval, confusion, label by label, beside chance and the base model."""
+    require_model(model)
     from glyphsight.evaluate import evaluate as measure
     from glyphsight.evaluate.record import record_evaluation
 

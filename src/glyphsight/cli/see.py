@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from glyphsight.cli.evaluate import DEFAULT_RUN
+from glyphsight.cli.evaluate import DEFAULT_RUN, require_model
 from glyphsight.cli.output import print_json, say
-from glyphsight.errors import GlyphsightError, ModelError
+from glyphsight.errors import GlyphsightError
 from glyphsight.sources import load_picture
 
 
@@ -24,8 +23,7 @@ def see(
     json_: Annotated[bool, typer.Option("--json", help="Print the answers as JSON.")] = False,
 ) -> None:
     """Print what a trained model sees in each picture, with probabilities."""
-    if model == DEFAULT_RUN and not Path(model).is_dir():
-        raise ModelError(f"{model}: no model yet; run glyphsight demo first or give --model RUN")
+    require_model(model)
     failed = 0
     pictures = []
     for path in images:  # before the model is loaded: a wrong path should not cost seconds

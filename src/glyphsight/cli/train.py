@@ -28,7 +28,7 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Records a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     method: Annotated[str | None, typer.Option(help="full or lora.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights and order.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of weights and order.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the newest checkpoint in --out.")
     ] = False,

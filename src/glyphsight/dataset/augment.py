@@ -42,14 +42,14 @@ def augment(
     turn = np.deg2rad(rng.uniform(-how.rotation, how.rotation, count))
     size: NDArray[np.float64] = rng.uniform(1 - how.scale, 1 + how.scale, (2, count, 1))
     tall, wide = 1 / size[0], 1 / size[1]
-    slant = rng.uniform(-how.shear, how.shear, count)
+    slant = rng.uniform(-how.shear, how.shear, (count, 1))
     down_by, right_by = rng.uniform(-how.shift, how.shift, (2, count, 1))
     y, x = np.mgrid[0:height, 0:width].reshape(2, 1, -1).astype(np.float32)
     y -= (height - 1) / 2
     x -= (width - 1) / 2
     cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
     rows = (sin * x + cos * y) * tall + (height - 1) / 2 - down_by
-    columns = (cos * x - sin * y + slant[:, None] * y) * wide
+    columns = (cos * x - sin * y + slant * y) * wide
     columns += (width - 1) / 2 - right_by
 
     padded = np.pad(pixels, ((0, 0), (1, 2), (1, 2)))

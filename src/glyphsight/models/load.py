@@ -132,6 +132,8 @@ def _from_pretrained(location: str, name: str) -> tuple[Any, Any]:
         model = AutoModelForCausalLM.from_pretrained(location, dtype=torch.float32)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        if not Path(name).exists():
+            reason = "no such directory, and no model of that name to be had from the hub"
         raise ModelError(
             f"{name}: cannot be loaded as a causal language model ({reason}); give "
             f"{smollm2.NAME}, {nano.NAME}, a run directory, a transformers directory or a hub id"

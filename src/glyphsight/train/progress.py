@@ -66,7 +66,7 @@ class Progress(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Advance the bar; take the validation accuracy when it is due."""
         self._bar.update(1)
-        last = state.global_step == state.max_steps
+        last = state.global_step == state.max_steps or control.should_training_stop
         if self._accuracy is not None and (last or state.global_step % self._every == 0):
             value = self._accuracy()
             self._write(state.global_step, validation_accuracy=value)

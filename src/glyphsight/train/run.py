@@ -185,10 +185,6 @@ def train(
         per_device_train_batch_size=settings.batch_size,
         max_steps=steps,
         learning_rate=settings.learning_rate,
-        warmup_steps=round(settings.warmup * steps),
-        lr_scheduler_type=settings.schedule
-        if settings.schedule != "constant"
-        else "constant_with_warmup",
         max_grad_norm=settings.clip,
         bf16=dtype is not None,
         seed=settings.seed,

@@ -30,6 +30,9 @@ class TrainSettings:
     hidden_learning_rate: float = _setting(
         0.0, "peak learning rate of Muon on the hidden matrices; 0: AdamW on everything"
     )
+    minutes: float = _setting(
+        0.0, "end within so many minutes: where steps are slow the rate falls by the clock; 0: off"
+    )
     warmup: float = _setting(0.05, "share of the steps over which the learning rate rises")
     schedule: str = _setting("cosine", "fall of the learning rate: cosine, linear or constant")
     weight_decay: float = _setting(0.01, "decoupled weight decay")
@@ -55,6 +58,8 @@ class TrainSettings:
         for name in ("batch_size", "lora_rank", "evaluations", "validation_records", "checkpoints"):
             if getattr(self, name) < 1:
                 raise ModelError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.minutes < 0:
+            raise ModelError(f"minutes must be 0 or more, not {self.minutes}")
         if self.learning_rate <= 0 or self.epochs <= 0:
             raise ModelError("learning_rate and epochs must be above 0")
 

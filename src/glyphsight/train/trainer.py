@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from transformers import Trainer
 
 from glyphsight.train.data import BucketSampler, Examples
 from glyphsight.train.optimizer import make_optimizer
+from glyphsight.train.schedule import rate_factor
 from glyphsight.train.settings import TrainSettings
 
 
@@ -21,6 +23,7 @@ class AnswerTrainer(Trainer):
         self._lengths = [len(example.ids) for example in train_examples.examples]
         super().__init__(train_dataset=train_examples, **kwargs)
         self.model_accepts_loss_kwargs = True
+        self._started: float | None = None
 
     def _get_train_sampler(self, train_dataset: Any = None) -> BucketSampler:
         return BucketSampler(self._lengths, self._settings.batch_size, self._settings.seed)
@@ -30,6 +33,32 @@ class AnswerTrainer(Trainer):
         if self.optimizer is None:  # type: ignore[has-type]
             self.optimizer = make_optimizer(model or self.model, self._settings)
         return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """The learning rate as a share of its peak, by steps done or, when slower, by the clock."""
+        if self.lr_scheduler is None:  # type: ignore[has-type]
+            settings = self._settings
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                optimizer or self.optimizer,
+                lambda step: rate_factor(
+                    step / num_training_steps, self.clock(), settings.warmup, settings.schedule
+                ),
+            )
+        return self.lr_scheduler
+
+    def clock(self) -> float:
+        """Share of the minutes allowed that is used up; 0 where there is no limit."""
+        if not self._settings.minutes:
+            return 0.0
+        self._started = self._started or time.monotonic()
+        return (time.monotonic() - self._started) / (60 * self._settings.minutes)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One step; the last one when the time allowed is used up."""
+        loss = super().training_step(*args, **kwargs)
+        if self.clock() >= 1:
+            self.control.should_training_stop = True
+        return loss
 
     def compute_loss(
         self,

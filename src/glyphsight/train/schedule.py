@@ -1,0 +1,26 @@
+"""How the learning rate rises and falls over a run."""
+
+from __future__ import annotations
+
+import math
+
+
+def rate_factor(done: float, clock: float, warmup: float, schedule: str) -> float:
+    """The learning rate as a share of its peak.
+
+    Args:
+        done: Share of the steps done, 0-1.
+        clock: Share of the time allowed that is used up, 0 where there is no limit. Past the
+            warm-up, whichever of the two is further decides.
+        warmup: Share of the steps over which the rate rises linearly.
+        schedule: ``cosine`` or ``linear`` to 0 at the end, or ``constant``.
+
+    Returns:
+        0-1.
+    """
+    if done < warmup:
+        return done / warmup
+    if schedule == "constant":
+        return 1.0
+    left = 1 - min(1.0, (max(done, clock) - warmup) / max(1 - warmup, 1e-9))
+    return min(1.0, left if schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left)))

@@ -1,0 +1,27 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import glyphsight as package
+
+
+@pytest.fixture
+def glyphsight(tmp_path):
+    """Runs the program as a user does, in an empty directory."""
+
+    def run(*arguments, stdin=b"", **variables):
+        command = [sys.executable, "-m", "glyphsight", *map(str, arguments)]
+        home = str(Path(package.__file__).parents[1])  # a relative PYTHONPATH would not reach here
+        return subprocess.run(
+            command,
+            input=stdin,
+            capture_output=True,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": home} | variables,
+            timeout=60,
+        )
+
+    return run

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import glyphsight as package
+from glyphsight.cli.app import app
+from glyphsight.codec import Profile, render
+from glyphsight.errors import FormatError
+
+
+def decode(*arguments, stdin=None):
+    return CliRunner().invoke(app, ["decode", *map(str, arguments)], input=stdin)
+
+
+def test_the_picture_of_a_text_encodes_to_the_same_text(glyphsight, golden, tmp_path):
+    done = glyphsight("decode", golden / "five.txt", "--out", "five.png")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    five = (golden / "five.txt").read_text(encoding="utf-8")
+    assert package.encode(tmp_path / "five.png") == five
+    with Image.open(tmp_path / "five.png") as image:
+        assert image.size == (160, 160)  # as square as the digit was
+
+
+def test_pictures_of_digits_encode_to_the_same_texts(validation, tmp_path):
+    same = 0
+    for text in package.encode_batch(validation.pixels[:60]):
+        assert decode("-", "--out", tmp_path / "x.png", stdin=text).exit_code == 0
+        same += package.encode(tmp_path / "x.png") == text
+    assert same >= 58  # resampling may push a gray cell among bright ones over its level
+
+
+@pytest.mark.parametrize("scale", [1, 2, 8, 13])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 20), (11, 20), (22, 7), (30, 30)])
+def test_the_picture_gives_as_many_rows_and_columns_again(tmp_path, shape, scale):
+    grid = np.zeros(shape, dtype=np.uint8)
+    result = decode("-", "--out", tmp_path / "x.png", "--scale", scale, stdin=render(grid))
+    assert result.exit_code == 0
+    text = package.encode(tmp_path / "x.png", Profile(width=shape[1]))
+    assert package.parse(text).shape == shape
+
+
+def test_another_palette_is_read(tmp_path):
+    text = "<row:1>0011</row:1>\n"
+    assert decode("-", "--out", tmp_path / "x.png", "--palette", "01", stdin=text).exit_code == 0
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.getextrema() == (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b"", "x.txt: the text is empty"),
+        (b"hello\n", "x.txt: line 1: not a <row:1>"),
+        (b"\xff\xfe", "x.txt: not UTF-8 text at byte 0"),
+        ("<row:1>█</row:1>\n<row:2>██</row:2>\n".encode(), "x.txt: line 2: 2 glyphs in the row"),
+    ],
+)
+def test_a_file_that_is_no_ascii_image_is_named(tmp_path, data, complaint):
+    (tmp_path / "x.txt").write_bytes(data)
+    result = decode(tmp_path / "x.txt", "--out", tmp_path / "x.png")
+    assert isinstance(result.exception, FormatError)
+    assert str(result.exception).startswith(f"{tmp_path}/{complaint}")
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_an_error_is_one_line_and_status_1(glyphsight):
+    done = glyphsight("decode", "-", "--out", "x.png", stdin=b"hello\n")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"glyphsight: -: line 1: not a <row:1>...</row:1> line: 'hello'\n"
+
+
+@pytest.mark.parametrize("name", ["missing.txt", "."])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
+    result = decode(name, "--out", tmp_path / "x.png")
+    assert str(result.exception).startswith(f"{name}: cannot be read")
+
+
+@pytest.mark.parametrize("name", ["x", "x.txt", "x.psd"])
+def test_a_place_that_names_no_picture_format_is_refused(golden, tmp_path, name):
+    result = decode(golden / "five.txt", "--out", tmp_path / name)
+    assert "names no picture format to write; use .png" in str(result.exception)
+
+
+@pytest.mark.parametrize("scale", [0, -1, 10**6])
+def test_an_impossible_scale_is_wrong_usage(golden, scale):
+    assert decode(golden / "five.txt", "--out", "x.png", "--scale", scale).exit_code == 2

@@ -1,0 +1,56 @@
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from glyphsight.cli.app import app
+
+HEAVY = ["torch", "transformers", "peft", "matplotlib", "jinja2", "gguf"]
+
+
+def test_help_is_there_and_names_every_verb(glyphsight):
+    done = glyphsight("--help")
+    assert (done.returncode, done.stderr) == (0, b"")
+    for verb in (b"encode", b"decode", b"dataset", b"train", b"evaluate", b"see", b"demo"):
+        assert b"\n  " + verb + b" " in done.stdout
+
+
+@pytest.mark.parametrize(
+    "verb", ["encode", "decode", "dataset", "dataset build", "dataset check", "train", "see"]
+)
+def test_every_verb_has_help(verb):
+    result = CliRunner().invoke(app, [*verb.split(), "--help"])
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: ")
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed():
+    code = f"import sys, glyphsight.cli.app; print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert (done.stdout.strip(), done.stderr) == (b"[]", b"")
+
+
+def test_importing_the_package_alone_imports_none_of_its_dependencies():
+    names = [*HEAVY, "numpy", "PIL", "typer", "tqdm"]
+    code = f"import sys, glyphsight; print([m for m in {names} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert (done.stdout.strip(), done.stderr) == (b"[]", b"")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--nope"], ["nope"], ["encode"], ["encode", "--nope", "x"], ["decode", "x"]]
+)
+def test_wrong_usage_ends_with_status_2(arguments):
+    result = CliRunner().invoke(app, arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr
+
+
+def test_a_reader_that_has_enough_is_no_error(golden):
+    picture = golden / "five.png"
+    command = [sys.executable, "-m", "glyphsight", "encode", *[str(picture)] * 400]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout.readline().startswith(b"<row:1>")
+        program.stdout.close()
+        assert program.stderr.read() == b""

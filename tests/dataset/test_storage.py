@@ -1,0 +1,118 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import glyphsight
+from glyphsight.dataset import Record, load_dataset, write_records
+from glyphsight.errors import DatasetError
+
+GOOD = '{"size": "1", "ASCII_image": "<row:1>█</row:1>\\n", "Response": "1"}'
+
+
+def test_the_example_is_read_as_it_was_published(golden):
+    (record,) = load_dataset(golden / "as-published.json")
+    five = (golden / "five.txt").read_text(encoding="utf-8")
+    assert record == Record(size="20", ascii_image=five, response="5")
+
+
+def test_written_back_it_is_the_mended_file_byte_for_byte(golden, tmp_path):
+    records = load_dataset(golden / "as-published.json")
+    assert write_records(records, tmp_path / "five.json") == 1
+    assert (tmp_path / "five.json").read_bytes() == (golden / "five.json").read_bytes()
+    assert load_dataset(golden / "five.json") == records
+
+
+def test_a_record_made_from_the_picture_is_the_published_one(golden, tmp_path):
+    record = Record("20", glyphsight.encode(golden / "five.png"), "5")
+    write_records([record], tmp_path / "five.json")
+    assert (tmp_path / "five.json").read_bytes() == (golden / "five.json").read_bytes()
+
+
+@given(st.lists(st.tuples(*[st.text(st.characters(exclude_categories=["Cs"]))] * 3)))
+def test_whatever_is_written_is_read_back(tmp_path_factory, values):
+    path = tmp_path_factory.mktemp("records") / "x.json"
+    records = [Record(*value) for value in values]
+    assert write_records(iter(records), path) == len(records)
+    assert load_dataset(path) == records
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[{GOOD},]",
+        f"[{GOOD},\n]\n\n",
+        f"\ufeff[{GOOD}]",
+        f"  [\r\n{GOOD}\r\n]",
+        f'[{GOOD[:-1]}, "source": "a further key"}}]',
+    ],
+    ids=["comma", "comma and lines", "BOM", "CRLF", "further key"],
+)
+def test_small_slips_are_forgiven(tmp_path, text):
+    path = tmp_path / "x.json"
+    path.write_bytes(text.encode())
+    assert load_dataset(path) == [Record("1", "<row:1>█</row:1>\n", "1")]
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b"", "not JSON at line 1 column 1 (Expecting value)"),
+        (b"\0\0", "not JSON at line 1 column 1"),
+        (b'[\n  {"size": "20",}\n]', "not JSON at line 2 column 17"),
+        (b"[1,,]", "not JSON at line 1 column 4"),
+        (f"[{GOOD}".encode(), "not JSON at line 1"),
+        (f"[{GOOD}]".encode("utf-16"), "not UTF-8 at byte 0; save it as UTF-8"),
+        ('["é"]'.encode("latin-1"), "not UTF-8 at byte 2; save it as UTF-8"),
+        (b"[" * 100_000, "nested too deeply for a dataset; records are flat"),
+        (b"[" * 100_000 + b"]" * 100_000, "nested too deeply for a dataset"),
+        (b'{"a":' * 100_000, "nested too deeply for a dataset"),
+        (b"[" + b"1" * 5000 + b"]", "a number too long to read; records hold strings"),
+        (GOOD.encode(), "holds an object, a dataset is an array"),
+        (b'"text"', "holds a string, a dataset is an array"),
+        (b"20", "holds a number, a dataset is an array"),
+        (b"null", "holds null, a dataset is an array"),
+        (b"true", "holds a boolean, a dataset is an array"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_file_that_is_no_dataset_gives_one_clear_line(tmp_path, data, complaint):
+    path = tmp_path / "x.json"
+    path.write_bytes(data)
+    with pytest.raises(DatasetError) as caught:
+        load_dataset(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("record", "complaint"),
+    [
+        ("[]", "record 2: an array where an object with the keys size, ASCII_image, Response"),
+        ("null", "record 2: null where an object"),
+        ('{"size": "20"}', "record 2: key 'ASCII_image' is missing"),
+        (GOOD.replace('"1",', "1,"), "record 2: 'size' is a number, must be a string; quote it"),
+        (GOOD.replace('"1"}', "null}"), "record 2: 'Response' is null, must be a string"),
+    ],
+)
+def test_a_wrong_record_is_named_by_its_number(tmp_path, record, complaint):
+    path = tmp_path / "x.json"
+    path.write_text(f"[{GOOD}, {record}]", encoding="utf-8")
+    with pytest.raises(DatasetError) as caught:
+        load_dataset(path)
+    assert str(caught.value).startswith(f"{path}: {complaint}")
+
+
+def test_a_directory_gives_the_split_that_is_asked_for(digits):
+    assert load_dataset(digits) == load_dataset(digits, "train")
+    assert load_dataset(digits, "test") == load_dataset(digits / "test.json")
+    assert load_dataset(str(digits)) == glyphsight.load_dataset(digits)
+
+
+def test_what_is_not_there_is_named(digits, tmp_path):
+    with pytest.raises(DatasetError, match=r"nothing\.json: no such file"):
+        load_dataset(tmp_path / "nothing.json")
+    with pytest.raises(DatasetError, match=r"has no train\.json; make it with glyphsight dataset"):
+        load_dataset(tmp_path)
+    with pytest.raises(DatasetError, match=r"has no x\.json; it has train, validation, test"):
+        load_dataset(digits, "x")

@@ -1,0 +1,20 @@
+import pytest
+
+from glyphsight.train.schedule import rate_factor
+
+
+def test_the_rate_rises_then_falls_to_nothing():
+    factors = [rate_factor(done / 100, 0.0, 0.1, "cosine") for done in range(101)]
+    assert factors[0] == 0
+    assert max(factors) == factors[10] == pytest.approx(1)
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    assert factors[-1] == pytest.approx(0, abs=1e-12)
+
+
+def test_a_slow_machine_ends_low_all_the_same():
+    assert rate_factor(0.4, 0.99, 0.1, "linear") == pytest.approx(0.0111, abs=1e-3)
+    assert rate_factor(0.4, 0.2, 0.1, "linear") == rate_factor(0.4, 0.0, 0.1, "linear")
+
+
+def test_a_constant_rate_stays():
+    assert rate_factor(0.9, 0.0, 0.1, "constant") == 1
