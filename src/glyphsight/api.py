@@ -41,7 +41,8 @@ def decode(text: str, profile: Profile = PUBLISHED) -> NDArray[np.uint8]:
 
 
 @lru_cache(maxsize=2)
-def _loaded(name: str) -> Any:
+def _loaded(name: str, written: int | None) -> Any:
+    """The model, kept until its run is trained anew (``written``: when its record was)."""
     from glyphsight.models import load_model
 
     return load_model(name)
@@ -59,5 +60,9 @@ def see(image: PictureLike, model: str | Path = "runs/demo") -> Answer:
         ModelError: The model cannot be loaded.
     """
     from glyphsight.evaluate import see as ask
+    from glyphsight.models.load import RUN_FILE, run_directory, spelled
 
-    return ask(image, _loaded(str(model)))
+    name = spelled(model)
+    run = run_directory(name)
+    written = (run / RUN_FILE).stat().st_mtime_ns if run else None
+    return ask(image, _loaded(name, written))

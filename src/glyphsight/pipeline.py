@@ -4,57 +4,52 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from glyphsight.dataset import build_dataset
+from glyphsight.console import say
+from glyphsight.dataset import Prompt, build_dataset
+from glyphsight.dataset.split import stratified_sample
 from glyphsight.errors import GlyphsightError, ModelError
 from glyphsight.evaluate.record import record_evaluation
 from glyphsight.evaluate.report import Shown
-from glyphsight.evaluate.run import Evaluation, Sample, evaluate
+from glyphsight.evaluate.run import Evaluation, Sample, Share, evaluate
 from glyphsight.files import replacing
-from glyphsight.models import load_model, nano, score_labels, smollm2
+from glyphsight.models import load_model, nano, smollm2
+from glyphsight.models.score import best_labels
 from glyphsight.sources import open_source
-from glyphsight.train.history import SETTINGS_FILE
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
 _COPIES = 4
 _MINUTES = 6.0  # of training; on a machine as fast as the README's it takes less
-_QUICK = {"limit": 600, "copies": 0}
-
-
-def _say(text: str) -> None:
-    print(f"glyphsight: {text}", file=sys.stderr, flush=True)
+_BEFORE = 100  # test digits SmolLM2 is asked before any training, the ten shown among them
+_MARKER = "demo.json"
 
 
 def _answers_before(samples: list[Sample], labels: list[str]) -> list[str] | None:
-    """SmolLM2's zero-shot answers to the same texts, None (and said so) where it cannot be had."""
-    from glyphsight.dataset import Prompt
-
-    prompt = Prompt()
+    """SmolLM2's answers to the same texts, None (and said so) where it cannot be had."""
     try:
         base = load_model(smollm2.NAME)
-    except ModelError as error:
-        _say(f"{error}; the report goes without {smollm2.NAME}'s answers")
+    except (ModelError, OSError) as error:
+        say(f"glyphsight: {error}; the report goes without {smollm2.NAME}'s answers")
         return None
-    scores = score_labels(base, [prompt.ask(s.ascii_image) for s in samples], labels, prompt)
-    return [labels[index] for index in scores.argmax(axis=1).tolist()]
+    return best_labels(base, [sample.ascii_image for sample in samples], labels, Prompt())
 
 
 def _clear(out: Path) -> None:
-    """Remove the result of an earlier demo, and nothing that is not one."""
+    """Remove the result of an earlier demo, known by its marker, and nothing that is not one."""
     if not out.exists():
         return
-    if not out.is_dir() or (any(out.iterdir()) and not (out / SETTINGS_FILE).exists()):
+    if not out.is_dir() or (any(out.iterdir()) and not (out / _MARKER).is_file()):
         raise GlyphsightError(f"{out}: holds something that no demo made; choose another --out")
     shutil.rmtree(out)
 
 
 def run_demo(
-    out: Path, *, quick: bool = False, quiet: bool = False
+    out: Path, *, quick: bool = False, quiet: bool = False, started: float | None = None
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Run the pipeline into ``out``: ``metrics.json``, ``report.html``, the checkpoint, the data.
 
@@ -62,57 +57,57 @@ def run_demo(
         out: Directory; the result of an earlier demo in it is replaced.
         quick: A few hundred digits a split instead of all.
         quiet: Show no progress bars.
+        started: When the clock began, as ``time.monotonic`` says it; None for now.
 
     Returns:
         The evaluation on the test digits, and what ``metrics.json`` holds.
     """
-    started = time.monotonic()
+    started = time.monotonic() if started is None else started
     _clear(out)
+    with replacing(out / _MARKER) as stream:
+        json.dump({"made_by": "glyphsight demo", "quick": quick}, stream)
     data = out / "data"
-    limits: dict[str, Any] = dict(_QUICK) if quick else {"copies": _COPIES}
-    resolved = resolve_settings(nano.NAME, {"minutes": _MINUTES})
-    out.mkdir(parents=True)
-    resolved.save(out / SETTINGS_FILE)
-    _say("1/4 build the dataset from the bundled digits")
-    built = build_dataset("bundled", data, quiet=quiet, **limits)
-    (out / SETTINGS_FILE).unlink()
-    _say(f"2/4 teach {nano.NAME}, a small language model made from scratch")
-    trained = train(data, nano.NAME, out, resolved, quiet=quiet)
-    _say("3/4 measure it on test digits it has never seen")
-    result = evaluate(str(out), str(data), quiet=quiet, generate=1000, zero_shot=1000)
+    limit = 600 if quick else None
 
-    _say(f"4/4 ask {smollm2.NAME}, untaught, the same ten pictures")
-    first: dict[str, int] = {}
-    for index, sample in enumerate(result.samples):
-        first.setdefault(sample.truth, index)
-    chosen = [first[label] for label in sorted(first)]
-    samples = [result.samples[index] for index in chosen]
-    before = _answers_before(samples, result.labels)
-    pictures = open_source("bundled").load("test").pixels if not quick else None
-    shown = [
-        Shown(
-            sample,
-            picture=pictures[index] if pictures is not None else None,
-            before=before[place] if before else None,
-        )
-        for place, (index, sample) in enumerate(zip(chosen, samples, strict=True))
-    ]
+    say("glyphsight: 1/4 build the dataset from the bundled digits")
+    built = build_dataset("bundled", data, limit=limit, copies=0 if quick else _COPIES, quiet=quiet)
+    say(f"glyphsight: 2/4 teach {nano.NAME}, a small language model made from scratch")
+    resolved = resolve_settings(nano.NAME, {"minutes": _MINUTES})
+    trained = train(data, nano.NAME, out, resolved, quiet=quiet)
+    say("glyphsight: 3/4 measure it on test digits it has never seen")
+    result = evaluate(out, str(data), quiet=quiet, generate=1000, zero_shot=200)
+
+    say(f"glyphsight: 4/4 ask {smollm2.NAME} the same, before any training")
+    truth = [sample.truth for sample in result.samples]
+    shown_rows = [truth.index(label) for label in sorted(set(truth))]
+    judged_rows = stratified_sample(truth, 10 if quick else _BEFORE, seed=0).tolist()
+    rows = shown_rows + judged_rows
+    before = _answers_before([result.samples[row] for row in rows], result.labels)
+    pictures = open_source("bundled").load("test")
+    if limit is not None:
+        pictures = pictures.take(stratified_sample(pictures.labels, limit, seed=0))
     record_evaluation(
         result,
         out,
         run=out,
-        shown=shown,
+        shown=[
+            Shown(result.samples[row], pictures.pixels[row], before[place] if before else None)
+            for place, row in enumerate(shown_rows)
+        ],
         before_name=f"{smollm2.NAME} before any training" if before else "",
     )
-    right = sum(said == s.truth for said, s in zip(before, samples, strict=True)) if before else 0
     metrics = result.as_json() | {
         "seconds": time.monotonic() - started,
         "training_seconds": trained.seconds,
         "training_records": built.records["train"],
         "validation_accuracy": trained.validation_accuracy,
-        "smollm2_zero_shot": {"right": right, "n": len(samples)} if before else None,
+        "smollm2_before_training": None,
         "quick": quick,
     }
+    if before:
+        said = before[len(shown_rows) :]
+        right = sum(truth[row] == answer for row, answer in zip(judged_rows, said, strict=True))
+        metrics["smollm2_before_training"] = asdict(Share.of(right, len(judged_rows)))
     with replacing(out / "metrics.json") as stream:
         json.dump(metrics, stream, ensure_ascii=False, indent=2)
         stream.write("\n")

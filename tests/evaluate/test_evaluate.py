@@ -1,14 +1,18 @@
 import json
 import re
+import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from glyphsight.errors import ModelError
-from glyphsight.evaluate import evaluate, see
+from glyphsight.codec import Profile, encode_batch
+from glyphsight.dataset import Record, write_records
+from glyphsight.errors import DatasetError
+from glyphsight.evaluate import evaluate
 from glyphsight.evaluate.record import record_evaluation
-from glyphsight.models import load_model
-from glyphsight.sources import open_source
+from glyphsight.models import LoadedModel, load_model
 
 pytestmark = pytest.mark.slow
 
@@ -48,17 +52,84 @@ def test_the_report_is_one_file_that_loads_nothing(evaluation, nano_run, tmp_pat
     assert len((tmp_path / "samples.jsonl").read_text().splitlines()) == evaluation.score.n
 
 
-def test_see_answers_a_picture_either_way_round(nano_run):
-    loaded = load_model(str(nano_run))
-    digit = open_source("bundled").load("validation").pixels[0]
-    bright, dark = see(digit, loaded), see(255 - digit, loaded)
-    assert not bright.inverted
-    assert dark.inverted
-    assert bright.ascii_image == dark.ascii_image
-    assert sum(bright.probabilities.values()) == pytest.approx(1, abs=1e-5)
-    assert bright.label == next(iter(bright.probabilities))
+@pytest.fixture(scope="module")
+def run(nano_run):
+    return load_model(nano_run)
 
 
-def test_see_needs_a_model_whose_labels_are_known():
-    with pytest.raises(ModelError, match="not trained with glyphsight"):
-        see(open_source("bundled").load("test").pixels[0], load_model("nano"))
+def judge(model, data, **options):
+    return evaluate(model, str(data), generate=0, zero_shot=0, quiet=True, **options)
+
+
+def write(pictures, path, profile):
+    texts = encode_batch(pictures.pixels, profile)
+    pairs = zip(texts, pictures.labels, strict=True)
+    write_records((Record(str(profile.width), text, label) for text, label in pairs), path)
+    return path
+
+
+def test_a_limit_changes_no_candidate_answer_of_a_base_model(digits):
+    few, all_digits = (judge(load_model("nano"), digits, limit=n) for n in (3, None))
+    assert few.score.n == 3
+    assert few.labels == all_digits.labels == [str(digit) for digit in range(10)]
+
+
+def test_a_single_file_has_no_split(run, digits, evaluation, tmp_path):
+    result = judge(run, digits / "test.json", split="nonsense")
+    assert result.score == evaluation.score
+    assert result.split is result.as_json()["split"] is None
+    record_evaluation(result, tmp_path, run=None)
+    assert "split" not in (tmp_path / "report.html").read_text("utf-8")
+    assert evaluation.split == "test"
+
+
+def test_a_file_without_records_is_named(run, tmp_path):
+    (tmp_path / "none.json").write_text("[]")
+    with pytest.raises(DatasetError, match=r"none\.json holds no record"):
+        judge(run, tmp_path / "none.json")
+
+
+def test_figures_as_they_should_be_come_without_a_warning(evaluation):
+    assert evaluation.warnings == evaluation.as_json()["warnings"] == []
+
+
+def test_records_of_another_width_are_warned_of_in_json_and_report(run, validation, tmp_path):
+    file = write(validation.take(np.arange(4)), tmp_path / "narrow.json", Profile(width=16))
+    result = judge(run, file)
+    [warning] = result.as_json()["warnings"]
+    assert warning == (
+        "4 of 4 records are not 20 columns wide, as the model was taught (record 1: 16)"
+    )
+    record_evaluation(result, tmp_path, run=None)
+    assert warning in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_records_in_other_glyphs_are_warned_of(run, validation, tmp_path):
+    file = write(validation.take(np.arange(4)), tmp_path / "x.json", Profile(palette=".+#"))
+    [warning] = judge(run, file).warnings
+    assert warning.startswith("4 of 4 records are not in the glyphs ' ▓█' the model was taught")
+
+
+def test_the_records_it_was_trained_on_are_warned_of(run, digits):
+    [warning] = judge(run, digits, split="train", limit=10).warnings
+    assert warning.startswith(f"{digits}/train.json: these are the records it was trained on")
+
+
+def test_a_run_whose_base_is_gone_is_still_measured(run, digits, tmp_path):
+    gone = str(tmp_path / "base")
+    moved = LoadedModel(run.model, run.tokenizer, run.name, replace(run.run, base=gone))
+    result = evaluate(moved, str(digits), limit=10, generate=0, zero_shot=5, quiet=True)
+    assert result.zero_shot is None
+    [warning] = result.warnings
+    assert warning.startswith(f"no figure from before its training: {gone}: cannot be loaded")
+
+
+def test_speed_is_said_once(evaluation):
+    speed = evaluation.score.n / evaluation.scoring_seconds
+    assert evaluation.pictures_per_second == evaluation.as_json()["pictures_per_second"] == speed
+
+
+def test_a_directory_that_is_no_run_tells_no_history(evaluation, nano_run, tmp_path):
+    shutil.copy(nano_run / "history.jsonl", tmp_path)
+    record_evaluation(evaluation, tmp_path / "out", run=None)
+    assert "How it learned" not in (tmp_path / "out" / "report.html").read_text("utf-8")

@@ -1,15 +1,168 @@
 import json
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
 
 import pytest
 
 from glyphsight.errors import ModelError
 from glyphsight.models import RunRecord, load_model
+from glyphsight.models.load import require_train_extra, run_directory
+from glyphsight.models.nano import make_nano
 
 
-def test_a_name_that_is_no_model_is_said_in_one_line(tmp_path):
-    with pytest.raises(ModelError, match="cannot be loaded as a causal language model") as caught:
-        load_model(str(tmp_path / "nothing"))
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A transformers directory."""
+    path = tmp_path_factory.mktemp("models") / "whole"
+    for part in make_nano(0):
+        part.save_pretrained(path)
+    return path
+
+
+@pytest.fixture
+def adapter(whole, tmp_path):
+    """A run that is an adapter on a copy of that directory, ``base`` beside it."""
+    from peft import LoraConfig, get_peft_model
+
+    from glyphsight.models.load import without_peft_warning
+
+    base = shutil.copytree(whole, tmp_path / "base")
+    config = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
+    with without_peft_warning():
+        get_peft_model(load_model(base).model, config).save_pretrained(tmp_path / "run")
+    RunRecord(base=str(base), seed=0, labels=["1", "2"]).save(tmp_path / "run")
+    return tmp_path / "run"
+
+
+def complaint(name):
+    with pytest.raises(ModelError) as caught:
+        load_model(name)
     assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_a_name_that_is_no_model_is_said_in_one_line_with_the_reason(tmp_path):
+    said = complaint(str(tmp_path / "nothing"))
+    assert said.startswith(f"{tmp_path}/nothing: cannot be loaded as a causal language model (no ")
+    assert "(no such directory here; " in said
+    assert "; )" not in said
+
+
+def test_a_directory_that_holds_no_model_is_not_called_missing(tmp_path):
+    said = complaint(str(tmp_path))
+    assert said.startswith(f"{tmp_path}: cannot be loaded")
+    assert "no such directory" not in said
+
+
+@pytest.mark.slow
+def test_a_directory_called_like_a_reserved_name_does_not_shadow_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    RunRecord(base="elsewhere", seed=0, labels=["1"]).save(Path("nano"))
+    assert load_model("nano").run is None
+    for directory in ("./nano", Path("nano"), str(tmp_path / "nano")):
+        assert complaint(directory).endswith("has not finished; go on with train --resume")
+
+
+@pytest.mark.parametrize("name", ["nano", "smollm2-135m"])
+def test_a_reserved_name_is_never_a_run_directory(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    RunRecord(base="elsewhere", seed=0, labels=["1"]).save(Path(name))
+    assert run_directory(name) is None
+    assert run_directory(f"./{name}") == Path(name)
+    assert run_directory(".") is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("model.safetensors", "header"),
+        ("config.json", "config.json"),
+        ("tokenizer.json", ""),
+    ],
+)
+def test_a_truncated_file_is_one_line_that_names_the_directory(whole, tmp_path, file, reason):
+    path = shutil.copytree(whole, tmp_path / "cut")
+    cut(path / file)
+    said = complaint(str(path))
+    assert said.startswith(f"{path}: cannot be loaded as a causal language model (")
+    assert reason in said
+    assert "no such directory" not in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [("num_hidden_layers", 5, "weights are not in the file"), ("intermediate_size", 96, "")],
+)
+def test_weights_that_do_not_fit_their_config_are_refused(whole, tmp_path, name, value, reason):
+    path = shutil.copytree(whole, tmp_path / "other")
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps(config | {name: value}))
+    said = complaint(str(path))
+    assert said.startswith(f"{path}: cannot be loaded")
+    assert reason in said
+
+
+@pytest.mark.slow
+def test_an_adapter_loads_without_a_warning_its_user_can_do_nothing_about(adapter):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_model(adapter).run.labels == ["1", "2"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["adapter_model.safetensors", "adapter_config.json"])
+def test_a_damaged_adapter_is_one_line_that_names_run_and_base(adapter, file):
+    cut(adapter / file)
+    said = complaint(adapter)
+    assert said.startswith(f"{adapter}: its adapter does not load on {adapter.parent / 'base'} (")
+
+
+@pytest.mark.slow
+def test_an_adapter_whose_base_is_gone_says_which(adapter):
+    base = adapter.parent / "base"
+    shutil.rmtree(base)
+    said = complaint(adapter)
+    assert said.startswith(f"{adapter}: its adapter needs its base model {base}: cannot be loaded")
+    assert "no such directory here" in said
+
+
+@pytest.mark.parametrize("verb", [["see"], ["evaluate", "--data", "bundled", "--model", "nano"]])
+def test_without_torch_the_verbs_say_what_to_install(golden, tmp_path, verb):
+    (tmp_path / "runs" / "demo").mkdir(parents=True)
+    arguments = ["glyphsight", *verb, *([str(golden / "five.png")] if verb == ["see"] else [])]
+    code = (
+        "import sys; sys.modules['torch'] = None\n"  # how Python marks what cannot be imported
+        "from glyphsight.cli.app import main\n"
+        f"sys.argv = {arguments!r}; main()"
+    )
+    command = [sys.executable, "-c", code]
+    source = str(Path(__file__).parents[2] / "src")
+    done = subprocess.run(
+        command, capture_output=True, cwd=tmp_path, env={"PYTHONPATH": source}, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == (
+        "glyphsight: not installed: torch; language models need: pip install 'glyphsight[train]'\n"
+    )
+
+
+def test_what_is_needed_is_looked_for_without_importing_it():
+    code = (
+        "import sys; from glyphsight.models.load import require_train_extra\n"
+        "require_train_extra(); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert (done.stdout.strip(), done.stderr) == (b"False", b"")
+    require_train_extra()
 
 
 def test_an_unfinished_run_is_named_as_such(tmp_path):

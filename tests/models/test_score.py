@@ -5,8 +5,8 @@ import torch
 from glyphsight.codec import encode_batch
 from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError
-from glyphsight.models import Completions, generate_replies, load_model, score_labels
-from glyphsight.models.score import left_padded, probabilities
+from glyphsight.models import Completions, best_labels, generate_replies, load_model, score_labels
+from glyphsight.models.score import PromptTooLongError, left_padded, probabilities
 from glyphsight.models.tokenize import completion_ids, prompt_ids
 from glyphsight.sources import open_source
 
@@ -53,6 +53,16 @@ def test_a_score_is_the_sum_of_the_token_log_probabilities(nano, prompts):
             assert scores[row, column] == pytest.approx(expected, abs=1e-3)
 
 
+def test_the_best_label_is_the_one_with_the_highest_score(nano):
+    texts = encode_batch(open_source("bundled").load("validation").pixels[:6])
+    words = Prompt(question="{ASCII_image}What is it?", answer=" a {Response}")
+    scores = score_labels(nano, [words.ask(text) for text in texts], DIGITS, words)
+    done = []
+    best = best_labels(nano, texts, DIGITS, words, batch_size=4, progress=done.append)
+    assert best == [DIGITS[index] for index in scores.argmax(axis=1)]
+    assert done == [4, 2]
+
+
 def test_the_end_token_is_scored_only_where_one_label_continues_another(nano):
     plain = Completions.of(nano.tokenizer, ["1", "2"], Prompt())
     assert [len(rest) for rest in plain.rests] == [1, 1]
@@ -67,8 +77,9 @@ def test_labels_that_cannot_be_told_apart_are_refused(nano):
 
 def test_a_prompt_longer_than_the_window_is_refused_by_number(nano):
     long = encode_batch(np.zeros((1, 900, 40), np.uint8))[0] * 12
-    with pytest.raises(ModelError, match=r"picture 2: .* exceed"):
+    with pytest.raises(PromptTooLongError, match=r"picture 2: .* exceed") as caught:
         score_labels(nano, ["x", long], DIGITS, Prompt())
+    assert str(caught.value) == f"picture 2: {caught.value.reason}"
 
 
 def test_equal_lengths_need_no_mask_and_padding_stands_on_the_left():

@@ -7,6 +7,19 @@ from glyphsight.train.optimizer import Muon, Together, make_optimizer, orthogona
 from glyphsight.train.settings import resolve_settings
 
 
+def all_weights(given):
+    return resolve_settings("nano", {"embedding_rate": 1.0} | given).values
+
+
+def test_embeddings_whose_rate_is_nothing_stay_as_they_were():
+    model, _ = make_nano(0)
+    optimizer = make_optimizer(model, all_weights({"embedding_rate": 0.0}))
+    embedding = model.get_input_embeddings().weight
+    assert not embedding.requires_grad
+    held = [p for group in optimizer.param_groups for p in group["params"]]
+    assert not any(p is embedding for p in held)
+
+
 def test_orthogonalized_matrices_have_singular_values_near_one():
     torch.manual_seed(0)
     values = torch.linalg.svdvals(orthogonalize(torch.randn(3, 20, 50)))
@@ -34,7 +47,7 @@ def test_our_muon_steps_as_torchs_does_up_to_its_bfloat16():
 
 def test_every_trained_weight_has_one_optimizer_and_embeddings_are_not_decayed():
     model, _ = make_nano(0)
-    optimizer = make_optimizer(model, resolve_settings("nano", {"weight_decay": 0.5}).values)
+    optimizer = make_optimizer(model, all_weights({"weight_decay": 0.5}))
     assert isinstance(optimizer, Together)
     held = [p for group in optimizer.param_groups for p in group["params"]]
     assert sorted(map(id, held)) == sorted(id(p) for p in model.parameters())
@@ -51,7 +64,7 @@ def test_the_state_of_optimizers_stepped_together_comes_back():
                 p.grad = torch.randn(p.shape)
             optimizer.step()
 
-    settings = resolve_settings("nano", {}).values
+    settings = all_weights({})
     first, _ = make_nano(0)
     one = make_optimizer(first, settings)
     moved(one, first, 2)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from glyphsight.errors import ModelError
+from glyphsight.dataset import Prompt, load_dataset, write_records
+from glyphsight.errors import DatasetError, ModelError
 from glyphsight.models import load_model
 from glyphsight.train.history import read_history
 from glyphsight.train.run import train
@@ -16,9 +17,30 @@ from glyphsight.train.settings import resolve_settings
 pytestmark = pytest.mark.slow
 SMALL = {"batch_size": 16, "checkpoints": 3, "evaluations": 2, "validation_records": 20}
 
+PLAIN = resolve_settings("nano", {})
+
 
 def small(**settings):
     return resolve_settings("nano", SMALL | settings)
+
+
+def weights(run):
+    return load_file(run / "model.safetensors")
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def kill(run, *, while_writing_the_last_checkpoint=False):
+    """Leave a run as if killed before its model was saved."""
+    for name in ("model.safetensors", "config.json", "glyphsight.json"):
+        (run / name).unlink()
+    kept = sorted((run / "checkpoints").glob("checkpoint-*"), key=lambda p: int(p.name[11:]))
+    assert len(kept) == 2
+    if while_writing_the_last_checkpoint:
+        shutil.rmtree(kept[-1])
+        kept[-1].mkdir()
 
 
 def test_a_run_leaves_a_model_its_settings_its_history_and_its_record(nano_run):
@@ -40,40 +62,122 @@ def test_the_model_is_an_ordinary_transformers_directory(nano_run):
     assert model(**tokenizer("<row:1>  ", return_tensors="pt")).logits.shape[0] == 1
 
 
-def test_a_resumed_run_ends_in_the_same_weights(digits, tmp_path):
-    settings = small(max_steps=6)
-    train(digits, "nano", tmp_path / "whole", settings, quiet=True)
-    train(digits, "nano", tmp_path / "cut", settings, quiet=True)
-    for name in ("model.safetensors", "config.json", "glyphsight.json"):
-        (tmp_path / "cut" / name).unlink()
-    newest = tmp_path / "cut" / "checkpoints" / "checkpoint-6"
-    shutil.rmtree(newest)  # as if killed while writing it
-    newest.mkdir()
-    assert (tmp_path / "cut" / "checkpoints" / "checkpoint-4").is_dir()
-    report = train(digits, "nano", tmp_path / "cut", settings, resume=True, quiet=True)
-    assert report.steps == 6
-    whole = load_file(tmp_path / "whole" / "model.safetensors")
-    resumed = load_file(tmp_path / "cut" / "model.safetensors")
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+@pytest.mark.parametrize("steps", [{"max_steps": 6}, {"epochs": 1.5, "batch_size": 50}])
+def test_a_resumed_run_ends_in_the_same_weights(digits, tmp_path, steps):
+    whole = train(digits, "nano", tmp_path / "whole", small(**steps), quiet=True)
+    train(digits, "nano", tmp_path / "cut", small(**steps), quiet=True)
+    kill(tmp_path / "cut", while_writing_the_last_checkpoint=True)
+    resumed = train(digits, "nano", tmp_path / "cut", PLAIN, resume=True, quiet=True)
+    assert resumed.steps == whole.steps
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+    history = read_history(tmp_path / "cut" / "history.jsonl")
+    assert [line["step"] for line in history] == sorted(line["step"] for line in history)
 
 
-def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(digits, nano_run):
+def test_a_run_killed_after_its_last_step_is_saved_without_a_step_more(digits, tmp_path):
+    settings = small(max_steps=3, schedule="constant")
+    train(digits, "nano", tmp_path, settings, quiet=True)
+    expected = weights(tmp_path)
+    kill(tmp_path)
+    report = train(digits, "nano", tmp_path, settings, resume=True, quiet=True)
+    assert report.steps == 3
+    assert same(expected, weights(tmp_path))
+
+
+def test_a_finished_run_is_left_as_it_is(digits, nano_run, capsys):
+    before = (nano_run / "model.safetensors").stat().st_mtime_ns
+    report = train(digits, "nano", nano_run, PLAIN, resume=True, quiet=True)
+    assert report.steps == 8
+    assert "nothing to resume" in capsys.readouterr().err
+    assert (nano_run / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_run_that_is_out_of_time_ends_saved_and_resumes_to_nothing_more(digits, tmp_path):
+    settings = small(max_steps=5000, minutes=0.03)
+    report = train(digits, "nano", tmp_path, settings, quiet=True)
+    assert report.steps < 5000
+    expected = weights(tmp_path)
+    for name in ("model.safetensors", "glyphsight.json"):
+        (tmp_path / name).unlink()
+    again = train(digits, "nano", tmp_path, settings, resume=True, quiet=True)
+    assert again.steps == report.steps
+    assert same(expected, weights(tmp_path))
+
+
+def test_a_run_is_neither_overwritten_nor_resumed_otherwise(digits, nano_run, tmp_path):
     with pytest.raises(ModelError, match="add --resume"):
         train(digits, "nano", nano_run, small(), quiet=True)
-    with pytest.raises(ModelError, match="was started with"):
-        train(digits, "nano", nano_run, small(learning_rate=1.0), resume=True, quiet=True)
+    other = resolve_settings("nano", {"learning_rate": 1.0})
+    with pytest.raises(ModelError, match="was started with learning_rate"):
+        train(digits, "nano", nano_run, other, resume=True, quiet=True)
+    copy = tmp_path / "copy"
+    shutil.copytree(nano_run, copy)
+    (copy / "glyphsight.json").unlink()
+    write_records(load_dataset(digits)[:40], tmp_path / "other.json")
+    with pytest.raises(ModelError, match="was started with another data"):
+        train(tmp_path / "other.json", "nano", copy, PLAIN, resume=True, quiet=True)
 
 
-def test_a_lora_adapter_is_trained_saved_and_loaded(digits, nano_run, tmp_path):
-    settings = small(method="lora", lora_rank=2, max_steps=2)
-    train(digits, str(nano_run), tmp_path / "adapter", settings, quiet=True)
-    assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
-    loaded = load_model(str(tmp_path / "adapter"))
+def test_a_start_that_fails_leaves_the_place_free(digits, tmp_path):
+    with pytest.raises(ModelError, match="no/such/model"):
+        train(digits, "no/such/model", tmp_path / "run", small(), quiet=True)
+    assert not (tmp_path / "run").exists()
+    train(digits, "nano", tmp_path / "run", small(max_steps=1), quiet=True)
+
+
+def test_every_record_is_taken_in_every_epoch(digits, tmp_path):
+    settings = small(batch_size=50, epochs=2.0)
+    report = train(digits, "nano", tmp_path, settings, quiet=True)
+    assert report.records == 120
+    assert report.steps == 2 * 3  # two batches of 50 and one of 20, twice
+    assert read_history(tmp_path / "history.jsonl")[-1]["records"] == 240
+
+
+def test_a_dataset_file_serves_and_a_wrong_size_in_it_is_named(digits, tmp_path):
+    train(digits / "train.json", "nano", tmp_path / "run", small(max_steps=1), quiet=True)
+    text = (digits / "train.json").read_text("utf-8").replace('"20"', '"20x11"')
+    (tmp_path / "odd.json").write_text(text, "utf-8")
+    with pytest.raises(DatasetError, match="record 1: size '20x11'"):
+        train(tmp_path / "odd.json", "nano", tmp_path / "other", small(max_steps=1), quiet=True)
+
+
+def test_an_adapter_is_trained_goes_on_and_is_merged(digits, nano_run, tmp_path, monkeypatch):
+    lora = {"method": "lora", "lora_rank": 2, "max_steps": 2, "learning_rate": 0.01}
+    first = tmp_path / "first"
+    own = Prompt(question="{ASCII_image}What?")
+    train(digits, str(nano_run), first, small(**lora), prompt=own, quiet=True)
+    loaded = load_model(str(first))
     trained = sum(p.numel() for name, p in loaded.model.named_parameters() if "lora" in name)
     assert 0 < trained < loaded.parameters / 10
 
+    second = tmp_path / "second"
+    train(digits, str(first), second, small(**lora, seed=5), quiet=True)
+    record = load_model(str(second)).run
+    assert record.base == str(nano_run)
+    assert record.prompt == own
 
-def test_a_loss_that_is_no_number_stops_with_the_last_checkpoint_kept(digits, tmp_path):
-    settings = small(max_steps=6, learning_rate=1e30, clip=0.0, hidden_learning_rate=0.0)
-    with pytest.raises(ModelError, match="no longer a finite number; the last checkpoint is kept"):
-        train(digits, "nano", tmp_path / "run", settings, quiet=True)
+    merged = tmp_path / "merged"
+    train(digits, str(second), merged, small(max_steps=1, learning_rate=1e-12), quiet=True)
+    assert not (merged / "adapter_config.json").exists()
+    assert load_model(str(merged)).run.base == str(second)
+
+
+def test_an_adapter_of_a_fresh_nano_finds_the_weights_it_was_taught_on(digits, tmp_path):
+    lora = {"method": "lora", "lora_rank": 2, "max_steps": 1}
+    train(digits, "nano", tmp_path / "a", small(**lora, seed=3), quiet=True)
+    train(digits, str(tmp_path / "a"), tmp_path / "b", small(**lora), quiet=True)
+    base = "base_model.model.lm_head.base_layer.weight"
+    a, b = (dict(load_model(str(tmp_path / n)).model.named_parameters()) for n in "ab")
+    key = base if base in a else "base_model.model.lm_head.weight"
+    assert torch.equal(a[key], b[key])
+
+
+def test_a_loss_that_is_no_number_stops_with_one_line(digits, tmp_path):
+    settings = small(max_steps=6)
+    nano = load_model("nano")
+    with torch.no_grad():
+        nano.model.lm_head.weight.fill_(float("nan"))
+    nano.model.save_pretrained(tmp_path / "broken")
+    nano.tokenizer.save_pretrained(tmp_path / "broken")
+    with pytest.raises(ModelError, match="no longer a finite number"):
+        train(digits, str(tmp_path / "broken"), tmp_path / "run", settings, quiet=True)

@@ -41,6 +41,24 @@ def test_a_wrong_assignment_says_what_is_wrong(text, reason):
         parse_assignments([text])
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"seed": -1},
+        {"label_smoothing": 2.0},
+        {"epochs": float("nan")},
+        {"warmup": -0.1},
+        {"clip": -1.0},
+        {"max_steps": 0},
+        {"batch_size": 0},
+        {"learning_rate": 0.0},
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(setting):
+    with pytest.raises(ModelError, match=f"{next(iter(setting))} must be"):
+        TrainSettings(**setting)
+
+
 def test_a_value_no_setting_takes_is_refused():
     with pytest.raises(ModelError, match="choose full or lora"):
         TrainSettings(method="qlora")

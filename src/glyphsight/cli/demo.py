@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from glyphsight.cli.output import print_json
+from glyphsight.models.load import require_train_extra
 
 
 def demo(
@@ -18,10 +20,12 @@ def demo(
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Build the dataset, train nano, evaluate on all test digits, show SmolLM2 before training."""
+    started = time.monotonic()  # before the imports, which a user waits for too
+    require_train_extra()
     from glyphsight.cli.evaluate import print_summary
     from glyphsight.pipeline import run_demo
 
-    result, metrics = run_demo(out, quick=quick)
+    result, metrics = run_demo(out, quick=quick, started=started)
     if json_:
         print_json(metrics)
         return

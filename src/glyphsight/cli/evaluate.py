@@ -27,7 +27,9 @@ def evaluate(
     model: Annotated[
         str, typer.Option(help="A run directory, a base model, any path or hub id.")
     ] = DEFAULT_RUN,
-    split: Annotated[str, typer.Option(help="Split to judge on.")] = "test",
+    split: Annotated[
+        str, typer.Option(help="Split of a directory or source; a file has none.")
+    ] = "test",
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most so many records, stratified.")
     ] = None,
@@ -43,7 +45,7 @@ def evaluate(
     ] = 100,
     out: Annotated[
         Path | None,
-        typer.Option(help="Directory of the report; default RUN/evaluation for a run."),
+        typer.Option(help="Directory of the report; default RUN/evaluation for a trained run."),
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
@@ -51,6 +53,7 @@ def evaluate(
     require_model(model)
     from glyphsight.evaluate import evaluate as measure
     from glyphsight.evaluate.record import record_evaluation
+    from glyphsight.models.load import run_directory
 
     result = measure(
         model,
@@ -62,9 +65,12 @@ def evaluate(
         generate=generate,
         zero_shot=zero_shot,
     )
-    target = out or (Path(model) / "evaluation" if Path(model).is_dir() else None)
+    for warning in result.warnings:
+        say(f"glyphsight: warning: {warning}")
+    run = run_directory(model)
+    target = out or (run / "evaluation" if run else None)
     if target is not None:
-        record_evaluation(result, target, run=Path(model))
+        record_evaluation(result, target, run=run)
         say(f"report: {target / 'report.html'}")
     if json_:
         print_json(result.as_json())
@@ -77,7 +83,7 @@ def print_summary(result: Evaluation) -> None:
     rows = [("by label likelihood", result.score), ("writing freely", result.generation)]
     rows += [(f"{result.base} before training", result.zero_shot)]
     rows += [(f"always {result.majority_label!r}", result.majority)]
-    print(f"{result.model} on {result.data}, split {result.split}")
+    print(f"{result.model} on {result.data}{f', split {result.split}' if result.split else ''}")
     for name, share in rows:
         if share is not None:
             low, high = share.interval
@@ -92,5 +98,4 @@ def print_summary(result: Evaluation) -> None:
         precision = "never said" if score.precision is None else f"{100 * score.precision:.2f} %"
         recall = "none there" if score.recall is None else f"{100 * score.recall:.2f} %"
         print(f"  {score.label:<12}{score.n:>7}{precision:>12}{recall:>10}")
-    rate = result.score.n / result.scoring_seconds
-    print(f"  {result.scoring_seconds:.1f} s, {rate:.0f} pictures/s")
+    print(f"  {result.scoring_seconds:.1f} s, {result.pictures_per_second:.0f} pictures/s")

@@ -6,13 +6,12 @@ import json
 import sys
 from typing import Any
 
+from glyphsight.console import say
+
+__all__ = ["print_json", "say"]
+
 
 def print_json(value: Any) -> None:
     """Print one JSON document on standard output."""
     json.dump(value, sys.stdout, ensure_ascii=False, indent=2)
     sys.stdout.write("\n")
-
-
-def say(text: str) -> None:
-    """Print a line on standard error."""
-    print(text, file=sys.stderr, flush=True)

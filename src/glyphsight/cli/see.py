@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from glyphsight.cli.evaluate import DEFAULT_RUN, require_model
 from glyphsight.cli.output import print_json, say
-from glyphsight.errors import GlyphsightError
+from glyphsight.errors import PictureError
 from glyphsight.sources import load_picture
+
+if TYPE_CHECKING:
+    from glyphsight.evaluate import Answer
+
+
+_SHOWN = 4  # likeliest labels
+
+
+def _what_was_done(answer: Answer) -> list[str]:
+    """What the user should know about how the picture was read."""
+    said = ["dark on light, inverted"] if answer.inverted else []
+    said += ["cropped and centred"] if answer.cropped else []
+    said += ["nothing to see in it, every cell is alike: a guess"] if answer.empty else []
+    return said
 
 
 def see(
@@ -29,7 +43,7 @@ def see(
     for path in images:  # before the model is loaded: a wrong path should not cost seconds
         try:
             pictures.append((path, load_picture(sys.stdin.buffer if path == "-" else path)))
-        except GlyphsightError as error:
+        except PictureError as error:
             say(f"glyphsight: {error}")
             failed += 1
     documents = []
@@ -39,20 +53,24 @@ def see(
 
         loaded = load_model(model)
         for path, pixels in pictures:
-            answer = ask(pixels, loaded)
-            documents.append({"path": path} | asdict(answer))
+            try:
+                answer = ask(pixels, loaded)
+            except PictureError as error:
+                say(f"glyphsight: {path}: {error}")
+                failed += 1
+                continue
+            if done := _what_was_done(answer):
+                say(f"{path}: {'; '.join(done)}")
             if json_:
+                documents.append({"path": path} | asdict(answer))
                 continue
             if show:
                 sys.stdout.write(answer.ascii_image)
-            others = [
-                f"{label} {100 * p:.1f} %" for label, p in list(answer.probabilities.items())[1:4]
-            ]
-            print(f"{path}: {answer.label} ({100 * answer.probability:.1f} %), {', '.join(others)}")
-            done = ["dark on light, inverted"] if answer.inverted else []
-            done += ["cropped and centred"] if answer.cropped else []
-            if done:
-                say(f"{path}: {'; '.join(done)}")
+            best, *others = [
+                (label, f"{100 * p:.1f} %") for label, p in answer.probabilities.items()
+            ][:_SHOWN]
+            words = [f"{best[0]} ({best[1]})", *(" ".join(other) for other in others)]
+            print(f"{path}: {', '.join(words)}")
     if json_:
         print_json(documents)
     if failed:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from glyphsight.cli.output import print_json
+from glyphsight.models.load import require_train_extra, spelled
 from glyphsight.train.settings import parse_assignments, resolve_settings, settings_help
 
 EPILOG = "\b\nSettings for --set NAME=VALUE:\n" + settings_help()
@@ -46,6 +47,7 @@ def train(
     given |= {name: value for name, value in options.items() if value is not None}
     resolved = resolve_settings(model, given)
 
+    require_train_extra()
     from glyphsight.train.run import train as run_training
 
     report = run_training(data, model, out, resolved, resume=resume)
@@ -56,4 +58,4 @@ def train(
     print(f"{report.run}: {report.steps} steps on {report.records} records, {report.seconds:.0f} s")
     if accuracy is not None:
         print(f"validation accuracy {100 * accuracy:.2f} %")
-    print(f"measure it: glyphsight evaluate --model {report.run} --data {data}")
+    print(f"measure it: glyphsight evaluate --model {spelled(Path(report.run))} --data {data}")

@@ -19,7 +19,7 @@ def record_evaluation(
     result: Evaluation,
     directory: Path,
     *,
-    run: Path,
+    run: Path | None,
     shown: Sequence[Shown] | None = None,
     before_name: str = "",
 ) -> None:
@@ -28,15 +28,16 @@ def record_evaluation(
     Args:
         result: The figures.
         directory: Where to write.
-        run: The evaluated run; its history and settings are told where there are any.
+        run: Directory of the evaluated run, whose history and settings are told; None for a model
+            that glyphsight did not train.
         shown: Pictures to show; None takes the first of each label in turn.
         before_name: Whose answers the pictures' ``before`` are.
     """
     result.save(directory)
     confusion_png(result.confusion, result.labels, directory / "confusion.png")
-    record = RunRecord.load(run) if run.is_dir() else None
+    record = RunRecord.load(run) if run else None
     facts: dict[str, str] = {}
-    if record is not None:
+    if run and record:
         facts |= {
             "base model": record.base,
             "prompt": record.prompt.question + record.prompt.answer,
@@ -45,11 +46,11 @@ def record_evaluation(
         if (run / SETTINGS_FILE).is_file():
             facts |= {k: str(v) for k, v in saved_settings(run / SETTINGS_FILE).items()}
     facts["scoring"] = (
-        f"{result.scoring_seconds:.1f} s, {result.score.n / result.scoring_seconds:.0f} pictures/s"
+        f"{result.scoring_seconds:.1f} s, {result.pictures_per_second:.0f} pictures/s"
     )
     story = Story(
         result,
-        history=read_history(run / HISTORY_FILE),
+        history=read_history(run / HISTORY_FILE) if run else [],
         shown=_first_of_each(result) if shown is None else shown,
         before_name=before_name,
         facts=facts,

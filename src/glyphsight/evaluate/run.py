@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections import Counter
@@ -11,13 +12,21 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from glyphsight.codec import PUBLISHED, encode_batch
+from glyphsight.codec import PUBLISHED, Profile, encode_batch, parse
 from glyphsight.dataset import Prompt, Record, load_dataset
 from glyphsight.dataset.split import stratified_sample
-from glyphsight.errors import DatasetError
+from glyphsight.dataset.storage import dataset_file
+from glyphsight.errors import DatasetError, FormatError, ModelError
 from glyphsight.evaluate.metrics import ClassScore, confusion_matrix, per_class, wilson_interval
 from glyphsight.files import replacing
-from glyphsight.models import LoadedModel, generate_replies, load_model, score_labels
+from glyphsight.models import (
+    LoadedModel,
+    RunRecord,
+    best_labels,
+    generate_replies,
+    load_model,
+    score_labels,
+)
 from glyphsight.models.score import probabilities
 from glyphsight.sources import open_source
 from glyphsight.sources.spec import is_spec
@@ -72,7 +81,9 @@ class Evaluation:
         model: What was evaluated.
         base: The model it was trained from; None for a plain base model.
         data: Dataset or source.
-        split: Split of it.
+        split: Split of it; None where the data is a single file.
+        warnings: What a reader of the figures must know, such as that the records are the ones the
+            model was trained on.
         seed: Of the choice under a limit.
         score: Accuracy by label log-likelihood.
         generation: Accuracy of free generation, exact match; None when not asked for.
@@ -90,7 +101,8 @@ class Evaluation:
     model: str
     base: str | None
     data: str
-    split: str
+    split: str | None
+    warnings: list[str]
     seed: int
     score: Share
     generation: Share | None
@@ -104,12 +116,17 @@ class Evaluation:
     scoring_seconds: float
     samples: list[Sample]
 
+    @property
+    def pictures_per_second(self) -> float:
+        """Speed of scoring by log-likelihood."""
+        return self.score.n / self.scoring_seconds
+
     def as_json(self) -> dict[str, Any]:
         """Everything but the samples, ``accuracy``, ``n`` and ``interval`` at the top."""
         whole = asdict(self)
         whole.pop("samples")
         score: dict[str, Any] = whole.pop("score")
-        whole["pictures_per_second"] = score["n"] / self.scoring_seconds
+        whole["pictures_per_second"] = self.pictures_per_second
         return score | whole
 
     def save(self, directory: Path) -> None:
@@ -122,13 +139,32 @@ class Evaluation:
                 stream.write(json.dumps(asdict(sample), ensure_ascii=False) + "\n")
 
 
-def read_records(
-    data: str, split: str, limit: int | None, seed: int, like: LoadedModel
-) -> list[Record]:
-    """The records of a dataset directory, a dataset file or a source SPEC.
+@dataclass(frozen=True)
+class Judged:
+    """The records of an evaluation.
 
-    A source's pictures are encoded with the profile the model was taught with. Under a limit the
-    choice is stratified by label.
+    Attributes:
+        records: At least one.
+        labels: Every label of the whole split, sorted, whatever the limit left of it.
+        file: The dataset file they come from; None for a source.
+        split: Its split; None where a file was named.
+    """
+
+    records: list[Record]
+    labels: list[str]
+    file: Path | None
+    split: str | None
+
+
+def read_judged(data: str, split: str, limit: int | None, seed: int, profile: Profile) -> Judged:
+    """Read a dataset directory, a dataset file or a source SPEC.
+
+    Args:
+        data: Where; a file has no splits.
+        split: Which split of a directory or source.
+        limit: At most so many records, stratified by label; None for all.
+        seed: Of that choice.
+        profile: How a source's pictures are encoded.
 
     Raises:
         DatasetError: The data cannot be read or is empty.
@@ -138,22 +174,59 @@ def read_records(
         if split not in source.splits:
             raise DatasetError(f"{data}: has no split {split!r}; it has {', '.join(source.splits)}")
         pictures = source.load(split)
+        labels = sorted(set(pictures.labels))
         if limit is not None:
             pictures = pictures.take(stratified_sample(pictures.labels, limit, seed))
-        profile = like.run.profile if like.run else PUBLISHED
         texts = encode_batch(pictures.pixels, profile)
         records = [
             Record(str(profile.width), text, label)
             for text, label in zip(texts, pictures.labels, strict=True)
         ]
+        judged = Judged(records, labels, None, split)
     else:
-        records = load_dataset(data, split)
+        file = dataset_file(Path(data), split)
+        records = load_dataset(file)
+        labels = sorted({record.response for record in records})
         if limit is not None:
             chosen = stratified_sample([record.response for record in records], limit, seed)
             records = [records[index] for index in chosen.tolist()]
-    if not records:
-        raise DatasetError(f"{data}: split {split} holds no record")
-    return records
+        judged = Judged(records, labels, file, split if Path(data).is_dir() else None)
+    if not judged.records:
+        where = f"{data}: split {judged.split}" if judged.split else data
+        raise DatasetError(f"{where} holds no record")
+    return judged
+
+
+def _doubts(judged: Judged, run: RunRecord) -> list[str]:
+    """Why the figures may not say what they seem to."""
+    doubts = []
+    other_width, unreadable = [], []
+    for number, record in enumerate(judged.records, start=1):
+        try:
+            columns = parse(record.ascii_image, run.profile.palette).shape[1]
+        except FormatError as error:
+            unreadable.append(f"record {number}: {error}")
+            continue
+        if columns != run.profile.width:
+            other_width.append(f"record {number}: {columns}")
+    count = len(judged.records)
+    if other_width:
+        doubts.append(
+            f"{len(other_width)} of {count} records are not {run.profile.width} columns wide, "
+            f"as the model was taught ({other_width[0]})"
+        )
+    if unreadable:
+        doubts.append(
+            f"{len(unreadable)} of {count} records are not in the glyphs {run.profile.palette!r} "
+            f"the model was taught ({unreadable[0]})"
+        )
+    taught = run.training.get("data_sha256")
+    if judged.file and taught == hashlib.sha256(judged.file.read_bytes()).hexdigest():
+        doubts.append(
+            f"{judged.file}: these are the records it was trained on; "
+            "accuracy on them says little about other pictures"
+        )
+    return doubts
 
 
 def _bar(total: int, what: str, quiet: bool) -> tqdm[NoReturn]:
@@ -161,26 +234,34 @@ def _bar(total: int, what: str, quiet: bool) -> tqdm[NoReturn]:
 
 
 def _zero_shot(
-    loaded: LoadedModel, records: list[Record], labels: list[str], n: int, seed: int, quiet: bool
-) -> Share | None:
+    run: RunRecord,
+    records: list[Record],
+    labels: list[str],
+    n: int,
+    *,
+    seed: int,
+    batch_size: int,
+    quiet: bool,
+) -> Share:
     """The base model before training on a stratified part of the records."""
-    if loaded.run is None or n < 1:
-        return None
-    base = load_model(loaded.run.base, seed=loaded.run.seed)
+    base = load_model(run.base, seed=run.seed)
     chosen = stratified_sample([record.response for record in records], n, seed)
     part = [records[index] for index in chosen.tolist()]
-    prompt = loaded.run.prompt
     with _bar(len(part), "before training", quiet) as bar:
-        scores = score_labels(
-            base, [prompt.ask(r.ascii_image) for r in part], labels, prompt, progress=bar.update
+        said = best_labels(
+            base,
+            [record.ascii_image for record in part],
+            labels,
+            run.prompt,
+            batch_size=batch_size,
+            progress=bar.update,
         )
-    best = scores.argmax(axis=1).tolist()
-    right = sum(labels[i] == r.response for i, r in zip(best, part, strict=True))
+    right = sum(answer == r.response for answer, r in zip(said, part, strict=True))
     return Share.of(right, len(part))
 
 
 def evaluate(
-    model: str | LoadedModel,
+    model: str | Path | LoadedModel,
     data: str,
     *,
     split: str = "test",
@@ -196,7 +277,7 @@ def evaluate(
     Args:
         model: Name, run directory, path, hub id or a loaded model.
         data: Dataset directory, dataset file or source SPEC.
-        split: Which split.
+        split: Which split; a dataset file has none.
         limit: Judge at most so many records, stratified by label.
         seed: Of that choice.
         batch_size: Pictures a forward pass; changes speed alone.
@@ -208,11 +289,13 @@ def evaluate(
         DatasetError: The data cannot be read.
         ModelError: The model cannot be loaded or does not take the pictures.
     """
-    loaded = load_model(model) if isinstance(model, str) else model
-    records = read_records(data, split, limit, seed, loaded)
-    prompt = loaded.run.prompt if loaded.run else Prompt()
-    taught = loaded.run.labels if loaded.run else []
-    labels = sorted(set(taught) | {record.response for record in records})
+    loaded = model if isinstance(model, LoadedModel) else load_model(model)
+    run = loaded.run
+    judged = read_judged(data, split, limit, seed, run.profile if run else PUBLISHED)
+    records = judged.records
+    warnings = _doubts(judged, run) if run else []
+    prompt = run.prompt if run else Prompt()
+    labels = sorted({*(run.labels if run else []), *judged.labels})
     asked = [prompt.ask(record.ascii_image) for record in records]
 
     started = time.monotonic()
@@ -238,13 +321,22 @@ def evaluate(
                 progress=bar.update,
             )
         written = dict(zip(rows, replies, strict=True))
+    before = None
+    if run is not None and zero_shot > 0:
+        try:
+            before = _zero_shot(
+                run, records, labels, zero_shot, seed=seed, batch_size=batch_size, quiet=quiet
+            )
+        except ModelError as error:  # a run outlives its base; its own figures stand
+            warnings.append(f"no figure from before its training: {error}")
     commonest, count = Counter(truth).most_common(1)[0]
     matrix = confusion_matrix(truth, said, labels)
     return Evaluation(
         model=loaded.name,
-        base=loaded.run.base if loaded.run else None,
+        base=run.base if run else None,
         data=data,
-        split=split,
+        split=judged.split,
+        warnings=warnings,
         seed=seed,
         score=Share.of(sum(t == s for t, s in zip(truth, said, strict=True)), len(records)),
         generation=Share.of(sum(written[r] == truth[r] for r in written), len(written))
@@ -253,7 +345,7 @@ def evaluate(
         unreadable=sum(text not in labels for text in written.values()),
         majority=Share.of(count, len(records)),
         majority_label=commonest,
-        zero_shot=_zero_shot(loaded, records, labels, zero_shot, seed, quiet),
+        zero_shot=before,
         classes=per_class(matrix, labels),
         labels=labels,
         confusion=matrix.tolist(),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from glyphsight.codec import encode_batch, frame_like_mnist
-from glyphsight.errors import ModelError
+import numpy as np
+
+from glyphsight.codec import encode_batch, frame_like_mnist, parse
+from glyphsight.errors import ModelError, PictureError
 from glyphsight.models import LoadedModel, score_labels
-from glyphsight.models.score import probabilities
+from glyphsight.models.score import PromptTooLongError, probabilities
 from glyphsight.sources import load_picture
 from glyphsight.sources.picture import PictureLike
 
@@ -23,6 +25,7 @@ class Answer:
         ascii_image: What the model read.
         inverted: The picture was dark on light and was inverted.
         cropped: The picture was cropped and centred as the training digits are.
+        empty: All cells of the text are alike, so there was nothing to see; the label is a guess.
     """
 
     label: str
@@ -31,6 +34,7 @@ class Answer:
     ascii_image: str
     inverted: bool
     cropped: bool
+    empty: bool
 
 
 def see(picture: PictureLike, loaded: LoadedModel) -> Answer:
@@ -41,7 +45,7 @@ def see(picture: PictureLike, loaded: LoadedModel) -> Answer:
         loaded: A trained run.
 
     Raises:
-        PictureError: The picture cannot be read.
+        PictureError: The picture cannot be read, or is too tall for the model once it is text.
         ModelError: The model was not trained with glyphsight, so its labels are not known.
     """
     if loaded.run is None:
@@ -52,7 +56,21 @@ def see(picture: PictureLike, loaded: LoadedModel) -> Answer:
     framed = frame_like_mnist(load_picture(picture))
     text = encode_batch(framed.pixels[None], loaded.run.profile)[0]
     prompt, labels = loaded.run.prompt, loaded.run.labels
-    scores = score_labels(loaded, [prompt.ask(text)], labels, prompt)
+    try:
+        scores = score_labels(loaded, [prompt.ask(text)], labels, prompt)
+    except PromptTooLongError as error:
+        height, width = framed.pixels.shape
+        raise PictureError(
+            f"{height}x{width} pixels are too tall as text ({error.reason}); crop it"
+        ) from error
     chances = probabilities(scores)[0].tolist()
     ranked = sorted(zip(labels, chances, strict=True), key=lambda pair: -pair[1])
-    return Answer(ranked[0][0], ranked[0][1], dict(ranked), text, framed.inverted, framed.cropped)
+    return Answer(
+        label=ranked[0][0],
+        probability=ranked[0][1],
+        probabilities=dict(ranked),
+        ascii_image=text,
+        inverted=framed.inverted,
+        cropped=framed.cropped,
+        empty=len(np.unique(parse(text, loaded.run.profile.palette))) == 1,
+    )

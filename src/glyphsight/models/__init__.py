@@ -1,12 +1,13 @@
 """Base language models, their tokenizers, and one way to load, score and ask them all."""
 
 from glyphsight.models.load import LoadedModel, RunRecord, load_model
-from glyphsight.models.score import Completions, generate_replies, score_labels
+from glyphsight.models.score import Completions, best_labels, generate_replies, score_labels
 
 __all__ = [
     "Completions",
     "LoadedModel",
     "RunRecord",
+    "best_labels",
     "generate_replies",
     "load_model",
     "score_labels",

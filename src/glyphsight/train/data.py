@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils.data import Dataset, Sampler
 
 from glyphsight.dataset import Prompt, Record
@@ -126,8 +125,3 @@ class BucketSampler(Sampler):
             yield from whole[index].tolist()
         for batch in rest:  # a short batch in the middle would shift every batch after it
             yield from batch.tolist()
-
-
-def torch_dtype(precision: str, fast: bool) -> Any:
-    """The autocast dtype a precision setting means, None for float32 throughout."""
-    return torch.bfloat16 if precision == "bf16" or (precision == "auto" and fast) else None

@@ -100,8 +100,10 @@ class Together(torch.optim.Optimizer):
 def make_optimizer(model: Any, settings: TrainSettings) -> Any:
     """AdamW on everything, or Muon on the hidden matrices and AdamW on the rest.
 
-    Embeddings, norms and other vectors are not decayed.
+    Embeddings, norms and other vectors are not decayed. Embeddings whose rate is 0 are frozen.
     """
+    if settings.embedding_rate == 0:
+        model.get_input_embeddings().requires_grad_(False)
     trained = [p for p in model.parameters() if p.requires_grad]
     embeddings = {id(p) for p in model.get_input_embeddings().parameters()}
     head = model.get_output_embeddings()
@@ -111,10 +113,14 @@ def make_optimizer(model: Any, settings: TrainSettings) -> Any:
     chosen = {id(p) for p in hidden}
     rest = [p for p in trained if id(p) not in chosen]
     decayed = [p for p in rest if p.ndim >= 2 and id(p) not in embeddings]
-    spared = [p for p in rest if p.ndim < 2 or id(p) in embeddings]
+    vectors = [p for p in rest if p.ndim < 2 and id(p) not in embeddings]
     groups = [
-        {"params": params, "weight_decay": decay}
-        for params, decay in ((decayed, settings.weight_decay), (spared, 0.0))
+        {"params": params, "weight_decay": decay, "lr": settings.learning_rate * rate}
+        for params, decay, rate in (
+            (decayed, settings.weight_decay, 1.0),
+            (vectors, 0.0, 1.0),
+            ([p for p in rest if id(p) in embeddings], 0.0, settings.embedding_rate),
+        )
         if params
     ]
     parts: list[Any] = []

@@ -11,11 +11,12 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback
 
+from glyphsight.files import replacing
 from glyphsight.train.history import read_history
 
 
 class Progress(TrainerCallback):
-    """Shows loss and accuracy as they change; writes ``history.jsonl`` line by line.
+    """Shows loss and accuracy as they change, keeps the clock, writes ``history.jsonl``.
 
     Each line has ``step``, ``records`` (seen so far), ``seconds`` (of training, over all resumes)
     and ``loss`` or ``validation_accuracy``.
@@ -24,37 +25,48 @@ class Progress(TrainerCallback):
     def __init__(
         self,
         history: Path,
-        batch_size: int,
+        *,
+        records_seen: Callable[[int], int],
         accuracy: Callable[[], float] | None,
         every: int,
+        minutes: float,
+        step: int,
         quiet: bool,
     ) -> None:
         self._history = history
-        self._batch_size = batch_size
+        self._records_seen = records_seen
         self._accuracy = accuracy
         self._every = every
+        self._minutes = minutes
         self._quiet = quiet
         self._bar: Any = None
         self._shown: dict[str, str] = {}
-        self._before = 0.0
-        self._start = 0.0
+        self._lines = [line for line in read_history(history) if line["step"] <= step]
+        self._spent = float(self._lines[-1]["seconds"]) if self._lines else 0.0
+        self._start: float | None = None
+
+    def seconds(self) -> float:
+        """Seconds of training so far, those before a resume counted in."""
+        running = time.monotonic() - self._start if self._start is not None else 0.0
+        return round(self._spent + running, 1)
+
+    def clock(self) -> float:
+        """Share of the minutes allowed that is used up; 0 where there is no limit."""
+        return self.seconds() / (60 * self._minutes) if self._minutes else 0.0
 
     def _write(self, step: int, **values: float) -> None:
-        line = {
-            "step": step,
-            "records": step * self._batch_size,
-            "seconds": round(self._before + time.monotonic() - self._start, 1),
-            **values,
-        }
+        line = {"step": step, "records": self._records_seen(step), "seconds": self.seconds()}
         with self._history.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
+            stream.write(json.dumps(line | values) + "\n")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Open the bar; after a resume keep the history up to the checkpoint."""
-        kept = [line for line in read_history(self._history) if line["step"] <= state.global_step]
-        self._history.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
-        self._before = float(kept[-1]["seconds"]) if kept else 0.0
         self._start = time.monotonic()
+        if not state.is_world_process_zero:
+            self._quiet, self._accuracy = True, None
+            return
+        with replacing(self._history) as stream:
+            stream.writelines(json.dumps(line) + "\n" for line in self._lines)
         self._bar = tqdm(
             total=state.max_steps,
             initial=state.global_step,
@@ -63,25 +75,34 @@ class Progress(TrainerCallback):
             disable=self._quiet,
         )
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Advance the bar; take the validation accuracy when it is due."""
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Advance the bar; take the accuracy when due; stop, saved, when the time is used up."""
+        if self.clock() >= 1:
+            control.should_training_stop = control.should_save = True
+        if self._bar is None:
+            return control
         self._bar.update(1)
-        last = state.global_step == state.max_steps or control.should_training_stop
-        if self._accuracy is not None and (last or state.global_step % self._every == 0):
+        step = state.global_step
+        last = step == state.max_steps or control.should_training_stop
+        # The last regular point is left to the very end where the two nearly coincide.
+        due = step % self._every == 0 and step + self._every // 2 < state.max_steps
+        if self._accuracy is not None and (last or due):
             value = self._accuracy()
-            self._write(state.global_step, validation_accuracy=value)
+            self._write(step, validation_accuracy=value)
             self._shown["validation"] = f"{100 * value:.2f}%"
             self._bar.set_postfix(self._shown)
+        return control
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
     ) -> None:
         """Show and keep the loss."""
-        if logs and "loss" in logs:
+        if self._bar is not None and logs and "loss" in logs:
             self._write(state.global_step, loss=logs["loss"])
             self._shown["loss"] = f"{logs['loss']:.3f}"
             self._bar.set_postfix(self._shown)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Close the bar."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()

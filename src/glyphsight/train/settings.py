@@ -23,6 +23,9 @@ class TrainSettings:
     """How a model is taught. The help of each field is its documentation."""
 
     method: str = _setting("full", "full: all weights; lora: a PEFT adapter on every linear layer")
+    embedding_rate: float = _setting(
+        1.0, "learning rate of the input embeddings, as a share of the others'; 0: they stay"
+    )
     epochs: float = _setting(1.0, "passes over the training records")
     max_steps: int = _setting(-1, "stop after so many steps, whatever epochs says; -1: do not")
     batch_size: int = _setting(8, "records a step")
@@ -55,20 +58,41 @@ class TrainSettings:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ModelError(f"{name} {getattr(self, name)!r}: choose {' or '.join(allowed)}")
-        for name in ("batch_size", "lora_rank", "evaluations", "validation_records", "checkpoints"):
-            if getattr(self, name) < 1:
-                raise ModelError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.minutes < 0:
-            raise ModelError(f"minutes must be 0 or more, not {self.minutes}")
-        if self.learning_rate <= 0 or self.epochs <= 0:
-            raise ModelError("learning_rate and epochs must be above 0")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:  # false for NaN too
+                raise ModelError(f"{name} must be from {low:g} to {high:g}, not {value}")
+        if self.max_steps == 0:
+            raise ModelError("max_steps must be above 0, or -1 to let epochs decide")
 
+
+_TINY = 1e-12
+_RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (_TINY, 1e6),
+    "max_steps": (-1, 1e12),
+    "batch_size": (1, 1e6),
+    "learning_rate": (_TINY, 1e3),
+    "hidden_learning_rate": (0, 1e3),
+    "embedding_rate": (0, 1e3),
+    "minutes": (0, 1e6),
+    "warmup": (0, 1),
+    "weight_decay": (0, 1e3),
+    "clip": (0, 1e6),
+    "label_smoothing": (0, 1),
+    "lora_rank": (1, 1e5),
+    "lora_alpha": (1, 1e6),
+    "seed": (0, 2**32 - 1),
+    "evaluations": (1, 1e6),
+    "validation_records": (1, 1e9),
+    "checkpoints": (1, 1e6),
+}
 
 MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     nano.NAME: {
         "batch_size": 64,
         "learning_rate": 2e-3,
         "hidden_learning_rate": 0.02,
+        "embedding_rate": 0.0,
         "weight_decay": 0.05,
         "precision": "fp32",
         "validation_records": 2000,

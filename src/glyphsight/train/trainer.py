@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,12 +19,19 @@ from glyphsight.train.settings import TrainSettings
 class AnswerTrainer(Trainer):
     """Trains on the answers; a picture costs hundreds of tokens, its answer two."""
 
-    def __init__(self, settings: TrainSettings, train_examples: Examples, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        settings: TrainSettings,
+        train_examples: Examples,
+        *,
+        clock: Callable[[], float],
+        **kwargs: Any,
+    ) -> None:
+        self._clock = clock
         self._settings = settings
         self._lengths = [len(example.ids) for example in train_examples.examples]
         super().__init__(train_dataset=train_examples, **kwargs)
         self.model_accepts_loss_kwargs = True
-        self._started: float | None = None
 
     def _get_train_sampler(self, train_dataset: Any = None) -> BucketSampler:
         return BucketSampler(self._lengths, self._settings.batch_size, self._settings.seed)
@@ -41,24 +49,14 @@ class AnswerTrainer(Trainer):
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
                 optimizer or self.optimizer,
                 lambda step: rate_factor(
-                    step / num_training_steps, self.clock(), settings.warmup, settings.schedule
+                    step / num_training_steps, self._clock(), settings.warmup, settings.schedule
                 ),
             )
         return self.lr_scheduler
 
-    def clock(self) -> float:
-        """Share of the minutes allowed that is used up; 0 where there is no limit."""
-        if not self._settings.minutes:
-            return 0.0
-        self._started = self._started or time.monotonic()
-        return (time.monotonic() - self._started) / (60 * self._settings.minutes)
-
-    def training_step(self, *args: Any, **kwargs: Any) -> Any:
-        """One step; the last one when the time allowed is used up."""
-        loss = super().training_step(*args, **kwargs)
-        if self.clock() >= 1:
-            self.control.should_training_stop = True
-        return loss
+    def restore_weights(self, checkpoint: Path) -> None:
+        """Load the weights of a checkpoint without training on."""
+        self._load_from_checkpoint(str(checkpoint))
 
     def compute_loss(
         self,
@@ -78,7 +76,10 @@ class AnswerTrainer(Trainer):
             label_smoothing=self._settings.label_smoothing,
         )
         answer_tokens = (labels != -100).sum()
-        loss = loss / (answer_tokens if num_items_in_batch is None else num_items_in_batch)
+        if num_items_in_batch is None:
+            loss = loss / answer_tokens
+        else:  # counted over all processes, whose gradients are averaged
+            loss = loss / num_items_in_batch * self.accelerator.num_processes
         if not torch.isfinite(loss):
             raise FloatingPointError("the loss is no longer a finite number")
         return (loss, outputs) if return_outputs else loss

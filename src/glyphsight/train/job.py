@@ -1,0 +1,202 @@
+"""What a run will do, worked out before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from glyphsight.codec import Profile
+from glyphsight.dataset import Prompt, Record, load_dataset
+from glyphsight.dataset.storage import dataset_file
+from glyphsight.errors import DatasetError, ModelError
+from glyphsight.files import replacing
+from glyphsight.models import LoadedModel, load_model
+from glyphsight.models.load import without_peft_warning
+from glyphsight.train.data import Examples, tokenize_records
+from glyphsight.train.history import SETTINGS_FILE
+from glyphsight.train.settings import ResolvedSettings, TrainSettings, saved_settings
+
+_INPUT_FILE = "input.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model, what it is to learn, and how.
+
+    Attributes:
+        loaded: The model, with its adapter where one is trained.
+        base: Name of the model it is trained from, as the run's record keeps it.
+        base_seed: Seed that made the base's weights when it is a fresh ``nano``.
+        prompt: Words around the picture.
+        profile: How the pictures were turned into text.
+        labels: The answers, sorted.
+        examples: Tokenized training records, all of them.
+        validation: Records the accuracy is taken on; empty without a validation split.
+        inputs: What a resumed run must find unchanged: the model's name, the data's checksum.
+    """
+
+    loaded: LoadedModel
+    base: str
+    base_seed: int
+    prompt: Prompt
+    profile: Profile
+    labels: list[str]
+    examples: Examples
+    validation: list[Record]
+    inputs: dict[str, str]
+
+    def steps_an_epoch(self, batch_size: int) -> int:
+        """Optimizer steps that take every record once."""
+        return math.ceil(len(self.examples) / (batch_size * world_size()))
+
+    def steps(self, settings: TrainSettings) -> int:
+        """Optimizer steps of the whole run."""
+        if settings.max_steps > 0:
+            return settings.max_steps
+        return math.ceil(self.steps_an_epoch(settings.batch_size) * settings.epochs)
+
+    def records_seen(self, step: int, batch_size: int) -> int:
+        """Records taken after ``step`` steps, repeats counted."""
+        epochs, rest = divmod(step, self.steps_an_epoch(batch_size))
+        whole = len(self.examples)
+        return epochs * whole + min(rest * batch_size * world_size(), whole)
+
+
+def world_size() -> int:
+    """Number of processes that train together, as torchrun says it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _adapted(loaded: LoadedModel, settings: TrainSettings) -> LoadedModel:
+    """The model as the method wants it: with a trainable adapter, or whole."""
+    has_adapter = hasattr(loaded.model, "peft_config")
+    if settings.method == "full":
+        if not has_adapter:
+            return loaded
+        merged = loaded.model.merge_and_unload()
+        for weight in merged.parameters():
+            weight.requires_grad_(True)
+        return replace(loaded, model=merged)
+    if has_adapter:
+        return loaded
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    with without_peft_warning():
+        return replace(loaded, model=get_peft_model(loaded.model, config))
+
+
+def _profile_of(data: Path, records: list[Record]) -> Profile:
+    """The profile the dataset was built with, as far as a dataset file alone tells it."""
+    manifest = data / "manifest.json"
+    try:
+        if manifest.is_file():
+            return Profile(**json.loads(manifest.read_text(encoding="utf-8"))["profile"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{manifest}: damaged ({error!r}); build the dataset anew") from error
+    try:
+        return Profile(width=int(records[0].size))
+    except ValueError:
+        raise DatasetError(
+            f"{data}: record 1: size {records[0].size!r} is no number of columns; "
+            "see glyphsight dataset check"
+        ) from None
+
+
+def make_job(data: Path, model: str, settings: TrainSettings, prompt: Prompt | None) -> Job:
+    """Load the model and the data and make them fit each other.
+
+    Raises:
+        DatasetError: The data cannot be read, or a record does not fit the model whole.
+        ModelError: The model cannot be loaded.
+    """
+    file = dataset_file(data, "train")
+    records = load_dataset(file)
+    if not records:
+        raise DatasetError(f"{file}: holds no record to learn from")
+    profile = _profile_of(data, records)
+    validation: list[Record] = []
+    if data.is_dir() and (data / "validation.json").is_file():
+        validation = load_dataset(data, "validation")[: settings.validation_records]
+
+    origin = load_model(model, seed=settings.seed, training=True)
+    continues = hasattr(origin.model, "peft_config") and settings.method == "lora"
+    words = prompt or (origin.run.prompt if origin.run else Prompt())
+    loaded = _adapted(origin, settings)
+    return Job(
+        loaded=loaded,
+        base=origin.run.base if continues and origin.run else _lasting_name(model),
+        base_seed=origin.run.seed if continues and origin.run else settings.seed,
+        prompt=words,
+        profile=profile,
+        labels=sorted({record.response for record in records + validation}),
+        examples=tokenize_records(loaded, records, words, str(file)),
+        validation=validation,
+        inputs={"model": model, "data": hashlib.sha256(file.read_bytes()).hexdigest()},
+    )
+
+
+def _lasting_name(model: str) -> str:
+    """A directory by its full path, so that the run finds its base from anywhere."""
+    path = Path(model)
+    return str(path.resolve()) if path.is_dir() and "/" in model else model
+
+
+def start_run(run: Path, job: Job, resolved: ResolvedSettings) -> None:
+    """Write the settings and inputs of a new run.
+
+    Raises:
+        ModelError: There is a run already.
+    """
+    refuse_existing(run)
+    with replacing(run / _INPUT_FILE) as stream:
+        json.dump(job.inputs, stream, indent=2)
+    resolved.save(run / SETTINGS_FILE)
+
+
+def refuse_existing(run: Path) -> None:
+    """Raise ModelError where ``run`` holds a run."""
+    if (run / SETTINGS_FILE).exists():
+        raise ModelError(f"{run}: holds a run already; add --resume or choose another --out")
+
+
+def settings_to_resume(run: Path, resolved: ResolvedSettings) -> TrainSettings:
+    """The settings a run was started with; what is given now must agree with them.
+
+    Raises:
+        ModelError: There is no run, or a setting is given with another value.
+    """
+    saved = saved_settings(run / SETTINGS_FILE)
+    for name, origin in resolved.origin.items():
+        value = getattr(resolved.values, name)
+        if origin == "given" and saved.get(name) != value:
+            raise ModelError(
+                f"{run}: was started with {name} {saved.get(name)}, not {value}; "
+                "leave it out, or start a new run"
+            )
+    return TrainSettings(**saved)
+
+
+def check_same_inputs(run: Path, inputs: dict[str, Any]) -> None:
+    """Raise ModelError where a resumed run would go on with another model or other data."""
+    file = run / _INPUT_FILE
+    try:
+        before: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file}: damaged ({error}); start the run anew") from error
+    for name, value in inputs.items():
+        if before.get(name) != value:
+            raise ModelError(
+                f"{run}: was started with another {name} ({before.get(name)}, now {value}); "
+                "resume with the same or start a new run"
+            )

@@ -1,0 +1,60 @@
+import json
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from glyphsight.cli.app import app
+
+pytestmark = pytest.mark.slow
+QUICK = ("--generate", 0, "--zero-shot", 0)
+
+
+def evaluate(*arguments):
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+
+
+def test_json_is_one_document_on_a_source(glyphsight, nano_run, tmp_path):
+    done = glyphsight(
+        *("evaluate", "--model", nano_run, "--data", "bundled", "--limit", 20, "--json"),
+        *("--generate", 10, "--zero-shot", 10, "--out", "report"),
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["n"] == 20
+    assert 0 <= document["interval"][0] <= document["accuracy"] <= document["interval"][1] <= 1
+    assert document["split"] == "test"
+    assert document["warnings"] == []
+    assert document["generation"]["n"] == document["zero_shot"]["n"] == 10
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text()) == document
+    assert b"report: report/report.html" in done.stderr
+    assert b"Warning" not in done.stderr
+    assert not (nano_run / "evaluation").exists()
+
+
+def test_a_file_is_judged_alone_and_a_run_gets_its_report(glyphsight, nano_run, digits, tmp_path):
+    run = shutil.copytree(nano_run, tmp_path / "nano")  # called as a reserved name is
+    done = glyphsight(
+        "evaluate", "--model", "./nano", "--data", digits / "train.json", "--limit", 20, *QUICK
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().startswith(f"./nano on {digits}/train.json\n")
+    assert b"warning: " in done.stderr
+    assert b"these are the records it was trained on" in done.stderr
+    report = (run / "evaluation" / "report.html").read_text("utf-8")
+    assert "these are the records it was trained on" in report
+
+
+def test_a_directory_that_is_no_run_is_left_as_it_is(nano_run, tmp_path):
+    model = shutil.copytree(nano_run, tmp_path / "model")
+    (model / "glyphsight.json").unlink()
+    before = sorted(model.rglob("*"))
+    result = evaluate("--model", model, "--data", "bundled", "--limit", 10, *QUICK)
+    assert result.exit_code == 0
+    assert "report:" not in result.stderr
+    assert sorted(model.rglob("*")) == before
+
+
+def test_a_split_that_is_not_there_is_named(nano_run, digits):
+    result = evaluate("--model", nano_run, "--data", digits, "--split", "nope")
+    assert str(result.exception).startswith(f"{digits}: has no nope")

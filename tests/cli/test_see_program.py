@@ -1,0 +1,76 @@
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from glyphsight.cli.app import app
+from glyphsight.models import RunRecord, load_model
+
+
+@pytest.fixture
+def pictures(validation, tmp_path):
+    """A digit as PNG and JPEG, bright on dark and dark on light, and pictures that are none."""
+    digit = validation.pixels[0]
+    large = np.kron(digit, np.ones((8, 8), dtype=np.uint8))
+    Image.fromarray(digit).save(tmp_path / "bright.png")
+    Image.fromarray(255 - large).save(tmp_path / "dark.png")
+    Image.fromarray(large).save(tmp_path / "bright.jpeg")
+    Image.fromarray(255 - large).save(tmp_path / "dark.jpg")
+    Image.new("L", (28, 28)).save(tmp_path / "flat.png")
+    Image.new("L", (1, 4000)).save(tmp_path / "strip.png")  # too much text
+    Image.new("L", (1, 300)).save(tmp_path / "tall.png")  # too many tokens
+
+
+@pytest.mark.slow
+def test_pngs_and_jpegs_are_answered_and_polarity_is_said(glyphsight, nano_run, pictures):
+    names = ["bright.png", "strip.png", "dark.png", "bright.jpeg", "none.png", "dark.jpg"]
+    done = glyphsight("see", *names, "tall.png", "flat.png", "--model", nano_run)
+    assert done.returncode == 1
+    lines = done.stdout.decode().splitlines()
+    good = ["bright.png", "dark.png", "bright.jpeg", "dark.jpg", "flat.png"]
+    share = r"\d+\.\d %"
+    for name, line in zip(good, lines, strict=True):
+        assert re.fullmatch(rf"{name}: \d \({share}\)(, \d {share}){{3}}", line)
+    said = done.stderr.decode()
+    for name in good:
+        inverted = f"{name}: dark on light, inverted" in said
+        assert inverted == name.startswith("dark")
+    assert "flat.png: nothing to see in it" in said
+    assert "glyphsight: none.png: no such file" in said
+    assert "glyphsight: strip.png: 4000x1 pixels would become 44000 rows" in said
+    assert "glyphsight: tall.png: 300x1 pixels are too tall as text" in said
+    assert "Warning" not in said
+
+
+@pytest.mark.slow
+def test_json_is_one_document_though_a_picture_fails(glyphsight, nano_run, pictures):
+    arguments = ("see", "strip.png", "dark.png", "flat.png", "--json", "--show")
+    done = glyphsight(*arguments, "--model", nano_run)
+    assert done.returncode == 1
+    dark, flat = json.loads(done.stdout)
+    assert (dark["path"], dark["inverted"], dark["empty"]) == ("dark.png", True, False)
+    assert (flat["path"], flat["inverted"], flat["empty"]) == ("flat.png", False, True)
+    assert dark["label"] == max(dark["probabilities"], key=dark["probabilities"].get)
+    assert done.stderr.decode().startswith("glyphsight: strip.png: 4000x1 pixels would become")
+
+
+@pytest.mark.slow
+def test_a_model_with_one_label_says_that_one_alone(pictures, tmp_path):
+    fresh = load_model("nano")
+    fresh.model.save_pretrained(tmp_path / "run")
+    fresh.tokenizer.save_pretrained(tmp_path / "run")
+    RunRecord(base="nano", seed=0, labels=["7"]).save(tmp_path / "run")
+    picture = str(tmp_path / "bright.png")
+    result = CliRunner().invoke(app, ["see", picture, "--model", str(tmp_path / "run")])
+    assert result.stdout == f"{picture}: 7 (100.0 %)\n"
+
+
+def test_without_a_model_the_way_to_one_is_said(glyphsight, golden):
+    done = glyphsight("see", golden / "five.png")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == (
+        b"glyphsight: runs/demo: no model yet; run glyphsight demo first or give --model RUN\n"
+    )

@@ -1,0 +1,63 @@
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import glyphsight
+from glyphsight.errors import ModelError, PictureError
+from glyphsight.evaluate import see
+from glyphsight.models import load_model
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def run(nano_run):
+    return load_model(nano_run)
+
+
+def test_a_picture_is_answered_either_way_round(run, validation):
+    digit = validation.pixels[0]
+    bright, dark = see(digit, run), see(255 - digit, run)
+    assert not bright.inverted
+    assert dark.inverted
+    assert bright.ascii_image == dark.ascii_image
+    assert sum(bright.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert bright.label == next(iter(bright.probabilities))
+
+
+def test_a_model_whose_labels_are_not_known_cannot_be_asked(validation):
+    with pytest.raises(ModelError, match="not trained with glyphsight"):
+        see(validation.pixels[0], load_model("nano"))
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_flat_picture_is_said_to_be_empty(run, level):
+    assert see(np.full((28, 28), level, dtype=np.uint8), run).empty
+
+
+def test_a_digit_is_not_empty(run, validation):
+    assert not any(see(pixels, run).empty for pixels in validation.pixels[:5])
+
+
+def test_a_picture_too_tall_for_the_model_is_the_pictures_fault(run):
+    with pytest.raises(PictureError, match=r"^300x1 pixels .* tokens .*; crop it$"):
+        see(np.zeros((300, 1), dtype=np.uint8), run)
+
+
+def test_a_model_trained_anew_is_loaded_anew(nano_run, validation, tmp_path):
+    path = shutil.copytree(nano_run, tmp_path / "run")
+    digit = validation.pixels[0]
+    first = glyphsight.see(digit, path)
+    assert glyphsight.see(digit, str(path)) == first
+    other = load_model("nano", seed=9)
+    with torch.no_grad():
+        other.model.lm_head.weight.mul_(2)
+    other.model.save_pretrained(path)
+    assert glyphsight.see(digit, path) == first  # the record is what a finished run writes last
+    record = path / "glyphsight.json"
+    written = record.stat().st_mtime_ns + 1_000_000_000
+    os.utime(record, ns=(written, written))
+    assert glyphsight.see(digit, path).probabilities != first.probabilities
