@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight.codec.formats import get_format
 from glyphsight.codec.profile import PUBLISHED, Profile
 from glyphsight.codec.resample import resize
-from glyphsight.codec.text import parse, render_batch
 from glyphsight.errors import PictureError
 
 
@@ -39,8 +39,11 @@ def encode_batch(images: NDArray[np.uint8], profile: Profile = PUBLISHED) -> lis
     _, height, width = images.shape
     if not height or not width:
         raise PictureError(f"pictures of {height}x{width} pixels hold nothing to encode")
-    small = resize(images, profile.rows(height, width), profile.width)
-    return render_batch(quantize(small, profile.levels), profile.palette)
+    form = get_format(profile.format)
+    tall, wide = form.cell
+    rows, columns = tall * profile.rows(height, width), wide * profile.width
+    small = resize(images, rows, columns, profile.filter)
+    return form.render_batch(quantize(small, profile.levels), profile.palette)
 
 
 def decode(text: str, profile: Profile = PUBLISHED) -> NDArray[np.uint8]:
@@ -54,4 +57,4 @@ def decode(text: str, profile: Profile = PUBLISHED) -> NDArray[np.uint8]:
         FormatError: The text is not an ASCII_Image of this palette.
     """
     table = np.round(np.linspace(0, 255, profile.levels)).astype(np.uint8)
-    return table[parse(text, profile.palette)]
+    return table[get_format(profile.format).read(text, profile.palette)]

@@ -17,10 +17,14 @@ class Profile:
     Attributes:
         width: Columns, at least 1.
         palette: One glyph a level, dark to bright; 2 to 16 different single code points.
+        format: Name of the format the grid is written in, see :mod:`glyphsight.codec.formats`.
+        filter: Name of the resampling filter, see :mod:`glyphsight.codec.resample`.
     """
 
     width: int = 20
     palette: str = " ▓█"
+    format: str = "seed"
+    filter: str = "bicubic"
 
     def __post_init__(self) -> None:
         if self.width < 1:

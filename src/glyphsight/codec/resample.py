@@ -70,13 +70,16 @@ def _round_and_clip(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip(sums, 0.0, 255.0, out=sums)
 
 
-def resize(images: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
+def resize(
+    images: NDArray[np.uint8], rows: int, columns: int, filter_name: str = "bicubic"
+) -> NDArray[np.uint8]:
     """Resize a batch of grayscale pictures with the format's bicubic filter.
 
     Args:
         images: uint8[N, H, W], values 0..255.
         rows: Height of the result, at least 1.
         columns: Width of the result, at least 1.
+        filter_name: Name of the filter; only ``bicubic`` so far.
 
     Returns:
         uint8[N, rows, columns].
