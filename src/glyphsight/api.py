@@ -31,13 +31,15 @@ def encode(image: PictureLike, profile: Profile = PUBLISHED) -> str:
     return encode_batch(load_picture(image)[None], profile)[0]
 
 
-def decode(text: str, profile: Profile = PUBLISHED) -> NDArray[np.uint8]:
+def decode(text: str, profile: Profile = PUBLISHED, *, strict: bool = False) -> NDArray[np.uint8]:
     """Turn an ASCII_Image into gray, uint8[rows, columns], one pixel a cell.
 
+    Small flaws are mended, see :func:`glyphsight.codec.mend.read`, unless ``strict``.
+
     Raises:
-        FormatError: The text is not an ASCII_Image; the message names the line.
+        FormatError: The text is no ASCII_Image; a strict message names line and column.
     """
-    return decode_text(text, profile)
+    return decode_text(text, profile, strict=strict)
 
 
 @lru_cache(maxsize=2)

@@ -51,9 +51,9 @@ def test_another_palette_is_read(tmp_path):
     ("data", "complaint"),
     [
         (b"", "x.txt: the text is empty"),
-        (b"hello\n", "x.txt: line 1: not a <row:1>"),
+        (b"hello\n", "x.txt: no <row:N>...</row:N> with N from 1 to 4096 in 'hello'"),
         (b"\xff\xfe", "x.txt: not UTF-8 text at byte 0"),
-        ("<row:1>█</row:1>\n<row:2>██</row:2>\n".encode(), "x.txt: line 2: 2 glyphs in the row"),
+        ("<row:1>█</row:1>\n<row:2>█?</row:2>\n".encode(), "x.txt: row 2: glyph '?', cell 2"),
     ],
 )
 def test_a_file_that_is_no_ascii_image_is_named(tmp_path, data, complaint):
@@ -65,9 +65,49 @@ def test_a_file_that_is_no_ascii_image_is_named(tmp_path, data, complaint):
 
 
 def test_an_error_is_one_line_and_status_1(glyphsight):
-    done = glyphsight("decode", "-", "--out", "x.png", stdin=b"hello\n")
+    done = glyphsight("decode", "-", "--out", "x.png", "--strict", stdin=b"hello\n")
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr == b"glyphsight: -: line 1: not a <row:1>...</row:1> line: 'hello'\n"
+    assert (
+        done.stderr == b"glyphsight: -: line 1: column 1: not a <row:1>...</row:1> line: 'hello'\n"
+    )
+
+
+def test_what_was_mended_is_said_and_the_rest_is_done(glyphsight, golden, tmp_path):
+    published = golden / "as-published.json"
+    done = glyphsight("decode", published, "--out", "five.png")
+    assert (done.returncode, done.stdout) == (0, b"")
+    taken = f"glyphsight: {published}: ASCII_image taken out of a JSON record\n"
+    assert done.stderr.decode() == taken
+    assert package.encode(tmp_path / "five.png") == (golden / "five.txt").read_text("utf-8")
+
+
+def test_strict_names_line_and_column(tmp_path):
+    text = "<row:1>██</row:1>\n<row:2>█</row:2>\n"
+    result = decode("-", "--levels", "--strict", stdin=text)
+    said = "-: line 2: column 9: 1 glyphs in the row, expected 2"
+    assert (result.stdout, str(result.exception)) == ("", said)
+    assert decode("-", "--levels", stdin=text).stdout == "22\n20\n"
+
+
+def test_without_a_place_to_write_to_it_is_wrong_usage(golden):
+    assert decode(golden / "five.txt").exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["plain", "digits", "rle", "braille", "quadrant", "half"])
+def test_pictures_of_other_formats_encode_to_the_same_text(golden, tmp_path, name):
+    profile = Profile(palette=" █", format=name)
+    text = package.encode(golden / "five.png", profile)
+    result = decode(
+        *("-", "--out", tmp_path / "x.png", "--palette", " █", "--format", name), stdin=text
+    )
+    assert result.exit_code == 0
+    assert package.encode(tmp_path / "x.png", profile) == text
+
+
+def test_a_picture_too_large_is_refused(tmp_path):
+    text = f"<row:4096>{'█' * 4000}</row:4096>"
+    result = decode("-", "--out", tmp_path / "x.png", stdin=text)
+    assert "pixels; lower --scale" in str(result.exception)
 
 
 @pytest.mark.parametrize("name", ["missing.txt", "."])

@@ -154,7 +154,7 @@ def test_no_grids_give_no_texts(name):
     ("name", "text", "complaint"),
     [
         ("plain", "", "the text is empty"),
-        ("plain", "▓▓", "line 1: the last line does not end in a newline"),
+        ("plain", "▓▓", "line 1: column 3: the last line does not end in a newline"),
         ("plain", "▓▓\n▓\n", "line 2: column 2: 1 glyphs in the row, expected 2"),
         ("plain", "▓▓\n▓x\n", "line 2: column 2: glyph 'x' is not one of ' ▓█'"),
         ("plain", "▓▓\r\n", "line 1: column 3: a carriage return"),

@@ -41,9 +41,15 @@ def test_a_good_dataset_has_no_problems(digits, golden):
         ({"Response": " "}, "'Response' is empty"),
         ({"ASCII_image": ["row"]}, "'ASCII_image' is an array, must be a string; quote it"),
         ({"ASCII_image": ""}, "'ASCII_image' the text is empty; "),
-        ({"ASCII_image": "five"}, "'ASCII_image' line 1: the last line does not end"),
-        ({"ASCII_image": "<row:2>█</row:2>\n"}, "'ASCII_image' line 1: row tags say 2 and 2"),
-        ({"ASCII_image": "<row:1>x</row:1>\n"}, "'ASCII_image' line 1: glyph 'x' is not in"),
+        ({"ASCII_image": "five"}, "'ASCII_image' line 1: column 5: the last line does not end"),
+        (
+            {"ASCII_image": "<row:2>█</row:2>\n"},
+            "'ASCII_image' line 1: column 6: row tags say 2 and 2",
+        ),
+        (
+            {"ASCII_image": "<row:1>x</row:1>\n"},
+            "'ASCII_image' line 1: column 8: glyph 'x' is not in",
+        ),
         ({"id": "1"}, "keys are size, ASCII_image, Response, id; the format has exactly"),
     ],
 )

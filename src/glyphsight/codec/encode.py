@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec.formats import get_format
+from glyphsight.codec.mend import read
 from glyphsight.codec.profile import PUBLISHED, Profile
 from glyphsight.codec.resample import resize
 from glyphsight.errors import PictureError
@@ -46,8 +47,13 @@ def encode_batch(images: NDArray[np.uint8], profile: Profile = PUBLISHED) -> lis
     return form.render_batch(quantize(small, profile.levels), profile.palette)
 
 
-def decode(text: str, profile: Profile = PUBLISHED) -> NDArray[np.uint8]:
+def decode(text: str, profile: Profile = PUBLISHED, *, strict: bool = False) -> NDArray[np.uint8]:
     """Turn an ASCII_Image back into gray, one pixel a cell.
+
+    Args:
+        text: The ASCII_Image.
+        profile: The settings it was made with; format and palette matter.
+        strict: Refuse what would otherwise be mended, see :func:`glyphsight.codec.mend.read`.
 
     Returns:
         uint8[rows, columns], the darkest level 0, the brightest 255. Cut into levels again it
@@ -57,4 +63,6 @@ def decode(text: str, profile: Profile = PUBLISHED) -> NDArray[np.uint8]:
         FormatError: The text is not an ASCII_Image of this palette.
     """
     table = np.round(np.linspace(0, 255, profile.levels)).astype(np.uint8)
-    return table[get_format(profile.format).read(text, profile.palette)]
+    if strict:
+        return table[get_format(profile.format).read(text, profile.palette)]
+    return table[read(text, profile).levels]

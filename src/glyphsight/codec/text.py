@@ -64,31 +64,47 @@ def parse(text: str, palette: str = PUBLISHED.palette) -> NDArray[np.uint8]:
         uint8[rows, columns], values below ``len(palette)``.
 
     Raises:
-        FormatError: Names the line and what is wrong with it.
+        FormatError: Names the line, the column and what is wrong there.
     """
     if not text:
         raise FormatError("the text is empty; an ASCII_Image has at least one <row:1>...</row:1>")
     if not text.endswith("\n"):
-        raise FormatError("the last line does not end in a newline", text.count("\n") + 1)
+        column = len(text) - text.rfind("\n")
+        raise FormatError(
+            f"column {column}: the last line does not end in a newline", text.count("\n") + 1
+        )
     level_of = {glyph: level for level, glyph in enumerate(palette)}
     grid: list[list[int]] = []
     for number, line in enumerate(text[:-1].split("\n"), start=1):
         if line.endswith("\r"):
-            raise FormatError("ends in a carriage return; save it with \\n line ends", number)
+            raise FormatError(
+                f"column {len(line)}: ends in a carriage return; save it with \\n line ends", number
+            )
         match = _LINE.fullmatch(line)
         if match is None:
-            raise FormatError(f"not a <row:{number}>...</row:{number}> line: {line[:60]!r}", number)
+            raise FormatError(
+                f"column 1: not a <row:{number}>...</row:{number}> line: {line[:60]!r}", number
+            )
         opening, glyphs, closing = match.groups()
         if opening != str(number) or closing != str(number):
-            raise FormatError(f"row tags say {opening} and {closing}, expected {number}", number)
+            column = match.start(1 if opening != str(number) else 3) + 1
+            raise FormatError(
+                f"column {column}: row tags say {opening} and {closing}, expected {number}", number
+            )
         try:
             row = [level_of[glyph] for glyph in glyphs]
         except KeyError as error:
+            column = match.start(2) + glyphs.index(error.args[0]) + 1
             raise FormatError(
-                f"glyph {error.args[0]!r} is not in palette {palette!r}", number
+                f"column {column}: glyph {error.args[0]!r} is not in palette {palette!r}", number
             ) from None
         if not row or (grid and len(row) != len(grid[0])):
-            expected = len(grid[0]) if grid else "at least 1"
-            raise FormatError(f"{len(row)} glyphs in the row, expected {expected}", number)
+            expected = len(grid[0]) if grid else 1
+            column = match.start(2) + min(len(row), expected) + 1
+            raise FormatError(
+                f"column {column}: {len(row)} glyphs in the row, expected "
+                f"{expected if grid else 'at least 1'}",
+                number,
+            )
         grid.append(row)
     return np.array(grid, dtype=np.uint8)

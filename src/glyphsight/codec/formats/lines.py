@@ -96,7 +96,10 @@ def split_lines(text: str, name: str) -> list[str]:
     if not text:
         raise FormatError(f"the text is empty; format {name} has at least one row")
     if not text.endswith("\n"):
-        raise FormatError("the last line does not end in a newline", text.count("\n") + 1)
+        column = len(text) - text.rfind("\n")
+        raise FormatError(
+            f"column {column}: the last line does not end in a newline", text.count("\n") + 1
+        )
     lines = text[:-1].split("\n")
     for number, line in enumerate(lines, start=1):
         if line.endswith("\r"):
