@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from glyphsight.cli import dataset, decode, demo, encode, evaluate, see, train
+from glyphsight.cli import dataset, decode, demo, encode, evaluate, see, tokens, train
 from glyphsight.errors import GlyphsightError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("encode")(encode.encode)
 app.command("decode")(decode.decode)
+app.command("tokens")(tokens.tokens)
 app.add_typer(dataset.app, name="dataset")
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("evaluate")(evaluate.evaluate)

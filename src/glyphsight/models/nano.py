@@ -45,10 +45,9 @@ def _vocabulary() -> dict[str, int]:
     return {token: index for index, token in enumerate(tokens)}
 
 
-def make_tokenizer() -> Any:
-    """Nano's tokenizer, an ordinary ``PreTrainedTokenizerFast``."""
+def make_backend() -> Any:
+    """Nano's tokenizer as the ``tokenizers`` library has it."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
 
     backend = Tokenizer(
         models.BPE(vocab=_vocabulary(), merges=[], ignore_merges=True, byte_fallback=True)
@@ -66,8 +65,15 @@ def make_tokenizer() -> Any:
     ]
     backend.pre_tokenizer = pre_tokenizers.Split(Regex("|".join(pieces)), behavior="isolated")
     backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    return backend
+
+
+def make_tokenizer() -> Any:
+    """Nano's tokenizer, an ordinary ``PreTrainedTokenizerFast``."""
+    from transformers import PreTrainedTokenizerFast
+
     return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
+        tokenizer_object=make_backend(),
         pad_token=_PAD,
         eos_token=_EOS,
         model_max_length=2048,

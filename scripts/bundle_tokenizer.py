@@ -1,0 +1,32 @@
+"""Make the tokenizer that ships with the package from SmolLM2's directory in the cache.
+
+    python scripts/bundle_tokenizer.py ~/.cache/glyphsight/smollm2-135m
+
+The directory is what ``glyphsight.models.smollm2.ensure_smollm2`` writes: its ``tokenizer.json``
+has SmolLM2's own pre-tokenizer restored. Only spaces of the JSON are dropped before compression.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+import sys
+from pathlib import Path
+
+from glyphsight.files import replacing
+
+TARGET = Path(__file__).parents[1] / "src" / "glyphsight" / "assets" / "smollm2-tokenizer.json.xz"
+
+
+def main(directory: str) -> None:
+    """Write the package's tokenizer from the one in ``directory``."""
+    value = json.loads((Path(directory) / "tokenizer.json").read_text(encoding="utf-8"))
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    preset = 9 | lzma.PRESET_EXTREME
+    with replacing(TARGET, "wb") as stream:
+        stream.write(lzma.compress(text.encode("utf-8"), preset=preset))
+    print(f"{TARGET}: {TARGET.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,149 @@
+"""What a text costs: tokenizers from local files, token counts, the grid that fits a budget.
+
+Only the ``tokenizers`` library is needed, neither torch nor transformers; nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.codec import PUBLISHED, Profile, encode_batch
+from glyphsight.errors import ModelError, PictureError
+from glyphsight.models import nano, smollm2
+
+EMBEDDED = smollm2.NAME
+"""Name of the tokenizer that ships with the package."""
+
+MAX_WIDTH = 4096
+"""Columns beyond which no larger grid is looked for."""
+
+
+def load_tokenizer(name: str | Path = EMBEDDED) -> Any:
+    """A tokenizer from local files.
+
+    Args:
+        name: ``smollm2-135m`` (ships with the package), ``nano``, a ``tokenizer.json`` or a
+            directory with one, such as a run or a transformers directory. A ``Path``, or
+            ``"./nano"``, is a file or directory whatever it is called.
+
+    Returns:
+        A ``tokenizers.Tokenizer`` that neither pads nor cuts off.
+
+    Raises:
+        ModelError: There is none, or it is damaged.
+    """
+    if isinstance(name, str) and name in (nano.NAME, smollm2.NAME):
+        return _own(name)
+    path = Path(name)
+    file = path / "tokenizer.json" if path.is_dir() else path
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ModelError(
+            f"{file}: cannot be read ({error.strerror}); give {smollm2.NAME}, {nano.NAME}, a "
+            "tokenizer.json or a directory with one"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{file}: not UTF-8 at byte {error.start}; no tokenizer.json") from None
+    return _from_json(text, str(file))
+
+
+@lru_cache(maxsize=2)
+def _own(name: str) -> Any:
+    if name == nano.NAME:
+        return nano.make_backend()
+    packed = (files("glyphsight") / "assets" / "smollm2-tokenizer.json.xz").read_bytes()
+    return _from_json(lzma.decompress(packed).decode("utf-8"), name)
+
+
+def _from_json(text: str, where: str) -> Any:
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as error:  # the library raises bare Exception
+        raise ModelError(f"{where}: no tokenizer of the tokenizers library ({error})") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def count_tokens(texts: Sequence[str], tokenizer: Any) -> list[int]:
+    """Tokens of each text alone, without a beginning or end token."""
+    cut = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    return [len(encoding.ids) for encoding in cut]
+
+
+def largest_grid(
+    image: NDArray[np.uint8],
+    format: str,  # noqa: A002 - as Profile calls it
+    budget: int,
+    tokenizer: Any,
+    palette: str = PUBLISHED.palette,
+    *,
+    base: Profile = PUBLISHED,
+) -> Profile:
+    """The largest width whose text costs at most ``budget`` tokens.
+
+    What a text costs grows with its width, but not always: a wider one may merge into fewer tokens.
+    So beyond the widest found by bisection the next widths, an eighth as many, are tried too. What
+    is returned has been counted.
+
+    Args:
+        image: Gray pixels uint8[H, W].
+        format: Name of the format.
+        budget: Most tokens.
+        tokenizer: As :func:`load_tokenizer` gives; of several, the text fits each.
+        palette: One glyph a level, dark to bright.
+        base: All other settings.
+
+    Raises:
+        FormatError: The format is unknown or cannot carry the palette.
+        ModelError: Not even one column fits.
+    """
+    tokenizers = tokenizer if isinstance(tokenizer, list | tuple) else [tokenizer]
+    wanted = replace(base, format=format, palette=palette)
+
+    def cost(width: int) -> int:
+        text = encode_batch(image[None], replace(wanted, width=width))
+        return max(count_tokens(text, each)[0] for each in tokenizers)
+
+    least = cost(1)
+    if least > budget:
+        raise ModelError(
+            f"one column of format {format} costs {least} tokens, more than the {budget} allowed; "
+            "allow more, or crop the picture"
+        )
+
+    def fits(width: int) -> bool:
+        try:
+            return cost(width) <= budget
+        except PictureError:  # more arithmetic than the resize allows
+            return False
+
+    return replace(wanted, width=_widest(fits))
+
+
+def _widest(fits: Callable[[int], bool]) -> int:
+    """The largest number from 1 to MAX_WIDTH that fits, of a rule that is almost monotone."""
+    good, bad = 1, 2
+    while bad <= MAX_WIDTH and fits(bad):
+        good, bad = bad, 2 * bad
+    bad = min(bad, MAX_WIDTH + 1)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if fits(middle) else (good, middle)
+    width = good + 1
+    while width <= min(good + max(4, good // 8), MAX_WIDTH):
+        good = width if fits(width) else good
+        width += 1
+    return good

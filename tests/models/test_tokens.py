@@ -1,0 +1,128 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from glyphsight.codec import Profile, encode_batch
+from glyphsight.codec.formats import get_format
+from glyphsight.errors import FormatError, ModelError
+from glyphsight.models.tokens import _widest, count_tokens, largest_grid, load_tokenizer
+
+
+@pytest.fixture(scope="module")
+def five(golden):
+    with Image.open(golden / "five.png") as image:
+        return np.asarray(image)
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    return load_tokenizer("smollm2-135m")
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "tokens"),
+    [
+        ("smollm2-135m", "seed", 198),
+        ("smollm2-135m", "plain", 74),
+        ("smollm2-135m", "digits", 231),
+        ("nano", "seed", 34),
+    ],
+)
+def test_the_published_picture_costs(five, name, form, tokens):
+    texts = encode_batch(five[None], Profile(format=form))
+    assert count_tokens(texts, load_tokenizer(name)) == [tokens]
+
+
+def test_the_embedded_tokenizer_is_mended_and_whole(embedded):
+    assert embedded.encode("   12").tokens == ["ĠĠĠ", "1", "2"]
+    assert embedded.get_vocab_size() == 49152
+
+
+def test_no_text_costs_nothing(embedded):
+    assert count_tokens([], embedded) == []
+    assert count_tokens([""], embedded) == [0]
+
+
+def test_a_file_and_its_directory_are_taken_and_their_padding_is_not(embedded, tmp_path):
+    value = json.loads(embedded.to_str())
+    value["truncation"] = {
+        "direction": "Right",
+        "max_length": 5,
+        "strategy": "LongestFirst",
+        "stride": 0,
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(value), encoding="utf-8")
+    text = "one two three four five six seven"
+    for place in (tmp_path, tmp_path / "tokenizer.json", str(tmp_path)):
+        tokenizer = load_tokenizer(place)
+        assert count_tokens([text, "x"], tokenizer) == count_tokens([text, "x"], embedded)
+
+
+@pytest.mark.slow
+def test_a_trained_run_is_taken(nano_run):
+    assert count_tokens(["<row:1>      </row:1>\n"], load_tokenizer(nano_run)) == [2]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(None, "cannot be read"), (b"{}", "no tokenizer of"), (b"\xff", "not UTF-8 at byte 0")],
+)
+def test_what_is_no_tokenizer_is_named(tmp_path, content, complaint):
+    file = tmp_path / "tokenizer.json"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ModelError) as caught:
+        load_tokenizer(file)
+    assert str(caught.value).startswith(f"{file}: {complaint}")
+
+
+@pytest.mark.parametrize("form", ["seed", "plain", "digits", "rle", "coords", "hex"])
+@pytest.mark.parametrize("budget", [100, 500])
+def test_the_largest_grid_fits_and_the_next_ones_do_not(five, embedded, form, budget):
+    profile = largest_grid(five, form, budget, embedded)
+
+    def cost(width):
+        text = encode_batch(five[None], Profile(width, format=form))
+        return count_tokens(text, embedded)[0]
+
+    assert profile == Profile(profile.width, format=form)
+    assert cost(profile.width) <= budget
+    assert all(cost(profile.width + more) > budget for more in range(1, 5))
+
+
+def test_of_several_tokenizers_the_text_fits_each(five, embedded):
+    both = [embedded, load_tokenizer("nano")]
+    widths = [largest_grid(five, "plain", 100, each).width for each in both]
+    assert largest_grid(five, "plain", 100, both).width <= min(widths)
+
+
+def test_other_settings_are_kept_and_the_palette_counts(five, embedded):
+    profile = largest_grid(five, "braille", 300, embedded, " █", base=Profile(7, filter="bicubic"))
+    assert (profile.format, profile.palette) == ("braille", " █")
+    assert get_format("braille").read(encode_batch(five[None], profile)[0], " █").max() == 1
+    with pytest.raises(FormatError, match="carries 2 levels"):
+        largest_grid(five, "braille", 300, embedded)
+
+
+def test_a_budget_below_one_column_is_refused(five, embedded):
+    with pytest.raises(ModelError, match=r"one column of format seed costs \d+ tokens, more"):
+        largest_grid(five, "seed", 3, embedded)
+
+
+def test_the_search_is_bounded_and_finds_what_lies_behind_a_gap():
+    assert _widest(lambda width: True) == 4096
+    assert _widest(lambda width: width == 1) == 1
+    assert _widest(lambda width: width <= 20 or width == 23) == 23
+
+
+def test_neither_torch_nor_transformers_is_imported():
+    code = (
+        "import sys; from glyphsight.models.tokens import load_tokenizer;"
+        "load_tokenizer('nano'), load_tokenizer();"
+        "sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
