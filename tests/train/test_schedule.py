@@ -16,5 +16,9 @@ def test_a_slow_machine_ends_low_all_the_same():
     assert rate_factor(0.4, 0.2, 0.1, "linear") == rate_factor(0.4, 0.0, 0.1, "linear")
 
 
+def test_a_warm_up_that_takes_all_the_time_still_ends_low():
+    assert rate_factor(0.05, 0.99, 0.1, "cosine") < 0.01
+
+
 def test_a_constant_rate_stays():
     assert rate_factor(0.9, 0.0, 0.1, "constant") == 1
