@@ -1,20 +1,22 @@
-"""Grayscale arrays to ASCII_Images and back: resize, cut into equal levels, write as text."""
+"""Grayscale arrays to ASCII_Images and back: adjust, resize, cut into levels, write as text."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight.codec.adjust import crop_to_content, find_edges, set_polarity, stretch_contrast
 from glyphsight.codec.formats import get_format
+from glyphsight.codec.levels import quantize, to_levels
 from glyphsight.codec.profile import PUBLISHED, Profile
 from glyphsight.codec.resample import resize
 from glyphsight.errors import PictureError
 
+__all__ = ["decode", "encode_batch", "quantize"]
 
-def quantize(pixels: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
-    """Cut 0..255 into equal levels: ``level = value * levels // 256``. Shape and dtype stay."""
-    table = (np.arange(256) * levels // 256).astype(np.uint8)
-    return table[pixels]
+
+_FINE = 4  # pixels a cell at which edges are sought: what is finer does not show in the grid
+_CHUNK_PIXELS = 1 << 22
 
 
 def encode_batch(images: NDArray[np.uint8], profile: Profile = PUBLISHED) -> list[str]:
@@ -36,14 +38,35 @@ def encode_batch(images: NDArray[np.uint8], profile: Profile = PUBLISHED) -> lis
             f"pictures must be uint8[N, H, W], not {images.dtype}{list(images.shape)}; "
             "convert with .astype(numpy.uint8)"
         )
-    _, height, width = images.shape
+    count, height, width = images.shape
     if not height or not width:
         raise PictureError(f"pictures of {height}x{width} pixels hold nothing to encode")
+    if profile.crop is not None:  # each to a size of its own
+        return [
+            _encode_same_size(crop_to_content(image, profile.crop)[None], profile)[0]
+            for image in images
+        ]
+    if (profile.invert, profile.contrast, profile.edges) == ("no", False, "none"):
+        return _encode_same_size(images, profile)
+    chunk = max(1, _CHUNK_PIXELS // (height * width))
+    parts = range(0, count, chunk)
+    return [t for at in parts for t in _encode_same_size(images[at : at + chunk], profile)]
+
+
+def _encode_same_size(images: NDArray[np.uint8], profile: Profile) -> list[str]:
+    """The four steps in order: adjust, resize, cut into levels, write."""
+    _, height, width = images.shape
     form = get_format(profile.format)
     tall, wide = form.cell
     rows, columns = tall * profile.rows(height, width), wide * profile.width
+    images = set_polarity(images, profile.invert)
+    if profile.contrast:
+        images = stretch_contrast(images)
+    if profile.edges != "none":
+        fine = min(height, _FINE * rows), min(width, _FINE * columns)
+        images = find_edges(resize(images, *fine, profile.filter), profile.edges)
     small = resize(images, rows, columns, profile.filter)
-    return form.render_batch(quantize(small, profile.levels), profile.palette)
+    return form.render_batch(to_levels(small, profile), profile.palette)
 
 
 def decode(text: str, profile: Profile = PUBLISHED) -> NDArray[np.uint8]:
