@@ -35,6 +35,11 @@ def test_cropping_takes_the_content_and_the_margin(light):
     assert (crop_to_content(picture, 0.0) == picture[20, 30]).all()
 
 
+def test_polarity_is_judged_before_the_picture_is_cropped(some):
+    profile = Profile(invert="auto", crop=0.0)
+    assert encode_batch(255 - some, profile) == encode_batch(some, Profile(crop=0.0))
+
+
 def test_pictures_of_a_batch_are_cropped_each_to_its_own_size(some):
     profile = Profile(crop=0.1)
     assert encode_batch(some[:5], profile) == [encode_batch(p[None], profile)[0] for p in some[:5]]

@@ -1,5 +1,6 @@
 import json
 from dataclasses import asdict, fields
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +97,13 @@ def test_height_and_aspect_decide_the_rows():
     assert Profile().rows(28, 28) == 11
     assert Profile(aspect=1.0).rows(28, 28) == 20
     assert Profile(height=7).rows(28, 28) == 7
+
+
+def test_the_document_says_what_the_profile_says():
+    document = Path(__file__).parents[2] / "docs" / "formats-and-options.md"
+    text = document.read_text(encoding="utf-8")
+    for name, said in setting_help().items():
+        assert f"| `{name}` |" in text
+        assert f"| {said} |" in text
+    for name, glyphs in PALETTES.items():
+        assert f"| `{name}` | {len(glyphs)} | `{glyphs}` |" in text

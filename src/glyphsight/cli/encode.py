@@ -320,7 +320,7 @@ def encode(
     failed = 0
     printing = jsonl or out is None
     hidden = not sys.stderr.isatty() or (printing and sys.stdout.isatty())
-    with tqdm(total=len(tasks), unit="pic", delay=2, disable=hidden or None) as bar:
+    with tqdm(total=len(tasks), unit="pic", delay=2, disable=hidden) as bar:
         for done in _results(tasks, reading, workers):
             if done.error is not None:
                 bar.clear()

@@ -41,25 +41,32 @@ def encode_batch(images: NDArray[np.uint8], profile: Profile = PUBLISHED) -> lis
     count, height, width = images.shape
     if not height or not width:
         raise PictureError(f"pictures of {height}x{width} pixels hold nothing to encode")
-    if profile.crop is not None:  # each to a size of its own
-        return [
-            _encode_same_size(crop_to_content(image, profile.crop)[None], profile)[0]
-            for image in images
-        ]
-    if (profile.invert, profile.contrast, profile.edges) == ("no", False, "none"):
+    if (profile.invert, profile.crop, profile.contrast, profile.edges) == (
+        "no",
+        None,
+        False,
+        "none",
+    ):
         return _encode_same_size(images, profile)
     chunk = max(1, _CHUNK_PIXELS // (height * width))
-    parts = range(0, count, chunk)
-    return [t for at in parts for t in _encode_same_size(images[at : at + chunk], profile)]
+    texts: list[str] = []
+    for start in range(0, count, chunk):
+        part = set_polarity(images[start : start + chunk], profile.invert)
+        if profile.crop is None:
+            texts += _encode_same_size(part, profile)
+        else:  # each to a size of its own
+            for image in part:
+                cropped = crop_to_content(image, profile.crop)
+                texts += _encode_same_size(cropped[None], profile)
+    return texts
 
 
 def _encode_same_size(images: NDArray[np.uint8], profile: Profile) -> list[str]:
-    """The four steps in order: adjust, resize, cut into levels, write."""
+    """What is left once polarity and crop are done: adjust, resize, cut into levels, write."""
     _, height, width = images.shape
     form = get_format(profile.format)
     tall, wide = form.cell
     rows, columns = tall * profile.rows(height, width), wide * profile.width
-    images = set_polarity(images, profile.invert)
     if profile.contrast:
         images = stretch_contrast(images)
     if profile.edges != "none":

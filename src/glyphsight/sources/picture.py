@@ -174,7 +174,7 @@ def load_picture(
             return _gray(picture, background)
         with _limited_to(max_pixels), Image.open(picture) as image:
             _select_frame(image, frame, name)
-            if jpeg_at_least is not None and image.format == "JPEG":
+            if jpeg_at_least is not None and image.format in ("JPEG", "MPO"):
                 image.draft(None, (jpeg_at_least, jpeg_at_least))
             return _gray(ImageOps.exif_transpose(image), background)
     except PictureError:
