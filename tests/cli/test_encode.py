@@ -1,4 +1,7 @@
 import json
+import resource
+import struct
+import zlib
 
 import pytest
 from PIL import Image
@@ -6,7 +9,7 @@ from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
 from glyphsight.codec import parse
-from glyphsight.errors import FormatError
+from glyphsight.errors import FormatError, GlyphsightError
 
 
 @pytest.fixture
@@ -69,7 +72,7 @@ def test_what_is_no_picture_on_standard_input_is_one_line(glyphsight):
 def test_out_writes_a_file_a_picture_and_prints_nothing(picture, five, tmp_path):
     result = encode(picture, "-", "--out", tmp_path / "texts", stdin=picture.read_bytes())
     assert (result.exit_code, result.output) == (0, "")
-    written = {path.name: path.read_bytes() for path in (tmp_path / "texts").iterdir()}
+    written = {path.name: path.read_bytes() for path in (tmp_path / "texts").glob("[!.]*")}
     assert written == {"five.txt": five, "stdin.txt": five}
 
 
@@ -86,8 +89,8 @@ def test_out_that_is_a_file_is_named(picture, tmp_path):
     (tmp_path / "texts").write_text("x", encoding="utf-8")
     result = encode(picture, "--out", tmp_path / "texts")
     assert result.exit_code == 1
-    assert f"{tmp_path / 'texts'} is not a directory" in result.stderr
-    assert result.stderr.count("\n") == 1
+    assert isinstance(result.exception, GlyphsightError)
+    assert f"{tmp_path / 'texts'} is not a directory" in str(result.exception)
 
 
 def test_jsonl_prints_an_object_a_picture_and_nothing_else(picture, five, tmp_path):
@@ -111,6 +114,9 @@ def test_width_and_palette_change_the_text(picture):
         (("--width", 0), "width must be at least 1, not 0"),
         (("--palette", "aa"), "palette 'aa' repeats a glyph"),
         (("--palette", ""), "a palette has 2 to 16 glyphs"),
+        (("--levels", 17), "levels are 2 to 16, not 17"),
+        (("--format", "nonsense"), "unknown format 'nonsense'"),
+        (("--threshold", "9"), "3 levels have 2 thresholds"),
     ],
 )
 def test_a_setting_that_cannot_be_is_said_once_for_all_pictures(picture, options, complaint):
@@ -125,3 +131,129 @@ def test_a_result_too_large_for_memory_is_one_line(glyphsight, picture):
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.decode().startswith(f"glyphsight: {picture}: 28x28 pixels would become")
     assert done.stderr.count(b"\n") == 1
+
+
+def checkerboard_png(path, side):
+    """A 1-bit PNG of ``side`` squared pixels: a small file, a large picture."""
+    row = b"\0" + b"\xaa" * (side // 8)
+    packer = zlib.compressobj(1)
+    body = b"".join(packer.compress(row * 1000) for _ in range(side // 1000)) + packer.flush()
+    data = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">2I5B", side, side, 1, 0, 0, 0, 0)
+    for kind, chunk in [(b"IHDR", header), (b"IDAT", body), (b"IEND", b"")]:
+        data += struct.pack(">I", len(chunk)) + kind + chunk
+        data += struct.pack(">I", zlib.crc32(kind + chunk))
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def folder(picture, tmp_path):
+    """20 good pictures in two folders, 5 corrupt ones and one of 400 million pixels."""
+    folder = tmp_path / "pictures"
+    whole = picture.read_bytes()
+    for number in range(20):
+        place = folder / ("a" if number % 2 else "b/deeper") / f"good{number // 2}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(whole)
+    bad = {
+        "empty.png": b"",
+        "text.jpg": b"hello",
+        "cut.png": whole[:-80],
+        "garbled.png": whole[:60] + bytes(40) + whole[100:],
+        "head.gif": b"GIF89a",
+    }
+    for name, data in bad.items():
+        (folder / name).write_bytes(data)
+    checkerboard_png(folder / "huge.png", 20_000)
+    (folder / "notes.txt").write_text("no picture", encoding="utf-8")
+    return folder
+
+
+BAD = {
+    "cut.png": "damaged or cut off",
+    "empty.png": "not a picture",
+    "garbled.png": "damaged or cut off",
+    "head.gif": "not a picture",
+    "huge.png": "400,000,000 pixels, the limit is 89,478,485; shrink it",
+    "text.jpg": "not a picture",
+}
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", 2)])
+def test_a_folder_is_done_but_for_the_bad_ones_which_are_named(glyphsight, folder, five, workers):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    done = glyphsight("encode", folder, "--out", "texts", *workers)
+    assert done.returncode == 1
+    lines = done.stderr.decode().splitlines()
+    for (name, reason), line in zip(BAD.items(), lines, strict=True):
+        assert line.startswith(f"glyphsight: {folder / name}: ")
+        assert reason in line
+    texts = sorted(folder.parent.glob("texts/**/*.txt"))
+    assert len(texts) == 20
+    assert all(text.read_bytes() == five for text in texts)
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    assert max(most - before, 0) < 300_000  # KiB; the large picture alone would take 400 MB
+
+
+def test_workers_keep_the_order_of_the_pictures(glyphsight, folder, picture):
+    arguments = "encode", folder, picture, folder / "a" / "good1.png", "--jsonl"
+    alone = glyphsight(*arguments, "--workers", 1)
+    together = glyphsight(*arguments, "--workers", 3)
+    assert (alone.stdout, alone.stderr) == (together.stdout, together.stderr)
+    paths = [json.loads(line)["path"] for line in alone.stdout.splitlines()]
+    assert len(paths) == 22
+    assert paths[:-2] == sorted(paths[:-2])
+
+
+def test_a_second_call_goes_on_where_the_first_ended(picture, five, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in "abc":
+        (folder / f"{name}.png").write_bytes(picture.read_bytes())
+    assert encode(folder / "a.png", folder / "b.png", "--out", out).output == ""
+    again = encode(folder, "--out", out)
+    assert again.stderr == "glyphsight: 2 of 3 texts were there already; --force redoes them\n"
+    (out / "a.txt").write_text("spoilt", encoding="utf-8")
+    assert "3 of 3 texts" in encode(folder, "--out", out).stderr
+    assert encode(folder, "--out", out, "--force").stderr == ""
+    assert (out / "a.txt").read_bytes() == five
+
+
+def test_texts_of_other_settings_or_of_an_older_picture_are_not_kept(picture, five, tmp_path):
+    source, out = tmp_path / "x.png", tmp_path / "out"
+    source.write_bytes(picture.read_bytes())
+    assert encode(source, "--out", out, "--width", 10).exit_code == 0
+    assert encode(source, "--out", out).stderr == ""
+    assert (out / "x.txt").read_bytes() == five
+    Image.new("L", (28, 28)).save(source)
+    assert encode(source, "--out", out).stderr == ""
+    assert (out / "x.txt").read_bytes() != five
+
+
+def test_globs_are_expanded_and_their_folders_kept(folder, tmp_path):
+    result = encode(f"{folder}/**/good*.png", "--out", tmp_path / "texts")
+    assert (result.exit_code, result.output) == (0, "")
+    names = {str(p.relative_to(tmp_path / "texts")) for p in tmp_path.glob("texts/**/*.txt")}
+    assert {"a/good1.txt", "b/deeper/good0.txt"} <= names
+    assert len(names) == 20
+    nothing = encode(f"{folder}/*.bmp")
+    assert (nothing.exit_code, nothing.stderr.count("matches no file")) == (1, 1)
+
+
+def test_every_setting_reaches_the_text(picture, five):
+    given = [
+        ("--height", 5), ("--aspect", 1.0), ("--levels", 4), ("--palette", "blocks"),
+        ("--invert", "yes"), ("--crop", 0.1), ("--contrast",), ("--threshold", "20,40"),
+        ("--threshold", "adaptive"), ("--dither", "ordered"), ("--dither", "floyd-steinberg"),
+        ("--edges", "sobel"), ("--edges", "dog"),
+    ]  # fmt: skip
+    for options in given:
+        result = encode(picture, *options)
+        assert result.exit_code == 0, options
+        assert result.stdout_bytes != five, options
+    assert encode(picture, "--levels", 3, "--invert", "auto").stdout_bytes == five
+
+
+def test_the_help_says_what_the_profile_says():
+    said = " ".join(encode("--help").output.split())
+    assert "Rows, at least 1; left out, as the picture's shape" in said

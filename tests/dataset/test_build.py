@@ -58,7 +58,7 @@ def test_the_manifest_says_how_the_dataset_was_made(tmp_path):
     assert json.loads((tmp_path / "manifest.json").read_bytes()) == {
         "source": "bundled",
         "licence": "MNIST by Yann LeCun and Corinna Cortes, CC BY-SA 3.0",
-        "profile": {"width": 20, "palette": " ▓█"},
+        "profile": json.loads(json.dumps(asdict(Profile()))),
         "limit": 20,
         "validation": 2000,
         "copies": 1,

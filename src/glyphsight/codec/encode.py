@@ -1,21 +1,23 @@
-"""Grayscale arrays to ASCII_Images and back: resize, cut into equal levels, write as text."""
+"""Grayscale arrays to ASCII_Images and back: adjust, resize, cut into levels, write as text."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight.codec.adjust import crop_to_content, find_edges, set_polarity, stretch_contrast
 from glyphsight.codec.formats import get_format
+from glyphsight.codec.levels import quantize, to_levels
 from glyphsight.codec.mend import read
 from glyphsight.codec.profile import PUBLISHED, Profile
 from glyphsight.codec.resample import resize
 from glyphsight.errors import PictureError
 
+__all__ = ["decode", "encode_batch", "quantize"]
 
-def quantize(pixels: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
-    """Cut 0..255 into equal levels: ``level = value * levels // 256``. Shape and dtype stay."""
-    table = (np.arange(256) * levels // 256).astype(np.uint8)
-    return table[pixels]
+
+_FINE = 4  # pixels a cell at which edges are sought: what is finer does not show in the grid
+_CHUNK_PIXELS = 1 << 22
 
 
 def encode_batch(images: NDArray[np.uint8], profile: Profile = PUBLISHED) -> list[str]:
@@ -37,14 +39,42 @@ def encode_batch(images: NDArray[np.uint8], profile: Profile = PUBLISHED) -> lis
             f"pictures must be uint8[N, H, W], not {images.dtype}{list(images.shape)}; "
             "convert with .astype(numpy.uint8)"
         )
-    _, height, width = images.shape
+    count, height, width = images.shape
     if not height or not width:
         raise PictureError(f"pictures of {height}x{width} pixels hold nothing to encode")
+    if (profile.invert, profile.crop, profile.contrast, profile.edges) == (
+        "no",
+        None,
+        False,
+        "none",
+    ):
+        return _encode_same_size(images, profile)
+    chunk = max(1, _CHUNK_PIXELS // (height * width))
+    texts: list[str] = []
+    for start in range(0, count, chunk):
+        part = set_polarity(images[start : start + chunk], profile.invert)
+        if profile.crop is None:
+            texts += _encode_same_size(part, profile)
+        else:  # each to a size of its own
+            for image in part:
+                cropped = crop_to_content(image, profile.crop)
+                texts += _encode_same_size(cropped[None], profile)
+    return texts
+
+
+def _encode_same_size(images: NDArray[np.uint8], profile: Profile) -> list[str]:
+    """What is left once polarity and crop are done: adjust, resize, cut into levels, write."""
+    _, height, width = images.shape
     form = get_format(profile.format)
     tall, wide = form.cell
     rows, columns = tall * profile.rows(height, width), wide * profile.width
+    if profile.contrast:
+        images = stretch_contrast(images)
+    if profile.edges != "none":
+        fine = min(height, _FINE * rows), min(width, _FINE * columns)
+        images = find_edges(resize(images, *fine, profile.filter), profile.edges)
     small = resize(images, rows, columns, profile.filter)
-    return form.render_batch(quantize(small, profile.levels), profile.palette)
+    return form.render_batch(to_levels(small, profile), profile.palette)
 
 
 def decode(text: str, profile: Profile = PUBLISHED, *, strict: bool = False) -> NDArray[np.uint8]:

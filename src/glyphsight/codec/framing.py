@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight.codec.adjust import content_box, is_dark_on_light
 from glyphsight.codec.resample import resize
 
 _FRAME, _BOX = 28, 20
@@ -31,27 +32,6 @@ class Framed:
     pixels: NDArray[np.uint8]
     inverted: bool
     cropped: bool
-
-
-def is_dark_on_light(pixels: NDArray[np.uint8]) -> bool:
-    """Whether the background, judged by the median of the outermost pixels, is the brighter side.
-
-    Args:
-        pixels: uint8[H, W].
-    """
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    middle = (int(pixels.min()) + int(pixels.max())) / 2
-    return float(np.median(border)) > middle
-
-
-def _content_box(pixels: NDArray[np.uint8]) -> tuple[int, int, int, int] | None:
-    """Top, bottom, left, right of what is brighter than a fifth of the range; None when flat."""
-    low, high = int(pixels.min()), int(pixels.max())
-    if high - low < 16:
-        return None
-    ink = pixels > low + (high - low) / 5
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
 def _is_framed(shape: tuple[int, int], box: tuple[int, int, int, int]) -> bool:
@@ -75,7 +55,7 @@ def frame_like_mnist(pixels: NDArray[np.uint8]) -> Framed:
     inverted = is_dark_on_light(pixels)
     if inverted:
         pixels = np.bitwise_not(pixels)
-    box = _content_box(pixels)
+    box = content_box(pixels)
     if box is None or _is_framed(pixels.shape, box):
         return Framed(pixels, inverted, cropped=False)
     top, bottom, left, right = box

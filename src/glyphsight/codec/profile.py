@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from glyphsight.errors import FormatError
 
 CELL_ASPECT = 0.55
 """Width of a terminal cell over its height, as in the published conversion."""
+
+PALETTES = {
+    "seed": " ▓█",
+    "blocks": " ░▒▓█",
+    "ascii": " .:-=+*#%@",  # Bourke 1997, the short ramp
+    "digits": "0123456789abcdef",
+}
+"""Named palettes, dark to bright."""
+
+_CHOICES = {
+    "invert": ("no", "yes", "auto"),
+    "dither": ("none", "ordered", "floyd-steinberg"),
+    "edges": ("none", "sobel", "dog"),
+}
+_THRESHOLDS = ("equal", "otsu", "adaptive")
 
 
 @dataclass(frozen=True)
@@ -16,28 +36,78 @@ class Profile:
 
     Attributes:
         width: Columns, at least 1.
-        palette: One glyph a level, dark to bright; 2 to 16 different single code points.
-        format: Name of the format the grid is written in, see :mod:`glyphsight.codec.formats`.
-        filter: Name of the resampling filter, see :mod:`glyphsight.codec.resample`.
+        palette: One glyph a level, dark to bright: seed, blocks, ascii, digits, or 2 to 16
+            different single code points.
+        format: Name of the format the grid is written in.
+        filter: Name of the resampling filter.
+        height: Rows, at least 1; left out, as the picture's shape and the aspect say.
+        aspect: Width of a glyph over its height; 1 for square cells.
+        invert: no, yes, or auto: turn a picture that is dark on light, so that ink is bright.
+        crop: Crop to the content, with a margin on each side of this share (0 to 1) of the
+            content's longer side; left out, the whole picture.
+        contrast: Stretch the gray values so that the darkest and the brightest hundredth are
+            black and white.
+        threshold: Where the levels are cut: equal, otsu (by the picture's histogram), adaptive
+            (against the mean of the surroundings), or increasing numbers 1 to 255, one fewer
+            than levels, such as 80,160.
+        dither: Keep the mean brightness of a region by mixing levels: none, ordered or
+            floyd-steinberg; with equal levels only.
+        edges: Show edges in place of brightness: none, sobel, or dog (difference of Gaussians).
     """
 
     width: int = 20
-    palette: str = " ▓█"
+    palette: str = PALETTES["seed"]
     format: str = "seed"
     filter: str = "bicubic"
+    height: int | None = None
+    aspect: float = CELL_ASPECT
+    invert: str = "no"
+    crop: float | None = None
+    contrast: bool = False
+    threshold: str | tuple[int, ...] = "equal"
+    dither: str = "none"
+    edges: str = "none"
 
     def __post_init__(self) -> None:
-        if self.width < 1:
-            raise FormatError(f"width must be at least 1, not {self.width}")
-        if not 2 <= len(self.palette) <= 16:
-            raise FormatError(f"a palette has 2 to 16 glyphs, {self.palette!r} has {self.levels}")
-        if len(set(self.palette)) != len(self.palette):
-            raise FormatError(f"palette {self.palette!r} repeats a glyph; each level needs its own")
-        for glyph in self.palette:
-            if glyph in "<>\n\r\0":
-                raise FormatError(f"palette glyph {glyph!r} would break the row tags; take another")
-            if "\ud800" <= glyph <= "\udfff":  # what Python makes of bytes that are not UTF-8
-                raise FormatError(f"palette glyph {glyph!r} is no character; give it in UTF-8")
+        if isinstance(self.threshold, list):  # as JSON hands tuples back
+            object.__setattr__(self, "threshold", tuple(self.threshold))
+        object.__setattr__(self, "palette", PALETTES.get(self.palette, self.palette))
+        for name in ("width", "height"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise FormatError(f"{name} must be at least 1, not {value}")
+        check_palette(self.palette)
+        if not (math.isfinite(self.aspect) and self.aspect > 0):
+            raise FormatError(f"aspect must be above 0, not {self.aspect}")
+        if self.crop is not None and not 0 <= self.crop <= 1:
+            raise FormatError(f"crop is a margin from 0 to 1, not {self.crop}")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise FormatError(
+                    f"{name} is one of {', '.join(choices)}, not {getattr(self, name)!r}"
+                )
+        self._check_threshold()
+
+    def _check_threshold(self) -> None:
+        if isinstance(self.threshold, str):
+            if self.threshold not in _THRESHOLDS:
+                raise FormatError(
+                    f"threshold is one of {', '.join(_THRESHOLDS)} or numbers, "
+                    f"not {self.threshold!r}"
+                )
+        else:
+            increasing = sorted(set(self.threshold)) == list(self.threshold)
+            if not increasing or not all(type(t) is int and 1 <= t <= 255 for t in self.threshold):
+                raise FormatError(
+                    f"thresholds are increasing whole numbers 1 to 255, not {list(self.threshold)}"
+                )
+            if len(self.threshold) != self.levels - 1:
+                raise FormatError(
+                    f"{self.levels} levels have {self.levels - 1} thresholds between them, "
+                    f"not {len(self.threshold)}"
+                )
+        if self.dither != "none" and self.threshold != "equal":
+            raise FormatError("dither works with equal levels only; leave threshold or dither out")
 
     @property
     def levels(self) -> int:
@@ -45,8 +115,99 @@ class Profile:
         return len(self.palette)
 
     def rows(self, height: int, width: int) -> int:
-        """Rows for a picture of ``height`` x ``width`` pixels: int(columns * H/W * 0.55), min 1."""
-        return max(1, int(self.width * height / width * CELL_ASPECT))
+        """Rows for a picture of ``height`` x ``width`` pixels.
+
+        ``height`` of the profile where it has one, else int(columns * H/W * aspect), at least 1.
+        """
+        if self.height is not None:
+            return self.height
+        return max(1, int(self.width * height / width * self.aspect))
+
+
+def _glyph_problem(glyph: str) -> str | None:
+    """Why one code point cannot be a glyph, None when it can."""
+    code = f"U+{ord(glyph):04X}"
+    category = unicodedata.category(glyph)
+    if glyph in "<>\n\r\0":
+        return f"palette glyph {glyph!r} would break the row tags; take another"
+    if category == "Cs":  # what Python makes of bytes that are not UTF-8
+        return f"palette glyph {glyph!r} is no character; give it in UTF-8"
+    if category in ("Cc", "Cf", "Zl", "Zp") and glyph != "\u200d":
+        return f"palette glyph {code} is a control character; take one that can be seen"
+    if 0xFE00 <= ord(glyph) <= 0xFE0F or 0xE0100 <= ord(glyph) <= 0xE01EF:
+        kind = "a variation selector"
+    elif category in ("Mn", "Mc", "Me"):
+        kind = "a combining mark"
+    elif glyph == "\u200d" or 0x1F3FB <= ord(glyph) <= 0x1F3FF or 0x1F1E6 <= ord(glyph) <= 0x1F1FF:
+        kind = "part of an emoji sequence"
+    else:
+        return None
+    return (
+        f"palette holds {code}, {kind}, which joins with its neighbour; "
+        "a glyph is a single code point that stands alone"
+    )
+
+
+def check_palette(palette: str) -> None:
+    """Refuse glyphs that could not be told apart or read back.
+
+    Wide glyphs, such as squares in colour, are taken: a model reads code points, not columns.
+
+    Raises:
+        FormatError: Says which glyph and why.
+    """
+    for glyph in palette:
+        if problem := _glyph_problem(glyph):
+            raise FormatError(problem)
+    if not 2 <= len(palette) <= 16:
+        raise FormatError(f"a palette has 2 to 16 glyphs, {palette!r} has {len(palette)}")
+    if len(set(palette)) != len(palette):
+        raise FormatError(f"palette {palette!r} repeats a glyph; each level needs its own")
+
+
+def palette_of_levels(levels: int, palette: str | None = None) -> str:
+    """A palette of so many levels: glyphs evenly picked from a named one, both ends kept.
+
+    Args:
+        levels: 2 to 16.
+        palette: A name, or glyphs, which must be as many as levels; None for the first of
+            ``PALETTES`` that has enough.
+
+    Raises:
+        FormatError: The palette does not have so many glyphs.
+    """
+    if not 2 <= levels <= 16:
+        raise FormatError(f"levels are 2 to 16, not {levels}")
+    if palette is None:
+        palette = next(glyphs for glyphs in PALETTES.values() if len(glyphs) >= levels)
+    elif palette not in PALETTES and len(palette) != levels:
+        raise FormatError(
+            f"palette {palette!r} has {len(palette)} glyphs for {levels} levels; leave one out"
+        )
+    ramp = PALETTES.get(palette, palette)
+    if ramp == PALETTES["digits"]:  # a digit is its level
+        return ramp[:levels]
+    if len(ramp) < levels:
+        raise FormatError(
+            f"palette {palette!r} has {len(ramp)} glyphs for {levels} levels; digits has 16"
+        )
+    last = len(ramp) - 1
+    return "".join(ramp[(2 * i * last + levels - 1) // (2 * (levels - 1))] for i in range(levels))
+
+
+def setting_help() -> dict[str, str]:
+    """What each setting of :class:`Profile` does, from its documentation, for the command line."""
+    text = inspect.cleandoc(Profile.__doc__ or "").partition("Attributes:\n")[2]
+    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
+    return {name: re.sub(r"\s*\n\s*", " ", said) for name, said in found}
+
+
+def parse_thresholds(text: str) -> str | tuple[int, ...]:
+    """``"80,160"`` as numbers; a name stays as it is."""
+    parts: Sequence[str] = text.split(",")
+    if all(re.fullmatch(r"\s*\d{1,9}\s*", part, re.ASCII) for part in parts):
+        return tuple(int(part) for part in parts)
+    return text
 
 
 PUBLISHED = Profile()

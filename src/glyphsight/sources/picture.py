@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,16 +20,60 @@ from glyphsight.files import replacing
 
 PictureLike = str | os.PathLike[str] | BinaryIO | Image.Image | NDArray[Any]
 
+MAX_PIXELS = 89_478_485
+"""Most pixels a file may hold, a quarter of a gibibyte in colour: as Pillow has it."""
 
-def _gray(image: Image.Image) -> NDArray[np.uint8]:
-    """Flatten alpha on black or white, whichever the opaque part stands out from, then go gray."""
-    if "A" in image.getbands() or "transparency" in image.info:
+PICTURE_SUFFIXES = frozenset(
+    [
+        ".avif",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".ico",
+        ".j2k",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pcx",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".qoi",
+        ".sgi",
+        ".tga",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]
+)
+"""Suffixes, in lower case, by which a picture is known in a folder."""
+
+_BACKGROUNDS = {"black": (0, 0, 0, 255), "white": (255, 255, 255, 255)}
+_pixel_limit = threading.Lock()
+
+
+def _gray(image: Image.Image, background: str = "auto") -> NDArray[np.uint8]:
+    """Flatten alpha on the background, then go gray.
+
+    ``auto`` is black or white, whichever the opaque part stands out from.
+    """
+    if image.mode in ("RGBa", "La"):
+        image = image.convert(image.mode.upper())
+    if ("A" in image.getbands() and image.mode != "LAB") or "transparency" in image.info:
         rgba = image.convert("RGBA")
-        opaque = np.asarray(rgba)
-        visible = opaque[..., 3] > 127
-        ink = opaque[..., :3][visible].mean() if visible.any() else 255.0
-        background = (0, 0, 0, 255) if ink > 127 else (255, 255, 255, 255)
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, background), rgba)
+        colour = _BACKGROUNDS.get(background)
+        if colour is None:
+            opaque = np.asarray(rgba)
+            visible = opaque[..., 3] > 127
+            ink = opaque[..., :3][visible].mean() if visible.any() else 255.0
+            colour = _BACKGROUNDS["black" if ink > 127 else "white"]
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, colour), rgba)
+    if image.mode == "LAB":  # no luma without a colour profile; lightness is near it
+        return np.asarray(image.getchannel(0))
     if image.mode.startswith(("I", "F")):
         wide = np.nan_to_num(np.asarray(image).astype(np.float64))
         top = 65535.0 if image.mode.startswith("I") else max(float(wide.max(initial=1.0)), 1e-9)
@@ -33,7 +81,7 @@ def _gray(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image.convert("L"))
 
 
-def _from_array(array: NDArray[Any]) -> NDArray[np.uint8]:
+def _from_array(array: NDArray[Any], background: str) -> NDArray[np.uint8]:
     if array.dtype != np.uint8 or array.ndim not in (2, 3):
         raise PictureError(
             f"an array must be uint8[H, W], [H, W, 3] or [H, W, 4], "
@@ -42,7 +90,7 @@ def _from_array(array: NDArray[Any]) -> NDArray[np.uint8]:
     if array.ndim == 2:
         return array
     try:
-        return _gray(Image.fromarray(array))
+        return _gray(Image.fromarray(array), background)
     except TypeError as error:
         raise PictureError(f"an array of shape {list(array.shape)} is not a picture") from error
 
@@ -61,11 +109,53 @@ def _name(picture: str | os.PathLike[str] | BinaryIO | Image.Image) -> str:
     )
 
 
-def load_picture(picture: PictureLike) -> NDArray[np.uint8]:
+@contextmanager
+def _limited_to(pixels: int) -> Iterator[None]:
+    """Have Pillow refuse more pixels than these, wherever in a file they are promised.
+
+    Its limit is a global: it is changed for as short as can be, and not at all for the usual one.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata does not change the pixels
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        if pixels == Image.MAX_IMAGE_PIXELS:
+            yield
+            return
+        with _pixel_limit:
+            before = Image.MAX_IMAGE_PIXELS
+            Image.MAX_IMAGE_PIXELS = pixels
+            try:
+                yield
+            finally:
+                Image.MAX_IMAGE_PIXELS = before
+
+
+def _select_frame(image: Image.Image, frame: int, name: str) -> None:
+    count = getattr(image, "n_frames", 1)
+    if not 0 <= frame < count:
+        raise PictureError(f"{name}: has no frame {frame}; its frames are 0 to {count - 1}")
+    if frame:
+        image.seek(frame)
+
+
+def load_picture(
+    picture: PictureLike,
+    *,
+    frame: int = 0,
+    background: str = "auto",
+    max_pixels: int = MAX_PIXELS,
+    jpeg_at_least: int | None = None,
+) -> NDArray[np.uint8]:
     """Read a picture as grayscale.
 
     Args:
         picture: A path, an open binary file, a PIL image or an array uint8[H, W], [H, W, 3 or 4].
+        frame: Of a file with several, from 0.
+        background: What transparency is laid on: ``black``, ``white``, or ``auto`` for the one
+            that the opaque part stands out from.
+        max_pixels: A file that promises more is refused before it is decoded.
+        jpeg_at_least: Decode a JPEG at an eighth, a quarter or half its size, as long as both sides
+            keep so many pixels: several times faster, and a little different. None for all of it.
 
     Returns:
         uint8[H, W], 0 black to 255 white (ITU-R 601-2 luma, as Pillow's mode ``L``). A photo
@@ -74,17 +164,21 @@ def load_picture(picture: PictureLike) -> NDArray[np.uint8]:
     Raises:
         PictureError: Names the file, what is wrong with it and the mend.
     """
+    if background != "auto" and background not in _BACKGROUNDS:
+        raise PictureError(f"background is auto, black or white, not {background!r}")
     if isinstance(picture, np.ndarray):
-        return _from_array(picture)
+        return _from_array(picture, background)
     name = _name(picture)
     try:
         if isinstance(picture, Image.Image):
-            return _gray(picture)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd metadata does not change the pixels
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(picture) as image:
-                return _gray(ImageOps.exif_transpose(image))
+            return _gray(picture, background)
+        with _limited_to(max_pixels), Image.open(picture) as image:
+            _select_frame(image, frame, name)
+            if jpeg_at_least is not None and image.format in ("JPEG", "MPO"):
+                image.draft(None, (jpeg_at_least, jpeg_at_least))
+            return _gray(ImageOps.exif_transpose(image), background)
+    except PictureError:
+        raise
     except FileNotFoundError:
         raise PictureError(f"{name}: no such file") from None
     except IsADirectoryError:
@@ -92,7 +186,12 @@ def load_picture(picture: PictureLike) -> NDArray[np.uint8]:
     except UnidentifiedImageError:
         raise PictureError(f"{name}: not a picture in any format Pillow reads") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise PictureError(f"{name}: {error}; shrink it first") from None
+        found = re.search(r"\((\d+) pixels\)", str(error))
+        pixels = f"{int(found[1]):,} pixels" if found else "so many pixels"
+        raise PictureError(
+            f"{name}: {pixels}, the limit is {max_pixels:,}; shrink it, or raise the limit "
+            "(--max-pixels)"
+        ) from None
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
         if isinstance(error, OSError) and error.errno:
             raise PictureError(f"{name}: cannot be read ({error.strerror})") from error

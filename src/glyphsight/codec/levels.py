@@ -1,0 +1,167 @@
+"""Gray values of a grid to brightness levels: equal, thresholds, Otsu, adaptive, dithered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.codec.profile import Profile
+
+_BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]])
+
+
+def quantize(pixels: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
+    """Cut 0..255 into equal levels: ``level = value * levels // 256``. Shape and dtype stay."""
+    table = (np.arange(256) * levels // 256).astype(np.uint8)
+    return table[pixels]
+
+
+def cut(pixels: NDArray[np.uint8], thresholds: Sequence[int]) -> NDArray[np.uint8]:
+    """Level = number of thresholds at or below the value. Shape and dtype stay.
+
+    Args:
+        pixels: uint8 of any shape.
+        thresholds: Increasing, 1 to 255.
+    """
+    table = np.searchsorted(np.asarray(thresholds), np.arange(256), side="right")
+    return table.astype(np.uint8)[pixels]
+
+
+def otsu_thresholds(pixels: NDArray[np.uint8], levels: int) -> tuple[int, ...] | None:
+    """Thresholds that maximise the variance between levels, exactly, for any number of levels.
+
+    Otsu 1979, whose criterion is a sum over the levels of (sum of values)**2 / count up to a
+    constant; so the best cuts follow by dynamic programming over the gray values that occur. Of
+    equally good cuts the lowest; each threshold is the lowest value of its level.
+
+    Args:
+        pixels: uint8 of any shape.
+        levels: At least 2.
+
+    Returns:
+        ``levels - 1`` increasing thresholds; None where fewer gray values than levels occur.
+    """
+    values, counts = np.unique(pixels, return_counts=True)
+    size = len(values)
+    if size < levels:
+        return None
+    count = np.concatenate([[0], np.cumsum(counts)]).astype(np.float64)
+    total = np.concatenate([[0], np.cumsum(values * counts.astype(np.int64))]).astype(np.float64)
+    start, end = np.meshgrid(np.arange(size + 1), np.arange(size + 1), indexing="ij")
+    number = np.where(end > start, count[end] - count[start], 1.0)
+    gain = np.where(end > start, (total[end] - total[start]) ** 2 / number, -np.inf)
+    best = gain[0].copy()  # of the values before each end, in one level
+    choices = []
+    for _ in range(levels - 1):
+        options = best[:, None] + gain
+        choice = options.argmax(axis=0)
+        best = options[choice, np.arange(size + 1)]
+        choices.append(choice)
+    cuts, place = [], size
+    for choice in reversed(choices):
+        place = int(choice[place])
+        cuts.append(int(values[place]))
+    return tuple(reversed(cuts))
+
+
+def _otsu(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
+    """Each picture cut by its own thresholds; equally where it has too few gray values for them."""
+    result = np.empty_like(grids)
+    for grid, out in zip(grids, result, strict=True):
+        thresholds = otsu_thresholds(grid, levels)
+        out[:] = quantize(grid, levels) if thresholds is None else cut(grid, thresholds)
+    return result
+
+
+def _adaptive(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
+    """Equal levels of the difference to the local mean, whose own brightness is the middle.
+
+    Local mean thresholding, for two levels ``value > mean`` (Wellner 1993; sums by a summed-area
+    table, Crow 1984). The window is a quarter of the grid's longer side, at least 3 cells, odd,
+    cut off at the border.
+    """
+    count, rows, columns = grids.shape
+    radius = max(1, max(rows, columns) // 8)
+    table = np.zeros((count, rows + 1, columns + 1), dtype=np.int64)
+    table[:, 1:, 1:] = grids.astype(np.int64).cumsum(axis=1).cumsum(axis=2)
+    top, bottom = _window(rows, radius)
+    left, right = _window(columns, radius)
+    sums = (
+        table[:, bottom[:, None], right]
+        - table[:, top[:, None], right]
+        - table[:, bottom[:, None], left]
+        + table[:, top[:, None], left]
+    )
+    area = (bottom - top)[:, None] * (right - left)
+    # floor((127.5 + value - mean) * levels / 256), all in whole numbers
+    centred = (255 + 2 * grids.astype(np.int64)) * area - 2 * sums
+    result: NDArray[np.uint8] = np.clip(centred * levels // (512 * area), 0, levels - 1).astype(
+        np.uint8
+    )
+    return result
+
+
+def _window(size: int, radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and one past the last index of the window around each of ``size`` cells."""
+    middle = np.arange(size)
+    return np.maximum(middle - radius, 0), np.minimum(middle + radius + 1, size)
+
+
+def _ordered(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
+    """Ordered dithering with Bayer's 4x4 matrix (Bayer 1973), from black to white."""
+    _, rows, columns = grids.shape
+    bias = 2 * _BAYER[np.arange(rows)[:, None] % 4, np.arange(columns) % 4] + 1
+    scaled = grids.astype(np.int64) * (32 * (levels - 1)) + 255 * bias
+    result: NDArray[np.uint8] = (scaled // (255 * 32)).astype(np.uint8)
+    return result
+
+
+def _floyd_steinberg(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
+    """Error diffusion, left to right, top to bottom (Floyd & Steinberg 1976), not clipped.
+
+    A cell needs the errors of its left neighbour and of three above, so that all cells with equal
+    ``column + 2 * row`` are done at once, in all pictures. Error that leaves the grid is lost.
+    """
+    count, rows, columns = grids.shape
+    work = np.zeros((count, rows + 1, columns + 2))
+    work[:, :rows, 1:-1] = grids
+    result = np.empty_like(grids)
+    step = 255.0 / (levels - 1)
+    for front in range(columns + 2 * rows - 2):
+        row = np.arange(max(0, (front - columns + 2) // 2), min(rows - 1, front // 2) + 1)
+        column = front - 2 * row
+        value = work[:, row, column + 1]
+        level = np.clip(np.floor(value / step + 0.5), 0, levels - 1)
+        result[:, row, column] = level
+        error = (value - level * step) / 16.0
+        work[:, row, column + 2] += 7.0 * error
+        work[:, row + 1, column] += 3.0 * error
+        work[:, row + 1, column + 1] += 5.0 * error
+        work[:, row + 1, column + 2] += error
+    return result
+
+
+def to_levels(grids: NDArray[np.uint8], profile: Profile) -> NDArray[np.uint8]:
+    """Turn gray grids into level grids as the profile's threshold and dither say.
+
+    Args:
+        grids: uint8[N, rows, columns], 0 black to 255 white.
+        profile: Its ``levels``, ``threshold`` and ``dither`` count.
+
+    Returns:
+        uint8[N, rows, columns], values below ``profile.levels``.
+    """
+    levels, threshold = profile.levels, profile.threshold
+    if profile.dither == "ordered":
+        return _ordered(grids, levels)
+    if profile.dither == "floyd-steinberg":
+        return _floyd_steinberg(grids, levels)
+    if isinstance(threshold, tuple):
+        return cut(grids, threshold)
+    if threshold == "otsu":
+        return _otsu(grids, levels)
+    if threshold == "adaptive":
+        return _adaptive(grids, levels)
+    return quantize(grids, levels)
