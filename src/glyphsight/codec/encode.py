@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.profile import PUBLISHED, Profile
-from glyphsight.codec.resample import resize
+from glyphsight.codec.resample import resize_to_levels
 from glyphsight.errors import PictureError
 
 
@@ -42,8 +42,8 @@ def encode_batch(images: NDArray[np.uint8], profile: Profile = PUBLISHED) -> lis
     form = get_format(profile.format)
     tall, wide = form.cell
     rows, columns = tall * profile.rows(height, width), wide * profile.width
-    small = resize(images, rows, columns, profile.filter)
-    return form.render_batch(quantize(small, profile.levels), profile.palette)
+    levels = resize_to_levels(images, rows, columns, profile.levels, profile.filter)
+    return form.render_batch(levels, profile.palette)
 
 
 def decode(text: str, profile: Profile = PUBLISHED) -> NDArray[np.uint8]:
