@@ -21,49 +21,53 @@ from numpy.typing import NDArray
 
 from glyphsight.errors import FormatError, PictureError
 
+_Array = NDArray[np.float64]
 _ONE = 1 << 22
 _MAX_WEIGHTS = 1 << 25  # of one axis: 256 MiB
 _CHUNK_BYTES = 1 << 19  # pixels of a chunk in float64: larger falls out of a core's cache
 _BAND = 8  # result columns a product: so few need only a short stretch of the picture's columns
 
 
-def _box(x: float) -> float:
-    return 1.0 if -0.5 < x <= 0.5 else 0.0
+_HAMMING = float(np.float32(0.54)), float(np.float32(0.46))  # Pillow holds them in single precision
 
 
-def _bilinear(x: float) -> float:
-    return max(1.0 - abs(x), 0.0)
+def _libm(function: Callable[[float], float], x: _Array) -> _Array:
+    """Of each element: numpy's own sine may differ from the C library's in the last bit."""
+    return np.array([function(value) for value in x.tolist()])
 
 
-def _sinc(x: float) -> float:
-    return math.sin(x * math.pi) / (x * math.pi) if x else 1.0
+def _box(x: _Array) -> _Array:
+    return np.where((x > -0.5) & (x <= 0.5), 1.0, 0.0)
 
 
-def _hamming(x: float) -> float:
-    """Sinc under a Hamming window; Pillow keeps the window's two constants in single precision."""
-    if abs(x) >= 1.0:
-        return 0.0
-    return _sinc(abs(x)) * (_HAMMING[0] + _HAMMING[1] * math.cos(abs(x) * math.pi)) if x else 1.0
+def _bilinear(x: _Array) -> _Array:
+    return np.maximum(1.0 - np.abs(x), 0.0)
 
 
-_HAMMING = float(np.float32(0.54)), float(np.float32(0.46))
+def _sinc(x: _Array) -> _Array:
+    angle = x * math.pi
+    return np.divide(_libm(math.sin, angle), angle, out=np.ones_like(x), where=angle != 0.0)
 
 
-def _bicubic(x: float) -> float:
+def _hamming(x: _Array) -> _Array:
+    x = np.abs(x)
+    windowed = _sinc(x) * (_HAMMING[0] + _HAMMING[1] * _libm(math.cos, x * math.pi))
+    return np.where(x == 0.0, 1.0, np.where(x < 1.0, windowed, 0.0))
+
+
+def _bicubic(x: _Array) -> _Array:
     """Keys' cubic convolution kernel with a = -0.5 (Keys 1981, eq. 4)."""
-    x = abs(x)
-    if x < 1.0:
-        return (1.5 * x - 2.5) * x * x + 1.0
-    if x < 2.0:
-        return (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5
-    return 0.0
+    x = np.abs(x)
+    inner = (1.5 * x - 2.5) * x * x + 1.0
+    outer = (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5
+    return np.where(x < 1.0, inner, np.where(x < 2.0, outer, 0.0))
 
 
-def _lanczos(x: float) -> float:
-    return _sinc(x) * _sinc(x / 3) if -3.0 <= x < 3.0 else 0.0
+def _lanczos(x: _Array) -> _Array:
+    return np.where((x >= -3.0) & (x < 3.0), _sinc(x) * _sinc(x / 3.0), 0.0)
 
 
-_KERNELS: dict[str, tuple[Callable[[float], float], float]] = {  # kernel, support
+_KERNELS: dict[str, tuple[Callable[[_Array], _Array], float]] = {  # kernel, support
     "box": (_box, 0.5),
     "bilinear": (_bilinear, 1.0),
     "hamming": (_hamming, 1.0),
@@ -74,7 +78,7 @@ FILTERS = ("nearest", *_KERNELS)
 """Names of the resampling filters, those of Pillow."""
 
 
-def _nearest(size_in: int, size_out: int) -> NDArray[np.float64]:
+def _nearest(size_in: int, size_out: int) -> _Array:
     """One pixel a row, where steps of ``size_in / size_out``, added up one by one, arrive."""
     matrix = np.zeros((size_out, size_in), dtype=np.float64)
     step = size_in / size_out
@@ -86,7 +90,7 @@ def _nearest(size_in: int, size_out: int) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=16)
-def weights(size_in: int, size_out: int, filter_name: str = "bicubic") -> NDArray[np.float64]:
+def weights(size_in: int, size_out: int, filter_name: str = "bicubic") -> _Array:
     """Fixed-point resampling matrix of one axis.
 
     The support is widened by the scale when shrinking; each row is normalised, then rounded to 22
@@ -113,21 +117,15 @@ def weights(size_in: int, size_out: int, filter_name: str = "bicubic") -> NDArra
         center = (out + 0.5) * scale
         first = max(int(center - support + 0.5), 0)
         last = min(int(center + support + 0.5), size_in)
-        row = [kernel((x - center + 0.5) * (1.0 / stretch)) for x in range(first, last)]
-        total = 0.0
-        for weight in row:  # left to right: another order of summation rounds differently
-            total += weight
-        for x, weight in enumerate(row, start=first):
-            share = weight / total if total else weight
-            matrix[out, x] = math.trunc(math.copysign(0.5, share) + share * _ONE) / _ONE
+        row = kernel((np.arange(first, last) - center + 0.5) * (1.0 / stretch))
+        row /= np.cumsum(row)[-1]  # left to right: another order of summation rounds differently
+        matrix[out, first:last] = np.trunc(np.copysign(0.5, row) + row * _ONE) / _ONE
     matrix.flags.writeable = False
     return matrix
 
 
 @lru_cache(maxsize=16)
-def _bands(
-    size_in: int, size_out: int, filter_name: str
-) -> list[tuple[slice, slice, NDArray[np.float64]]]:
+def _bands(size_in: int, size_out: int, filter_name: str) -> list[tuple[slice, slice, _Array]]:
     """The transposed weights cut into bands: the columns read, those written, float64[in, out]."""
     matrix = weights(size_in, size_out, filter_name)
     bands = []
@@ -140,7 +138,7 @@ def _bands(
     return bands
 
 
-def _round_and_clip(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def _round_and_clip(sums: _Array) -> _Array:
     """Halves up to whole 0..255, in place."""
     sums += 0.5
     np.floor(sums, out=sums)
@@ -160,7 +158,7 @@ def _room(images: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint
 
 def _passes(
     images: NDArray[np.uint8], rows: int, columns: int, filter_name: str
-) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+) -> Iterator[tuple[slice, _Array]]:
     """Both passes, a chunk of pictures at a time, the last rounding and clipping left out.
 
     Yields:
