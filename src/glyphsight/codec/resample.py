@@ -117,7 +117,7 @@ def weights(size_in: int, size_out: int, filter_name: str = "bicubic") -> _Array
         center = (out + 0.5) * scale
         first = max(int(center - support + 0.5), 0)
         last = min(int(center + support + 0.5), size_in)
-        row = kernel((np.arange(first, last) - center + 0.5) * (1.0 / stretch))
+        row = kernel((np.arange(first, last, dtype=np.float64) - center + 0.5) * (1.0 / stretch))
         row /= np.cumsum(row)[-1]  # left to right: another order of summation rounds differently
         matrix[out, first:last] = np.trunc(np.copysign(0.5, row) + row * _ONE) / _ONE
     matrix.flags.writeable = False
