@@ -118,7 +118,9 @@ def weights(size_in: int, size_out: int, filter_name: str = "bicubic") -> _Array
         first = max(int(center - support + 0.5), 0)
         last = min(int(center + support + 0.5), size_in)
         row = kernel((np.arange(first, last, dtype=np.float64) - center + 0.5) * (1.0 / stretch))
-        row /= np.cumsum(row)[-1]  # left to right: another order of summation rounds differently
+        total = np.cumsum(row)[-1]  # left to right: another order of summation rounds differently
+        if total:
+            row /= total
         matrix[out, first:last] = np.trunc(np.copysign(0.5, row) + row * _ONE) / _ONE
     matrix.flags.writeable = False
     return matrix
