@@ -4,8 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from glyphsight.codec import resample, resize
-from glyphsight.errors import PictureError
+from glyphsight.codec import Profile, encode_batch, render_batch, resample, resize
+from glyphsight.codec.encode import quantize
+from glyphsight.codec.resample import FILTERS, resize_to_levels
+from glyphsight.errors import FormatError, PictureError
 
 sizes = st.integers(1, 64)
 
@@ -20,17 +22,51 @@ def pictures(draw):
     return (rng.random(shape) < draw(st.floats(0, 1))).astype(np.uint8) * np.uint8(255)
 
 
-def by_pillow(pixels, rows, columns):
-    across = Image.fromarray(pixels).resize((columns, len(pixels)), Image.Resampling.BICUBIC)
-    return np.asarray(across.resize((columns, rows), Image.Resampling.BICUBIC))
+def by_pillow(pixels, rows, columns, filter_name="bicubic"):
+    kind = Image.Resampling[filter_name.upper()]
+    across = Image.fromarray(pixels).resize((columns, len(pixels)), kind)
+    return np.asarray(across.resize((columns, rows), kind))
 
 
-@settings(max_examples=300, deadline=None)
-@given(pictures(), sizes, sizes)
-def test_resizing_equals_two_one_axis_pillow_resizes(pixels, rows, columns):
-    small = resize(pixels[None], rows, columns)[0]
+@pytest.mark.parametrize("filter_name", FILTERS)
+@settings(max_examples=400, deadline=None)
+@given(pixels=pictures(), rows=sizes, columns=sizes)
+def test_resizing_equals_two_one_axis_pillow_resizes(filter_name, pixels, rows, columns):
+    small = resize(pixels[None], rows, columns, filter_name)[0]
     assert small.dtype == np.uint8
-    np.testing.assert_array_equal(small, by_pillow(pixels, rows, columns))
+    np.testing.assert_array_equal(small, by_pillow(pixels, rows, columns, filter_name))
+
+
+@pytest.mark.parametrize("filter_name", FILTERS)
+def test_sizes_of_photographs_are_exact_too(filter_name):
+    rng = np.random.default_rng(5)
+    for height, width, rows, columns in [(611, 997, 33, 100), (3, 2000, 1, 63), (40, 30, 700, 900)]:
+        photo = rng.integers(0, 256, (height, width), dtype=np.uint8)
+        small = resize(photo[None], rows, columns, filter_name)[0]
+        np.testing.assert_array_equal(small, by_pillow(photo, rows, columns, filter_name))
+
+
+@pytest.mark.parametrize("filter_name", FILTERS)
+@settings(max_examples=100, deadline=None)
+@given(pixels=pictures(), rows=sizes, columns=sizes, levels=st.integers(2, 16))
+def test_levels_cut_on_the_way_are_those_cut_afterwards(filter_name, pixels, rows, columns, levels):
+    small = resize(pixels[None], rows, columns, filter_name)
+    fused = resize_to_levels(pixels[None], rows, columns, levels, filter_name)
+    assert fused.dtype == np.uint8
+    np.testing.assert_array_equal(fused, quantize(small, levels))
+
+
+@pytest.mark.parametrize("filter_name", FILTERS)
+@pytest.mark.parametrize("palette", [" #", " ▓█", "0123456789abcdef", "⚫🟤⚪"])
+def test_a_batch_is_encoded_as_step_by_step(validation, filter_name, palette):
+    profile = Profile(palette=palette, filter=filter_name)
+    levels = quantize(resize(validation.pixels, 11, 20, filter_name), len(palette))
+    assert encode_batch(validation.pixels, profile) == render_batch(levels, palette)
+
+
+def test_an_unknown_filter_is_refused_with_the_names_there_are():
+    with pytest.raises(FormatError, match="unknown filter 'cubic'; there is nearest, box"):
+        resize(np.zeros((1, 4, 4), dtype=np.uint8), 2, 2, "cubic")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (64, 64), (1, 64), (64, 1), (20, 11)])

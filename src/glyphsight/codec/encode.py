@@ -10,7 +10,7 @@ from glyphsight.codec.formats import get_format
 from glyphsight.codec.levels import quantize, to_levels
 from glyphsight.codec.mend import read
 from glyphsight.codec.profile import PUBLISHED, Profile
-from glyphsight.codec.resample import resize
+from glyphsight.codec.resample import resize, resize_to_levels
 from glyphsight.errors import PictureError
 
 __all__ = ["decode", "encode_batch", "quantize"]
@@ -73,8 +73,11 @@ def _encode_same_size(images: NDArray[np.uint8], profile: Profile) -> list[str]:
     if profile.edges != "none":
         fine = min(height, _FINE * rows), min(width, _FINE * columns)
         images = find_edges(resize(images, *fine, profile.filter), profile.edges)
-    small = resize(images, rows, columns, profile.filter)
-    return form.render_batch(to_levels(small, profile), profile.palette)
+    if profile.threshold == "equal" and profile.dither == "none":
+        levels = resize_to_levels(images, rows, columns, profile.levels, profile.filter)
+    else:
+        levels = to_levels(resize(images, rows, columns, profile.filter), profile)
+    return form.render_batch(levels, profile.palette)
 
 
 def decode(text: str, profile: Profile = PUBLISHED, *, strict: bool = False) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from glyphsight.codec.profile import PUBLISHED
 from glyphsight.errors import FormatError
 
 _LINE = re.compile(r"<row:(\d+)>(.*)</row:(\d+)>")
+_CHUNK_BYTES = 1 << 19  # of text, four bytes a glyph: larger falls out of a core's cache
 
 
 def render_batch(levels: NDArray[np.uint8], palette: str = PUBLISHED.palette) -> list[str]:
@@ -37,15 +38,23 @@ def render_batch(levels: NDArray[np.uint8], palette: str = PUBLISHED.palette) ->
     blank = palette[0] * columns
     lines = [f"<row:{row}>{blank}</row:{row}>\n" for row in range(1, rows + 1)]
     template = np.frombuffer("".join(lines).encode("utf-32-le"), dtype=np.uint32)
-    starts = np.cumsum([0] + [len(line) for line in lines[:-1]])
-    starts += [len(f"<row:{row}>") for row in range(1, rows + 1)]
-    cells = (starts[:, None] + np.arange(columns)).reshape(-1)
     glyphs = np.frombuffer(palette.encode("utf-32-le"), dtype=np.uint32)
-    text = np.empty((count, len(template)), dtype=np.uint32)
+    chunk = max(1, _CHUNK_BYTES // template.nbytes)
+    text = np.empty((min(chunk, count), len(template)), dtype=np.uint32)
     text[:] = template
-    text[:, cells] = glyphs[levels.reshape(count, -1)]
-    strings: Any = text.view(f"<U{len(template)}").reshape(count).tolist()
-    return list(strings)
+    strings: list[str] = []
+    for start in range(0, count, chunk):
+        # mode="clip" spares numpy a copy of the result; no level lies outside, as checked above
+        cells = np.take(glyphs, levels[start : start + chunk], mode="clip")
+        part = text[: len(cells)]
+        place = 0
+        for row, line in enumerate(lines):
+            first = place + len(f"<row:{row + 1}>")
+            part[:, first : first + columns] = cells[:, row]  # by slices: an index takes twice
+            place += len(line)
+        view: Any = part.view(f"<U{len(template)}").reshape(len(part))
+        strings += view.tolist()
+    return strings
 
 
 def render(levels: NDArray[np.uint8], palette: str = PUBLISHED.palette) -> str:
