@@ -7,13 +7,19 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-pillow12 lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/glyphsight demo
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# The text of a picture must not change with Pillow's release: 13 is tested above, 12 here.
+test-pillow12: $(INSTALLED)
+	test -d $(VENV)/pillow12 || $(PIP) install -q --target $(VENV)/pillow12 --no-deps 'pillow>=12,<13'
+	PYTHONPATH=$(VENV)/pillow12 $(BIN)/python -c 'import PIL; assert PIL.__version__ < "13", PIL'
+	PYTHONPATH=$(VENV)/pillow12 $(BIN)/python -m pytest -q tests/codec/test_published_format.py tests/codec/test_resample.py tests/sources/test_picture.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
