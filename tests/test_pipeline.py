@@ -8,7 +8,7 @@ import pytest
 
 from glyphsight.errors import GlyphsightError
 from glyphsight.models import load_model
-from glyphsight.pipeline import _clear, run_demo
+from glyphsight.pipeline import _clear, run_demo, training_minutes
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +26,13 @@ def test_it_leaves_figures_a_report_and_a_model_that_can_be_asked(demo):
     assert metrics["n"] == 600
     assert metrics["smollm2_before_training"]["n"] == 10
     assert load_model(str(demo)).run.labels == [str(digit) for digit in range(10)]
+
+
+def test_training_gets_less_time_where_the_machine_is_slow():
+    assert training_minutes(30) == training_minutes(60) == 6.5
+    for seconds in (90, 150, 210):
+        assert seconds / 60 * 2 + training_minutes(seconds) <= 9.5
+    assert training_minutes(10_000) == 1
 
 
 def test_the_report_shows_ten_pictures_with_both_answers(demo):
