@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from glyphsight.codec import Profile, encode_batch, render_batch, resample, resize
-from glyphsight.codec.encode import quantize
+from glyphsight.codec.levels import quantize
 from glyphsight.codec.resample import FILTERS, resize_to_levels
 from glyphsight.errors import FormatError, PictureError
 

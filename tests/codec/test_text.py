@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glyphsight.codec import Profile, decode, parse, render, render_batch
-from glyphsight.codec.encode import quantize
+from glyphsight.codec.levels import quantize
 from glyphsight.errors import FormatError
 
 glyphs = st.characters(

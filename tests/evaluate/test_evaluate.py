@@ -110,6 +110,14 @@ def test_records_in_other_glyphs_are_warned_of(run, validation, tmp_path):
     assert warning.startswith("4 of 4 records are not in the glyphs ' ▓█' the model was taught")
 
 
+@pytest.mark.parametrize("name", ["plain", "quadrant"])
+def test_a_run_taught_another_format_is_not_warned_of_its_own(run, validation, tmp_path, name):
+    profile = Profile(palette=" █", format=name)
+    taught = replace(run, run=replace(run.run, profile=profile))
+    file = write(validation.take(np.arange(4)), tmp_path / "own.json", profile)
+    assert judge(taught, file).warnings == []
+
+
 def test_the_records_it_was_trained_on_are_warned_of(run, digits):
     [warning] = judge(run, digits, split="train", limit=10).warnings
     assert warning.startswith(f"{digits}/train.json: these are the records it was trained on")

@@ -7,14 +7,11 @@ from numpy.typing import NDArray
 
 from glyphsight.codec.adjust import crop_to_content, find_edges, set_polarity, stretch_contrast
 from glyphsight.codec.formats import get_format
-from glyphsight.codec.levels import quantize, to_levels
+from glyphsight.codec.levels import to_levels
 from glyphsight.codec.mend import read
 from glyphsight.codec.profile import PUBLISHED, Profile
 from glyphsight.codec.resample import resize, resize_to_levels
 from glyphsight.errors import PictureError
-
-__all__ = ["decode", "encode_batch", "quantize"]
-
 
 _FINE = 4  # pixels a cell at which edges are sought: what is finer does not show in the grid
 _CHUNK_PIXELS = 1 << 22

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from glyphsight.codec import PUBLISHED
 from glyphsight.evaluate.figures import confusion_png
 from glyphsight.evaluate.report import Shown, Story, write_report
 from glyphsight.evaluate.run import Evaluation
@@ -55,8 +56,8 @@ def record_evaluation(
         before_name=before_name,
         facts=facts,
     )
-    profile = {} if record is None else {"profile": record.profile}
-    write_report(story, directory / "report.html", **profile)
+    profile = record.profile if record else PUBLISHED
+    write_report(story, directory / "report.html", profile)
 
 
 def _first_of_each(result: Evaluation) -> list[Shown]:

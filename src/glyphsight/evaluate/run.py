@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from glyphsight.codec import PUBLISHED, Profile, encode_batch, parse
+from glyphsight.codec import PUBLISHED, Profile, encode_batch
+from glyphsight.codec.formats import get_format
 from glyphsight.dataset import Prompt, Record, load_dataset
 from glyphsight.dataset.split import stratified_sample
 from glyphsight.dataset.storage import dataset_file
@@ -156,6 +157,12 @@ class Judged:
     split: str | None
 
 
+def _part(records: list[Record], count: int, seed: int) -> list[Record]:
+    """At most ``count`` of the records, stratified by label."""
+    chosen = stratified_sample([record.response for record in records], count, seed)
+    return [records[index] for index in chosen.tolist()]
+
+
 def read_judged(data: str, split: str, limit: int | None, seed: int, profile: Profile) -> Judged:
     """Read a dataset directory, a dataset file or a source SPEC.
 
@@ -188,8 +195,7 @@ def read_judged(data: str, split: str, limit: int | None, seed: int, profile: Pr
         records = load_dataset(file)
         labels = sorted({record.response for record in records})
         if limit is not None:
-            chosen = stratified_sample([record.response for record in records], limit, seed)
-            records = [records[index] for index in chosen.tolist()]
+            records = _part(records, limit, seed)
         judged = Judged(records, labels, file, split if Path(data).is_dir() else None)
     if not judged.records:
         where = f"{data}: split {judged.split}" if judged.split else data
@@ -201,12 +207,14 @@ def _doubts(judged: Judged, run: RunRecord) -> list[str]:
     """Why the figures may not say what they seem to."""
     doubts = []
     other_width, unreadable = [], []
+    form = get_format(run.profile.format)
     for number, record in enumerate(judged.records, start=1):
         try:
-            columns = parse(record.ascii_image, run.profile.palette).shape[1]
+            grid = form.read(record.ascii_image, run.profile.palette)
         except FormatError as error:
             unreadable.append(f"record {number}: {error}")
             continue
+        columns = grid.shape[1] // form.cell[1]
         if columns != run.profile.width:
             other_width.append(f"record {number}: {columns}")
     count = len(judged.records)
@@ -245,8 +253,7 @@ def _zero_shot(
 ) -> Share:
     """The base model before training on a stratified part of the records."""
     base = load_model(run.base, seed=run.seed)
-    chosen = stratified_sample([record.response for record in records], n, seed)
-    part = [records[index] for index in chosen.tolist()]
+    part = _part(records, n, seed)
     with _bar(len(part), "before training", quiet) as bar:
         said = best_labels(
             base,
