@@ -8,8 +8,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
-from glyphsight.codec import parse
+from glyphsight.codec import Profile, encode_batch, parse
 from glyphsight.errors import FormatError, GlyphsightError
+from glyphsight.models.tokens import count_tokens, largest_grid, load_tokenizer
+from glyphsight.sources import load_picture
 
 
 @pytest.fixture
@@ -257,3 +259,46 @@ def test_every_setting_reaches_the_text(picture, five):
 def test_the_help_says_what_the_profile_says():
     said = " ".join(encode("--help").output.split())
     assert "Rows, at least 1; left out, as the picture's shape" in said
+
+
+def test_a_token_budget_picks_the_largest_grid_of_each_picture(picture, tmp_path):
+    Image.new("L", (40, 10), 255).save(tmp_path / "wide.png")
+    result = encode(picture, tmp_path / "wide.png", "--tokens", 60, "--format", "plain", "--jsonl")
+    assert result.exit_code == 0
+    tokenizer = load_tokenizer()
+    for line in map(json.loads, result.stdout.splitlines()):
+        width = int(line["size"])
+        pixels = load_picture(line["path"])
+        assert largest_grid(pixels, "plain", 60, tokenizer).width == width
+        assert (
+            line["ASCII_image"]
+            == encode_batch(pixels[None], Profile(width=width, format="plain"))[0]
+        )
+        assert count_tokens([line["ASCII_image"]], tokenizer)[0] <= 60
+
+
+def test_a_changed_token_budget_makes_texts_anew(picture, tmp_path):
+    assert encode(picture, "--tokens", 60, "--out", tmp_path).exit_code == 0
+    small = (tmp_path / "five.txt").read_text(encoding="utf-8")
+    assert encode(picture, "--tokens", 300, "--out", tmp_path).exit_code == 0
+    assert len((tmp_path / "five.txt").read_text(encoding="utf-8")) > len(small)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--tokens", 2], "one column of format seed costs 11 tokens, more than the 2 allowed"),
+        (["--tokens", 9, "--tokenizer", "nope"], "nope: cannot be read"),
+    ],
+)
+def test_a_budget_that_cannot_be_kept_is_an_error(picture, glyphsight, options, complaint):
+    done = glyphsight("encode", picture, *options)
+    assert done.returncode == 1
+    assert complaint in done.stderr.decode()
+
+
+@pytest.mark.parametrize("other", [["--width", 20], ["--fast-jpeg"]])
+def test_a_budget_excludes_what_it_decides(picture, other):
+    result = encode(picture, "--tokens", 60, *other)
+    assert result.exit_code == 2
+    assert f"give {other[0]} or --tokens, not both" in result.stderr

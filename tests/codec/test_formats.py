@@ -11,7 +11,7 @@ from glyphsight.codec.formats.registry import GROUP
 from glyphsight.errors import FormatError
 
 OWN = [
-    *("seed", "plain", "rows", "digits", "spaced", "rle", "hex", "coords"),
+    *("seed", "plain", "trim", "rows", "digits", "spaced", "rle", "hex", "coords"),
     *("half", "quadrant", "braille"),
 ]
 glyphs = st.characters(exclude_categories=["Cs"], exclude_characters="<>\n\r\0")
@@ -82,6 +82,7 @@ def test_no_text_ends_in_anything_but_a_grid_or_a_format_error(name, text):
     [
         ("seed", "<row:1>  █▓</row:1>\n<row:2>▓▓  </row:2>\n<row:3>████</row:3>\n"),
         ("plain", "  █▓\n▓▓  \n████\n"),
+        ("trim", "  █▓\n▓▓\n████\n"),
         ("rows", "1:  █▓\n2:▓▓  \n3:████\n"),
         ("digits", "0021\n1100\n2222\n"),
         ("spaced", "    █ ▓\n▓ ▓    \n█ █ █ █\n"),
@@ -153,6 +154,10 @@ def test_no_grids_give_no_texts(name):
 @pytest.mark.parametrize(
     ("name", "text", "complaint"),
     [
+        ("trim", "  ▓\n▓ \n▓▓▓\n", "line 2: column 2: the row ends in ' ', which is left out"),
+        ("trim", "▓▓\n▓▓▓\n▓▓\n", "line 2: column 3: 3 glyphs in the row, expected 2"),
+        ("trim", "▓▓\n▓\n", "line 2: column 2: 1 glyphs in the row, expected 2"),
+        ("trim", " " * 5000 + "\n" * 5000, "line 1: 5000x5000 cells are too many"),
         ("plain", "", "the text is empty"),
         ("plain", "▓▓", "line 1: column 3: the last line does not end in a newline"),
         ("plain", "▓▓\n▓\n", "line 2: column 2: 1 glyphs in the row, expected 2"),
@@ -256,7 +261,7 @@ def test_help_has_a_line_for_each_format():
 
 
 def test_an_unknown_format_is_refused_with_the_names_there_are():
-    with pytest.raises(FormatError, match="unknown format 'ascii'; there is seed, plain, rows"):
+    with pytest.raises(FormatError, match="unknown format 'ascii'; there is seed, plain, trim"):
         get_format("ascii")
 
 

@@ -15,6 +15,7 @@ from glyphsight.cli.output import say
 from glyphsight.codec import PUBLISHED, Profile, resize
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.profile import palette_of_levels, parse_thresholds, setting_help
+from glyphsight.models.tokens import EMBEDDED, TokenBudget, load_tokenizer
 from glyphsight.sources.bulk import Reading, mark_settings, plan, results
 from glyphsight.sources.picture import MAX_PIXELS
 
@@ -27,12 +28,33 @@ def _check(profile: Profile) -> None:
     resize(np.zeros((1, 1, 1), dtype=np.uint8), 2, 2, profile.filter)
 
 
+def _columns(text: str, profile: Profile) -> int:
+    """Columns of glyphs in a text of the profile's format."""
+    form = get_format(profile.format)
+    return int(form.read(text, profile.palette).shape[1]) // form.cell[1]
+
+
 def encode(
     paths: Annotated[
         list[str],
         typer.Argument(help="Pictures, folders (with all below), globs; - reads standard input."),
     ],
-    width: Annotated[int, typer.Option(help=_HELP.get("width"))] = PUBLISHED.width,
+    width: Annotated[
+        int | None,
+        typer.Option(help=_HELP.get("width"), show_default=str(PUBLISHED.width)),
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            "--tokens", min=1, help="Instead: the largest width that costs at most so many tokens."
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        str,
+        typer.Option(
+            help="Counts them: smollm2-135m, nano, a tokenizer.json or a directory with one."
+        ),
+    ] = EMBEDDED,
     height: Annotated[int | None, typer.Option(help=_HELP.get("height"))] = PUBLISHED.height,
     aspect: Annotated[float, typer.Option(help=_HELP.get("aspect"))] = PUBLISHED.aspect,
     palette: Annotated[
@@ -83,10 +105,13 @@ def encode(
     ] = None,
 ) -> None:
     """Print the ASCII_Image of each picture, in the order given; exit status 1 when any failed."""
+    if budget is not None and (width is not None or fast_jpeg):
+        other = "--fast-jpeg" if width is None else "--width"
+        raise typer.BadParameter(f"give {other} or --tokens, not both")
     if levels is not None:
         palette = palette_of_levels(levels, palette)
     profile = Profile(
-        width=width,
+        width=PUBLISHED.width if width is None else width,
         palette=PUBLISHED.palette if palette is None else palette,
         format=format_,
         filter=filter_,
@@ -100,7 +125,10 @@ def encode(
         edges=edges,
     )
     _check(profile)
-    reading = Reading(profile, frame, background, max_pixels, fast_jpeg)
+    fit = None if budget is None else TokenBudget(budget, tokenizer)
+    if fit is not None:
+        load_tokenizer(tokenizer)  # a wrong name is one error, not one a picture
+    reading = Reading(profile, frame, background, max_pixels, fast_jpeg, fit)
     since = None if out is None else mark_settings(out, reading)
     tasks = plan(paths, out, None if force else since)
     failed = 0
@@ -113,7 +141,8 @@ def encode(
                 say(f"glyphsight: {done.error}")
                 failed += 1
             elif jsonl:
-                line = {"path": done.task.path, "size": str(width), "ASCII_image": done.text}
+                size = str(_columns(done.text, profile) if fit else profile.width)
+                line = {"path": done.task.path, "size": size, "ASCII_image": done.text}
                 print(json.dumps(line, ensure_ascii=False))
             elif out is None:
                 sys.stdout.write(done.text)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -131,6 +131,33 @@ def largest_grid(
             return False
 
     return replace(wanted, width=_widest(fits))
+
+
+@dataclass(frozen=True)
+class TokenBudget:
+    """Chooses the largest grid of a profile's format that a number of tokens pays for.
+
+    Attributes:
+        tokens: The most a text may cost.
+        tokenizer: Name or path, as :func:`load_tokenizer` takes it.
+    """
+
+    tokens: int
+    tokenizer: str = EMBEDDED
+
+    def __call__(self, image: NDArray[np.uint8], profile: Profile) -> Profile:
+        """The profile with the width for a picture, gray pixels uint8[H, W].
+
+        Raises:
+            ModelError: Not even one column fits, or there is no such tokenizer.
+        """
+        tokenizer = _cached(self.tokenizer)
+        return largest_grid(
+            image, profile.format, self.tokens, tokenizer, profile.palette, base=profile
+        )
+
+
+_cached = lru_cache(maxsize=4)(load_tokenizer)
 
 
 def _widest(fits: Callable[[int], bool]) -> int:

@@ -10,12 +10,15 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.errors import GlyphsightError, PictureError
@@ -39,6 +42,8 @@ class Reading:
         background: What lies under transparency: ``auto``, ``black`` or ``white``.
         max_pixels: Files that hold more are refused.
         fast_jpeg: Decode large JPEGs at a reduced scale; the text may differ.
+        fit: Chooses the profile of each picture, from its gray pixels and ``profile``: a frozen
+            dataclass, so that it reaches other processes and is noted with the settings.
     """
 
     profile: Profile
@@ -46,6 +51,7 @@ class Reading:
     background: str
     max_pixels: int
     fast_jpeg: bool
+    fit: Callable[[NDArray[np.uint8], Profile], Profile] | None = None
 
 
 @dataclass(frozen=True)
@@ -190,8 +196,10 @@ def _encode_one(task: Task, reading: Reading) -> Done:
             jpeg_at_least=_FAST_JPEG * rows_or_columns if reading.fast_jpeg else None,
         )
         try:
+            if reading.fit is not None:
+                profile = reading.fit(pixels, profile)
             text = encode_batch(pixels[None], profile)[0]
-        except PictureError as error:
+        except GlyphsightError as error:
             raise PictureError(f"{task.path}: {error}") from None
         if task.target is not None:
             with replacing(task.target) as stream:

@@ -1,4 +1,4 @@
-"""Formats that state less than a symbol a cell: rle, hex and coords."""
+"""Formats that state less than a symbol a cell: trim, rle, hex and coords."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec.formats.glyphs import DIGITS
+from glyphsight.codec.formats.glyphs import DIGITS, Plain
 from glyphsight.codec.formats.lines import (
     check_grids,
     check_palette,
@@ -36,6 +36,44 @@ def _read_size(line: str) -> tuple[int, int]:
     if match is None:
         raise FormatError(f"column 1: {line[:20]!r} is no size such as 20x11", 1)
     return int(match[2]), int(match[1])
+
+
+class Trim:
+    """Plain, but rows end at their last glyph that is not dark; the first and last row are whole.
+
+    So the first row states the width, and no empty line stands at either end.
+    """
+
+    name = "trim"
+    cell = (1, 1)
+    max_levels = 16
+
+    def render_batch(self, levels: NDArray[np.uint8], palette: str) -> list[str]:
+        """Write grids as lines of glyphs."""
+        check_grids(self, levels, palette)
+        _check_size(*levels.shape[1:])
+        dark, last = palette[0], levels.shape[1] - 1
+        return [
+            "".join(
+                (line.rstrip(dark) if 0 < row < last else line) + "\n"
+                for row, line in enumerate(text[:-1].split("\n"))
+            )
+            for text in Plain().render_batch(levels, palette)
+        ]
+
+    def read(self, text: str, palette: str) -> NDArray[np.uint8]:
+        """Read lines of glyphs, filled up to the width of the first."""
+        check_palette(self, palette)
+        lines = split_lines(text, self.name)
+        width, dark = len(lines[0]), palette[0]
+        _check_size(len(lines), width, 1)
+        for number, line in enumerate(lines[1:-1], start=2):
+            if line.endswith(dark):
+                raise FormatError(
+                    f"column {len(line)}: the row ends in {dark!r}, which is left out there", number
+                )
+            lines[number - 1] = line.ljust(width, dark)
+        return read_lines(lines, palette).astype(np.uint8)
 
 
 class Rle:

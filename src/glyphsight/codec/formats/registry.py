@@ -9,13 +9,13 @@ from typing import Any
 from glyphsight.codec.formats.base import Format
 from glyphsight.codec.formats.blocks import Braille, Half, Quadrant
 from glyphsight.codec.formats.glyphs import Digits, Plain, Rows, Spaced
-from glyphsight.codec.formats.packed import Coords, Hex, Rle
+from glyphsight.codec.formats.packed import Coords, Hex, Rle, Trim
 from glyphsight.codec.formats.seed import Seed
 from glyphsight.errors import FormatError
 
 GROUP = "glyphsight.formats"
 _OWN: tuple[type[Format], ...] = (
-    *(Seed, Plain, Rows, Digits, Spaced, Rle, Hex, Coords),
+    *(Seed, Plain, Trim, Rows, Digits, Spaced, Rle, Hex, Coords),
     *(Half, Quadrant, Braille),
 )
 
