@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from glyphsight.dataset import build_dataset
-from glyphsight.sources import Pictures, open_source
+from glyphsight.sources import Pictures, load_split, open_source
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def golden() -> Path:
 @pytest.fixture(scope="session")
 def validation() -> Pictures:
     """The 2,000 bundled validation digits."""
-    return open_source("bundled").load("validation")
+    return load_split(open_source("bundled"), "validation")
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from glyphsight.evaluate.run import Evaluation, Sample, Share, evaluate
 from glyphsight.files import replacing
 from glyphsight.models import load_model, nano, smollm2
 from glyphsight.models.score import best_labels
-from glyphsight.sources import open_source
+from glyphsight.sources import load_split, open_source
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
@@ -104,7 +104,7 @@ def run_demo(
     before = None
     if have_smollm2:
         before = _answers_before([result.samples[row] for row in rows], result.labels)
-    pictures = open_source("bundled").load("test")
+    pictures = load_split(open_source("bundled"), "test")
     if limit is not None:
         pictures = pictures.take(stratified_sample(pictures.labels, limit, seed=0))
     record_evaluation(

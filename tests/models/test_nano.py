@@ -2,18 +2,18 @@ import torch
 
 from glyphsight.codec import encode_batch
 from glyphsight.models.nano import make_nano, make_tokenizer
-from glyphsight.sources import open_source
+from glyphsight.sources import load_split, open_source
 
 
 def test_cutting_a_picture_into_tokens_loses_nothing():
     tokenizer = make_tokenizer()
-    for text in encode_batch(open_source("bundled").load("validation").pixels[:50]):
+    for text in encode_batch(load_split(open_source("bundled"), "validation").pixels[:50]):
         ids = tokenizer(f"{text}Response:")["input_ids"]
         assert tokenizer.decode(ids) == f"{text}Response:"
 
 
 def test_every_picture_of_one_size_has_the_same_number_of_tokens():
-    texts = encode_batch(open_source("bundled").load("validation").pixels[:200])
+    texts = encode_batch(load_split(open_source("bundled"), "validation").pixels[:200])
     cut = make_tokenizer()(texts)["input_ids"]
     assert len({len(ids) for ids in cut}) == 1
 

@@ -8,7 +8,7 @@ from glyphsight.errors import ModelError
 from glyphsight.models import Completions, best_labels, generate_replies, load_model, score_labels
 from glyphsight.models.score import PromptTooLongError, left_padded, probabilities
 from glyphsight.models.tokenize import completion_ids, prompt_ids
-from glyphsight.sources import open_source
+from glyphsight.sources import load_split, open_source
 
 DIGITS = [str(digit) for digit in range(10)]
 
@@ -21,7 +21,7 @@ def nano():
 @pytest.fixture(scope="module")
 def prompts():
     """Pictures of several sizes, so that batches need padding."""
-    pixels = open_source("bundled").load("validation").pixels[:12]
+    pixels = load_split(open_source("bundled"), "validation").pixels[:12]
     texts = encode_batch(pixels) + encode_batch(pixels[:, 4:24]) + encode_batch(pixels[:, :, 6:22])
     return [Prompt().ask(text) for text in texts]
 
@@ -54,7 +54,7 @@ def test_a_score_is_the_sum_of_the_token_log_probabilities(nano, prompts):
 
 
 def test_the_best_label_is_the_one_with_the_highest_score(nano):
-    texts = encode_batch(open_source("bundled").load("validation").pixels[:6])
+    texts = encode_batch(load_split(open_source("bundled"), "validation").pixels[:6])
     words = Prompt(question="{ASCII_image}What is it?", answer=" a {Response}")
     scores = score_labels(nano, [words.ask(text) for text in texts], DIGITS, words)
     done = []

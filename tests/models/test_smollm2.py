@@ -11,7 +11,7 @@ from glyphsight.codec import encode_batch
 from glyphsight.dataset import Prompt
 from glyphsight.models import load_model, score_labels, smollm2
 from glyphsight.models.load import fast_bfloat16
-from glyphsight.sources import open_source
+from glyphsight.sources import load_split, open_source
 
 pytestmark = pytest.mark.slow
 DIGITS = [str(digit) for digit in range(10)]
@@ -40,7 +40,7 @@ def test_it_still_speaks_english(loaded):
 @pytest.fixture(scope="module")
 def prompts(loaded):
     """Six real digits without their margins, of two lengths: each further shape costs seconds."""
-    texts = encode_batch(open_source("bundled").load("validation").pixels[:60, 6:22])
+    texts = encode_batch(load_split(open_source("bundled"), "validation").pixels[:60, 6:22])
     by_length = defaultdict(list)
     for text in map(Prompt().ask, texts):
         by_length[len(loaded.tokenizer(text)["input_ids"])].append(text)

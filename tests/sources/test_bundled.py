@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from glyphsight.errors import DatasetError
-from glyphsight.sources import open_source
+from glyphsight.sources import load_split, open_source
 
 TEST_HISTOGRAM = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]  # MNIST's test file
 TRAIN_HISTOGRAM = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -12,7 +12,7 @@ TRAIN_HISTOGRAM = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 @pytest.fixture(scope="module")
 def splits():
     source = open_source("bundled")
-    return {split: source.load(split) for split in source.splits}
+    return {split: load_split(source, split) for split in source.splits}
 
 
 def test_the_splits_have_the_stated_sizes(splits):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from glyphsight.errors import DatasetError
-from glyphsight.sources import open_source
+from glyphsight.sources import load_split, open_source
 from glyphsight.sources.idx import read_idx
 
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
@@ -29,7 +29,7 @@ def mnist(tmp_path, validation):
 
 
 def load(directory, split="train"):
-    return open_source(f"idx:{directory}").load(split)
+    return load_split(open_source(f"idx:{directory}"), split)
 
 
 def test_plain_files_give_the_training_split(mnist, validation):

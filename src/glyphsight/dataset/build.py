@@ -19,7 +19,7 @@ from glyphsight.dataset.split import stratified_sample
 from glyphsight.dataset.storage import SPLITS, write_records
 from glyphsight.errors import DatasetError
 from glyphsight.files import replacing
-from glyphsight.sources import Pictures, Source, open_source
+from glyphsight.sources import Pictures, Source, load_split, open_source
 
 _CHUNK = 1024
 
@@ -72,9 +72,9 @@ def _load_splits(
             f"{spec}: has no split {chosen!r}; it gives {', '.join(sorted(available))}"
         )
     wanted = [split for split in SPLITS if split in available and chosen in (None, split)]
-    loaded = {split: source.load(split) for split in wanted if split in own}
+    loaded = {split: load_split(source, split) for split in wanted if split in own}
     if derived and {"train", "validation"} & set(wanted):
-        train = loaded.get("train") or source.load("train")
+        train = loaded.get("train") or load_split(source, "train")
         if validation >= len(train):
             raise DatasetError(
                 f"{spec}: cannot hold {validation} of {len(train)} training pictures out for "

@@ -18,11 +18,13 @@ class Record:
         size: Width in columns, as a string: ``"20"``.
         ascii_image: The picture as text.
         response: The answer.
+        source: Which item of which source it was made from; "" where that is not known.
     """
 
     size: str
     ascii_image: str
     response: str
+    source: str = ""
 
     def as_json(self) -> dict[str, str]:
         """The published object, keys in the published order."""

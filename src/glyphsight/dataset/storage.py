@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,32 @@ def read_array(path: Path) -> list[Any]:
     if not isinstance(value, list):
         raise DatasetError(f"{path}: holds {json_type(value)}, a dataset is an array")
     return value
+
+
+def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:
+    """The files of each split of a dataset directory, or of one; ``{"": [path]}`` for a file.
+
+    Raises:
+        DatasetError: There is no dataset, or no such split in it.
+    """
+    if path.is_file():
+        return {"": [path]}
+    if not path.exists():
+        raise DatasetError(f"{path}: no such file or directory")
+    wanted = SPLITS if split is None else (split,)
+    found = {name: [file] for name in wanted if (file := path / f"{name}.json").is_file()}
+    if not found:
+        raise DatasetError(f"{path}: holds none of {', '.join(f'{name}.json' for name in wanted)}")
+    return found
+
+
+def read_values(file: Path) -> Iterator[Any]:
+    """Each record of a dataset file as JSON values, in the layout of the file.
+
+    Raises:
+        DatasetError: Names the file, the place in it and what is wrong.
+    """
+    yield from read_array(file)
 
 
 def dataset_file(path: Path, split: str | None) -> Path:

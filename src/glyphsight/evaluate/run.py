@@ -29,7 +29,7 @@ from glyphsight.models import (
     score_labels,
 )
 from glyphsight.models.score import probabilities
-from glyphsight.sources import open_source
+from glyphsight.sources import open_source, read_split
 from glyphsight.sources.spec import is_spec
 
 
@@ -180,15 +180,16 @@ def read_judged(data: str, split: str, limit: int | None, seed: int, profile: Pr
         source = open_source(data)
         if split not in source.splits:
             raise DatasetError(f"{data}: has no split {split!r}; it has {', '.join(source.splits)}")
-        pictures = source.load(split)
-        labels = sorted(set(pictures.labels))
-        if limit is not None:
-            pictures = pictures.take(stratified_sample(pictures.labels, limit, seed))
-        texts = encode_batch(pictures.pixels, profile)
         records = [
             Record(str(profile.width), text, label)
-            for text, label in zip(texts, pictures.labels, strict=True)
+            for pictures in read_split(source, split)
+            for text, label in zip(
+                encode_batch(pictures.pixels, profile), pictures.labels, strict=True
+            )
         ]
+        labels = sorted({record.response for record in records})
+        if limit is not None:
+            records = _part(records, limit, seed)
         judged = Judged(records, labels, None, split)
     else:
         file = dataset_file(Path(data), split)

@@ -1,12 +1,21 @@
-"""What every source gives: splits by name, each a batch of labelled pictures."""
+"""What every source gives: splits by name, each cut into parts, each part read in batches."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from glyphsight.errors import DatasetError
+
+PART = 4096
+"""Items of a part where a source may choose: enough to outweigh its start, little to do again."""
+
+_BATCH = 1024
+_BATCH_PIXELS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -36,8 +45,34 @@ class Pictures:
         )
 
 
+@dataclass(frozen=True)
+class Failure:
+    """An item that cannot be read.
+
+    Attributes:
+        id: Its name, as :class:`Pictures` would have it.
+        reason: One line: the file, what is wrong with it and the mend.
+    """
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a split that one process reads: the unit of work, of retry and of resumption.
+
+    Attributes:
+        split: The split it belongs to.
+        place: What the source needs to find it again, in any process: JSON values alone.
+    """
+
+    split: str
+    place: tuple[str | int, ...]
+
+
 class Source(Protocol):
-    """A place labelled pictures come from."""
+    """A place labelled pictures come from; pickled, it works in another process."""
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -49,6 +84,89 @@ class Source(Protocol):
         """Licence and attribution of the pictures, or "" where the source states none."""
         ...
 
-    def load(self, split: str) -> Pictures:
-        """All pictures of one of ``splits``."""
+    def parts(self, split: str) -> list[Part]:
+        """The parts of one of ``splits``, in a fixed order, together every item once.
+
+        Raises:
+            DatasetError: The place of the split holds no items, or is damaged as a whole.
+        """
         ...
+
+    def read(self, part: Part) -> Iterator[Pictures | Failure]:
+        """The items of a part in a fixed order, in batches of one size and bounded memory.
+
+        An item that cannot be read comes as a :class:`Failure` in its place.
+
+        Raises:
+            DatasetError: The part as a whole cannot be read.
+        """
+        ...
+
+
+def ranges(split: str, count: int, *place: str | int, size: int = PART) -> list[Part]:
+    """Parts ``(*place, start, stop)`` that cut ``count`` items into pieces of ``size``."""
+    return [
+        Part(split, (*place, start, min(start + size, count))) for start in range(0, count, size)
+    ]
+
+
+def batches(
+    items: Iterable[tuple[str, str, NDArray[np.uint8]] | Failure],
+) -> Iterator[Pictures | Failure]:
+    """Gather neighbours of one size into batches of bounded memory, order kept.
+
+    Args:
+        items: Id, answer and pixels uint8[H, W] of each, or why there are none.
+    """
+    held: list[tuple[str, str, NDArray[np.uint8]]] = []
+
+    def gathered() -> Pictures:
+        ids, labels, pixels = zip(*held, strict=True)
+        held.clear()
+        return Pictures(np.stack(pixels), list(labels), list(ids))
+
+    for item in items:
+        if held and (
+            isinstance(item, Failure)
+            or item[2].shape != held[0][2].shape
+            or len(held) >= min(_BATCH, max(1, _BATCH_PIXELS // max(1, item[2].size)))
+        ):
+            yield gathered()
+        if isinstance(item, Failure):
+            yield item
+        else:
+            held.append(item)
+    if held:
+        yield gathered()
+
+
+def read_split(source: Source, split: str) -> Iterator[Pictures]:
+    """Every batch of a split, part after part.
+
+    Raises:
+        DatasetError: An item or a part cannot be read.
+    """
+    for part in source.parts(split):
+        for batch in source.read(part):
+            if isinstance(batch, Failure):
+                raise DatasetError(batch.reason)
+            yield batch
+
+
+def load_split(source: Source, split: str) -> Pictures:
+    """All pictures of a split at once; they must be of one size.
+
+    Raises:
+        DatasetError: They differ in size, or one cannot be read.
+    """
+    found = list(read_split(source, split))
+    if not found:
+        raise DatasetError(f"split {split!r} holds no pictures")
+    sizes = sorted({batch.pixels.shape[1:] for batch in found})
+    if len(sizes) > 1:
+        raise DatasetError(f"split {split!r} holds pictures of several sizes, such as {sizes[:2]}")
+    return Pictures(
+        np.concatenate([batch.pixels for batch in found]),
+        [label for batch in found for label in batch.labels],
+        [name for batch in found for name in batch.ids],
+    )

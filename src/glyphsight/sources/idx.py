@@ -5,19 +5,22 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.errors import DatasetError
-from glyphsight.sources.base import Pictures
+from glyphsight.sources.base import Failure, Part, Pictures, ranges
 
 _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 _UNSIGNED_BYTE = 0x08
+_BATCH = 1024
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -86,25 +89,41 @@ class IdxSource:
         candidates = (self._directory / name, self._directory / f"{name}.gz")
         return next((path for path in candidates if path.is_file()), None)
 
-    def load(self, split: str) -> Pictures:
-        """All pictures of ``split``, labelled with the numbers of the label file."""
+    def parts(self, split: str) -> list[Part]:
+        """Ranges of items."""
+        return ranges(split, len(self._load(split)))
+
+    def read(self, part: Part) -> Iterator[Pictures | Failure]:
+        """Items of a range, labelled with the numbers of the label file."""
+        start, stop = map(int, part.place)
+        for at in range(start, stop, _BATCH):
+            yield self._load(part.split).take(np.arange(at, min(at + _BATCH, stop)))
+
+    def _load(self, split: str) -> Pictures:
+        """A whole split; the files are read once a process."""
         images_name, labels_name = _FILES[split]
         images_path, labels_path = self._find(images_name), self._find(labels_name)
         if images_path is None or labels_path is None:
             missing = images_name if images_path is None else labels_name
             raise DatasetError(f"{self._directory / missing}[.gz]: missing")
-        images, labels = read_idx(images_path), read_idx(labels_path)
-        if not images.size:
-            raise DatasetError(f"{images_path}: holds no pictures")
-        if images.ndim != 3:
-            raise DatasetError(f"{images_path}: {images.ndim} dimensions, pictures have 3")
-        if labels.shape != images.shape[:1]:
-            raise DatasetError(
-                f"{labels_path}: {len(labels)} labels for {len(images)} pictures in "
-                f"{images_path.name}; the two files do not belong together"
-            )
-        return Pictures(
-            images,
-            [str(label) for label in labels.tolist()],
-            [f"{images_path.name}:{index}" for index in range(len(images))],
+        stamps = tuple(path.stat().st_mtime_ns for path in (images_path, labels_path))
+        return _read_pair(images_path, labels_path, stamps)
+
+
+@lru_cache(maxsize=4)
+def _read_pair(images_path: Path, labels_path: Path, stamps: tuple[int, ...]) -> Pictures:
+    images, labels = read_idx(images_path), read_idx(labels_path)
+    if not images.size:
+        raise DatasetError(f"{images_path}: holds no pictures")
+    if images.ndim != 3:
+        raise DatasetError(f"{images_path}: {images.ndim} dimensions, pictures have 3")
+    if labels.shape != images.shape[:1]:
+        raise DatasetError(
+            f"{labels_path}: {len(labels)} labels for {len(images)} pictures in "
+            f"{images_path.name}; the two files do not belong together"
         )
+    return Pictures(
+        images,
+        [str(label) for label in labels.tolist()],
+        [f"{images_path.name}:{index}" for index in range(len(images))],
+    )
