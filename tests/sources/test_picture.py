@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from glyphsight.codec import encode_batch
 from glyphsight.errors import PictureError
 from glyphsight.sources import load_picture
 from glyphsight.sources.picture import save_picture
@@ -276,3 +277,22 @@ def test_a_picture_is_not_saved_where_no_format_fits(five, tmp_path, name):
     with pytest.raises(PictureError, match=f"{name}: .*use .png"):
         save_picture(five, tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_a_jpegs_gray_is_its_own_luma(tmp_path, options):
+    y, x = np.mgrid[0:90, 0:120]
+    colour = np.stack([x * 2, y * 2, 255 - x - y], axis=-1).astype(np.uint8)
+    Image.fromarray(colour).save(tmp_path / "photo.jpg", quality=90, **options)
+    by_colours = np.asarray(Image.open(tmp_path / "photo.jpg").convert("L")).astype(int)
+    gray = load_picture(tmp_path / "photo.jpg")
+    assert np.abs(gray - by_colours).max() <= 1  # but for rounding
+    assert encode_batch(gray[None]) == encode_batch(by_colours[None].astype(np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_jpeg_without_luma_and_chroma_goes_by_its_colours(tmp_path, mode):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(tmp_path / "photo.jpg")
+    with Image.open(tmp_path / "photo.jpg") as image:
+        np.testing.assert_array_equal(load_picture(tmp_path / "photo.jpg"), image.convert("L"))

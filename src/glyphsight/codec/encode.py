@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec.adjust import crop_to_content, find_edges, set_polarity, stretch_contrast
 from glyphsight.codec.formats import get_format
+from glyphsight.codec.formats.lines import check_palette
 from glyphsight.codec.levels import to_levels
 from glyphsight.codec.mend import read
 from glyphsight.codec.profile import PUBLISHED, Profile
@@ -63,6 +64,7 @@ def _encode_same_size(images: NDArray[np.uint8], profile: Profile) -> list[str]:
     """What is left once polarity and crop are done: adjust, resize, cut into levels, write."""
     _, height, width = images.shape
     form = get_format(profile.format)
+    check_palette(form, profile.palette)  # before the work rather than after it
     tall, wide = form.cell
     rows, columns = tall * profile.rows(height, width), wide * profile.width
     if profile.contrast:
