@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, features
 
 from glyphsight.codec import Profile, decode, encode_batch
-from glyphsight.codec.formats import format_names
+from glyphsight.codec.formats import format_names, get_format
 from glyphsight.codec.profile import PALETTES, palette_of_levels
 from glyphsight.errors import GlyphsightError
 from glyphsight.sources import load_picture
@@ -175,7 +175,9 @@ class _Fuzz:
 
     def encode(self, rng: random.Random) -> int:
         """A random picture with random settings."""
-        return len(encode_batch(_random_picture(rng), _profile(rng))[0])
+        picture, profile = _random_picture(rng), _profile(rng)
+        tall, wide = get_format(profile.format).cell
+        return tall * wide * len(encode_batch(picture, profile)[0])
 
 
 def main() -> None:

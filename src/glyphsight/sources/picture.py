@@ -176,7 +176,7 @@ def load_picture(
         with _limited_to(max_pixels), Image.open(picture) as image:
             _select_frame(image, frame, name)
             if image.format in ("JPEG", "MPO"):  # twice as fast without its colours
-                image.draft("L", jpeg_at_least and (jpeg_at_least, jpeg_at_least))
+                image.draft("L", None if jpeg_at_least is None else (jpeg_at_least,) * 2)
             return _gray(ImageOps.exif_transpose(image), background)
     except PictureError:
         raise
