@@ -85,7 +85,7 @@ def load_sound(path: Path) -> NDArray[np.uint8]:
         import soundfile
         import soxr
     try:
-        with soundfile.SoundFile(path) as sound:
+        with path.open("rb") as stream, soundfile.SoundFile(stream) as sound:
             rate = int(sound.samplerate)
             if sound.frames > MAX_SECONDS * rate or sound.frames * sound.channels > _MAX_VALUES:
                 raise PictureError(
@@ -97,9 +97,12 @@ def load_sound(path: Path) -> NDArray[np.uint8]:
         raise
     except FileNotFoundError:
         raise PictureError(f"{path}: no such file") from None
-    except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
+    except OSError as error:
+        raise PictureError(f"{path}: cannot be read ({error.strerror})") from error
+    except (soundfile.SoundFileError, ValueError) as error:
+        said = getattr(error, "error_string", one_line(error))
         raise PictureError(
-            f"{path}: not a sound that can be read ({one_line(error)}); save it again as WAV"
+            f"{path}: not a sound that can be read ({said}); save it again as WAV"
         ) from error
     if not len(samples) or not np.isfinite(samples).all():
         raise PictureError(f"{path}: holds no sound; save it again")
