@@ -27,7 +27,7 @@ from glyphsight.sources.location import (
 )
 
 _ROWS = 32  # read at a time: few, for a row may hold a photo
-_BUFFER = 1 << 23  # of a file; the rest of a row group stays where it is
+_BUFFER = 1 << 22  # of a file's column; the rest of a row group stays where it is
 
 
 class ParquetSource:
@@ -98,7 +98,10 @@ class ParquetSource:
             from pyarrow import ArrowException, parquet
         path = f"{self._root}{name}"
         try:
-            with opened(path) as stream, parquet.ParquetFile(stream, buffer_size=_BUFFER) as file:
+            with (
+                opened(path) as stream,
+                parquet.ParquetFile(stream, buffer_size=_BUFFER, pre_buffer=False) as file,
+            ):
                 yield file
         except (ArrowException, OSError, UnicodeDecodeError) as error:
             raise DatasetError(
