@@ -80,12 +80,16 @@ def test_every_common_kind_of_file_is_read(tmp_path, wav, suffix):
 
 def test_what_is_no_sound_is_named(tmp_path, wav):
     path = tmp_path / "x.wav"
-    for data in (b"", b"hello", b"RIFF\0\0\0\0WAVE"):
+    for data in (b"", b"hello", b"RIFF\4\0\0\0WAVE"):
         path.write_bytes(data)
         with pytest.raises(PictureError, match="not a sound that can be read") as error:
             load_sound(path)
         assert str(error.value).startswith(f"{path}: ")
         assert "\n" not in str(error.value)
+    data = wav(path, tone(300)).read_bytes()
+    path.write_bytes(data[:-100])
+    with pytest.raises(PictureError, match=r"x\.wav: cut off, 7,944 of 8,044 bytes; fetch it"):
+        load_sound(path)
     with pytest.raises(PictureError, match="no such file"):
         load_sound(tmp_path / "gone.wav")
     with pytest.raises(PictureError, match="holds no sound"):
