@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,17 +54,19 @@ class FolderSource(ListedSource):
         for name in names:
             place = self._place(name, prefixes)
             split = prefixes.get(place, "train")
-            inner = PurePosixPath(name[len(place) :])
+            folders, _, base = name[len(place) :].rpartition("/")
+            stem, dot, ending = base.rpartition(".")
+            suffix = f".{ending.lower()}" if stem and dot else ""
             rows = said.get(place, said.get(""))
             if rows is not None and name in rows:
                 found[split].append(rows.pop(name))
-            elif inner.suffix.lower() not in self.suffixes:
-                if inner.parent.name:
-                    strange[split, inner.suffix].append(name)
+            elif suffix not in self.suffixes:
+                if folders:
+                    strange[split, suffix].append(name)
             elif rows is not None:
                 problem = "is not named in the metadata; add a line for it or remove it"
                 found[split].append(Item(name, "", f"{self._directory / name}: {problem}"))
-            elif not inner.parent.name:
+            elif not folders:
                 problem = "is in no folder that says its answer; move it or write a metadata.csv"
                 found[split].append(Item(name, "", f"{self._directory / name}: {problem}"))
             elif prefixes and not place:
@@ -73,7 +75,7 @@ class FolderSource(ListedSource):
                     f"{', '.join(prefixes)}; move it into one of them"
                 )
             else:
-                found[split].append(Item(name, inner.parent.name))
+                found[split].append(Item(name, folders.rpartition("/")[2]))
         for rows in said.values():
             for name, item in rows.items():
                 split = prefixes.get(self._place(name, prefixes), "train")

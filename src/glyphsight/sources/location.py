@@ -123,7 +123,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
     except DatasetError:
         raise
     except FileNotFoundError:
-        raise DatasetError(f"{path}: no such file") from None
+        raise DatasetError(f"{path}: no such file; mend its name") from None
     except Exception as error:  # every kind of remote place has errors of its own
         raise DatasetError(f"{path}: cannot be opened ({one_line(error)})") from error
     with stream:
