@@ -105,6 +105,13 @@ def test_pictures_beside_the_split_folders_are_refused(split_pets, png):
     assert str(error.value).startswith(f"{path}: ")
 
 
+def test_what_is_no_picture_beside_the_split_folders_is_no_item(split_pets, items):
+    (split_pets / "docs").mkdir()
+    (split_pets / "docs" / "about.md").write_text("About them.")
+    (split_pets / "train" / "labels.txt").write_text("cat, dog")
+    assert len(items(f"folder:{split_pets}")) == 2
+
+
 def test_two_folders_for_one_split_are_refused(split_pets, png):
     png(1, split_pets / "valid" / "cat" / "x.png")
     with pytest.raises(DatasetError, match="valid: a second folder for split validation"):

@@ -169,6 +169,28 @@ def test_what_is_not_installed_is_named_with_its_extra():
         import no_such_thing  # noqa: F401
 
 
+@pytest.mark.parametrize(
+    ("package", "extra", "spec"),
+    [
+        ("pyarrow", "data", "parquet:{}/a/x.wav"),
+        ("datasets", "data", "hub:{}"),
+        ("fsspec", "data", "webdataset:memory://x/*.tar"),
+        ("soundfile", "audio", "audiofolder:{}"),
+        ("soxr", "audio", "audiofolder:{}"),
+    ],
+)
+def test_a_source_that_lacks_a_package_names_its_extra(
+    tmp_path, monkeypatch, items, package, extra, spec
+):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.wav").touch()
+    monkeypatch.setitem(sys.modules, package, None)
+    for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(DatasetError, match=rf"{package}.*; run: pip install 'glyphsight\[{extra}"):
+        items(spec.format(tmp_path))
+
+
 def test_sources_are_known_without_what_only_some_of_them_need():
     heavy = "{'pyarrow', 'datasets', 'fsspec', 'soundfile', 'soxr', 'torch'}"
     code = (

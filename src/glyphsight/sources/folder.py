@@ -36,19 +36,7 @@ class FolderSource(ListedSource):
         """Every file by split, those that cannot be an item with the reason."""
         names = walk(self._directory)
         prefixes = self._split_folders(names)
-        chosen = self._chosen.get("answer")
-        said = {
-            place: rows
-            for place in ("", *prefixes)
-            if (rows := read_metadata(self._directory / place, place, chosen)) is not None
-        }
-        if "" in said and len(said) > 1:
-            place = next(place for place in said if place)
-            raise DatasetError(
-                f"{self._directory}: metadata both here and in {place}; remove one of the two"
-            )
-        if not said and chosen is not None:
-            raise DatasetError(f"{self._directory}: ?answer={chosen} needs a metadata.csv")
+        said = self._metadata(prefixes)
         found: Listing = defaultdict(list)
         strange: dict[tuple[str, str], list[str]] = defaultdict(list)
         for name in names:
@@ -61,7 +49,7 @@ class FolderSource(ListedSource):
             if rows is not None and name in rows:
                 found[split].append(rows.pop(name))
             elif suffix not in self.suffixes:
-                if folders:
+                if folders and (place or not prefixes):
                     strange[split, suffix].append(name)
             elif rows is not None:
                 problem = "is not named in the metadata; add a line for it or remove it"
@@ -108,6 +96,23 @@ class FolderSource(ListedSource):
                 raise DatasetError(f"{path}: a second folder for split {split}; join the two")
             found[f"{path.name}/"] = split
         return found
+
+    def _metadata(self, prefixes: dict[str, str]) -> dict[str, dict[str, Item]]:
+        """What the metadata files say, by the folder that each is in."""
+        chosen = self._chosen.get("answer")
+        said = {
+            place: rows
+            for place in ("", *prefixes)
+            if (rows := read_metadata(self._directory / place, place, chosen)) is not None
+        }
+        if "" in said and len(said) > 1:
+            place = next(place for place in said if place)
+            raise DatasetError(
+                f"{self._directory}: metadata both here and in {place}; remove one of the two"
+            )
+        if not said and chosen is not None:
+            raise DatasetError(f"{self._directory}: ?answer={chosen} needs a metadata.csv")
+        return said
 
     @staticmethod
     def _place(name: str, prefixes: dict[str, str]) -> str:
