@@ -19,7 +19,7 @@ _BATCH = 1024
 
 
 class BundledSource:
-    """The bundled MNIST digits.
+    """The MNIST digits that ship with the package.
 
     Attributes:
         splits: ``train`` (20,000), ``validation`` (2,000) and ``test`` (10,000).
@@ -31,7 +31,7 @@ class BundledSource:
 
     def __init__(self, location: str = "") -> None:
         if location:
-            raise DatasetError(f"bundled:{location}: the bundled digits take no location; drop it")
+            raise DatasetError("the bundled digits take no location; drop it")
 
     def parts(self, split: str) -> list[Part]:
         """Ranges of digits."""

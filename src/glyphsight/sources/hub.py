@@ -1,0 +1,138 @@
+"""Datasets of the Hugging Face hub, or of a local directory in one of its layouts, streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.errors import DatasetError, GlyphsightError, PictureError
+from glyphsight.sources.base import Failure, Part, Pictures, batches
+from glyphsight.sources.items import answer_text, choose, choose_answer, decode
+from glyphsight.sources.location import in_order, licence_of, needs, one_line, opened, take_options
+
+
+class HubSource:
+    """A dataset of the Hugging Face hub, or a local directory in its layout, streamed.
+
+    Attributes:
+        licence: As the dataset states it.
+    """
+
+    def __init__(self, location: str) -> None:
+        self._name, self._options = take_options(location, "config", "answer", "image")
+        if not self._name:
+            raise DatasetError("names no dataset; give hub:OWNER/NAME or hub:DIR")
+        self._fresh = False
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Those the dataset has."""
+        return in_order(map(str, self._dataset()))
+
+    @property
+    def licence(self) -> str:
+        """As its card says."""
+        if Path(self._name).is_dir():
+            return licence_of(Path(self._name))
+        return next((str(each.info.license or "") for each in self._dataset().values()), "")
+
+    def parts(self, split: str) -> list[Part]:
+        """The shards that ``datasets`` streams; a local folder of pictures is one."""
+        dataset = self._dataset()[split]
+        self._columns(dataset)
+        return [Part(split, (at, dataset.num_shards)) for at in range(dataset.num_shards)]
+
+    def read(self, part: Part) -> Iterator[Pictures | Failure]:
+        """Rows of a shard; an id is split, shard and the number of the row in it."""
+        shard, count = map(int, part.place)
+        yield from batches(self._rows(part.split, shard, count))
+
+    def _rows(
+        self, split: str, shard: int, count: int
+    ) -> Iterator[tuple[str, str, NDArray[np.uint8]] | Failure]:
+        from datasets import Image
+
+        where = f"hub:{self._name} {split}/{shard}"
+        dataset = _load(self._name, self._options.get("config")).get(split)
+        if dataset is None or dataset.num_shards != count:
+            raise DatasetError(f"{where}: changed since it was listed; start again")
+        image, answer, classes = self._columns(dataset)
+        if isinstance(dataset.features[image], Image):
+            dataset = dataset.cast_column(image, Image(decode=False))
+        dataset = dataset.select_columns([image, answer]).shard(count, shard)
+        try:
+            for at, row in enumerate(dataset):
+                name = f"{split}/{shard}:{at}"
+                try:
+                    data = _bytes(row[image])
+                    text = answer_text(row[answer], classes)
+                    yield name, text, decode(data, f"hub:{self._name} {name}")
+                except ValueError as error:
+                    yield Failure(name, f"hub:{self._name} {name}: {error}; mend or remove it")
+                except PictureError as error:
+                    yield Failure(name, str(error))
+        except GlyphsightError:
+            raise
+        except Exception as error:  # every format and every network has errors of its own
+            raise DatasetError(f"{where}: cannot be read ({one_line(error)}); try again") from error
+
+    def _dataset(self) -> Any:
+        if not self._fresh:
+            _load.cache_clear()
+            self._fresh = True
+        return _load(self._name, self._options.get("config"))
+
+    def _columns(self, dataset: Any) -> tuple[str, str, list[str] | None]:
+        """The image column, the answer column, and the names of its classes."""
+        from datasets import ClassLabel
+
+        where = f"hub:{self._name}"
+        features = dataset.features or {}
+        pictures = [name for name, feature in features.items() if _holds_bytes(feature)]
+        image = choose("image", pictures, self._options.get("image"), where)
+        others = [name for name in features if name != image]
+        answer = choose_answer(others, self._options.get("answer"), where)
+        classes = features[answer]
+        return image, answer, classes.names if isinstance(classes, ClassLabel) else None
+
+
+@lru_cache(maxsize=2)
+def _load(name: str, config: str | None) -> Any:
+    """The splits of a dataset, opened once a process."""
+    with needs("data"):
+        from datasets import load_dataset
+    try:
+        return load_dataset(name, config, streaming=True)
+    except Exception as error:  # every format and every network has errors of its own
+        mend = "give a hub id or a directory in the hub's layout, and ?config=NAME where it has any"
+        raise DatasetError(f"hub:{name}: cannot be opened ({one_line(error)}); {mend}") from error
+
+
+def _holds_bytes(feature: Any) -> bool:
+    from datasets import Image, Value
+
+    if isinstance(feature, dict):
+        return "bytes" in feature
+    binary = isinstance(feature, Value) and feature.dtype in ("binary", "large_binary")
+    return binary or isinstance(feature, Image)
+
+
+def _bytes(value: Any) -> bytes:
+    """A picture file's bytes: those of a row, or of the file that it names.
+
+    Raises:
+        ValueError: It has neither.
+    """
+    data = value.get("bytes") if isinstance(value, dict) else value
+    path = value.get("path") if isinstance(value, dict) else None
+    if isinstance(data, bytes):
+        return data
+    if not path:
+        raise ValueError("holds no picture")
+    with opened(str(path)) as stream:
+        return stream.read()

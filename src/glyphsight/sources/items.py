@@ -1,0 +1,89 @@
+"""Single items of a source: which column answers, what an answer is, bytes to pixels."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.errors import DatasetError
+from glyphsight.sources.picture import load_picture
+
+ANSWERS = ("label", "text", "caption", "Response")
+"""Columns that hold the answer where no option chooses one."""
+
+
+class _Named(io.BytesIO):
+    """Bytes with a name, so that what is wrong with them can be said."""
+
+    name = ""
+
+
+def decode(data: bytes, where: str) -> NDArray[np.uint8]:
+    """Pixels uint8[H, W] of a picture file's bytes.
+
+    Raises:
+        PictureError: Begins with ``where``.
+    """
+    stream = _Named(data)
+    stream.name = where
+    return load_picture(stream)
+
+
+def choose(kind: str, columns: Sequence[str], chosen: str | None, where: str) -> str:
+    """The one column of a kind, or the chosen one.
+
+    Args:
+        kind: ``answer`` or ``image``: the option that chooses.
+        columns: Those that may be it.
+        chosen: What the option says, if it is given.
+        where: What the columns are of.
+
+    Raises:
+        DatasetError: There is none, or several and none is chosen.
+    """
+    if chosen is not None and chosen not in columns:
+        raise DatasetError(
+            f"{where}: {chosen!r} is no {kind} column; there is {', '.join(columns) or 'none'}"
+        )
+    if chosen is None and not columns:
+        raise DatasetError(f"{where}: has no {kind} column; add one")
+    if chosen is None and len(columns) > 1:
+        raise DatasetError(
+            f"{where}: {', '.join(columns)} may each be the {kind}; choose with "
+            f"?{kind}={columns[0]}"
+        )
+    return columns[0] if chosen is None else chosen
+
+
+def choose_answer(columns: Sequence[str], chosen: str | None, where: str) -> str:
+    """The column that answers: the chosen one, one of ``ANSWERS``, else the only one.
+
+    Raises:
+        DatasetError: There is none, or several and none is chosen.
+    """
+    known = [name for name in columns if name in ANSWERS] if chosen is None else []
+    return choose("answer", known or columns, chosen, where)
+
+
+def answer_text(value: Any, names: Sequence[str] | None = None) -> str:
+    """An answer as text: a class number by its name where there are names.
+
+    Raises:
+        ValueError: It is none; the message says what it is.
+    """
+    if isinstance(value, int) and names is not None:
+        if 0 <= value < len(names):
+            return names[value]
+        raise ValueError(f"class {value} has no name, there are {len(names)}")
+    if isinstance(value, float) and math.isnan(value):
+        raise ValueError("has no answer")
+    if isinstance(value, str | int | float) and str(value).strip():
+        return str(value)
+    if value is None or isinstance(value, str):
+        raise ValueError("has no answer")
+    raise ValueError(f"its answer is no text but {type(value).__name__}")

@@ -1,0 +1,172 @@
+"""What follows the colon of a SPEC: a folder, file or glob, local or remote, and options."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from glyphsight.errors import DatasetError
+
+_ALIASES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+_SPLITS = {alias: split for split, aliases in _ALIASES.items() for alias in aliases}
+_OPTIONS = re.compile(r"[a-z]+=[^&]*(&[a-z]+=[^&]*)*")
+
+
+@contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Say which of the package's extras brings what is imported inside.
+
+    Raises:
+        DatasetError: It is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise DatasetError(f"{error}; run: pip install 'glyphsight[{extra}]'") from error
+
+
+def one_line(error: BaseException) -> str:
+    """What another library's exception says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def take_options(location: str, *names: str) -> tuple[str, dict[str, str]]:
+    """Cut ``?name=value&name=value`` off a location.
+
+    Raises:
+        DatasetError: An option is none of ``names``. The query of a URL may hold any.
+    """
+    place, _, query = location.rpartition("?")
+    if not place or not _OPTIONS.fullmatch(query):
+        return location, {}
+    options = dict(pair.split("=", 1) for pair in query.split("&"))
+    unknown = sorted(set(options) - set(names))
+    if unknown and "://" in place:
+        return location, {}
+    if unknown:
+        raise DatasetError(f"unknown option {unknown[0]!r}; there is {', '.join(names)}")
+    return place, options
+
+
+def directory(location: str, give: str) -> Path:
+    """The local directory that a location names.
+
+    Raises:
+        DatasetError: There is none; ``give`` is the mend.
+    """
+    path = Path(location)
+    if not location or not path.is_dir():
+        raise DatasetError(f"{location}: no such directory; give {give}")
+    return path
+
+
+def find(pattern: str) -> tuple[str, list[str]]:
+    """The files that a path, a glob or a remote URL with ``*`` names.
+
+    Returns:
+        The folder they are in, with its ``/``, and their names relative to it, sorted.
+
+    Raises:
+        DatasetError: There are none, or the remote place cannot be listed.
+    """
+    remote = "://" in pattern
+    magic = r"[*\[]" if remote else r"[*?\[]"  # a URL's ? begins its query
+    if not re.search(magic, pattern) or (not remote and Path(pattern).is_file()):
+        root = pattern[: max(pattern.rfind("/"), pattern.rfind(os.sep)) + 1]
+        if not remote and not Path(pattern).is_file():
+            raise DatasetError(f"{pattern}: no such file; give a file, or a glob in quotes")
+        return root, [pattern[len(root) :]]
+
+    def folder(path: str) -> str:
+        head = re.split(magic, path)[0]
+        return head[: max(head.rfind("/"), head.rfind(os.sep)) + 1]
+
+    if remote:
+        with needs("data"):
+            from fsspec.core import url_to_fs
+        try:
+            system, inner = url_to_fs(pattern)
+            names = [path[len(folder(inner)) :] for path in system.glob(inner)]
+        except Exception as error:  # every kind of remote place has errors of its own
+            raise DatasetError(f"{pattern}: cannot be listed ({one_line(error)})") from error
+    else:
+        found = glob.glob(pattern, recursive=True)  # noqa: PTH207 - any root, absolute or not
+        names = [path[len(folder(pattern)) :] for path in found if Path(path).is_file()]
+    if not names:
+        raise DatasetError(f"{pattern}: matches no file; mend the pattern")
+    return folder(pattern), sorted(name.replace(os.sep, "/") for name in names)
+
+
+@contextmanager
+def opened(path: str) -> Iterator[BinaryIO]:
+    """A local or remote file, for reading.
+
+    Raises:
+        DatasetError: It cannot be opened.
+    """
+    try:
+        if "://" in path:
+            with needs("data"):
+                import fsspec
+            stream = cast(BinaryIO, fsspec.open(path, "rb").open())
+        else:
+            stream = Path(path).open("rb")  # noqa: SIM115 - closed below
+    except DatasetError:
+        raise
+    except Exception as error:  # every kind of remote place has errors of its own
+        raise DatasetError(f"{path}: cannot be opened ({one_line(error)})") from error
+    with stream:
+        yield stream
+
+
+def folder_split(name: str) -> str | None:
+    """The split a folder of this name holds: ``val`` and ``valid`` are ``validation``."""
+    return _SPLITS.get(name.lower())
+
+
+def file_split(root: str, name: str) -> str:
+    """The split a file belongs to: from its name, else from the folders it is in, else train.
+
+    ``train-00000-of-00002.parquet``, ``test_images.tar`` and ``val/0000.parquet`` say it; in the
+    hub's numbered names any other word is a split too, such as ``extra-00000-of-00001``.
+    """
+    *folders, base = f"{root.rstrip('/').rpartition('/')[2]}/{name}".split("/")
+    if numbered := re.match(r"(\w[\w.]*)-\d+-of-\d+", base):
+        return _SPLITS.get(numbered[1].lower(), numbered[1])
+    word = re.match(r"[A-Za-z]*", base)
+    for candidate in (word[0] if word else "", *reversed(folders)):
+        if split := folder_split(candidate):
+            return split
+    return "train"
+
+
+def in_order(splits: Iterable[str]) -> tuple[str, ...]:
+    """Splits once each: train, validation, test, then others by name."""
+    known = list(_ALIASES)
+    return tuple(sorted(set(splits), key=lambda s: (known.index(s) if s in known else 3, s)))
+
+
+def licence_of(root: Path) -> str:
+    """First line of a folder's LICENSE file, else what its dataset card says; "" for neither."""
+    try:
+        names = sorted(path for path in root.iterdir() if path.is_file())
+        for path in names:
+            if path.name.upper().startswith(("LICENSE", "LICENCE", "COPYING")):
+                lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+                if said := next((line.strip("# \t") for line in lines if line.strip()), ""):
+                    return said
+        card = (root / "README.md").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    header = re.match(r"---\n(.*?)\n---", card, re.DOTALL)
+    said_in_card = re.search(r"^license:\s*(\S.*)$", header[1], re.MULTILINE) if header else None
+    return said_in_card[1].strip("\"' ") if said_in_card else ""
