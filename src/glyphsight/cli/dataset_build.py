@@ -16,9 +16,12 @@ from glyphsight.dataset import BuildReport, build_dataset
 from glyphsight.dataset.assign import BALANCES
 from glyphsight.dataset.augment import Augmentation
 from glyphsight.dataset.build import SHARD_SIZE
+from glyphsight.dataset.card import TokenCounter
 from glyphsight.dataset.engines import ENGINES
-from glyphsight.dataset.outputs import output_names
+from glyphsight.dataset.outputs import get_output, output_help
 from glyphsight.dataset.prompt import read_wordings
+from glyphsight.models.tokens import EMBEDDED, count_tokens, load_tokenizer
+from glyphsight.sources.spec import source_help
 
 _USUAL = Augmentation()
 _CHANGES = documented(Augmentation)
@@ -41,9 +44,14 @@ def _print(report: BuildReport) -> None:
         print(f"{report.files[name]}: {count} records, {len(report.labels[name])} labels")
 
 
+def _counter() -> TokenCounter:
+    tokenizer = load_tokenizer(EMBEDDED)
+    return TokenCounter(EMBEDDED, lambda texts: count_tokens(texts, tokenizer))
+
+
 def build(
     source: Annotated[
-        str, typer.Option(help="Where the pictures are: bundled, or KIND:LOCATION; see the guide.")
+        str, typer.Option(help="Where the pictures are. " + " ".join(source_help().splitlines()))
     ],
     out: Annotated[
         str, typer.Option(help="Directory to write, or a URL such as s3://bucket/digits.")
@@ -62,7 +70,7 @@ def build(
     dither: options.Dither = PUBLISHED.dither,
     edges: options.Edges = PUBLISHED.edges,
     output: Annotated[
-        str, typer.Option(help=f"Layout of the files: {', '.join(output_names())}.")
+        str, typer.Option(help="Layout. " + " ".join(output_help().splitlines()))
     ] = "json",
     wordings: Annotated[
         Path | None,
@@ -151,6 +159,7 @@ def build(
         engine=engine,
         ray_address=ray_address,
         force=force,
+        counter=_counter() if get_output(output).card else None,
     )
     for failure in report.failures:
         say(f"glyphsight: {failure.reason}")

@@ -6,11 +6,11 @@ import glob
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from hashlib import blake2b
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,6 +20,7 @@ import glyphsight
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.dataset.assign import BALANCES, Assigned, assign
 from glyphsight.dataset.augment import Augmentation
+from glyphsight.dataset.card import CARD, TokenCounter, card_records, render_card
 from glyphsight.dataset.engines import Engine, open_engine
 from glyphsight.dataset.manifest import (
     belonging,
@@ -49,6 +50,7 @@ SHARD_SIZE = 10_000
 """Records of a shard: enough to outweigh its start, little to do again."""
 
 _FAILURES_KEPT = 100
+_CARD_SHARDS = 4  # whose records a dataset card counts
 _PLAN, _FILES = f"{STATE}/plan.json", f"{STATE}/files.json"
 
 
@@ -95,6 +97,7 @@ def build_dataset(
     engine: str = "local",
     ray_address: str | None = None,
     force: bool = False,
+    counter: TokenCounter | None = None,
     quiet: bool = False,
 ) -> BuildReport:
     """Write the splits of a source as a dataset into ``out``, ``manifest.json`` last.
@@ -123,6 +126,7 @@ def build_dataset(
         engine: ``local`` or ``ray``.
         ray_address: Of a Ray cluster; None for one on this machine.
         force: Build anew what is there already.
+        counter: Counts the tokens that a dataset card tells; None leaves them out.
         quiet: Show no progress bar.
 
     Raises:
@@ -156,6 +160,8 @@ def build_dataset(
         "shard_size": shard_size,
         "glyphsight": glyphsight.__version__,
     }
+    if layout.card and counter is not None:
+        settings["tokenizer"] = counter.tokenizer
     plan = _digest([settings, {name: [asdict(p) for p in own] for name, own in parts.items()}])
     files = _local_files(spec, out)
     done = read_manifest(place)
@@ -216,6 +222,9 @@ def build_dataset(
         "files": entries,
         "plan": plan,
     }
+    if layout.card:
+        _write_card(place, manifest, counter)
+        manifest["card"] = CARD
     _remove_others(place, belonging(manifest))
     text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
     put_bytes(place, MANIFEST, text.encode())
@@ -260,6 +269,8 @@ def _local_files(spec: str, out: str | os.PathLike[str]) -> list[tuple[Path, os.
     if not location:
         return []
     found: list[Path] = []
+    if not Path(location).exists():  # what follows a question mark are the source's options
+        location = location.rpartition("?")[0] or location
     for match in sorted(glob.glob(location, recursive=True)) or [location]:  # noqa: PTH207
         path = Path(match)
         found += sorted(path.rglob("*")) if path.is_dir() else [path]
@@ -443,6 +454,21 @@ def _finish(
                     stream.write(piece.read_bytes())
             joined.append(_entry(name, path, records))
     return joined
+
+
+def _write_card(place: Place, manifest: dict[str, Any], counter: TokenCounter | None) -> None:
+    split = max(manifest["records"], key=manifest["records"].__getitem__)
+    shards = [entry["name"] for entry in manifest["files"][split]]
+    with ExitStack() as stack:
+        files = [stack.enter_context(place.reading(name)) for name in shards[:_CARD_SHARDS]]
+        card = render_card(
+            PurePosixPath(place.root).name,
+            manifest,
+            card_records(files),
+            command=manifest["command"],
+            counter=counter,
+        )
+    put_bytes(place, CARD, card.encode())
 
 
 def _entry(name: str, path: Path, records: int) -> dict[str, Any]:

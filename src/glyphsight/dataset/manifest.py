@@ -31,6 +31,7 @@ def belonging(manifest: dict[str, Any]) -> set[str]:
         records = manifest.get("records")
         return {f"{split}.json" for split in records} if isinstance(records, dict) else set()
     names = [entry.get("name") for entries in listed.values() for entry in entries]
+    names.append(manifest.get("card"))
     paths = [PurePosixPath(name) for name in names if isinstance(name, str)]
     return {str(path) for path in paths if not path.is_absolute() and ".." not in path.parts}
 

@@ -128,8 +128,11 @@ class LocalPlace:
         path = Path(self.root, name)
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+            return
+        path.unlink(missing_ok=True)
+        if path.parent != Path(self.root):
+            with suppress(OSError):  # it holds something else
+                path.parent.rmdir()
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ class RemotePlace:
 
     @cached_property
     def _fs(self) -> Any:
-        import fsspec  # type: ignore[import-untyped]
+        import fsspec
 
         # Listings that are kept would hide what other processes have written.
         return fsspec.core.url_to_fs(self.root, use_listings_cache=False, skip_instance_cache=True)[
@@ -223,7 +226,7 @@ def open_place(root: str | os.PathLike[str]) -> Place:
     except ImportError as error:
         raise DatasetError(
             f"{text}: writing there needs fsspec and the package of its protocol ({error}); "
-            "pip install 'glyphsight[remote]'"
+            "pip install 'glyphsight[data]'"
         ) from None
     except ValueError as error:
         raise DatasetError(
