@@ -37,6 +37,7 @@ class Augmentation:
             value = getattr(self, field.name)
             if not (math.isfinite(value) and value >= 0):
                 raise DatasetError(f"{field.name} must be 0 or more, not {value}")
+            object.__setattr__(self, field.name, float(value))  # so that 0 and 0.0 are noted alike
         if self.scale >= 1:
             raise DatasetError(f"scale must be below 1, which leaves nothing; not {self.scale}")
 

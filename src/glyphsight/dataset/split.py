@@ -59,10 +59,16 @@ def stratified_groups(
     ordered = groups[order]
     chosen: list[NDArray[np.int64]] = []
     seen: set[int] = set()
+    _, own, sizes = np.unique(
+        np.unique(groups, return_inverse=True)[1] * len(room) + codes,
+        return_inverse=True,
+        return_counts=True,
+    )
     for code in range(len(room)):
         candidates = rng.permutation(np.flatnonzero(codes == code))
+        smallest = sizes[own[candidates]].min()  # no group takes less room of its class
         for item in candidates:
-            if not room[code]:
+            if room[code] < smallest:
                 break
             group = groups[item]
             first = int(np.searchsorted(ordered, group))

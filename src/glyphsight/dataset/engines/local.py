@@ -56,9 +56,11 @@ def _in_parallel(
     pool = ProcessPoolExecutor(min(workers, len(some)), context, _prepare_worker, (function,))
     try:
         waiting: dict[Future[Result], Task] = {pool.submit(_call, task): task for task in some}
-        while waiting:
+        while True:
             for task in islice(left, workers * _AHEAD - len(waiting)):
                 waiting[pool.submit(_call, task)] = task
+            if not waiting:
+                return
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
                 yield waiting.pop(future), future.result()

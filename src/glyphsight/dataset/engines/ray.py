@@ -76,6 +76,7 @@ class RayEngine:
                     f"Ray cluster {self.address or 'on this machine'} cannot be reached ({error}); "
                     "start it with ray start, or leave --ray-address out"
                 ) from error
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
