@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -205,7 +205,7 @@ def build_dataset(
     entries = {}
     for name, cut in shards.items():
         total = len(assigned.rows[name]) * (rounds[name] + 1)
-        _write(worker, writing, cut(), total, name, quiet)
+        _write(worker, writing, cut, total, name, quiet)
         entries[name] = _finish(place, layout, name, cut())
     manifest = settings | {
         "records": {name: len(assigned.rows[name]) * (rounds[name] + 1) for name in wanted},
@@ -406,21 +406,23 @@ def _noted(place: Place, shard: Shard) -> Written | None:
 
 
 def _write(
-    engine: Engine, how: Writing, shards: Iterator[Shard], total: int, split: str, quiet: bool
+    engine: Engine,
+    how: Writing,
+    cut: Callable[[], Iterator[Shard]],
+    total: int,
+    split: str,
+    quiet: bool,
 ) -> None:
     """Write the shards of a split that are not in place."""
-    there = how.place.names(f"{STATE}/done")
-    with _bar(f"write {split}", total, "rec", quiet) as bar:
-
-        def left() -> Iterator[Shard]:
-            for shard in shards:
-                if f"{shard.key}.json" in there and _noted(how.place, shard) is not None:
-                    bar.initial += len(shard)
-                    bar.update(len(shard))
-                else:
-                    yield shard
-
-        for shard, _ in engine.run(partial(write_shard, how), left()):
+    noted = how.place.names(f"{STATE}/done")
+    there = {
+        shard.key: len(shard)
+        for shard in cut()
+        if f"{shard.key}.json" in noted and _noted(how.place, shard) is not None
+    }
+    left = (shard for shard in cut() if shard.key not in there)
+    with _bar(f"write {split}", total, "rec", quiet, sum(there.values())) as bar:
+        for shard, _ in engine.run(partial(write_shard, how), left):
             bar.update(len(shard))
 
 
