@@ -18,7 +18,7 @@ def test_bundled_digits_are_built_and_checked(glyphsight, tmp_path):
     assert built.stdout.decode().splitlines() == [
         f"digits/{split}.json: 50 records, 10 labels" for split in ("train", "validation", "test")
     ]
-    assert sorted(path.name for path in (tmp_path / "digits").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "digits").glob("*.json")) == [
         "manifest.json",
         "test.json",
         "train.json",
@@ -92,7 +92,7 @@ def test_the_published_example_is_ok(golden):
     ("arguments", "complaint"),
     [
         (("build", "--source", "mnist", "--out", "x"), "mnist: unknown source; there is bundled"),
-        (("build", "--source", "idx:nowhere", "--out", "x"), "nowhere: no such directory"),
+        (("build", "--source", "idx:nowhere", "--out", "x"), "idx:nowhere: no such directory"),
         (
             ("build", "--source", "bundled", "--split", "dev", "--out", "x"),
             "bundled: has no split 'dev'; it gives test, train, validation",

@@ -1,16 +1,24 @@
+import hashlib
 import json
+import os
+import shlex
+import shutil
 import struct
+import time
 from collections import Counter
 from dataclasses import asdict
 
 import numpy as np
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
 import glyphsight
+from glyphsight.cli.app import app
 from glyphsight.codec import Profile
-from glyphsight.dataset import build_dataset, check_dataset, load_dataset
+from glyphsight.dataset import Prompt, build_dataset, check_dataset, load_dataset
 from glyphsight.dataset.augment import Augmentation
-from glyphsight.errors import DatasetError
+from glyphsight.errors import DatasetError, GlyphsightError
 
 
 def build(spec, out, **options):
@@ -18,7 +26,12 @@ def build(spec, out, **options):
 
 
 def contents(directory):
-    return {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
+    """Bytes of all files, the state of a build included."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +53,11 @@ def test_the_bundled_digits_give_three_good_splits_and_a_manifest(tmp_path):
     assert list(contents(tmp_path)) == [
         "manifest.json",
         "test.json",
+        "test.sources.txt",
         "train.json",
+        "train.sources.txt",
         "validation.json",
+        "validation.sources.txt",
     ]
     for split, path in report.files.items():
         records = load_dataset(path)
@@ -55,18 +71,52 @@ def test_the_bundled_digits_give_three_good_splits_and_a_manifest(tmp_path):
 
 def test_the_manifest_says_how_the_dataset_was_made(tmp_path):
     report = build("bundled", tmp_path, limit=20, seed=7, copies=1)
-    assert json.loads((tmp_path / "manifest.json").read_bytes()) == {
-        "source": "bundled",
-        "licence": "MNIST by Yann LeCun and Corinna Cortes, CC BY-SA 3.0",
-        "profile": json.loads(json.dumps(asdict(Profile()))),
-        "limit": 20,
-        "validation": 2000,
-        "copies": 1,
-        "augmentation": asdict(Augmentation()),
-        "seed": 7,
-        "records": {"train": 40, "validation": 20, "test": 20},
-        "labels": report.labels,
-    }
+    manifest = json.loads((tmp_path / "manifest.json").read_bytes())
+    assert (
+        manifest.items()
+        >= {
+            "source": "bundled",
+            "licence": "MNIST by Yann LeCun and Corinna Cortes, CC BY-SA 3.0",
+            "profile": json.loads(json.dumps(asdict(Profile()))),
+            "limit": 20,
+            "validation": 2000,
+            "copies": 1,
+            "augmentation": asdict(Augmentation()),
+            "seed": 7,
+            "output": "json",
+            "wordings": [asdict(Prompt())],
+            "records": {"train": 40, "validation": 20, "test": 20},
+            "labels": report.labels,
+            "failures": {"count": 0, "items": []},
+            "command": "glyphsight dataset build --source bundled --out DIR --limit 20 --copies 1 "
+            "--seed 7",
+        }.items()
+    )
+    listed = [entry for entries in manifest["files"].values() for entry in entries]
+    assert {entry["name"] for entry in listed} == set(contents(tmp_path)) - {"manifest.json"}
+    for entry in listed:
+        data = (tmp_path / entry["name"]).read_bytes()
+        assert entry["bytes"] == len(data)
+        assert entry["sha256"] == hashlib.sha256(data).hexdigest()
+        assert entry["records"] == data.count(b"\n" if "sources" in entry["name"] else b"{")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"profile": Profile(10, "01", threshold=(80,), crop=0.1, contrast=True)},
+        {"copies": 1, "augmentation": Augmentation(shift=0, noise=9.5), "split": "train"},
+        {"balance": "up", "keep_duplicates": True, "output": "jsonl", "shard_size": 7},
+    ],
+)
+def test_the_command_in_the_manifest_builds_the_same(idx, tmp_path, options):
+    build(f"idx:{idx}", tmp_path / "a", validation=60, limit=30, **options)
+    command = json.loads((tmp_path / "a" / "manifest.json").read_bytes())["command"]
+    words = shlex.split(command)[1:]
+    words[words.index("DIR")] = str(tmp_path / "b")
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(idx, tmp_path):
@@ -102,9 +152,10 @@ def test_a_split_built_alone_is_the_split_built_with_the_others(idx, tmp_path):
     build(f"idx:{idx}", tmp_path / "all", validation=60)
     for split in ("train", "validation"):
         build(f"idx:{idx}", tmp_path / split, validation=60, split=split)
-        name = f"{split}.json"
-        assert contents(tmp_path / split)[name] == contents(tmp_path / "all")[name]
-        assert sorted(contents(tmp_path / split)) == sorted(["manifest.json", name])
+        names = [f"{split}.json", f"{split}.sources.txt"]
+        for name in names:
+            assert contents(tmp_path / split)[name] == contents(tmp_path / "all")[name]
+        assert sorted(contents(tmp_path / split)) == sorted(["manifest.json", *names])
 
 
 def test_no_validation_is_held_out_when_none_is_wanted(idx, tmp_path):
@@ -150,7 +201,8 @@ def test_copies_with_no_change_are_the_pictures_themselves(tmp_path):
     still = Augmentation(shift=0, rotation=0, scale=0, shear=0)
     build("bundled", tmp_path, limit=20, copies=1, augmentation=still, split="train")
     records = load_dataset(tmp_path)
-    assert records[20:] == records[:20]
+    texts = [(record.ascii_image, record.response) for record in records]
+    assert texts[20:] == texts[:20]
 
 
 def test_another_profile_is_written_and_checked(tmp_path):
@@ -160,3 +212,230 @@ def test_another_profile_is_written_and_checked(tmp_path):
     assert {record.size for record in records} == {"10"}
     assert check_dataset(tmp_path, "01234567") == ([], {str(tmp_path / "test.json"): 10})
     assert check_dataset(tmp_path)[0]
+
+
+def test_every_record_says_what_it_was_made_from(idx, tmp_path, validation):
+    build(f"idx:{idx}", tmp_path / "json", validation=60, copies=1)
+    build(f"idx:{idx}", tmp_path / "parquet", validation=60, copies=1, output="parquet")
+    texts = glyphsight.encode_batch(validation.pixels[:300])
+    for name in ("json", "parquet"):
+        records = load_dataset(tmp_path / name, "train")
+        assert len(records) == 480
+        for record in records[:240]:
+            place = int(record.source.rpartition(":")[2])
+            assert record.source == f"idx:{idx} train-images-idx3-ubyte:{place}"
+            assert record.ascii_image == texts[place]
+        assert [r.source for r in records[240:]] == [f"{r.source} copy 1" for r in records[:240]]
+
+
+@pytest.mark.parametrize("output", ["json", "jsonl", "chat", "parquet"])
+def test_all_layouts_hold_the_same_records(idx, tmp_path, output):
+    build(f"idx:{idx}", tmp_path / "json", validation=60)
+    report = build(f"idx:{idx}", tmp_path / "x", validation=60, output=output, shard_size=100)
+    for split in ("train", "validation"):
+        assert load_dataset(tmp_path / "x", split) == load_dataset(tmp_path / "json", split)
+        assert list(tmp_path.glob(os.path.relpath(report.files[split], tmp_path)))
+    assert not (tmp_path / "x" / ".build").exists()
+
+
+def test_the_hub_layout_comes_with_its_card(idx, tmp_path):
+    build(f"idx:{idx}", tmp_path, validation=60, output="hub")
+    assert (tmp_path / "README.md").read_text().startswith("---\npretty_name")
+    assert "glyphsight dataset build" in (tmp_path / "README.md").read_text()
+    build(f"idx:{idx}", tmp_path, validation=60)
+    assert not (tmp_path / "README.md").exists()
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("output", ["json", "parquet"])
+def test_workers_and_shards_change_no_record(idx, tmp_path, output):
+    options = {"validation": 60, "copies": 2, "output": output}
+    build(f"idx:{idx}", tmp_path / "one", workers=1, shard_size=70, **options)
+    build(f"idx:{idx}", tmp_path / "two", workers=2, shard_size=70, **options)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    build(f"idx:{idx}", tmp_path / "whole", workers=1, **options)
+    assert load_dataset(tmp_path / "whole") == load_dataset(tmp_path / "one")
+
+
+def test_what_is_there_already_is_not_built_again(idx, tmp_path):
+    first = build(f"idx:{idx}", tmp_path, validation=60)
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again = build(f"idx:{idx}", tmp_path, validation=60)
+    assert again.found
+    assert (again.records, again.labels, again.files) == (first.records, first.labels, first.files)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == times
+    assert not build(f"idx:{idx}", tmp_path, validation=60, force=True).found
+
+
+@pytest.mark.parametrize("change", ["settings", "file cut off", "source"])
+def test_it_is_built_again_when_anything_changed(idx, tmp_path, change):
+    source, out = tmp_path / "source", tmp_path / "out"
+    shutil.copytree(idx, source)
+    build(f"idx:{source}", out, validation=60)
+    before = contents(out)
+    seed = 0
+    if change == "settings":
+        seed = 1
+    elif change == "file cut off":
+        (out / "train.json").write_bytes(before["train.json"][:-9])
+    else:
+        images = source / "train-images-idx3-ubyte"
+        images.write_bytes(images.read_bytes()[:16] + images.read_bytes()[16:][::-1])
+        os.utime(images, (time.time() + 60,) * 2)
+    assert not build(f"idx:{source}", out, validation=60, seed=seed).found
+    assert (contents(out) == before) == (change == "file cut off")
+
+
+def test_files_of_an_earlier_dataset_do_not_stay(idx, tmp_path):
+    (tmp_path / "mine.txt").write_text("not a dataset")
+    build("bundled", tmp_path, limit=20)
+    build(f"idx:{idx}", tmp_path, validation=60, output="parquet", shard_size=50)
+    build(f"idx:{idx}", tmp_path, validation=60, output="parquet", shard_size=100)
+    assert sorted(contents(tmp_path)) == [
+        "data/train-00000-of-00003.parquet",
+        "data/train-00001-of-00003.parquet",
+        "data/train-00002-of-00003.parquet",
+        "data/validation-00000-of-00001.parquet",
+        "manifest.json",
+        "mine.txt",
+    ]
+
+
+def test_a_manifest_removes_nothing_outside_its_directory(idx, tmp_path):
+    (tmp_path / "mine.txt").write_text("not a dataset")
+    out = tmp_path / "out"
+    build(f"idx:{idx}", out, validation=60)
+    manifest = json.loads((out / "manifest.json").read_bytes())
+    manifest["files"]["train"] += [{"name": "../mine.txt"}, {"name": str(tmp_path / "mine.txt")}]
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    build(f"idx:{idx}", out, validation=50)
+    assert (tmp_path / "mine.txt").exists()
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory, validation):
+    """150 training digits of which some come twice, and a test split that shares 20 with them."""
+    path = tmp_path_factory.mktemp("twins")
+    unlike = np.flatnonzero(np.array(validation.labels) != "1")[:160]
+    train = np.concatenate([unlike[:150], unlike[:50], unlike[:10]])
+    test = np.concatenate([unlike[130:160]])
+    for name, which in (("train", train), ("t10k", test)):
+        count = len(which)
+        labels = np.array([int(validation.labels[i]) for i in which], np.uint8)
+        (path / f"{name}-images-idx3-ubyte").write_bytes(
+            struct.pack(">4B3I", 0, 0, 8, 3, count, 28, 28) + validation.pixels[which].tobytes()
+        )
+        (path / f"{name}-labels-idx1-ubyte").write_bytes(
+            struct.pack(">4BI", 0, 0, 8, 1, count) + labels.tobytes()
+        )
+    return path
+
+
+def test_no_picture_is_in_two_splits_and_what_was_found_is_counted(twins, tmp_path):
+    report = build(f"idx:{twins}", tmp_path, validation=40)
+    texts = {
+        split: {record.ascii_image for record in load_dataset(tmp_path, split)}
+        for split in ("train", "validation", "test")
+    }
+    assert not texts["train"] & texts["validation"]
+    assert not (texts["train"] | texts["validation"]) & texts["test"]
+    assert report.likeness["removed"]["train"]["same"] == 20
+    assert report.likeness["repeats"]["train"]["same"] == 60
+    assert report.records["test"] == 30
+    assert report.records["train"] + report.records["validation"] == 190
+    assert json.loads((tmp_path / "manifest.json").read_bytes())["likeness"] == report.likeness
+
+
+def test_look_alikes_may_be_kept(twins, tmp_path):
+    report = build(f"idx:{twins}", tmp_path, validation=40, keep_duplicates=True)
+    assert report.records == {"train": 170, "validation": 40, "test": 30}
+    assert report.likeness == {"repeats": {}, "removed": {}}
+
+
+def test_a_split_alone_leaves_out_the_same_look_alikes(twins, tmp_path):
+    build(f"idx:{twins}", tmp_path / "all", validation=40)
+    for split in ("train", "validation", "test"):
+        build(f"idx:{twins}", tmp_path / split, validation=40, split=split)
+        assert load_dataset(tmp_path / split, split) == load_dataset(tmp_path / "all", split)
+
+
+@pytest.fixture
+def folder(tmp_path, validation):
+    """40 digits as files in a folder an answer; one of them is no picture."""
+    for number in range(40):
+        path = tmp_path / "folder" / validation.labels[number] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = (28, 28) if number % 2 else (20, 24)
+        Image.fromarray(validation.pixels[number]).resize(size).save(path)
+    (tmp_path / "folder" / "3" / "broken.png").write_bytes(b"no picture")
+    return tmp_path / "folder"
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_done(folder, tmp_path):
+    report = build(f"folder:{folder}", tmp_path / "out", validation=5)
+    assert sum(report.records.values()) == 40
+    assert report.failed == 1
+    [failure] = report.failures
+    assert "broken.png" in failure.reason
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
+    assert manifest["failures"] == {"count": 1, "items": [asdict(failure)]}
+    words = ["dataset", "build", "--source", f"folder:{folder}", "--out", str(tmp_path / "out")]
+    for expected in (False, True):  # the second time it is there already
+        result = CliRunner().invoke(app, [*words, "--validation", "6"])
+        assert result.exit_code == 1
+        assert failure.reason in result.stderr
+        assert ("was built already" in result.stderr) == expected
+
+
+def test_pictures_that_cannot_be_encoded_are_named_and_left_out(folder, tmp_path):
+    Image.new("L", (1, 60000)).save(folder / "3" / "strip.png")
+    report = build(f"folder:{folder}", tmp_path / "out", validation=5, profile=Profile(200))
+    assert sum(report.records.values()) == 40
+    assert sorted(failure.id for failure in report.failures) == ["3/broken.png", "3/strip.png"]
+    assert all(r.source.count("strip") == 0 for r in load_dataset(tmp_path / "out", "train"))
+
+
+def test_a_dataset_inside_its_source_is_found_too(idx, tmp_path):
+    shutil.copytree(idx, tmp_path, dirs_exist_ok=True)
+    build(f"idx:{tmp_path}", tmp_path / "digits", validation=60)
+    assert build(f"idx:{tmp_path}", tmp_path / "digits", validation=60).found
+
+
+def test_balance_makes_training_answers_equally_common(tmp_path):
+    down = build("bundled", tmp_path / "down", balance="down", limit=55)
+    assert set(down.labels["train"].values()) <= {5, 6}
+    up = build("bundled", tmp_path / "up", balance="up", split="train", seed=1)
+    assert len(set(up.labels["train"].values())) == 1
+    with pytest.raises(DatasetError, match="balance is one of none, down, up, not 'best'"):
+        build("bundled", tmp_path / "x", balance="best")
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"engine": "slurm"}, "unknown engine 'slurm'; there is local, ray"),
+        ({"output": "xml"}, "unknown output 'xml'"),
+        ({"shard_size": 0}, "shard size must be at least 1"),
+        ({"ray_address": "auto"}, "Ray address is of use with --engine ray only"),
+        ({"profile": Profile(format="nothing")}, "nothing"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_before_anything_is_written(
+    tmp_path, options, complaint
+):
+    with pytest.raises(GlyphsightError, match=complaint):
+        build("bundled", tmp_path / "x", **options)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_remote_place_is_written_like_a_local_one(idx, tmp_path):
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    options = {"validation": 60, "copies": 1, "shard_size": 70, "workers": 1}
+    for output in ("parquet", "json"):
+        build(f"idx:{idx}", tmp_path / output, output=output, **options)
+        build(f"idx:{idx}", "memory://digits", output=output, **options)
+        there = {
+            name.removeprefix("/digits/"): memory.cat_file(name) for name in memory.find("/digits")
+        }
+        assert there == contents(tmp_path / output)
+        assert build(f"idx:{idx}", "memory://digits", output=output, **options).found

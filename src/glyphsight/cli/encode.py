@@ -11,15 +11,13 @@ import numpy as np
 import typer
 from tqdm import tqdm
 
+from glyphsight.cli import profile_options as options
 from glyphsight.cli.output import say
 from glyphsight.codec import PUBLISHED, Profile, resize
 from glyphsight.codec.formats import get_format
-from glyphsight.codec.profile import palette_of_levels, parse_thresholds, setting_help
 from glyphsight.models.tokens import EMBEDDED, TokenBudget, load_tokenizer
 from glyphsight.sources.bulk import Reading, mark_settings, plan, results
 from glyphsight.sources.picture import MAX_PIXELS
-
-_HELP = setting_help()
 
 
 def _check(profile: Profile) -> None:
@@ -39,10 +37,7 @@ def encode(
         list[str],
         typer.Argument(help="Pictures, folders (with all below), globs; - reads standard input."),
     ],
-    width: Annotated[
-        int | None,
-        typer.Option(help=_HELP.get("width"), show_default=str(PUBLISHED.width)),
-    ] = None,
+    width: options.Width = None,
     budget: Annotated[
         int | None,
         typer.Option(
@@ -55,24 +50,18 @@ def encode(
             help="Counts them: smollm2-135m, nano, a tokenizer.json or a directory with one."
         ),
     ] = EMBEDDED,
-    height: Annotated[int | None, typer.Option(help=_HELP.get("height"))] = PUBLISHED.height,
-    aspect: Annotated[float, typer.Option(help=_HELP.get("aspect"))] = PUBLISHED.aspect,
-    palette: Annotated[
-        str | None, typer.Option(help=_HELP.get("palette"), show_default=repr(PUBLISHED.palette))
-    ] = None,
-    levels: Annotated[
-        int | None, typer.Option(help="Pick so many glyphs, 2 to 16, from a named palette.")
-    ] = None,
-    format_: Annotated[str, typer.Option("--format", help=_HELP.get("format"))] = PUBLISHED.format,
-    filter_: Annotated[str, typer.Option("--filter", help=_HELP.get("filter"))] = PUBLISHED.filter,
-    invert: Annotated[str, typer.Option(help=_HELP.get("invert"))] = PUBLISHED.invert,
-    crop: Annotated[float | None, typer.Option(help=_HELP.get("crop"))] = PUBLISHED.crop,
-    contrast: Annotated[
-        bool, typer.Option("--contrast", help=_HELP.get("contrast"))
-    ] = PUBLISHED.contrast,
-    threshold: Annotated[str, typer.Option(help=_HELP.get("threshold"))] = str(PUBLISHED.threshold),
-    dither: Annotated[str, typer.Option(help=_HELP.get("dither"))] = PUBLISHED.dither,
-    edges: Annotated[str, typer.Option(help=_HELP.get("edges"))] = PUBLISHED.edges,
+    height: options.Height = PUBLISHED.height,
+    aspect: options.Aspect = PUBLISHED.aspect,
+    palette: options.Palette = None,
+    levels: options.Levels = None,
+    format_: options.Format = PUBLISHED.format,
+    filter_: options.Filter = PUBLISHED.filter,
+    invert: options.Invert = PUBLISHED.invert,
+    crop: options.Crop = PUBLISHED.crop,
+    contrast: options.Contrast = PUBLISHED.contrast,
+    threshold: options.Threshold = str(PUBLISHED.threshold),
+    dither: options.Dither = PUBLISHED.dither,
+    edges: options.Edges = PUBLISHED.edges,
     frame: Annotated[int, typer.Option(min=0, help="Which frame of an animation, from 0.")] = 0,
     background: Annotated[
         str, typer.Option(help="Under transparency: black, white, or auto for what stands out.")
@@ -108,19 +97,18 @@ def encode(
     if budget is not None and (width is not None or fast_jpeg):
         other = "--fast-jpeg" if width is None else "--width"
         raise typer.BadParameter(f"give {other} or --tokens, not both")
-    if levels is not None:
-        palette = palette_of_levels(levels, palette)
-    profile = Profile(
-        width=PUBLISHED.width if width is None else width,
-        palette=PUBLISHED.palette if palette is None else palette,
-        format=format_,
-        filter=filter_,
+    profile = options.chosen_profile(
+        width=width,
         height=height,
         aspect=aspect,
+        palette=palette,
+        levels=levels,
+        format_=format_,
+        filter_=filter_,
         invert=invert,
         crop=crop,
         contrast=contrast,
-        threshold=parse_thresholds(threshold),
+        threshold=threshold,
         dither=dither,
         edges=edges,
     )

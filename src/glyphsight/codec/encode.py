@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,6 +33,25 @@ def encode_batch(images: NDArray[np.uint8], profile: Profile = PUBLISHED) -> lis
     Raises:
         PictureError: Another dtype or shape, an empty picture, or too large a result.
     """
+    form = get_format(profile.format)
+    texts: list[str] = []
+    for levels in level_grids(images, profile):
+        texts += form.render_batch(levels, profile.palette)
+    return texts
+
+
+def level_grids(
+    images: NDArray[np.uint8], profile: Profile = PUBLISHED
+) -> Iterator[NDArray[np.uint8]]:
+    """The levels that :func:`encode_batch` writes down, in pieces that together are all pictures.
+
+    Yields:
+        uint8[n, rows, columns], values below ``profile.levels``; more than one a cell in formats
+        that pack them.
+
+    Raises:
+        PictureError: As :func:`encode_batch`.
+    """
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != 3:
         raise PictureError(
@@ -46,22 +67,21 @@ def encode_batch(images: NDArray[np.uint8], profile: Profile = PUBLISHED) -> lis
         False,
         "none",
     ):
-        return _encode_same_size(images, profile)
+        yield _levels_of_same_size(images, profile)
+        return
     chunk = max(1, _CHUNK_PIXELS // (height * width))
-    texts: list[str] = []
     for start in range(0, count, chunk):
         part = set_polarity(images[start : start + chunk], profile.invert)
         if profile.crop is None:
-            texts += _encode_same_size(part, profile)
+            yield _levels_of_same_size(part, profile)
         else:  # each to a size of its own
             for image in part:
                 cropped = crop_to_content(image, profile.crop)
-                texts += _encode_same_size(cropped[None], profile)
-    return texts
+                yield _levels_of_same_size(cropped[None], profile)
 
 
-def _encode_same_size(images: NDArray[np.uint8], profile: Profile) -> list[str]:
-    """What is left once polarity and crop are done: adjust, resize, cut into levels, write."""
+def _levels_of_same_size(images: NDArray[np.uint8], profile: Profile) -> NDArray[np.uint8]:
+    """What is left once polarity and crop are done: adjust, resize, cut into levels."""
     _, height, width = images.shape
     form = get_format(profile.format)
     check_palette(form, profile.palette)  # before the work rather than after it
@@ -73,10 +93,8 @@ def _encode_same_size(images: NDArray[np.uint8], profile: Profile) -> list[str]:
         fine = min(height, _FINE * rows), min(width, _FINE * columns)
         images = find_edges(resize(images, *fine, profile.filter), profile.edges)
     if profile.threshold == "equal" and profile.dither == "none":
-        levels = resize_to_levels(images, rows, columns, profile.levels, profile.filter)
-    else:
-        levels = to_levels(resize(images, rows, columns, profile.filter), profile)
-    return form.render_batch(levels, profile.palette)
+        return resize_to_levels(images, rows, columns, profile.levels, profile.filter)
+    return to_levels(resize(images, rows, columns, profile.filter), profile)
 
 
 def decode(text: str, profile: Profile = PUBLISHED, *, strict: bool = False) -> NDArray[np.uint8]:

@@ -195,11 +195,16 @@ def palette_of_levels(levels: int, palette: str | None = None) -> str:
     return "".join(ramp[(2 * i * last + levels - 1) // (2 * (levels - 1))] for i in range(levels))
 
 
-def setting_help() -> dict[str, str]:
-    """What each setting of :class:`Profile` does, from its documentation, for the command line."""
-    text = inspect.cleandoc(Profile.__doc__ or "").partition("Attributes:\n")[2]
+def documented(settings: type) -> dict[str, str]:
+    """What each attribute of a class is, from its documentation, for the command line."""
+    text = inspect.cleandoc(settings.__doc__ or "").partition("Attributes:\n")[2]
     found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
     return {name: re.sub(r"\s*\n\s*", " ", said) for name, said in found}
+
+
+def setting_help() -> dict[str, str]:
+    """What each setting of :class:`Profile` does."""
+    return documented(Profile)
 
 
 def parse_thresholds(text: str) -> str | tuple[int, ...]:

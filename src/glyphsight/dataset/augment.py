@@ -1,11 +1,14 @@
-"""Shifted, turned, scaled and slanted copies of training pictures."""
+"""Changed copies of training pictures: stroke, shift, rotation, scale, shear and noise."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
+
+from glyphsight.errors import DatasetError
 
 
 @dataclass(frozen=True)
@@ -17,40 +20,123 @@ class Augmentation:
         rotation: Largest turn either way, in degrees.
         scale: Largest change of height and, drawn apart, of width, as a share: 0.1 for 90 to 110 %.
         shear: Largest horizontal slant, in columns a row.
+        stroke: Bright strokes thicker or thinner, on each side by at most so many pixels.
+        noise: Largest strength of the noise, in gray values: each pixel changes by at most the
+            strength that its picture drew.
     """
 
     shift: float = 2.0
     rotation: float = 15.0
     scale: float = 0.12
     shear: float = 0.2
+    stroke: float = 0.0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (math.isfinite(value) and value >= 0):
+                raise DatasetError(f"{field.name} must be 0 or more, not {value}")
+            object.__setattr__(self, field.name, float(value))  # so that 0 and 0.0 are noted alike
+        if self.scale >= 1:
+            raise DatasetError(f"scale must be below 1, which leaves nothing; not {self.scale}")
+
+
+_DRAWS = 8  # numbers a picture takes before those of its noise
 
 
 def augment(
-    pixels: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator
+    pixels: NDArray[np.uint8], how: Augmentation, seed: int, turn: int, numbers: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """Change each picture by an affine map of its own about its centre, sampled bilinearly.
+    """Change each picture by values of its own: stroke, then an affine map, then noise.
+
+    What a picture becomes depends on the ranges, ``seed``, ``turn`` and its own number, not on the
+    pictures beside it.
 
     Args:
-        pixels: uint8[N, H, W]; what lies outside the picture counts as black.
+        pixels: uint8[N, H, W]; what lies outside a picture counts as black.
         how: The ranges.
-        rng: Where the changes come from.
+        seed: Of all random numbers.
+        turn: Which copy this is.
+        numbers: int64[N], which picture each is.
 
     Returns:
         uint8[N, H, W].
     """
-    count, height, width = pixels.shape
-    turn = np.deg2rad(rng.uniform(-how.rotation, how.rotation, count))
-    size: NDArray[np.float64] = rng.uniform(1 - how.scale, 1 + how.scale, (2, count, 1))
-    tall, wide = 1 / size[0], 1 / size[1]
-    slant = rng.uniform(-how.shear, how.shear, (count, 1))
-    down_by, right_by = rng.uniform(-how.shift, how.shift, (2, count, 1))
+    if not len(pixels):
+        return pixels
+    states = _mix(_mix(_mix(np.uint64(seed % 2**64)) + np.uint64(turn)) + numbers.astype(np.uint64))
+    drawn = _uniform(states, 0, _DRAWS)
+    if how.stroke:
+        pixels = _thicken(pixels, (2 * drawn[:, 0] - 1) * how.stroke)
+    pixels = _move(pixels, how, 2 * drawn[:, 1:7] - 1)
+    if how.noise:
+        _, height, width = pixels.shape
+        change = 2 * _uniform(states, _DRAWS, height * width).reshape(pixels.shape) - 1
+        noisy = pixels + change * (how.noise * drawn[:, 7])[:, None, None]
+        pixels = np.clip(np.round(noisy), 0, 255).astype(np.uint8)
+    return pixels
+
+
+def _mix(values: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
+    """SplitMix64's output function (Steele, Lea & Flood 2014), of whole arrays."""
+    state = np.atleast_1d(values) + np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
+
+
+def _uniform(states: NDArray[np.uint64], first: int, count: int) -> NDArray[np.float64]:
+    """Numbers ``first`` to ``first + count`` of each state's row: float64[N, count] in [0, 1)."""
+    steps = np.arange(first, first + count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    numbers = _mix(states[:, None] + steps) >> np.uint64(11)
+    return numbers.astype(np.float64) * 2.0**-53
+
+
+def _thicken(pixels: NDArray[np.uint8], amount: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Grow bright strokes by ``amount`` pixels each, or shrink them where it is negative.
+
+    Gray dilation or erosion by a cross, one pixel after the other, the last step by its share.
+    """
+    size = np.abs(amount)
+    grow = (amount > 0)[:, None, None]
+    result = pixels.astype(np.float64)
+    for step in range(math.ceil(size.max(initial=0))):
+        padded = np.pad(result, ((0, 0), (1, 1), (1, 1)), mode="edge")
+        five = [
+            result,
+            padded[:, :-2, 1:-1],
+            padded[:, 2:, 1:-1],
+            padded[:, 1:-1, :-2],
+            padded[:, 1:-1, 2:],
+        ]
+        moved = np.where(grow, np.maximum.reduce(five), np.minimum.reduce(five))
+        share = np.clip(size - step, 0, 1)[:, None, None]
+        result += (moved - result) * share
+    return np.round(result).astype(np.uint8)
+
+
+def _move(
+    pixels: NDArray[np.uint8], how: Augmentation, drawn: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """An affine map of each picture about its centre, sampled bilinearly.
+
+    Args:
+        pixels: uint8[N, H, W].
+        how: The ranges.
+        drawn: float64[N, 6], -1 to 1: turn, height, width, slant, shift down, shift right.
+    """
+    _, height, width = pixels.shape
+    turn, taller, wider, slant, down_by, right_by = drawn.T[:, :, None]
+    turn = np.deg2rad(turn * how.rotation)
+    tall, wide = 1 / (1 + taller * how.scale), 1 / (1 + wider * how.scale)
     y, x = np.mgrid[0:height, 0:width].reshape(2, 1, -1).astype(np.float32)
     y -= (height - 1) / 2
     x -= (width - 1) / 2
-    cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
-    rows = (sin * x + cos * y) * tall + (height - 1) / 2 - down_by
-    columns = (cos * x - sin * y + slant * y) * wide
-    columns += (width - 1) / 2 - right_by
+    cos, sin = np.cos(turn), np.sin(turn)
+    rows = (sin * x + cos * y) * tall + (height - 1) / 2 - down_by * how.shift
+    columns = (cos * x - sin * y + slant * how.shear * y) * wide
+    columns += (width - 1) / 2 - right_by * how.shift
 
     padded = np.pad(pixels, ((0, 0), (1, 2), (1, 2)))
     rows, columns = np.clip(rows + 1, 0, height + 1), np.clip(columns + 1, 0, width + 1)
@@ -58,7 +144,7 @@ def augment(
     down, across = rows - top, columns - left
     stride = width + 3
     flat = padded.reshape(-1)
-    corner = np.arange(count)[:, None] * (stride * (height + 3)) + top * stride + left
+    corner = np.arange(len(pixels))[:, None] * (stride * (height + 3)) + top * stride + left
     above = flat[corner] * (1 - across) + flat[corner + 1] * across
     below = flat[corner + stride] * (1 - across) + flat[corner + stride + 1] * across
     mixed: NDArray[np.float64] = above * (1 - down) + below * down

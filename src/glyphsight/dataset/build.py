@@ -1,27 +1,57 @@
-"""From a source of labelled pictures to a directory of published JSON files."""
+"""From a source of labelled pictures to a dataset: scan, assign, write; see docs/design."""
 
 from __future__ import annotations
 
+import glob
 import json
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import NoReturn
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path, PurePosixPath
+from typing import Any, NoReturn
 
 import numpy as np
 from tqdm import tqdm
 
+import glyphsight
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
-from glyphsight.dataset.augment import Augmentation, augment
-from glyphsight.dataset.record import Record
-from glyphsight.dataset.split import stratified_sample
-from glyphsight.dataset.storage import SPLITS, write_records
+from glyphsight.dataset.assign import BALANCES, Assigned, assign
+from glyphsight.dataset.augment import Augmentation
+from glyphsight.dataset.card import CARD, TokenCounter, card_records, render_card
+from glyphsight.dataset.engines import Engine, open_engine
+from glyphsight.dataset.manifest import (
+    belonging,
+    command_of,
+    is_whole,
+    read_manifest,
+)
+from glyphsight.dataset.outputs import Output, get_output, join
+from glyphsight.dataset.place import STATE, LocalPlace, Place, open_place, put_bytes
+from glyphsight.dataset.prompt import Prompt
+from glyphsight.dataset.scan import Gathered, Scanned, gather, scan_part
+from glyphsight.dataset.storage import MANIFEST, SPLITS, sources_file
+from glyphsight.dataset.write import (
+    Shard,
+    Writing,
+    Written,
+    cut_into_shards,
+    note_name,
+    sha256_of,
+    sources_name,
+    write_shard,
+)
 from glyphsight.errors import DatasetError
-from glyphsight.files import replacing
-from glyphsight.sources import Pictures, Source, load_split, open_source
+from glyphsight.sources import Failure, Part, Source, open_source
 
-_CHUNK = 1024
+SHARD_SIZE = 10_000
+"""Records of a shard: enough to outweigh its start, little to do again."""
+
+_FAILURES_KEPT = 100
+_CARD_SHARDS = 4  # whose records a dataset card counts
+_PLAN, _FILES = f"{STATE}/plan.json", f"{STATE}/files.json"
 
 
 @dataclass(frozen=True)
@@ -31,65 +61,25 @@ class BuildReport:
     Attributes:
         records: Records written, by split.
         labels: Records of each label, by split.
-        files: Path of each split's file.
+        files: Path of each split's file, or the glob of its shards.
+        likeness: What looks alike: ``repeats`` of the source's splits, and what was ``removed``.
+        failed: How many items could not be read or encoded.
+        failures: The first of them.
+        found: The dataset was there already, whole, and nothing was written.
     """
 
     records: dict[str, int]
     labels: dict[str, dict[str, int]]
     files: dict[str, str]
-
-
-def _records(
-    pictures: Pictures,
-    profile: Profile,
-    copies: int,
-    how: Augmentation,
-    seed: int,
-    bar: tqdm[NoReturn],
-) -> Iterator[Record]:
-    """Every picture once as it is, then ``copies`` rounds of changed ones."""
-    for turn in range(copies + 1):
-        for start in range(0, len(pictures), _CHUNK):
-            stop = start + _CHUNK
-            pixels = pictures.pixels[start:stop]
-            if turn:
-                pixels = augment(pixels, how, np.random.default_rng([seed, turn, start]))
-            texts = encode_batch(pixels, profile)
-            for text, label in zip(texts, pictures.labels[start:stop], strict=True):
-                yield Record(str(profile.width), text, label)
-            bar.update(len(texts))
-
-
-def _load_splits(
-    source: Source, spec: str, chosen: str | None, validation: int, seed: int
-) -> dict[str, Pictures]:
-    """The wanted splits; a validation split is held out of training data that comes without."""
-    own = set(source.splits)
-    derived = validation > 0 and "train" in own and "validation" not in own
-    available = own | ({"validation"} if derived else set())
-    if chosen is not None and chosen not in available:
-        raise DatasetError(
-            f"{spec}: has no split {chosen!r}; it gives {', '.join(sorted(available))}"
-        )
-    wanted = [split for split in SPLITS if split in available and chosen in (None, split)]
-    loaded = {split: load_split(source, split) for split in wanted if split in own}
-    if derived and {"train", "validation"} & set(wanted):
-        train = loaded.get("train") or load_split(source, "train")
-        if validation >= len(train):
-            raise DatasetError(
-                f"{spec}: cannot hold {validation} of {len(train)} training pictures out for "
-                "validation; lower --validation"
-            )
-        held_out = stratified_sample(train.labels, validation, seed)
-        rest = np.setdiff1d(np.arange(len(train), dtype=np.int64), held_out)
-        parts = {"validation": train.take(held_out), "train": train.take(rest)}
-        loaded |= {split: parts[split] for split in wanted if split in parts}
-    return {split: loaded[split] for split in wanted}
+    likeness: dict[str, Any] = field(default_factory=dict)
+    failed: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    found: bool = False
 
 
 def build_dataset(
     spec: str,
-    out: Path,
+    out: str | os.PathLike[str],
     *,
     profile: Profile = PUBLISHED,
     split: str | None = None,
@@ -97,54 +87,421 @@ def build_dataset(
     validation: int = 2000,
     copies: int = 0,
     augmentation: Augmentation | None = None,
+    balance: str = "none",
+    keep_duplicates: bool = False,
     seed: int = 0,
+    output: str = "json",
+    wordings: Sequence[Prompt] = (),
+    shard_size: int = SHARD_SIZE,
+    workers: int | None = None,
+    engine: str = "local",
+    ray_address: str | None = None,
+    force: bool = False,
+    counter: TokenCounter | None = None,
     quiet: bool = False,
 ) -> BuildReport:
-    """Write ``train.json``, ``validation.json``, ``test.json`` and ``manifest.json`` into ``out``.
+    """Write the splits of a source as a dataset into ``out``, ``manifest.json`` last.
+
+    Killed at any moment it leaves whole files; called again with the same arguments it goes on. The
+    bytes depend neither on that nor on the engine and its workers.
 
     Args:
         spec: Source, such as ``bundled`` or ``idx:DIR``.
-        out: Directory to write; files in it are replaced one by one, atomically.
+        out: Directory, or a URL that fsspec can write to, such as ``s3://bucket/digits``. Files in
+            it are replaced one by one, atomically; those of an earlier dataset go.
         profile: How pictures become text.
         split: Build this split alone.
         limit: At most so many pictures a split, stratified by label.
         validation: Pictures held out of the training split when the source has no validation split.
         copies: Changed copies of each training picture, beside the picture itself.
         augmentation: How the copies are changed; None for the default.
-        seed: Of the held-out choice, the limit and the changes.
+        balance: Of the training split: ``none``, ``down`` to the rarest answer, or ``up`` to the
+            most common by repeating pictures.
+        keep_duplicates: Leave pictures that look alike in whatever split they are.
+        seed: Of the held-out choice, the limit, the balance and the changes.
+        output: Name of the layout.
+        wordings: Words around the picture, where the layout has any; none for the default.
+        shard_size: Records of a shard.
+        workers: Processes at most; None for one a core.
+        engine: ``local`` or ``ray``.
+        ray_address: Of a Ray cluster; None for one on this machine.
+        force: Build anew what is there already.
+        counter: Counts the tokens that a dataset card tells; None leaves them out.
         quiet: Show no progress bar.
 
     Raises:
-        DatasetError: The source cannot be read or has no such split.
+        DatasetError: The source cannot be read, has no such split, or a setting makes no sense.
+        FormatError: No picture could be encoded with the profile.
     """
-    source = open_source(spec)
-    how = augmentation or Augmentation()
-    report = BuildReport({}, {}, {})
-    for name, pictures in _load_splits(source, spec, split, validation, seed).items():
-        if limit is not None:
-            pictures = pictures.take(stratified_sample(pictures.labels, limit, seed))
-        turns = copies if name == "train" else 0
-        path = out / f"{name}.json"
-        total = len(pictures) * (turns + 1)
-        with tqdm(total=total, desc=f"encode {name}", unit="pic", disable=quiet) as bar:
-            written = write_records(_records(pictures, profile, turns, how, seed, bar), path)
-        report.records[name] = written
-        counts = Counter(pictures.labels)
-        report.labels[name] = {label: counts[label] * (turns + 1) for label in sorted(counts)}
-        report.files[name] = str(path)
-    manifest = {
+    source, layout = open_source(spec), get_output(output)
+    place, worker = open_place(out), open_engine(engine, workers, ray_address)
+    how, words = augmentation or Augmentation(), tuple(wordings) or (Prompt(),)
+    if balance not in BALANCES:
+        raise DatasetError(f"balance is one of {', '.join(BALANCES)}, not {balance!r}")
+    if shard_size < 1:
+        raise DatasetError(f"shard size must be at least 1, not {shard_size}")
+    encode_batch(np.zeros((1, 1, 1), dtype=np.uint8), profile)  # one error, not one a picture
+    wanted, needed = _splits(source, spec, split, validation > 0, not keep_duplicates)
+    parts = {name: source.parts(name) for name in needed}
+    settings = {
         "source": spec,
         "licence": source.licence,
         "profile": asdict(profile),
+        "split": split,
         "limit": limit,
         "validation": validation,
         "copies": copies,
         "augmentation": asdict(how) if copies else None,
+        "balance": balance,
+        "keep_duplicates": keep_duplicates,
         "seed": seed,
-        "records": report.records,
-        "labels": report.labels,
+        "output": output,
+        "wordings": [asdict(wording) for wording in words],
+        "shard_size": shard_size,
+        "glyphsight": glyphsight.__version__,
     }
-    with replacing(out / "manifest.json") as stream:
-        json.dump(manifest, stream, ensure_ascii=False, indent=2)
-        stream.write("\n")
+    if layout.card and counter is not None:
+        settings["tokenizer"] = counter.tokenizer
+    plan = _digest([settings, {name: [asdict(p) for p in own] for name, own in parts.items()}])
+    files = _local_files(spec, out)
+    done = read_manifest(place)
+    if done is not None and not force and _is_current(done, plan, files, place):
+        place.remove(STATE)
+        return _report(done, place, found=True)
+
+    stamp = _digest([plan, [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in files]])
+    _open_state(place, stamp, force)
+    found = _scan(worker, source, place, parts, profile, not keep_duplicates, quiet)
+    try:
+        assigned = assign(
+            found.items,
+            wanted,
+            validation=validation,
+            limit=limit,
+            balance=balance,
+            likeness=not keep_duplicates,
+            seed=seed,
+            where=spec,
+        )
+    except DatasetError:
+        _drop_state(place)
+        raise
+    rounds = {name: copies if name == "train" else 0 for name in wanted}
+    shards = {
+        name: partial(
+            cut_into_shards,
+            name,
+            layout,
+            parts[assigned.origin[name]],
+            found.starts[assigned.origin[name]],
+            assigned.rows[name],
+            rounds[name],
+            shard_size,
+        )
+        for name in wanted
+    }
+    _withdraw(place, _targets(layout, {name: cut() for name, cut in shards.items()}))
+    writing = Writing(spec, source, place, output, words, profile, how, seed)
+    entries = {}
+    for name, cut in shards.items():
+        total = len(assigned.rows[name]) * (rounds[name] + 1)
+        _write(worker, writing, cut, total, name, quiet)
+        entries[name] = _finish(place, layout, name, cut())
+    manifest = settings | {
+        "records": {name: len(assigned.rows[name]) * (rounds[name] + 1) for name in wanted},
+        "labels": {name: _count_labels(found, assigned, name, rounds[name]) for name in wanted},
+        "likeness": {
+            key: {name: asdict(count) for name, count in counts.items()}
+            for key, counts in (("repeats", assigned.repeats), ("removed", assigned.removed))
+        },
+        "failures": {
+            "count": len(found.failures),
+            "items": [asdict(failure) for failure in found.failures[:_FAILURES_KEPT]],
+        },
+        "command": command_of(settings, profile, how),
+        "files": entries,
+        "plan": plan,
+    }
+    if layout.card:
+        _write_card(place, manifest, counter)
+        manifest["card"] = CARD
+    _remove_others(place, belonging(manifest))
+    text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
+    put_bytes(place, MANIFEST, text.encode())
+    place.remove(STATE)
+    report = _report(manifest, place, found=False)
+    report.failures[:] = found.failures
     return report
+
+
+def _splits(
+    source: Source, spec: str, chosen: str | None, hold_out: bool, likeness: bool
+) -> tuple[list[str], list[str]]:
+    """The splits to make, and the source's own that decide what is in them."""
+    own = set(source.splits)
+    derived = hold_out and "train" in own and "validation" not in own
+    available = own | ({"validation"} if derived else set())
+    if chosen is not None and chosen not in available:
+        raise DatasetError(
+            f"{spec}: has no split {chosen!r}; it gives {', '.join(sorted(available))}"
+        )
+    wanted = [name for name in SPLITS if name in available and chosen in (None, name)]
+    if not wanted:
+        raise DatasetError(
+            f"{spec}: has the splits {', '.join(source.splits)}; one of {', '.join(SPLITS)} is "
+            "needed"
+        )
+    needed = {name if name in own else "train" for name in wanted}
+    if likeness and {"train", "validation"} & set(wanted):
+        needed |= {"test"} & own
+    if likeness and "train" in wanted:
+        needed |= {"validation"} & own
+    return wanted, [name for name in SPLITS if name in needed]
+
+
+def _digest(value: Any) -> str:
+    return blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
+
+
+def _local_files(spec: str, out: str | os.PathLike[str]) -> list[tuple[Path, os.stat_result]]:
+    """The files a SPEC's location names on this machine, those of the dataset itself left out."""
+    location, mine = spec.partition(":")[2], Path(out).resolve()
+    if not location:
+        return []
+    found: list[Path] = []
+    if not Path(location).exists():  # what follows a question mark are the source's options
+        location = location.rpartition("?")[0] or location
+    for match in sorted(glob.glob(location, recursive=True)) or [location]:  # noqa: PTH207
+        path = Path(match)
+        found += sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [
+        (path, path.stat())
+        for path in found
+        if path.is_file() and mine not in path.resolve().parents
+    ]
+
+
+def _is_current(
+    manifest: dict[str, Any],
+    plan: str,
+    files: list[tuple[Path, os.stat_result]],
+    place: Place,
+) -> bool:
+    """Whether a dataset is what this plan gives, from files that have not changed since."""
+    if manifest.get("plan") != plan or not is_whole(manifest, place):
+        return False
+    newest = max((stat.st_mtime for _, stat in files), default=0.0)
+    return newest <= place.modified(MANIFEST)
+
+
+def _open_state(place: Place, stamp: str, force: bool) -> None:
+    """Keep what an earlier call with the same plan left, drop what another one did."""
+    place.remove(f"{STATE}/tmp")
+    try:
+        same = json.loads(place.read(_PLAN)) == stamp
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        same = False
+    if not same or force:
+        for name in ("plan.json", "scan", "done", "pieces"):
+            place.remove(f"{STATE}/{name}")
+        put_bytes(place, _PLAN, json.dumps(stamp).encode())
+
+
+def _drop_state(place: Place) -> None:
+    place.remove(STATE)
+    if isinstance(place, LocalPlace):
+        with suppress(OSError):  # it holds something else
+            Path(place.root).rmdir()
+
+
+def _scan_name(part: Part, number: int) -> str:
+    return f"{part.split}-{number:05d}.npz"
+
+
+def _scan_one(
+    source: Source, place: Place, profile: Profile, likeness: bool, task: tuple[Part, int]
+) -> int:
+    """Scan a part into the state folder; how many items it gave."""
+    scanned = scan_part(source, task[0], profile, likeness)
+    put_bytes(place, f"{STATE}/scan/{_scan_name(*task)}", scanned.to_bytes())
+    return len(scanned.items.codes)
+
+
+def _scan(
+    engine: Engine,
+    source: Source,
+    place: Place,
+    parts: dict[str, list[Part]],
+    profile: Profile,
+    likeness: bool,
+    quiet: bool,
+) -> Gathered:
+    """All items of the splits, scanned now or by an earlier call."""
+    tasks = [(part, number) for own in parts.values() for number, part in enumerate(own)]
+    there = place.names(f"{STATE}/scan")
+    todo = [task for task in tasks if _scan_name(*task) not in there]
+    work = partial(_scan_one, source, place, profile, likeness)
+    with _bar("scan", len(tasks), "part", quiet, len(tasks) - len(todo)) as bar:
+        pictures = 0
+        for _, count in engine.run(work, todo):
+            pictures += count
+            bar.set_postfix_str(f"{pictures:,} pictures", refresh=False)
+            bar.update()
+    return gather(
+        {
+            name: (
+                Scanned.from_bytes(place.read(f"{STATE}/scan/{_scan_name(part, number)}"))
+                for number, part in enumerate(own)
+            )
+            for name, own in parts.items()
+        }
+    )
+
+
+def _bar(what: str, total: int, unit: str, quiet: bool, done: int = 0) -> tqdm[NoReturn]:
+    return tqdm(total=total, desc=what, unit=unit, disable=quiet, initial=done, unit_scale=True)
+
+
+def _targets(output: Output, shards: dict[str, Iterator[Shard]]) -> set[str]:
+    """Names of all files that the dataset will have."""
+    if output.sharded:
+        return {shard.name for own in shards.values() for shard in own}
+    return {name for split in shards for name in _joined_names(output, split)}
+
+
+def _joined_names(output: Output, split: str) -> list[str]:
+    """The file of a split, and the one that says where its records are from."""
+    name = Path(f"{split}{output.suffix}")
+    return [str(name), *([] if output.sourced else [str(sources_file(name))])]
+
+
+def _withdraw(place: Place, targets: set[str]) -> None:
+    """Say that what is there is no finished dataset, and keep in mind which files it had."""
+    done = read_manifest(place)
+    earlier = belonging(done) if done is not None else set()
+    put_bytes(place, _FILES, json.dumps(sorted(earlier | targets | _noted_files(place))).encode())
+    place.remove(MANIFEST)
+
+
+def _noted_files(place: Place) -> set[str]:
+    try:
+        return set(json.loads(place.read(_FILES)))
+    except (FileNotFoundError, ValueError):
+        return set()
+
+
+def _remove_others(place: Place, belong: set[str]) -> None:
+    """Remove what earlier builds left that is no file of this one."""
+    for name in sorted(_noted_files(place) - belong):
+        place.remove(name)
+
+
+def _noted(place: Place, shard: Shard) -> Written | None:
+    """The note that a shard is in place, where it is."""
+    try:
+        written = Written(**json.loads(place.read(note_name(shard.key))))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return written if place.size(shard.name) == written.bytes else None
+
+
+def _write(
+    engine: Engine,
+    how: Writing,
+    cut: Callable[[], Iterator[Shard]],
+    total: int,
+    split: str,
+    quiet: bool,
+) -> None:
+    """Write the shards of a split that are not in place."""
+    noted = how.place.names(f"{STATE}/done")
+    there = {
+        shard.key: len(shard)
+        for shard in cut()
+        if f"{shard.key}.json" in noted and _noted(how.place, shard) is not None
+    }
+    left = (shard for shard in cut() if shard.key not in there)
+    with _bar(f"write {split}", total, "rec", quiet, sum(there.values())) as bar:
+        for shard, _ in engine.run(partial(write_shard, how), left):
+            bar.update(len(shard))
+
+
+def _finish(
+    place: Place, output: Output, split: str, shards: Iterable[Shard]
+) -> list[dict[str, Any]]:
+    """Join the pieces where the layout wants one file; what the manifest says of the files."""
+    entries: list[dict[str, Any]] = []
+    keys: list[str] = []
+    records = 0
+    for shard in shards:
+        written = _noted(place, shard)
+        if written is None:
+            raise DatasetError(
+                f"{place.path(shard.name)}: vanished while the dataset was built; run again"
+            )
+        entries.append({"name": shard.name} | vars(written))
+        keys.append(shard.key)
+        records += written.records
+    if output.sharded:
+        return entries
+    names = _joined_names(output, split)
+    with place.writing(names[0]) as path:
+        with path.open("wb") as stream:
+            join(output, _pieces(place, [entry["name"] for entry in entries]), stream)
+        joined = [_entry(names[0], path, records)]
+    for name in names[1:]:
+        with place.writing(name) as path:
+            with path.open("wb") as stream:
+                for piece in _pieces(place, [sources_name(key) for key in keys]):
+                    stream.write(piece.read_bytes())
+            joined.append(_entry(name, path, records))
+    return joined
+
+
+def _write_card(place: Place, manifest: dict[str, Any], counter: TokenCounter | None) -> None:
+    split = max(manifest["records"], key=manifest["records"].__getitem__)
+    shards = [entry["name"] for entry in manifest["files"][split]]
+    with ExitStack() as stack:
+        files = [stack.enter_context(place.reading(name)) for name in shards[:_CARD_SHARDS]]
+        card = render_card(
+            PurePosixPath(place.root).name,
+            manifest,
+            card_records(files),
+            command=manifest["command"],
+            counter=counter,
+        )
+    put_bytes(place, CARD, card.encode())
+
+
+def _entry(name: str, path: Path, records: int) -> dict[str, Any]:
+    return {"name": name} | vars(Written(records, path.stat().st_size, sha256_of(path)))
+
+
+def _pieces(place: Place, names: Iterable[str]) -> Iterator[Path]:
+    for name in names:
+        with place.reading(name) as path:
+            yield path
+
+
+def _count_labels(found: Gathered, assigned: Assigned, split: str, copies: int) -> dict[str, int]:
+    codes = found.items[assigned.origin[split]].codes[assigned.rows[split]]
+    counts = np.bincount(codes, minlength=len(found.labels)) * (copies + 1)
+    return {label: int(count) for label, count in zip(found.labels, counts, strict=True) if count}
+
+
+def _report(manifest: dict[str, Any], place: Place, found: bool) -> BuildReport:
+    files = {}
+    for split, entries in manifest["files"].items():
+        first = entries[0]["name"]
+        if len(entries) > 1 and "/" in first:
+            first = f"data/{split}-*{Path(first).suffix}"
+        files[split] = place.path(first)
+    return BuildReport(
+        manifest["records"],
+        manifest["labels"],
+        files,
+        manifest["likeness"],
+        manifest["failures"]["count"],
+        [Failure(**item) for item in manifest["failures"]["items"]],
+        found,
+    )

@@ -1,0 +1,175 @@
+"""``glyphsight dataset build``: from a source of labelled pictures to a dataset."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glyphsight.cli import profile_options as options
+from glyphsight.cli.output import print_json, say
+from glyphsight.codec import PUBLISHED
+from glyphsight.codec.profile import documented
+from glyphsight.dataset import BuildReport, build_dataset
+from glyphsight.dataset.assign import BALANCES
+from glyphsight.dataset.augment import Augmentation
+from glyphsight.dataset.build import SHARD_SIZE
+from glyphsight.dataset.card import TokenCounter
+from glyphsight.dataset.engines import ENGINES
+from glyphsight.dataset.outputs import get_output, output_help
+from glyphsight.dataset.prompt import read_wordings
+from glyphsight.models.tokens import EMBEDDED, count_tokens, load_tokenizer
+from glyphsight.sources.spec import source_help
+
+_USUAL = Augmentation()
+_CHANGES = documented(Augmentation)
+
+
+def _change(name: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(min=0, help=f"Of a copy: {_CHANGES.get(name)}")
+    return option
+
+
+def _print(report: BuildReport) -> None:
+    for name, removed in report.likeness.get("removed", {}).items():
+        if count := sum(removed.values()):
+            say(
+                f"glyphsight: {count} pictures left out of {name}, {removed['same']} the same and "
+                f"{removed['alike']} nearly the same as held-out ones (--keep-duplicates keeps "
+                "them)"
+            )
+    for name, count in report.records.items():
+        print(f"{report.files[name]}: {count} records, {len(report.labels[name])} labels")
+
+
+def _counter() -> TokenCounter:
+    tokenizer = load_tokenizer(EMBEDDED)
+    return TokenCounter(EMBEDDED, lambda texts: count_tokens(texts, tokenizer))
+
+
+def build(
+    source: Annotated[
+        str, typer.Option(help="Where the pictures are. " + " ".join(source_help().splitlines()))
+    ],
+    out: Annotated[
+        str, typer.Option(help="Directory to write, or a URL such as s3://bucket/digits.")
+    ],
+    width: options.Width = None,
+    height: options.Height = PUBLISHED.height,
+    aspect: options.Aspect = PUBLISHED.aspect,
+    palette: options.Palette = None,
+    levels: options.Levels = None,
+    format_: options.Format = PUBLISHED.format,
+    filter_: options.Filter = PUBLISHED.filter,
+    invert: options.Invert = PUBLISHED.invert,
+    crop: options.Crop = PUBLISHED.crop,
+    contrast: options.Contrast = PUBLISHED.contrast,
+    threshold: options.Threshold = str(PUBLISHED.threshold),
+    dither: options.Dither = PUBLISHED.dither,
+    edges: options.Edges = PUBLISHED.edges,
+    output: Annotated[
+        str, typer.Option(help="Layout. " + " ".join(output_help().splitlines()))
+    ] = "json",
+    wordings: Annotated[
+        Path | None,
+        typer.Option(help="JSON file with the words around the picture; several are mixed."),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Build this split alone.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many pictures a split, stratified.")
+    ] = None,
+    validation: Annotated[
+        int, typer.Option(min=0, help="Training pictures held out when there is no such split.")
+    ] = 2000,
+    balance: Annotated[
+        str,
+        typer.Option(
+            help=f"Training pictures of each answer: {', '.join(BALANCES)}. down leaves pictures "
+            "out, up repeats some, until all answers are equally common."
+        ),
+    ] = "none",
+    keep_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--keep-duplicates",
+            help="Leave pictures that look like held-out ones in their splits.",
+        ),
+    ] = False,
+    copies: Annotated[
+        int, typer.Option(min=0, help="Changed copies of each training picture.")
+    ] = 0,
+    shift: Annotated[float, _change("shift")] = _USUAL.shift,
+    rotation: Annotated[float, _change("rotation")] = _USUAL.rotation,
+    scale: Annotated[float, _change("scale")] = _USUAL.scale,
+    shear: Annotated[float, _change("shear")] = _USUAL.shear,
+    stroke: Annotated[float, _change("stroke")] = _USUAL.stroke,
+    noise: Annotated[float, _change("noise")] = _USUAL.noise,
+    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0,
+    shard_size: Annotated[
+        int, typer.Option(min=1, help="Records that a process writes at a time: a shard.")
+    ] = SHARD_SIZE,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; left out, one a core.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help=f"What runs them: {', '.join(ENGINES)}.")] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster; left out, one on this machine.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Build anew what is there already.")
+    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Write the splits of a source as a dataset; killed, the same command goes on.
+
+    Exit status 1 when pictures could not be read: each is named, the rest is done.
+    """
+    report = build_dataset(
+        source,
+        out,
+        profile=options.chosen_profile(
+            width=width,
+            height=height,
+            aspect=aspect,
+            palette=palette,
+            levels=levels,
+            format_=format_,
+            filter_=filter_,
+            invert=invert,
+            crop=crop,
+            contrast=contrast,
+            threshold=threshold,
+            dither=dither,
+            edges=edges,
+        ),
+        split=split,
+        limit=limit,
+        validation=validation,
+        copies=copies,
+        augmentation=Augmentation(shift, rotation, scale, shear, stroke, noise),
+        balance=balance,
+        keep_duplicates=keep_duplicates,
+        seed=seed,
+        output=output,
+        wordings=() if wordings is None else read_wordings(wordings),
+        shard_size=shard_size,
+        workers=workers,
+        engine=engine,
+        ray_address=ray_address,
+        force=force,
+        counter=_counter() if get_output(output).card else None,
+    )
+    for failure in report.failures:
+        say(f"glyphsight: {failure.reason}")
+    if report.failed > len(report.failures):
+        say(f"glyphsight: {report.failed} pictures could not be read in all")
+    if report.found:
+        say(f"glyphsight: {out} was built already, with these settings; --force builds it anew")
+    if json_:
+        print_json(asdict(report))
+    else:
+        _print(report)
+    if report.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,241 @@
+"""The directory a dataset is written to: local, or remote through fsspec; files come whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from glyphsight.errors import DatasetError
+
+STATE = ".build"
+"""Folder of a build that is under way."""
+
+_TEMPORARY = f"{STATE}/tmp"
+
+
+class Place(Protocol):
+    """A directory whose files are put in place whole; names in it are relative, with ``/``."""
+
+    @property
+    def root(self) -> str:
+        """The directory, as the user gave it."""
+        ...
+
+    def path(self, name: str) -> str:
+        """What a user calls a file of the directory."""
+        ...
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None where there is none."""
+        ...
+
+    def modified(self, name: str) -> float:
+        """When a file was last written, in seconds since the epoch."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """A whole file.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        ...
+
+    def reading(self, name: str) -> AbstractContextManager[Path]:
+        """A context with a file as a local one."""
+        ...
+
+    def names(self, folder: str) -> set[str]:
+        """Names of the files in a folder, none where there is no such folder."""
+        ...
+
+    def writing(self, name: str) -> AbstractContextManager[Path]:
+        """A context with a local file ``Path`` to write, which then takes its place whole."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder with all in it; nothing where there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalPlace:
+    """A directory of this machine, or of a file system that all machines share."""
+
+    root: str
+
+    def path(self, name: str) -> str:
+        """What a user calls a file."""
+        return str(Path(self.root, name))
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file."""
+        path = Path(self.root, name)
+        return path.stat().st_size if path.is_file() else None
+
+    def modified(self, name: str) -> float:
+        """When a file was last written."""
+        return Path(self.root, name).stat().st_mtime
+
+    def read(self, name: str) -> bytes:
+        """A whole file."""
+        return Path(self.root, name).read_bytes()
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Path]:
+        """A file as a local one."""
+        yield Path(self.root, name)
+
+    def names(self, folder: str) -> set[str]:
+        """Names in a folder."""
+        path = Path(self.root, folder)
+        return {each.name for each in path.iterdir()} if path.is_dir() else set()
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """Temporary files lie in the state folder: what a killed build leaves goes with it."""
+        target, folder = Path(self.root, name), Path(self.root, _TEMPORARY)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(target, error) from error
+        handle, temporary = tempfile.mkstemp(dir=folder)
+        os.close(handle)
+        try:
+            yield Path(temporary)
+            with open(temporary, "rb+") as stream:  # noqa: PTH123 - synced before it is renamed
+                os.fsync(stream.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(temporary).chmod(0o666 & ~umask)
+            try:
+                Path(temporary).replace(target)
+            except OSError as error:
+                raise _unwritable(target, error) from error
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+
+    def remove(self, name: str) -> None:
+        """Remove a file or a folder."""
+        path = Path(self.root, name)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+            return
+        path.unlink(missing_ok=True)
+        if path.parent != Path(self.root):
+            with suppress(OSError):  # it holds something else
+                path.parent.rmdir()
+
+
+@dataclass(frozen=True)
+class RemotePlace:
+    """A directory that fsspec reaches; an object is put in one step, so it is whole or not there.
+
+    Pickled, it connects anew.
+    """
+
+    root: str
+
+    @cached_property
+    def _fs(self) -> Any:
+        import fsspec
+
+        # Listings that are kept would hide what other processes have written.
+        return fsspec.core.url_to_fs(self.root, use_listings_cache=False, skip_instance_cache=True)[
+            0
+        ]
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"root": self.root}
+
+    def path(self, name: str) -> str:
+        """What a user calls a file."""
+        return f"{self.root.rstrip('/')}/{name}"
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file."""
+        try:
+            return int(self._fs.size(self.path(name)))
+        except FileNotFoundError:
+            return None
+
+    def modified(self, name: str) -> float:
+        """When a file was last written."""
+        return float(self._fs.modified(self.path(name)).timestamp())
+
+    def read(self, name: str) -> bytes:
+        """A whole file."""
+        found: bytes = self._fs.cat_file(self.path(name))
+        return found
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Path]:
+        """A file as a local one."""
+        with tempfile.TemporaryDirectory() as folder:
+            local = Path(folder, "file")
+            self._fs.get_file(self.path(name), str(local))
+            yield local
+
+    def names(self, folder: str) -> set[str]:
+        """Names in a folder."""
+        try:
+            found = self._fs.ls(self.path(folder), detail=False)
+        except FileNotFoundError:
+            return set()
+        return {each.rpartition("/")[2] for each in found}
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """Written here first, then put there."""
+        with tempfile.TemporaryDirectory() as folder:
+            local = Path(folder, "file")
+            yield local
+            self._fs.makedirs(self.path(name).rpartition("/")[0], exist_ok=True)
+            self._fs.put_file(str(local), self.path(name))
+
+    def remove(self, name: str) -> None:
+        """Remove a file or a folder."""
+        with suppress(FileNotFoundError):
+            self._fs.rm(self.path(name), recursive=True)
+
+
+def _unwritable(path: Path, error: OSError) -> DatasetError:
+    return DatasetError(f"{path}: cannot be written ({error.strerror}); give another --out")
+
+
+def open_place(root: str | os.PathLike[str]) -> Place:
+    """The place at a path or an fsspec URL such as ``s3://bucket/digits``.
+
+    Raises:
+        DatasetError: It is remote and the packages for that are not installed.
+    """
+    text = os.fspath(root)
+    if "://" not in text:
+        return LocalPlace(text)
+    place = RemotePlace(text)
+    try:
+        _ = place._fs
+    except ImportError as error:
+        raise DatasetError(
+            f"{text}: writing there needs fsspec and the package of its protocol ({error}); "
+            "pip install 'glyphsight[data]'"
+        ) from None
+    except ValueError as error:
+        raise DatasetError(
+            f"{text}: {error}; give a directory or a URL that fsspec knows"
+        ) from None
+    return place
+
+
+def put_bytes(place: Place, name: str, data: bytes) -> None:
+    """Write a small file whole."""
+    with place.writing(name) as path:
+        path.write_bytes(data)

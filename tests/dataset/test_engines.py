@@ -1,0 +1,211 @@
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import glyphsight
+from glyphsight.dataset import build_dataset
+from glyphsight.dataset.engines import open_engine
+from glyphsight.errors import DatasetError, GlyphsightError
+
+OPTIONS = {"limit": 300, "copies": 1, "shard_size": 40, "output": "parquet"}
+
+
+def contents(directory):
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+def program(script, *arguments):
+    """A Python process of its own session, which can import this package."""
+    home = str(Path(glyphsight.__file__).parents[1])
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": home},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2, None])
+def test_every_task_is_done_once_and_its_result_comes_with_it(workers):
+    done = list(open_engine("local", workers).run(partial(pow, 2), range(50)))
+    assert sorted(done) == [(number, 2**number) for number in range(50)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_tasks_are_taken_as_they_are_needed(workers):
+    taken = []
+
+    def tasks():
+        for number in range(1000):
+            taken.append(number)
+            yield number
+
+    run = open_engine("local", workers).run(abs, tasks())
+    for _ in range(10):
+        next(run)
+    assert len(taken) < 50
+    run.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_a_task_comes_out_as_it_is(workers):
+    with pytest.raises(ValueError, match="invalid literal"):
+        list(open_engine("local", workers).run(int, ["1", "two", "3"]))
+
+
+def test_a_lost_worker_is_said_with_the_mend():
+    with pytest.raises(GlyphsightError, match=r"worker process ended.*run the same command again"):
+        list(open_engine("local", 2).run(os._exit, [1, 1]))
+
+
+ORPHANS = """
+import os, sys, time
+from functools import partial
+from glyphsight.dataset.engines import open_engine
+def task(number):
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+if __name__ == "__main__":
+    list(open_engine("local", 2).run(task, range(2)))
+"""
+
+
+def test_workers_end_with_the_parent_however_it_ends(tmp_path):
+    (tmp_path / "orphans.py").write_text(ORPHANS)
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "orphans.py")],
+        env=os.environ | {"PYTHONPATH": str(Path(glyphsight.__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    workers = [int(parent.stdout.readline()) for _ in range(2)]
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+
+
+def test_ray_that_is_not_installed_is_said_with_the_mend(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    with pytest.raises(DatasetError, match=r"pip install 'glyphsight\[ray\]'"):
+        open_engine("ray")
+
+
+CLUSTER = """
+import sys, threading, time
+from pathlib import Path
+from ray.cluster_utils import Cluster
+from glyphsight.dataset import build_dataset
+
+out, kill = Path(sys.argv[1]), sys.argv[2] == "kill"
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+second = cluster.add_node(num_cpus=1)
+cluster.wait_for_nodes()
+
+def lose_a_node():
+    while len(list(out.glob(".build/done/train-*"))) < 3:
+        time.sleep(0.01)
+    cluster.remove_node(second, allow_graceful=False)
+    print("lost after", len(list(out.glob(".build/done/*"))), flush=True)
+
+if kill:
+    thread = threading.Thread(target=lose_a_node, daemon=True)
+    thread.start()
+build_dataset(
+    "bundled", out, engine="ray", ray_address=cluster.address, limit=300, copies=1, shard_size=40,
+    output="parquet", quiet=True,
+)
+if kill:
+    thread.join(60)
+print("nodes", sum(node["Alive"] for node in __import__("ray").nodes()), flush=True)
+__import__("ray").shutdown()
+cluster.shutdown()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+def test_ray_writes_the_same_bytes_though_a_node_is_lost_midway(tmp_path):
+    build_dataset("bundled", tmp_path / "local", quiet=True, workers=1, **OPTIONS)
+    run = program(CLUSTER, tmp_path / "ray", "kill")
+    try:
+        said, _ = run.communicate(timeout=400)
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.communicate()
+    assert run.returncode == 0, said
+    lost = int(said.partition("lost after ")[2].split()[0])
+    shards = len(list((tmp_path / "local").glob("data/*")))
+    assert lost < shards, said
+    assert "nodes 1" in said
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("moto") is None or find_spec("s3fs") is None, reason="needs S3")
+@pytest.mark.parametrize("output", ["parquet", "json"])
+def test_s3_is_written_and_gone_on_with_like_a_local_directory(tmp_path, monkeypatch, output):
+    boto3 = pytest.importorskip("boto3")
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "testing"),
+        ("AWS_SECRET_ACCESS_KEY", "testing"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+    ):
+        monkeypatch.setenv(name, value)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="data")
+        options = OPTIONS | {"output": output}
+        build_dataset("bundled", tmp_path / "local", quiet=True, workers=1, **options)
+        run = program(
+            "import sys; from glyphsight.dataset import build_dataset; build_dataset('bundled', "
+            "'s3://data/digits', limit=300, copies=1, shard_size=40, output=sys.argv[1], "
+            "workers=2, quiet=True)",
+            output,
+        )
+        while not client.list_objects_v2(Bucket="data", Prefix="digits/.build/done").get(
+            "Contents"
+        ):
+            assert run.poll() is None, run.communicate()[0]
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.communicate()
+        options["workers"] = 1
+        report = build_dataset("bundled", "s3://data/digits", quiet=True, **options)
+        assert report.files["test"].startswith("s3://data/digits/")
+        assert build_dataset("bundled", "s3://data/digits", quiet=True, **options).found
+        there = {
+            item["Key"].removeprefix("digits/"): client.get_object(Bucket="data", Key=item["Key"])[
+                "Body"
+            ].read()
+            for item in client.list_objects_v2(Bucket="data")["Contents"]
+        }
+        assert there == contents(tmp_path / "local")
+    finally:
+        server.stop()
