@@ -50,12 +50,12 @@ def _loaded(name: str, written: int | None) -> Any:
     return load_model(name)
 
 
-def see(image: PictureLike, model: str | Path = "runs/demo") -> Answer:
+def see(image: PictureLike, model: str | Path = "nano") -> Answer:
     """What a trained model sees in a picture; the model stays loaded between calls.
 
     Args:
         image: As for :func:`encode`; dark on light is turned.
-        model: A run directory.
+        model: ``nano``, the one that ships, taught digits; or a run directory.
 
     Raises:
         PictureError: The picture cannot be read.

@@ -59,7 +59,7 @@ def test_json_is_one_document_though_a_picture_fails(glyphsight, nano_run, pictu
 
 @pytest.mark.slow
 def test_a_model_with_one_label_says_that_one_alone(pictures, tmp_path):
-    fresh = load_model("nano")
+    fresh = load_model("nano", untaught=True)
     fresh.model.save_pretrained(tmp_path / "run")
     fresh.tokenizer.save_pretrained(tmp_path / "run")
     RunRecord(base="nano", seed=0, labels=["7"]).save(tmp_path / "run")

@@ -15,7 +15,7 @@ DIGITS = [str(digit) for digit in range(10)]
 
 @pytest.fixture(scope="module")
 def nano():
-    return load_model("nano", seed=3)
+    return load_model("nano", seed=3, untaught=True)
 
 
 @pytest.fixture(scope="module")

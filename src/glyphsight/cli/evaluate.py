@@ -8,25 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glyphsight.cli.output import print_json, say
-from glyphsight.errors import ModelError
+from glyphsight.models import nano
 
 if TYPE_CHECKING:
     from glyphsight.evaluate import Evaluation
-
-DEFAULT_RUN = "runs/demo"
-
-
-def require_model(model: str) -> None:
-    """Say how to come by the default model where there is none yet."""
-    if model == DEFAULT_RUN and not Path(model).is_dir():
-        raise ModelError(f"{model}: no model yet; run glyphsight demo first or give --model RUN")
 
 
 def evaluate(
     data: Annotated[str, typer.Option(help="Dataset directory or file, or a source SPEC.")],
     model: Annotated[
-        str, typer.Option(help="A run directory, a base model, any path or hub id.")
-    ] = DEFAULT_RUN,
+        str,
+        typer.Option(
+            help="nano: the one that ships, taught digits; a run directory, smollm2-135m, any path "
+            "or hub id."
+        ),
+    ] = nano.NAME,
     split: Annotated[
         str, typer.Option(help="Split of a directory or source; a file has none.")
     ] = "test",
@@ -50,7 +46,6 @@ def evaluate(
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Accuracy with its interval, confusion, label by label, beside chance and the base model."""
-    require_model(model)
     from glyphsight.evaluate import evaluate as measure
     from glyphsight.evaluate.record import record_evaluation
     from glyphsight.models.load import run_directory

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glyphsight.cli.evaluate import DEFAULT_RUN, require_model
 from glyphsight.cli.output import print_json, say
 from glyphsight.errors import PictureError
+from glyphsight.models import nano
 from glyphsight.sources import load_picture
 
 if TYPE_CHECKING:
@@ -31,13 +31,16 @@ def _what_was_done(answer: Answer) -> list[str]:
 def see(
     images: Annotated[list[str], typer.Argument(help="Pictures of a digit; - is standard input.")],
     model: Annotated[
-        str, typer.Option(help="A run directory, from glyphsight train or glyphsight demo.")
-    ] = DEFAULT_RUN,
+        str,
+        typer.Option(
+            help="nano: the one that ships, taught digits; or a run directory, from glyphsight "
+            "train or glyphsight demo."
+        ),
+    ] = nano.NAME,
     show: Annotated[bool, typer.Option("--show", help="Print the text the model read.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the answers as JSON.")] = False,
 ) -> None:
     """Print what a trained model sees in each picture, with probabilities."""
-    require_model(model)
     failed = 0
     pictures = []
     for path in images:  # before the model is loaded: a wrong path should not cost seconds

@@ -9,18 +9,35 @@ from typing import Annotated
 import typer
 
 from glyphsight.cli.output import print_json
+from glyphsight.dataset import build_dataset
+from glyphsight.models import smollm2
 from glyphsight.models.load import require_train_extra, spelled
+from glyphsight.train.recipe import read_recipe
 from glyphsight.train.settings import parse_assignments, resolve_settings, settings_help
 
 EPILOG = "\b\nSettings for --set NAME=VALUE:\n" + settings_help()
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="Dataset directory, from glyphsight dataset build.")],
     out: Annotated[Path, typer.Option(help="Directory of the trained model.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Dataset directory, from glyphsight dataset build.")
+    ] = None,
     model: Annotated[
-        str, typer.Option(help="smollm2-135m, nano, a run directory, any path or hub id.")
-    ] = "smollm2-135m",
+        str | None,
+        typer.Option(
+            help="smollm2-135m, nano, a run directory, any path or hub id.",
+            show_default=smollm2.NAME,
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="YAML file with model, dataset and settings; needs --source."),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="With --recipe: where the pictures are, as dataset build takes it."),
+    ] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", help="NAME=VALUE of any setting, as listed below."),
@@ -35,8 +52,18 @@ def train(
     ] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Teach a language model to answer pictures written as text."""
-    given = parse_assignments(setting or [])
+    """Teach a language model to answer pictures written as text.
+
+    From a dataset (--data), or by a recipe (--recipe, --source) that builds its dataset in OUT/data
+    first. Options given here go before the recipe's.
+    """
+    if (data is None) == (recipe is None):
+        raise typer.BadParameter("give --data, or --recipe with --source")
+    if (recipe is None) != (source is None):
+        raise typer.BadParameter("--recipe and --source go together")
+    said = None if recipe is None else read_recipe(recipe)
+    given = dict(said.train) if said else {}
+    given |= parse_assignments(setting or [])
     options = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -45,11 +72,16 @@ def train(
         "seed": seed,
     }
     given |= {name: value for name, value in options.items() if value is not None}
+    model = model or (said.model if said else smollm2.NAME)
     resolved = resolve_settings(model, given)
 
     require_train_extra()
     from glyphsight.train.run import train as run_training
 
+    if said is not None and source is not None:
+        data = out / "data"
+        build_dataset(source, data, profile=said.profile, **said.dataset)
+    assert data is not None
     report = run_training(data, model, out, resolved, resume=resume)
     if json_:
         print_json(asdict(report))

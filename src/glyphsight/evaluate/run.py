@@ -252,7 +252,7 @@ def _zero_shot(
     quiet: bool,
 ) -> Share:
     """The base model before training on a stratified part of the records."""
-    base = load_model(run.base, seed=run.seed)
+    base = load_model(run.base, seed=run.seed, untaught=True)
     part = _part(records, n, seed)
     with _bar(len(part), "before training", quiet) as bar:
         said = best_labels(

@@ -21,6 +21,8 @@ from glyphsight.files import replacing
 from glyphsight.models import nano, smollm2
 
 RUN_FILE = "glyphsight.json"
+SHIPPED = Path(__file__).parents[1] / "assets" / "nano-digits"
+"""The ``nano`` that comes with the package, taught handwritten digits."""
 RESERVED = (nano.NAME, smollm2.NAME)
 _NEEDED = ("torch", "transformers", "peft", "accelerate")
 _FAST_BFLOAT16_PARAMETERS = 50_000_000
@@ -253,16 +255,20 @@ def _with_adapter(directory: Path, run: RunRecord, training: bool) -> tuple[Any,
     return model, tokenizer
 
 
-def load_model(name: str | Path, *, seed: int = 0, training: bool = False) -> LoadedModel:
+def load_model(
+    name: str | Path, *, seed: int = 0, training: bool = False, untaught: bool = False
+) -> LoadedModel:
     """Load a base model or a trained run.
 
     Args:
-        name: ``smollm2-135m``, ``nano`` (made from scratch), a run directory (whole model or PEFT
-            adapter), or any path or hub id that ``AutoModelForCausalLM`` takes. A ``Path``, or
-            ``"./nano"``, is a directory whatever it is called.
+        name: ``smollm2-135m``, ``nano``, a run directory (whole model or PEFT adapter), or any path
+            or hub id that ``AutoModelForCausalLM`` takes. ``nano`` is made from scratch to be
+            trained; otherwise it is the one that comes with the package, taught digits. A
+            ``Path``, or ``"./nano"``, is a directory whatever it is called.
         seed: Of the weights of a fresh ``nano``.
         training: Keep float32 weights; otherwise large models are cast to bfloat16 where that is
             faster.
+        untaught: Take ``nano`` as made from scratch all the same, to measure what it was before.
 
     Raises:
         ModelError: Says what could not be loaded and why.
@@ -272,14 +278,15 @@ def load_model(name: str | Path, *, seed: int = 0, training: bool = False) -> Lo
 
     _quiet_transformers()
     name = spelled(name)
-    directory = run_directory(name)
+    shipped = name == nano.NAME and not (training or untaught)
+    directory = SHIPPED if shipped else run_directory(name)
     run = RunRecord.load(directory) if directory else None
     if directory and run and (directory / "adapter_config.json").is_file():
         model, tokenizer = _with_adapter(directory, run, training)
     elif directory and not (directory / "config.json").is_file():
         raise ModelError(f"{name}: its training has not finished; go on with train --resume")
     else:
-        model, tokenizer = _base(name, seed)
+        model, tokenizer = _base(str(SHIPPED) if shipped else name, seed)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     device = default_device()

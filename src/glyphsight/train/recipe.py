@@ -1,0 +1,65 @@
+"""A recipe: all that decides a trained model but where its pictures lie, in one YAML file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from glyphsight.codec import PUBLISHED, Profile
+from glyphsight.errors import GlyphsightError, ModelError
+
+_KEYS = {"model", "profile", "dataset", "train"}
+_DATASET_KEYS = {"limit", "validation", "copies", "seed"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is made from a source of labelled pictures.
+
+    Attributes:
+        model: Name of the base model.
+        profile: How pictures become text.
+        dataset: Further arguments of :func:`glyphsight.dataset.build_dataset`.
+        train: Training settings by name, see ``glyphsight train --help``.
+    """
+
+    model: str
+    profile: Profile = PUBLISHED
+    dataset: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        ModelError: The file cannot be read or says something no recipe says.
+    """
+    import yaml
+
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ModelError(
+            f"{path}: cannot be read as YAML ({' '.join(str(error).split())})"
+        ) from None
+    if not isinstance(value, dict) or not isinstance(value.get("model"), str):
+        raise ModelError(f"{path}: a recipe names at least its model, such as 'model: nano'")
+    _refuse_unknown(path, "a recipe", set(value), _KEYS)
+    parts = {name: value.get(name) or {} for name in ("profile", "dataset", "train")}
+    for name, part in parts.items():
+        if not isinstance(part, dict):
+            raise ModelError(f"{path}: {name} holds settings by name, not {part!r}")
+    _refuse_unknown(path, "dataset", set(parts["dataset"]), _DATASET_KEYS)
+    try:
+        profile = Profile(**parts["profile"])
+    except (TypeError, GlyphsightError) as error:
+        raise ModelError(f"{path}: profile: {error}") from None
+    return Recipe(value["model"], profile, parts["dataset"], parts["train"])
+
+
+def _refuse_unknown(path: Path, what: str, found: set[Any], known: set[str]) -> None:
+    if unknown := found - known:
+        names = ", ".join(sorted(map(str, unknown)))
+        raise ModelError(f"{path}: {what} has no {names}; it has {', '.join(sorted(known))}")

@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from glyphsight.cli.app import app
+from glyphsight.codec import Profile
+from glyphsight.errors import ModelError
+from glyphsight.models import RunRecord
+from glyphsight.train.recipe import Recipe, read_recipe
+from glyphsight.train.settings import resolve_settings
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_committed_recipe_can_be_followed(path):
+    recipe = read_recipe(path)
+    assert resolve_settings(recipe.model, recipe.train).values
+
+
+def test_a_recipe_is_read(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("model: nano\nprofile: {width: 16, format: trim}\ntrain: {epochs: 2}\n")
+    assert read_recipe(path) == Recipe("nano", Profile(16, format="trim"), {}, {"epochs": 2})
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("model: [", "cannot be read as YAML"),
+        ("train: {}", "a recipe names at least its model"),
+        ("model: nano\nspeed: 3", "a recipe has no speed; it has dataset, model, profile, train"),
+        ("model: nano\ndataset: {source: x}", "dataset has no source"),
+        ("model: nano\nprofile: {wide: 3}", "profile: "),
+        ("model: nano\nprofile: {width: 0}", "profile: width must be at least 1"),
+        ("model: nano\ntrain: 3", "train holds settings by name"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_says_why(tmp_path, text, complaint):
+    path = tmp_path / "r.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"r\.yaml: ") as caught:
+        read_recipe(path)
+    assert complaint in str(caught.value)
+
+
+def test_a_missing_recipe_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"none.yaml: cannot be read"):
+        read_recipe(tmp_path / "none.yaml")
+
+
+def train(*arguments):
+    return CliRunner().invoke(app, ["train", *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ([], "give --data, or --recipe with --source"),
+        (["--recipe", "r.yaml"], "--recipe and --source go together"),
+        (["--data", "d", "--source", "bundled"], "--recipe and --source go together"),
+        (["--data", "d", "--recipe", "r.yaml"], "give --data, or --recipe with --source"),
+    ],
+)
+def test_data_and_recipe_exclude_each_other(options, complaint):
+    result = train("--out", "run", *options)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+
+
+@pytest.mark.slow
+def test_a_recipe_builds_its_dataset_and_trains_its_model(tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "model: nano\nprofile: {width: 16}\ndataset: {limit: 40}\ntrain: {max_steps: 2}\n",
+        encoding="utf-8",
+    )
+    run = tmp_path / "run"
+    options = ("--recipe", recipe, "--source", "bundled", "--out", run, "--seed", 5)
+    result = train(*options)
+    assert result.exit_code == 0
+    record = RunRecord.load(run)
+    assert record is not None
+    assert (record.profile, record.seed) == (Profile(16), 5)
+    assert record.training["steps"] == 2
+    assert (run / "data" / "train.json").is_file()
+    again = train(*options, "--resume")
+    assert again.exit_code == 0
