@@ -13,7 +13,9 @@ from glyphsight.cli.output import print_json
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.dataset import build_dataset
 
-app = typer.Typer(help="Build datasets and look at them.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Build datasets and look at them.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command("build")
@@ -58,3 +60,4 @@ def build(
 
 app.command("check")(dataset_look.check)
 app.command("show")(dataset_look.show)
+app.command("stats")(dataset_look.stats)

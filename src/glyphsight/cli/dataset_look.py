@@ -14,10 +14,15 @@ from glyphsight.codec.profile import setting_help
 from glyphsight.dataset import CheckReport, check_dataset
 from glyphsight.dataset.check import Window
 from glyphsight.dataset.grids import read_profile
-from glyphsight.dataset.show import choose_items, show_lines
+from glyphsight.dataset.show import choose_items, columns_of, printable, show_lines
+from glyphsight.dataset.statistics import Statistics, collect_statistics, spread_text
+from glyphsight.dataset.statistics_page import write_page
 from glyphsight.errors import DatasetError
+from glyphsight.models.tokens import EMBEDDED, count_pairs, load_tokenizer, model_window
+from glyphsight.pages import require_page_extra
 
 _HELP = setting_help()
+_TABLE_ANSWERS = 30
 _AS_BUILT = "as the dataset's manifest says, else the published one"
 
 DatasetPath = Annotated[Path, typer.Argument(help="A dataset file or directory, in any layout.")]
@@ -40,8 +45,6 @@ def _labels(given: str) -> list[str]:
 
 
 def _window(model: str) -> Window:
-    from glyphsight.models.tokens import count_pairs, load_tokenizer, model_window
-
     tokens, tokenizer = model_window(model), load_tokenizer(model)
     return Window(model, tokens, lambda pairs: count_pairs(pairs, tokenizer))
 
@@ -123,9 +126,7 @@ def show(
     ] = None,
     number: Annotated[int, typer.Option(min=1, help="At most so many, drawn at random.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
-    label: Annotated[
-        str | None, typer.Option(help="Only records whose answer is this.")
-    ] = None,
+    label: Annotated[str | None, typer.Option(help="Only records whose answer is this.")] = None,
     index: Annotated[
         int | None, typer.Option(min=1, help="The record of this number in the split alone.")
     ] = None,
@@ -140,3 +141,90 @@ def show(
     items = choose_items(path, split=split, number=number, seed=seed, label=label, index=index)
     for line in show_lines(items, profile, shutil.get_terminal_size().columns, raw=raw):
         print(line)
+
+
+def stats(
+    path: DatasetPath,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page with plots and samples here.")
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Whose tokens are counted: smollm2-135m, nano, a tokenizer.json or a directory "
+            "with one."
+        ),
+    ] = EMBEDDED,
+    format_: Format = None,
+    palette: Palette = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Count a dataset: records and answers by split, ink, sizes, characters, tokens, repeats.
+
+    Tokens are those of prompt and answer together; of a split with more than 4,000 records they are
+    counted of 4,000 drawn at random. The most alike pair is sought among all training records and
+    2,000 held-out ones at most, fewer when pictures are large.
+    """
+    if html is not None:
+        require_page_extra()
+    tokenizer = load_tokenizer(model)
+    found = collect_statistics(
+        path,
+        read_profile(path, format_, palette),
+        tokens=lambda pairs: count_pairs(pairs, tokenizer),
+        tokenizer=model,
+    )
+    if html is not None:
+        write_page(found, html)
+        say(f"page: {html}")
+    if json_:
+        print_json(found.as_json())
+    else:
+        _print_statistics(found)
+
+
+def _print_statistics(found: Statistics) -> None:
+    splits = list(found.splits.values())
+    table = [["", *(name or "the file" for name in found.splits)]]
+    for name in ("records", "unreadable"):
+        table.append([name, *(f"{getattr(split, name):,}" for split in splits)])
+    table.append(["answers", *(f"{len(split.answers):,}" for split in splits)])
+    table.append(
+        ["ink", *("–" if split.ink is None else f"{100 * split.ink:.1f} %" for split in splits)]
+    )
+    table.append(["grids", *(_sizes(split.sizes) for split in splits)])
+    table.append(["characters", *(spread_text(split.characters) for split in splits)])
+    table.append([f"tokens ({found.tokenizer})", *(spread_text(split.tokens) for split in splits)])
+    for name, key in (
+        ("duplicates", "duplicates"),
+        ("contradictions", "contradictions"),
+        ("leaked", "leaks"),
+        ("look-alikes", "lookalikes"),
+    ):
+        table.append([name, *(f"{getattr(split, key):,}" for split in splits)])
+    answers = sorted({answer for split in splits for answer in split.answers})
+    if len(answers) <= _TABLE_ANSWERS:
+        for answer in answers:
+            counts = (f"{split.answers.get(answer, 0):,}" for split in splits)
+            table.append([f"answer {printable(answer)}", *counts])
+    widths = [max(columns_of(line[place]) for line in table) for place in range(len(table[0]))]
+    for line in table:
+        first, *rest = (
+            " " * (width - columns_of(cell)) * bool(place) + cell
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        print("  ".join([first + " " * (widths[0] - columns_of(first)), *rest]).rstrip())
+    if len(answers) > _TABLE_ANSWERS:
+        print(f"{len(answers):,} different answers; --json lists them")
+    if (alike := found.alike) is not None:
+        print(
+            f"most alike across splits: {alike.held_out.file.name} {alike.held_out.number} and "
+            f"{alike.training.file.name} {alike.training.number}, "
+            f"{alike.cells or 'no'} cells differ (of {alike.compared:,} held-out records and all "
+            "training ones)"
+        )
+
+
+def _sizes(sizes: dict[str, int]) -> str:
+    shown = " ".join(list(sizes)[:2]) or "–"
+    return f"{shown} and {len(sizes) - 2} more" if len(sizes) > 2 else shown

@@ -141,4 +141,3 @@ def counts_by_split(pairs: NDArray[np.int64], traces: Traces) -> dict[str, int]:
     """How many of the repeating records lie in each split."""
     found = np.bincount(traces.split_of()[pairs[:, 0]], minlength=len(traces.splits))
     return dict(zip(traces.splits, found.tolist(), strict=True))
-
