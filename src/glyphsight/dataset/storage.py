@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from glyphsight.dataset.record import Record, json_type, record_from_json
+from glyphsight.dataset.outputs import get_output
+from glyphsight.dataset.prompt import Prompt
+from glyphsight.dataset.record import Record, record_from_json
 from glyphsight.errors import DatasetError
 from glyphsight.files import replacing
 
 SPLITS = ("train", "validation", "test")
-_TRAILING_COMMA = re.compile(r",\s*\]\s*\Z")
 
 
 def write_records(records: Iterable[Record], path: Path) -> int:
@@ -23,14 +22,11 @@ def write_records(records: Iterable[Record], path: Path) -> int:
     Returns:
         How many were written.
     """
-    count = 0
-    with replacing(path) as stream:
-        stream.write("[")
-        for count, record in enumerate(records, start=1):
-            text = json.dumps(record.as_json(), ensure_ascii=False, indent=2)
-            stream.write(",\n  " if count > 1 else "\n  ")
-            stream.write(text.replace("\n", "\n  "))
-        stream.write("\n]" if count else "]")
+    output = get_output("json")
+    with replacing(path, "wb") as stream:
+        stream.write(output.head)
+        count = output.write(records, stream, [Prompt()])
+        stream.write(output.tail)
     return count
 
 
@@ -40,27 +36,7 @@ def read_array(path: Path) -> list[Any]:
     Raises:
         DatasetError: Names the file, the place in it and what is wrong.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: no such file") from None
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
-    try:
-        value = json.loads(_TRAILING_COMMA.sub("]", text))
-    except json.JSONDecodeError as error:
-        raise DatasetError(
-            f"{path}: not JSON at line {error.lineno} column {error.colno} ({error.msg})"
-        ) from None
-    except ValueError:  # more digits than sys.get_int_max_str_digits() allows
-        raise DatasetError(f"{path}: a number too long to read; records hold strings") from None
-    except RecursionError:
-        raise DatasetError(f"{path}: nested too deeply for a dataset; records are flat") from None
-    if not isinstance(value, list):
-        raise DatasetError(f"{path}: holds {json_type(value)}, a dataset is an array")
-    return value
+    return list(get_output("json").read(path))
 
 
 def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:

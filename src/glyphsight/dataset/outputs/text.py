@@ -1,0 +1,48 @@
+"""UTF-8 files and the JSON in them, read with errors that name the place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from glyphsight.errors import DatasetError
+
+
+def read_text(file: Path) -> str:
+    """A whole UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        DatasetError: It is not there, cannot be read or is not UTF-8.
+    """
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise DatasetError(f"{file}: no such file") from None
+    except OSError as error:
+        raise DatasetError(f"{file}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+
+
+def parse_json(text: str, file: Path, line: int = 0) -> Any:
+    """One JSON document of a file.
+
+    Args:
+        text: The document.
+        file: Where it comes from.
+        line: The line of the file it is, from 1; 0 where it is the whole file.
+
+    Raises:
+        DatasetError: Names the place in the file that is not JSON.
+    """
+    where = f"{file}: line {line}" if line else str(file)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"line {line or error.lineno} column {error.colno}"
+        raise DatasetError(f"{file}: not JSON at {place} ({error.msg})") from None
+    except ValueError:  # more digits than sys.get_int_max_str_digits() allows
+        raise DatasetError(f"{where}: a number too long to read; records hold strings") from None
+    except RecursionError:
+        raise DatasetError(f"{where}: nested too deeply for a dataset; records are flat") from None
