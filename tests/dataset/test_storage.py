@@ -43,7 +43,7 @@ def test_whatever_is_written_is_read_back(tmp_path_factory, values):
         f"[{GOOD},\n]\n\n",
         f"\ufeff[{GOOD}]",
         f"  [\r\n{GOOD}\r\n]",
-        f'[{GOOD[:-1]}, "source": "a further key"}}]',
+        f'[{GOOD[:-1]}, "note": "a further key"}}]',
     ],
     ids=["comma", "comma and lines", "BOM", "CRLF", "further key"],
 )
@@ -112,7 +112,7 @@ def test_a_directory_gives_the_split_that_is_asked_for(digits):
 def test_what_is_not_there_is_named(digits, tmp_path):
     with pytest.raises(DatasetError, match=r"nothing\.json: no such file"):
         load_dataset(tmp_path / "nothing.json")
-    with pytest.raises(DatasetError, match=r"has no train\.json; make it with glyphsight dataset"):
+    with pytest.raises(DatasetError, match="has no split 'train'; make it with glyphsight dataset"):
         load_dataset(tmp_path)
-    with pytest.raises(DatasetError, match=r"has no x\.json; it has train, validation, test"):
+    with pytest.raises(DatasetError, match="has no split 'x'; it has train, validation, test"):
         load_dataset(digits, "x")

@@ -32,9 +32,11 @@ class Record:
 
 
 def json_type(value: Any) -> str:
-    """What JSON calls the type of a value read from it."""
+    """What JSON calls the type of a value; Parquet has types that it does not know."""
     names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
-    return "null" if value is None else names.get(type(value), "a number")
+    if value is None:
+        return "null"
+    return names.get(type(value), "a number" if isinstance(value, int | float) else "no text")
 
 
 def record_from_json(value: Any, where: str) -> Record:

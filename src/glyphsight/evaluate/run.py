@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections import Counter
@@ -16,7 +15,7 @@ from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.codec.formats import get_format
 from glyphsight.dataset import Prompt, Record, load_dataset
 from glyphsight.dataset.split import stratified_sample
-from glyphsight.dataset.storage import dataset_file
+from glyphsight.dataset.storage import checksum, split_files
 from glyphsight.errors import DatasetError, FormatError, ModelError
 from glyphsight.evaluate.metrics import ClassScore, confusion_matrix, per_class, wilson_interval
 from glyphsight.files import replacing
@@ -147,13 +146,13 @@ class Judged:
     Attributes:
         records: At least one.
         labels: Every label of the whole split, sorted, whatever the limit left of it.
-        file: The dataset file they come from; None for a source.
+        files: The dataset files they come from; none for a source.
         split: Its split; None where a file was named.
     """
 
     records: list[Record]
     labels: list[str]
-    file: Path | None
+    files: list[Path]
     split: str | None
 
 
@@ -190,14 +189,14 @@ def read_judged(data: str, split: str, limit: int | None, seed: int, profile: Pr
         labels = sorted({record.response for record in records})
         if limit is not None:
             records = _part(records, limit, seed)
-        judged = Judged(records, labels, None, split)
+        judged = Judged(records, labels, [], split)
     else:
-        file = dataset_file(Path(data), split)
-        records = load_dataset(file)
+        [files] = split_files(Path(data), split).values()
+        records = load_dataset(data, split)
         labels = sorted({record.response for record in records})
         if limit is not None:
             records = _part(records, limit, seed)
-        judged = Judged(records, labels, file, split if Path(data).is_dir() else None)
+        judged = Judged(records, labels, files, split if Path(data).is_dir() else None)
     if not judged.records:
         where = f"{data}: split {judged.split}" if judged.split else data
         raise DatasetError(f"{where} holds no record")
@@ -230,9 +229,9 @@ def _doubts(judged: Judged, run: RunRecord) -> list[str]:
             f"the model was taught ({unreadable[0]})"
         )
     taught = run.training.get("data_sha256")
-    if judged.file and taught == hashlib.sha256(judged.file.read_bytes()).hexdigest():
+    if judged.files and taught == checksum(judged.files):
         doubts.append(
-            f"{judged.file}: these are the records it was trained on; "
+            f"{judged.files[0]}: these are the records it was trained on; "
             "accuracy on them says little about other pictures"
         )
     return doubts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -12,7 +11,7 @@ from typing import Any
 
 from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt, Record, load_dataset
-from glyphsight.dataset.storage import dataset_file
+from glyphsight.dataset.storage import checksum, read_frame, read_manifest, split_files
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.files import replacing
 from glyphsight.models import LoadedModel, load_model
@@ -98,12 +97,14 @@ def _adapted(loaded: LoadedModel, settings: TrainSettings) -> LoadedModel:
 
 def _profile_of(data: Path, records: list[Record]) -> Profile:
     """The profile the dataset was built with, as far as a dataset file alone tells it."""
-    manifest = data / "manifest.json"
+    manifest = read_manifest(data)
     try:
-        if manifest.is_file():
-            return Profile(**json.loads(manifest.read_text(encoding="utf-8"))["profile"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{manifest}: damaged ({error!r}); build the dataset anew") from error
+        if "profile" in manifest:
+            return Profile(**manifest["profile"])
+    except TypeError as error:
+        raise DatasetError(
+            f"{data}: profile in its manifest: damaged ({error}); build the dataset anew"
+        ) from error
     try:
         return Profile(width=int(records[0].size))
     except ValueError:
@@ -120,18 +121,19 @@ def make_job(data: Path, model: str, settings: TrainSettings, prompt: Prompt | N
         DatasetError: The data cannot be read, or a record does not fit the model whole.
         ModelError: The model cannot be loaded.
     """
-    file = dataset_file(data, "train")
-    records = load_dataset(file)
+    [files] = split_files(data, "train").values()
+    where = str(files[0] if len(files) == 1 else data)
+    records = load_dataset(data, "train")
     if not records:
-        raise DatasetError(f"{file}: holds no record to learn from")
+        raise DatasetError(f"{where}: holds no record to learn from")
     profile = _profile_of(data, records)
     validation: list[Record] = []
-    if data.is_dir() and (data / "validation.json").is_file():
+    if "validation" in split_files(data):
         validation = load_dataset(data, "validation")[: settings.validation_records]
 
     origin = load_model(model, seed=settings.seed, training=True)
     continues = hasattr(origin.model, "peft_config") and settings.method == "lora"
-    words = prompt or (origin.run.prompt if origin.run else Prompt())
+    words = prompt or (origin.run.prompt if origin.run else read_frame(data).wordings[0])
     loaded = _adapted(origin, settings)
     return Job(
         loaded=loaded,
@@ -140,9 +142,9 @@ def make_job(data: Path, model: str, settings: TrainSettings, prompt: Prompt | N
         prompt=words,
         profile=profile,
         labels=sorted({record.response for record in records + validation}),
-        examples=tokenize_records(loaded, records, words, str(file)),
+        examples=tokenize_records(loaded, records, words, where),
         validation=validation,
-        inputs={"model": model, "data": hashlib.sha256(file.read_bytes()).hexdigest()},
+        inputs={"model": model, "data": checksum(files)},
     )
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from glyphsight.dataset.outputs.text import parse_json, read_text
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.dataset.record import Record, json_type
+from glyphsight.dataset.text import parse_json, read_text
 from glyphsight.errors import DatasetError
 
 _TRAILING_COMMA = re.compile(r",\s*\]\s*\Z")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from itertools import chain
 from typing import Any
 
 from glyphsight.dataset.outputs.base import Output
+from glyphsight.dataset.outputs.lines import ChatLines, PromptLines
+from glyphsight.dataset.outputs.parquet import Hub, Parquet
 from glyphsight.dataset.outputs.published import Published
 from glyphsight.errors import DatasetError
 
 GROUP = "glyphsight.outputs"
-_OWN: tuple[type[Output], ...] = (Published,)
+_OWN: tuple[type[Output], ...] = (Published, PromptLines, ChatLines, Parquet, Hub)
 
 
 def _foreign() -> dict[str, EntryPoint]:
@@ -65,3 +68,13 @@ def get_output(name: str) -> Output:
     if point := _foreign().get(name):
         return _load(point)
     raise DatasetError(f"unknown output {name!r}; there is {', '.join(output_names())}")
+
+
+def output_of_suffix(suffix: str) -> Output | None:
+    """The first output whose files end in ``suffix``, None where there is none.
+
+    Raises:
+        DatasetError: A user's output cannot be loaded.
+    """
+    every = chain((kind() for kind in _OWN), map(get_output, _foreign()))
+    return next((output for output in every if output.suffix == suffix), None)

@@ -16,13 +16,25 @@ def read_text(file: Path) -> str:
         DatasetError: It is not there, cannot be read or is not UTF-8.
     """
     try:
-        return file.read_bytes().decode("utf-8-sig")
+        data = file.read_bytes()
     except FileNotFoundError:
         raise DatasetError(f"{file}: no such file") from None
     except OSError as error:
         raise DatasetError(f"{file}: cannot be read ({error.strerror})") from error
+    return decode(data, file)
+
+
+def decode(data: bytes, file: Path, line: int = 0) -> str:
+    """UTF-8 text of a file, or of one line of it, numbered from 1, without a byte order mark.
+
+    Raises:
+        DatasetError: It is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig" if line <= 1 else "utf-8")
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+        place = f"byte {error.start}" + (f" of line {line}" if line else "")
+        raise DatasetError(f"{file}: not UTF-8 at {place}; save it as UTF-8") from None
 
 
 def parse_json(text: str, file: Path, line: int = 0) -> Any:
