@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import Profile
 from glyphsight.dataset.grids import GridReader, read_profile
-from glyphsight.dataset.items import Item, batched, read_items
-from glyphsight.dataset.leaks import Traces, digest, find_repeats
-from glyphsight.dataset.prompt import Prompt
+from glyphsight.dataset.items import Item, batched, read_items, taught_pair
+from glyphsight.dataset.leaks import Traces, find_repeats, likenesses
 from glyphsight.dataset.record import KEYS
-from glyphsight.dataset.storage import split_files
+from glyphsight.dataset.storage import (
+    Frame,
+    read_frame,
+    read_sources,
+    sources_file,
+    split_files,
+)
 from glyphsight.errors import DatasetError, FormatError
 
 _SPECIAL_TOKENS = 16  # more than any tokenizer puts around a record
@@ -110,8 +115,10 @@ def check_dataset(
     Raises:
         DatasetError: There is nothing to check at ``path``.
     """
-    check = _Check(profile or read_profile(path), labels, window, strict, keep)
-    for split, files in split_files(path).items():
+    splits = split_files(path)
+    frame = read_frame(path)
+    check = _Check(profile or read_profile(path), frame, labels, window, strict, keep)
+    for split, files in splits.items():
         check.start(split)
         for file in files:
             check.file(split, file)
@@ -125,6 +132,7 @@ class _Check:
     def __init__(
         self,
         profile: Profile,
+        frame: Frame,
         labels: Collection[str] | None,
         window: Window | None,
         strict: bool,
@@ -132,6 +140,7 @@ class _Check:
     ) -> None:
         self.report = CheckReport()
         self._reader = GridReader(profile)
+        self._frame = frame
         self._labels = None if labels is None else frozenset(labels)
         self._window = window
         self._strict = strict
@@ -162,23 +171,33 @@ class _Check:
     def file(self, split: str, file: Path) -> None:
         """Check each record of a file alone and keep its trace."""
         name = str(file)
-        before = len(self._traces)
+        before, whole = len(self._traces), True
         self._files.append(name)
         self._starts.append(before)
         try:
-            for batch in batched(read_items(split, file)):
+            for batch in batched(read_items(split, file, self._frame)):
                 self._batch(batch)
         except DatasetError as error:
-            self.tell(Problem(name, 0, str(error).removeprefix(f"{name}: "), "file"))
-            self._whole = False
-            if len(self._traces) == before:
+            reason = str(error).removeprefix(f"{name}: ")
+            if count := len(self._traces) - before:
+                reason += f"; nothing after record {count} was looked at"
+            self.tell(Problem(name, 0, reason, "file"))
+            self._whole = whole = False
+            if not count:
                 return
-        self.report.records[name] = len(self._traces) - before
-        if len(self._traces) == before:
+        count = len(self._traces) - before
+        self.report.records[name] = count
+        if not count:
             self.tell(Problem(name, 0, "holds no record", "file"))
+        lines = sum(1 for _ in read_sources(file))
+        if whole and lines not in (0, count):
+            reason = f"{sources_file(file).name} has {lines} lines for {count} records"
+            self.tell(Problem(name, 0, reason, "file"))
 
     def _batch(self, items: list[Item]) -> None:
-        read = iter(self._reader.read([i.record.ascii_image for i in items if i.record]))
+        texts = [item.record.ascii_image for item in items if item.record]
+        grids = self._reader.read(texts)
+        read = iter(zip(grids, likenesses(grids, texts), strict=True))
         long = self._too_long(items)
         for place, item in enumerate(items):
             self._spoilt.append(0)
@@ -186,16 +205,16 @@ class _Check:
                 self._spoil(item, "record", item.fault)
                 self._traces.skip()
                 continue
-            grid = next(read)
+            grid, likeness = next(read)
             for kind, reason in self._answer_problems(item):
                 self._spoil(item, kind, reason)
-            likeness = digest(item.record.ascii_image)
             if isinstance(grid, FormatError):
-                self._spoil(item, "picture", f"'ASCII_image' {grid}")
+                self._spoil(item, "picture", f"{_called(item, 'ASCII_image', 'picture')} {grid}")
             else:
                 rows, columns = grid.shape
                 self._sizes[columns, rows] += 1
-                if item.record.size != str(width := self._reader.columns(grid)):
+                width = self._reader.columns(grid)
+                if "size" in item.value and item.record.size != str(width):
                     self._spoil(
                         item,
                         "size",
@@ -218,20 +237,20 @@ class _Check:
         """What is wrong with the keys and the answer of a record."""
         if item.record is None:
             return
-        if tuple(item.value) != KEYS:
+        if item.file.suffix == ".json" and "size" in item.value and tuple(item.value) != KEYS:
             yield (
                 "record",
                 f"keys are {', '.join(item.value)}; the format has exactly {', '.join(KEYS)}, "
                 "in order",
             )
-        answer = item.record.response
+        answer, called = item.record.response, _called(item, "Response", "answer")
         if not answer.strip():
-            yield "answer", "'Response' is empty"
+            yield "answer", f"{called} is empty"
         elif self._labels is not None:
             if answer not in self._labels:
-                yield "answer", f"'Response' {_short(answer)} is none of the labels given"
+                yield "answer", f"{called} {_short(answer)} is none of the labels given"
         elif self._taught is not None and item.split != "train" and answer not in self._taught:
-            yield "answer", f"'Response' {_short(answer)} is never the answer in the training split"
+            yield "answer", f"{called} {_short(answer)} never occurs in the training split"
 
     def _too_long(self, items: list[Item]) -> dict[int, str]:
         """Which items the window does not take whole; no text has more tokens than bytes."""
@@ -239,7 +258,7 @@ class _Check:
         if window is None:
             return {}
         pairs = {
-            place: Prompt().pair(item.record) for place, item in enumerate(items) if item.record
+            place: taught_pair(item, self._frame) for place, item in enumerate(items) if item.record
         }
         doubtful = {
             place: pair
@@ -321,6 +340,11 @@ class _Check:
         file, number = self._place(index)
         same = file == self._place(beside)[0]
         return f"record {number}" if same else f"{file}: record {number}"
+
+
+def _called(item: Item, key: str, otherwise: str) -> str:
+    """What to call a part of a record: by its key where the layout has it."""
+    return repr(key) if key in item.value else f"the {otherwise}"
 
 
 def _short(answer: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +13,9 @@ from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.formats.base import Format
 from glyphsight.codec.formats.lines import code_points
+from glyphsight.dataset.storage import read_manifest
 from glyphsight.errors import DatasetError, FormatError
 
-MANIFEST = "manifest.json"
 _MAX_TEMPLATES = 256
 _UNKNOWN = 255
 
@@ -35,11 +34,14 @@ def read_profile(path: Path, form: str | None = None, palette: str | None = None
         FormatError: There is no such format or palette.
     """
     profile = PUBLISHED
-    if form is None or palette is None:
-        folders = [path] if path.is_dir() else [path.parent, path.parent.parent]
-        manifest = next((file for at in folders if (file := at / MANIFEST).is_file()), None)
-        if manifest is not None:
-            profile = _manifest_profile(manifest)
+    if (form is None or palette is None) and "profile" in (manifest := read_manifest(path)):
+        try:
+            profile = Profile(**manifest["profile"])
+        except (TypeError, FormatError) as error:
+            raise DatasetError(
+                f"{path}: profile in its manifest: damaged ({error}); build the dataset anew, or "
+                "give format and palette"
+            ) from error
     profile = replace(
         profile,
         format=profile.format if form is None else form,
@@ -48,15 +50,6 @@ def read_profile(path: Path, form: str | None = None, palette: str | None = None
     )
     get_format(profile.format)
     return profile
-
-
-def _manifest_profile(manifest: Path) -> Profile:
-    try:
-        return Profile(**json.loads(manifest.read_text(encoding="utf-8"))["profile"])
-    except (ValueError, KeyError, TypeError, RecursionError, FormatError) as error:
-        raise DatasetError(
-            f"{manifest}: damaged ({error!r}); build the dataset anew, or give format and palette"
-        ) from error
 
 
 @dataclass(frozen=True)

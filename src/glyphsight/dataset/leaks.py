@@ -4,16 +4,41 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from glyphsight.dataset.likeness import alike_hashes
+from glyphsight.errors import FormatError
 
 
 def digest(text: str) -> int:
     """8 bytes of BLAKE2b of a text, as a number."""
     raw = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(raw, "little")
+
+
+def likenesses(grids: Sequence[NDArray[np.uint8] | FormatError], texts: Sequence[str]) -> list[int]:
+    """A number for each picture, equal for those that look alike.
+
+    Args:
+        grids: The level grid of each, uint8[rows, columns], or why it has none.
+        texts: The text of each, which stands for the picture where there is no grid.
+    """
+    found = [0] * len(grids)
+    groups: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
+    for place, grid in enumerate(grids):
+        if isinstance(grid, FormatError):
+            found[place] = digest(texts[place])
+        else:
+            groups.setdefault(grid.shape, []).append((place, grid))
+    for same in groups.values():
+        hashes = alike_hashes(np.stack([grid for _, grid in same])).tolist()
+        for (place, _), likeness in zip(same, hashes, strict=True):
+            found[place] = likeness
+    return found
 
 
 class Traces:

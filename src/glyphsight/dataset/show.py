@@ -10,7 +10,7 @@ from pathlib import Path
 from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
 from glyphsight.dataset.items import Item, read_items
-from glyphsight.dataset.storage import split_files
+from glyphsight.dataset.storage import Frame, read_frame, split_files
 from glyphsight.errors import DatasetError, FormatError
 
 _GAP = 3
@@ -43,13 +43,13 @@ def choose_items(
     Raises:
         DatasetError: The dataset cannot be read, or nothing in it is asked for.
     """
-    files = split_files(path, split)
+    files, frame = split_files(path, split), read_frame(path)
     name = next(iter(files))
     where = f"{path}, split {name}" if name else str(path)
     drawn: list[tuple[int, Item]] = []
     rng = random.Random(seed)
     seen = fitting = 0
-    for item in _items(name, files[name]):
+    for item in _items(name, files[name], frame):
         seen += 1
         if index is not None:
             if seen == index:
@@ -70,9 +70,9 @@ def choose_items(
     return [item for _, item in sorted(drawn, key=lambda pair: pair[0])]
 
 
-def _items(split: str, files: Sequence[Path]) -> Iterator[Item]:
+def _items(split: str, files: Sequence[Path], frame: Frame) -> Iterator[Item]:
     for file in files:
-        yield from read_items(split, file)
+        yield from read_items(split, file, frame)
 
 
 def columns_of(text: str) -> int:

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import Profile
 from glyphsight.dataset.grids import GridReader
-from glyphsight.dataset.items import Item, batched, read_items
-from glyphsight.dataset.leaks import Traces, counts_by_split, digest, find_repeats
-from glyphsight.dataset.prompt import Prompt
-from glyphsight.dataset.storage import split_files
+from glyphsight.dataset.items import Item, batched, read_items, taught_pair
+from glyphsight.dataset.leaks import Traces, counts_by_split, find_repeats, likenesses
+from glyphsight.dataset.storage import Frame, read_frame, split_files
 from glyphsight.errors import FormatError
 
 MAX_MEANS = 60
@@ -262,13 +261,13 @@ def collect_statistics(
     """
     reader, traces = GridReader(profile), Traces()
     means = _Means(profile.levels)
-    files = split_files(path)
+    files, frame = split_files(path), read_frame(path)
     found: dict[str, _Split] = {}
     for name, parts in files.items():
         traces.start(name)
         found[name] = _Split()
         for file in parts:
-            for batch in batched(read_items(name, file)):
+            for batch in batched(read_items(name, file, frame)):
                 _count(batch, found[name], reader, traces, means)
     repeats = find_repeats(traces)
     duplicates, contradictions, leaks, lookalikes = (
@@ -283,7 +282,7 @@ def collect_statistics(
     splits: dict[str, SplitStatistics] = {}
     token_counts: dict[str, list[int]] = {}
     for name, split in found.items():
-        pairs = [Prompt().pair(i.record) for i in split.for_tokens.in_order() if i.record]
+        pairs = [taught_pair(item, frame) for item in split.for_tokens.in_order()]
         token_counts[name] = tokens(pairs) if tokens and pairs else []
         splits[name] = SplitStatistics(
             records=split.records,
@@ -309,7 +308,7 @@ def collect_statistics(
         path=str(path),
         profile=profile,
         splits=splits,
-        alike=_most_alike(held_out, files.get("train", []), reader),
+        alike=_most_alike(held_out, files.get("train", []), reader, frame),
         tokenizer=tokenizer if tokens else "",
         token_counts=token_counts,
         means=means.means(),
@@ -321,7 +320,9 @@ def _count(
     items: list[Item], split: _Split, reader: GridReader, traces: Traces, means: _Means
 ) -> None:
     """Count a batch of a split."""
-    read = iter(reader.read([item.record.ascii_image for item in items if item.record]))
+    texts = _texts(items)
+    read_grids = reader.read(texts)
+    read = iter(zip(read_grids, likenesses(read_grids, texts), strict=True))
     grids: list[NDArray[np.uint8]] = []
     answers: list[str] = []
     for item in items:
@@ -330,10 +331,10 @@ def _count(
             split.unreadable += 1
             traces.skip()
             continue
-        record, grid = item.record, next(read)
+        record, (grid, likeness) = item.record, next(read)
         split.answers[record.response] += 1
         split.characters.append(len(record.ascii_image))
-        traces.add(record.ascii_image, record.response, digest(record.ascii_image))
+        traces.add(record.ascii_image, record.response, likeness)
         split.for_tokens.offer(item)
         split.for_show.offer(item)
         if isinstance(grid, FormatError):
@@ -348,7 +349,9 @@ def _count(
     means.add(grids, answers)
 
 
-def _most_alike(held_out: list[Item], training: list[Path], reader: GridReader) -> Alike | None:
+def _most_alike(
+    held_out: list[Item], training: list[Path], reader: GridReader, frame: Frame
+) -> Alike | None:
     """Compare every training picture with some held-out ones of the same size.
 
     The squared distance of all pairs comes from one matrix product a batch.
@@ -368,7 +371,7 @@ def _most_alike(held_out: list[Item], training: list[Path], reader: GridReader) 
     lengths = (ours**2).sum(axis=1)
     best: tuple[float, Item, Item] | None = None
     for file in training:
-        for batch in batched(read_items("train", file)):
+        for batch in batched(read_items("train", file, frame)):
             items = [item for item in batch if item.record]
             same = [
                 (item, grid)
