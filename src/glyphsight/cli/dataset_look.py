@@ -15,7 +15,7 @@ from glyphsight.dataset import CheckReport, check_dataset
 from glyphsight.dataset.check import Window
 from glyphsight.dataset.grids import read_profile
 from glyphsight.dataset.show import choose_items, columns_of, printable, show_lines
-from glyphsight.dataset.statistics import Statistics, collect_statistics, spread_text
+from glyphsight.dataset.statistics import Statistics, collect_statistics, natural, spread_text
 from glyphsight.dataset.statistics_page import write_page
 from glyphsight.errors import DatasetError
 from glyphsight.models.tokens import EMBEDDED, count_pairs, load_tokenizer, model_window
@@ -202,7 +202,7 @@ def _print_statistics(found: Statistics) -> None:
         ("look-alikes", "lookalikes"),
     ):
         table.append([name, *(f"{getattr(split, key):,}" for split in splits)])
-    answers = sorted({answer for split in splits for answer in split.answers})
+    answers = sorted({answer for split in splits for answer in split.answers}, key=natural)
     if len(answers) <= _TABLE_ANSWERS:
         for answer in answers:
             counts = (f"{split.answers.get(answer, 0):,}" for split in splits)

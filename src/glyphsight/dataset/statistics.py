@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -59,6 +60,12 @@ def spread_text(spread: Spread | None) -> str:
     if spread.least == spread.most:
         return f"{spread.most:,}"
     return f"{spread.least:,} to {spread.most:,}, mean {spread.mean:,.1f}"
+
+
+def natural(answer: str) -> list[Any]:
+    """A key that sorts answers as people count: ``9`` before ``10``."""
+    parts = re.split(r"([0-9]{1,18})", answer)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 @dataclass(frozen=True)
@@ -217,7 +224,9 @@ class _Means:
         """The mean picture of each answer, in the order of the answers."""
         return {
             answer: total / (count * self._brightest)
-            for answer, (total, count) in sorted(self._sums.items())
+            for answer, (total, count) in sorted(
+                self._sums.items(), key=lambda pair: natural(pair[0])
+            )
         }
 
 

@@ -12,7 +12,7 @@ from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
 from glyphsight.dataset.items import Item
 from glyphsight.dataset.show import columns_of, printable
-from glyphsight.dataset.statistics import Statistics, spread_text
+from glyphsight.dataset.statistics import Statistics, natural, spread_text
 from glyphsight.errors import FormatError
 from glyphsight.files import replacing
 from glyphsight.pages import (
@@ -52,7 +52,10 @@ def write_page(statistics: Statistics, path: Path) -> None:
         hidden=max(0, len(_answers(statistics)) - _SHOWN_ANSWERS),
         kinds=len(_answers(statistics)),
         tokens=_token_histogram(statistics),
-        means=[(answer, _heat_map(mean)) for answer, mean in statistics.means.items()],
+        means=[
+            (printable(answer) or "(empty)", _heat_map(mean))
+            for answer, mean in statistics.means.items()
+        ],
         ratio=_ratio(statistics),
         samples=[
             _card(item, statistics.profile)
@@ -77,7 +80,7 @@ def _answers(statistics: Statistics) -> list[str]:
         for answer, count in split.answers.items():
             total[answer] = total.get(answer, 0) + count
     if len(total) <= _SHOWN_ANSWERS:
-        return sorted(total)
+        return sorted(total, key=natural)
     return sorted(total, key=lambda answer: (-total[answer], answer))
 
 
