@@ -308,7 +308,8 @@ def test_repeats_within_a_split_are_a_note_and_with_strict_problems(tmp_path, ma
     (note,) = report.notes
     assert (note.kind, note.record) == ("duplicate", 8)
     assert note.reason == (
-        "repeats the picture and answer of record 2; 3 records of split train do so in all"
+        "repeats the picture and answer of record 2; "
+        "3 records of split train repeat one before them"
     )
     strict = check_dataset(path, strict=True)
     assert strict.notes == []

@@ -101,6 +101,16 @@ def test_the_most_alike_pair_across_splits_is_found(tmp_path, grids, made):
     assert alike.compared == 11
 
 
+@pytest.mark.parametrize("layout", ["json", "parquet"])
+def test_an_equal_picture_is_the_most_alike_of_all(tmp_path, made, layout):
+    splits = {"train": made[:30], "validation": made[30:35], "test": [*made[35:], made[22]]}
+    path = write_layout(tmp_path, layout, splits, shard=4)
+    alike = collect_statistics(path, PUBLISHED).alike
+    assert (alike.cells, alike.difference, alike.compared) == (0, 0, 11)
+    assert alike.held_out.record.ascii_image == alike.training.record.ascii_image
+    assert alike.training.number == (3 if layout == "parquet" else 23)
+
+
 def test_without_two_splits_or_a_common_size_nothing_is_compared(tmp_path, made):
     path = write_layout(tmp_path, "json", {"train": made})
     assert collect_statistics(path, PUBLISHED).alike is None

@@ -161,9 +161,9 @@ def stats(
 ) -> None:
     """Count a dataset: records and answers by split, ink, sizes, characters, tokens, repeats.
 
-    Tokens are those of prompt and answer together; of a split with more than 4,000 records they are
-    counted of 4,000 drawn at random. The most alike pair is sought among all training records and
-    2,000 held-out ones at most, fewer when pictures are large.
+    Tokens are those of prompt and answer together; in a large split they are counted of some
+    records drawn at random. Among some held-out records the one most like a training record is
+    sought. What is printed says how many.
     """
     if html is not None:
         require_page_extra()
@@ -216,12 +216,18 @@ def _print_statistics(found: Statistics) -> None:
         print("  ".join([first + " " * (widths[0] - columns_of(first)), *rest]).rstrip())
     if len(answers) > _TABLE_ANSWERS:
         print(f"{len(answers):,} different answers; --json lists them")
+    if any(split.token_records < split.records for split in splits):
+        counted = ", ".join(
+            f"{split.token_records:,}{f' of {name}' if name else ''}"
+            for name, split in found.splits.items()
+        )
+        print(f"tokens counted of {counted} records, drawn at random")
     if (alike := found.alike) is not None:
+        differ = "1 cell differs" if alike.cells == 1 else f"{alike.cells or 'no'} cells differ"
         print(
             f"most alike across splits: {alike.held_out.file.name} {alike.held_out.number} and "
-            f"{alike.training.file.name} {alike.training.number}, "
-            f"{alike.cells or 'no'} cells differ (of {alike.compared:,} held-out records and all "
-            "training ones)"
+            f"{alike.training.file.name} {alike.training.number}, {differ} "
+            f"(compared: {alike.compared:,} held-out records with every training record)"
         )
 
 

@@ -237,7 +237,8 @@ class _Check:
         """What is wrong with the keys and the answer of a record."""
         if item.record is None:
             return
-        if item.file.suffix == ".json" and "size" in item.value and tuple(item.value) != KEYS:
+        keys = tuple(item.value)
+        if keys != KEYS and "size" in item.value and item.file.suffix == ".json":
             yield (
                 "record",
                 f"keys are {', '.join(item.value)}; the format has exactly {', '.join(KEYS)}, "
@@ -295,10 +296,19 @@ class _Check:
             where = f"{self._where(first, index)} of split {traces.splits[split_of[first]]}"
             reason = f"leaks: {where} has the same picture and answer; leave one out"
             self._tell_of(index, "leak", reason)
-        same, alike = "repeats the picture and answer of", "looks like"
-        for kind, does, pairs in (
-            ("duplicate", same, repeats.duplicates),
-            ("look-alike", alike, repeats.lookalikes),
+        for kind, does, they, pairs in (
+            (
+                "duplicate",
+                "repeats the picture and answer of",
+                "repeat one before them",
+                repeats.duplicates,
+            ),
+            (
+                "look-alike",
+                "looks like",
+                "look like one of an earlier split",
+                repeats.lookalikes,
+            ),
         ):
             if self._strict:
                 for index, first in pairs.tolist():
@@ -307,7 +317,7 @@ class _Check:
             for number, split in enumerate(traces.splits):
                 inside = pairs[split_of[pairs[:, 0]] == number]
                 if len(inside):
-                    self._note(kind, does, inside, split)
+                    self._note(kind, does, they, inside, split)
         if len(self._sizes) > 1:
             common = ", ".join(
                 f"{columns}x{rows} ({count})"
@@ -326,13 +336,13 @@ class _Check:
         self._mark(index, file)
         self.tell(Problem(file, number, reason, kind))
 
-    def _note(self, kind: str, does: str, pairs: NDArray[np.int64], split: str) -> None:
+    def _note(self, kind: str, does: str, they: str, pairs: NDArray[np.int64], split: str) -> None:
         """Note the first of the pairs in a split, and how many there are."""
         index, first = pairs[0].tolist()
         file, number = self._place(index)
         reason = f"{does} {self._where(first, index)}"
         if len(pairs) > 1:
-            reason += f"; {len(pairs)} records{f' of split {split}' if split else ''} do so in all"
+            reason += f"; {len(pairs)} records{f' of split {split}' if split else ''} {they}"
         self.report.notes.append(Problem(file, number, reason, kind))
 
     def _where(self, index: int, beside: int) -> str:

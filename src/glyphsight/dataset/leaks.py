@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -89,10 +90,10 @@ class Traces:
             np.arange(len(self.splits)), np.diff(np.array([*self._starts, len(self)]))
         ).astype(np.int64)
 
-    def sizes(self) -> dict[str, int]:
-        """Records of each split."""
-        counts = np.diff(np.array([*self._starts, len(self)])).tolist()
-        return dict(zip(self.splits, counts, strict=True))
+    def place(self, index: int) -> tuple[str, int]:
+        """The split of a record and its number there, from 0."""
+        split = bisect_right(self._starts, index) - 1
+        return self.splits[split], index - self._starts[split]
 
     def texts(self) -> NDArray[np.uint64]:
         """Digest of each text, uint64[N]."""
@@ -105,10 +106,6 @@ class Traces:
     def answer_numbers(self) -> NDArray[np.int32]:
         """Number of each answer, -1 where there is none; int32[N]."""
         return np.frombuffer(self._answers, dtype=np.int32)
-
-    def answer(self, number: int) -> str:
-        """The answer of a number."""
-        return next(text for text, other in self.answers.items() if other == number)
 
 
 @dataclass(frozen=True)

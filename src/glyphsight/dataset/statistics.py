@@ -8,6 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,15 @@ from numpy.typing import NDArray
 from glyphsight.codec import Profile
 from glyphsight.dataset.grids import GridReader
 from glyphsight.dataset.items import Item, batched, read_items, taught_pair
-from glyphsight.dataset.leaks import Traces, counts_by_split, find_repeats, likenesses
+from glyphsight.dataset.leaks import Repeats, Traces, counts_by_split, find_repeats, likenesses
 from glyphsight.dataset.storage import Frame, read_frame, split_files
 from glyphsight.errors import FormatError
 
 MAX_MEANS = 60
 """Answers of which a mean picture is kept."""
 
-_TOKEN_RECORDS = 4000  # of each split; counting all takes longer than all else
-_ALIKE_RECORDS = 2000
+_TOKEN_RECORDS = 2000  # of each split; counting all takes longer than all else
+_ALIKE_RECORDS = 1000
 _ALIKE_CELLS = 1 << 19
 _SAMPLES = 6
 
@@ -111,8 +112,8 @@ class Alike:
         cells: How many cells differ.
         held_out: The held-out record.
         training: The training record.
-        compared: How many held-out records, drawn at random, every training record was compared
-            with.
+        compared: How many held-out records every training record was compared with; drawn at random
+            where that is not all.
     """
 
     difference: float
@@ -317,7 +318,8 @@ def collect_statistics(
         path=str(path),
         profile=profile,
         splits=splits,
-        alike=_most_alike(held_out, files.get("train", []), reader, frame),
+        alike=_equal_pair(repeats, traces, files, frame)
+        or _most_alike(held_out, files.get("train", []), reader, frame),
         tokenizer=tokenizer if tokens else "",
         token_counts=token_counts,
         means=means.means(),
@@ -356,6 +358,29 @@ def _count(
         grids.append(grid)
         answers.append(record.response)
     means.add(grids, answers)
+
+
+def _equal_pair(
+    repeats: Repeats, traces: Traces, files: dict[str, list[Path]], frame: Frame
+) -> Alike | None:
+    """The first held-out record whose text a training record has: none can be more alike."""
+    for index, first in np.concatenate([repeats.leaks, repeats.contradictions]).tolist():
+        (held_out, number), (split, other) = traces.place(index), traces.place(first)
+        if split == "train" != held_out:
+            return Alike(
+                difference=0.0,
+                cells=0,
+                held_out=_read_one(held_out, files[held_out], number, frame),
+                training=_read_one(split, files[split], other, frame),
+                compared=int((traces.split_of() != traces.splits.index("train")).sum()),
+            )
+    return None
+
+
+def _read_one(split: str, files: list[Path], number: int, frame: Frame) -> Item:
+    """The item of a number in its split, from 0."""
+    items = (item for file in files for item in read_items(split, file, frame))
+    return next(islice(items, number, None))
 
 
 def _most_alike(
