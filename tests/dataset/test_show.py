@@ -138,9 +138,16 @@ def test_long_answers_are_folded_and_control_characters_written_out(tmp_path, ma
 
 
 def test_layout_of_blocks():
-    blocks = [["ab", "c"], ["d"], ["⬛"], ["", "e"]]
-    assert list(side_by_side(blocks, 7)) == ["ab   d", "c", "", "⬛", "     e"]
-    assert list(side_by_side(blocks, 1)) == ["ab", "c", "", "d", "", "⬛", "", "", "e"]
+    blocks = [(["ab", "c"], ["1"]), (["d"], ["2", "two"]), (["⬛"], ["3"]), (["", "e"], [""])]
+    assert list(side_by_side(blocks, 9)) == [
+        *("ab    d", "c", "1     2", "      two", ""),
+        *("⬛", "      e", "3"),
+    ]
+    alone = ["ab", "c", "1", "", "d", "2", "two", "", "⬛", "3", "", "", "e", ""]
+    assert list(side_by_side(blocks, 1)) == alone
     assert list(side_by_side([], 80)) == []
-    assert printable("a\tb\ud800é漢") == "a\\tb\\ud800é漢"
+
+
+def test_columns_and_what_a_terminal_may_see():
     assert columns_of("e\u0301漢") == 3
+    assert printable("a\tb\ud800é漢") == "a\\tb\\ud800é漢"

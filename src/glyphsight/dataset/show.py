@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain, zip_longest
 from pathlib import Path
 
 from glyphsight.codec import Profile
@@ -146,37 +147,36 @@ def _fold(text: str, width: int, most: int) -> list[str]:
     return lines
 
 
-def side_by_side(blocks: Iterable[Sequence[str]], width: int) -> Iterator[str]:
-    """Lay blocks of lines out in as many columns as fit.
+def side_by_side(
+    blocks: Sequence[tuple[Sequence[str], Sequence[str]]], width: int
+) -> Iterator[str]:
+    """Lay blocks out in as many columns as fit, captions of a row at one height.
 
     Args:
-        blocks: The lines of each; all are given the width of the widest.
+        blocks: The lines of each picture and of its caption; all are given the width of the widest.
         width: Columns of the terminal; a block that is wider stands alone, uncut.
 
     Yields:
         Lines without spaces at their end; an empty one between two rows of blocks.
     """
-    blocks = list(blocks)
-    widest = max((columns_of(line) for block in blocks for line in block), default=0)
+    widest = max((columns_of(line) for block in blocks for line in chain(*block)), default=0)
     across = max(1, (width + _GAP) // (widest + _GAP))
     for start in range(0, len(blocks), across):
         if start:
             yield ""
-        row = blocks[start : start + across]
-        for place in range(max(map(len, row))):
-            cells = [block[place] if place < len(block) else "" for block in row]
-            filled = [cell + " " * (widest - columns_of(cell)) for cell in cells]
-            yield (" " * _GAP).join(filled).rstrip()
+        for lines in zip(*blocks[start : start + across], strict=True):
+            for cells in zip_longest(*lines, fillvalue=""):
+                filled = [cell + " " * (widest - columns_of(cell)) for cell in cells]
+                yield (" " * _GAP).join(filled).rstrip()
 
 
 def show_lines(
     items: Sequence[Item], profile: Profile, width: int, *, raw: bool = False
 ) -> Iterator[str]:
-    """Records side by side, the captions of a row below its pictures at one height."""
-    pictures = [picture_lines(item, profile, raw=raw) for item in items]
-    tallest = max(map(len, pictures), default=0)
+    """Records side by side, each with its caption below the picture."""
     blocks = []
-    for item, lines in zip(items, pictures, strict=True):
-        space = max([_MIN_COLUMNS, *map(columns_of, lines)])
-        blocks.append([*lines, *[""] * (tallest - len(lines)), *caption_lines(item, space)])
+    for item in items:
+        picture = picture_lines(item, profile, raw=raw)
+        space = max([_MIN_COLUMNS, *map(columns_of, picture)])
+        blocks.append((picture, caption_lines(item, space)))
     return side_by_side(blocks, width)

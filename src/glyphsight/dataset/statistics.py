@@ -112,8 +112,8 @@ class Alike:
         cells: How many cells differ.
         held_out: The held-out record.
         training: The training record.
-        compared: How many held-out records every training record was compared with; drawn at random
-            where that is not all.
+        compared: How many held-out records were compared with every training record of their size;
+            where that is not all, they are drawn at random among those of the most frequent size.
     """
 
     difference: float
