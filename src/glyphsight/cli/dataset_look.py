@@ -227,7 +227,8 @@ def _print_statistics(found: Statistics) -> None:
         print(
             f"most alike across splits: {alike.held_out.file.name} {alike.held_out.number} and "
             f"{alike.training.file.name} {alike.training.number}, {differ} "
-            f"(compared: {alike.compared:,} held-out records with all training records of their size)"
+            f"(compared: {alike.compared:,} held-out records with all training records of "
+            "their size)"
         )
 
 
