@@ -12,7 +12,7 @@ from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt, Record, load_dataset, write_records
 from glyphsight.dataset.outputs import get_output, join, output_help, output_names, registry
 from glyphsight.dataset.record import KEYS
-from glyphsight.dataset.storage import read_records, sources_file, split_files, write_sources
+from glyphsight.dataset.storage import read_records, source_line, sources_file, split_files
 from glyphsight.errors import DatasetError
 
 WORDINGS = (
@@ -53,8 +53,8 @@ def write_split(directory, name, records, *, split="train", wordings=WORDINGS[:1
         for place in places:
             place.unlink()
         if not output.sourced:
-            with sources_file(directory / f"{split}{output.suffix}").open("wb") as stream:
-                write_sources(records, stream)
+            lines = "".join(source_line(record) for record in records).encode()
+            sources_file(directory / f"{split}{output.suffix}").write_bytes(lines)
     manifest = {"wordings": [vars(wording) for wording in wordings]}
     (directory / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     return directory
@@ -133,10 +133,20 @@ def test_pictures_of_another_format_are_read_with_the_width_of_the_manifest(tmp_
     assert load_dataset(tmp_path / "train.jsonl") == [Record("20", text, "5")]
 
 
+@pytest.mark.parametrize("name", OWN)
+def test_text_that_is_not_utf_8_is_named(tmp_path, name):
+    records = [*some(2), Record("1", "<row:1>█</row:1>\n", "caf\udce9")]
+    with pytest.raises(DatasetError, match=r"record 8: .*caf\\udce9.* not UTF-8; rename it"):
+        get_output(name).write(records, io.BytesIO(), WORDINGS, 5)
+
+
 def test_sources_are_left_out_where_they_are_not_of_these_records(tmp_path):
     write_split(tmp_path, "json", some(3))
     sources_file(tmp_path / "train.json").write_text("made:0\n", "utf-8")
     assert load_dataset(tmp_path) == [replace(record, source="") for record in some(3)]
+    sources_file(tmp_path / "train.json").write_bytes(b"\xff\n")
+    with pytest.raises(DatasetError, match=r"train\.sources\.txt: not UTF-8"):
+        load_dataset(tmp_path)
 
 
 def test_a_line_of_jsonl_is_prompt_and_completion_and_nothing_else(tmp_path):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +141,9 @@ def read_wordings(file: Path) -> tuple[Prompt, ...]:
     return wordings_from_json(parse_json(read_text(file), file), str(file))
 
 
-def by_fixed_text(wordings: Sequence[Prompt]) -> list[Prompt]:
+@lru_cache(maxsize=8)
+def by_fixed_text(wordings: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
     """Wordings with the most words of their own first: of two that fit, the first is meant."""
-    return sorted(
-        dict.fromkeys(wordings), key=lambda one: -len(one.question + one.answer + one.instruction)
+    return tuple(
+        sorted(wordings, key=lambda one: -len(one.question + one.answer + one.instruction))
     )

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.dataset.record import Record
-from glyphsight.dataset.text import decode, parse_json
+from glyphsight.dataset.text import decode, encode, parse_json
 from glyphsight.errors import DatasetError
 
 
@@ -38,7 +38,7 @@ class _Lines:
         number = first
         for number, record in enumerate(records, start=first + 1):
             row = self._row(record, wordings[(number - 1) % len(wordings)])
-            stream.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            stream.write(encode(json.dumps(row, ensure_ascii=False) + "\n", number))
         return number - first
 
     def read(self, file: Path) -> Iterator[Any]:

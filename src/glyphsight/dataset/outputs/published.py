@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.dataset.record import Record, json_type
-from glyphsight.dataset.text import parse_json, read_text
+from glyphsight.dataset.text import encode, parse_json, read_text
 from glyphsight.errors import DatasetError
 
 _TRAILING_COMMA = re.compile(r",\s*\]\s*\Z")
@@ -40,7 +40,7 @@ class Published:
         for count, record in enumerate(records, start=1):
             text = json.dumps(record.as_json(), ensure_ascii=False, indent=2)
             comma = "," if count > 1 else ""
-            stream.write(f"{comma}\n{text}".replace("\n", "\n  ").encode())
+            stream.write(encode(f"{comma}\n{text}".replace("\n", "\n  "), first + count))
         return count
 
     def read(self, file: Path) -> Iterator[Any]:
