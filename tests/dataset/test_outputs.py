@@ -1,7 +1,9 @@
 import io
 import json
+import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ import glyphsight
 from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt, Record, load_dataset, write_records
 from glyphsight.dataset.outputs import get_output, join, output_help, output_names, registry
+from glyphsight.dataset.prompt import wordings_from_json
 from glyphsight.dataset.record import KEYS
 from glyphsight.dataset.storage import read_records, source_line, sources_file, split_files
 from glyphsight.errors import DatasetError
@@ -453,3 +456,21 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(DatasetError, match=r"pip install 'glyphsight\[data\]'"):
         load_dataset(tmp_path)
+
+
+def test_the_settings_in_the_documentation_name_the_columns_that_are_written(tmp_path):
+    docs = Path(__file__).parents[2] / "docs" / "datasets.md"
+    blocks = re.findall(r"```json\n(.*?)```", docs.read_text("utf-8"), re.DOTALL)
+    wordings, factory, manifest = map(json.loads, blocks)
+    assert wordings_from_json(wordings, "docs")[0] == Prompt()
+    assert wordings_from_json(manifest["wordings"], "docs")
+    for entry, name in (("digits", "jsonl"), ("digits_chat", "chat"), ("digits_hub", "hub")):
+        write_split(tmp_path / name, name, some(1))
+        [row] = get_output(name).read(split_files(tmp_path / name)["train"][0])
+        if name == "hub":
+            row |= {"prompt": "", "completion": ""}  # read leaves them out
+        assert set(factory[entry]["columns"].values()) <= set(row)
+    for key, value in factory["digits_chat"]["tags"].items():
+        message = Prompt(instruction="Look.").messages(some(1)[0])
+        roles = [each["role"] for each in message]
+        assert value in (roles if key not in ("role_tag", "content_tag") else message[0])

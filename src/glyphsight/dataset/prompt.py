@@ -113,7 +113,9 @@ def wordings_from_json(value: Any, where: str) -> tuple[Prompt, ...]:
     """
     if not isinstance(value, list) or not value:
         what = "an empty array" if value == [] else json_type(value)
-        raise DatasetError(f'{where}: {what} where a list of {{"question": ..., "answer": ...}} is')
+        raise DatasetError(
+            f'{where}: {what} where a list of {{"question": "...", "answer": "..."}} belongs'
+        )
     known = [field.name for field in fields(Prompt)]
     wordings = []
     for number, item in enumerate(value, start=1):
