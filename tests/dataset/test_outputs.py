@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import glyphsight
@@ -15,7 +15,7 @@ from glyphsight.dataset import Prompt, Record, load_dataset, write_records
 from glyphsight.dataset.outputs import get_output, join, output_help, output_names, registry
 from glyphsight.dataset.prompt import wordings_from_json
 from glyphsight.dataset.record import KEYS
-from glyphsight.dataset.storage import read_records, source_line, sources_file, split_files
+from glyphsight.dataset.storage import read_records, sources_file, split_files, write_sources
 from glyphsight.errors import DatasetError
 
 WORDINGS = (
@@ -56,8 +56,8 @@ def write_split(directory, name, records, *, split="train", wordings=WORDINGS[:1
         for place in places:
             place.unlink()
         if not output.sourced:
-            lines = "".join(source_line(record) for record in records).encode()
-            sources_file(directory / f"{split}{output.suffix}").write_bytes(lines)
+            with sources_file(directory / f"{split}{output.suffix}").open("wb") as stream:
+                write_sources(records, stream)
     manifest = {"wordings": [vars(wording) for wording in wordings]}
     (directory / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     return directory
@@ -111,6 +111,7 @@ def test_what_a_layout_was_written_from_is_read_back(tmp_path, name, wordings):
 
 
 @pytest.mark.parametrize("name", OWN)
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(*[st.text(st.characters(exclude_categories=["Cs"]), max_size=20)] * 2),
@@ -121,7 +122,7 @@ def test_any_answer_and_source_survive_every_layout(tmp_path_factory, name, valu
     path = tmp_path_factory.mktemp("any")
     records = [Record("1", "<row:1>█</row:1>\n", *value) for value in values]
     write_split(path, name, records, wordings=(Prompt(answer="{Response}"),), shard=10)
-    if records or name in SINGLE:
+    if records or name == "json":
         assert load_dataset(path) == records
 
 
@@ -147,9 +148,6 @@ def test_sources_are_left_out_where_they_are_not_of_these_records(tmp_path):
     write_split(tmp_path, "json", some(3))
     sources_file(tmp_path / "train.json").write_text("made:0\n", "utf-8")
     assert load_dataset(tmp_path) == [replace(record, source="") for record in some(3)]
-    sources_file(tmp_path / "train.json").write_bytes(b"\xff\n")
-    with pytest.raises(DatasetError, match=r"train\.sources\.txt: not UTF-8"):
-        load_dataset(tmp_path)
 
 
 def test_a_line_of_jsonl_is_prompt_and_completion_and_nothing_else(tmp_path):
@@ -299,6 +297,9 @@ GOOD_LINE = b'{"prompt": "<row:1>x</row:1>\\nResponse:", "completion": " 1"}\n'
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
+        (b"", "is empty, a dataset has a record a line"),
+        (b"\n \n", "is empty, a dataset has a record a line"),
+        (b"\0\0", "not JSON at line 1 column 1"),
         (GOOD_LINE * 6 + b"{'prompt': 1}\n" + GOOD_LINE, "not JSON at line 7 column 2"),
         (GOOD_LINE * 6 + b'{"prompt": "\xff"}\n', "not UTF-8 at byte 12 of line 7; save it"),
         (GOOD_LINE * 6 + GOOD_LINE[:30], "not JSON at line 7 column"),

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from glyphsight.dataset.outputs import get_output, output_of_suffix
 from glyphsight.dataset.prompt import Prompt, by_fixed_text, wordings_from_json
@@ -43,23 +43,23 @@ def sources_file(file: Path) -> Path:
     return file.with_suffix(".sources.txt")
 
 
-def source_line(record: Record) -> str:
-    r"""The line of a record in the file of sources; a backslash, ``\n`` and ``\r`` are escaped."""
-    text = record.source.replace("\\", r"\\").replace("\n", r"\n").replace("\r", r"\r")
-    return f"{text}\n"
+def write_sources(records: Iterable[Record], stream: IO[bytes]) -> None:
+    r"""Write the source of each record as a line; a backslash, ``\n`` and ``\r`` are escaped."""
+    for record in records:
+        line = record.source.replace("\\", r"\\").replace("\n", r"\n").replace("\r", r"\r")
+        stream.write(line.encode("utf-8", "surrogateescape") + b"\n")
 
 
 def read_sources(file: Path) -> Iterator[str]:
     """The source of each record of a dataset file; none where no file beside it tells them."""
     names = {r"\\": "\\", r"\n": "\n", r"\r": "\r"}
     try:
-        with sources_file(file).open(encoding="utf-8", newline="\n") as lines:
+        with sources_file(file).open("rb") as lines:
             for line in lines:
-                yield re.sub(r"\\[\\nr]", lambda found: names[found[0]], line.removesuffix("\n"))
+                text = line.removesuffix(b"\n").decode("utf-8", "surrogateescape")
+                yield re.sub(r"\\[\\nr]", lambda found: names[found[0]], text)
     except FileNotFoundError:
         return
-    except UnicodeDecodeError:
-        raise DatasetError(f"{sources_file(file)}: not UTF-8; build anew or remove it") from None
 
 
 def _single(path: Path, split: str) -> list[Path]:

@@ -43,16 +43,20 @@ class _Lines:
 
     def read(self, file: Path) -> Iterator[Any]:
         """The value of each line; empty lines hold none."""
+        some = False
         try:
             with file.open("rb") as lines:
                 for number, line in enumerate(lines, start=1):
                     text = decode(line, file, number)
                     if text.strip():
+                        some = True
                         yield parse_json(text, file, number)
         except FileNotFoundError:
             raise DatasetError(f"{file}: no such file") from None
         except OSError as error:
             raise DatasetError(f"{file}: cannot be read ({error.strerror})") from error
+        if not some:
+            raise DatasetError(f"{file}: is empty, a dataset has a record a line; build it anew")
 
 
 class PromptLines(_Lines):
