@@ -159,7 +159,7 @@ def test_one_spoilt_split_does_not_hide_the_others(tmp_path, good):
         ("x.json", b"\x89PNG\r\n\x1a\n\0\0", "not UTF-8 at byte 0"),
         ("x.json", b"[1e]", "not JSON at line 1"),
         ("x.json", b"[" + b"9" * 5000 + b"]", "a number too long to read"),
-        ("x.jsonl", b"", "holds no record"),
+        ("x.jsonl", b"", "is empty"),
         ("x.jsonl", b'{"prompt": "\xff"}\n', "not UTF-8 at byte 12 of line 1"),
         ("x.jsonl", b'{"a": ' * 100_000 + b"1\n", "line 1: nested too deeply"),
         ("x.parquet", b"PAR1 no more", "no whole Parquet file"),
