@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import pytest
@@ -71,16 +72,107 @@ def test_check_prints_one_json_document_and_nothing_else(spoilt, digits):
         "file": str(spoilt),
         "record": 10,
         "reason": "'Response' is empty",
+        "kind": "answer",
     }
+    assert document["found"] == {"record": 1, "answer": 1}
+    assert document["spoilt"] == {str(spoilt): 2}
+    assert document["ok"] is False
     good = dataset("check", digits, "--json")
     assert good.exit_code == 0
-    assert json.loads(good.stdout)["problems"] == []
+    document = json.loads(good.stdout)
+    assert (document["problems"], document["ok"]) == ([], True)
 
 
 def test_check_shows_as_many_problems_as_asked_for(spoilt):
     lines = dataset("check", spoilt, "--show", 1).stderr.splitlines()
     assert len(lines) == 2
-    assert lines[1] == "... 2 problems in all; --show N shows more"
+    assert lines[1] == "... 2 problems in all (record 1, answer 1); --show N shows more"
+
+
+def test_check_takes_labels_from_the_line_or_a_file(digits, tmp_path):
+    assert dataset("check", digits, "--labels", "0,1,2,3,4,5,6,7,8,9").exit_code == 0
+    file = tmp_path / "labels.txt"
+    file.write_text("".join(f"{n}\n" for n in range(9)))
+    result = dataset("check", digits / "test.json", "--labels", file)
+    assert result.exit_code == 1
+    assert "'Response' '9' is none of the labels given" in result.stderr
+    file.write_bytes(b"\xff")
+    assert "cannot be read as UTF-8" in str(dataset("check", digits, "--labels", file).exception)
+
+
+def test_check_notes_what_is_no_problem_unless_it_is_strict(digits, tmp_path):
+    path = tmp_path / "x.json"
+    records = json.loads((digits / "test.json").read_bytes())
+    path.write_text(json.dumps([*records, records[0]]), encoding="utf-8")
+    result = dataset("check", path)
+    assert result.exit_code == 0
+    note = f"{path}: record 61: repeats the picture and answer of record 1"
+    assert result.stderr.splitlines() == [f"note: {note}"]
+    assert result.stdout.splitlines() == [f"{path}: 61 ok"]
+    strict = dataset("check", path, "--strict")
+    assert strict.exit_code == 1
+    assert strict.stderr.splitlines() == [note]
+
+
+def test_check_says_what_a_models_window_does_not_take(tmp_path, golden):
+    record = json.loads((golden / "five.json").read_bytes())[0]
+    tall = "".join(f"<row:{row}>{'█' * 20}</row:{row}>\n" for row in range(1, 301))
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps([record, record | {"ASCII_image": tall}]), encoding="utf-8")
+    assert dataset("check", path, "--model", "smollm2-135m").exit_code == 0
+    result = dataset("check", path, "--model", "nano")
+    assert result.exit_code == 1
+    assert f"{path}: record 2: " in result.stderr
+    assert "tokens, nano takes 2048; its answer would be cut" in result.stderr
+    assert "does not say how long" in str(dataset("check", path, "--model", tmp_path).exception)
+
+
+def test_check_reads_another_format_as_it_is_told(golden, tmp_path):
+    path = tmp_path / "x.json"
+    row = {"size": "2", "ASCII_image": ".#\n#.\n", "Response": "a"}
+    path.write_text(json.dumps([row]), encoding="utf-8")
+    assert dataset("check", path).exit_code == 1
+    assert dataset("check", path, "--format", "plain", "--palette", ".#").exit_code == 0
+    assert "unknown format 'x'" in str(dataset("check", path, "--format", "x").exception)
+
+
+def test_show_prints_records_side_by_side_in_a_pipe_of_80_columns(glyphsight, digits):
+    done = glyphsight("dataset", "show", digits, "--number", 5, "--split", "test", COLUMNS="")
+    assert (done.returncode, done.stderr) == (0, b"")
+    lines = done.stdout.decode().splitlines()
+    assert len(lines) == 2 * (11 + 2) + 1
+    assert max(map(len, lines)) <= 80
+    numbers = re.findall(r"test\.json (\d+)", done.stdout.decode())
+    assert numbers == sorted(numbers, key=int)
+    assert len(numbers) == 5
+
+
+def test_show_prints_the_record_that_was_asked_for(digits):
+    record = json.loads((digits / "test.json").read_bytes())[6]
+    shown = dataset("show", digits, "--split", "test", "--index", 7, "--raw").stdout
+    assert shown == f"{record['ASCII_image']}{record['Response']}\ntest.json 7\n"
+    label = dataset("show", digits / "test.json", "--label", "3", "--number", 60).stdout
+    answers = [r["Response"] for r in json.loads((digits / "test.json").read_bytes())]
+    assert label.count("test.json") == answers.count("3")
+
+
+def test_stats_print_a_table_or_json_and_write_a_page(digits, tmp_path):
+    page = tmp_path / "pages" / "x.html"
+    result = dataset("stats", digits, "--html", page, "--model", "nano")
+    assert (result.exit_code, result.stderr) == (0, f"page: {page}\n")
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[0] == ["train", "validation", "test"]
+    assert ["records", "120", "60", "60"] in lines
+    assert ["grids", "20x11", "20x11", "20x11"] in lines
+    assert [line[:2] for line in lines if line[0] == "answer"] == [
+        ["answer", str(n)] for n in range(10)
+    ]
+    assert lines[-1][:4] == ["most", "alike", "across", "splits:"]
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    document = json.loads(dataset("stats", digits, "--json").stdout)
+    assert document["splits"]["train"]["records"] == 120
+    assert document["tokenizer"] == "smollm2-135m"
+    assert document["splits"]["test"]["tokens"]["most"] > 100
 
 
 def test_the_published_example_is_ok(golden):
@@ -98,6 +190,8 @@ def test_the_published_example_is_ok(golden):
             "bundled: has no split 'dev'; it gives test, train, validation",
         ),
         (("check", "nowhere"), "nowhere: no such file or directory"),
+        (("show", "nowhere"), "nowhere: no such file or directory"),
+        (("stats", "nowhere", "--html", "x.html"), "nowhere: no such file or directory"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_nothing_is_left(

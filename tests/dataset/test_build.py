@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import glyphsight
 from glyphsight.cli.app import app
-from glyphsight.codec import Profile
+from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.dataset import Prompt, build_dataset, check_dataset, load_dataset
 from glyphsight.dataset.augment import Augmentation
 from glyphsight.errors import DatasetError, GlyphsightError
@@ -64,9 +64,9 @@ def test_the_bundled_digits_give_three_good_splits_and_a_manifest(tmp_path):
         assert records == load_dataset(tmp_path, split)
         assert Counter(record.response for record in records) == report.labels[split]
         assert {record.size for record in records} == {"20"}
-    problems, counts = check_dataset(tmp_path)
-    assert not problems
-    assert list(counts.values()) == [50, 50, 50]
+    checked = check_dataset(tmp_path)
+    assert not checked.problems
+    assert list(checked.records.values()) == [50, 50, 50]
 
 
 def test_the_manifest_says_how_the_dataset_was_made(tmp_path):
@@ -210,8 +210,9 @@ def test_another_profile_is_written_and_checked(tmp_path):
     build("bundled", tmp_path, limit=10, split="test", profile=profile)
     records = load_dataset(tmp_path, "test")
     assert {record.size for record in records} == {"10"}
-    assert check_dataset(tmp_path, "01234567") == ([], {str(tmp_path / "test.json"): 10})
-    assert check_dataset(tmp_path)[0]
+    assert check_dataset(tmp_path).records == {str(tmp_path / "test.json"): 10}
+    assert not check_dataset(tmp_path).problems  # the manifest says the palette
+    assert check_dataset(tmp_path, PUBLISHED).found == {"picture": 10}
 
 
 def test_every_record_says_what_it_was_made_from(idx, tmp_path, validation):

@@ -9,7 +9,14 @@ from PIL import Image
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.formats import get_format
 from glyphsight.errors import FormatError, ModelError
-from glyphsight.models.tokens import _widest, count_tokens, largest_grid, load_tokenizer
+from glyphsight.models.tokens import (
+    _widest,
+    count_pairs,
+    count_tokens,
+    largest_grid,
+    load_tokenizer,
+    model_window,
+)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +99,31 @@ def test_the_largest_grid_fits_and_the_next_ones_do_not(five, embedded, form, bu
     assert profile == Profile(profile.width, format=form)
     assert cost(profile.width) <= budget
     assert all(cost(profile.width + more) > budget for more in range(1, 5))
+
+
+def test_prompt_and_completion_are_counted_as_training_cuts_them(nano_run):
+    from glyphsight.models import load_model
+    from glyphsight.models.tokenize import completion_ids, prompt_ids
+
+    pairs = [("<row:1> █</row:1>\nResponse:", " 7"), ("Which is it?", " a dog")]
+    cut = load_model(nano_run).tokenizer
+    asked = prompt_ids(cut, [prompt for prompt, _ in pairs])
+    said = completion_ids(cut, [completion for _, completion in pairs])
+    expected = [len(one) + len(other) for one, other in zip(asked, said, strict=True)]
+    assert count_pairs(pairs, load_tokenizer(nano_run)) == expected
+
+
+def test_a_models_window_is_read_from_local_files(nano_run, tmp_path):
+    assert model_window("smollm2-135m") == 8192
+    assert model_window("nano") == model_window(nano_run) == 2048
+    (tmp_path / "glyphsight.json").write_text((nano_run / "glyphsight.json").read_text())
+    assert model_window(tmp_path) == 2048  # an adapter takes what its base takes
+    for content in ("{}", "[]", "{", '{"max_position_embeddings": null}'):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(ModelError, match="does not say how long a sequence it takes"):
+            model_window(tmp_path)
+    with pytest.raises(ModelError, match="does not say how long"):
+        model_window("some/hub-id")
 
 
 def test_of_several_tokenizers_the_text_fits_each(five, embedded):

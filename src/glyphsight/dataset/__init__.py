@@ -1,13 +1,14 @@
 """Fine-tuning datasets of ASCII_Images: records, files, splits, checks and the prompt."""
 
 from glyphsight.dataset.build import BuildReport, build_dataset
-from glyphsight.dataset.check import Problem, check_dataset
+from glyphsight.dataset.check import CheckReport, Problem, check_dataset
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.dataset.record import Record
 from glyphsight.dataset.storage import load_dataset, write_records
 
 __all__ = [
     "BuildReport",
+    "CheckReport",
     "Problem",
     "Prompt",
     "Record",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from glyphsight.codec import PUBLISHED, Profile, decode
 from glyphsight.errors import FormatError
 from glyphsight.evaluate.figures import learning_curve_svg
 from glyphsight.evaluate.run import Evaluation, Sample
 from glyphsight.files import replacing
+from glyphsight.pages import png_address, render_page
 
 _SHOWN_MISTAKES = 12
 
@@ -56,13 +54,6 @@ class Story:
     facts: dict[str, str] = field(default_factory=dict)
 
 
-def _png(pixels: NDArray[np.uint8]) -> str:
-    """A ``data:`` address of the picture as PNG."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
 def _cells(sample: Sample, profile: Profile) -> NDArray[np.uint8]:
     try:
         return decode(sample.ascii_image, profile)
@@ -77,7 +68,7 @@ def _rows(shown: Sequence[Shown], profile: Profile) -> list[dict[str, Any]]:
         ranked = sorted(item.sample.probabilities.items(), key=lambda pair: -pair[1])[:3]
         rows.append(
             {
-                "png": _png(pixels),
+                "png": png_address(pixels),
                 "text": item.sample.ascii_image,
                 "truth": item.sample.truth,
                 "answer": item.sample.answer,
@@ -91,21 +82,13 @@ def _rows(shown: Sequence[Shown], profile: Profile) -> list[dict[str, Any]]:
 
 def write_report(story: Story, path: Path, profile: Profile = PUBLISHED) -> None:
     """Write the page; it loads nothing from anywhere."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("glyphsight", "assets"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
     evaluation = story.evaluation
     mistakes = sorted(
         (sample for sample in evaluation.samples if sample.answer != sample.truth),
         key=lambda sample: -sample.probability,
     )
-    page = environment.get_template("report.html.j2").render(
+    page = render_page(
+        "report.html.j2",
         e=evaluation,
         shown=_rows(story.shown, profile),
         before_name=story.before_name,

