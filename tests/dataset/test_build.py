@@ -257,6 +257,48 @@ def test_workers_and_shards_change_no_record(idx, tmp_path, output):
     assert load_dataset(tmp_path / "whole") == load_dataset(tmp_path / "one")
 
 
+@pytest.mark.parametrize("output", ["json", "parquet"])
+def test_a_build_that_was_stopped_goes_on_where_it_was(idx, tmp_path, monkeypatch, output):
+    from glyphsight.dataset import build as module
+
+    options = {"validation": 60, "copies": 1, "output": output, "shard_size": 50, "workers": 1}
+    build(f"idx:{idx}", tmp_path / "whole", **options)
+    write, written = module.write_shard, []
+
+    def stopped_at_the_fifth(how, shard):
+        if len(written) == 4:
+            raise KeyboardInterrupt
+        written.append(shard.key)
+        return write(how, shard)
+
+    monkeypatch.setattr(module, "write_shard", stopped_at_the_fifth)
+    with pytest.raises(KeyboardInterrupt):
+        build(f"idx:{idx}", tmp_path / "out", **options)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    written.append("")
+    build(f"idx:{idx}", tmp_path / "out", **options)
+    assert len(written) == len(set(written)) == 1 + 10 + 2
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_build_that_was_stopped_starts_anew_with_other_settings(idx, tmp_path, monkeypatch):
+    from glyphsight.dataset import build as module
+
+    options = {"validation": 60, "output": "parquet", "workers": 1}
+    build(f"idx:{idx}", tmp_path / "whole", **options)
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_finish", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        build(f"idx:{idx}", tmp_path / "out", shard_size=50, **options)
+    assert list((tmp_path / "out" / "data").iterdir())
+    monkeypatch.undo()
+    build(f"idx:{idx}", tmp_path / "out", **options)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
 def test_what_is_there_already_is_not_built_again(idx, tmp_path):
     first = build(f"idx:{idx}", tmp_path, validation=60)
     times = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}

@@ -6,7 +6,7 @@ import glob
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from hashlib import blake2b
@@ -171,42 +171,43 @@ def build_dataset(
 
     stamp = _digest([plan, [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in files]])
     _open_state(place, stamp, force)
-    found = _scan(worker, source, place, parts, profile, not keep_duplicates, quiet)
-    try:
-        assigned = assign(
-            found.items,
-            wanted,
-            validation=validation,
-            limit=limit,
-            balance=balance,
-            likeness=not keep_duplicates,
-            seed=seed,
-            where=spec,
-        )
-    except DatasetError:
-        _drop_state(place)
-        raise
-    rounds = {name: copies if name == "train" else 0 for name in wanted}
-    shards = {
-        name: partial(
-            cut_into_shards,
-            name,
-            layout,
-            parts[assigned.origin[name]],
-            found.starts[assigned.origin[name]],
-            assigned.rows[name],
-            rounds[name],
-            shard_size,
-        )
-        for name in wanted
-    }
-    _withdraw(place, _targets(layout, {name: cut() for name, cut in shards.items()}))
-    writing = Writing(spec, source, place, output, words, profile, how, seed)
-    entries = {}
-    for name, cut in shards.items():
-        total = len(assigned.rows[name]) * (rounds[name] + 1)
-        _write(worker, writing, cut, total, name, quiet)
-        entries[name] = _finish(place, layout, name, cut())
+    with closing(worker):
+        found = _scan(worker, source, place, parts, profile, not keep_duplicates, quiet)
+        try:
+            assigned = assign(
+                found.items,
+                wanted,
+                validation=validation,
+                limit=limit,
+                balance=balance,
+                likeness=not keep_duplicates,
+                seed=seed,
+                where=spec,
+            )
+        except DatasetError:
+            _drop_state(place)
+            raise
+        rounds = {name: copies if name == "train" else 0 for name in wanted}
+        shards = {
+            name: partial(
+                cut_into_shards,
+                name,
+                layout,
+                parts[assigned.origin[name]],
+                found.starts[assigned.origin[name]],
+                assigned.rows[name],
+                rounds[name],
+                shard_size,
+            )
+            for name in wanted
+        }
+        _withdraw(place, _targets(layout, {name: cut() for name, cut in shards.items()}))
+        writing = Writing(spec, source, place, output, words, profile, how, seed)
+        entries = {}
+        for name, cut in shards.items():
+            total = len(assigned.rows[name]) * (rounds[name] + 1)
+            _write(worker, writing, cut, total, name, quiet)
+            entries[name] = _finish(place, layout, name, cut())
     manifest = settings | {
         "records": {name: len(assigned.rows[name]) * (rounds[name] + 1) for name in wanted},
         "labels": {name: _count_labels(found, assigned, name, rounds[name]) for name in wanted},
