@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from glyphsight.version import __version__
+
 if TYPE_CHECKING:
     from glyphsight.api import decode, encode, see
     from glyphsight.codec import PUBLISHED, Profile, encode_batch, parse
     from glyphsight.dataset import Record, load_dataset
     from glyphsight.evaluate import Answer
-
-__version__ = "0.1.0"
 
 _HOME = {
     "Answer": "glyphsight.evaluate",

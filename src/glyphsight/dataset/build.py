@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 import numpy as np
 from tqdm import tqdm
 
-import glyphsight
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.dataset.assign import BALANCES, Assigned, assign
 from glyphsight.dataset.augment import Augmentation
@@ -45,6 +44,7 @@ from glyphsight.dataset.write import (
 )
 from glyphsight.errors import DatasetError
 from glyphsight.sources import Failure, Part, Source, open_source
+from glyphsight.version import __version__
 
 SHARD_SIZE = 10_000
 """Records of a shard: enough to outweigh its start, little to do again."""
@@ -158,7 +158,7 @@ def build_dataset(
         "output": output,
         "wordings": [asdict(wording) for wording in words],
         "shard_size": shard_size,
-        "glyphsight": glyphsight.__version__,
+        "glyphsight": __version__,
     }
     if layout.card and counter is not None:
         settings["tokenizer"] = counter.tokenizer
