@@ -470,6 +470,13 @@ def test_settings_that_make_no_sense_are_refused_before_anything_is_written(
     assert not (tmp_path / "x").exists()
 
 
+def test_a_place_that_is_a_file_is_refused(idx, tmp_path):
+    (tmp_path / "x").write_text("mine")
+    with pytest.raises(DatasetError, match=r"cannot be written .*give another --out"):
+        build(f"idx:{idx}", tmp_path / "x", validation=60)
+    assert (tmp_path / "x").read_text() == "mine"
+
+
 def test_a_remote_place_is_written_like_a_local_one(idx, tmp_path):
     memory = pytest.importorskip("fsspec").filesystem("memory")
     options = {"validation": 60, "copies": 1, "shard_size": 70, "workers": 1}

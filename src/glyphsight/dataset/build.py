@@ -269,17 +269,15 @@ def _local_files(spec: str, out: str | os.PathLike[str]) -> list[tuple[Path, os.
     location, mine = spec.partition(":")[2], Path(out).resolve()
     if not location:
         return []
-    found: list[Path] = []
     if not Path(location).exists():  # what follows a question mark are the source's options
         location = location.rpartition("?")[0] or location
+    found: list[Path] = []
     for match in sorted(glob.glob(location, recursive=True)) or [location]:  # noqa: PTH207
-        path = Path(match)
-        found += sorted(path.rglob("*")) if path.is_dir() else [path]
-    return [
-        (path, path.stat())
-        for path in found
-        if path.is_file() and mine not in path.resolve().parents
-    ]
+        found.append(Path(match))
+        for folder, folders, names in os.walk(match):
+            folders[:] = sorted(name for name in folders if Path(folder, name).resolve() != mine)
+            found += [Path(folder, name) for name in sorted(names)]
+    return [(path, path.stat()) for path in found if path.is_file()]
 
 
 def _is_current(
@@ -465,7 +463,7 @@ def _write_card(place: Place, manifest: dict[str, Any], counter: TokenCounter | 
     with ExitStack() as stack:
         files = [stack.enter_context(place.reading(name)) for name in shards[:_CARD_SHARDS]]
         card = render_card(
-            PurePosixPath(place.root).name,
+            PurePosixPath(place.root).name or Path(place.root).resolve().name,
             manifest,
             card_records(files),
             command=manifest["command"],

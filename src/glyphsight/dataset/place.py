@@ -129,7 +129,8 @@ class LocalPlace:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
             return
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
         if path.parent != Path(self.root):
             with suppress(OSError):  # it holds something else
                 path.parent.rmdir()
