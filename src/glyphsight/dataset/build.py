@@ -21,6 +21,7 @@ from glyphsight.dataset.assign import BALANCES, Assigned, assign
 from glyphsight.dataset.augment import Augmentation
 from glyphsight.dataset.card import CARD, TokenCounter, card_records, render_card
 from glyphsight.dataset.engines import Engine, open_engine
+from glyphsight.dataset.grids import GridWriter
 from glyphsight.dataset.manifest import (
     belonging,
     command_of,
@@ -37,6 +38,7 @@ from glyphsight.dataset.write import (
     Writing,
     Written,
     cut_into_shards,
+    grids_name,
     note_name,
     sha256_of,
     sources_name,
@@ -301,7 +303,7 @@ def _open_state(place: Place, stamp: str, force: bool) -> None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         same = False
     if not same or force:
-        for name in ("plan.json", "scan", "done", "pieces"):
+        for name in ("plan.json", "scan", "grids", "done", "pieces"):
             place.remove(f"{STATE}/{name}")
         put_bytes(place, _PLAN, json.dumps(stamp).encode())
 
@@ -321,7 +323,8 @@ def _scan_one(
     source: Source, place: Place, profile: Profile, likeness: bool, task: tuple[Part, int]
 ) -> int:
     """Scan a part into the state folder; how many items it gave."""
-    scanned = scan_part(source, task[0], profile, likeness)
+    with place.writing(grids_name(*task)) as path, GridWriter(path) as kept:
+        scanned = scan_part(source, task[0], profile, likeness, kept)
     put_bytes(place, f"{STATE}/scan/{_scan_name(*task)}", scanned.to_bytes())
     return len(scanned.items.codes)
 

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import Profile, encode_batch
+from glyphsight.codec.formats import get_format
 from glyphsight.dataset.augment import Augmentation, augment
+from glyphsight.dataset.grids import read_grids
 from glyphsight.dataset.outputs import Output, get_output
 from glyphsight.dataset.place import STATE, Place, put_bytes
 from glyphsight.dataset.prompt import Prompt
@@ -57,12 +59,14 @@ class Segment:
 
     Attributes:
         part: The part.
+        number: Its number in its split.
         items: int64[n], which items of it, ascending; some may repeat.
         turn: 0 for the pictures as they are, else which copy of them.
         first: Number of the first among the items of its split.
     """
 
     part: Part
+    number: int
     items: NDArray[np.int64]
     turn: int
     first: int
@@ -108,6 +112,11 @@ def note_name(key: str) -> str:
     return f"{STATE}/done/{key}.json"
 
 
+def grids_name(part: Part, number: int) -> str:
+    """Name of the file with the grids of a part, the ``number``-th of its split."""
+    return f"{STATE}/grids/{part.split}-{number:05d}.zip"
+
+
 def sources_name(key: str) -> str:
     """Name of the piece that says where each record of a shard was made from."""
     return f"{STATE}/pieces/{key}.sources.txt"
@@ -144,7 +153,7 @@ def cut_into_shards(
             part = int(np.searchsorted(starts, rows[place], "right")) - 1
             end = int(np.searchsorted(rows, starts[part + 1]))
             end = min(end, place + stop - at)
-            segments.append(Segment(parts[part], rows[place:end] - starts[part], turn, place))
+            segments.append(Segment(parts[part], part, rows[place:end] - starts[part], turn, place))
             at += end - place
         key = f"{split}-{number:05d}"
         name = f"{STATE}/pieces/{key}"
@@ -193,29 +202,46 @@ def _records(how: Writing, shard: Shard) -> Iterator[Record]:
     size = str(how.profile.width)
     for segment in shard.segments:
         copy = f" copy {segment.turn}" if segment.turn else ""
-        at = segment.first
-        for labels, ids, pixels in _chosen(how.source, segment.part, segment.items):
-            if segment.turn:
-                numbers = np.arange(at, at + len(pixels))
-                pixels = augment(pixels, how.augmentation, how.seed, segment.turn, numbers)
-            at += len(pixels)
-            texts = encode_batch(pixels, how.profile)
-            for text, label, name in zip(texts, labels, ids, strict=True):
+        texts = _copied_texts(how, segment) if segment.turn else _kept_texts(how, segment)
+        for some, ids, labels in texts:
+            for text, name, label in zip(some, ids, labels, strict=True):
                 yield Record(size, text, label, f"{how.spec} {name}{copy}")
 
 
-def _chosen(
-    source: Source, part: Part, items: NDArray[np.int64]
-) -> Iterator[tuple[list[str], list[str], NDArray[np.uint8]]]:
-    """Labels, ids and pixels of some items of a part, in batches."""
+_Texts = tuple[list[str], list[str], list[str]]
+
+
+def _kept_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
+    """Texts, ids and labels of pictures as they are, from the grids of the scan."""
+    form = get_format(how.profile.format)
     at = done = 0
-    for batch in source.read(part):
+    with how.place.reading(grids_name(segment.part, segment.number)) as path:
+        for levels, ids, labels in read_grids(path):
+            stop = int(np.searchsorted(segment.items, at + len(levels)))
+            if stop > done:
+                chosen = segment.items[done:stop] - at
+                texts = form.render_batch(levels[chosen], how.profile.palette)
+                yield texts, [ids[i] for i in chosen], [labels[i] for i in chosen]
+            at, done = at + len(levels), stop
+
+
+def _copied_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
+    """Texts, ids and labels of changed copies, from the source itself.
+
+    Raises:
+        DatasetError: It gives other items than it gave before.
+    """
+    at = done = 0
+    items, part = segment.items, segment.part
+    for batch in how.source.read(part):
         if isinstance(batch, Failure):
             continue
         stop = int(np.searchsorted(items, at + len(batch)))
         if stop > done:
             found = batch.take(items[done:stop] - at)
-            yield found.labels, found.ids, found.pixels
+            numbers = np.arange(segment.first + done, segment.first + stop)
+            pixels = augment(found.pixels, how.augmentation, how.seed, segment.turn, numbers)
+            yield encode_batch(pixels, how.profile), found.ids, found.labels
         at, done = at + len(batch), stop
         if done == len(items):
             return
