@@ -21,7 +21,7 @@ from glyphsight.dataset.assign import BALANCES, Assigned, assign
 from glyphsight.dataset.augment import Augmentation
 from glyphsight.dataset.card import CARD, TokenCounter, card_records, render_card
 from glyphsight.dataset.engines import Engine, open_engine
-from glyphsight.dataset.grids import GridWriter
+from glyphsight.dataset.kept import GridWriter
 from glyphsight.dataset.manifest import (
     belonging,
     command_of,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.formats import get_format
 from glyphsight.dataset.augment import Augmentation, augment
-from glyphsight.dataset.grids import read_grids
+from glyphsight.dataset.kept import read_grids
 from glyphsight.dataset.outputs import Output, get_output
 from glyphsight.dataset.place import STATE, Place, put_bytes
 from glyphsight.dataset.prompt import Prompt
