@@ -15,10 +15,13 @@ from typer.testing import CliRunner
 
 import glyphsight
 from glyphsight.cli.app import app
-from glyphsight.codec import Profile
+from glyphsight.codec import Profile, parse
+from glyphsight.codec.encode import level_grids
 from glyphsight.dataset import Prompt, build_dataset, check_dataset, load_dataset
 from glyphsight.dataset.augment import Augmentation
+from glyphsight.dataset.likeness import alike_hashes
 from glyphsight.errors import DatasetError, GlyphsightError
+from glyphsight.sources import load_split, open_source
 
 
 def build(spec, out, **options):
@@ -386,6 +389,25 @@ def test_no_picture_is_in_two_splits_and_what_was_found_is_counted(twins, tmp_pa
     assert report.records["test"] == 30
     assert report.records["train"] + report.records["validation"] == 190
     assert json.loads((tmp_path / "manifest.json").read_bytes())["likeness"] == report.likeness
+
+
+def test_no_copy_looks_like_a_held_out_picture(tmp_path):
+    options = {"limit": 1500, "split": "train", "copies": 2, "augmentation": Augmentation(1.0)}
+    build("bundled", tmp_path / "kept", keep_duplicates=True, **options)
+    build("bundled", tmp_path / "x", **options)
+    held_out = set()
+    for split in ("validation", "test"):
+        pixels = load_split(open_source("bundled"), split).pixels
+        held_out |= set(alike_hashes(np.concatenate(list(level_grids(pixels)))).tolist())
+
+    def alike(name):
+        records = load_dataset(tmp_path / name, "train")
+        assert len(records) == 4500
+        grids = np.stack([parse(record.ascii_image, Profile().palette) for record in records])
+        return len(held_out & set(alike_hashes(grids.astype(np.uint8)).tolist()))
+
+    assert alike("kept") > 0
+    assert alike("x") == 0
 
 
 def test_look_alikes_may_be_kept(twins, tmp_path):

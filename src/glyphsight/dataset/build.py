@@ -204,7 +204,8 @@ def build_dataset(
             for name in wanted
         }
         _withdraw(place, _targets(layout, {name: cut() for name, cut in shards.items()}))
-        writing = Writing(spec, source, place, output, words, profile, how, seed)
+        forbidden = _keep_held_out(place, assigned) if copies else ""
+        writing = Writing(spec, source, place, output, words, profile, how, seed, forbidden)
         entries = {}
         for name, cut in shards.items():
             total = len(assigned.rows[name]) * (rounds[name] + 1)
@@ -306,6 +307,16 @@ def _open_state(place: Place, stamp: str, force: bool) -> None:
         for name in ("plan.json", "scan", "grids", "done", "pieces"):
             place.remove(f"{STATE}/{name}")
         put_bytes(place, _PLAN, json.dumps(stamp).encode())
+
+
+def _keep_held_out(place: Place, assigned: Assigned) -> str:
+    """Name of a file with the hashes that no copy may have; "" where there are none."""
+    if not len(assigned.held_out):
+        return ""
+    data = assigned.held_out.tobytes()
+    name = f"{STATE}/held-out-{blake2b(data, digest_size=8).hexdigest()}"
+    put_bytes(place, name, data)
+    return name
 
 
 def _drop_state(place: Place) -> None:

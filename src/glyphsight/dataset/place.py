@@ -23,6 +23,8 @@ _TEMPORARY = f"{STATE}/tmp"
 class Place(Protocol):
     """A directory whose files are put in place whole; names in it are relative, with ``/``."""
 
+    def __hash__(self) -> int: ...
+
     @property
     def root(self) -> str:
         """The directory, as the user gave it."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -14,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import Profile, encode_batch
+from glyphsight.codec.encode import level_grids
 from glyphsight.codec.formats import get_format
 from glyphsight.dataset.augment import Augmentation, augment
 from glyphsight.dataset.kept import read_grids
+from glyphsight.dataset.likeness import alike_hashes
 from glyphsight.dataset.outputs import Output, get_output
 from glyphsight.dataset.place import STATE, Place, put_bytes
 from glyphsight.dataset.prompt import Prompt
@@ -26,6 +29,7 @@ from glyphsight.errors import DatasetError
 from glyphsight.sources import Failure, Part, Source
 
 _HELD = 1024  # records
+_ATTEMPTS = 8  # at a copy that looks like no held-out picture
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Writing:
         profile: How pictures become text.
         augmentation: How copies are changed.
         seed: Of the changes.
+        held_out: Name of the file with the hashes that no copy may have, "" for none.
     """
 
     spec: str
@@ -51,6 +56,7 @@ class Writing:
     profile: Profile
     augmentation: Augmentation
     seed: int
+    held_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -240,7 +246,7 @@ def _copied_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
         if stop > done:
             found = batch.take(items[done:stop] - at)
             numbers = np.arange(segment.first + done, segment.first + stop)
-            pixels = augment(found.pixels, how.augmentation, how.seed, segment.turn, numbers)
+            pixels = _changed(how, found.pixels, segment.turn, numbers)
             yield encode_batch(pixels, how.profile), found.ids, found.labels
         at, done = at + len(batch), stop
         if done == len(items):
@@ -249,3 +255,31 @@ def _copied_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
         f"{part.split} {' '.join(map(str, part.place))}: gives {at} items, it gave "
         f"{int(items[-1]) + 1} or more before; the source has changed, run again with --force"
     )
+
+
+def _changed(
+    how: Writing, pixels: NDArray[np.uint8], turn: int, numbers: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """Copies; one that looks like a held-out picture is drawn again, and is no change at last."""
+    copies = augment(pixels, how.augmentation, how.seed, turn, numbers)
+    if not how.held_out:
+        return copies
+    looks = _held_out_hashes(how.place, how.held_out)
+    left = np.arange(len(copies))
+    for attempt in range(1, _ATTEMPTS + 1):
+        grids = level_grids(copies[left], how.profile)
+        hashes = np.concatenate([alike_hashes(levels) for levels in grids])
+        left = left[np.isin(hashes, looks)]
+        if not len(left):
+            break
+        copies[left] = pixels[left]
+        if attempt < _ATTEMPTS:
+            other = turn + (attempt << 32)
+            again = augment(pixels[left], how.augmentation, how.seed, other, numbers[left])
+            copies[left] = again
+    return copies
+
+
+@lru_cache(maxsize=1)
+def _held_out_hashes(place: Place, name: str) -> NDArray[np.uint64]:
+    return np.frombuffer(place.read(name), dtype=np.uint64)
