@@ -18,6 +18,7 @@ import numpy as np
 
 from glyphsight.dataset.split import stratified_sample
 from glyphsight.files import replacing
+from glyphsight.sources import load_split
 from glyphsight.sources.idx import IdxSource
 
 SEED = 0
@@ -27,7 +28,7 @@ TARGET = Path(__file__).parents[1] / "src" / "glyphsight" / "assets" / "digits.n
 def main(directory: str) -> None:
     """Write the package's digits from the IDX files in ``directory``."""
     source = IdxSource(directory)
-    train, test = source.load("train"), source.load("test")
+    train, test = load_split(source, "train"), load_split(source, "test")
     chosen = stratified_sample(train.labels, 22_000, SEED)
     of_chosen = stratified_sample([train.labels[i] for i in chosen], 2_000, SEED)
     validation = np.sort(chosen[of_chosen])

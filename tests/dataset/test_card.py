@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -13,6 +14,7 @@ from glyphsight.dataset.card import (
     token_statistics,
 )
 from glyphsight.dataset.outputs import get_output
+from glyphsight.dataset.prompt import wordings_from_json
 from glyphsight.dataset.storage import split_files
 from glyphsight.errors import DatasetError
 
@@ -88,7 +90,8 @@ def test_the_card_tells_people_what_it_is_and_how_it_was_made(hub, digits):
     assert f"```text\n{first.ascii_image}```\n\nThe answer: `{first.response}`" in text
     assert "| seed | `0` |" in text
     assert f"| palette | `{PUBLISHED.palette}` |" in text
-    assert '{"question": "Which digit?\\n{ASCII_image}", "answer": "{Response}"' in text
+    [words] = re.findall(r"which take turns .*?```json\n(.*?)```", text, re.DOTALL)
+    assert wordings_from_json(json.loads(words), "card") == tuple(WORDINGS)
     assert "| label | train | validation | test | |" in text
     assert "| `0` | 12 | 6 | 6 | ████" in text
     assert "| all | 120 | 60 | 60 | |" in text

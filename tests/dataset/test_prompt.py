@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glyphsight.dataset import Prompt, Record
+from glyphsight.dataset.prompt import read_wordings
 from glyphsight.errors import DatasetError
 
 answers = st.text(min_size=1).filter(lambda text: text == text.strip())
@@ -42,3 +43,69 @@ def test_a_picture_that_looks_like_a_field_is_left_alone():
 def test_a_prompt_holds_its_field_once(texts, field):
     with pytest.raises(DatasetError, match=rf"must hold \{{{field}\}} once"):
         Prompt(**texts)
+
+
+texts = st.text(max_size=20)
+words = st.text(max_size=5).filter(lambda text: "{" not in text)
+
+
+@given(texts, texts, words, st.tuples(words, words, words, words))
+def test_parse_is_the_inverse_of_what_is_written(picture, answer, instruction, around):
+    prompt = Prompt(
+        around[0] + "{ASCII_image}" + around[1], around[2] + "{Response}" + around[3], instruction
+    )
+    record = Record("20", picture, answer)
+    assert prompt.parse(*prompt.pair(record)) == (picture, answer)
+    *_, user, assistant = prompt.messages(record)
+    assert prompt.parse_turns(user["content"], assistant["content"]) == (picture, answer)
+
+
+def test_other_words_are_not_parsed():
+    assert Prompt().parse("x", " 5") is None
+    assert Prompt().parse("xResponse:", "5") is None
+    overlapping = Prompt(question="aba{ASCII_image}aba")
+    assert overlapping.parse("aba", " 5") is None
+    assert overlapping.parse("abaaba", " 5") == ("", "5")
+
+
+def test_an_instruction_is_a_line_before_the_question_and_the_system_message():
+    prompt = Prompt("{ASCII_image}?", " {Response}", "You see.")
+    record = Record("1", "x\n", "5")
+    assert prompt.pair(record) == ("You see.\nx\n?", " 5")
+    assert prompt.messages(record) == [
+        {"role": "system", "content": "You see."},
+        {"role": "user", "content": "x\n?"},
+        {"role": "assistant", "content": "5"},
+    ]
+    assert [message["role"] for message in Prompt().messages(record)] == ["user", "assistant"]
+
+
+def test_wordings_are_read_from_a_file(tmp_path):
+    file = tmp_path / "words.json"
+    file.write_text(
+        '[{}, {"question": "{ASCII_image}Was?", "answer": "{Response}", "instruction": "Lies."}]',
+        "utf-8",
+    )
+    assert read_wordings(file) == (Prompt(), Prompt("{ASCII_image}Was?", "{Response}", "Lies."))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[]", "an empty array where a list of"),
+        ("{}", "an object where a list of"),
+        ('["{ASCII_image}"]', "wording 1: a string, must be an object"),
+        ('[{}, {"reply": "x"}]', "wording 2: unknown key 'reply'; there is question, answer"),
+        ('[{"question": 1}]', "wording 1: 'question' is a number, must be a string"),
+        ('[{"question": "x"}]', "wording 1: prompt 'x' must hold {ASCII_image} once"),
+        ("[", "not JSON at line 1 column 2"),
+    ],
+)
+def test_wordings_that_cannot_be_used_are_named(tmp_path, text, complaint):
+    file = tmp_path / "words.json"
+    file.write_text(text, "utf-8")
+    with pytest.raises(DatasetError) as caught:
+        read_wordings(file)
+    assert str(caught.value).startswith(f"{file}: {complaint}")
+    with pytest.raises(DatasetError, match="no such file"):
+        read_wordings(tmp_path / "none.json")

@@ -105,6 +105,13 @@ def test_pictures_beside_the_split_folders_are_refused(split_pets, png):
     assert str(error.value).startswith(f"{path}: ")
 
 
+def test_what_is_no_picture_beside_the_split_folders_is_no_item(split_pets, items):
+    (split_pets / "docs").mkdir()
+    (split_pets / "docs" / "about.md").write_text("About them.")
+    (split_pets / "train" / "labels.txt").write_text("cat, dog")
+    assert len(items(f"folder:{split_pets}")) == 2
+
+
 def test_two_folders_for_one_split_are_refused(split_pets, png):
     png(1, split_pets / "valid" / "cat" / "x.png")
     with pytest.raises(DatasetError, match="valid: a second folder for split validation"):
@@ -208,7 +215,18 @@ def test_metadata_and_pictures_that_do_not_match_fail_one_by_one(tmp_path, png, 
     assert "c.png: is not named in the metadata" in reasons["c.png"]
 
 
-@pytest.mark.parametrize("value", [None, [1], {"a": 1}, "", float("nan")])
+def test_names_that_are_no_line_of_unicode_are_escaped_and_no_answers(tmp_path, png, items):
+    png(1, tmp_path / "cat" / "a\nb.png")
+    png(2, tmp_path / "d\udce4g" / "x.png")
+    (tmp_path / "cat" / "c\nd.png").write_bytes(b"no")
+    good, bad, failure = items(f"folder:{tmp_path}")
+    assert good == ("cat/a\\nb.png", "cat", 1)
+    assert "\n" not in bad[1]
+    assert failure[0] == "d\\udce4g/x.png"
+    assert failure[1].endswith("x.png: its answer is not valid Unicode; rename its folder")
+
+
+@pytest.mark.parametrize("value", [None, [1], {"a": 1}, "", float("nan"), "\ud800"])
 def test_an_answer_that_is_no_text_fails(tmp_path, png, items, value):
     png(1, tmp_path / "a.png")
     write_metadata(tmp_path, "jsonl", [{"file_name": "a.png", "label": value}])
@@ -296,6 +314,8 @@ def test_a_folder_that_changes_after_it_was_listed_is_noticed(pets, png, items):
         ("LICENSE", "\n  MIT License\n\nCopyright", "MIT License"),
         ("LICENCE.md", "# CC BY 4.0\n", "CC BY 4.0"),
         ("README.md", "---\ntags: [x]\nlicense: cc0-1.0\n---\n# Pets\n", "cc0-1.0"),
+        ("README.md", "---\nlicense:\n- mit\n---\n", "mit"),
+        ("README.md", "---\nlicense:\ntags: [x]\n---\n", ""),
         ("README.md", "# Pets\nlicense: mine\n", ""),
     ],
 )

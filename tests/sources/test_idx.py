@@ -1,12 +1,13 @@
 import gzip
+import pickle
 import struct
 
 import numpy as np
 import pytest
 
 from glyphsight.errors import DatasetError
-from glyphsight.sources import load_split, open_source
-from glyphsight.sources.idx import read_idx
+from glyphsight.sources import Part, load_split, open_source
+from glyphsight.sources.idx import IdxFile
 
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -70,8 +71,8 @@ def spoil(directory, name, change):
         (lambda data: data[:7], "cut off inside its header"),
         (lambda data: data[:-1], "header says 10x28x28 = 7840 bytes, 7839 follow"),
         (lambda data: data + b"x", "header says 10x28x28 = 7840 bytes, 7841 follow"),
-        (lambda data: b"\0\0\x08\x46" + b"\0\0\0\1" * 70 + b"x", "its header makes no sense"),
-        (lambda data: b"\0\0\x08\x03" + b"\0\0\0\0" + b"\xff" * 8, "its header makes no sense"),
+        (lambda data: b"\0\0\x08\x46" + b"\0\0\0\1" * 70 + b"x", "70 dimensions, pictures have 3"),
+        (lambda data: b"\0\0\x08\x03" + b"\0\0\0\0" + b"\xff" * 8, "holds no pictures"),
         (lambda data: b"\0\0\x08\x03" + b"\0\0\0\0" * 3, "holds no pictures"),
         (lambda data: b"\0\0\x08\x01\0\0\0\x02ab", "1 dimensions, pictures have 3"),
     ],
@@ -118,7 +119,25 @@ def test_a_missing_label_file_is_named(mnist):
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(DatasetError, match=r"nothing\.idx: cannot be read"):
-        read_idx(tmp_path / "nothing.idx")
+        IdxFile(tmp_path / "nothing.idx")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_range_of_items_is_read_in_another_process(mnist, validation, split):
+    source = pickle.loads(pickle.dumps(open_source(f"idx:{mnist}")))
+    (batch,) = source.read(Part(split, (2, 4)))
+    first = 2 if split == "train" else 12
+    np.testing.assert_array_equal(batch.pixels, validation.pixels[first : first + 2])
+    assert batch.labels == validation.labels[first : first + 2]
+    assert [name.rpartition(":")[2] for name in batch.ids] == ["2", "3"]
+
+
+def test_a_file_that_is_cut_off_while_it_is_read_is_named(mnist):
+    file = IdxFile(mnist / TRAIN[0])
+    spoil(mnist, TRAIN[0], lambda data: data[:-1])
+    assert file.read(0, 9).shape == (9, 28, 28)
+    with pytest.raises(DatasetError, match="changed while it was read; start again"):
+        file.read(9, 10)
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path):

@@ -93,6 +93,11 @@ def test_the_only_other_column_answers_and_of_several_the_spec_chooses(tmp_path,
         open_source(f"parquet:{two}?answer=x").parts("train")
 
 
+def test_the_index_that_pandas_writes_is_no_answer(tmp_path, write, items):
+    path = write(tmp_path / "x.parquet", [1], breed=["Manx"], __index_level_0__=[17])
+    assert items(f"parquet:{path}") == [("x.parquet:0", "Manx", 1)]
+
+
 def test_of_several_pictures_the_spec_chooses(tmp_path, png, write, items):
     path = write(tmp_path / "x.parquet", [1], kind=pa.binary(), mask=[png(9)], label=["a"])
     with pytest.raises(DatasetError, match=r"image, mask may each be the image; .* \?image=image"):
@@ -155,6 +160,18 @@ def test_a_file_garbled_inside_is_named_or_its_pictures_are(tmp_path, write, ite
             assert str(error).startswith(f"{path}: ")  # noqa: PT017
 
 
+def test_a_changed_byte_is_noticed_where_the_file_has_checksums(tmp_path, png, items):
+    path = tmp_path / "x.parquet"
+    pixels = [png(7, size=(90, 90), kind="BMP")]
+    table = pa.table({"image": pa.array(pixels, pa.binary()), "label": ["a"]})
+    pq.write_table(table, path, write_page_checksum=True, compression="none")
+    data = bytearray(path.read_bytes())
+    data[5000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DatasetError, match=r"cannot be read as Parquet .*CRC"):
+        items(f"parquet:{path}")
+
+
 def test_a_file_without_rows_is_named(tmp_path, write):
     path = write(tmp_path / "x.parquet", [], label=pa.array([], pa.string()))
     with pytest.raises(DatasetError, match=r"x\.parquet: holds no rows; remove it"):
@@ -202,5 +219,5 @@ def test_remote_places_that_cannot_be_had_are_named(bucket):
         with pytest.raises(DatasetError, match=complaint) as error:
             open_source(spec)
         assert str(error.value).startswith(f"{spec}: ")
-    with pytest.raises(DatasetError, match=r"memory://bucket/y\.parquet: cannot be opened"):
+    with pytest.raises(DatasetError, match=r"memory://bucket/y\.parquet: no such file"):
         open_source("parquet:memory://bucket/y.parquet").parts("train")

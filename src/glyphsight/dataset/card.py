@@ -28,7 +28,7 @@ _LICENCES = (
     (re.compile(r"\bapache[ -](licen[cs]e,? )?(version )?2\.0\b"), "apache-2.0"),
     (re.compile(r"(the )?mit( licen[cs]e)?"), "mit"),
 )
-_ONCE = ("source", "licence", "wordings")  # manifest keys that the card tells elsewhere
+_ONCE = ("source", "licence", "wordings", "command")  # manifest keys that the card tells elsewhere
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def render_card(
         keep_trailing_newline=True,
         autoescape=False,  # Markdown
     )
-    environment.filters |= {"fenced": _fenced, "fenced_lines": _fenced_lines, "cell": _cell}
+    environment.filters |= {"fenced": _fenced, "cell": _cell}
     wordings = wordings_from_json(manifest.get("wordings", [{}]), "manifest: wordings")
     total = sum(manifest["records"].values())
     histogram, more = _histogram(manifest["labels"], list(manifest["records"]))
@@ -210,10 +210,6 @@ def _fenced(text: str, language: str) -> str:
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.removesuffix(chr(10))}\n{fence}"
-
-
-def _fenced_lines(lines: Sequence[str], language: str) -> str:
-    return _fenced("\n".join(lines), language)
 
 
 def _cell(value: Any) -> str:

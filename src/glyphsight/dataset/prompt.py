@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,9 @@ def wordings_from_json(value: Any, where: str) -> tuple[Prompt, ...]:
     """
     if not isinstance(value, list) or not value:
         what = "an empty array" if value == [] else json_type(value)
-        raise DatasetError(f'{where}: {what} where a list of {{"question": ..., "answer": ...}} is')
+        raise DatasetError(
+            f'{where}: {what} where a list of {{"question": "...", "answer": "..."}} belongs'
+        )
     known = [field.name for field in fields(Prompt)]
     wordings = []
     for number, item in enumerate(value, start=1):
@@ -141,8 +143,9 @@ def read_wordings(file: Path) -> tuple[Prompt, ...]:
     return wordings_from_json(parse_json(read_text(file), file), str(file))
 
 
-def by_fixed_text(wordings: Sequence[Prompt]) -> list[Prompt]:
+@lru_cache(maxsize=8)
+def by_fixed_text(wordings: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
     """Wordings with the most words of their own first: of two that fit, the first is meant."""
-    return sorted(
-        dict.fromkeys(wordings), key=lambda one: -len(one.question + one.answer + one.instruction)
+    return tuple(
+        sorted(wordings, key=lambda one: -len(one.question + one.answer + one.instruction))
     )

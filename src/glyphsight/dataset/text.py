@@ -58,3 +58,18 @@ def parse_json(text: str, file: Path, line: int = 0) -> Any:
         raise DatasetError(f"{where}: a number too long to read; records hold strings") from None
     except RecursionError:
         raise DatasetError(f"{where}: nested too deeply for a dataset; records are flat") from None
+
+
+def encode(text: str, number: int) -> bytes:
+    """UTF-8 of record ``number``, from 1, of a split.
+
+    Raises:
+        DatasetError: It holds what Python makes of bytes that are not UTF-8, as in a file's name.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        around = text[max(0, error.start - 30) : error.end]
+        raise DatasetError(
+            f"record {number}: {around!r} holds bytes that are not UTF-8; rename it in the source"
+        ) from None

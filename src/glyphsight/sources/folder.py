@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,35 +36,25 @@ class FolderSource(ListedSource):
         """Every file by split, those that cannot be an item with the reason."""
         names = walk(self._directory)
         prefixes = self._split_folders(names)
-        chosen = self._chosen.get("answer")
-        said = {
-            place: rows
-            for place in ("", *prefixes)
-            if (rows := read_metadata(self._directory / place, place, chosen)) is not None
-        }
-        if "" in said and len(said) > 1:
-            place = next(place for place in said if place)
-            raise DatasetError(
-                f"{self._directory}: metadata both here and in {place}; remove one of the two"
-            )
-        if not said and chosen is not None:
-            raise DatasetError(f"{self._directory}: ?answer={chosen} needs a metadata.csv")
+        said = self._metadata(prefixes)
         found: Listing = defaultdict(list)
         strange: dict[tuple[str, str], list[str]] = defaultdict(list)
         for name in names:
             place = self._place(name, prefixes)
             split = prefixes.get(place, "train")
-            inner = PurePosixPath(name[len(place) :])
+            folders, _, base = name[len(place) :].rpartition("/")
+            stem, dot, ending = base.rpartition(".")
+            suffix = f".{ending.lower()}" if stem and dot else ""
             rows = said.get(place, said.get(""))
             if rows is not None and name in rows:
                 found[split].append(rows.pop(name))
-            elif inner.suffix.lower() not in self.suffixes:
-                if inner.parent.name:
-                    strange[split, inner.suffix].append(name)
+            elif suffix not in self.suffixes:
+                if folders and (place or not prefixes):
+                    strange[split, suffix].append(name)
             elif rows is not None:
                 problem = "is not named in the metadata; add a line for it or remove it"
                 found[split].append(Item(name, "", f"{self._directory / name}: {problem}"))
-            elif not inner.parent.name:
+            elif not folders:
                 problem = "is in no folder that says its answer; move it or write a metadata.csv"
                 found[split].append(Item(name, "", f"{self._directory / name}: {problem}"))
             elif prefixes and not place:
@@ -73,7 +63,7 @@ class FolderSource(ListedSource):
                     f"{', '.join(prefixes)}; move it into one of them"
                 )
             else:
-                found[split].append(Item(name, inner.parent.name))
+                found[split].append(Item(name, folders.rpartition("/")[2]))
         for rows in said.values():
             for name, item in rows.items():
                 split = prefixes.get(self._place(name, prefixes), "train")
@@ -106,6 +96,23 @@ class FolderSource(ListedSource):
                 raise DatasetError(f"{path}: a second folder for split {split}; join the two")
             found[f"{path.name}/"] = split
         return found
+
+    def _metadata(self, prefixes: dict[str, str]) -> dict[str, dict[str, Item]]:
+        """What the metadata files say, by the folder that each is in."""
+        chosen = self._chosen.get("answer")
+        said = {
+            place: rows
+            for place in ("", *prefixes)
+            if (rows := read_metadata(self._directory / place, place, chosen)) is not None
+        }
+        if "" in said and len(said) > 1:
+            place = next(place for place in said if place)
+            raise DatasetError(
+                f"{self._directory}: metadata both here and in {place}; remove one of the two"
+            )
+        if not said and chosen is not None:
+            raise DatasetError(f"{self._directory}: ?answer={chosen} needs a metadata.csv")
+        return said
 
     @staticmethod
     def _place(name: str, prefixes: dict[str, str]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import math
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -20,46 +22,74 @@ _FILES = {
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 _UNSIGNED_BYTE = 0x08
+_HEADER = 4 + 4 * 255  # bytes, at most
 _BATCH = 1024
 
 
-def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Read one IDX file of unsigned bytes, gzip-compressed or not.
+@lru_cache(maxsize=2)
+def _unpacked(path: Path, stamp: int) -> bytes:
+    """The content of a gzip file, whole: it cannot be read from the middle."""
+    return gzip.decompress(path.read_bytes())
 
-    Returns:
-        uint8 array with the dimensions the file's header states.
+
+class IdxFile:
+    """One IDX file of unsigned bytes, gzip-compressed or not; plain ones are read as needed.
+
+    Attributes:
+        path: The file.
+        shape: Its dimensions, as its header states them; the first is the number of items.
 
     Raises:
         DatasetError: Names the file and what is wrong with it.
     """
-    try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(f"{path}: cannot be read ({error}); fetch the file again") from error
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _UNSIGNED_BYTE or not data[3]:
-        raise DatasetError(
-            f"{path}: not an IDX file of unsigned bytes (starts with {data[:4].hex() or 'nothing'},"
-            " expected 000008 and the number of dimensions)"
-        )
-    dimensions = data[3]
-    start = 4 + 4 * dimensions
-    if len(data) < start:
-        raise DatasetError(f"{path}: cut off inside its header; fetch the file again")
-    shape = struct.unpack(f">{dimensions}I", data[4:start])
-    size = 1
-    for length in shape:
-        size *= length
-    if len(data) - start != size:
-        raise DatasetError(
-            f"{path}: header says {'x'.join(map(str, shape))} = {size} bytes, "
-            f"{len(data) - start} follow; fetch the file again"
-        )
-    try:
-        return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)
-    except ValueError as error:  # 64 dimensions at most, and no length beyond memory
-        raise DatasetError(f"{path}: its header makes no sense ({error}); fetch it again") from None
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._data: bytes | None = None
+        try:
+            with path.open("rb") as stream:
+                head = stream.read(_HEADER)
+                size = stream.seek(0, os.SEEK_END)
+            if head[:2] == b"\x1f\x8b":
+                self._data = _unpacked(path, path.stat().st_mtime_ns)
+                head, size = self._data[:_HEADER], len(self._data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DatasetError(f"{path}: cannot be read ({error}); fetch the file again") from error
+        if len(head) < 4 or head[:2] != b"\0\0" or head[2] != _UNSIGNED_BYTE or not head[3]:
+            raise DatasetError(
+                f"{path}: not an IDX file of unsigned bytes (starts with "
+                f"{head[:4].hex() or 'nothing'}, expected 000008 and the number of dimensions)"
+            )
+        self._start = 4 + 4 * head[3]
+        if len(head) < self._start:
+            raise DatasetError(f"{path}: cut off inside its header; fetch the file again")
+        self.shape: tuple[int, ...] = struct.unpack(f">{head[3]}I", head[4 : self._start])
+        if math.prod(self.shape) != size - self._start:
+            raise DatasetError(
+                f"{path}: header says {'x'.join(map(str, self.shape))} = {math.prod(self.shape)} "
+                f"bytes, {size - self._start} follow; fetch the file again"
+            )
+
+    def read(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """Items ``start`` to ``stop``: uint8[stop - start, ...].
+
+        Raises:
+            DatasetError: The file was changed meanwhile.
+        """
+        size = math.prod(self.shape[1:])
+        offset, length = self._start + start * size, (stop - start) * size
+        try:
+            if self._data is not None:
+                data = self._data[offset : offset + length]
+            else:
+                with self.path.open("rb") as stream:
+                    stream.seek(offset)
+                    data = stream.read(length)
+        except OSError as error:
+            raise DatasetError(f"{self.path}: cannot be read ({error.strerror})") from error
+        if len(data) != length:
+            raise DatasetError(f"{self.path}: changed while it was read; start again")
+        return np.frombuffer(data, dtype=np.uint8).reshape(stop - start, *self.shape[1:])
 
 
 class IdxSource:
@@ -91,39 +121,35 @@ class IdxSource:
 
     def parts(self, split: str) -> list[Part]:
         """Ranges of items."""
-        return ranges(split, len(self._load(split)))
+        return ranges(split, self._pair(split)[0].shape[0])
 
     def read(self, part: Part) -> Iterator[Pictures | Failure]:
         """Items of a range, labelled with the numbers of the label file."""
-        start, stop = map(int, part.place)
-        for at in range(start, stop, _BATCH):
-            yield self._load(part.split).take(np.arange(at, min(at + _BATCH, stop)))
+        images, labels = self._pair(part.split)
+        begin, end = map(int, part.place)
+        for start in range(begin, end, _BATCH):
+            stop = min(start + _BATCH, end)
+            yield Pictures(
+                images.read(start, stop),
+                [str(label) for label in labels.read(start, stop).tolist()],
+                [f"{images.path.name}:{index}" for index in range(start, stop)],
+            )
 
-    def _load(self, split: str) -> Pictures:
-        """A whole split; the files are read once a process."""
+    def _pair(self, split: str) -> tuple[IdxFile, IdxFile]:
+        """The pictures and the labels of a split."""
         images_name, labels_name = _FILES[split]
         images_path, labels_path = self._find(images_name), self._find(labels_name)
         if images_path is None or labels_path is None:
             missing = images_name if images_path is None else labels_name
             raise DatasetError(f"{self._directory / missing}[.gz]: missing")
-        stamps = tuple(path.stat().st_mtime_ns for path in (images_path, labels_path))
-        return _read_pair(images_path, labels_path, stamps)
-
-
-@lru_cache(maxsize=4)
-def _read_pair(images_path: Path, labels_path: Path, stamps: tuple[int, ...]) -> Pictures:
-    images, labels = read_idx(images_path), read_idx(labels_path)
-    if not images.size:
-        raise DatasetError(f"{images_path}: holds no pictures")
-    if images.ndim != 3:
-        raise DatasetError(f"{images_path}: {images.ndim} dimensions, pictures have 3")
-    if labels.shape != images.shape[:1]:
-        raise DatasetError(
-            f"{labels_path}: {len(labels)} labels for {len(images)} pictures in "
-            f"{images_path.name}; the two files do not belong together"
-        )
-    return Pictures(
-        images,
-        [str(label) for label in labels.tolist()],
-        [f"{images_path.name}:{index}" for index in range(len(images))],
-    )
+        images, labels = IdxFile(images_path), IdxFile(labels_path)
+        if not math.prod(images.shape):
+            raise DatasetError(f"{images_path}: holds no pictures")
+        if len(images.shape) != 3:
+            raise DatasetError(f"{images_path}: {len(images.shape)} dimensions, pictures have 3")
+        if labels.shape != images.shape[:1]:
+            raise DatasetError(
+                f"{labels_path}: {labels.shape[0]} labels for {images.shape[0]} pictures in "
+                f"{images_path.name}; the two files do not belong together"
+            )
+        return images, labels

@@ -70,6 +70,18 @@ def choose_answer(columns: Sequence[str], chosen: str | None, where: str) -> str
     return choose("answer", known or columns, chosen, where)
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written as UTF-8: file names and JSON may hold lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def one_line_name(name: str) -> str:
+    """A name as a line of valid Unicode; what does not fit one is escaped."""
+    if is_unicode(name) and len(name.splitlines()) == 1:
+        return name
+    return name.encode("unicode_escape").decode("ascii")
+
+
 def answer_text(value: Any, names: Sequence[str] | None = None) -> str:
     """An answer as text: a class number by its name where there are names.
 
@@ -83,6 +95,8 @@ def answer_text(value: Any, names: Sequence[str] | None = None) -> str:
     if isinstance(value, float) and math.isnan(value):
         raise ValueError("has no answer")
     if isinstance(value, str | int | float) and str(value).strip():
+        if not is_unicode(str(value)):
+            raise ValueError("its answer is not valid Unicode")
         return str(value)
     if value is None or isinstance(value, str):
         raise ValueError("has no answer")

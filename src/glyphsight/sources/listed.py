@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from glyphsight.errors import DatasetError, PictureError
 from glyphsight.sources.base import PART, Failure, Part, Pictures, batches
+from glyphsight.sources.items import answer_text, one_line_name
 from glyphsight.sources.location import directory, in_order, licence_of, take_options
 
 _SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini")  # a file manager's own
@@ -111,12 +112,16 @@ class ListedSource(ABC):
         yield from batches(map(self._read_one, items))
 
     def _read_one(self, item: Item) -> tuple[str, str, NDArray[np.uint8]] | Failure:
-        if item.problem:
-            return Failure(item.name, item.problem)
+        name, path = one_line_name(item.name), self._directory / item.name
+        problem = item.problem
         try:
-            return item.name, item.answer, self.load(self._directory / item.name)
+            if not problem:
+                return name, answer_text(item.answer), self.load(path)
+        except ValueError as error:
+            problem = f"{path}: {error}; rename its folder"
         except PictureError as error:
-            return Failure(item.name, str(error))
+            problem = str(error)
+        return Failure(name, one_line_name(problem))
 
     def _files(self, again: bool) -> Listing:
         key = (type(self), self._location)
@@ -130,4 +135,4 @@ class ListedSource(ABC):
 
 def _digest(items: list[Item]) -> str:
     told = "\0".join(part for item in items for part in item)
-    return blake2b(told.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    return blake2b(told.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

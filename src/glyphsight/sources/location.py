@@ -122,6 +122,8 @@ def opened(path: str) -> Iterator[BinaryIO]:
             stream = Path(path).open("rb")  # noqa: SIM115 - closed below
     except DatasetError:
         raise
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: no such file; mend its name") from None
     except Exception as error:  # every kind of remote place has errors of its own
         raise DatasetError(f"{path}: cannot be opened ({one_line(error)})") from error
     with stream:
@@ -168,5 +170,9 @@ def licence_of(root: Path) -> str:
     except OSError:
         return ""
     header = re.match(r"---\n(.*?)\n---", card, re.DOTALL)
-    said_in_card = re.search(r"^license:\s*(\S.*)$", header[1], re.MULTILINE) if header else None
+    said_in_card = (
+        re.search(r"^license:(?:[ \t]*|\s*-[ \t]*)(\S.*)$", header[1], re.MULTILINE)
+        if header
+        else None
+    )
     return said_in_card[1].strip("\"' ") if said_in_card else ""

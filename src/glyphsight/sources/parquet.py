@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.errors import DatasetError, PictureError
+from glyphsight.errors import DatasetError, GlyphsightError, PictureError
 from glyphsight.sources.base import Failure, Part, Pictures, batches
 from glyphsight.sources.items import answer_text, choose, choose_answer, decode
 from glyphsight.sources.location import (
@@ -27,7 +27,7 @@ from glyphsight.sources.location import (
 )
 
 _ROWS = 32  # read at a time: few, for a row may hold a photo
-_BUFFER = 1 << 23  # of a file; the rest of a row group stays where it is
+_BUFFER = 1 << 22  # of a file's column; the rest of a row group stays where it is
 
 
 class ParquetSource:
@@ -95,12 +95,22 @@ class ParquetSource:
     @contextmanager
     def _opened(self, name: str) -> Iterator[Any]:
         with needs("data"):
-            from pyarrow import ArrowException, parquet
+            from pyarrow import parquet
         path = f"{self._root}{name}"
         try:
-            with opened(path) as stream, parquet.ParquetFile(stream, buffer_size=_BUFFER) as file:
+            with (
+                opened(path) as stream,
+                parquet.ParquetFile(
+                    stream,
+                    buffer_size=_BUFFER,
+                    pre_buffer=False,
+                    page_checksum_verification=True,
+                ) as file,
+            ):
                 yield file
-        except (ArrowException, OSError, UnicodeDecodeError) as error:
+        except GlyphsightError:
+            raise
+        except Exception as error:  # every kind of damage and remote place has errors of its own
             raise DatasetError(
                 f"{path}: cannot be read as Parquet ({one_line(error)}); fetch it again"
             ) from error
@@ -109,10 +119,14 @@ class ParquetSource:
         """The image column, the answer column, and the names of its classes."""
         path = f"{self._root}{name}"
         features = _features(schema)
-        pictures = [each for each in features if features[each].get("_type") == "Image"]
+        pictures = [each for each in schema.names if features.get(each, {}).get("_type") == "Image"]
         pictures = pictures or [field.name for field in schema if _holds_bytes(field.type)]
         image = choose("image", pictures, self._chosen.get("image"), path)
-        others = [each for each in schema.names if each != image]
+        others = [
+            each
+            for each in schema.names
+            if each != image and not each.startswith("__index_level_")  # as pandas writes them
+        ]
         answer = choose_answer(others, self._chosen.get("answer"), path)
         classes = features.get(answer, {}).get("names")
         return image, answer, classes if isinstance(classes, list) else None

@@ -8,8 +8,10 @@ Speech Communication, 1987, as in the HTK Book), in decibels, the loudest 60 of 
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +73,17 @@ def spectrogram(samples: NDArray[np.float64]) -> NDArray[np.uint8]:
     return picture.astype(np.uint8)
 
 
+def _whole(stream: BinaryIO, path: Path) -> BinaryIO:
+    """The stream, unless it is a WAV shorter than it says, which libsndfile takes for whole."""
+    head = stream.read(8)
+    promised = int.from_bytes(head[4:], "little") + 8
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    if head[:4] == b"RIFF" and size < promised < 1 << 31:  # more: a stream of unknown length
+        raise PictureError(f"{path}: cut off, {size:,} of {promised:,} bytes; fetch it again")
+    return stream
+
+
 def load_sound(path: Path) -> NDArray[np.uint8]:
     """The picture of a sound file: WAV, FLAC, OGG or MP3, its channels averaged.
 
@@ -85,7 +98,7 @@ def load_sound(path: Path) -> NDArray[np.uint8]:
         import soundfile
         import soxr
     try:
-        with soundfile.SoundFile(path) as sound:
+        with path.open("rb") as stream, soundfile.SoundFile(_whole(stream, path)) as sound:
             rate = int(sound.samplerate)
             if sound.frames > MAX_SECONDS * rate or sound.frames * sound.channels > _MAX_VALUES:
                 raise PictureError(
@@ -97,9 +110,12 @@ def load_sound(path: Path) -> NDArray[np.uint8]:
         raise
     except FileNotFoundError:
         raise PictureError(f"{path}: no such file") from None
-    except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
+    except OSError as error:
+        raise PictureError(f"{path}: cannot be read ({error.strerror})") from error
+    except (soundfile.SoundFileError, ValueError) as error:
+        said = getattr(error, "error_string", one_line(error))
         raise PictureError(
-            f"{path}: not a sound that can be read ({one_line(error)}); save it again as WAV"
+            f"{path}: not a sound that can be read ({said}); save it again as WAV"
         ) from error
     if not len(samples) or not np.isfinite(samples).all():
         raise PictureError(f"{path}: holds no sound; save it again")

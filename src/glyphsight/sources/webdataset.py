@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import tarfile
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import groupby
-from lzma import LZMAError
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.errors import DatasetError, PictureError
+from glyphsight.errors import DatasetError, GlyphsightError, PictureError
 from glyphsight.sources.base import Failure, Part, Pictures, batches
-from glyphsight.sources.items import ANSWERS, answer_text, decode
+from glyphsight.sources.items import ANSWERS, answer_text, decode, one_line_name
 from glyphsight.sources.location import (
     file_split,
     find,
@@ -81,7 +79,9 @@ class WebDatasetSource:
                 tarfile.open(fileobj=stream, mode="r|*", tarinfo=_Member) as archive,
             ):
                 yield from batches(self._samples(archive, name))
-        except (tarfile.TarError, OSError, EOFError, zlib.error, LZMAError) as error:
+        except GlyphsightError:
+            raise
+        except Exception as error:  # every kind of damage and remote place has errors of its own
             raise DatasetError(
                 f"{path}: cannot be read as tar ({one_line(error)}); fetch it again"
             ) from error
@@ -98,7 +98,8 @@ class WebDatasetSource:
                 if _suffix(ending) in PICTURE_SUFFIXES or _suffix(ending) in _TEXTS:
                     content = archive.extractfile(member)
                     sample[ending] = content.read() if content else b""
-            item, where = f"{name}:{key}", f"{self._root}{name}:{key}"
+            item = f"{name}:{one_line_name(key)}"
+            where = f"{self._root}{item}"
             try:
                 if key in seen:
                     raise ValueError("its files do not stand together")

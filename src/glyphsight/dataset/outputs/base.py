@@ -17,7 +17,7 @@ class Output(Protocol):
     A split is written in pieces of consecutive records, each apart and in any order. Where
     ``sharded`` is true a piece is a file, ``data/train-00000-of-00007.parquet``. Where it is false
     the split is the one file ``train.json``: ``head``, the pieces with ``between`` between them,
-    ``tail``; see :func:`join`. The bytes are the same however a split is cut into pieces.
+    ``tail``; see :func:`join`. Its bytes are the same however the split is cut into pieces.
 
     Attributes:
         name: What ``--output`` calls it.

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.dataset.record import Record
-from glyphsight.dataset.text import decode, parse_json
+from glyphsight.dataset.text import decode, encode, parse_json
 from glyphsight.errors import DatasetError
 
 
@@ -38,21 +38,25 @@ class _Lines:
         number = first
         for number, record in enumerate(records, start=first + 1):
             row = self._row(record, wordings[(number - 1) % len(wordings)])
-            stream.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            stream.write(encode(json.dumps(row, ensure_ascii=False) + "\n", number))
         return number - first
 
     def read(self, file: Path) -> Iterator[Any]:
         """The value of each line; empty lines hold none."""
+        some = False
         try:
             with file.open("rb") as lines:
                 for number, line in enumerate(lines, start=1):
                     text = decode(line, file, number)
                     if text.strip():
+                        some = True
                         yield parse_json(text, file, number)
         except FileNotFoundError:
             raise DatasetError(f"{file}: no such file") from None
         except OSError as error:
             raise DatasetError(f"{file}: cannot be read ({error.strerror})") from error
+        if not some:
+            raise DatasetError(f"{file}: is empty, a dataset has a record a line; build it anew")
 
 
 class PromptLines(_Lines):

@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.dataset.record import KEYS, Record
+from glyphsight.dataset.text import encode
 from glyphsight.errors import DatasetError
 
 _ROWS = 4096  # a row group: what is held while writing
@@ -51,7 +52,7 @@ class Parquet:
         columns = (*KEYS, "prompt", "completion", "source")
         schema = pyarrow.schema([(name, pyarrow.string()) for name in columns])
         rows = (
-            _row(record, wordings[number % len(wordings)])
+            _row(record, wordings[number % len(wordings)], number)
             for number, record in enumerate(records, start=first)
         )
         count = 0
@@ -78,9 +79,10 @@ class Parquet:
             raise DatasetError(f"{file}: no whole Parquet file ({reason}); get it anew") from error
 
 
-def _row(record: Record, prompt: Prompt) -> dict[str, str]:
+def _row(record: Record, prompt: Prompt, number: int) -> dict[str, bytes]:
     asked, said = prompt.pair(record)
-    return record.as_json() | {"prompt": asked, "completion": said, "source": record.source}
+    row = record.as_json() | {"prompt": asked, "completion": said, "source": record.source}
+    return {key: encode(text, number + 1) for key, text in row.items()}
 
 
 def _columns(names: Sequence[str], file: Path) -> list[str]:

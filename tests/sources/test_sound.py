@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+import soundfile
+
+from glyphsight.errors import DatasetError, PictureError
+from glyphsight.sources import Failure, open_source
+from glyphsight.sources.sound import load_sound, spectrogram
+
+
+def tone(hertz, seconds=0.5, rate=8000):
+    return 0.5 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)
+
+
+@pytest.fixture
+def wav():
+    def write(path, samples, rate=8000):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, samples, rate)
+        return path
+
+    return write
+
+
+def loudest_row(pixels):
+    return int(pixels.astype(int).sum(axis=1).argmax())
+
+
+def test_a_tone_is_a_line_and_low_tones_are_at_the_bottom():
+    rows = [loudest_row(spectrogram(tone(hertz))) for hertz in (100, 400, 1000, 2500, 3900)]
+    assert rows == sorted(rows, reverse=True)
+    assert len(set(rows)) == 5
+    # the band whose middle is nearest: 64 bands, equally far apart on the mel scale up to 4 kHz
+    mel = 2595 * np.log10(1 + np.array([100, 400, 1000, 2500, 3900]) / 700)
+    step = 2595 * np.log10(1 + 4000 / 700) / 65
+    assert np.abs(63 - (mel / step - 1) - rows).max() <= 0.75
+
+
+def test_a_frame_comes_each_10_ms_and_none_is_cut_off():
+    assert [spectrogram(tone(440, s)).shape for s in (0.001, 0.025, 0.026, 0.035, 1.0)] == [
+        (64, 1),
+        (64, 1),
+        (64, 2),
+        (64, 2),
+        (64, 99),
+    ]
+
+
+def test_the_loudest_60_decibels_are_0_to_255():
+    sound = np.concatenate([tone(1000), np.zeros(4000), 0.01 * tone(1000)])
+    pixels = spectrogram(sound)
+    assert pixels.dtype == np.uint8
+    row = pixels[loudest_row(pixels)]
+    assert row[:40].min() >= 254
+    assert row[55:95].max() == 0
+    np.testing.assert_allclose(row[105:140], 255 * (60 - 40) / 60, atol=1)
+    np.testing.assert_array_equal(spectrogram(sound / 100), pixels)
+
+
+def test_silence_is_black_and_every_band_hears_something():
+    assert spectrogram(np.zeros(4000)).max() == 0
+    noise = np.random.default_rng(0).normal(size=80_000)
+    assert spectrogram(noise).mean(axis=1).min() > 100
+
+
+def test_the_picture_hardly_depends_on_rate_and_channels(tmp_path, wav):
+    plain = load_sound(wav(tmp_path / "a.wav", tone(700)))
+    np.testing.assert_array_equal(load_sound(tmp_path / "a.wav"), plain)
+    stereo = np.stack([tone(700, rate=44100)] * 2, axis=1)
+    other = load_sound(wav(tmp_path / "b.wav", stereo, 44100))
+    assert other.shape == plain.shape
+    assert loudest_row(other) == loudest_row(plain)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_every_common_kind_of_file_is_read(tmp_path, wav, suffix):
+    path = wav(tmp_path / f"x.{suffix}", tone(700, rate=16000), 16000)
+    pixels = load_sound(path)
+    assert abs(loudest_row(pixels) - loudest_row(spectrogram(tone(700)))) <= 1
+
+
+def test_what_is_no_sound_is_named(tmp_path, wav):
+    path = tmp_path / "x.wav"
+    for data in (b"", b"hello", b"RIFF\4\0\0\0WAVE"):
+        path.write_bytes(data)
+        with pytest.raises(PictureError, match="not a sound that can be read") as error:
+            load_sound(path)
+        assert str(error.value).startswith(f"{path}: ")
+        assert "\n" not in str(error.value)
+    data = wav(path, tone(300)).read_bytes()
+    path.write_bytes(data[:-100])
+    with pytest.raises(PictureError, match=r"x\.wav: cut off, 7,944 of 8,044 bytes; fetch it"):
+        load_sound(path)
+    with pytest.raises(PictureError, match="no such file"):
+        load_sound(tmp_path / "gone.wav")
+    with pytest.raises(PictureError, match="holds no sound"):
+        load_sound(wav(path, np.zeros(0)))
+    with pytest.raises(PictureError, match="301 s of 1 channels, the limit is 300 s; cut it"):
+        load_sound(wav(path, np.zeros(301 * 100), 100))
+
+
+def test_an_audio_folder_is_read_as_a_picture_folder_is(tmp_path, wav):
+    for split, hertz in (("train", 300), ("test", 2000)):
+        wav(tmp_path / split / "low" / "x.wav", tone(hertz))
+        wav(tmp_path / split / "high" / "x.flac", tone(hertz * 1.5))
+    (tmp_path / "train" / "low" / "y.wav").write_bytes(b"no")
+    (tmp_path / "train" / "low" / "cover.png").write_bytes(b"no")
+    source = open_source(f"audiofolder:{tmp_path}")
+    assert source.splits == ("train", "test")
+    (part,) = source.parts("train")
+    found = list(source.read(part))
+    batches = [each for each in found if not isinstance(each, Failure)]
+    assert [batch.ids for batch in batches] == [["train/high/x.flac", "train/low/x.wav"]]
+    assert batches[0].labels == ["high", "low"]
+    assert batches[0].pixels.shape == (2, 64, 49)
+    reasons = [each.reason for each in found if isinstance(each, Failure)]
+    assert len(reasons) == 2
+    assert f"{tmp_path / 'train' / 'low' / 'y.wav'}: not a sound" in reasons[0]
+    assert "cover.png: not among the sounds that are read" in reasons[1]
+
+
+def test_an_audio_folder_may_have_metadata(tmp_path, wav, items):
+    wav(tmp_path / "x.wav", tone(300))
+    (tmp_path / "metadata.csv").write_text("file_name,text\nx.wav,hello there\n")
+    assert items(f"audiofolder:{tmp_path}")[0][:2] == ("x.wav", "hello there")
+
+
+@pytest.mark.parametrize("folder", ["", "recordings"])
+def test_fsdd_has_its_official_split(tmp_path, wav, items, folder):
+    for name in ("0_ann_0", "7_ann_4", "7_ann_5", "3_bob_49"):
+        wav(tmp_path / folder / f"{name}.wav", tone(300, 0.05))
+    wav(tmp_path / folder / "hello.wav", tone(300))
+    (tmp_path / "README.md").write_text("Spoken digits.")
+    spec = f"fsdd:{tmp_path}"
+    assert open_source(spec).splits == ("train", "test")
+    assert "CC BY-SA 4.0" in open_source(spec).licence
+    place = f"{folder}/" if folder else ""
+    found = items(spec, "test")
+    assert [item[:2] for item in found] == [
+        (f"{place}0_ann_0.wav", "0"),
+        (f"{place}7_ann_4.wav", "7"),
+    ]
+    found = items(spec)
+    assert [item[1] for item in found[:2]] == ["3", "7"]
+    assert "hello.wav: not named digit_speaker_index.wav; rename it or remove it" in found[2][1]
+
+
+def test_an_empty_folder_of_sounds_is_refused(tmp_path):
+    for kind, what in (("audiofolder", "sounds"), ("fsdd", "recordings")):
+        with pytest.raises(DatasetError, match=f"holds no {what}; give {kind}:DIR"):
+            open_source(f"{kind}:{tmp_path}").parts("train")
