@@ -15,10 +15,13 @@ from typer.testing import CliRunner
 
 import glyphsight
 from glyphsight.cli.app import app
-from glyphsight.codec import PUBLISHED, Profile
+from glyphsight.codec import PUBLISHED, Profile, parse
+from glyphsight.codec.encode import level_grids
 from glyphsight.dataset import Prompt, build_dataset, check_dataset, load_dataset
 from glyphsight.dataset.augment import Augmentation
+from glyphsight.dataset.likeness import alike_hashes
 from glyphsight.errors import DatasetError, GlyphsightError
+from glyphsight.sources import load_split, open_source
 
 
 def build(spec, out, **options):
@@ -258,6 +261,48 @@ def test_workers_and_shards_change_no_record(idx, tmp_path, output):
     assert load_dataset(tmp_path / "whole") == load_dataset(tmp_path / "one")
 
 
+@pytest.mark.parametrize("output", ["json", "parquet"])
+def test_a_build_that_was_stopped_goes_on_where_it_was(idx, tmp_path, monkeypatch, output):
+    from glyphsight.dataset import build as module
+
+    options = {"validation": 60, "copies": 1, "output": output, "shard_size": 50, "workers": 1}
+    build(f"idx:{idx}", tmp_path / "whole", **options)
+    write, written = module.write_shard, []
+
+    def stopped_at_the_fifth(how, shard):
+        if len(written) == 4:
+            raise KeyboardInterrupt
+        written.append(shard.key)
+        return write(how, shard)
+
+    monkeypatch.setattr(module, "write_shard", stopped_at_the_fifth)
+    with pytest.raises(KeyboardInterrupt):
+        build(f"idx:{idx}", tmp_path / "out", **options)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    written.append("")
+    build(f"idx:{idx}", tmp_path / "out", **options)
+    assert len(written) == len(set(written)) == 1 + 10 + 2
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_build_that_was_stopped_starts_anew_with_other_settings(idx, tmp_path, monkeypatch):
+    from glyphsight.dataset import build as module
+
+    options = {"validation": 60, "output": "parquet", "workers": 1}
+    build(f"idx:{idx}", tmp_path / "whole", **options)
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_finish", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        build(f"idx:{idx}", tmp_path / "out", shard_size=50, **options)
+    assert list((tmp_path / "out" / "data").iterdir())
+    monkeypatch.undo()
+    build(f"idx:{idx}", tmp_path / "out", **options)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
 def test_what_is_there_already_is_not_built_again(idx, tmp_path):
     first = build(f"idx:{idx}", tmp_path, validation=60)
     times = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
@@ -347,6 +392,25 @@ def test_no_picture_is_in_two_splits_and_what_was_found_is_counted(twins, tmp_pa
     assert json.loads((tmp_path / "manifest.json").read_bytes())["likeness"] == report.likeness
 
 
+def test_no_copy_looks_like_a_held_out_picture(tmp_path):
+    options = {"limit": 1500, "split": "train", "copies": 2, "augmentation": Augmentation(1.0)}
+    build("bundled", tmp_path / "kept", keep_duplicates=True, **options)
+    build("bundled", tmp_path / "x", **options)
+    held_out = set()
+    for split in ("validation", "test"):
+        pixels = load_split(open_source("bundled"), split).pixels
+        held_out |= set(alike_hashes(np.concatenate(list(level_grids(pixels)))).tolist())
+
+    def alike(name):
+        records = load_dataset(tmp_path / name, "train")
+        assert len(records) == 4500
+        grids = np.stack([parse(record.ascii_image, Profile().palette) for record in records])
+        return len(held_out & set(alike_hashes(grids.astype(np.uint8)).tolist()))
+
+    assert alike("kept") > 0
+    assert alike("x") == 0
+
+
 def test_look_alikes_may_be_kept(twins, tmp_path):
     report = build(f"idx:{twins}", tmp_path, validation=40, keep_duplicates=True)
     assert report.records == {"train": 170, "validation": 40, "test": 30}
@@ -427,6 +491,13 @@ def test_settings_that_make_no_sense_are_refused_before_anything_is_written(
     with pytest.raises(GlyphsightError, match=complaint):
         build("bundled", tmp_path / "x", **options)
     assert not (tmp_path / "x").exists()
+
+
+def test_a_place_that_is_a_file_is_refused(idx, tmp_path):
+    (tmp_path / "x").write_text("mine")
+    with pytest.raises(DatasetError, match=r"cannot be written .*give another --out"):
+        build(f"idx:{idx}", tmp_path / "x", validation=60)
+    assert (tmp_path / "x").read_text() == "mine"
 
 
 def test_a_remote_place_is_written_like_a_local_one(idx, tmp_path):

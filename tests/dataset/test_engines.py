@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,8 +42,10 @@ def program(script, *arguments):
 
 @pytest.mark.parametrize("workers", [1, 2, None])
 def test_every_task_is_done_once_and_its_result_comes_with_it(workers):
-    done = list(open_engine("local", workers).run(partial(pow, 2), range(50)))
-    assert sorted(done) == [(number, 2**number) for number in range(50)]
+    with closing(open_engine("local", workers)) as engine:
+        for base in (2, 3):
+            done = list(engine.run(partial(pow, base), range(50)))
+            assert sorted(done) == [(number, base**number) for number in range(50)]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -54,22 +57,28 @@ def test_tasks_are_taken_as_they_are_needed(workers):
             taken.append(number)
             yield number
 
-    run = open_engine("local", workers).run(abs, tasks())
-    for _ in range(10):
-        next(run)
-    assert len(taken) < 50
-    run.close()
+    with closing(open_engine("local", workers)) as engine:
+        run = engine.run(abs, tasks())
+        for _ in range(10):
+            next(run)
+        assert len(taken) < 50
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_of_a_task_comes_out_as_it_is(workers):
-    with pytest.raises(ValueError, match="invalid literal"):
-        list(open_engine("local", workers).run(int, ["1", "two", "3"]))
+    with (
+        closing(open_engine("local", workers)) as engine,
+        pytest.raises(ValueError, match="invalid literal"),
+    ):
+        list(engine.run(int, ["1", "two", "3"]))
 
 
 def test_a_lost_worker_is_said_with_the_mend():
-    with pytest.raises(GlyphsightError, match=r"worker process ended.*run the same command again"):
-        list(open_engine("local", 2).run(os._exit, [1, 1]))
+    with (
+        closing(open_engine("local", 2)) as engine,
+        pytest.raises(GlyphsightError, match=r"worker process ended.*run the same command again"),
+    ):
+        list(engine.run(os._exit, [1, 1]))
 
 
 ORPHANS = """

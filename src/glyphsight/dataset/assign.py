@@ -20,7 +20,7 @@ BALANCES = ("none", "down", "up")
 UNUSABLE = -1
 """Class number of an item that cannot be encoded."""
 
-_HELD_OUT = ("test", "validation")  # in this order: the former keeps what the latter has too
+_HELD_OUT = ("test", "validation")
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,14 @@ class Assigned:
         rows: Items of each split, int64[n] in the order of the records; with ``up`` some repeat.
         repeats: Of each of the source's splits: items that look like an earlier one in it.
         removed: Of each split: items left out since a held-out split has what they look like.
+        held_out: Sorted hashes of all that is held out, which no copy may look like.
     """
 
     origin: dict[str, str] = field(default_factory=dict)
     rows: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     repeats: dict[str, Likeness] = field(default_factory=dict)
     removed: dict[str, Likeness] = field(default_factory=dict)
+    held_out: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
 
 def assign(
@@ -137,6 +139,8 @@ def assign(
         before = removed.get("train", Likeness())
         rows["train"] = rest
         removed["train"] = Likeness(before.same + found.same, before.alike + found.alike)
+    held = [split for split in _HELD_OUT if split in rows] if likeness else []
+    looks = [items[origin[split]].alike[rows[split]] for split in held]
     if "train" in wanted and balance != "none":
         pick = balanced_down if balance == "down" else balanced_up
         rows["train"] = rows["train"][pick(items["train"].codes[rows["train"]], seed)]
@@ -149,6 +153,7 @@ def assign(
         {split: rows[split] for split in wanted},
         {split: _repeats(found) for split, found in items.items()} if likeness else {},
         {split: removed[split] for split in wanted if split in removed},
+        np.unique(np.concatenate([Assigned().held_out, *looks])),
     )
 
 

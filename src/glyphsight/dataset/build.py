@@ -6,7 +6,7 @@ import glob
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from hashlib import blake2b
@@ -21,6 +21,7 @@ from glyphsight.dataset.assign import BALANCES, Assigned, assign
 from glyphsight.dataset.augment import Augmentation
 from glyphsight.dataset.card import CARD, TokenCounter, card_records, render_card
 from glyphsight.dataset.engines import Engine, open_engine
+from glyphsight.dataset.kept import GridWriter
 from glyphsight.dataset.manifest import (
     belonging,
     command_of,
@@ -37,6 +38,7 @@ from glyphsight.dataset.write import (
     Writing,
     Written,
     cut_into_shards,
+    grids_name,
     note_name,
     sha256_of,
     sources_name,
@@ -171,42 +173,44 @@ def build_dataset(
 
     stamp = _digest([plan, [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in files]])
     _open_state(place, stamp, force)
-    found = _scan(worker, source, place, parts, profile, not keep_duplicates, quiet)
-    try:
-        assigned = assign(
-            found.items,
-            wanted,
-            validation=validation,
-            limit=limit,
-            balance=balance,
-            likeness=not keep_duplicates,
-            seed=seed,
-            where=spec,
-        )
-    except DatasetError:
-        _drop_state(place)
-        raise
-    rounds = {name: copies if name == "train" else 0 for name in wanted}
-    shards = {
-        name: partial(
-            cut_into_shards,
-            name,
-            layout,
-            parts[assigned.origin[name]],
-            found.starts[assigned.origin[name]],
-            assigned.rows[name],
-            rounds[name],
-            shard_size,
-        )
-        for name in wanted
-    }
-    _withdraw(place, _targets(layout, {name: cut() for name, cut in shards.items()}))
-    writing = Writing(spec, source, place, output, words, profile, how, seed)
-    entries = {}
-    for name, cut in shards.items():
-        total = len(assigned.rows[name]) * (rounds[name] + 1)
-        _write(worker, writing, cut, total, name, quiet)
-        entries[name] = _finish(place, layout, name, cut())
+    with closing(worker):
+        found = _scan(worker, source, place, parts, profile, not keep_duplicates, quiet)
+        try:
+            assigned = assign(
+                found.items,
+                wanted,
+                validation=validation,
+                limit=limit,
+                balance=balance,
+                likeness=not keep_duplicates,
+                seed=seed,
+                where=spec,
+            )
+        except DatasetError:
+            _drop_state(place)
+            raise
+        rounds = {name: copies if name == "train" else 0 for name in wanted}
+        shards = {
+            name: partial(
+                cut_into_shards,
+                name,
+                layout,
+                parts[assigned.origin[name]],
+                found.starts[assigned.origin[name]],
+                assigned.rows[name],
+                rounds[name],
+                shard_size,
+            )
+            for name in wanted
+        }
+        _withdraw(place, _targets(layout, {name: cut() for name, cut in shards.items()}))
+        forbidden = _keep_held_out(place, assigned) if copies else ""
+        writing = Writing(spec, source, place, output, words, profile, how, seed, forbidden)
+        entries = {}
+        for name, cut in shards.items():
+            total = len(assigned.rows[name]) * (rounds[name] + 1)
+            _write(worker, writing, cut, total, name, quiet)
+            entries[name] = _finish(place, layout, name, cut())
     manifest = settings | {
         "records": {name: len(assigned.rows[name]) * (rounds[name] + 1) for name in wanted},
         "labels": {name: _count_labels(found, assigned, name, rounds[name]) for name in wanted},
@@ -268,17 +272,15 @@ def _local_files(spec: str, out: str | os.PathLike[str]) -> list[tuple[Path, os.
     location, mine = spec.partition(":")[2], Path(out).resolve()
     if not location:
         return []
-    found: list[Path] = []
     if not Path(location).exists():  # what follows a question mark are the source's options
         location = location.rpartition("?")[0] or location
+    found: list[Path] = []
     for match in sorted(glob.glob(location, recursive=True)) or [location]:  # noqa: PTH207
-        path = Path(match)
-        found += sorted(path.rglob("*")) if path.is_dir() else [path]
-    return [
-        (path, path.stat())
-        for path in found
-        if path.is_file() and mine not in path.resolve().parents
-    ]
+        found.append(Path(match))
+        for folder, folders, names in os.walk(match):
+            folders[:] = sorted(name for name in folders if Path(folder, name).resolve() != mine)
+            found += [Path(folder, name) for name in sorted(names)]
+    return [(path, path.stat()) for path in found if path.is_file()]
 
 
 def _is_current(
@@ -302,9 +304,19 @@ def _open_state(place: Place, stamp: str, force: bool) -> None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         same = False
     if not same or force:
-        for name in ("plan.json", "scan", "done", "pieces"):
+        for name in ("plan.json", "scan", "grids", "done", "pieces"):
             place.remove(f"{STATE}/{name}")
         put_bytes(place, _PLAN, json.dumps(stamp).encode())
+
+
+def _keep_held_out(place: Place, assigned: Assigned) -> str:
+    """Name of a file with the hashes that no copy may have; "" where there are none."""
+    if not len(assigned.held_out):
+        return ""
+    data = assigned.held_out.tobytes()
+    name = f"{STATE}/held-out-{blake2b(data, digest_size=8).hexdigest()}"
+    put_bytes(place, name, data)
+    return name
 
 
 def _drop_state(place: Place) -> None:
@@ -322,7 +334,8 @@ def _scan_one(
     source: Source, place: Place, profile: Profile, likeness: bool, task: tuple[Part, int]
 ) -> int:
     """Scan a part into the state folder; how many items it gave."""
-    scanned = scan_part(source, task[0], profile, likeness)
+    with place.writing(grids_name(*task)) as path, GridWriter(path) as kept:
+        scanned = scan_part(source, task[0], profile, likeness, kept)
     put_bytes(place, f"{STATE}/scan/{_scan_name(*task)}", scanned.to_bytes())
     return len(scanned.items.codes)
 
@@ -464,7 +477,7 @@ def _write_card(place: Place, manifest: dict[str, Any], counter: TokenCounter | 
     with ExitStack() as stack:
         files = [stack.enter_context(place.reading(name)) for name in shards[:_CARD_SHARDS]]
         card = render_card(
-            PurePosixPath(place.root).name,
+            PurePosixPath(place.root).name or Path(place.root).resolve().name,
             manifest,
             card_records(files),
             command=manifest["command"],

@@ -66,9 +66,9 @@ def _digests(rows: NDArray[np.uint8], prefix: bytes) -> NDArray[np.uint64]:
     data = np.ascontiguousarray(rows).tobytes()
     width = rows.shape[1]
     found = []
-    for start in range(0, len(data), width):
+    for row in range(len(rows)):
         one = seed.copy()
-        one.update(data[start : start + width])
+        one.update(data[row * width : (row + 1) * width])
         found.append(one.digest())
     return np.frombuffer(b"".join(found), dtype="<u8").astype(np.uint64)
 

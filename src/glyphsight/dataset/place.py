@@ -23,6 +23,8 @@ _TEMPORARY = f"{STATE}/tmp"
 class Place(Protocol):
     """A directory whose files are put in place whole; names in it are relative, with ``/``."""
 
+    def __hash__(self) -> int: ...
+
     @property
     def root(self) -> str:
         """The directory, as the user gave it."""
@@ -129,7 +131,8 @@ class LocalPlace:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
             return
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
         if path.parent != Path(self.root):
             with suppress(OSError):  # it holds something else
                 path.parent.rmdir()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from glyphsight.codec import Profile
 from glyphsight.codec.encode import level_grids
 from glyphsight.dataset.assign import UNUSABLE, Items
+from glyphsight.dataset.kept import GridWriter
 from glyphsight.dataset.likeness import alike_hashes, exact_hashes
 from glyphsight.errors import PictureError
 from glyphsight.sources import Failure, Part, Pictures, Source
@@ -55,71 +56,69 @@ class Scanned:
         return cls(note["labels"], items, [Failure(*both) for both in note["failures"]])
 
 
-def scan_part(source: Source, part: Part, profile: Profile, likeness: bool) -> Scanned:
-    """Read a part and hash its level grids.
+def scan_part(
+    source: Source, part: Part, profile: Profile, likeness: bool, kept: GridWriter
+) -> Scanned:
+    """Read a part, cut its pictures into levels and hash them.
 
     Args:
         source: Where the part is.
         part: What to read.
         profile: How pictures become grids.
         likeness: Whether hashes are wanted.
+        kept: Takes the grids; one without cells for a picture that cannot be encoded.
 
     Raises:
         DatasetError: The part as a whole cannot be read.
     """
     names: dict[str, int] = {}
     codes: list[int] = []
-    hashes: list[_Hashes] = [_NONE]
+    ids: list[str] = []
+    labels: list[str] = []
+    exact, alike = [_NONE], [_NONE]
     failures: list[Failure] = []
     for batch in source.read(part):
         if isinstance(batch, Failure):
             failures.append(batch)
             continue
         try:
-            found = [_look(batch.pixels, profile, likeness)]
+            grids = list(level_grids(batch.pixels, profile))
             bad: dict[int, Failure] = {}
         except PictureError:
-            found, bad = _look_one_by_one(batch, profile, likeness)
-        hashes += found
+            grids, bad = _one_by_one(batch, profile)
+        for levels in grids:
+            kept.add(levels)
+            if likeness:
+                exact.append(exact_hashes(levels))
+                alike.append(alike_hashes(levels))
         failures += bad.values()
+        ids += batch.ids
+        labels += batch.labels
         codes += [
             UNUSABLE if row in bad else names.setdefault(label, len(names))
             for row, label in enumerate(batch.labels)
         ]
-    exact, alike = (np.concatenate(both) for both in zip(*hashes, strict=True))
-    return Scanned(list(names), Items(np.array(codes, dtype=np.int32), exact, alike), failures)
+    kept.name(ids, labels)
+    items = Items(np.array(codes, dtype=np.int32), np.concatenate(exact), np.concatenate(alike))
+    return Scanned(list(names), items, failures)
 
 
-_Hashes = tuple[NDArray[np.uint64], NDArray[np.uint64]]
-_NONE: _Hashes = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.uint64)
+_NONE = np.zeros(0, dtype=np.uint64)
 
 
-def _look(pixels: NDArray[np.uint8], profile: Profile, likeness: bool) -> _Hashes:
-    """Both hashes of each picture; none where they are not wanted, but what fails fails."""
-    if not likeness and profile.crop is None:  # then the size decides, which all have
-        pixels = pixels[:1]
-    exact, alike = [_NONE[0]], [_NONE[1]]
-    for levels in level_grids(pixels, profile):
-        if likeness:
-            exact.append(exact_hashes(levels))
-            alike.append(alike_hashes(levels))
-    return np.concatenate(exact), np.concatenate(alike)
-
-
-def _look_one_by_one(
-    batch: Pictures, profile: Profile, likeness: bool
-) -> tuple[list[_Hashes], dict[int, Failure]]:
-    """As :func:`_look`, and the pictures that cannot be encoded, by their place in the batch."""
-    hashes: list[_Hashes] = []
+def _one_by_one(
+    batch: Pictures, profile: Profile
+) -> tuple[list[NDArray[np.uint8]], dict[int, Failure]]:
+    """The grid of each picture, and those that cannot be encoded, by their place in the batch."""
+    grids: list[NDArray[np.uint8]] = []
     bad: dict[int, Failure] = {}
     for row, name in enumerate(batch.ids):
         try:
-            hashes.append(_look(batch.pixels[row : row + 1], profile, likeness))
+            grids += level_grids(batch.pixels[row : row + 1], profile)
         except PictureError as error:
             bad[row] = Failure(name, f"{name}: {error}")
-            if likeness:  # of no account, but it has its place
-                hashes.append((np.zeros(1, dtype=np.uint64), np.zeros(1, dtype=np.uint64)))
-    return hashes, bad
+            grids.append(np.zeros((1, 0, 0), dtype=np.uint8))
+    return grids, bad
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def gather(scans: dict[str, Iterable[Scanned]]) -> Gathered:
     starts: dict[str, NDArray[np.int64]] = {}
     failures: list[Failure] = []
     for split, own in scans.items():
-        codes, exact, alike = [np.zeros(0, dtype=np.int32)], [_NONE[0]], [_NONE[1]]
+        codes, exact, alike = [np.zeros(0, dtype=np.int32)], [_NONE], [_NONE]
         for scan in own:
             places = [numbers.setdefault(label, len(numbers)) for label in scan.labels]
             codes.append(np.array([*places, UNUSABLE], dtype=np.int32)[scan.items.codes])

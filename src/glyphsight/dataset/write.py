@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -14,7 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import Profile, encode_batch
+from glyphsight.codec.encode import level_grids
+from glyphsight.codec.formats import get_format
 from glyphsight.dataset.augment import Augmentation, augment
+from glyphsight.dataset.kept import read_grids
+from glyphsight.dataset.likeness import alike_hashes
 from glyphsight.dataset.outputs import Output, get_output
 from glyphsight.dataset.place import STATE, Place, put_bytes
 from glyphsight.dataset.prompt import Prompt
@@ -24,6 +29,7 @@ from glyphsight.errors import DatasetError
 from glyphsight.sources import Failure, Part, Source
 
 _HELD = 1024  # records
+_ATTEMPTS = 8  # at a copy that looks like no held-out picture
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class Writing:
         profile: How pictures become text.
         augmentation: How copies are changed.
         seed: Of the changes.
+        held_out: Name of the file with the hashes that no copy may have, "" for none.
     """
 
     spec: str
@@ -49,6 +56,7 @@ class Writing:
     profile: Profile
     augmentation: Augmentation
     seed: int
+    held_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,12 +65,14 @@ class Segment:
 
     Attributes:
         part: The part.
+        number: Its number in its split.
         items: int64[n], which items of it, ascending; some may repeat.
         turn: 0 for the pictures as they are, else which copy of them.
         first: Number of the first among the items of its split.
     """
 
     part: Part
+    number: int
     items: NDArray[np.int64]
     turn: int
     first: int
@@ -108,6 +118,11 @@ def note_name(key: str) -> str:
     return f"{STATE}/done/{key}.json"
 
 
+def grids_name(part: Part, number: int) -> str:
+    """Name of the file with the grids of a part, the ``number``-th of its split."""
+    return f"{STATE}/grids/{part.split}-{number:05d}.zip"
+
+
 def sources_name(key: str) -> str:
     """Name of the piece that says where each record of a shard was made from."""
     return f"{STATE}/pieces/{key}.sources.txt"
@@ -144,7 +159,7 @@ def cut_into_shards(
             part = int(np.searchsorted(starts, rows[place], "right")) - 1
             end = int(np.searchsorted(rows, starts[part + 1]))
             end = min(end, place + stop - at)
-            segments.append(Segment(parts[part], rows[place:end] - starts[part], turn, place))
+            segments.append(Segment(parts[part], part, rows[place:end] - starts[part], turn, place))
             at += end - place
         key = f"{split}-{number:05d}"
         name = f"{STATE}/pieces/{key}"
@@ -193,29 +208,46 @@ def _records(how: Writing, shard: Shard) -> Iterator[Record]:
     size = str(how.profile.width)
     for segment in shard.segments:
         copy = f" copy {segment.turn}" if segment.turn else ""
-        at = segment.first
-        for labels, ids, pixels in _chosen(how.source, segment.part, segment.items):
-            if segment.turn:
-                numbers = np.arange(at, at + len(pixels))
-                pixels = augment(pixels, how.augmentation, how.seed, segment.turn, numbers)
-            at += len(pixels)
-            texts = encode_batch(pixels, how.profile)
-            for text, label, name in zip(texts, labels, ids, strict=True):
+        texts = _copied_texts(how, segment) if segment.turn else _kept_texts(how, segment)
+        for some, ids, labels in texts:
+            for text, name, label in zip(some, ids, labels, strict=True):
                 yield Record(size, text, label, f"{how.spec} {name}{copy}")
 
 
-def _chosen(
-    source: Source, part: Part, items: NDArray[np.int64]
-) -> Iterator[tuple[list[str], list[str], NDArray[np.uint8]]]:
-    """Labels, ids and pixels of some items of a part, in batches."""
+_Texts = tuple[list[str], list[str], list[str]]
+
+
+def _kept_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
+    """Texts, ids and labels of pictures as they are, from the grids of the scan."""
+    form = get_format(how.profile.format)
     at = done = 0
-    for batch in source.read(part):
+    with how.place.reading(grids_name(segment.part, segment.number)) as path:
+        for levels, ids, labels in read_grids(path):
+            stop = int(np.searchsorted(segment.items, at + len(levels)))
+            if stop > done:
+                chosen = segment.items[done:stop] - at
+                texts = form.render_batch(levels[chosen], how.profile.palette)
+                yield texts, [ids[i] for i in chosen], [labels[i] for i in chosen]
+            at, done = at + len(levels), stop
+
+
+def _copied_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
+    """Texts, ids and labels of changed copies, from the source itself.
+
+    Raises:
+        DatasetError: It gives other items than it gave before.
+    """
+    at = done = 0
+    items, part = segment.items, segment.part
+    for batch in how.source.read(part):
         if isinstance(batch, Failure):
             continue
         stop = int(np.searchsorted(items, at + len(batch)))
         if stop > done:
             found = batch.take(items[done:stop] - at)
-            yield found.labels, found.ids, found.pixels
+            numbers = np.arange(segment.first + done, segment.first + stop)
+            pixels = _changed(how, found.pixels, segment.turn, numbers)
+            yield encode_batch(pixels, how.profile), found.ids, found.labels
         at, done = at + len(batch), stop
         if done == len(items):
             return
@@ -223,3 +255,31 @@ def _chosen(
         f"{part.split} {' '.join(map(str, part.place))}: gives {at} items, it gave "
         f"{int(items[-1]) + 1} or more before; the source has changed, run again with --force"
     )
+
+
+def _changed(
+    how: Writing, pixels: NDArray[np.uint8], turn: int, numbers: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """Copies; one that looks like a held-out picture is drawn again, and is no change at last."""
+    copies = augment(pixels, how.augmentation, how.seed, turn, numbers)
+    if not how.held_out:
+        return copies
+    looks = _held_out_hashes(how.place, how.held_out)
+    left = np.arange(len(copies))
+    for attempt in range(1, _ATTEMPTS + 1):
+        grids = level_grids(copies[left], how.profile)
+        hashes = np.concatenate([alike_hashes(levels) for levels in grids])
+        left = left[np.isin(hashes, looks)]
+        if not len(left):
+            break
+        copies[left] = pixels[left]
+        if attempt < _ATTEMPTS:
+            other = turn + (attempt << 32)
+            again = augment(pixels[left], how.augmentation, how.seed, other, numbers[left])
+            copies[left] = again
+    return copies
+
+
+@lru_cache(maxsize=1)
+def _held_out_hashes(place: Place, name: str) -> NDArray[np.uint64]:
+    return np.frombuffer(place.read(name), dtype=np.uint64)

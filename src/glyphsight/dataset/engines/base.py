@@ -33,6 +33,10 @@ class Engine(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Let go of what runs the tasks; tasks under way are waited for, others dropped."""
+        ...
+
 
 def open_engine(name: str, workers: int | None = None, ray_address: str | None = None) -> Engine:
     """The engine called ``name``.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from multiprocessing.connection import wait as wait_for
 from typing import Any
@@ -22,15 +23,16 @@ _ALONE = 1.0  # seconds of work before other processes are started: they take ha
 _AHEAD = 2  # tasks a worker may have waiting
 
 
-@dataclass(frozen=True)
 class LocalEngine:
-    """Worker processes of this machine.
+    """Worker processes of this machine, started when there is work for them and kept until closed.
 
     Attributes:
         workers: How many; 1 works in this process; None for one a core once there is work for them.
     """
 
-    workers: int | None = None
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
 
     def run(
         self, function: Callable[[Task], Result], tasks: Iterable[Task]
@@ -38,7 +40,7 @@ class LocalEngine:
         """See :class:`~glyphsight.dataset.engines.base.Engine`."""
         left = iter(tasks)
         workers = self.workers or _cores()
-        if self.workers is None or workers == 1:
+        if self._pool is None and (self.workers is None or workers == 1):
             start = time.monotonic()
             for task in left:
                 yield task, function(task)
@@ -46,44 +48,53 @@ class LocalEngine:
                     break
         some = list(islice(left, workers))
         if some:
-            yield from _in_parallel(function, some, left, workers)
+            yield from self._in_parallel(function, some, left, workers)
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def _in_parallel(
+        self,
+        function: Callable[[Task], Result],
+        some: list[Task],
+        left: Iterator[Task],
+        workers: int,
+    ) -> Iterator[tuple[Task, Result]]:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(workers, context, _prepare_worker)
+        pool, packed = self._pool, pickle.dumps(function)
+        waiting: dict[Future[Result], Task] = {
+            pool.submit(_call, packed, task): task for task in some
+        }
+        try:
+            while True:
+                for task in islice(left, workers * _AHEAD - len(waiting)):
+                    waiting[pool.submit(_call, packed, task)] = task
+                if not waiting:
+                    return
+                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield waiting.pop(future), future.result()
+        except BrokenProcessPool:
+            raise GlyphsightError(
+                "a worker process ended, most likely for want of memory; run the same command "
+                "again to go on, with fewer --workers"
+            ) from None
 
 
-def _in_parallel(
-    function: Callable[[Task], Result], some: list[Task], left: Iterator[Task], workers: int
-) -> Iterator[tuple[Task, Result]]:
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(some)), context, _prepare_worker, (function,))
-    try:
-        waiting: dict[Future[Result], Task] = {pool.submit(_call, task): task for task in some}
-        while True:
-            for task in islice(left, workers * _AHEAD - len(waiting)):
-                waiting[pool.submit(_call, task)] = task
-            if not waiting:
-                return
-            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield waiting.pop(future), future.result()
-    except BrokenProcessPool:
-        raise GlyphsightError(
-            "a worker process ended, most likely for want of memory; run the same command again to "
-            "go on, with fewer --workers"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+_load = lru_cache(maxsize=1)(pickle.loads)  # of a worker: a function comes with each of its tasks
 
 
-_function: Callable[[Any], Any]  # of a worker: handed over once, not with every task
+def _call(function: bytes, task: Any) -> Any:
+    return _load(function)(task)
 
 
-def _call(task: Any) -> Any:
-    return _function(task)
-
-
-def _prepare_worker(function: Callable[[Any], Any]) -> None:
+def _prepare_worker() -> None:
     """Leave interrupts to the parent, and end when it ends, however it does."""
-    global _function
-    _function = function
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

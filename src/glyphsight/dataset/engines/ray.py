@@ -57,6 +57,9 @@ class RayEngine:
                 raise result
             yield todo[row["number"]], result
 
+    def close(self) -> None:
+        """Leave Ray as it is: this process may go on using it."""
+
     def _connect(self) -> None:
         import ray
         import ray.data
