@@ -80,7 +80,7 @@ def train(
 
     if said is not None and source is not None:
         data = out / "data"
-        build_dataset(source, data, profile=said.profile, **said.dataset)
+        build_dataset(source, data, profile=said.profile, workers=None, **said.dataset)
     assert data is not None
     report = run_training(data, model, out, resolved, resume=resume)
     if json_:

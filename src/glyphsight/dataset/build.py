@@ -95,7 +95,7 @@ def build_dataset(
     output: str = "json",
     wordings: Sequence[Prompt] = (),
     shard_size: int = SHARD_SIZE,
-    workers: int | None = None,
+    workers: int | None = 1,
     engine: str = "local",
     ray_address: str | None = None,
     force: bool = False,
@@ -124,7 +124,8 @@ def build_dataset(
         output: Name of the layout.
         wordings: Words around the picture, where the layout has any; none for the default.
         shard_size: Records of a shard.
-        workers: Processes at most; None for one a core.
+        workers: Processes at most; None for one a core. A script that asks for more than one
+            needs its ``if __name__ == "__main__":``, since each process imports it.
         engine: ``local`` or ``ray``.
         ray_address: Of a Ray cluster; None for one on this machine.
         force: Build anew what is there already.

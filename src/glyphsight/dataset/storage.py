@@ -145,11 +145,6 @@ def read_values(file: Path) -> Iterator[Any]:
     yield from output.read(file)
 
 
-def read_array(path: Path) -> list[Any]:
-    """All records of a dataset file as JSON values; see :func:`read_values`."""
-    return list(read_values(path))
-
-
 class Frame(NamedTuple):
     """What is around the records of a dataset, as its manifest tells.
 

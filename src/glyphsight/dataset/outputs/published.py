@@ -13,6 +13,7 @@ from glyphsight.dataset.record import Record, json_type
 from glyphsight.dataset.text import encode, parse_json, read_text
 from glyphsight.errors import DatasetError
 
+_quote = json.JSONEncoder(ensure_ascii=False).encode  # in C; json.dumps with an indent is not
 _TRAILING_COMMA = re.compile(r",\s*\]\s*\Z")
 
 
@@ -38,9 +39,9 @@ class Published:
         """Write one piece; see :class:`~glyphsight.dataset.outputs.base.Output`."""
         count = 0
         for count, record in enumerate(records, start=1):
-            text = json.dumps(record.as_json(), ensure_ascii=False, indent=2)
             comma = "," if count > 1 else ""
-            stream.write(encode(f"{comma}\n{text}".replace("\n", "\n  "), first + count))
+            lines = ",\n    ".join(f'"{key}": {_quote(t)}' for key, t in record.as_json().items())
+            stream.write(encode(f"{comma}\n  {{\n    {lines}\n  }}", first + count))
         return count
 
     def read(self, file: Path) -> Iterator[Any]:
