@@ -57,4 +57,4 @@ def test_a_directory_that_is_no_run_is_left_as_it_is(nano_run, tmp_path):
 
 def test_a_split_that_is_not_there_is_named(nano_run, digits):
     result = evaluate("--model", nano_run, "--data", digits, "--split", "nope")
-    assert str(result.exception).startswith(f"{digits}: has no nope")
+    assert str(result.exception).startswith(f"{digits}: has no split 'nope'")

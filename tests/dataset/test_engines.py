@@ -143,7 +143,12 @@ build_dataset(
 )
 if kill:
     thread.join(60)
-print("nodes", sum(node["Alive"] for node in __import__("ray").nodes()), flush=True)
+alive = lambda: sum(node["Alive"] for node in __import__("ray").nodes())
+for _ in range(120 if kill else 0):  # a busy cluster is slow to notice
+    if alive() == 1:
+        break
+    time.sleep(0.5)
+print("nodes", alive(), flush=True)
 __import__("ray").shutdown()
 cluster.shutdown()
 """

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import glyphsight
+from glyphsight import plugins
 from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt, Record, load_dataset, write_records
-from glyphsight.dataset.outputs import get_output, join, output_help, output_names, registry
+from glyphsight.dataset.outputs import get_output, join, output_help, output_names
 from glyphsight.dataset.prompt import wordings_from_json
 from glyphsight.dataset.record import KEYS
 from glyphsight.dataset.storage import read_records, sources_file, split_files, write_sources
@@ -423,7 +424,7 @@ def installed(monkeypatch):
                 self.name, self.value, self.load = name, f"package:{name}", load
 
         points = [Point(name, load) for name, load in loaders.items()]
-        monkeypatch.setattr(registry, "entry_points", lambda group: points)
+        monkeypatch.setattr(plugins, "entry_points", lambda group: points)
         get_output.cache_clear()
 
     yield install

@@ -72,8 +72,8 @@ def test_the_projects_own_name_is_never_taken():
     ("spec", "complaint"),
     [
         ("broken:x", "broken:x: source 'broken' of wild-sources has no licence, parts, read; see"),
-        ("gone", "gone: source 'gone' of wild-sources cannot be opened (ModuleNotFoundError("),
-        ("stripes:wide", "stripes:wide: source 'stripes' of wild-sources cannot be opened (Value"),
+        ("gone", "gone: source 'gone' of wild-sources cannot be loaded (ModuleNotFoundError("),
+        ("stripes:wide", "stripes:wide: source 'stripes' of wild-sources cannot be loaded (Value"),
         ("stripes:0", "stripes:0: stripes have a width"),
     ],
 )

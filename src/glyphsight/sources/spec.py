@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
 from glyphsight.errors import DatasetError, GlyphsightError
+from glyphsight.plugins import make_plugin, plugin_lines, plugins
 from glyphsight.sources.base import Source
 from glyphsight.sources.bundled import BundledSource
 from glyphsight.sources.folder import AudioFolderSource, FolderSource
@@ -33,20 +32,12 @@ _OWN: dict[str, tuple[str, Callable[[str], Source]]] = {
     "audiofolder": (":DIR", AudioFolderSource),
     "fsdd": (":DIR", FsddSource),
 }
-
-
-def _foreign() -> dict[str, EntryPoint]:
-    """Users' kinds by name; a name of the project's own is never taken."""
-    found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
-        if point.name not in _OWN:
-            found.setdefault(point.name, point)
-    return found
+_NEEDED = ("splits", "licence", "parts", "read")
 
 
 def source_names() -> list[str]:
     """Names of all kinds of source that can be had, the project's own first."""
-    return [*_OWN, *_foreign()]
+    return [*_OWN, *plugins(GROUP, _OWN)]
 
 
 def source_help() -> str:
@@ -55,9 +46,7 @@ def source_help() -> str:
         f"{name}{place}: {(kind.__doc__ or '').splitlines()[0]}"
         for name, (place, kind) in _OWN.items()
     ]
-    for name, point in _foreign().items():
-        lines.append(f"{name}: From {point.dist.name if point.dist else point.value}.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *plugin_lines(plugins(GROUP, _OWN))])
 
 
 def is_spec(text: str) -> bool:
@@ -65,7 +54,7 @@ def is_spec(text: str) -> bool:
     kind = text.partition(":")[0]
     if os.path.exists(text):  # noqa: PTH110 - a text too long for a path is none
         return False
-    return kind in _OWN or (bool(re.fullmatch(r"[\w.-]+", kind)) and kind in _foreign())
+    return kind in _OWN or (bool(re.fullmatch(r"[\w.-]+", kind)) and kind in plugins(GROUP, _OWN))
 
 
 def open_source(spec: str) -> Source:
@@ -76,29 +65,16 @@ def open_source(spec: str) -> Source:
             kind needs. It names the SPEC.
     """
     kind, _, location = spec.partition(":")
-    if kind in _OWN:
-        try:
+    try:
+        if kind in _OWN:
             return _OWN[kind][1](location)
-        except DatasetError as error:
-            said = str(error)
-            inside = location and said.startswith(f"{location}: ")
-            raise DatasetError(f"{kind}:{said}" if inside else f"{spec}: {said}") from error
-    if point := _foreign().get(kind):
-        return _open_foreign(point, spec, location)
+        if point := plugins(GROUP, _OWN).get(kind):
+            what = "source glyphsight.sources.base"
+            found: Source = make_plugin(point, what, _NEEDED, DatasetError, location)
+            return found
+    except GlyphsightError as error:
+        said = str(error)
+        inside = location and said.startswith(f"{location}: ")
+        raise DatasetError(f"{kind}:{said}" if inside else f"{spec}: {said}") from error
     names = ", ".join(source_names())
     raise DatasetError(f"{spec}: unknown source; there is {names} (see --help)")
-
-
-def _open_foreign(point: EntryPoint, spec: str, location: str) -> Source:
-    where = f"{spec}: source {point.name!r} of {point.dist.name if point.dist else point.value}"
-    try:
-        found: Any = point.load()(location)
-    except GlyphsightError as error:
-        raise DatasetError(f"{spec}: {error}") from error
-    except Exception as error:  # another's code may raise anything
-        raise DatasetError(f"{where} cannot be opened ({error!r}); mend or remove it") from error
-    needed = ("splits", "licence", "parts", "read")
-    if missing := [name for name in needed if name not in dir(found)]:
-        raise DatasetError(f"{where} has no {', '.join(missing)}; see glyphsight.sources.base")
-    source: Source = found
-    return source
