@@ -20,6 +20,7 @@ from glyphsight.codec.encode import level_grids
 from glyphsight.dataset import Prompt, build_dataset, check_dataset, load_dataset
 from glyphsight.dataset.augment import Augmentation
 from glyphsight.dataset.likeness import alike_hashes
+from glyphsight.dataset.place import LocalPlace, locked
 from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.sources import load_split, open_source
 
@@ -82,7 +83,7 @@ def test_the_manifest_says_how_the_dataset_was_made(tmp_path):
             "licence": "MNIST by Yann LeCun and Corinna Cortes, CC BY-SA 3.0",
             "profile": json.loads(json.dumps(asdict(Profile()))),
             "limit": 20,
-            "validation": 2000,
+            "validation": None,
             "copies": 1,
             "augmentation": asdict(Augmentation()),
             "seed": 7,
@@ -511,3 +512,102 @@ def test_a_remote_place_is_written_like_a_local_one(idx, tmp_path):
         }
         assert there == contents(tmp_path / output)
         assert build(f"idx:{idx}", "memory://digits", output=output, **options).found
+
+
+@pytest.fixture
+def few(tmp_path):
+    """A folder of 30 pictures, each with an answer of its own, and no split."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "few"
+    folder.mkdir()
+    lines = ["file_name,caption"]
+    for number in range(30):
+        pixels = rng.integers(0, 256, (14, 14), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        lines.append(f"{number}.png,word {number:02d}")
+    (folder / "metadata.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def test_a_validation_split_of_the_source_is_its_own_even_when_it_is_not_wanted(tmp_path):
+    report = build("bundled", tmp_path, split="train", keep_duplicates=True)
+    assert report.records == {"train": 20_000}
+
+
+def test_a_tenth_is_held_out_of_a_small_source(few, tmp_path):
+    assert build(f"folder:{few}", tmp_path / "x").records == {"train": 27, "validation": 3}
+
+
+def test_the_seed_decides_which_of_equally_rare_answers_are_held_out(few, tmp_path):
+    chosen = []
+    for seed in range(4):
+        build(f"folder:{few}", tmp_path / str(seed), validation=5, seed=seed)
+        chosen.append({r.response for r in load_dataset(tmp_path / str(seed), "validation")})
+    assert len(set(map(frozenset, chosen))) > 1
+    assert any(max(answers) > "word 15" for answers in chosen)
+
+
+def test_a_picture_replaced_by_an_older_file_is_noticed(few, tmp_path):
+    build(f"folder:{few}", tmp_path / "x")
+    before = contents(tmp_path / "x")["train.json"]
+    Image.new("L", (14, 14), 200).save(few / "0.png")
+    Image.new("L", (14, 14), 90).save(few / "1.png")
+    for number in (0, 1):
+        os.utime(few / f"{number}.png", (1e9, 1e9))
+    assert not build(f"folder:{few}", tmp_path / "x").found
+    assert contents(tmp_path / "x")["train.json"] != before
+
+
+def test_two_builds_do_not_write_into_one_directory(idx, tmp_path):
+    with (
+        locked(LocalPlace(str(tmp_path / "x"))),
+        pytest.raises(DatasetError, match="another build is writing here"),
+    ):
+        build(f"idx:{idx}", tmp_path / "x", validation=60)
+    assert build(f"idx:{idx}", tmp_path / "x", validation=60).records
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [{"files": {"main.js": "/x.js"}}, {"files": {"m": [{"name": "notes.txt"}]}}, {"records": 3}],
+)
+def test_the_manifest_of_another_program_costs_no_file(idx, tmp_path, manifest):
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    build(f"idx:{idx}", tmp_path, validation=60)
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_readme_that_is_not_ours_is_not_written_over(idx, tmp_path):
+    (tmp_path / "README.md").write_text("mine", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"README.md: is there already"):
+        build(f"idx:{idx}", tmp_path, validation=60, output="hub")
+    build(f"idx:{idx}", tmp_path, validation=60)
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_split_of_which_nothing_is_left_is_refused(tmp_path):
+    for split in ("train", "test"):
+        (tmp_path / "s" / split / "a").mkdir(parents=True)
+        Image.linear_gradient("L").resize((20, 20)).save(tmp_path / "s" / split / "a" / "x.png")
+    with pytest.raises(DatasetError, match="no picture is left for the split train; what there"):
+        build(f"folder:{tmp_path / 's'}", tmp_path / "x", validation=0)
+    assert not (tmp_path / "x").exists()
+    broken = tmp_path / "b" / "a"
+    broken.mkdir(parents=True)
+    (broken / "x.png").write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match=r"the first that cannot be read: .*x.png: not a pict"):
+        build(f"folder:{tmp_path / 'b'}", tmp_path / "y", validation=0)
+
+
+@pytest.mark.parametrize(
+    "options", [{"validation": 0.1}, {"validation": "5"}, {"limit": 0}, {"copies": -1}]
+)
+def test_numbers_that_are_none_are_refused(tmp_path, options):
+    with pytest.raises(DatasetError, match=r"is a whole number from [01] up"):
+        build("bundled", tmp_path / "x", **options)
+
+
+def test_a_link_that_leads_back_is_entered_once(few, tmp_path):
+    (few / "again").symlink_to(few, target_is_directory=True)
+    assert build(f"folder:{few}", tmp_path / "x", validation=0).records == {"train": 30}

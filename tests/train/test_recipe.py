@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
@@ -35,6 +36,8 @@ def test_a_recipe_is_read(tmp_path):
         ("model: nano\nprofile: {wide: 3}", "profile: "),
         ("model: nano\nprofile: {width: 0}", "profile: width must be at least 1"),
         ("model: nano\ntrain: 3", "train holds settings by name"),
+        ("model: nano\ntrain: {1: 2}", "train: 1 is no name of a setting"),
+        ("model: nano\nprofile: {width: '20'}", "profile: width is a whole number"),
     ],
 )
 def test_a_recipe_that_cannot_be_followed_says_why(tmp_path, text, complaint):
@@ -87,3 +90,18 @@ def test_a_recipe_builds_its_dataset_and_trains_its_model(tmp_path):
     assert (run / "data" / "train.json").is_file()
     again = train(*options, "--resume")
     assert again.exit_code == 0
+
+
+@pytest.mark.slow
+def test_a_picture_that_a_recipe_cannot_read_is_named(tmp_path):
+    folder = tmp_path / "pictures" / "a"
+    folder.mkdir(parents=True)
+    for number in range(12):
+        Image.effect_noise((20, 20), 90).save(folder / f"{number}.png")
+    (folder / "broken.png").write_bytes((folder / "0.png").read_bytes()[:60])
+    (tmp_path / "r.yaml").write_text("model: nano\ntrain: {max_steps: 1}\n", encoding="utf-8")
+    source = f"folder:{tmp_path / 'pictures'}"
+    result = train("--recipe", tmp_path / "r.yaml", "--source", source, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "broken.png: damaged or cut off" in result.stderr
+    assert (tmp_path / "run" / "model.safetensors").is_file()

@@ -9,6 +9,7 @@ import sys
 import typer
 
 from glyphsight.cli import dataset, decode, demo, encode, evaluate, see, tokens, train
+from glyphsight.cli.output import say
 from glyphsight.errors import GlyphsightError
 
 app = typer.Typer(
@@ -27,6 +28,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("see")(see.see)
 app.command("demo")(demo.demo)
 
+_INTERRUPTED = 130  # what Typer makes of Ctrl-C
+
 
 def main() -> None:
     """Run the command line; bad input ends in one line on standard error and exit status 1."""
@@ -43,5 +46,7 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         sys.exit(f"glyphsight: {error.filename or 'output'}: {error.strerror or error}")
-    except KeyboardInterrupt:
-        sys.exit("glyphsight: stopped")
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:
+            say("glyphsight: stopped; the same command (train with --resume) goes on from here")
+        raise

@@ -32,7 +32,12 @@ def _change(name: str) -> typer.models.OptionInfo:
     return option
 
 
-def _print(report: BuildReport) -> None:
+def say_what_was_left_out(report: BuildReport) -> None:
+    """Name what could not be read, and count what looks like held-out pictures."""
+    for failure in report.failures:
+        say(f"glyphsight: {failure.reason}")
+    if report.failed > len(report.failures):
+        say(f"glyphsight: {report.failed} pictures could not be read in all")
     for name, removed in report.likeness.get("removed", {}).items():
         if count := sum(removed.values()):
             say(
@@ -40,8 +45,6 @@ def _print(report: BuildReport) -> None:
                 f"{removed['alike']} nearly the same as held-out ones (--keep-duplicates keeps "
                 "them)"
             )
-    for name, count in report.records.items():
-        print(f"{report.files[name]}: {count} records, {len(report.labels[name])} labels")
 
 
 def _counter() -> TokenCounter:
@@ -81,8 +84,13 @@ def build(
         int | None, typer.Option(min=1, help="At most so many pictures a split, stratified.")
     ] = None,
     validation: Annotated[
-        int, typer.Option(min=0, help="Training pictures held out when there is no such split.")
-    ] = 2000,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Training pictures held out when there is no such split. Default: a tenth, "
+            "2000 at most.",
+        ),
+    ] = None,
     balance: Annotated[
         str,
         typer.Option(
@@ -161,15 +169,13 @@ def build(
         force=force,
         counter=_counter() if get_output(output).card else None,
     )
-    for failure in report.failures:
-        say(f"glyphsight: {failure.reason}")
-    if report.failed > len(report.failures):
-        say(f"glyphsight: {report.failed} pictures could not be read in all")
+    say_what_was_left_out(report)
     if report.found:
         say(f"glyphsight: {out} was built already, with these settings; --force builds it anew")
     if json_:
         print_json(asdict(report))
     else:
-        _print(report)
+        for name, count in report.records.items():
+            print(f"{report.files[name]}: {count} records, {len(report.labels[name])} labels")
     if report.failed:
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from glyphsight.cli.dataset_build import say_what_was_left_out
 from glyphsight.cli.output import print_json
 from glyphsight.dataset import build_dataset
 from glyphsight.models import smollm2
@@ -78,16 +79,21 @@ def train(
     require_train_extra()
     from glyphsight.train.run import train as run_training
 
+    failed = 0
     if said is not None and source is not None:
         data = out / "data"
-        build_dataset(source, data, profile=said.profile, workers=None, **said.dataset)
+        built = build_dataset(source, data, profile=said.profile, workers=None, **said.dataset)
+        say_what_was_left_out(built)
+        failed = built.failed
     assert data is not None
     report = run_training(data, model, out, resolved, resume=resume)
     if json_:
         print_json(asdict(report))
-        return
-    accuracy = report.validation_accuracy
-    print(f"{report.run}: {report.steps} steps on {report.records} records, {report.seconds:.0f} s")
-    if accuracy is not None:
-        print(f"validation accuracy {100 * accuracy:.2f} %")
-    print(f"measure it: glyphsight evaluate --model {spelled(Path(report.run))} --data {data}")
+    else:
+        seconds, accuracy = f"{report.seconds:.0f} s", report.validation_accuracy
+        print(f"{report.run}: {report.steps} steps on {report.records} records, {seconds}")
+        if accuracy is not None:
+            print(f"validation accuracy {100 * accuracy:.2f} %")
+        print(f"measure it: glyphsight evaluate --model {spelled(Path(report.run))} --data {data}")
+    if failed:
+        raise typer.Exit(1)

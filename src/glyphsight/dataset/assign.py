@@ -20,6 +20,9 @@ BALANCES = ("none", "down", "up")
 UNUSABLE = -1
 """Class number of an item that cannot be encoded."""
 
+VALIDATION = 2000
+"""The most that are held out for validation unless a number is given."""
+
 _HELD_OUT = ("test", "validation")
 
 
@@ -78,7 +81,7 @@ def assign(
     items: dict[str, Items],
     wanted: Iterable[str],
     *,
-    validation: int,
+    validation: int | None,
     limit: int | None,
     balance: str,
     likeness: bool,
@@ -95,7 +98,8 @@ def assign(
     Args:
         items: The items of each split of the source that matters.
         wanted: The splits to make; ``validation`` may be one that the source lacks.
-        validation: How many to hold out for it then.
+        validation: How many to hold out for it then, 0 for no such split; None for a tenth, 2,000
+            at most.
         limit: At most so many items a split; None for all.
         balance: One of ``BALANCES``, of the training split.
         likeness: Whether look-alikes count.
@@ -106,7 +110,7 @@ def assign(
         DatasetError: There are too few training items to hold out so many.
     """
     wanted = list(wanted)
-    held_out = validation > 0 and "train" in items and "validation" not in items
+    held_out = validation != 0 and "train" in items and "validation" not in items
     rows = {split: np.flatnonzero(found.codes != UNUSABLE) for split, found in items.items()}
     origin = {split: split for split in items}
     removed: dict[str, Likeness] = {}
@@ -118,6 +122,8 @@ def assign(
                 )
     if held_out:
         train, own = items["train"], rows["train"]
+        if validation is None:
+            validation = min(VALIDATION, max(1, len(own) // 10))
         if validation >= len(own):
             raise DatasetError(
                 f"{where}: cannot hold {validation} of {len(own)} training pictures out for "

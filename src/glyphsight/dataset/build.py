@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import inspect
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +30,7 @@ from glyphsight.dataset.manifest import (
     read_manifest,
 )
 from glyphsight.dataset.outputs import Output, get_output, join
-from glyphsight.dataset.place import STATE, LocalPlace, Place, open_place, put_bytes
+from glyphsight.dataset.place import STATE, LocalPlace, Place, locked, open_place, put_bytes
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.dataset.scan import Gathered, Scanned, gather, scan_part
 from glyphsight.dataset.storage import MANIFEST, SPLITS, sources_file
@@ -46,6 +47,7 @@ from glyphsight.dataset.write import (
 )
 from glyphsight.errors import DatasetError
 from glyphsight.sources import Failure, Part, Source, open_source
+from glyphsight.sources.listed import walk
 from glyphsight.version import __version__
 
 SHARD_SIZE = 10_000
@@ -86,7 +88,7 @@ def build_dataset(
     profile: Profile = PUBLISHED,
     split: str | None = None,
     limit: int | None = None,
-    validation: int = 2000,
+    validation: int | None = None,
     copies: int = 0,
     augmentation: Augmentation | None = None,
     balance: str = "none",
@@ -114,7 +116,8 @@ def build_dataset(
         profile: How pictures become text.
         split: Build this split alone.
         limit: At most so many pictures a split, stratified by label.
-        validation: Pictures held out of the training split when the source has no validation split.
+        validation: Pictures held out of the training split when the source has no validation
+            split; None for a tenth, 2,000 at most.
         copies: Changed copies of each training picture, beside the picture itself.
         augmentation: How the copies are changed; None for the default.
         balance: Of the training split: ``none``, ``down`` to the rarest answer, or ``up`` to the
@@ -139,12 +142,13 @@ def build_dataset(
     source, layout = open_source(spec), get_output(output)
     place, worker = open_place(out), open_engine(engine, workers, ray_address)
     how, words = augmentation or Augmentation(), tuple(wordings) or (Prompt(),)
+    _check_numbers(limit=limit, validation=validation, copies=copies, seed=seed)
     if balance not in BALANCES:
         raise DatasetError(f"balance is one of {', '.join(BALANCES)}, not {balance!r}")
     if shard_size < 1:
         raise DatasetError(f"shard size must be at least 1, not {shard_size}")
     encode_batch(np.zeros((1, 1, 1), dtype=np.uint8), profile)  # one error, not one a picture
-    wanted, needed = _splits(source, spec, split, validation > 0, not keep_duplicates)
+    wanted, needed = _splits(source, spec, split, validation != 0, not keep_duplicates)
     parts = {name: source.parts(name) for name in needed}
     settings = {
         "source": spec,
@@ -166,77 +170,79 @@ def build_dataset(
     if layout.card and counter is not None:
         settings["tokenizer"] = counter.tokenizer
     plan = _digest([settings, {name: [asdict(p) for p in own] for name, own in parts.items()}])
-    files = _local_files(spec, out)
-    done = read_manifest(place)
-    if done is not None and not force and _is_current(done, plan, files, place):
-        place.remove(STATE)
-        return _report(done, place, found=True)
-
-    stamp = _digest([plan, [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in files]])
-    _open_state(place, stamp, force)
-    with closing(worker):
-        found = _scan(worker, source, place, parts, profile, not keep_duplicates, quiet)
-        try:
-            assigned = assign(
-                found.items,
-                wanted,
-                validation=validation,
-                limit=limit,
-                balance=balance,
-                likeness=not keep_duplicates,
-                seed=seed,
-                where=spec,
-            )
-        except DatasetError:
-            _drop_state(place)
-            raise
-        rounds = {name: copies if name == "train" else 0 for name in wanted}
-        shards = {
-            name: partial(
-                cut_into_shards,
-                name,
-                layout,
-                parts[assigned.origin[name]],
-                found.starts[assigned.origin[name]],
-                assigned.rows[name],
-                rounds[name],
-                shard_size,
-            )
-            for name in wanted
+    stamp = _digest([plan, _local_files(spec, out)])
+    with locked(place):
+        done = read_manifest(place)
+        if done is not None and not force and done.get("stamp") == stamp and is_whole(done, place):
+            place.remove(STATE)
+            return _report(done, place, found=True)
+        _check_card(place, layout, done, force)
+        _open_state(place, stamp, force)
+        with closing(worker):
+            found = _scan(worker, source, place, parts, profile, not keep_duplicates, quiet)
+            try:
+                assigned = assign(
+                    found.items,
+                    wanted,
+                    validation=0 if "validation" in source.splits else validation,
+                    limit=limit,
+                    balance=balance,
+                    likeness=not keep_duplicates,
+                    seed=seed,
+                    where=spec,
+                )
+                _check_filled(spec, assigned, found)
+            except DatasetError:
+                _drop_state(place)
+                raise
+            rounds = {name: copies if name == "train" else 0 for name in wanted}
+            shards = {
+                name: partial(
+                    cut_into_shards,
+                    name,
+                    layout,
+                    parts[assigned.origin[name]],
+                    found.starts[assigned.origin[name]],
+                    assigned.rows[name],
+                    rounds[name],
+                    shard_size,
+                )
+                for name in wanted
+            }
+            _withdraw(place, _targets(layout, {name: cut() for name, cut in shards.items()}))
+            forbidden = _keep_held_out(place, assigned) if copies else ""
+            writing = Writing(spec, source, place, output, words, profile, how, seed, forbidden)
+            entries = {}
+            for name, cut in shards.items():
+                total = len(assigned.rows[name]) * (rounds[name] + 1)
+                _write(worker, writing, cut, total, name, quiet)
+                entries[name] = _finish(place, layout, name, cut())
+        manifest = settings | {
+            "records": {name: len(assigned.rows[name]) * (rounds[name] + 1) for name in wanted},
+            "labels": {name: _count_labels(found, assigned, name, rounds[name]) for name in wanted},
+            "likeness": {
+                key: {name: asdict(count) for name, count in counts.items()}
+                for key, counts in (("repeats", assigned.repeats), ("removed", assigned.removed))
+            },
+            "failures": {
+                "count": len(found.failures),
+                "items": [asdict(failure) for failure in found.failures[:_FAILURES_KEPT]],
+            },
+            "command": command_of(settings, profile, how, _defaults()),
+            "files": entries,
+            "plan": plan,
+            "stamp": stamp,
         }
-        _withdraw(place, _targets(layout, {name: cut() for name, cut in shards.items()}))
-        forbidden = _keep_held_out(place, assigned) if copies else ""
-        writing = Writing(spec, source, place, output, words, profile, how, seed, forbidden)
-        entries = {}
-        for name, cut in shards.items():
-            total = len(assigned.rows[name]) * (rounds[name] + 1)
-            _write(worker, writing, cut, total, name, quiet)
-            entries[name] = _finish(place, layout, name, cut())
-    manifest = settings | {
-        "records": {name: len(assigned.rows[name]) * (rounds[name] + 1) for name in wanted},
-        "labels": {name: _count_labels(found, assigned, name, rounds[name]) for name in wanted},
-        "likeness": {
-            key: {name: asdict(count) for name, count in counts.items()}
-            for key, counts in (("repeats", assigned.repeats), ("removed", assigned.removed))
-        },
-        "failures": {
-            "count": len(found.failures),
-            "items": [asdict(failure) for failure in found.failures[:_FAILURES_KEPT]],
-        },
-        "command": command_of(settings, profile, how),
-        "files": entries,
-        "plan": plan,
-    }
-    if layout.card:
-        _write_card(place, manifest, counter)
-        manifest["card"] = CARD
-    _remove_others(place, belonging(manifest))
-    text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
-    put_bytes(place, MANIFEST, text.encode())
-    place.remove(STATE)
-    report = _report(manifest, place, found=False)
-    report.failures[:] = found.failures
-    return report
+        if layout.card:
+            _write_card(place, manifest, counter)
+            manifest["card"] = CARD
+        _remove_others(place, belonging(manifest))
+        text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
+        put_bytes(place, MANIFEST, text.encode())
+        place.remove(STATE)
+        report = _report(manifest, place, found=False)
+        report.failures[:] = found.failures
+        return report
 
 
 def _splits(
@@ -268,33 +274,60 @@ def _digest(value: Any) -> str:
     return blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
 
 
-def _local_files(spec: str, out: str | os.PathLike[str]) -> list[tuple[Path, os.stat_result]]:
-    """The files a SPEC's location names on this machine, those of the dataset itself left out."""
+def _local_files(spec: str, out: str | os.PathLike[str]) -> list[tuple[str, int, int]]:
+    """Path, size and time of the files a SPEC's location names here, the dataset's own left out."""
     location, mine = spec.partition(":")[2], Path(out).resolve()
     if not location:
         return []
+    found: list[Path] = []
     if not Path(location).exists():  # what follows a question mark are the source's options
         location = location.rpartition("?")[0] or location
-    found: list[Path] = []
     for match in sorted(glob.glob(location, recursive=True)) or [location]:  # noqa: PTH207
-        found.append(Path(match))
-        for folder, folders, names in os.walk(match):
-            folders[:] = sorted(name for name in folders if Path(folder, name).resolve() != mine)
-            found += [Path(folder, name) for name in sorted(names)]
-    return [(path, path.stat()) for path in found if path.is_file()]
+        path = Path(match)
+        found += [path / name for name in walk(path)] if path.is_dir() else [path]
+    stats = [
+        (path, path.stat())
+        for path in found
+        if path.is_file() and mine not in path.resolve().parents
+    ]
+    return [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats]
 
 
-def _is_current(
-    manifest: dict[str, Any],
-    plan: str,
-    files: list[tuple[Path, os.stat_result]],
-    place: Place,
-) -> bool:
-    """Whether a dataset is what this plan gives, from files that have not changed since."""
-    if manifest.get("plan") != plan or not is_whole(manifest, place):
-        return False
-    newest = max((stat.st_mtime for _, stat in files), default=0.0)
-    return newest <= place.modified(MANIFEST)
+def _check_numbers(**numbers: Any) -> None:
+    """Refuse what is no count; the seed and the rest of them start at 0, a limit at 1."""
+    for name, value in numbers.items():
+        least = 1 if name == "limit" else 0
+        optional = name in ("limit", "validation") and value is None
+        if not optional and (type(value) is not int or value < least):
+            raise DatasetError(f"{name} is a whole number from {least} up, not {value!r}")
+
+
+def _check_card(place: Place, layout: Output, done: dict[str, Any] | None, force: bool) -> None:
+    """Refuse to write a dataset card over a file that no dataset of ours left there."""
+    ours = _noted_files(place) | (belonging(done) if done is not None else set())
+    if layout.card and not force and CARD not in ours and place.size(CARD) is not None:
+        raise DatasetError(
+            f"{place.path(CARD)}: is there already and no dataset card of this place; move it "
+            "away, or add --force"
+        )
+
+
+def _check_filled(spec: str, assigned: Assigned, found: Gathered) -> None:
+    """Refuse a split of which nothing is left."""
+    for name, rows in assigned.rows.items():
+        if len(rows):
+            continue
+        why = "; what there was looks like held-out pictures (--keep-duplicates keeps it)"
+        if found.failures:
+            why = f"; the first that cannot be read: {found.failures[0].reason}"
+        elif name not in assigned.removed:
+            why = ""
+        raise DatasetError(f"{spec}: no picture is left for the split {name}{why}")
+
+
+def _defaults() -> dict[str, Any]:
+    parameters = inspect.signature(build_dataset).parameters
+    return {name: parameter.default for name, parameter in parameters.items()}
 
 
 def _open_state(place: Place, stamp: str, force: bool) -> None:

@@ -26,12 +26,14 @@ def read_manifest(place: Place) -> dict[str, Any] | None:
 
 def belonging(manifest: dict[str, Any]) -> set[str]:
     """Names of the files a manifest lists, as far as they lie in its directory."""
+    if not {"source", "profile", "records"} <= manifest.keys():  # another program's
+        return set()
     listed = manifest.get("files")
-    if not isinstance(listed, dict):  # of a version that wrote one JSON file a split
-        records = manifest.get("records")
-        return {f"{split}.json" for split in records} if isinstance(records, dict) else set()
-    names = [entry.get("name") for entries in listed.values() for entry in entries]
-    names.append(manifest.get("card"))
+    if isinstance(listed, dict) and "plan" in manifest:
+        names = [entry.get("name") for entries in listed.values() for entry in entries]
+        names.append(manifest.get("card"))
+    else:  # of a version that wrote one JSON file a split
+        names = [f"{split}.json" for split in manifest["records"]]
     paths = [PurePosixPath(name) for name in names if isinstance(name, str)]
     return {str(path) for path in paths if not path.is_absolute() and ".." not in path.parts}
 
@@ -45,8 +47,13 @@ def is_whole(manifest: dict[str, Any], place: Place) -> bool:
     )
 
 
-def command_of(settings: dict[str, Any], profile: Profile, augmentation: Augmentation) -> str:
-    """The command that builds the dataset again, options that are at their defaults left out."""
+def command_of(
+    settings: dict[str, Any],
+    profile: Profile,
+    augmentation: Augmentation,
+    defaults: dict[str, Any],
+) -> str:
+    """The command that builds the dataset again, options at their ``defaults`` left out."""
     words = ["glyphsight", "dataset", "build", "--source", settings["source"], "--out", "DIR"]
     for field in fields(Profile):
         value = getattr(profile, field.name)
@@ -54,8 +61,8 @@ def command_of(settings: dict[str, Any], profile: Profile, augmentation: Augment
             words += _option(field.name, value)
     if settings["split"] is not None:
         words += ["--split", settings["split"]]
-    for name, default in DEFAULTS.items():
-        if settings[name] != default:
+    for name in _OPTIONS:
+        if settings[name] != defaults[name]:
             words += _option(name.replace("_", "-"), settings[name])
     if settings["copies"]:
         usual = asdict(Augmentation())
@@ -67,17 +74,10 @@ def command_of(settings: dict[str, Any], profile: Profile, augmentation: Augment
     return shlex.join(words)
 
 
-DEFAULTS: dict[str, Any] = {
-    "limit": None,
-    "validation": 2000,
-    "copies": 0,
-    "seed": 0,
-    "balance": "none",
-    "keep_duplicates": False,
-    "output": "json",
-    "shard_size": 10_000,
-}
-"""Settings of a build that are an option each, with their defaults."""
+_OPTIONS = (
+    *("limit", "validation", "copies", "seed", "balance", "keep_duplicates", "output"),
+    "shard_size",
+)
 
 
 def _option(name: str, value: Any) -> list[str]:

@@ -14,6 +14,11 @@ from typing import Any, Protocol
 
 from glyphsight.errors import DatasetError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 STATE = ".build"
 """Folder of a build that is under way."""
 
@@ -112,9 +117,14 @@ class LocalPlace:
         handle, temporary = tempfile.mkstemp(dir=folder)
         os.close(handle)
         try:
-            yield Path(temporary)
-            with open(temporary, "rb+") as stream:  # noqa: PTH123 - synced before it is renamed
-                os.fsync(stream.fileno())
+            try:
+                yield Path(temporary)
+                with open(temporary, "rb+") as stream:  # noqa: PTH123 - synced, then renamed
+                    os.fsync(stream.fileno())
+            except OSError as error:
+                if error.filename is None:  # the file's own, such as a full disk
+                    raise _unwritable(target, error) from error
+                raise
             umask = os.umask(0)
             os.umask(umask)
             Path(temporary).chmod(0o666 & ~umask)
@@ -242,3 +252,31 @@ def put_bytes(place: Place, name: str, data: bytes) -> None:
     """Write a small file whole."""
     with place.writing(name) as path:
         path.write_bytes(data)
+
+
+@contextmanager
+def locked(place: Place) -> Iterator[None]:
+    """Keep a local directory to one build at a time, until the block or the process ends.
+
+    Raises:
+        DatasetError: Another build is under way there.
+    """
+    if not isinstance(place, LocalPlace) or fcntl is None:
+        yield
+        return
+    folder = Path(place.root, STATE)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DatasetError(
+            f"{place.root}: another build is writing here; wait for it, or give another --out"
+        ) from None
+    else:
+        yield
+    finally:
+        os.close(handle)

@@ -26,7 +26,7 @@ def stratified_sample(
     if count >= total:
         return np.arange(total, dtype=np.int64)
     rng = np.random.default_rng(seed)
-    codes, quota = _quotas(labels, count)
+    codes, quota = _quotas(labels, count, seed)
     chosen = [
         rng.permutation(np.flatnonzero(codes == code))[: quota[code]] for code in range(len(quota))
     ]
@@ -54,7 +54,7 @@ def stratified_groups(
     if count >= len(labels):
         return np.arange(len(labels), dtype=np.int64)
     rng = np.random.default_rng(seed)
-    codes, room = _quotas(labels, count)
+    codes, room = _quotas(labels, count, seed)
     order = np.argsort(groups, kind="stable")
     ordered = groups[order]
     chosen: list[NDArray[np.int64]] = []
@@ -114,12 +114,16 @@ def balanced_up(labels: NDArray[np.int32], seed: int) -> NDArray[np.int64]:
 
 
 def _quotas(
-    labels: Sequence[str] | NDArray[Any], count: int
+    labels: Sequence[str] | NDArray[Any], count: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Class number of each example, and how many of each class make up ``count``."""
+    """Class number of each example, and how many of each class make up ``count``.
+
+    Among classes of equal remainder the seed decides: with an answer for each picture all are.
+    """
     names, codes = np.unique(np.asarray(labels), return_inverse=True)
     exact = np.bincount(codes, minlength=len(names)) * count / len(labels)
     quota = np.floor(exact).astype(np.int64)
-    short = np.argsort(-(exact - quota), kind="stable")[: count - int(quota.sum())]
-    quota[short] += 1
+    mixed = np.random.default_rng([seed, 1]).permutation(len(quota))
+    order = mixed[np.argsort(-(exact - quota)[mixed], kind="stable")]
+    quota[order[: count - int(quota.sum())]] += 1
     return codes.astype(np.int64), quota

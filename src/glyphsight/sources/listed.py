@@ -42,6 +42,8 @@ _held: dict[tuple[type, str], Listing] = {}  # the last one of this process
 def walk(root: Path) -> list[str]:
     """Files under a directory, relative and sorted; not hidden ones, nor a file manager's own.
 
+    Links are followed, each folder is entered once.
+
     Raises:
         DatasetError: A folder cannot be read.
     """
@@ -50,8 +52,14 @@ def walk(root: Path) -> list[str]:
         raise DatasetError(f"{error.filename}: cannot be read ({error.strerror})")
 
     found = []
+    seen: set[tuple[int, int]] = set()
     for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        stat = Path(folder).stat()
+        if (stat.st_dev, stat.st_ino) in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         place = Path(folder).relative_to(root).as_posix()
         found += [
             name if place == "." else f"{place}/{name}"

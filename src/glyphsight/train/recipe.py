@@ -51,6 +51,11 @@ def read_recipe(path: Path) -> Recipe:
     for name, part in parts.items():
         if not isinstance(part, dict):
             raise ModelError(f"{path}: {name} holds settings by name, not {part!r}")
+        if strange := [key for key in part if not isinstance(key, str)]:
+            raise ModelError(f"{path}: {name}: {strange[0]!r} is no name of a setting")
+    for key in ("width", "height"):
+        if type(parts["profile"].get(key, 1)) is not int:
+            raise ModelError(f"{path}: profile: {key} is a whole number, without quotes")
     _refuse_unknown(path, "dataset", set(parts["dataset"]), _DATASET_KEYS)
     try:
         profile = Profile(**parts["profile"])

@@ -129,11 +129,19 @@ def resolve_settings(model: str, given: dict[str, Any]) -> ResolvedSettings:
     given = {name: value for name, value in given.items() if value is not None}
     if unknown := set(given) - names:
         raise ModelError(f"unknown settings: {', '.join(sorted(unknown))}")
+    for setting in fields(TrainSettings):
+        _check_type(setting.name, type(setting.default), given.get(setting.name, setting.default))
     own = MODEL_DEFAULTS.get(model, {})
     origin: dict[str, Origin] = {
         name: "given" if name in given else "model" if name in own else "default" for name in names
     }
     return ResolvedSettings(TrainSettings(**(own | given)), origin)
+
+
+def _check_type(name: str, kind: type, value: Any) -> None:
+    """Raise ModelError where a value is not of a setting's kind; 2 will do for 2.0."""
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise ModelError(f"{name} is a {kind.__name__}, not {value!r}")
 
 
 def saved_settings(path: Path) -> dict[str, Any]:
