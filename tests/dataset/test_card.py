@@ -6,6 +6,7 @@ import pytest
 from glyphsight.codec import PUBLISHED
 from glyphsight.dataset import Prompt, Record, load_dataset
 from glyphsight.dataset.card import (
+    Sample,
     TokenCounter,
     card_records,
     licence_id,
@@ -27,6 +28,7 @@ def hub(digits, tmp_path):
     """A directory with shards, manifest and card, as a build leaves it."""
     manifest = json.loads((digits / "manifest.json").read_text("utf-8"))
     manifest["wordings"] = [vars(wording) for wording in WORDINGS]
+    manifest["files"] = {}
     output = get_output("hub")
     for split in ("train", "validation", "test"):
         records = load_dataset(digits, split)
@@ -36,6 +38,8 @@ def hub(digits, tmp_path):
             file.parent.mkdir(exist_ok=True)
             with file.open("wb") as stream:
                 output.write(piece, stream, WORDINGS, number * half)
+            entry = {"name": f"data/{file.name}", "records": len(piece)}
+            manifest["files"].setdefault(split, []).append(entry)
     (tmp_path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     (tmp_path / "README.md").write_text(card(tmp_path), "utf-8")
     return tmp_path
@@ -95,13 +99,13 @@ def test_the_card_tells_people_what_it_is_and_how_it_was_made(hub, digits):
     assert "| label | train | validation | test | |" in text
     assert "| `0` | 12 | 6 | 6 | ████" in text
     assert "| all | 120 | 60 | 60 | |" in text
-    assert "As the tokenizer of letters cuts them, over 120 training records." in text
+    assert "As the tokenizer of letters cuts them, over 120 records of split train." in text
     assert "| completion | 1 | 1.5 | 2 |" in text
 
 
 def test_without_a_counter_the_tokens_are_left_out(hub):
     manifest = json.loads((hub / "manifest.json").read_text("utf-8"))
-    text = render_card("digits", manifest, [Record("1", "x\n", "1")], command=COMMAND)
+    text = render_card("digits", manifest, [Sample(Record("1", "x\n", "1"))], command=COMMAND)
     assert "## One record" in text
     assert "Tokens" not in text
 
@@ -115,7 +119,7 @@ def test_odd_labels_and_glyphs_do_not_break_the_markdown(hub):
     assert r"| palette | `` `\|`` |" in text
     manifest = {"records": {"train": 1}, "labels": {"train": {"1": 1}}}
     picture = "<row:1>```</row:1>\n"
-    text = render_card("x", manifest, [Record("3", picture, "1")], command=COMMAND)
+    text = render_card("x", manifest, [Sample(Record("3", picture, "1"))], command=COMMAND)
     assert f"````text\n{picture}````" in text
 
 
@@ -157,7 +161,7 @@ def test_a_number_of_records_has_a_category(records, name):
 def test_tokens_are_counted_in_the_wording_of_each_record():
     records = [Record("1", "xx", "1"), Record("1", "x", "22")]
     counter = TokenCounter("letters", lambda texts: [len(text) for text in texts])
-    found = token_statistics(records, WORDINGS, counter)
+    found = token_statistics(list(enumerate(records)), WORDINGS, counter)
     assert (found.records, found.tokenizer) == (2, "letters")
     asked = len("xxResponse:"), len("Which digit?\nx")
     assert (found.prompt.least, found.prompt.most) == (min(asked), max(asked))
@@ -167,9 +171,25 @@ def test_tokens_are_counted_in_the_wording_of_each_record():
 
 def test_records_for_a_card_come_from_files_all_over(hub):
     files = split_files(hub)["train"]
-    records = card_records(files, 10)
-    assert records == load_dataset(files[0])[:5] + load_dataset(files[1])[:5]
+    samples = card_records(files, 10)
+    records = load_dataset(files[0])[:5] + load_dataset(files[1])[:5]
+    assert [sample.record for sample in samples] == records
+    places = [(sample.shard, sample.place) for sample in samples]
+    assert places == [(shard, place) for shard in range(2) for place in range(5)]
     assert len(card_records(files * 40, 64)) == 64
+
+
+def test_the_card_names_the_split_and_takes_each_record_in_its_own_wording(hub):
+    manifest = json.loads((hub / "manifest.json").read_text("utf-8"))
+    manifest |= {"records": {"test": 6}, "labels": {"test": {"1": 6}}}
+    manifest["files"] = {"test": [{"name": "a", "records": 3}, {"name": "b", "records": 3}]}
+    record = Record("1", "x", "1")
+    samples = [Sample(record, 0, 0), Sample(record, 1, 1)]  # numbers 0 and 4: the first wording
+    counter = TokenCounter("letters", lambda texts: [len(text) for text in texts])
+    text = render_card("x", manifest, samples, command=COMMAND, counter=counter)
+    assert "over 2 records of split test." in text
+    asked = len("xResponse:")
+    assert f"| prompt | {asked} | {asked:.1f} | {asked} |" in text
 
 
 def test_without_jinja2_the_extra_is_named(hub, monkeypatch):

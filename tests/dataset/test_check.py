@@ -284,6 +284,20 @@ def test_free_text_need_not_be_answered_in_training(tmp_path, made):
     assert check_dataset(path).problems == []
 
 
+def test_copies_and_repeats_do_not_make_free_text_into_labels(tmp_path, made):
+    told = [replace(record, response=f"picture {n}") for n, record in enumerate(made)]
+    other = records(pictures(np.random.default_rng(1), 10), [r.response for r in told[:10]])
+    copies = [
+        replace(copy, source=f"{record.source} copy 1")
+        for copy, record in zip(other, told, strict=False)
+    ]
+    for name, train in (("copied", told[:10] + copies), ("repeated", told[:10] * 2)):
+        path = tmp_path / name
+        path.mkdir()
+        write_layout(path, "parquet", {"train": train, "test": told[30:]})
+        assert check_dataset(path).problems == []
+
+
 def test_an_unreadable_training_split_says_nothing_of_its_answers(tmp_path, made):
     path = write_layout(tmp_path, "jsonl", {"train": made[:20], "test": made[20:]})
     with (path / "train.jsonl").open("ab") as stream:

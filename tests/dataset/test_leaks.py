@@ -45,6 +45,18 @@ def test_each_kind_of_repeat_is_told_apart():
     }
 
 
+def test_a_leak_is_found_where_the_picture_has_two_answers_already():
+    splits = {
+        "train": [("p", "x", 1), ("p", "y", 1), ("p", "y", 1)],
+        "test": [("p", "y", 1)],
+    }
+    assert repeats_of(splits) == {
+        "contradictions": [[1, 0], [2, 0], [3, 0]],
+        "duplicates": [[2, 1]],
+        "leaks": [[3, 1]],
+    }
+
+
 def test_what_is_no_record_is_like_nothing():
     assert repeats_of({"train": [None, None], "test": [None]}) == {}
 
@@ -68,13 +80,12 @@ def test_as_a_search_through_all_before_finds_it(splits):
     expected = {"contradictions": [], "leaks": [], "duplicates": [], "lookalikes": []}
     for index, (split, text, answer, likeness) in enumerate(flat):
         first = next(i for i in range(len(flat)) if flat[i][1] == text)
+        same = next(i for i in range(len(flat)) if flat[i][1:3] == (text, answer))
         alike = next(i for i in range(len(flat)) if flat[i][3] == likeness)
-        if first != index:
-            if flat[first][2] != answer:
-                kind = "contradictions"
-            else:
-                kind = "duplicates" if flat[first][0] == split else "leaks"
-            expected[kind].append([index, first])
+        if flat[first][2] != answer:
+            expected["contradictions"].append([index, first])
+        if same != index:
+            expected["duplicates" if flat[same][0] == split else "leaks"].append([index, same])
         leaked = first != index and flat[first][0] != split
         if flat[alike][0] != split and not leaked:
             expected["lookalikes"].append([index, alike])

@@ -1,9 +1,13 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import glyphsight
-from glyphsight.dataset import Record, load_dataset, write_records
+from glyphsight.dataset import Prompt, Record, load_dataset, write_records
+from glyphsight.dataset.outputs import get_output
+from glyphsight.dataset.storage import read_frame, to_record
 from glyphsight.errors import DatasetError
 
 GOOD = '{"size": "1", "ASCII_image": "<row:1>█</row:1>\\n", "Response": "1"}'
@@ -116,3 +120,59 @@ def test_what_is_not_there_is_named(digits, tmp_path):
         load_dataset(tmp_path)
     with pytest.raises(DatasetError, match="has no split 'x'; it has train, validation, test"):
         load_dataset(digits, "x")
+
+
+def test_an_unfinished_build_is_no_dataset(tmp_path):
+    (tmp_path / "train.json").write_text(f"[{GOOD}]", "utf-8")
+    (tmp_path / "manifest.json").write_text("{}", "utf-8")
+    (tmp_path / ".build").mkdir()
+    assert len(load_dataset(tmp_path)) == 1  # the rebuild has not begun to write
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(DatasetError, match="an unfinished build; give the same dataset build"):
+        load_dataset(tmp_path)
+    assert len(load_dataset(tmp_path / "train.json")) == 1
+
+
+@pytest.mark.parametrize("layout", ["jsonl", "chat"])
+def test_a_record_is_read_in_the_wording_it_was_written_in(tmp_path, layout):
+    wordings = [Prompt(answer=" {Response}"), Prompt(answer=" {Response}.")]
+    picture = "<row:1>█</row:1>\n"
+    records = [Record("1", picture, f"A cat, {number}.") for number in range(7)]
+    output = get_output(layout)
+    with (tmp_path / "train.jsonl").open("wb") as stream:
+        output.write(records, stream, wordings)
+    manifest = {
+        "glyphsight": "1",
+        "wordings": [vars(wording) for wording in wordings],
+        "files": {
+            "train": [
+                {"name": "train.jsonl", "records": 7},
+                {"name": "train.sources.txt", "records": 7},
+            ]
+        },
+    }
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    assert load_dataset(tmp_path) == load_dataset(tmp_path / "train.jsonl") == records
+    manifest["files"] = {"train": [{"name": 1}]}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(DatasetError, match="files in its manifest: damaged"):
+        load_dataset(tmp_path)
+
+
+def test_the_wordings_take_turns_from_shard_to_shard(tmp_path):
+    first, second = Prompt(answer=" {Response}"), Prompt(answer=" {Response}.")
+    names = [f"data/train-{number:05}-of-00002.tabs" for number in range(2)]
+    manifest = {
+        "glyphsight": "1",
+        "wordings": [vars(first), vars(second)],
+        "files": {"train": [{"name": name, "records": 3} for name in names]},
+    }
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    frame = read_frame(tmp_path)
+    said = {"prompt": "<row:1>█</row:1>\nResponse:", "completion": " A cat."}
+    read = [
+        to_record(said, "", frame.wordings_of(tmp_path / name, number)).response
+        for name in names
+        for number in (1, 2, 3)
+    ]
+    assert read == ["A cat.", "A cat"] * 3

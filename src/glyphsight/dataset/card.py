@@ -7,12 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from glyphsight.dataset.prompt import Prompt, wordings_from_json
 from glyphsight.dataset.record import Record
+from glyphsight.dataset.statistics import Spread
 from glyphsight.dataset.storage import read_records
 from glyphsight.errors import DatasetError
 
@@ -45,20 +46,6 @@ class TokenCounter:
 
 
 @dataclass(frozen=True)
-class Range:
-    """Least, mean and most of some counts."""
-
-    least: int
-    mean: float
-    most: int
-
-    @staticmethod
-    def of(counts: Sequence[int]) -> Range:
-        """Of at least one count."""
-        return Range(min(counts), sum(counts) / len(counts), max(counts))
-
-
-@dataclass(frozen=True)
 class TokenStatistics:
     """What records cost.
 
@@ -71,36 +58,58 @@ class TokenStatistics:
 
     tokenizer: str
     records: int
-    prompt: Range
-    completion: Range
+    prompt: Spread
+    completion: Spread
+
+
+class Sample(NamedTuple):
+    """A record and its place in its split.
+
+    Attributes:
+        record: The record.
+        shard: The number of its file among those of the split, from 0.
+        place: Its number there, from 0.
+    """
+
+    record: Record
+    shard: int = 0
+    place: int = 0
 
 
 def token_statistics(
-    records: Sequence[Record], wordings: Sequence[Prompt], counter: TokenCounter
+    numbered: Sequence[tuple[int, Record]], wordings: Sequence[Prompt], counter: TokenCounter
 ) -> TokenStatistics:
-    """What at least one record costs; record number i in wording ``i % len(wordings)``."""
-    pairs = [wordings[i % len(wordings)].pair(record) for i, record in enumerate(records)]
+    """What at least one record costs; number i in its split in wording ``i % len(wordings)``."""
+    pairs = [wordings[number % len(wordings)].pair(record) for number, record in numbered]
     return TokenStatistics(
         counter.tokenizer,
         len(pairs),
-        Range.of(counter.count([asked for asked, _ in pairs])),
-        Range.of(counter.count([said for _, said in pairs])),
+        Spread.of(counter.count([asked for asked, _ in pairs])),
+        Spread.of(counter.count([said for _, said in pairs])),
     )
 
 
-def card_records(files: Sequence[Path], count: int = 2048) -> list[Record]:
+def card_records(files: Sequence[Path], count: int = 2048) -> list[Sample]:
     """The first records of up to 16 files, evenly chosen: about ``count`` for :func:`render_card`.
+
+    Args:
+        files: The first files of a split, or all, in order.
+        count: How many records.
 
     Raises:
         DatasetError: A file cannot be read, or none holds a record.
     """
     step = max(1, -(-len(files) // _READ_FILES))
-    chosen = files[::step]
+    chosen = range(0, len(files), step)
     each = -(-count // len(chosen))
-    records = [record for file in chosen for record in islice(read_records(file), each)]
-    if not records:
+    samples = [
+        Sample(record, shard, place)
+        for shard in chosen
+        for place, record in enumerate(islice(read_records(files[shard]), each))
+    ]
+    if not samples:
         raise DatasetError(f"{files[0]}: holds no record for a dataset card to show")
-    return records
+    return samples
 
 
 def licence_id(licence: str) -> str:
@@ -124,7 +133,7 @@ def size_category(records: int) -> str:
 def render_card(
     name: str,
     manifest: Mapping[str, Any],
-    records: Sequence[Record],
+    samples: Sequence[Sample],
     *,
     command: str,
     counter: TokenCounter | None = None,
@@ -133,8 +142,10 @@ def render_card(
 
     Args:
         name: What the dataset is called.
-        manifest: What ``manifest.json`` says; ``records`` and ``labels`` by split must be there.
-        records: Some training records, one at least; the first is shown, all are counted.
+        manifest: What ``manifest.json`` says; ``records`` and ``labels`` by split must be there,
+            and with a counter ``files``, which tells the records of each.
+        samples: Some records of the largest split, one at least; the first is shown, all are
+            counted.
         command: The command that makes the same dataset again.
         counter: Counts tokens; None leaves them out.
 
@@ -156,6 +167,7 @@ def render_card(
     environment.filters |= {"fenced": _fenced, "cell": _cell}
     wordings = wordings_from_json(manifest.get("wordings", [{}]), "manifest: wordings")
     total = sum(manifest["records"].values())
+    split = max(manifest["records"], key=manifest["records"].__getitem__)
     histogram, more = _histogram(manifest["labels"], list(manifest["records"]))
     return environment.get_template("card.md.j2").render(
         name=name,
@@ -169,9 +181,21 @@ def render_card(
         wordings=[json.dumps(vars(wording), ensure_ascii=False) for wording in wordings],
         histogram=histogram,
         more_labels=more,
-        sample=records[0],
-        tokens=token_statistics(records, wordings, counter) if counter else None,
+        sample=samples[0].record,
+        split=split,
+        tokens=token_statistics(_numbered(samples, manifest, split), wordings, counter)
+        if counter
+        else None,
     )
+
+
+def _numbered(
+    samples: Sequence[Sample], manifest: Mapping[str, Any], split: str
+) -> list[tuple[int, Record]]:
+    """Records with their numbers in the split, from 0."""
+    entries = manifest["files"][split]
+    starts = list(accumulate((entry["records"] for entry in entries), initial=0))
+    return [(starts[sample.shard] + sample.place, sample.record) for sample in samples]
 
 
 def _settings(manifest: Mapping[str, Any]) -> dict[str, Any]:

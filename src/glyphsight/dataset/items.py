@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,7 +54,7 @@ def read_items(split: str, file: Path, frame: Frame) -> Iterator[Item]:
     for number, value in enumerate(read_values(file), start=1):
         source = next(sources, "")
         try:
-            record = to_record(value, "", frame.wordings, size)
+            record = to_record(value, "", frame.wordings_of(file, number), size)
             _check_characters(record)
         except DatasetError as error:
             yield Item(split, file, number, value, None, str(error).removeprefix(": "))
@@ -112,3 +113,25 @@ def batched(items: Iterator[Item]) -> Iterator[list[Item]]:
             raise broken
         if item is None:
             return
+
+
+class Drawn:
+    """Some items, drawn at random while they pass by (reservoir sampling, Vitter 1985)."""
+
+    def __init__(self, most: int, seed: int) -> None:
+        self._items: list[tuple[int, Item]] = []
+        self._most = most
+        self._rng = random.Random(seed)
+        self._seen = 0
+
+    def offer(self, item: Item) -> None:
+        """Let an item pass by."""
+        self._seen += 1
+        if len(self._items) < self._most:
+            self._items.append((self._seen, item))
+        elif (place := self._rng.randrange(self._seen)) < self._most:
+            self._items[place] = (self._seen, item)
+
+    def in_order(self) -> list[Item]:
+        """What was drawn, as it passed by."""
+        return [item for _, item in sorted(self._items, key=lambda pair: pair[0])]

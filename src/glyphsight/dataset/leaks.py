@@ -113,7 +113,8 @@ class Repeats:
     """Records whose text or looks another record had before them, as pairs of record numbers.
 
     Records are numbered from 0 in the order in which their traces were kept. Each array is
-    int64[K, 2]: the record, and the first one that it repeats.
+    int64[K, 2]: the record, and the first one that it repeats. A record whose text has two answers
+    before it can be a contradiction and a leak or duplicate too.
 
     Attributes:
         contradictions: The same text with another answer, in whatever split.
@@ -145,16 +146,18 @@ def find_repeats(traces: Traces) -> Repeats:
     split = traces.split_of()
     answers = traces.answer_numbers()
     texts = traces.texts()
+    numbers = np.arange(len(texts))
     first = _first(texts)
-    again = first != np.arange(len(texts))
-    agrees = answers[first] == answers
-    elsewhere = split[first] != split
+    kinds = len(traces.answers) + 1  # with none
+    same = _first((first * kinds + answers + 1).astype(np.uint64))
+    again, repeated = first != numbers, same != numbers
+    elsewhere = split[same] != split
     alike = _first(traces.likenesses())
-    looks = (split[alike] != split) & ~(again & elsewhere)
+    looks = (split[alike] != split) & ~(again & (split[first] != split))
     return Repeats(
-        contradictions=_pairs(again & ~agrees, first),
-        leaks=_pairs(again & agrees & elsewhere, first),
-        duplicates=_pairs(again & agrees & ~elsewhere, first),
+        contradictions=_pairs(again & (answers[first] != answers), first),
+        leaks=_pairs(repeated & elsewhere, same),
+        duplicates=_pairs(repeated & ~elsewhere, same),
         lookalikes=_pairs(looks, alike),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
-from glyphsight.dataset.items import Item, read_items
+from glyphsight.dataset.items import Drawn, Item, read_items
 from glyphsight.dataset.storage import Frame, read_frame, split_files
 from glyphsight.errors import DatasetError, FormatError
 
@@ -47,9 +46,8 @@ def choose_items(
     files, frame = split_files(path, split), read_frame(path)
     name = next(iter(files))
     where = f"{path}, split {name}" if name else str(path)
-    drawn: list[tuple[int, Item]] = []
-    rng = random.Random(seed)
-    seen = fitting = 0
+    drawn = Drawn(number, seed)
+    seen = 0
     for item in _items(name, files[name], frame):
         seen += 1
         if index is not None:
@@ -58,17 +56,13 @@ def choose_items(
             continue
         if label is not None and (item.record is None or item.record.response != label):
             continue
-        fitting += 1  # reservoir sampling, Vitter 1985, algorithm R
-        if len(drawn) < number:
-            drawn.append((fitting, item))
-        elif (place := rng.randrange(fitting)) < number:
-            drawn[place] = (fitting, item)
+        drawn.offer(item)
     if index is not None:
         raise DatasetError(f"{where}: has {seen} records, there is no number {index}")
-    if not drawn:
+    if not (chosen := drawn.in_order()):
         what = "no record" if label is None else f"no record that answers {label!r}"
         raise DatasetError(f"{where}: holds {what}")
-    return [item for _, item in sorted(drawn, key=lambda pair: pair[0])]
+    return chosen
 
 
 def _items(split: str, files: Sequence[Path], frame: Frame) -> Iterator[Item]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import Profile
 from glyphsight.dataset.grids import GridReader
-from glyphsight.dataset.items import Item, batched, read_items, taught_pair
+from glyphsight.dataset.items import Drawn, Item, batched, read_items, taught_pair
 from glyphsight.dataset.leaks import Repeats, Traces, counts_by_split, find_repeats, likenesses
 from glyphsight.dataset.storage import Frame, read_frame, split_files
 from glyphsight.errors import FormatError
@@ -30,7 +30,7 @@ _ALIKE_RECORDS = 1000
 _ALIKE_CELLS = 1 << 19
 _SAMPLES = 6
 
-TokenCounter = Callable[[Sequence[tuple[str, str]]], list[int]]
+PairCounter = Callable[[Sequence[tuple[str, str]]], list[int]]
 """Tokens of each pair of prompt and completion."""
 
 
@@ -44,10 +44,8 @@ class Spread:
     most: int
 
     @staticmethod
-    def of(numbers: Sequence[int]) -> Spread | None:
-        """Of some numbers; None where there is none."""
-        if not len(numbers):
-            return None
+    def of(numbers: Sequence[int]) -> Spread:
+        """Of at least one number."""
         values = np.asarray(numbers)
         return Spread(
             int(values.min()), float(np.median(values)), float(values.mean()), int(values.max())
@@ -175,26 +173,6 @@ class Statistics:
         }
 
 
-class _Drawn:
-    """Some items, drawn at random while they pass by (reservoir sampling, Vitter 1985)."""
-
-    def __init__(self, most: int, seed: int) -> None:
-        self.items: list[tuple[int, Item]] = []
-        self._most = most
-        self._rng = random.Random(seed)
-        self._seen = 0
-
-    def offer(self, item: Item) -> None:
-        self._seen += 1
-        if len(self.items) < self._most:
-            self.items.append((self._seen, item))
-        elif (place := self._rng.randrange(self._seen)) < self._most:
-            self.items[place] = (self._seen, item)
-
-    def in_order(self) -> list[Item]:
-        return [item for _, item in sorted(self.items, key=lambda pair: pair[0])]
-
-
 class _Means:
     """Sums of pictures by answer."""
 
@@ -250,13 +228,13 @@ class _Split:
         self.sizes: Counter[str] = Counter()
         self.characters = array("Q")
         self.levels = self.cells = 0
-        self.for_tokens = _Drawn(_TOKEN_RECORDS, seed=0)
-        self.for_show = _Drawn(_SAMPLES, seed=1)
-        self.for_comparison = _Drawn(_ALIKE_RECORDS, seed=2)
+        self.for_tokens = Drawn(_TOKEN_RECORDS, seed=0)
+        self.for_show = Drawn(_SAMPLES, seed=1)
+        self.for_comparison = Drawn(_ALIKE_RECORDS, seed=2)
 
 
 def collect_statistics(
-    path: Path, profile: Profile, *, tokens: TokenCounter | None = None, tokenizer: str = ""
+    path: Path, profile: Profile, *, tokens: PairCounter | None = None, tokenizer: str = ""
 ) -> Statistics:
     """Count what a dataset holds, in one reading, and find the most alike pair in another.
 
@@ -300,8 +278,8 @@ def collect_statistics(
             answers=dict(sorted(split.answers.items(), key=lambda pair: (-pair[1], pair[0]))),
             ink=split.levels / (split.cells * (profile.levels - 1)) if split.cells else None,
             sizes=dict(split.sizes.most_common()),
-            characters=Spread.of(split.characters),
-            tokens=Spread.of(token_counts[name]),
+            characters=Spread.of(split.characters) if split.characters else None,
+            tokens=Spread.of(token_counts[name]) if token_counts[name] else None,
             token_records=len(token_counts[name]),
             duplicates=duplicates[name],
             contradictions=contradictions[name],

@@ -8,10 +8,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
 from glyphsight.dataset.outputs import get_output, output_of_suffix
+from glyphsight.dataset.place import STATE
 from glyphsight.dataset.prompt import Prompt, by_fixed_text, wordings_from_json
 from glyphsight.dataset.record import KEYS, Record, json_type, record_from_json
 from glyphsight.dataset.text import parse_json, read_text
@@ -98,7 +99,8 @@ def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:
     """The files of each split of a dataset directory, or of one; ``{"": [path]}`` for a file.
 
     Raises:
-        DatasetError: There is no dataset, no such split in it, or a split in more than one layout.
+        DatasetError: There is no dataset, a half-built one, no such split in it, or a split in more
+            than one layout.
     """
     if path.is_file():
         return {"": [path]}
@@ -106,6 +108,10 @@ def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:
         raise DatasetError(f"{path}: no such file or directory")
     if not path.is_dir():
         raise DatasetError(f"{path}: neither a file nor a directory")
+    if (path / STATE).exists() and not (path / MANIFEST).exists():
+        raise DatasetError(
+            f"{path}: an unfinished build; give the same dataset build command again"
+        )
     found = _shards(path / "data") if (path / "data").is_dir() else _shards(path)
     for name in dict.fromkeys((*SPLITS, *([split] if split else []))):
         files = _single(path, name)
@@ -151,10 +157,26 @@ class Frame(NamedTuple):
     Attributes:
         wordings: Words around the pictures.
         size: Width of the pictures in columns, as a string; "" where that is not known.
+        firsts: Number in its split, from 0, of the first record of each file that has others before
+            it, by the file's name; None where the wordings are not known to take turns.
     """
 
     wordings: tuple[Prompt, ...] = (Prompt(),)
     size: str = ""
+    firsts: dict[str, int] | None = None
+
+    def wordings_of(self, file: Path, number: int) -> tuple[Prompt, ...]:
+        """The wordings as they are to be tried on a record.
+
+        Args:
+            file: The file it is in.
+            number: Its number there, from 1.
+        """
+        likely = by_fixed_text(self.wordings)
+        if self.firsts is None:
+            return likely
+        place = self.firsts.get(file.name, 0) + number - 1
+        return self.wordings[place % len(self.wordings)], *likely
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -182,12 +204,32 @@ def read_frame(path: Path) -> Frame:
         DatasetError: The manifest is damaged.
     """
     manifest = read_manifest(path)
-    wordings, size = Frame()
+    wordings, size, firsts = Frame()
     if "wordings" in manifest:
         wordings = wordings_from_json(manifest["wordings"], f"{path}: wordings in its manifest")
     if isinstance(profile := manifest.get("profile"), dict) and "width" in profile:
         size = str(profile["width"])
-    return Frame(wordings, size)
+    if "wordings" in manifest and "glyphsight" in manifest:
+        firsts = _firsts(manifest.get("files"), path)
+    return Frame(wordings, size, firsts)
+
+
+def _firsts(listed: Any, path: Path) -> dict[str, int]:
+    """The number in its split of the first record of each file that a manifest lists, by name.
+
+    Raises:
+        DatasetError: The list is damaged.
+    """
+    firsts: dict[str, int] = {}
+    try:
+        for entries in listed.values() if isinstance(listed, dict) else ():
+            number = 0
+            for entry in entries:
+                firsts[PurePosixPath(entry["name"]).name] = number
+                number += int(entry["records"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise DatasetError(f"{path}: files in its manifest: damaged; build it anew") from None
+    return firsts
 
 
 def to_record(
@@ -199,7 +241,8 @@ def to_record(
         value: An object with the published keys, with ``prompt`` and ``completion``, or with
             ``messages``. A string ``source`` is kept.
         where: File and number of the record, for errors.
-        wordings: What may stand around the picture in ``prompt`` and ``messages``.
+        wordings: What may stand around the picture in ``prompt`` and ``messages``; the first that
+            fits is meant.
         size: Its width there, where the picture itself does not tell it.
 
     Raises:
@@ -251,7 +294,7 @@ def _turns(messages: Any, where: str) -> tuple[str, str]:
 
 def _unframed(said: tuple[str, str], where: str, frame: Frame, *, turns: bool) -> Record:
     """Picture, width and answer of a question and a reply."""
-    for wording in by_fixed_text(frame.wordings):
+    for wording in frame.wordings:
         found = wording.parse_turns(*said) if turns else wording.parse(*said)
         if found is not None:
             picture, response = found
@@ -288,7 +331,8 @@ def read_records(file: Path, frame: Frame | None = None) -> Iterator[Record]:
     """
     around = read_frame(file) if frame is None else frame
     for number, value in enumerate(read_values(file), start=1):
-        yield to_record(value, f"{file}: record {number}", *around)
+        wordings = around.wordings_of(file, number)
+        yield to_record(value, f"{file}: record {number}", wordings, around.size)
 
 
 def load_dataset(path: str | os.PathLike[str], split: str | None = None) -> list[Record]:
