@@ -26,8 +26,8 @@ from glyphsight.dataset.kept import GridWriter
 from glyphsight.dataset.manifest import (
     belonging,
     command_of,
+    finished_manifest,
     is_whole,
-    read_manifest,
 )
 from glyphsight.dataset.outputs import Output, get_output, join
 from glyphsight.dataset.place import STATE, LocalPlace, Place, locked, open_place, put_bytes
@@ -172,7 +172,7 @@ def build_dataset(
     plan = _digest([settings, {name: [asdict(p) for p in own] for name, own in parts.items()}])
     stamp = _digest([plan, _local_files(spec, out)])
     with locked(place):
-        done = read_manifest(place)
+        done = finished_manifest(place)
         if done is not None and not force and done.get("stamp") == stamp and is_whole(done, place):
             place.remove(STATE)
             return _report(done, place, found=True)
@@ -424,7 +424,7 @@ def _joined_names(output: Output, split: str) -> list[str]:
 
 def _withdraw(place: Place, targets: set[str]) -> None:
     """Say that what is there is no finished dataset, and keep in mind which files it had."""
-    done = read_manifest(place)
+    done = finished_manifest(place)
     earlier = belonging(done) if done is not None else set()
     put_bytes(place, _FILES, json.dumps(sorted(earlier | targets | _noted_files(place))).encode())
     place.remove(MANIFEST)

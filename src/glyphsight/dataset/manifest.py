@@ -15,7 +15,7 @@ from glyphsight.dataset.prompt import Prompt
 from glyphsight.dataset.storage import MANIFEST
 
 
-def read_manifest(place: Place) -> dict[str, Any] | None:
+def finished_manifest(place: Place) -> dict[str, Any] | None:
     """The manifest of a finished dataset; None where there is none that can be read."""
     try:
         found = json.loads(place.read(MANIFEST))
