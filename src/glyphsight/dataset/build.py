@@ -7,7 +7,7 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from hashlib import blake2b
@@ -30,9 +30,17 @@ from glyphsight.dataset.manifest import (
     is_whole,
 )
 from glyphsight.dataset.outputs import Output, get_output, join
-from glyphsight.dataset.place import STATE, LocalPlace, Place, locked, open_place, put_bytes
+from glyphsight.dataset.place import STATE, Place, locked, open_place, put_bytes
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.dataset.scan import Gathered, Scanned, gather, scan_part
+from glyphsight.dataset.state import (
+    drop_state,
+    keep_held_out,
+    noted_files,
+    open_state,
+    remove_others,
+    withdraw,
+)
 from glyphsight.dataset.storage import MANIFEST, SPLITS, sources_file
 from glyphsight.dataset.write import (
     Shard,
@@ -55,7 +63,6 @@ SHARD_SIZE = 10_000
 
 _FAILURES_KEPT = 100
 _CARD_SHARDS = 4  # whose records a dataset card counts
-_PLAN, _FILES = f"{STATE}/plan.json", f"{STATE}/files.json"
 
 
 @dataclass(frozen=True)
@@ -177,7 +184,7 @@ def build_dataset(
             place.remove(STATE)
             return _report(done, place, found=True)
         _check_card(place, layout, done, force)
-        _open_state(place, stamp, force)
+        open_state(place, stamp, force)
         with closing(worker):
             found = _scan(worker, source, place, parts, profile, not keep_duplicates, quiet)
             try:
@@ -193,7 +200,7 @@ def build_dataset(
                 )
                 _check_filled(spec, assigned, found)
             except DatasetError:
-                _drop_state(place)
+                drop_state(place)
                 raise
             rounds = {name: copies if name == "train" else 0 for name in wanted}
             shards = {
@@ -209,8 +216,8 @@ def build_dataset(
                 )
                 for name in wanted
             }
-            _withdraw(place, _targets(layout, {name: cut() for name, cut in shards.items()}))
-            forbidden = _keep_held_out(place, assigned) if copies else ""
+            withdraw(place, _targets(layout, {name: cut() for name, cut in shards.items()}))
+            forbidden = keep_held_out(place, assigned.held_out) if copies else ""
             writing = Writing(spec, source, place, output, words, profile, how, seed, forbidden)
             entries = {}
             for name, cut in shards.items():
@@ -236,7 +243,7 @@ def build_dataset(
         if layout.card:
             _write_card(place, manifest, counter)
             manifest["card"] = CARD
-        _remove_others(place, belonging(manifest))
+        remove_others(place, belonging(manifest))
         text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
         put_bytes(place, MANIFEST, text.encode())
         place.remove(STATE)
@@ -304,7 +311,7 @@ def _check_numbers(**numbers: Any) -> None:
 
 def _check_card(place: Place, layout: Output, done: dict[str, Any] | None, force: bool) -> None:
     """Refuse to write a dataset card over a file that no dataset of ours left there."""
-    ours = _noted_files(place) | (belonging(done) if done is not None else set())
+    ours = noted_files(place) | (belonging(done) if done is not None else set())
     if layout.card and not force and CARD not in ours and place.size(CARD) is not None:
         raise DatasetError(
             f"{place.path(CARD)}: is there already and no dataset card of this place; move it "
@@ -328,36 +335,6 @@ def _check_filled(spec: str, assigned: Assigned, found: Gathered) -> None:
 def _defaults() -> dict[str, Any]:
     parameters = inspect.signature(build_dataset).parameters
     return {name: parameter.default for name, parameter in parameters.items()}
-
-
-def _open_state(place: Place, stamp: str, force: bool) -> None:
-    """Keep what an earlier call with the same plan left, drop what another one did."""
-    place.remove(f"{STATE}/tmp")
-    try:
-        same = json.loads(place.read(_PLAN)) == stamp
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        same = False
-    if not same or force:
-        for name in ("plan.json", "scan", "grids", "done", "pieces"):
-            place.remove(f"{STATE}/{name}")
-        put_bytes(place, _PLAN, json.dumps(stamp).encode())
-
-
-def _keep_held_out(place: Place, assigned: Assigned) -> str:
-    """Name of a file with the hashes that no copy may have; "" where there are none."""
-    if not len(assigned.held_out):
-        return ""
-    data = assigned.held_out.tobytes()
-    name = f"{STATE}/held-out-{blake2b(data, digest_size=8).hexdigest()}"
-    put_bytes(place, name, data)
-    return name
-
-
-def _drop_state(place: Place) -> None:
-    place.remove(STATE)
-    if isinstance(place, LocalPlace):
-        with suppress(OSError):  # it holds something else
-            Path(place.root).rmdir()
 
 
 def _scan_name(part: Part, number: int) -> str:
@@ -420,27 +397,6 @@ def _joined_names(output: Output, split: str) -> list[str]:
     """The file of a split, and the one that says where its records are from."""
     name = Path(f"{split}{output.suffix}")
     return [str(name), *([] if output.sourced else [str(sources_file(name))])]
-
-
-def _withdraw(place: Place, targets: set[str]) -> None:
-    """Say that what is there is no finished dataset, and keep in mind which files it had."""
-    done = finished_manifest(place)
-    earlier = belonging(done) if done is not None else set()
-    put_bytes(place, _FILES, json.dumps(sorted(earlier | targets | _noted_files(place))).encode())
-    place.remove(MANIFEST)
-
-
-def _noted_files(place: Place) -> set[str]:
-    try:
-        return set(json.loads(place.read(_FILES)))
-    except (FileNotFoundError, ValueError):
-        return set()
-
-
-def _remove_others(place: Place, belong: set[str]) -> None:
-    """Remove what earlier builds left that is no file of this one."""
-    for name in sorted(_noted_files(place) - belong):
-        place.remove(name)
 
 
 def _noted(place: Place, shard: Shard) -> Written | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,6 +134,19 @@ def opened(path: str) -> Iterator[BinaryIO]:
 def folder_split(name: str) -> str | None:
     """The split a folder of this name holds: ``val`` and ``valid`` are ``validation``."""
     return _SPLITS.get(name.lower())
+
+
+def find_by_split(pattern: str) -> tuple[str, dict[str, list[str]]]:
+    """What :func:`find` gives, the names gathered by :func:`file_split`.
+
+    Raises:
+        DatasetError: As :func:`find`.
+    """
+    root, names = find(pattern)
+    files: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        files[file_split(root, name)].append(name)
+    return root, files
 
 
 def file_split(root: str, name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +15,7 @@ from glyphsight.errors import DatasetError, GlyphsightError, PictureError
 from glyphsight.sources.base import Failure, Part, Pictures, batches
 from glyphsight.sources.items import answer_text, choose, choose_answer, decode
 from glyphsight.sources.location import (
-    file_split,
-    find,
+    find_by_split,
     in_order,
     licence_of,
     needs,
@@ -40,10 +38,7 @@ class ParquetSource:
 
     def __init__(self, location: str) -> None:
         pattern, self._chosen = take_options(location, "answer", "image")
-        self._root, names = find(pattern)
-        self._files: dict[str, list[str]] = defaultdict(list)
-        for name in names:
-            self._files[file_split(self._root, name)].append(name)
+        self._root, self._files = find_by_split(pattern)
         self.splits = in_order(self._files)
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections import defaultdict
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -17,8 +16,7 @@ from glyphsight.errors import DatasetError, GlyphsightError, PictureError
 from glyphsight.sources.base import Failure, Part, Pictures, batches
 from glyphsight.sources.items import ANSWERS, answer_text, decode, one_line_name
 from glyphsight.sources.location import (
-    file_split,
-    find,
+    find_by_split,
     in_order,
     licence_of,
     one_line,
@@ -54,10 +52,7 @@ class WebDatasetSource:
     def __init__(self, location: str) -> None:
         pattern, options = take_options(location, "answer")
         self._answer = options.get("answer")
-        self._root, names = find(pattern)
-        self._files: dict[str, list[str]] = defaultdict(list)
-        for name in names:
-            self._files[file_split(self._root, name)].append(name)
+        self._root, self._files = find_by_split(pattern)
         self.splits = in_order(self._files)
 
     @property

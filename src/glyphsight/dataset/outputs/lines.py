@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -13,7 +14,7 @@ from glyphsight.dataset.text import decode, encode, parse_json
 from glyphsight.errors import DatasetError
 
 
-class _Lines:
+class _Lines(ABC):
     """A JSON object a line."""
 
     suffix = ".jsonl"
@@ -24,8 +25,9 @@ class _Lines:
     between = b""
     tail = b""
 
+    @abstractmethod
     def _row(self, record: Record, prompt: Prompt) -> dict[str, Any]:
-        raise NotImplementedError
+        """The object of a line."""
 
     def write(
         self,
