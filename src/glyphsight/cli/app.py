@@ -17,6 +17,7 @@ from glyphsight.cli import (
     evaluate,
     see,
     sweep,
+    talk,
     tokens,
     train,
 )
@@ -39,6 +40,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("see")(see.see)
 app.command("sweep")(sweep.sweep)
+app.command("talk")(talk.talk)
 app.command("demo")(demo.demo)
 
 _INTERRUPTED = 130  # what Typer makes of Ctrl-C

@@ -28,3 +28,14 @@ def completion_ids(
         return []
     cut: list[list[int]] = tokenizer(list(completions), add_special_tokens=False)["input_ids"]
     return [[*ids, tokenizer.eos_token_id] if end else ids for ids in cut]
+
+
+def text_ids(tokenizer: Any, text: str) -> tuple[list[int], list[int]]:
+    """Token ids of plain text, however long.
+
+    Returns:
+        The tokens the tokenizer opens a text with, often none, and those of the text itself.
+    """
+    [opening] = prompt_ids(tokenizer, [""])
+    cut: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return opening, cut
