@@ -95,6 +95,8 @@ def make_task(dataset: Path, model: str, name: str, split: str) -> dict[str, Any
     """
     loaded = load_model(model)
     run = loaded.run or RunRecord(model, 0, [])
+    if loaded.chat is not None:
+        raise ModelError(f"{model}: is asked in a chat, which a task does not write; use evaluate")
     [files] = split_files(dataset, split).values()
     loader = _LOADERS.get(files[0].suffix)
     if loader is None:

@@ -60,5 +60,5 @@ def test_a_value_out_of_range_is_refused_by_name(setting):
 
 
 def test_a_value_no_setting_takes_is_refused():
-    with pytest.raises(ModelError, match="choose full or lora"):
-        TrainSettings(method="qlora")
+    with pytest.raises(ModelError, match="choose full or lora or qlora"):
+        TrainSettings(method="rlora")

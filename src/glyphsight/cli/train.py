@@ -46,7 +46,7 @@ def train(
     epochs: Annotated[float | None, typer.Option(help="Passes over the records.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Records a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    method: Annotated[str | None, typer.Option(help="full or lora.")] = None,
+    method: Annotated[str | None, typer.Option(help="full, lora or qlora.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of weights and order.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the newest checkpoint in --out.")

@@ -19,6 +19,7 @@ from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError
 from glyphsight.files import replacing
 from glyphsight.models import nano, smollm2
+from glyphsight.models.chat import Turns, chat_turns, has_template, turns_from_json
 
 RUN_FILE = "glyphsight.json"
 SHIPPED = Path(__file__).parents[1] / "assets" / "nano-digits"
@@ -40,6 +41,8 @@ class RunRecord:
         prompt: The words around the picture.
         profile: How pictures were turned into text.
         training: What the training run measured: records, steps, seconds, accuracy.
+        chat: The turns it was taught in, None where it was taught plain prompts. They are kept
+            whole, since some templates write today's date.
     """
 
     base: str
@@ -48,6 +51,7 @@ class RunRecord:
     prompt: Prompt = field(default_factory=Prompt)
     profile: Profile = PUBLISHED
     training: dict[str, Any] = field(default_factory=dict)
+    chat: Turns | None = None
 
     def save(self, run: Path) -> None:
         """Write the record into the run directory."""
@@ -72,6 +76,7 @@ class RunRecord:
                 prompt=Prompt(**value["prompt"]),
                 profile=Profile(**value["profile"]),
                 training=value["training"],
+                chat=turns_from_json(value.get("chat")),  # none in runs of before
             )
         except FileNotFoundError:
             return None
@@ -88,12 +93,14 @@ class LoadedModel:
         tokenizer: Its tokenizer; ``pad_token_id`` and ``eos_token_id`` are set.
         name: What the user called it.
         run: The record of its training with glyphsight, None for a plain base model.
+        chat: The turns around a prompt and its answer, None where it is asked plainly.
     """
 
     model: Any
     tokenizer: Any
     name: str
     run: RunRecord | None
+    chat: Turns | None = None
 
     @property
     def parameters(self) -> int:
@@ -103,8 +110,14 @@ class LoadedModel:
     @property
     def window(self) -> int | None:
         """Longest sequence the model takes, in tokens; None when its config does not say."""
-        limit = getattr(self.model.config, "max_position_embeddings", None)
+        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         return int(limit) if limit else None
+
+    @property
+    def end_tokens(self) -> list[int]:
+        """Ids of the tokens that end what it writes."""
+        ends = {self.tokenizer.eos_token_id, self.chat.end if self.chat else None}
+        return sorted(end for end in ends if end is not None)
 
 
 def require_train_extra() -> None:
@@ -206,15 +219,55 @@ def _reason(error: Exception) -> str:
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
-def _from_pretrained(location: str, name: str) -> tuple[Any, Any]:
-    """Model in float32 and tokenizer of a transformers directory or hub id."""
+def require_four_bits() -> None:
+    """Fail early where a base in 4 bits cannot be had.
+
+    Raises:
+        ModelError: Names what is missing and the mend.
+    """
+    import torch
+
+    missing = []
+    if not torch.cuda.is_available() or not default_device().startswith("cuda"):
+        missing.append("a CUDA device")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        missing.append("bitsandbytes (pip install bitsandbytes)")
+    if missing:
+        raise ModelError(
+            f"method qlora: it needs {' and '.join(missing)}; train with --method lora"
+        )
+
+
+def _four_bits() -> dict[str, Any]:
+    """What ``from_pretrained`` takes to quantize linear layers to NF4 (Dettmers et al. 2023).
+
+    Not verified on a GPU.
+    """
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    exact = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=exact,
+    )
+    return {"quantization_config": config, "device_map": {"": default_device()}}
+
+
+def _from_pretrained(location: str, name: str, four_bits: bool = False) -> tuple[Any, Any]:
+    """Model in float32 or 4 bits, and tokenizer, of a transformers directory or hub id."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(location)
         model, found = AutoModelForCausalLM.from_pretrained(
-            location, dtype=torch.float32, output_loading_info=True
+            location,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **(_four_bits() if four_bits else {}),
         )
         if missing := sorted(found["missing_keys"]):
             raise ValueError(f"{len(missing)} weights are not in the file, such as {missing[0]}")
@@ -255,19 +308,23 @@ def load_cut(name: str) -> Any:
     return tokenizer
 
 
-def _base(name: str, seed: int) -> tuple[Any, Any]:
+def _base(name: str, seed: int, four_bits: bool = False) -> tuple[Any, Any]:
     if name == nano.NAME:
+        if four_bits:
+            raise ModelError(f"{name}: is made anew, not read in 4 bits; train with --method full")
         return nano.make_nano(seed)
     location = str(smollm2.ensure_smollm2()) if name == smollm2.NAME else name
-    return _from_pretrained(location, name)
+    return _from_pretrained(location, name, four_bits)
 
 
-def _with_adapter(directory: Path, run: RunRecord, training: bool) -> tuple[Any, Any]:
+def _with_adapter(
+    directory: Path, run: RunRecord, training: bool, four_bits: bool
+) -> tuple[Any, Any]:
     """The base model of a run with the run's adapter on it, and the tokenizer."""
     from peft import PeftModel
 
     try:
-        model, tokenizer = _base(run.base, run.seed)
+        model, tokenizer = _base(run.base, run.seed, four_bits)
     except ModelError as error:
         raise ModelError(f"{directory}: its adapter needs its base model {error}") from error
     try:
@@ -303,6 +360,8 @@ def load_model(
     training: bool = False,
     untaught: bool = False,
     dtype: str | None = None,
+    chat: Turns | bool | None = None,
+    four_bits: bool = False,
 ) -> LoadedModel:
     """Load a base model or a trained run.
 
@@ -317,6 +376,10 @@ def load_model(
         untaught: Take ``nano`` as made from scratch all the same, to measure what it was before.
         dtype: ``float32`` or ``bfloat16`` whatever is faster, so that several processes compute
             alike.
+        chat: Ask it in these turns, or in those of its tokenizer's chat template, or plainly. None:
+            as a run was taught; a base model in a chat where it has a template, but
+            ``smollm2-135m`` and ``nano`` plainly.
+        four_bits: Quantize the base to NF4 with bitsandbytes, on CUDA alone. Not verified on a GPU.
 
     Raises:
         ModelError: Says what could not be loaded and why.
@@ -324,17 +387,19 @@ def load_model(
     require_train_extra()
     import torch
 
+    if four_bits:
+        require_four_bits()
     _quiet_transformers()
     name = spelled(name)
     shipped = name == nano.NAME and not (training or untaught)
     directory = SHIPPED if shipped else run_directory(name)
     run = RunRecord.load(directory) if directory else None
     if directory and run and (directory / "adapter_config.json").is_file():
-        model, tokenizer = _with_adapter(directory, run, training)
+        model, tokenizer = _with_adapter(directory, run, training, four_bits)
     elif directory and not (directory / "config.json").is_file():
         raise ModelError(f"{name}: its training has not finished; go on with train --resume")
     else:
-        model, tokenizer = _base(str(SHIPPED) if shipped else name, seed)
+        model, tokenizer = _base(str(SHIPPED) if shipped else name, seed, four_bits)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     device = default_device()
@@ -344,6 +409,12 @@ def load_model(
         dtype = "bfloat16" if fast_bfloat16(torch.device(device).type) else None
     if dtype is not None:
         model = model.to(getattr(torch, dtype))
-    model = model.to(device).train(training)
+    if not four_bits:  # which lies where it was quantized
+        model = model.to(device)
+    model = model.train(training)
     _keep_head_fast(model)
-    return LoadedModel(model, tokenizer, name, run)
+    if chat is None:
+        chat = run.chat if run else name not in RESERVED and has_template(tokenizer)
+    if chat is True:
+        chat = run.chat if run and run.chat else chat_turns(tokenizer, name)
+    return LoadedModel(model, tokenizer, name, run, chat or None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from itertools import takewhile
 from typing import Any
 
@@ -123,7 +124,7 @@ def forward(
         batch["attention_mask"] = torch.cat([shared, batch["attention_mask"]], dim=1)
     inputs = {name: tensor.to(device) for name, tensor in batch.items()}
     if past is not None:
-        inputs["past_key_values"] = past
+        inputs[_cache_name(loaded)] = past
     done = loaded.model(**inputs, logits_to_keep=keep, use_cache=cached or past is not None)
     return Passed(
         torch.log_softmax(done.logits.float(), dim=-1),
@@ -162,7 +163,7 @@ def go_on(loaded: LoadedModel, passed: Passed, endings: Sequence[Sequence[int]])
     inputs = {
         "input_ids": ids.repeat(count, 1).to(device),
         "position_ids": positions.repeat_interleave(times, dim=0),
-        "past_key_values": past,
+        _cache_name(loaded): past,
     }
     if passed.mask is not None:
         mask = passed.mask.repeat_interleave(times, dim=0)
@@ -174,10 +175,17 @@ def go_on(loaded: LoadedModel, passed: Passed, endings: Sequence[Sequence[int]])
     return (told * judged.repeat(count, 1).to(device)).sum(dim=1).view(count, times)
 
 
+def _cache_name(loaded: LoadedModel) -> str:
+    """What the model calls kept keys and values: ``cache`` from transformers 5.24 on."""
+    model = loaded.model
+    inner = model.get_base_model() if hasattr(model, "peft_config") else model
+    return "cache" if "cache" in signature(inner.forward).parameters else "past_key_values"
+
+
 def _by_token(done: Any) -> Any:
     """Keys and values of a pass that can be repeated and gone on from; None where they cannot."""
     from transformers.cache_utils import DynamicLayer
 
-    cache = getattr(done, "past_key_values", None)
+    cache = done.get("cache", done.get("past_key_values"))
     layers = getattr(cache, "layers", None)
     return cache if layers and all(type(layer) is DynamicLayer for layer in layers) else None

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError
+from glyphsight.models.chat import Turns
 from glyphsight.models.load import LoadedModel
 from glyphsight.models.passes import forward, go_on, in_batches, left_padded
 from glyphsight.models.tokenize import completion_ids, prompt_ids
@@ -53,10 +54,12 @@ class Completions:
     rests: list[list[int]]
 
     @staticmethod
-    def of(tokenizer: Any, labels: Sequence[str], prompt: Prompt) -> Completions:
+    def of(
+        tokenizer: Any, labels: Sequence[str], prompt: Prompt, turns: Turns | None = None
+    ) -> Completions:
         """Cut the completions; the end token is kept only where one label continues another."""
         texts = [prompt.reply(label) for label in labels]
-        cut = completion_ids(tokenizer, texts, end=False)
+        cut = completion_ids(tokenizer, texts, turns, end=False)
         for label, ids in zip(labels, cut, strict=True):
             if not ids:
                 raise ModelError(f"label {label!r} has no token in this model's vocabulary")
@@ -64,7 +67,7 @@ class Completions:
         if len(known) < len(cut):
             raise ModelError("two labels are the same tokens to this model; rename one")
         if any(tuple(ids[:n]) in known for ids in cut for n in range(1, len(ids))):
-            cut = completion_ids(tokenizer, texts)
+            cut = completion_ids(tokenizer, texts, turns)
         count = 0
         while all(len(ids) > count + 1 and ids[count] == cut[0][count] for ids in cut):
             count += 1
@@ -84,7 +87,7 @@ def prompts_within_window(
     Raises:
         PromptTooLongError: Some do not; it names all of them.
     """
-    cut = prompt_ids(loaded.tokenizer, prompts)
+    cut = prompt_ids(loaded.tokenizer, prompts, loaded.chat)
     window = loaded.window
     if window is None:
         return cut
@@ -138,7 +141,7 @@ def score_labels(
     """
     import torch
 
-    completions = Completions.of(loaded.tokenizer, labels, prompt)
+    completions = Completions.of(loaded.tokenizer, labels, prompt, loaded.chat)
     shared, rests = completions.shared, completions.rests
     cut = prompts_within_window(loaded, prompts, [completions.longest] * len(prompts))
     scores = np.empty((len(prompts), len(labels)), dtype=np.float32)
@@ -268,8 +271,9 @@ def generate_replies(
 
     tokenizer = loaded.tokenizer
     texts = [prompt.reply(label) for label in labels]
-    room = max(map(len, completion_ids(tokenizer, texts))) + SPARE_TOKENS
+    room = max(map(len, completion_ids(tokenizer, texts, loaded.chat))) + SPARE_TOKENS
     cut = prompts_within_window(loaded, prompts, [1] * len(prompts))
+    ends = loaded.end_tokens
     replies = [""] * len(prompts)
     with torch.inference_mode():
         for rows, new in _with_room(loaded, cut, room, batch_size):
@@ -282,7 +286,7 @@ def generate_replies(
                 max_new_tokens=new,
                 do_sample=False,
                 pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=tokenizer.eos_token_id,
+                eos_token_id=ends,
             )
             for row, tokens in zip(rows, written[:, ids.shape[1] :], strict=True):
                 replies[row] = prompt.read_reply(tokenizer.decode(tokens, skip_special_tokens=True))

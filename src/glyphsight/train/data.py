@@ -53,8 +53,8 @@ def tokenize_records(
     examples: list[Example] = []
     for start in range(0, len(records), _CHUNK):
         part = [prompt.pair(record) for record in records[start : start + _CHUNK]]
-        asked = prompt_ids(loaded.tokenizer, [question for question, _ in part])
-        replied = completion_ids(loaded.tokenizer, [answer for _, answer in part])
+        asked = prompt_ids(loaded.tokenizer, [question for question, _ in part], loaded.chat)
+        replied = completion_ids(loaded.tokenizer, [answer for _, answer in part], loaded.chat)
         for question, answer in zip(asked, replied, strict=True):
             number = len(examples) + 1
             length = len(question) + len(answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from glyphsight.dataset.storage import checksum, read_frame, read_manifest, spli
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.files import replacing
 from glyphsight.models import LoadedModel, load_model
+from glyphsight.models.chat import Turns, turns_from_json
 from glyphsight.models.load import without_peft_warning
 from glyphsight.train.data import Examples, tokenize_records
 from glyphsight.train.history import SETTINGS_FILE
@@ -36,7 +37,8 @@ class Job:
         labels: The answers, sorted.
         examples: Tokenized training records, all of them.
         validation: Records the accuracy is taken on; empty without a validation split.
-        inputs: What a resumed run must find unchanged: the model's name, the data's checksum.
+        inputs: What a resumed run must find unchanged: the model's name, the data's checksum, the
+            turns of the chat.
     """
 
     loaded: LoadedModel
@@ -47,7 +49,7 @@ class Job:
     labels: list[str]
     examples: Examples
     validation: list[Record]
-    inputs: dict[str, str]
+    inputs: dict[str, Any]
 
     def steps_an_epoch(self, batch_size: int) -> int:
         """Optimizer steps that take every record once."""
@@ -83,8 +85,11 @@ def _adapted(loaded: LoadedModel, settings: TrainSettings) -> LoadedModel:
         return replace(loaded, model=merged)
     if has_adapter:
         return loaded
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
+    if settings.method == "qlora":
+        # Its casts and frozen weights only: checkpointing would recompute every pass.
+        prepare_model_for_kbit_training(loaded.model, use_gradient_checkpointing=False)
     config = LoraConfig(
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha,
@@ -114,8 +119,21 @@ def _profile_of(data: Path, records: list[Record]) -> Profile:
         ) from None
 
 
-def make_job(data: Path, model: str, settings: TrainSettings, prompt: Prompt | None) -> Job:
+def make_job(
+    data: Path,
+    model: str,
+    settings: TrainSettings,
+    prompt: Prompt | None,
+    chat: Turns | None = None,
+) -> Job:
     """Load the model and the data and make them fit each other.
+
+    Args:
+        data: As :func:`glyphsight.train.run.train` takes it.
+        model: As it takes it.
+        settings: How the model is to be taught.
+        prompt: Words around the picture; None for the model's or the dataset's.
+        chat: The turns of the run that goes on; None for those the settings ask for.
 
     Raises:
         DatasetError: The data cannot be read, or a record does not fit the model whole.
@@ -131,8 +149,15 @@ def make_job(data: Path, model: str, settings: TrainSettings, prompt: Prompt | N
     if "validation" in split_files(data):
         validation = load_dataset(data, "validation")[: settings.validation_records]
 
-    origin = load_model(model, seed=settings.seed, training=True)
-    continues = hasattr(origin.model, "peft_config") and settings.method == "lora"
+    turns = chat or {"auto": None, "yes": True, "no": False}[settings.chat]
+    origin = load_model(
+        model,
+        seed=settings.seed,
+        training=True,
+        chat=turns,
+        four_bits=settings.method == "qlora",
+    )
+    continues = hasattr(origin.model, "peft_config") and settings.method != "full"
     words = prompt or (origin.run.prompt if origin.run else read_frame(data).wordings[0])
     loaded = _adapted(origin, settings)
     return Job(
@@ -144,7 +169,11 @@ def make_job(data: Path, model: str, settings: TrainSettings, prompt: Prompt | N
         labels=sorted({record.response for record in records + validation}),
         examples=tokenize_records(loaded, records, words, where),
         validation=validation,
-        inputs={"model": model, "data": checksum(files)},
+        inputs={
+            "model": model,
+            "data": checksum(files),
+            "chat": asdict(loaded.chat) if loaded.chat else None,
+        },
     )
 
 
@@ -178,7 +207,7 @@ def settings_to_resume(run: Path, resolved: ResolvedSettings) -> TrainSettings:
     Raises:
         ModelError: There is no run, or a setting is given with another value.
     """
-    saved = saved_settings(run / SETTINGS_FILE)
+    saved = {"chat": "no"} | saved_settings(run / SETTINGS_FILE)  # begun before there were chats
     for name, origin in resolved.origin.items():
         value = getattr(resolved.values, name)
         if origin == "given" and saved.get(name) != value:
@@ -189,13 +218,28 @@ def settings_to_resume(run: Path, resolved: ResolvedSettings) -> TrainSettings:
     return TrainSettings(**saved)
 
 
-def check_same_inputs(run: Path, inputs: dict[str, Any]) -> None:
-    """Raise ModelError where a resumed run would go on with another model or other data."""
+def _saved_inputs(run: Path) -> dict[str, Any]:
     file = run / _INPUT_FILE
     try:
-        before: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        saved: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        turns_from_json(saved.get("chat"))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"{file}: damaged ({error}); start the run anew") from error
+    return saved
+
+
+def chat_to_resume(run: Path) -> Turns | None:
+    """The turns a run was started with, None where its prompts are plain.
+
+    Raises:
+        ModelError: The run's inputs are damaged.
+    """
+    return turns_from_json(_saved_inputs(run).get("chat"))
+
+
+def check_same_inputs(run: Path, inputs: dict[str, Any]) -> None:
+    """Raise ModelError where a resumed run would go on with another model or other data."""
+    before = _saved_inputs(run)
     for name, value in inputs.items():
         if before.get(name) != value:
             raise ModelError(

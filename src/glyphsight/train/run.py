@@ -23,6 +23,7 @@ from glyphsight.train.data import collate
 from glyphsight.train.history import HISTORY_FILE, read_history
 from glyphsight.train.job import (
     Job,
+    chat_to_resume,
     check_same_inputs,
     make_job,
     refuse_existing,
@@ -148,7 +149,7 @@ def train(
         refuse_existing(run)
         settings = resolved.values
     set_seed(settings.seed)
-    job = make_job(data, model, settings, prompt)
+    job = make_job(data, model, settings, prompt, chat=chat_to_resume(run) if resume else None)
     if resume:
         check_same_inputs(run, job.inputs)
     else:
@@ -206,6 +207,7 @@ def _record(run: Path, job: Job, step: int, seconds: float) -> RunRecord:
         labels=job.labels,
         prompt=job.prompt,
         profile=job.profile,
+        chat=job.loaded.chat,
         training={
             "records": len(job.examples),
             "steps": step,

@@ -22,7 +22,11 @@ def _setting(default: Any, text: str) -> Any:
 class TrainSettings:
     """How a model is taught. The help of each field is its documentation."""
 
-    method: str = _setting("full", "full: all weights; lora: a PEFT adapter on every linear layer")
+    method: str = _setting(
+        "full",
+        "full: all weights; lora: a PEFT adapter on every linear layer; qlora: the same on a base "
+        "in 4 bits, which needs CUDA and bitsandbytes (never run on a GPU so far)",
+    )
     embedding_rate: float = _setting(
         1.0, "learning rate of the input embeddings, as a share of the others'; 0: they stay"
     )
@@ -41,6 +45,12 @@ class TrainSettings:
     weight_decay: float = _setting(0.01, "decoupled weight decay")
     clip: float = _setting(1.0, "largest gradient norm; 0: no clipping")
     label_smoothing: float = _setting(0.0, "share of the target spread over all tokens")
+    chat: str = _setting(
+        "auto",
+        "yes: the prompt is a user's turn of the tokenizer's chat template and the answer the "
+        "assistant's; no: plain text; auto: as a run was taught, else yes where there is a "
+        "template, but no for smollm2-135m and nano",
+    )
     lora_rank: int = _setting(16, "rank of the adapter")
     lora_alpha: int = _setting(32, "scale of the adapter, over its rank")
     precision: str = _setting("auto", "auto, bf16 (autocast) or fp32; auto: bf16 where it is fast")
@@ -51,9 +61,10 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         choices = {
-            "method": ("full", "lora"),
+            "method": ("full", "lora", "qlora"),
             "schedule": ("cosine", "linear", "constant"),
             "precision": ("auto", "bf16", "fp32"),
+            "chat": ("auto", "yes", "no"),
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:

@@ -133,7 +133,7 @@ def occlusion(
 
 
 def _offsets(loaded: LoadedModel, asked: str) -> tuple[list[int], list[tuple[int, int]]]:
-    """Token ids of a prompt and, for each, the characters it covers.
+    """Token ids of a prompt and, for each, the characters it covers, turns counted in.
 
     A token that is a part of a character covers the whole of it, so several may cover one.
     """
@@ -142,8 +142,10 @@ def _offsets(loaded: LoadedModel, asked: str) -> tuple[list[int], list[tuple[int
             f"{loaded.name}: its tokenizer does not say which characters a token covers; "
             "use occlusion"
         )
-    [ids] = prompt_ids(loaded.tokenizer, [asked])
-    cut = loaded.tokenizer([asked], add_special_tokens=True, return_offsets_mapping=True)
+    [ids] = prompt_ids(loaded.tokenizer, [asked], loaded.chat)
+    turns = loaded.chat
+    whole = turns.around(asked) if turns else asked
+    cut = loaded.tokenizer([whole], add_special_tokens=turns is None, return_offsets_mapping=True)
     return ids, cut["offset_mapping"][0][: len(ids)]
 
 
@@ -202,13 +204,14 @@ def gradient(loaded: LoadedModel, text: str, label: str | None = None) -> Attrib
     column = _column(run, label)
     asked = run.prompt.ask(text)
     ids, offsets = _offsets(loaded, asked)
-    completions = Completions.of(loaded.tokenizer, run.labels, run.prompt)
+    completions = Completions.of(loaded.tokenizer, run.labels, run.prompt, loaded.chat)
     scores = _token_scores(loaded, ids, completions.shared + completions.rests[column])
 
-    start = run.prompt.ask("\0").index("\0")
-    held = np.zeros(len(asked) + 1, dtype=np.int64)  # cells at each character
+    start = run.prompt.ask("\0").index("\0") + (len(loaded.chat.before) if loaded.chat else 0)
+    length = start + len(asked) + (len(loaded.chat.after) if loaded.chat else 0)
+    held = np.zeros(length + 1, dtype=np.int64)  # cells at each character
     np.add.at(held, start + places[places >= 0], 1)
-    a_cell = np.zeros(len(asked) + 1, dtype=np.float32)  # what each of them gets
+    a_cell = np.zeros(length + 1, dtype=np.float32)  # what each of them gets
     for (first, end), score in zip(offsets, scores.tolist(), strict=True):
         if count := int(held[first:end].sum()):
             a_cell[first:end] += score / count

@@ -145,16 +145,16 @@ def _readable(loaded: LoadedModel, questions: list[Question], asked: QuestionSet
     """Rows of the questions that fit the model's window with each of their choices or answers."""
     if loaded.window is None:
         return list(range(len(questions)))
-    cutter, words = loaded.tokenizer, asked.completion
+    cutter, words, turns = loaded.tokenizer, asked.completion, loaded.chat
     rooms: dict[tuple[str, ...], int] = {}
     for question in questions:
         own = question.choices or question.answers
         if own not in rooms and question.choices:
-            rooms[own] = Completions.of(cutter, own, words).longest
+            rooms[own] = Completions.of(cutter, own, words, turns).longest
         elif own not in rooms:
-            cut = completion_ids(cutter, [words.reply(answer) for answer in own], end=False)
+            cut = completion_ids(cutter, [words.reply(a) for a in own], turns, end=False)
             rooms[own] = max(map(len, cut))
-    prompts = prompt_ids(cutter, [question.prompt for question in questions])
+    prompts = prompt_ids(cutter, [question.prompt for question in questions], turns)
     return [
         row
         for row, (question, ids) in enumerate(zip(questions, prompts, strict=True))
