@@ -11,6 +11,7 @@ import typer
 from glyphsight.cli.dataset_build import say_what_was_left_out
 from glyphsight.cli.output import print_json, will_go_on
 from glyphsight.dataset import build_dataset
+from glyphsight.errors import ModelError
 from glyphsight.models import smollm2
 from glyphsight.models.load import require_train_extra, spelled
 from glyphsight.train.recipe import read_recipe
@@ -77,10 +78,16 @@ def train(
     resolved = resolve_settings(model, given)
 
     require_train_extra()
+    from glyphsight.train.job import is_first_process, world_size
     from glyphsight.train.run import train as run_training
 
     failed = 0
     if said is not None and source is not None:
+        if world_size() > 1:
+            raise ModelError(
+                "--source: several processes cannot build one dataset; run glyphsight dataset "
+                "build first and give --data"
+            )
         data = out / "data"
         built = build_dataset(source, data, profile=said.profile, workers=None, **said.dataset)
         say_what_was_left_out(built)
@@ -88,6 +95,8 @@ def train(
     assert data is not None
     will_go_on("the same command with --resume goes on from here")
     report = run_training(data, model, out, resolved, resume=resume)
+    if not is_first_process():
+        return
     if json_:
         print_json(asdict(report))
     else:

@@ -28,8 +28,12 @@ class Example:
     answer_tokens: int
 
 
+NOTHING = -1
+"""Index of an example without an answer, for a process that has no record left to take."""
+
+
 class Examples(Dataset):
-    """Tokenized records, one an index, in the order of the records."""
+    """Tokenized records, one an index, in the order of the records; at ``NOTHING`` a blank."""
 
     def __init__(self, examples: list[Example]) -> None:
         self.examples = examples
@@ -38,6 +42,8 @@ class Examples(Dataset):
         return len(self.examples)
 
     def __getitem__(self, index: int) -> Example:
+        if index == NOTHING:
+            return Example(self.examples[0].ids[:2], 0)
         return self.examples[index]
 
 
@@ -76,11 +82,11 @@ def collate(examples: Sequence[Example], pad: int) -> dict[str, Any]:
 
     Returns:
         What :func:`left_padded` gives, and ``labels`` int64[N, K + 1]: the last K + 1 token ids, K
-        the longest answer, -100 where a token is not of the answer. Logits at these K + 1
-        positions, shifted by one, are all the loss needs.
+        the longest answer and 1 at least, -100 where a token is not of the answer. Logits at these
+        K + 1 positions, shifted by one, are all the loss needs.
     """
     batch = left_padded([example.ids for example in examples], pad)
-    kept = max(example.answer_tokens for example in examples) + 1
+    kept = max(1, *(example.answer_tokens for example in examples)) + 1
     labels = batch["input_ids"][:, -kept:].clone()
     for row, example in enumerate(examples):
         labels[row, : kept - example.answer_tokens] = _IGNORED
@@ -92,12 +98,18 @@ class BucketSampler(Sampler):
     """A new order each epoch, neighbours of like length; the same for the same seed and epoch.
 
     Order depends on nothing but seed, epoch and lengths, so a resumed run goes on exactly where
-    the first one stopped.
+    the first one stopped. Of several processes each takes every so many-th ``batch_size`` of the
+    order, as accelerate deals them out: together they take at a step what one process with so many
+    times the batch size takes. Where the last records do not go round, ``NOTHING`` fills up, or
+    accelerate would repeat records to have as many for each.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+    def __init__(
+        self, lengths: Sequence[int], batch_size: int, seed: int, processes: int = 1
+    ) -> None:
         self._lengths = np.asarray(lengths)
-        self._batch_size = batch_size
+        self._batch_size = batch_size * processes  # of a step
+        self._fill = -len(lengths) % self._batch_size if processes > 1 else 0
         self._seed = seed
         self._epoch = 0
 
@@ -106,7 +118,7 @@ class BucketSampler(Sampler):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._lengths)
+        return len(self._lengths) + self._fill
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng([self._seed, self._epoch])
@@ -125,3 +137,4 @@ class BucketSampler(Sampler):
             yield from whole[index].tolist()
         for batch in rest:  # a short batch in the middle would shift every batch after it
             yield from batch.tolist()
+        yield from [NOTHING] * self._fill

@@ -69,8 +69,13 @@ class Job:
 
 
 def world_size() -> int:
-    """Number of processes that train together, as torchrun says it."""
+    """Number of processes that train together, as torchrun and accelerate launch say it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes files and tells what is done."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _adapted(loaded: LoadedModel, settings: TrainSettings) -> LoadedModel:

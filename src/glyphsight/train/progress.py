@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+import torch.distributed as dist
 from tqdm import tqdm
 from transformers import TrainerCallback
 
@@ -44,6 +46,7 @@ class Progress(TrainerCallback):
         self._lines = [line for line in read_history(history) if line["step"] <= step]
         self._spent = float(self._lines[-1]["seconds"]) if self._lines else 0.0
         self._start: float | None = None
+        self._agreed = 0.0
 
     def seconds(self) -> float:
         """Seconds of training so far, those before a resume counted in."""
@@ -51,8 +54,24 @@ class Progress(TrainerCallback):
         return round(self._spent + running, 1)
 
     def clock(self) -> float:
-        """Share of the minutes allowed that is used up; 0 where there is no limit."""
+        """Share of the minutes allowed that is used up; 0 where there is no limit.
+
+        Several processes go by the first one's clock, as it was before the step: else each would
+        have a learning rate of its own, and stop at a step of its own.
+        """
+        if self._minutes and dist.is_available() and dist.is_initialized():
+            return self._agreed
+        return self._own_clock()
+
+    def _own_clock(self) -> float:
         return self.seconds() / (60 * self._minutes) if self._minutes else 0.0
+
+    def _agree(self, device: Any) -> None:
+        """Take over the first process's clock."""
+        if self._minutes and dist.is_available() and dist.is_initialized():
+            told = torch.tensor([self._own_clock()], dtype=torch.float64, device=device)
+            dist.broadcast(told, src=0)
+            self._agreed = float(told)
 
     def _write(self, step: int, **values: float) -> None:
         line = {"step": step, "records": self._records_seen(step), "seconds": self.seconds()}
@@ -62,6 +81,7 @@ class Progress(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Open the bar; after a resume keep the history up to the checkpoint."""
         self._start = time.monotonic()
+        self._agree(args.device)
         if not state.is_world_process_zero:
             self._quiet, self._accuracy = True, None
             return
@@ -74,6 +94,10 @@ class Progress(TrainerCallback):
             unit="step",
             disable=self._quiet,
         )
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Let all processes go by one clock."""
+        self._agree(args.device)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         """Advance the bar; take the accuracy when due; stop, saved, when the time is used up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback
 
@@ -25,6 +27,7 @@ from glyphsight.train.job import (
     Job,
     chat_to_resume,
     check_same_inputs,
+    is_first_process,
     make_job,
     refuse_existing,
     settings_to_resume,
@@ -32,7 +35,7 @@ from glyphsight.train.job import (
 )
 from glyphsight.train.progress import Progress
 from glyphsight.train.settings import ResolvedSettings, TrainSettings
-from glyphsight.train.trainer import AnswerTrainer
+from glyphsight.train.trainer import AnswerTrainer, UnwritableError, reason_of
 
 _CHECKPOINTS = "checkpoints"
 
@@ -73,12 +76,37 @@ def _last_checkpoint(run: Path) -> tuple[int, Path | None]:
     """Step and path of the newest checkpoint written to its end (its state file comes last)."""
     found: list[tuple[int, Path | None]] = [(0, None)]
     for path in (run / _CHECKPOINTS).glob("checkpoint-*"):
-        try:
-            step = int(json.loads((path / "trainer_state.json").read_text())["global_step"])
-        except (OSError, ValueError, KeyError):
-            continue
-        found.append((step, path))
+        if (step := _whole_step(path)) is not None:
+            found.append((step, path))
     return max(found, key=lambda pair: pair[0])
+
+
+def _whole_step(checkpoint: Path) -> int | None:
+    """Step of a checkpoint, None where it was not written to its end."""
+    try:
+        return int(json.loads((checkpoint / "trainer_state.json").read_text())["global_step"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _clear_halves(run: Path) -> None:
+    """Take away checkpoints that a killed run did not write to their end."""
+    for path in (run / _CHECKPOINTS).glob("checkpoint-*"):
+        if _whole_step(path) is None:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _kept(run: Path) -> str:
+    """What a run that stops can be resumed from, in words."""
+    step, checkpoint = _last_checkpoint(run)
+    return f"the checkpoint of step {step} is kept" if checkpoint else "no checkpoint was due yet"
+
+
+def _out_of_room(run: Path, step: int, reason: str) -> ModelError:
+    return ModelError(
+        f"{run}: stopped at step {step}: cannot be written ({reason}); {_kept(run)}. "
+        "Make room, then give the same command with --resume"
+    )
 
 
 def _publish(loaded: LoadedModel, run: Path) -> None:
@@ -110,6 +138,7 @@ def _arguments(run: Path, job: Job, settings: TrainSettings, dtype: Any) -> Trai
         remove_unused_columns=False,
         label_names=["labels"],
         dataloader_pin_memory=False,
+        ddp_find_unused_parameters=False,
     )
 
 
@@ -138,21 +167,27 @@ def train(
 
     Raises:
         DatasetError: The data cannot be read, or a record does not fit the model.
-        ModelError: The model cannot be loaded, the run exists, or the resumed run differs.
+        ModelError: The model cannot be loaded, the run exists, or the resumed run differs; the loss
+            is no longer a finite number or the disk is full: the last checkpoint is kept.
+
+    Several processes (torchrun, accelerate launch) train one model on ``batch_size`` records each,
+    as one process would on all of these; the first of them writes the run and says how it goes.
     """
     if resume:
         settings = settings_to_resume(run, resolved)
         if finished := RunRecord.load(run):
-            say(f"{run}: has finished already; nothing to resume")
+            if is_first_process():
+                say(f"{run}: has finished already; nothing to resume")
             return _report(run, finished)
     else:
-        refuse_existing(run)
+        if is_first_process():  # no other may look: it may have been made already
+            refuse_existing(run)
         settings = resolved.values
     set_seed(settings.seed)
     job = make_job(data, model, settings, prompt, chat=chat_to_resume(run) if resume else None)
     if resume:
         check_same_inputs(run, job.inputs)
-    else:
+    elif is_first_process():
         start_run(run, job, resolved)
 
     fast = fast_bfloat16(job.loaded.model.device.type)
@@ -160,6 +195,8 @@ def train(
     dtype = torch.bfloat16 if wants_bf16 else None
     steps = job.steps(settings)
     step, checkpoint = _last_checkpoint(run) if resume else (0, None)
+    if resume and is_first_process():
+        _clear_halves(run)
     progress = Progress(
         run / HISTORY_FILE,
         records_seen=partial(job.records_seen, batch_size=settings.batch_size),
@@ -187,14 +224,20 @@ def train(
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except FloatingPointError as error:
             raise ModelError(
-                f"{run}: stopped at step {trainer.state.global_step}: {error}; the last "
-                "checkpoint, if one was due, is kept. Lower --learning-rate in a new run"
+                f"{run}: stopped at step {trainer.state.global_step}: {error}; {_kept(run)} for "
+                "--resume. Where it comes again, lower --learning-rate in a new run"
             ) from error
+        except (UnwritableError, OSError) as error:
+            raise _out_of_room(run, trainer.state.global_step, reason_of(error)) from error
         step = trainer.state.global_step
     job.loaded.model.eval()
     if trainer.is_world_process_zero():
-        _publish(job.loaded, run)
-        _record(run, job, step, progress.seconds()).save(run)
+        try:
+            _publish(job.loaded, run)
+            _record(run, job, step, progress.seconds()).save(run)
+        except (SafetensorError, OSError) as error:
+            raise _out_of_room(run, step, reason_of(error)) from error
+    trainer.accelerator.wait_for_everyone()
     return _report(run, RunRecord.load(run))
 
 

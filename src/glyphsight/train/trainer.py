@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from transformers import Trainer
 
 from glyphsight.train.data import BucketSampler, Examples
 from glyphsight.train.optimizer import make_optimizer
 from glyphsight.train.schedule import rate_factor
 from glyphsight.train.settings import TrainSettings
+
+
+class UnwritableError(Exception):
+    """A checkpoint could not be written; says why."""
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file could not be written, in one line."""
+    said = error.strerror if isinstance(error, OSError) else str(error).strip().split("\n")[0]
+    return said or repr(error)
 
 
 class AnswerTrainer(Trainer):
@@ -34,7 +46,8 @@ class AnswerTrainer(Trainer):
         self.model_accepts_loss_kwargs = True
 
     def _get_train_sampler(self, train_dataset: Any = None) -> BucketSampler:
-        return BucketSampler(self._lengths, self._settings.batch_size, self._settings.seed)
+        settings, processes = self._settings, self.accelerator.num_processes
+        return BucketSampler(self._lengths, settings.batch_size, settings.seed, processes)
 
     def create_optimizer(self, model: Any = None) -> Any:
         """AdamW, with Muon on the hidden matrices when its learning rate is set."""
@@ -53,6 +66,23 @@ class AnswerTrainer(Trainer):
                 ),
             )
         return self.lr_scheduler
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write a checkpoint of sound weights; what cannot be written whole is taken away again.
+
+        Raises:
+            FloatingPointError: A weight is no finite number, so nothing is written.
+            UnwritableError: The checkpoint does not fit on the disk.
+        """
+        trained = (weight for weight in self.model.parameters() if weight.requires_grad)
+        if not all(bool(torch.isfinite(weight).all()) for weight in trained):
+            raise FloatingPointError("a weight is no longer a finite number")
+        try:
+            super()._save_checkpoint(model, trial)
+        except (OSError, SafetensorError, RuntimeError) as error:  # the last is torch.save's
+            half = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            shutil.rmtree(half, ignore_errors=True)
+            raise UnwritableError(reason_of(error)) from error
 
     def restore_weights(self, checkpoint: Path) -> None:
         """Load the weights of a checkpoint without training on."""
