@@ -14,6 +14,7 @@ from glyphsight.dataset import build_dataset
 from glyphsight.errors import ModelError
 from glyphsight.models import smollm2
 from glyphsight.models.load import require_train_extra, spelled
+from glyphsight.models.start import start_from
 from glyphsight.train.recipe import read_recipe
 from glyphsight.train.settings import parse_assignments, resolve_settings, settings_help
 
@@ -30,6 +31,16 @@ def train(
         typer.Option(
             help="smollm2-135m, nano, a run directory, any path or hub id.",
             show_default=smollm2.NAME,
+        ),
+    ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Start from this trained run in place of a base --model: its directory, nano for "
+            "the one that ships (--model nano is a fresh one), sight for the default adapter. An "
+            "adapter goes on as one; answers are those of --data, words those of the run.",
         ),
     ] = None,
     recipe: Annotated[
@@ -63,6 +74,8 @@ def train(
         raise typer.BadParameter("give --data, or --recipe with --source")
     if (recipe is None) != (source is None):
         raise typer.BadParameter("--recipe and --source go together")
+    if model is not None and from_ is not None:
+        raise typer.BadParameter("give --model or --from, not both")
     said = None if recipe is None else read_recipe(recipe)
     given = dict(said.train) if said else {}
     given |= parse_assignments(setting or [])
@@ -74,8 +87,13 @@ def train(
         "seed": seed,
     }
     given |= {name: value for name, value in options.items() if value is not None}
-    model = model or (said.model if said else smollm2.NAME)
-    resolved = resolve_settings(model, given)
+    if from_ is not None:
+        start = start_from(from_)
+        model = str(start.run.resolve())
+        resolved = resolve_settings(start.origin, start.settings | given)
+    else:
+        model = model or (said.model if said else smollm2.NAME)
+        resolved = resolve_settings(model, given)
 
     require_train_extra()
     from glyphsight.train.job import is_first_process, world_size

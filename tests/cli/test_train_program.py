@@ -1,0 +1,74 @@
+import json
+
+import pytest
+
+from glyphsight.dataset import Record, load_dataset, write_records
+from glyphsight.errors import ModelError
+from glyphsight.models import RunRecord
+from glyphsight.models.load import SHIPPED
+from glyphsight.models.start import start_from
+
+SHORT = ["--set", "max_steps=2", "--set", "lora_rank=2", "--batch-size", "8"]
+
+
+def test_the_nano_that_ships_is_a_start_and_brings_nanos_settings():
+    start = start_from("nano")
+    assert (start.run, start.origin, start.settings) == (SHIPPED, "nano", {})
+
+
+def test_a_start_is_found_through_the_runs_before_it(tmp_path):
+    RunRecord("nano", 0, ["1"]).save(tmp_path / "a")
+    RunRecord(str(tmp_path / "a"), 0, ["1"]).save(tmp_path / "b")
+    (tmp_path / "b" / "adapter_config.json").write_text("{}")
+    start = start_from(str(tmp_path / "b"))
+    assert (start.origin, start.settings) == ("nano", {"method": "lora"})
+
+
+@pytest.mark.parametrize(
+    ("name", "mend"),
+    [
+        ("sight", "none comes with this version"),
+        ("smollm2-135m", "--model smollm2-135m"),
+        ("no/such/run", "no trained run"),
+    ],
+)
+def test_what_is_no_trained_run_is_told_with_the_mend(name, mend):
+    with pytest.raises(ModelError, match=mend) as told:
+        start_from(name)
+    assert "\n" not in str(told.value)
+
+
+def renamed(digits, path):
+    """Two digits of the data under names, as another task would have them."""
+    names = {"0": "ring", "1": "stroke"}
+    some = [one for one in load_dataset(digits) if one.response in names]
+    write_records([Record(one.size, one.ascii_image, names[one.response]) for one in some], path)
+
+
+@pytest.mark.slow
+def test_training_from_a_run_takes_other_answers(glyphsight, digits, nano_run, tmp_path):
+    renamed(digits, tmp_path / "two.json")
+
+    def train(start, out, *more):
+        options = ["--data", tmp_path / "two.json", "--from", start, "--out", out, *SHORT]
+        done = glyphsight("train", *map(str, [*options, *more]))
+        assert done.returncode == 0, done.stderr
+        return RunRecord.load(out), json.loads((out / "settings.json").read_text())
+
+    whole, chosen = train(nano_run, tmp_path / "whole")
+    assert whole.labels == ["ring", "stroke"]
+    assert whole.base == str(nano_run)
+    assert chosen["hidden_learning_rate"] == {"value": 0.02, "origin": "model"}
+
+    train("nano", tmp_path / "first", "--method", "lora")
+    adapter, chosen = train(tmp_path / "first", tmp_path / "second")
+    assert chosen["method"]["value"] == "lora"
+    assert (tmp_path / "second" / "adapter_config.json").is_file()
+    assert adapter.base == str(SHIPPED)
+
+
+def test_a_base_and_a_run_are_not_given_together(glyphsight, digits, tmp_path):
+    options = ["--model", "nano", "--from", "nano", "--out", str(tmp_path / "run")]
+    done = glyphsight("train", "--data", str(digits), *options)
+    assert done.returncode == 2
+    assert b"--model or --from" in done.stderr
