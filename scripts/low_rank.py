@@ -1,6 +1,6 @@
 """Cut a wholly trained run to an adapter of low rank: a new run, to be measured or trained on.
 
-python scripts/low_rank.py runs/whole runs/adapter --rank 16
+python scripts/low_rank.py runs/whole runs/adapter --rank 8 --data data
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from glyphsight.models import RunRecord, load_model
+from glyphsight.dataset import load_dataset
 from glyphsight.train.lowrank import low_rank_adapter
+
+_RECORDS = 256
 
 
 def main() -> None:
@@ -18,14 +20,16 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--data", type=Path, help="dataset whose training records weigh inputs")
     given = parser.parse_args()
-    adapted, kept = low_rank_adapter(given.run, given.rank)
-    adapted.save_pretrained(given.out)
-    load_model(given.run).tokenizer.save_pretrained(given.out)
-    record = RunRecord.load(given.run)
-    assert record is not None
-    record.save(given.out)
-    print(f"{given.out}: rank {given.rank} keeps {100 * kept:.1f} % of the squared change")
+    records = load_dataset(given.data, "train")[:_RECORDS] if given.data else None
+    adapted, kept = low_rank_adapter(given.run, given.rank, records)
+    adapted.model.save_pretrained(given.out)
+    adapted.tokenizer.save_pretrained(given.out)
+    assert adapted.run is not None
+    adapted.run.save(given.out)
+    of = "outputs" if records else "weights"
+    print(f"{given.out}: rank {given.rank} keeps {100 * kept:.1f} % of the squared change of {of}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
+import shutil
+from dataclasses import replace
+
 import pytest
 import torch
 
+from glyphsight.dataset import load_dataset
 from glyphsight.errors import ModelError
 from glyphsight.models import RunRecord, load_model
+from glyphsight.models.tokenize import prompt_ids
 from glyphsight.train.lowrank import low_rank_adapter
 
 
@@ -32,7 +37,38 @@ def logits(model):
 def test_a_change_of_rank_two_is_kept_whole_by_rank_two(run):
     adapted, kept = low_rank_adapter(run, 2)
     assert kept == pytest.approx(1, abs=1e-4)
-    torch.testing.assert_close(logits(adapted), logits(load_model(run).model), atol=2e-3, rtol=1e-3)
+    torch.testing.assert_close(
+        logits(adapted.model), logits(load_model(run).model), atol=2e-3, rtol=1e-3
+    )
+
+
+@pytest.mark.slow
+def test_inputs_that_records_have_are_kept_best(run, digits):
+    records = load_dataset(digits, "train")[:16]
+    _, blind = low_rank_adapter(run, 1)
+    adapted, kept = low_rank_adapter(run, 1, records)
+    assert kept > blind
+    texts = [record.ascii_image for record in records]
+    whole = load_model(run)
+
+    def error(cut):
+        ids = prompt_ids(whole.tokenizer, texts[:1])
+        with torch.inference_mode():
+            wanted, got = (m.eval()(input_ids=torch.tensor(ids)).logits for m in (whole.model, cut))
+        return float((wanted - got).square().mean())
+
+    assert error(adapted.model) < error(low_rank_adapter(run, 1)[0].model)
+    assert low_rank_adapter(run, 2, records)[1] == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_a_run_from_a_run_becomes_an_adapter_of_the_base_at_the_root(run, tmp_path):
+    record = RunRecord.load(run)
+    shutil.copytree(run, tmp_path / "second")
+    replace(record, base=str(run)).save(tmp_path / "second")
+    adapted, kept = low_rank_adapter(tmp_path / "second", 2)
+    assert adapted.run.base == "nano"
+    assert kept == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from glyphsight.errors import DatasetError, ModelError
 from glyphsight.files import replacing
 from glyphsight.models import LoadedModel, load_model
 from glyphsight.models.chat import Turns, turns_from_json
-from glyphsight.models.load import without_peft_warning
+from glyphsight.models.load import RESERVED, without_peft_warning
 from glyphsight.train.data import Examples, tokenize_records
 from glyphsight.train.history import SETTINGS_FILE
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, saved_settings
@@ -185,7 +185,7 @@ def make_job(
 def _lasting_name(model: str) -> str:
     """A directory by its full path, so that the run finds its base from anywhere."""
     path = Path(model)
-    return str(path.resolve()) if path.is_dir() and "/" in model else model
+    return str(path.resolve()) if path.is_dir() and model not in RESERVED else model
 
 
 def start_run(run: Path, job: Job, resolved: ResolvedSettings) -> None:
