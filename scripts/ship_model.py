@@ -1,14 +1,19 @@
 """Put a trained run into the package, weights in float16.
 
     python scripts/ship_model.py runs/nano-digits src/glyphsight/assets/nano-digits
+    python scripts/ship_model.py runs/sight src/glyphsight/assets/sight --base ID
 
-The result is an ordinary transformers directory with ``glyphsight.json``. The model card,
+The result is an ordinary transformers directory, or a PEFT adapter, with ``glyphsight.json``. An
+adapter names the hub id of its base, ``--base``, for runtimes other than this. The model card,
 ``README.md``, is written by hand and left alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
+import tempfile
 from pathlib import Path
 
 import torch
@@ -16,7 +21,7 @@ import torch
 from glyphsight.models import load_model
 from glyphsight.models.load import RUN_FILE
 
-_DROPPED = ("generation_config.json", "chat_template.jinja")
+_DROPPED = ("generation_config.json", "chat_template.jinja", "README.md")
 
 
 def main() -> None:
@@ -24,16 +29,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("target", type=Path)
+    parser.add_argument("--base", metavar="ID", help="of an adapter: hub id of its base")
     given = parser.parse_args()
-    loaded = load_model(given.run)
+    loaded = load_model(given.run, dtype="float32")
     if loaded.run is None:
         parser.error(f"{given.run} holds no {RUN_FILE}")
-    given.target.mkdir(parents=True, exist_ok=True)
-    loaded.model.to(torch.float16).save_pretrained(given.target)
-    loaded.tokenizer.save_pretrained(given.target)
-    loaded.run.save(given.target)
-    for name in _DROPPED:
-        (given.target / name).unlink(missing_ok=True)
+    adapters = getattr(loaded.model, "peft_config", {})
+    if bool(adapters) != bool(given.base):
+        parser.error("--base goes with an adapter, and an adapter with --base")
+    with tempfile.TemporaryDirectory() as scratch:
+        loaded.model.to(torch.float16).save_pretrained(scratch)
+        if not adapters:  # an adapter is cut by its base's tokenizer
+            loaded.tokenizer.save_pretrained(scratch)
+        loaded.run.save(Path(scratch))
+        if adapters:
+            config = Path(scratch) / "adapter_config.json"
+            named = json.loads(config.read_text()) | {"base_model_name_or_path": given.base}
+            config.write_text(json.dumps(named, indent=2, sort_keys=True) + "\n")
+        given.target.mkdir(parents=True, exist_ok=True)
+        for file in Path(scratch).iterdir():
+            if file.name not in _DROPPED:
+                shutil.copyfile(file, given.target / file.name)
     size = sum(path.stat().st_size for path in given.target.iterdir())
     print(f"{given.target}: {size / 1e6:.1f} MB")
 

@@ -25,6 +25,9 @@ def test_it_leaves_figures_a_report_and_a_model_that_can_be_asked(demo):
     assert set(metrics) >= {"accuracy", "n", "interval", "seconds", "smollm2_before_training"}
     assert metrics["n"] == 600
     assert metrics["smollm2_before_training"]["n"] == 10
+    after = metrics["smollm2_after_training"]
+    assert after["n"] == 10
+    assert after["accuracy"] >= 0.8
     assert load_model(str(demo)).run.labels == [str(digit) for digit in range(10)]
 
 
@@ -40,6 +43,7 @@ def test_the_report_shows_ten_pictures_with_both_answers(demo):
     section = page[page.index('<section id="seen">') : page.index('<section id="good">')]
     assert len(re.findall("<pre", section)) == 10
     assert section.count("smollm2-135m before any training:") == 10
+    assert section.count("smollm2-135m with the adapter that ships:") == 10
 
 
 def test_it_removes_an_earlier_demo_and_nothing_else(demo, tmp_path):

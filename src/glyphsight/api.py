@@ -50,12 +50,13 @@ def _loaded(name: str, written: int | None) -> Any:
     return load_model(name)
 
 
-def see(image: PictureLike, model: str | Path = "nano") -> Answer:
+def see(image: PictureLike, model: str | Path = "sight") -> Answer:
     """What a trained model sees in a picture; the model stays loaded between calls.
 
     Args:
         image: As for :func:`encode`; dark on light is turned.
-        model: ``nano``, the one that ships, taught digits; or a run directory.
+        model: ``sight``, the adapter of SmolLM2 that ships, taught digits; ``nano``, the small one,
+            in milliseconds; or a run directory.
 
     Raises:
         PictureError: The picture cannot be read.

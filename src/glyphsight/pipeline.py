@@ -9,6 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.codec import encode_batch
 from glyphsight.console import say
 from glyphsight.dataset import Prompt, build_dataset
 from glyphsight.dataset.split import stratified_sample
@@ -16,9 +20,11 @@ from glyphsight.errors import GlyphsightError, ModelError
 from glyphsight.evaluate.pages.record import record_study
 from glyphsight.evaluate.pages.report import Shown
 from glyphsight.evaluate.scoring.result import Sample, Share
+from glyphsight.evaluate.see import taught
 from glyphsight.evaluate.study import Study, study
 from glyphsight.files import replacing
 from glyphsight.models import load_model, nano, smollm2
+from glyphsight.models.load import SIGHT
 from glyphsight.models.score import best_labels
 from glyphsight.sources import load_split, open_source
 from glyphsight.train.run import train
@@ -27,8 +33,10 @@ from glyphsight.train.settings import resolve_settings
 _COPIES = 6
 _MINUTES = 6.5  # of training at most
 _WHOLE = 9.5  # minutes from start to report
-_BEFORE = 100  # test digits SmolLM2 is asked before any training, the ten shown among them
+_BEFORE = 100  # test digits SmolLM2 is asked, before any training and after
 _MARKER = "demo.json"
+_BEFORE_NAME = f"{smollm2.NAME} before any training"
+_AFTER_NAME = f"{smollm2.NAME} with the adapter that ships"
 
 
 def _have_smollm2() -> bool:
@@ -54,6 +62,13 @@ def _answers_before(samples: list[Sample], labels: list[str]) -> list[str]:
     """SmolLM2's answers to the same texts, before any training."""
     base = load_model(smollm2.NAME)
     return best_labels(base, [sample.ascii_image for sample in samples], labels, Prompt())
+
+
+def _answers_after(pixels: NDArray[np.uint8]) -> list[str]:
+    """SmolLM2's answers to pictures uint8[N, H, W] with the adapter that ships, in its own text."""
+    loaded = load_model(SIGHT)
+    run = taught(loaded)
+    return best_labels(loaded, encode_batch(pixels, run.profile), run.labels, run.prompt)
 
 
 def _clear(out: Path) -> None:
@@ -98,27 +113,31 @@ def run_demo(
     result = measured.evaluation
 
     if have_smollm2:
-        say(f"glyphsight: 4/4 ask {smollm2.NAME} the same, before any training")
+        say(f"glyphsight: 4/4 ask {smollm2.NAME} the same, before any training and after")
     samples = list(result.samples)
     truth = [sample.truth for sample in samples]
     shown_rows = [truth.index(label) for label in sorted(set(truth))]
     judged_rows = stratified_sample(truth, 10 if quick else _BEFORE, seed=0).tolist()
     rows = shown_rows + judged_rows
-    before = None
-    if have_smollm2:
-        before = _answers_before([samples[row] for row in rows], result.labels)
     pictures = load_split(open_source("bundled"), "test")
     if limit is not None:
         pictures = pictures.take(stratified_sample(pictures.labels, limit, seed=0))
+    others: dict[str, list[str]] = {}
+    if have_smollm2:
+        others[_BEFORE_NAME] = _answers_before([samples[row] for row in rows], result.labels)
+        others[_AFTER_NAME] = _answers_after(pictures.pixels[rows])
     record_study(
         measured,
         out,
         run=out,
         shown=[
-            Shown(samples[row], pictures.pixels[row], before[place] if before else None)
+            Shown(
+                samples[row],
+                pictures.pixels[row],
+                {name: said[place] for name, said in others.items()},
+            )
             for place, row in enumerate(shown_rows)
         ],
-        before_name=f"{smollm2.NAME} before any training" if before else "",
     )
     metrics = measured.as_json() | {
         "seconds": time.monotonic() - started,
@@ -126,12 +145,14 @@ def run_demo(
         "training_records": built.records["train"],
         "validation_accuracy": trained.validation_accuracy,
         "smollm2_before_training": None,
+        "smollm2_after_training": None,
         "quick": quick,
     }
-    if before:
-        said = before[len(shown_rows) :]
-        right = sum(truth[row] == answer for row, answer in zip(judged_rows, said, strict=True))
-        metrics["smollm2_before_training"] = asdict(Share.of(right, len(judged_rows)))
+    for key, name in (("before", _BEFORE_NAME), ("after", _AFTER_NAME)):
+        if name in others:
+            said = others[name][len(shown_rows) :]
+            right = sum(truth[row] == answer for row, answer in zip(judged_rows, said, strict=True))
+            metrics[f"smollm2_{key}_training"] = asdict(Share.of(right, len(judged_rows)))
     with replacing(out / "metrics.json") as stream:
         json.dump(metrics, stream, ensure_ascii=False, indent=2)
         stream.write("\n")

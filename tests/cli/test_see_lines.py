@@ -20,7 +20,8 @@ pytestmark = pytest.mark.slow
 
 
 def see(*arguments, stdin=None):
-    return CliRunner().invoke(app, ["see", "--jsonl", *map(str, arguments)], input=stdin)
+    command = ["see", "--jsonl", "--model", "nano", *map(str, arguments)]
+    return CliRunner().invoke(app, command, input=stdin)
 
 
 def rows(text):
@@ -63,9 +64,8 @@ def test_each_good_picture_of_a_folder_is_a_line_and_each_bad_one_is_named(answe
 
 
 def test_many_at_once_are_answered_as_each_alone(answered, pictures):
-    alone = json.loads(CliRunner().invoke(app, ["see", "--json", str(pictures / "05.png")]).stdout)[
-        0
-    ]
+    command = ["see", "--json", "--model", "nano", str(pictures / "05.png")]
+    [alone] = json.loads(CliRunner().invoke(app, command).stdout)
     together = rows(answered.stdout)[5]
     assert together["label"] == alone["label"]
     assert together["probabilities"] == pytest.approx(alone["probabilities"], abs=1e-4)
@@ -170,6 +170,7 @@ def test_one_document_and_many_lines_are_not_both_given():
 def test_ctrl_c_says_how_to_go_on_only_where_something_is_kept(pictures, tmp_path, kept):
     out = ["--out", str(tmp_path / "out.jsonl")] if kept else []
     command = [sys.executable, "-m", "glyphsight", "see", "--jsonl", "--files-from", "-", *out]
+    command += ["--model", "nano"]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

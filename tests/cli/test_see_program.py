@@ -78,7 +78,7 @@ def test_the_model_that_ships_is_asked_unless_another_is_named(glyphsight, golde
 @pytest.mark.slow
 def test_what_the_model_looked_at_is_drawn_beside_each_picture(glyphsight, pictures, tmp_path):
     arguments = ("bright.png", "none.png", "bright.jpeg", "flat.png")
-    done = glyphsight("see", *arguments, "--explain", "drawn")
+    done = glyphsight("see", *arguments, "--explain", "drawn", "--model", "nano")
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 3
     found = sorted(file.name for file in (tmp_path / "drawn").iterdir())

@@ -5,7 +5,7 @@ import pytest
 from glyphsight.dataset import Record, load_dataset, write_records
 from glyphsight.errors import ModelError
 from glyphsight.models import RunRecord
-from glyphsight.models.load import SHIPPED
+from glyphsight.models.load import SHIPPED_RUNS
 from glyphsight.models.start import start_from
 
 SHORT = ["--set", "max_steps=2", "--set", "lora_rank=2", "--batch-size", "8"]
@@ -13,7 +13,7 @@ SHORT = ["--set", "max_steps=2", "--set", "lora_rank=2", "--batch-size", "8"]
 
 def test_the_nano_that_ships_is_a_start_and_brings_nanos_settings():
     start = start_from("nano")
-    assert (start.run, start.origin, start.settings) == (SHIPPED, "nano", {})
+    assert (start.run, start.origin, start.settings) == (SHIPPED_RUNS["nano"], "nano", {})
 
 
 def test_a_start_is_found_through_the_runs_before_it(tmp_path):
@@ -27,7 +27,6 @@ def test_a_start_is_found_through_the_runs_before_it(tmp_path):
 @pytest.mark.parametrize(
     ("name", "mend"),
     [
-        ("sight", "none comes with this version"),
         ("smollm2-135m", "--model smollm2-135m"),
         ("no/such/run", "no trained run"),
     ],
@@ -64,7 +63,7 @@ def test_training_from_a_run_takes_other_answers(glyphsight, digits, nano_run, t
     adapter, chosen = train(tmp_path / "first", tmp_path / "second")
     assert chosen["method"]["value"] == "lora"
     assert (tmp_path / "second" / "adapter_config.json").is_file()
-    assert adapter.base == str(SHIPPED)
+    assert adapter.base == str(SHIPPED_RUNS["nano"])
 
 
 def test_a_base_and_a_run_are_not_given_together(glyphsight, digits, tmp_path):

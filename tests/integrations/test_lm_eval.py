@@ -13,7 +13,7 @@ from glyphsight.dataset.storage import split_files
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.evaluate import evaluate
 from glyphsight.models import load_model, score_labels
-from glyphsight.models.load import SHIPPED
+from glyphsight.models.load import SHIPPED_RUNS
 
 HERE = Path(__file__).parents[2] / "integrations" / "lm_eval"
 pytestmark = [
@@ -70,7 +70,7 @@ def ours(loaded, records, labels, prompt):
 
 def test_the_harness_gives_our_accuracy_and_log_likelihoods(harness, digits, monkeypatch):
     monkeypatch.chdir(digits.parent)
-    scores, accuracy = harness("glyphsight_mnist", HERE, SHIPPED)
+    scores, accuracy = harness("glyphsight_mnist", HERE, SHIPPED_RUNS["nano"])
     loaded = load_model("nano")
     judged = evaluate(loaded, str(digits), generate=0, zero_shot=0, quiet=True)
     assert accuracy == judged.score.accuracy
@@ -136,7 +136,7 @@ def test_white_space_at_the_end_of_a_prompt_changes_no_answer(harness, make_task
     words = Prompt(question="{ASCII_image}Which digit?\n", answer="It is a {Response}.")
     loaded = load_model("nano")
     run = tmp_path / "run"
-    shutil.copytree(SHIPPED, run)
+    shutil.copytree(SHIPPED_RUNS["nano"], run)
     replace(loaded.run, prompt=words).save(run)
     data = tmp_path / "data"
     build_dataset("bundled", data, limit=12, output="jsonl", wordings=(words,), quiet=True)

@@ -1,16 +1,18 @@
 import pytest
 
+import glyphsight
 from glyphsight.evaluate import evaluate, see
 from glyphsight.models import load_model
-from glyphsight.models.load import SHIPPED
+from glyphsight.models.load import SHIPPED_RUNS
 
 LIMIT = 16_000_000  # bytes that all models in the package may take together
 
 
 def test_the_models_that_ship_are_small():
-    sizes = [path.stat().st_size for path in SHIPPED.parent.rglob("*.safetensors")]
-    assert 0 < sum(sizes) < LIMIT
-    assert (SHIPPED / "README.md").is_file()
+    for run in SHIPPED_RUNS.values():
+        assert (run / "README.md").is_file()
+    assets = SHIPPED_RUNS["nano"].parent
+    assert 0 < sum(path.stat().st_size for path in assets.rglob("*.safetensors")) < LIMIT
 
 
 @pytest.mark.slow
@@ -21,6 +23,15 @@ def test_the_nano_that_ships_reads_digits():
     assert result.generation.accuracy >= 0.95
     assert result.zero_shot is not None
     assert result.zero_shot.accuracy < 0.4  # the base of a run is what it was before
+
+
+@pytest.mark.slow
+def test_the_adapter_that_ships_reads_digits_and_is_asked_unless_another_is_named(golden):
+    result = evaluate("sight", "bundled", limit=100, generate=10, zero_shot=10, quiet=True)
+    assert result.score.accuracy >= 0.92
+    assert result.generation is not None
+    assert result.generation.accuracy >= 0.8
+    assert glyphsight.see(golden / "five.png").label == "5"
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import typer
 from glyphsight.cli.explain import explanation_files, write_explanation
 from glyphsight.cli.output import print_json, say
 from glyphsight.errors import PictureError
-from glyphsight.models import nano
+from glyphsight.models.load import DEFAULT_MODEL
 from glyphsight.sources import load_picture
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ def see(
     model: Annotated[
         str,
         typer.Option(
-            help="nano: the one that ships, taught digits; or a run directory, from glyphsight "
-            "train or glyphsight demo."
+            help="sight: the adapter of SmolLM2 that ships, taught digits; nano: the small one "
+            "that ships, in milliseconds; or a run directory, from glyphsight train or demo."
         ),
-    ] = nano.NAME,
+    ] = DEFAULT_MODEL,
     show: Annotated[bool, typer.Option("--show", help="Print the text the model read.")] = False,
     explain: Annotated[
         Path | None,

@@ -22,9 +22,14 @@ from glyphsight.models import nano, smollm2
 from glyphsight.models.chat import Turns, chat_turns, has_template, turns_from_json
 
 RUN_FILE = "glyphsight.json"
-SHIPPED = Path(__file__).parents[1] / "assets" / "nano-digits"
-"""The ``nano`` that comes with the package, taught handwritten digits."""
-RESERVED = (nano.NAME, smollm2.NAME)
+SIGHT = "sight"
+_ASSETS = Path(__file__).parents[1] / "assets"
+SHIPPED_RUNS = {nano.NAME: _ASSETS / "nano-digits", SIGHT: _ASSETS / SIGHT}
+"""Trained runs that come with the package, by name: ``nano`` and an adapter of SmolLM2, both taught
+handwritten digits."""
+DEFAULT_MODEL = SIGHT
+"""Whom ``see`` asks unless told otherwise."""
+RESERVED = (*SHIPPED_RUNS, smollm2.NAME)
 _NEEDED = ("torch", "transformers", "peft", "accelerate")
 _FAST_BFLOAT16_PARAMETERS = 50_000_000
 _CLEAR_GAIN = 1.2
@@ -277,7 +282,8 @@ def _from_pretrained(location: str, name: str, four_bits: bool = False) -> tuple
             reason = f"no such directory here; {reason}"
         raise ModelError(
             f"{name}: cannot be loaded as a causal language model ({reason}); give "
-            f"{smollm2.NAME}, {nano.NAME}, a run directory, a transformers directory or a hub id"
+            f"{SIGHT}, {nano.NAME}, {smollm2.NAME}, a run directory, a transformers directory or a "
+            "hub id"
         ) from error
     return model, tokenizer
 
@@ -366,10 +372,11 @@ def load_model(
     """Load a base model or a trained run.
 
     Args:
-        name: ``smollm2-135m``, ``nano``, a run directory (whole model or PEFT adapter), or any path
-            or hub id that ``AutoModelForCausalLM`` takes. ``nano`` is made from scratch to be
-            trained; otherwise it is the one that comes with the package, taught digits. A
-            ``Path``, or ``"./nano"``, is a directory whatever it is called.
+        name: ``sight``, ``smollm2-135m``, ``nano``, a run directory (whole model or PEFT adapter),
+            or any path or hub id that ``AutoModelForCausalLM`` takes. ``nano`` is made from scratch
+            to be trained; otherwise it is the one that comes with the package, taught digits.
+            ``sight`` is the adapter of SmolLM2 that comes with it. A ``Path``, or ``"./nano"``, is
+            a directory whatever it is called.
         seed: Of the weights of a fresh ``nano``.
         training: Keep float32 weights; otherwise large models are cast to bfloat16 where that is
             faster.
@@ -391,15 +398,16 @@ def load_model(
         require_four_bits()
     _quiet_transformers()
     name = spelled(name)
-    shipped = name == nano.NAME and not (training or untaught)
-    directory = SHIPPED if shipped else run_directory(name)
+    fresh = name == nano.NAME and (training or untaught)
+    shipped = None if fresh else SHIPPED_RUNS.get(name)
+    directory = shipped or run_directory(name)
     run = RunRecord.load(directory) if directory else None
     if directory and run and (directory / "adapter_config.json").is_file():
         model, tokenizer = _with_adapter(directory, run, training, four_bits)
     elif directory and not (directory / "config.json").is_file():
         raise ModelError(f"{name}: its training has not finished; go on with train --resume")
     else:
-        model, tokenizer = _base(str(SHIPPED) if shipped else name, seed, four_bits)
+        model, tokenizer = _base(str(shipped or name), seed, four_bits)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     device = default_device()

@@ -7,12 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from glyphsight.errors import ModelError
-from glyphsight.models import nano
-from glyphsight.models.load import RESERVED, SHIPPED, RunRecord, run_directory
-
-SIGHT = "sight"
-SHIPPED_RUNS = {nano.NAME: SHIPPED, SIGHT: SHIPPED.parent / SIGHT}
-"""Trained runs that come with the package, by name; those whose directory is there."""
+from glyphsight.models.load import RESERVED, SHIPPED_RUNS, RunRecord, run_directory
 
 
 @dataclass(frozen=True)
@@ -31,7 +26,7 @@ class Start:
 
 
 def start_from(name: str) -> Start:
-    """The run that ``--from`` means: ``nano`` or ``sight`` for one shipped, else a directory.
+    """The run that ``--from`` means: one that ships, by its name, else a directory.
 
     Raises:
         ModelError: There is no such run, or its training has not finished.
@@ -39,10 +34,6 @@ def start_from(name: str) -> Start:
     run = SHIPPED_RUNS.get(name, Path(name))
     record = RunRecord.load(run)
     if record is None:
-        if name in SHIPPED_RUNS:
-            raise ModelError(
-                f"--from {name}: none comes with this version; give {nano.NAME} or a run directory"
-            )
         mend = f", or start from a base model with --model {name}"
         raise ModelError(
             f"--from {name}: no trained run (it holds no glyphsight.json); give one of glyphsight "

@@ -27,7 +27,6 @@ def record_study(
     run: Path | None,
     taught: RunRecord | None = None,
     shown: Sequence[Shown] | None = None,
-    before_name: str = "",
 ) -> None:
     """Write ``samples.jsonl``, ``confusion.png``, ``report.html`` and, last, ``metrics.json``.
 
@@ -41,7 +40,6 @@ def record_study(
             that lies elsewhere.
         taught: How the model was taught; None takes it from ``run``.
         shown: Pictures to show; None takes the first of each label in turn.
-        before_name: Whose answers the pictures' ``before`` are.
 
     Raises:
         GlyphsightError: Nothing can be written there, or another evaluation is writing.
@@ -52,7 +50,6 @@ def record_study(
         study,
         history=read_history(run / HISTORY_FILE) if run else [],
         shown=[Shown(sample) for sample in study.shown] if shown is None else shown,
-        before_name=before_name,
         facts=_facts(study, run, record),
     )
     profile = record.profile if record else PUBLISHED

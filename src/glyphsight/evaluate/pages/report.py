@@ -36,12 +36,12 @@ class Shown:
     Attributes:
         sample: The model's outcome.
         picture: uint8[H, W], the picture itself; None shows the text's own cells.
-        before: The answer of a model that was not taught, None where none was asked.
+        others: What other models answered to the same picture, by their names.
     """
 
     sample: Sample
     picture: NDArray[np.uint8] | None = None
-    before: str | None = None
+    others: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,12 @@ class Story:
         study: What was measured.
         history: Lines of the training history; empty without one.
         shown: Pictures side by side with text and answers.
-        before_name: Whose answers ``Shown.before`` holds.
         facts: Further lines of a table at the end: settings, seconds, versions.
     """
 
     study: Study
     history: Sequence[dict[str, Any]] = ()
     shown: Sequence[Shown] = ()
-    before_name: str = ""
     facts: dict[str, str] = field(default_factory=dict)
 
 
@@ -93,7 +91,7 @@ def picture_card(shown: Shown, profile: Profile) -> dict[str, Any]:
         "truth": sample.truth,
         "answer": sample.answer,
         "right": sample.answer == sample.truth,
-        "before": shown.before,
+        "others": [(name, said, said == sample.truth) for name, said in shown.others.items()],
         "ranked": [(label, 100 * p) for label, p in ranked],
     }
 
@@ -171,7 +169,6 @@ def write_report(story: Story, path: Path, profile: Profile = PUBLISHED) -> None
         e=evaluation,
         s=study,
         shown=[picture_card(one, profile) for one in story.shown[:SHOWN]],
-        before_name=story.before_name,
         ladder=_ladder(study),
         reliability=reliability_plot([("this model", study.calibration, "accent")]),
         certainty=certainty_plot(study.calibration),
