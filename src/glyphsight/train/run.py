@@ -252,7 +252,8 @@ def _record(run: Path, job: Job, step: int, seconds: float) -> RunRecord:
         profile=job.profile,
         chat=job.loaded.chat,
         training={
-            "records": len(job.examples),
+            "records": len(job.examples) - job.text_pieces,
+            "text_pieces": job.text_pieces,
             "steps": step,
             "seconds": seconds,
             "validation_accuracy": accuracies[-1]["validation_accuracy"] if accuracies else None,
