@@ -119,7 +119,8 @@ def train(
         print_json(asdict(report))
     else:
         seconds, accuracy = f"{report.seconds:.0f} s", report.validation_accuracy
-        print(f"{report.run}: {report.steps} steps on {report.records} records, {seconds}")
+        mixed = f" and {report.text_pieces} pieces of text" if report.text_pieces else ""
+        print(f"{report.run}: {report.steps} steps on {report.records} records{mixed}, {seconds}")
         if accuracy is not None:
             print(f"validation accuracy {100 * accuracy:.2f} %")
         print(f"measure it: glyphsight evaluate --model {spelled(Path(report.run))} --data {data}")

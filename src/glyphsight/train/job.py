@@ -19,6 +19,7 @@ from glyphsight.models.chat import Turns, turns_from_json
 from glyphsight.models.load import RESERVED, without_peft_warning
 from glyphsight.train.data import Examples, tokenize_records
 from glyphsight.train.history import SETTINGS_FILE
+from glyphsight.train.prose import pieces_for, text_pieces
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, saved_settings
 
 _INPUT_FILE = "input.json"
@@ -35,10 +36,11 @@ class Job:
         prompt: Words around the picture.
         profile: How the pictures were turned into text.
         labels: The answers, sorted.
-        examples: Tokenized training records, all of them.
+        examples: Tokenized training records, all of them, then pieces of plain text.
+        text_pieces: How many examples are plain text.
         validation: Records the accuracy is taken on; empty without a validation split.
-        inputs: What a resumed run must find unchanged: the model's name, the data's checksum, the
-            turns of the chat.
+        inputs: What a resumed run must find unchanged: the model's name, the checksums of the data
+            and of the text mixed in, the turns of the chat.
     """
 
     loaded: LoadedModel
@@ -48,11 +50,12 @@ class Job:
     profile: Profile
     labels: list[str]
     examples: Examples
+    text_pieces: int
     validation: list[Record]
     inputs: dict[str, Any]
 
     def steps_an_epoch(self, batch_size: int) -> int:
-        """Optimizer steps that take every record once."""
+        """Optimizer steps that take every example once."""
         return math.ceil(len(self.examples) / (batch_size * world_size()))
 
     def steps(self, settings: TrainSettings) -> int:
@@ -62,7 +65,7 @@ class Job:
         return math.ceil(self.steps_an_epoch(settings.batch_size) * settings.epochs)
 
     def records_seen(self, step: int, batch_size: int) -> int:
-        """Records taken after ``step`` steps, repeats counted."""
+        """Examples taken after ``step`` steps, repeats counted."""
         epochs, rest = divmod(step, self.steps_an_epoch(batch_size))
         whole = len(self.examples)
         return epochs * whole + min(rest * batch_size * world_size(), whole)
@@ -165,6 +168,13 @@ def make_job(
     continues = hasattr(origin.model, "peft_config") and settings.method != "full"
     words = prompt or (origin.run.prompt if origin.run else read_frame(data).wordings[0])
     loaded = _adapted(origin, settings)
+    examples = tokenize_records(loaded, records, words, where)
+    text = Path(settings.text_file) if settings.text_share else None
+    pieces = 0
+    if text is not None:
+        pieces = pieces_for(len(records), settings.text_share)
+        mixed = text_pieces(loaded, text, pieces, settings.seed)
+        examples = Examples(examples.examples + mixed)
     return Job(
         loaded=loaded,
         base=origin.run.base if continues and origin.run else _lasting_name(model),
@@ -172,11 +182,13 @@ def make_job(
         prompt=words,
         profile=profile,
         labels=sorted({record.response for record in records + validation}),
-        examples=tokenize_records(loaded, records, words, where),
+        examples=examples,
+        text_pieces=pieces,
         validation=validation,
         inputs={
             "model": model,
             "data": checksum(files),
+            "text": checksum([text]) if text else None,
             "chat": asdict(loaded.chat) if loaded.chat else None,
         },
     )

@@ -47,6 +47,7 @@ class TrainReport:
     Attributes:
         run: The model's directory.
         records: Training records.
+        text_pieces: Pieces of plain text learnt beside them.
         steps: Optimizer steps.
         seconds: Of training, over all resumes, validation included.
         validation_accuracy: On validation records at the end, 0-1; None without such records.
@@ -54,6 +55,7 @@ class TrainReport:
 
     run: str
     records: int
+    text_pieces: int
     steps: int
     seconds: float
     validation_accuracy: float | None
@@ -252,7 +254,8 @@ def _record(run: Path, job: Job, step: int, seconds: float) -> RunRecord:
         profile=job.profile,
         chat=job.loaded.chat,
         training={
-            "records": len(job.examples),
+            "records": len(job.examples) - job.text_pieces,
+            "text_pieces": job.text_pieces,
             "steps": step,
             "seconds": seconds,
             "validation_accuracy": accuracies[-1]["validation_accuracy"] if accuracies else None,
@@ -270,6 +273,7 @@ def _report(run: Path, record: RunRecord | None) -> TrainReport:
     return TrainReport(
         str(run),
         training["records"],
+        training.get("text_pieces", 0),  # none in runs of before
         training["steps"],
         training["seconds"],
         training["validation_accuracy"],

@@ -51,6 +51,12 @@ class TrainSettings:
         "assistant's; no: plain text; auto: as a run was taught, else yes where there is a "
         "template, but no for smollm2-135m and nano",
     )
+    text_share: float = _setting(
+        0.0,
+        "share of what is learnt that is plain text out of text_file, so that the model goes on "
+        "talking; 0: none",
+    )
+    text_file: str = _setting("", "UTF-8 text that text_share is taken from")
     lora_rank: int = _setting(16, "rank of the adapter")
     lora_alpha: int = _setting(32, "scale of the adapter, over its rank")
     precision: str = _setting("auto", "auto, bf16 (autocast) or fp32; auto: bf16 where it is fast")
@@ -73,6 +79,8 @@ class TrainSettings:
             value = getattr(self, name)
             if not low <= value <= high:  # false for NaN too
                 raise ModelError(f"{name} must be from {low:g} to {high:g}, not {value}")
+        if (self.text_share > 0) != bool(self.text_file):
+            raise ModelError("text_share and text_file go together: give both or neither")
         if self.max_steps == 0:
             raise ModelError("max_steps must be above 0, or -1 to let epochs decide")
 
@@ -90,6 +98,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "weight_decay": (0, 1e3),
     "clip": (0, 1e6),
     "label_smoothing": (0, 1),
+    "text_share": (0, 0.9),
     "lora_rank": (1, 1e5),
     "lora_alpha": (1, 1e6),
     "seed": (0, 2**32 - 1),
