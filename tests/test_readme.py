@@ -19,7 +19,7 @@ def test_the_commands_run_in_order(tmp_path, golden):
         shutil.copy(golden / name, tmp_path)
     [block] = re.findall(r"## Use it\n\n```\n(.*?)```", README, re.DOTALL)
     commands = [line.split("#")[0].strip() for line in block.splitlines()]
-    assert len(commands) == 12
+    assert len(commands) == 14
     for command in commands:
         program, *arguments = shlex.split(command)
         assert program == "glyphsight"
