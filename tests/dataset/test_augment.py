@@ -94,6 +94,16 @@ def test_each_range_changes_digits_a_little(validation, how):
     assert 0.7 < ink.min() < ink.max() < 1.35
 
 
+def test_a_share_of_the_copies_is_mirrored_and_nothing_else_changes(validation):
+    pixels = validation.pixels[:400]
+    result = changed(pixels, only(mirror=0.5))
+    same = (result == pixels).all(axis=(1, 2))
+    mirrored = (result == pixels[:, :, ::-1]).all(axis=(1, 2))
+    assert (same | mirrored).all()
+    assert 0.4 < (mirrored & ~same).mean() < 0.6
+    np.testing.assert_array_equal(changed(pixels, only(mirror=1)), pixels[:, :, ::-1])
+
+
 def test_what_lies_outside_is_black():
     white = np.full((50, 9, 9), 255, dtype=np.uint8)
     moved = changed(white, Augmentation(shift=30, rotation=0, scale=0, shear=0))
@@ -123,7 +133,14 @@ def test_noise_stays_in_its_range_and_differs_from_pixel_to_pixel():
 
 
 @pytest.mark.parametrize(
-    "ranges", [{"shift": -1.0}, {"noise": float("nan")}, {"scale": 1.0}, {"stroke": float("inf")}]
+    "ranges",
+    [
+        {"shift": -1.0},
+        {"noise": float("nan")},
+        {"scale": 1.0},
+        {"stroke": float("inf")},
+        {"mirror": 1.5},
+    ],
 )
 def test_a_range_that_makes_no_sense_is_refused(ranges):
     with pytest.raises(DatasetError, match=next(iter(ranges))):

@@ -1,7 +1,8 @@
+import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from glyphsight.codec import encode_batch
+from glyphsight.codec import Profile, encode_batch
 from glyphsight.models.nano import make_nano, make_tokenizer
 from glyphsight.models.tokens import load_tokenizer
 from glyphsight.sources import load_split, open_source
@@ -29,6 +30,25 @@ def test_any_other_text_survives_too():
         " T-shirt/top",
     ):
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+@pytest.mark.parametrize(
+    ("profile", "tokens"),
+    [
+        (Profile(width=27, height=20, format="plain"), 4 * 20),
+        (Profile(width=20, format="plain", palette="blocks"), 5 + 6 * 10),
+        (Profile(palette="digits"), None),
+        (Profile(format="quadrant", palette=" █"), None),
+    ],
+    ids=lambda value: getattr(value, "format", ""),
+)
+def test_its_cut_suits_the_profile_of_the_pictures(profile, tokens):
+    tokenizer = make_tokenizer(profile)
+    texts = encode_batch(load_split(open_source("bundled"), "validation").pixels[:50], profile)
+    cut = tokenizer(texts)["input_ids"]
+    assert tokenizer.batch_decode(cut) == texts
+    if tokens:
+        assert {len(ids) for ids in cut} == {tokens + 1}  # and the end of the last line
 
 
 def test_an_answer_digit_is_one_token():

@@ -1,13 +1,20 @@
 import json
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.models import RunRecord, load_model
-from glyphsight.train.data import collate
+from glyphsight.models import own_words as own_words_module
+from glyphsight.models.load import without_peft_warning
+from glyphsight.models.nano import make_nano
+from glyphsight.models.own_words import own_words
+from glyphsight.train.data import Example, collate
 from glyphsight.train.prose import PIECE, pieces_for, text_pieces
 from glyphsight.train.run import train
-from glyphsight.train.settings import resolve_settings
+from glyphsight.train.settings import TrainSettings, resolve_settings
+from glyphsight.train.trainer import AnswerTrainer
 
 
 @pytest.fixture
@@ -54,10 +61,70 @@ def test_too_little_text_is_told_with_the_mend(nano, tmp_path):
         text_pieces(nano, tmp_path / "none.txt", 1, seed=0)
 
 
-@pytest.mark.parametrize("given", [{"text_share": 0.1}, {"text_file": "a.txt"}])
-def test_share_and_file_go_together(given):
-    with pytest.raises(ModelError, match="give both or neither"):
-        resolve_settings("nano", given)
+def test_a_file_alone_is_no_share():
+    with pytest.raises(ModelError, match="give text_share too"):
+        resolve_settings("nano", {"text_file": "a.txt"})
+
+
+def test_a_nano_has_no_words_of_its_own(digits, tmp_path):
+    with pytest.raises(ModelError, match="give text_file"):
+        train(digits, "nano", tmp_path / "run", resolve_settings("nano", {"text_share": 0.1}))
+
+
+def test_a_base_model_writes_once_and_the_same_again(tmp_path, monkeypatch):
+    base = tmp_path / "base"
+    for part in make_nano(0):
+        part.save_pretrained(base)
+    monkeypatch.setattr(own_words_module, "_TEXTS", 64)
+    monkeypatch.setattr(own_words_module, "_LENGTH", 8)
+    monkeypatch.setenv("GLYPHSIGHT_CACHE", str(tmp_path / "cache"))
+    kept = own_words(str(base))
+    text, made = kept.read_text("utf-8"), kept.stat().st_mtime_ns
+    assert len(text) > 64
+    assert own_words(str(base)) == kept
+    assert kept.stat().st_mtime_ns == made
+    kept.unlink()
+    assert own_words(str(base)).read_text("utf-8") == text
+    assert own_words(str(base), seed=1) != kept
+
+
+def _value(loss):
+    return float(loss.detach())
+
+
+class _Held:
+    """A trainer's loss on one batch, without a trainer."""
+
+    def __init__(self, model):
+        self._settings = TrainSettings()
+        self.accelerator = SimpleNamespace(unwrap_model=lambda model: model, num_processes=1)
+        self.model = model
+
+    def loss(self, examples):
+        return AnswerTrainer.compute_loss(self, self.model, collate(examples, pad=0))
+
+
+def test_what_goes_by_the_base_costs_nothing_until_the_adapter_strays_from_it(nano):
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    with without_peft_warning():
+        held = _Held(get_peft_model(make_nano(0)[0], LoraConfig(r=2, target_modules="all-linear")))
+    text = [Example(list(range(260, 272)), 11, as_base=True)]
+    answered = [Example(list(range(280, 290)), 2)]
+    assert _value(held.loss(text)) == pytest.approx(0, abs=1e-5)
+    whole = held.loss([*text, *answered])
+    assert _value(whole) == pytest.approx(2 / 13 * _value(held.loss(answered)), rel=1e-4)
+    with torch.no_grad():
+        for name, weight in held.model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.5)
+    strayed = held.loss(text)
+    assert _value(strayed) > 0.01
+    before = held.model.active_adapters
+    strayed.backward()
+    assert held.model.active_adapters == before
+    assert any(w.grad is not None and w.grad.abs().sum() > 0 for w in held.model.parameters())
 
 
 @pytest.mark.slow

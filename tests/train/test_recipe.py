@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
 from glyphsight.codec import Profile
+from glyphsight.dataset.building.augment import Augmentation
 from glyphsight.errors import ModelError
 from glyphsight.models import RunRecord
 from glyphsight.train.recipe import Recipe, read_recipe
@@ -26,6 +27,13 @@ def test_a_recipe_is_read(tmp_path):
     assert read_recipe(path) == Recipe("nano", Profile(16, format="trim"), {}, {"epochs": 2})
 
 
+def test_a_recipe_says_how_copies_are_changed(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("model: nano\ndataset: {copies: 2, augmentation: {mirror: 0.5, shift: 1}}\n")
+    changes = Augmentation(mirror=0.5, shift=1)
+    assert read_recipe(path).dataset == {"copies": 2, "augmentation": changes}
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -35,6 +43,8 @@ def test_a_recipe_is_read(tmp_path):
         ("model: nano\ndataset: {source: x}", "dataset has no source"),
         ("model: nano\nprofile: {wide: 3}", "profile: "),
         ("model: nano\nprofile: {width: 0}", "profile: width must be at least 1"),
+        ("model: nano\ndataset: {augmentation: 1}", "dataset: augmentation holds settings"),
+        ("model: nano\ndataset: {augmentation: {turn: 1}}", "dataset: augmentation: "),
         ("model: nano\ntrain: 3", "train holds settings by name"),
         ("model: nano\ntrain: {1: 2}", "train: 1 is no name of a setting"),
         ("model: nano\nprofile: {width: '20'}", "profile: width is a whole number"),

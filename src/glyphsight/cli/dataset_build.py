@@ -114,6 +114,7 @@ def build(
     shear: Annotated[float, _change("shear")] = _USUAL.shear,
     stroke: Annotated[float, _change("stroke")] = _USUAL.stroke,
     noise: Annotated[float, _change("noise")] = _USUAL.noise,
+    mirror: Annotated[float, _change("mirror")] = _USUAL.mirror,
     seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0,
     shard_size: Annotated[
         int, typer.Option(min=1, help="Records that a process writes at a time: a shard.")
@@ -157,7 +158,7 @@ def build(
         limit=limit,
         validation=validation,
         copies=copies,
-        augmentation=Augmentation(shift, rotation, scale, shear, stroke, noise),
+        augmentation=Augmentation(shift, rotation, scale, shear, stroke, noise, mirror),
         balance=balance,
         keep_duplicates=keep_duplicates,
         seed=seed,

@@ -314,11 +314,11 @@ def load_cut(name: str) -> Any:
     return tokenizer
 
 
-def _base(name: str, seed: int, four_bits: bool = False) -> tuple[Any, Any]:
+def _base(name: str, seed: int, profile: Profile, four_bits: bool = False) -> tuple[Any, Any]:
     if name == nano.NAME:
         if four_bits:
             raise ModelError(f"{name}: is made anew, not read in 4 bits; train with --method full")
-        return nano.make_nano(seed)
+        return nano.make_nano(seed, profile=profile)
     location = str(smollm2.ensure_smollm2()) if name == smollm2.NAME else name
     return _from_pretrained(location, name, four_bits)
 
@@ -330,7 +330,7 @@ def _with_adapter(
     from peft import PeftModel
 
     try:
-        model, tokenizer = _base(run.base, run.seed, four_bits)
+        model, tokenizer = _base(run.base, run.seed, run.profile, four_bits)
     except ModelError as error:
         raise ModelError(f"{directory}: its adapter needs its base model {error}") from error
     try:
@@ -368,6 +368,7 @@ def load_model(
     dtype: str | None = None,
     chat: Turns | bool | None = None,
     four_bits: bool = False,
+    profile: Profile = PUBLISHED,
 ) -> LoadedModel:
     """Load a base model or a trained run.
 
@@ -387,6 +388,7 @@ def load_model(
             as a run was taught; a base model in a chat where it has a template, but
             ``smollm2-135m`` and ``nano`` plainly.
         four_bits: Quantize the base to NF4 with bitsandbytes, on CUDA alone. Not verified on a GPU.
+        profile: How pictures become text, which the tokenizer of a fresh ``nano`` suits.
 
     Raises:
         ModelError: Says what could not be loaded and why.
@@ -407,7 +409,7 @@ def load_model(
     elif directory and not (directory / "config.json").is_file():
         raise ModelError(f"{name}: its training has not finished; go on with train --resume")
     else:
-        model, tokenizer = _base(str(shipped or name), seed, four_bits)
+        model, tokenizer = _base(str(shipped or name), seed, profile, four_bits)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     device = default_device()

@@ -1,31 +1,75 @@
-"""``nano``: a small Llama-architecture model made from scratch, with a tokenizer for the format.
+"""``nano``: a small Llama-architecture model made from scratch, with a tokenizer for its pictures.
 
-The text stays the published text; only its cut into tokens is nano's own. A row of 20 glyphs is
-three tokens: the tags before it with its first 6 glyphs, then 7 and 7. A picture of 20x11 cells is
-34 tokens where SmolLM2's tokenizer makes 198. What other cuts gave is in LOG.md.
+The text stays what it is; only its cut into tokens is nano's own, and suits the profile of the
+pictures it is to read. In the published format a row of 20 glyphs is three tokens: the tags before
+it with its first 6 glyphs, then 7 and 7. A picture of 20x11 cells is 34 tokens where SmolLM2's
+tokenizer makes 198. What other cuts gave is in LOG.md.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import dataclass
 from typing import Any
+
+from glyphsight.codec import PUBLISHED, Profile
 
 NAME = "nano"
 WINDOW = 2048
 """Longest sequence it takes, in tokens."""
 
-_GLYPHS = " ▓█"
-_FIRST, _NEXT = 6, 7  # glyphs a token, at the start of a row and after it
+_RUNS = 2187  # most runs of the longest kind: 7 of three glyphs, 4 of five, 2 of sixteen
 _MERGED_ROWS = 11  # rows whose tags are one token with the glyphs after them
 _MAX_ROWS = 64
 _PAD, _EOS = "<pad>", "<eos>"
 
 
-def _runs(longest: int) -> list[str]:
-    """Every run of one to ``longest`` glyphs."""
-    lengths = range(1, longest + 1)
-    return ["".join(run) for n in lengths for run in itertools.product(_GLYPHS, repeat=n)]
+@dataclass(frozen=True)
+class Cut:
+    """How a picture's text becomes tokens.
+
+    Attributes:
+        glyphs: Of the pictures, dark to bright.
+        longest: Glyphs a token at most. A token that begins a row holds what stands before the row,
+            and one glyph less.
+        openings: What may stand before a row and is one token with the row's first glyphs.
+    """
+
+    glyphs: str
+    longest: int
+    openings: tuple[str, ...]
+
+    @property
+    def first(self) -> int:
+        """Glyphs in a token that begins a row."""
+        return self.longest - 1
+
+    @property
+    def glyph(self) -> str:
+        """A regular expression of one glyph."""
+        return f"[{re.escape(self.glyphs)}]"
+
+
+def cut_for(profile: Profile = PUBLISHED) -> Cut:
+    """The cut that suits pictures of a profile; of formats that have none the published one.
+
+    Rows of ``seed`` begin with their tags, those of ``plain`` with the end of the line before.
+    """
+    if profile.format not in ("seed", "plain"):
+        profile = PUBLISHED
+    longest = 2
+    while len(profile.palette) ** (longest + 1) <= _RUNS:
+        longest += 1
+    rows = range(1, _MERGED_ROWS + 1)
+    openings = ("\n",) if profile.format == "plain" else tuple(map(_opening, rows))
+    return Cut(profile.palette, longest, openings)
+
+
+def _runs(cut: Cut) -> list[str]:
+    """Every run of one glyph to the longest."""
+    lengths = range(1, cut.longest + 1)
+    return ["".join(run) for n in lengths for run in itertools.product(cut.glyphs, repeat=n)]
 
 
 def _opening(row: int) -> str:
@@ -33,50 +77,50 @@ def _opening(row: int) -> str:
     return f"</row:{row - 1}>\n<row:{row}>" if row > 1 else "<row:1>"
 
 
-def _vocabulary() -> dict[str, int]:
+def _vocabulary(cut: Cut) -> dict[str, int]:
     """Every token nano knows; what is in none of them falls back to bytes."""
     tokens = [_PAD, _EOS]
     tokens += [f"<0x{byte:02X}>" for byte in range(256)]
     tokens += [chr(code) for code in range(33, 127)] + ["\n"]
-    tokens += _runs(_NEXT)
-    whole = ["".join(run) for run in itertools.product(_GLYPHS, repeat=_FIRST)]
-    tokens += [_opening(row) + run for row in range(1, _MERGED_ROWS + 1) for run in whole]
+    tokens += _runs(cut)
+    whole = ["".join(run) for run in itertools.product(cut.glyphs, repeat=cut.first)]
+    tokens += [opening + run for opening in cut.openings for run in whole]
     tokens += [_opening(row) for row in range(1, _MAX_ROWS + 1)]
     tokens += [f"</row:{row}>\n" for row in range(1, _MAX_ROWS + 1)]
     tokens += ["Response:"]
     tokens += [f" {chr(code)}" for code in range(33, 127) if chr(code).isalnum()]
-    return {token: index for index, token in enumerate(tokens)}
+    return {token: index for index, token in enumerate(dict.fromkeys(tokens))}
 
 
-def make_backend() -> Any:
-    """Nano's tokenizer as the ``tokenizers`` library has it."""
+def make_backend(profile: Profile = PUBLISHED) -> Any:
+    """Nano's tokenizer for pictures of a profile as the ``tokenizers`` library has it."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
+    cut = cut_for(profile)
     backend = Tokenizer(
-        models.BPE(vocab=_vocabulary(), merges=[], ignore_merges=True, byte_fallback=True)
+        models.BPE(vocab=_vocabulary(cut), merges=[], ignore_merges=True, byte_fallback=True)
     )
-    glyph = f"[{re.escape(_GLYPHS)}]"
-    merged = "|".join(re.escape(_opening(row)) for row in range(_MERGED_ROWS, 0, -1))
+    openings = "|".join(re.escape(opening) for opening in reversed(cut.openings))
     pieces = [
-        rf"(?:{merged}){glyph}{{{_FIRST}}}",
+        rf"(?:{openings}){cut.glyph}{{{cut.first}}}",
         r"</row:\d+>\n<row:\d+>",
         r"</row:\d+>\n",
         r"<row:\d+>",
         r"Response:",
         r" [0-9A-Za-z]",
-        rf"{glyph}{{1,{_NEXT}}}",
+        rf"{cut.glyph}{{1,{cut.longest}}}",
     ]
     backend.pre_tokenizer = pre_tokenizers.Split(Regex("|".join(pieces)), behavior="isolated")
     backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     return backend
 
 
-def make_tokenizer() -> Any:
-    """Nano's tokenizer, an ordinary ``PreTrainedTokenizerFast``."""
+def make_tokenizer(profile: Profile = PUBLISHED) -> Any:
+    """Nano's tokenizer for pictures of a profile, an ordinary ``PreTrainedTokenizerFast``."""
     from transformers import PreTrainedTokenizerFast
 
     return PreTrainedTokenizerFast(
-        tokenizer_object=make_backend(),
+        tokenizer_object=make_backend(profile),
         pad_token=_PAD,
         eos_token=_EOS,
         model_max_length=WINDOW,
@@ -84,11 +128,11 @@ def make_tokenizer() -> Any:
     )
 
 
-def _embeddings(vocabulary: dict[str, int], width: int) -> Any:
+def _embeddings(vocabulary: dict[str, int], cut: Cut, width: int) -> Any:
     """Embeddings that are alike where the pictures are alike.
 
     A token of glyphs starts as the sum of one random vector for each place and level, and one for
-    the tags it begins with; every other token starts random. A fresh model then treats neighbouring
+    what it begins with; every other token starts random. A fresh model then treats neighbouring
     patterns alike instead of learning each of the thousands apart.
 
     Returns:
@@ -96,19 +140,19 @@ def _embeddings(vocabulary: dict[str, int], width: int) -> Any:
     """
     import torch
 
-    places = torch.randn(_NEXT, len(_GLYPHS), width) / _NEXT**0.5
-    lengths = torch.randn(_NEXT + 1, width)
-    lengths[_NEXT] = 0
-    tags = {_opening(row): torch.randn(width) for row in range(1, _MERGED_ROWS + 1)}
+    places = torch.randn(cut.longest, len(cut.glyphs), width) / cut.longest**0.5
+    lengths = torch.randn(cut.longest + 1, width)
+    lengths[cut.longest] = 0
+    begins = {opening: torch.randn(width) for opening in cut.openings}
     table = torch.randn(len(vocabulary), width)
-    glyphs = re.compile(f"(.*?)([{re.escape(_GLYPHS)}]+)", re.DOTALL)
+    glyphs = re.compile(f"(.*?)({cut.glyph}+)", re.DOTALL)
     for token, index in vocabulary.items():
         match = glyphs.fullmatch(token)
-        if match is None or match[1] not in {"", *tags}:
+        if match is None or match[1] not in {"", *begins}:
             continue
-        cells = [places[place, _GLYPHS.index(glyph)] for place, glyph in enumerate(match[2])]
+        cells = [places[place, cut.glyphs.index(glyph)] for place, glyph in enumerate(match[2])]
         table[index] = torch.stack(cells).sum(dim=0)
-        table[index] += tags[match[1]] if match[1] else lengths[len(match[2])]
+        table[index] += begins[match[1]] if match[1] else lengths[len(match[2])]
     return table * 0.2
 
 
@@ -135,20 +179,21 @@ def _byte_embeddings(tokens: list[str], width: int) -> Any:
     return table / counts.sqrt()[:, None] * 0.2
 
 
-def make_nano(seed: int, tokenizer: Any = None) -> tuple[Any, Any]:
+def make_nano(seed: int, tokenizer: Any = None, profile: Profile = PUBLISHED) -> tuple[Any, Any]:
     """A fresh nano model and its tokenizer; the same weights for the same seed.
+
+    Its embeddings serve for the output too: nothing lost, and a third of the weights saved.
 
     Args:
         seed: Of the weights.
         tokenizer: A ``PreTrainedTokenizerFast`` whose cut it is to read, in place of nano's own.
-            Its embeddings then serve for the output too, which keeps a vocabulary of tens of
-            thousands small.
+        profile: How the pictures it is to read become text, which its own tokenizer suits.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     own = tokenizer is None
-    tokenizer = make_tokenizer() if own else tokenizer
+    tokenizer = make_tokenizer(profile) if own else tokenizer
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -158,7 +203,7 @@ def make_nano(seed: int, tokenizer: Any = None) -> tuple[Any, Any]:
         num_key_value_heads=4,
         max_position_embeddings=WINDOW,
         rope_parameters={"rope_theta": 10000.0, "rope_type": "default"},
-        tie_word_embeddings=not own,
+        tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -168,7 +213,7 @@ def make_nano(seed: int, tokenizer: Any = None) -> tuple[Any, Any]:
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
         if own:
-            table = _embeddings(vocabulary, config.hidden_size)
+            table = _embeddings(vocabulary, cut_for(profile), config.hidden_size)
         else:
             table = _byte_embeddings(sorted(vocabulary, key=vocabulary.__getitem__), 128)
     with torch.no_grad():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset, Sampler
 
 from glyphsight.dataset import Prompt, Record
@@ -22,10 +23,17 @@ _BUCKET_BATCHES = 50
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids of a prompt with its completion, and how many of them are the completion."""
+    """Token ids to learn from.
+
+    Attributes:
+        ids: Of a prompt with its completion, or of a piece of plain text.
+        answer_tokens: How many at the end are learnt.
+        as_base: Learn what the base model would say at each of them, not the token that is there.
+    """
 
     ids: list[int]
     answer_tokens: int
+    as_base: bool = False
 
 
 NOTHING = -1
@@ -83,7 +91,8 @@ def collate(examples: Sequence[Example], pad: int) -> dict[str, Any]:
     Returns:
         What :func:`left_padded` gives, and ``labels`` int64[N, K + 1]: the last K + 1 token ids, K
         the longest answer and 1 at least, -100 where a token is not of the answer. Logits at these
-        K + 1 positions, shifted by one, are all the loss needs.
+        K + 1 positions, shifted by one, are all the loss needs. Where an example goes by the base
+        model, ``as_base`` bool[N] too.
     """
     batch = left_padded([example.ids for example in examples], pad)
     kept = max(1, *(example.answer_tokens for example in examples)) + 1
@@ -91,6 +100,8 @@ def collate(examples: Sequence[Example], pad: int) -> dict[str, Any]:
     for row, example in enumerate(examples):
         labels[row, : kept - example.answer_tokens] = _IGNORED
     batch["labels"] = labels
+    if any(example.as_base for example in examples):
+        batch["as_base"] = torch.tensor([example.as_base for example in examples])
     return batch
 
 

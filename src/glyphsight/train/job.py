@@ -17,6 +17,8 @@ from glyphsight.files import replacing
 from glyphsight.models import LoadedModel, load_model
 from glyphsight.models.chat import Turns, turns_from_json
 from glyphsight.models.load import RESERVED, without_peft_warning
+from glyphsight.models.own_words import own_words
+from glyphsight.models.start import origin_of
 from glyphsight.train.data import Examples, tokenize_records
 from glyphsight.train.history import SETTINGS_FILE
 from glyphsight.train.prose import pieces_for, text_pieces
@@ -152,11 +154,11 @@ def make_job(
     records = load_dataset(data, "train")
     if not records:
         raise DatasetError(f"{where}: holds no record to learn from")
-    profile = _profile_of(data, records)
     validation: list[Record] = []
     if "validation" in split_files(data):
         validation = load_dataset(data, "validation")[: settings.validation_records]
 
+    profile = _profile_of(data, records)
     turns = chat or {"auto": None, "yes": True, "no": False}[settings.chat]
     origin = load_model(
         model,
@@ -164,16 +166,19 @@ def make_job(
         training=True,
         chat=turns,
         four_bits=settings.method == "qlora",
+        profile=profile,
     )
     continues = hasattr(origin.model, "peft_config") and settings.method != "full"
     words = prompt or (origin.run.prompt if origin.run else read_frame(data).wordings[0])
     loaded = _adapted(origin, settings)
     examples = tokenize_records(loaded, records, words, where)
-    text = Path(settings.text_file) if settings.text_share else None
-    pieces = 0
-    if text is not None:
+    text, pieces = None, 0
+    if settings.text_share:
+        base = origin_of(origin.run) if origin.run else model
+        text = Path(settings.text_file) if settings.text_file else own_words(base)
         pieces = pieces_for(len(records), settings.text_share)
-        mixed = text_pieces(loaded, text, pieces, settings.seed)
+        by_base = settings.method != "full"
+        mixed = text_pieces(loaded, text, pieces, settings.seed, as_base=by_base)
         examples = Examples(examples.examples + mixed)
     return Job(
         loaded=loaded,

@@ -21,7 +21,9 @@ def pieces_for(records: int, share: float) -> int:
     return round(records * share / (1 - share))
 
 
-def text_pieces(loaded: LoadedModel, file: Path, count: int, seed: int) -> list[Example]:
+def text_pieces(
+    loaded: LoadedModel, file: Path, count: int, seed: int, *, as_base: bool = False
+) -> list[Example]:
     """Pieces of a text, every token but the first of each to be learnt.
 
     Args:
@@ -30,6 +32,7 @@ def text_pieces(loaded: LoadedModel, file: Path, count: int, seed: int) -> list[
             model's window is smaller); what is left over at its end is not taken.
         count: Pieces wanted. Each is taken once before any is taken again.
         seed: Of which are taken.
+        as_base: Learn what the base model would say in place of what the text says.
 
     Raises:
         DatasetError: The file cannot be read or is shorter than a piece.
@@ -45,4 +48,4 @@ def text_pieces(loaded: LoadedModel, file: Path, count: int, seed: int) -> list[
     rounds = [rng.permutation(len(whole)) for _ in range(-(-count // len(whole)))]
     chosen = np.concatenate(rounds)[:count] if rounds else np.zeros(0, dtype=np.int64)
     ids = [opening + whole[place] for place in chosen]
-    return [Example(piece, len(piece) - 1) for piece in ids]
+    return [Example(piece, len(piece) - 1, as_base) for piece in ids]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from glyphsight.codec import PUBLISHED, Profile
+from glyphsight.dataset.building.augment import Augmentation
 from glyphsight.errors import GlyphsightError, ModelError
 
+T = TypeVar("T")
+
 _KEYS = {"model", "profile", "dataset", "train"}
-_DATASET_KEYS = {"limit", "validation", "copies", "seed"}
+_DATASET_KEYS = {"limit", "validation", "copies", "augmentation", "seed"}
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,8 @@ class Recipe:
     Attributes:
         model: Name of the base model.
         profile: How pictures become text.
-        dataset: Further arguments of :func:`glyphsight.dataset.build_dataset`.
+        dataset: Further arguments of :func:`glyphsight.dataset.build_dataset`; in the file
+            ``augmentation`` holds the changes of copies by name.
         train: Training settings by name, see ``glyphsight train --help``.
     """
 
@@ -50,11 +55,26 @@ def read_recipe(path: Path) -> Recipe:
         if type(parts["profile"].get(key, 1)) is not int:
             raise ModelError(f"{path}: profile: {key} is a whole number, without quotes")
     refuse_unknown(path, "dataset", set(parts["dataset"]), _DATASET_KEYS)
-    try:
-        profile = Profile(**parts["profile"])
-    except (TypeError, GlyphsightError) as error:
-        raise ModelError(f"{path}: profile: {error}") from None
+    profile = _made(Profile, parts["profile"], f"{path}: profile")
+    if (changes := parts["dataset"].get("augmentation")) is not None:
+        parts["dataset"]["augmentation"] = _made(
+            Augmentation, changes, f"{path}: dataset: augmentation"
+        )
     return Recipe(value["model"], profile, parts["dataset"], parts["train"])
+
+
+def _made(kind: Callable[..., T], settings: Any, where: str) -> T:
+    """Settings as an object of their kind.
+
+    Raises:
+        ModelError: They are no mapping, or a name or value that the kind does not take.
+    """
+    if not isinstance(settings, dict):
+        raise ModelError(f"{where} holds settings by name, not {settings!r}")
+    try:
+        return kind(**settings)
+    except (TypeError, GlyphsightError) as error:
+        raise ModelError(f"{where}: {error}") from None
 
 
 def read_mapping(path: Path) -> dict[Any, Any]:

@@ -38,6 +38,8 @@ from glyphsight.train.settings import ResolvedSettings, TrainSettings
 from glyphsight.train.trainer import AnswerTrainer, UnwritableError, reason_of
 
 _CHECKPOINTS = "checkpoints"
+_SHORT = 512
+"""Tokens up to which attention is taken as plain matrix products on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,18 @@ def _publish(loaded: LoadedModel, run: Path) -> None:
             path.replace(run / path.name)
 
 
+def _attend_fast(job: Job) -> None:
+    """Let attention be plain matrix products where a CPU learns short texts.
+
+    The backward pass of torch's fused attention (2.13) takes as long on a CPU as all matrix
+    products of a nano in bfloat16, and a fifth of a step of SmolLM2 (``benchmarks/attention.py``).
+    Plain attention keeps every pair of tokens, so long texts stay with the fused one.
+    """
+    longest = max(len(example.ids) for example in job.examples.examples)
+    if job.loaded.model.device.type == "cpu" and longest <= _SHORT:
+        job.loaded.model.set_attn_implementation("eager")
+
+
 def _arguments(run: Path, job: Job, settings: TrainSettings, dtype: Any) -> TrainingArguments:
     steps = job.steps(settings)
     return TrainingArguments(
@@ -192,6 +206,7 @@ def train(
     elif is_first_process():
         start_run(run, job, resolved)
 
+    _attend_fast(job)
     fast = fast_bfloat16(job.loaded.model.device.type)
     wants_bf16 = settings.precision == "bf16" or (settings.precision == "auto" and fast)
     dtype = torch.bfloat16 if wants_bf16 else None

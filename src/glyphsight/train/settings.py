@@ -53,10 +53,12 @@ class TrainSettings:
     )
     text_share: float = _setting(
         0.0,
-        "share of what is learnt that is plain text out of text_file, so that the model goes on "
-        "talking; 0: none",
+        "share of what is learnt that is plain text, so that the model goes on talking; an adapter "
+        "learns to say of it what its base says, all weights the text itself; 0: none",
     )
-    text_file: str = _setting("", "UTF-8 text that text_share is taken from")
+    text_file: str = _setting(
+        "", "UTF-8 text that text_share is taken from; left out, what the base model itself writes"
+    )
     lora_rank: int = _setting(16, "rank of the adapter")
     lora_alpha: int = _setting(32, "scale of the adapter, over its rank")
     precision: str = _setting("auto", "auto, bf16 (autocast) or fp32; auto: bf16 where it is fast")
@@ -79,8 +81,8 @@ class TrainSettings:
             value = getattr(self, name)
             if not low <= value <= high:  # false for NaN too
                 raise ModelError(f"{name} must be from {low:g} to {high:g}, not {value}")
-        if (self.text_share > 0) != bool(self.text_file):
-            raise ModelError("text_share and text_file go together: give both or neither")
+        if self.text_file and not self.text_share:
+            raise ModelError("text_file: give text_share too, the share that is to be text")
         if self.max_steps == 0:
             raise ModelError("max_steps must be above 0, or -1 to let epochs decide")
 
@@ -114,7 +116,6 @@ MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
         "hidden_learning_rate": 0.02,
         "embedding_rate": 0.0,
         "weight_decay": 0.05,
-        "precision": "fp32",
         "validation_records": 2000,
     },
 }

@@ -95,17 +95,34 @@ class AnswerTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Mean cross-entropy of the answer tokens, over the whole step when it is accumulated."""
+        """Mean cross-entropy of the answer tokens, over the whole step when it is accumulated.
+
+        At tokens that go by the base model it is the divergence from what that model would say,
+        KL(base || model): distillation (Hinton et al. 2015) from the model with its adapter off.
+        """
         labels = inputs.pop("labels")[:, 1:]
+        as_base = inputs.pop("as_base", None)
         read = {name: tensor[:, :-1] for name, tensor in inputs.items()}  # nothing follows the last
         outputs = model(**read, logits_to_keep=labels.shape[1], use_cache=False)
         logits = outputs.logits.float()
+        answered = labels if as_base is None else labels.masked_fill(as_base[:, None], -100)
         loss = F.cross_entropy(
             logits.reshape(-1, logits.shape[-1]),
-            labels.reshape(-1),
+            answered.reshape(-1),
             reduction="sum",
             label_smoothing=self._settings.label_smoothing,
         )
+        if as_base is not None:
+            read = {name: tensor[as_base] for name, tensor in read.items()}
+            learnt = labels[as_base] != -100
+            with torch.no_grad(), self.accelerator.unwrap_model(model).disable_adapter():
+                told = model(**read, logits_to_keep=labels.shape[1], use_cache=False).logits
+            loss = loss + F.kl_div(
+                logits[as_base][learnt].log_softmax(dim=-1),
+                told[learnt].float().log_softmax(dim=-1),
+                log_target=True,
+                reduction="sum",
+            )
         answer_tokens = (labels != -100).sum()
         if num_items_in_batch is None:
             loss = loss / answer_tokens

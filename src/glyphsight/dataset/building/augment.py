@@ -1,4 +1,4 @@
-"""Changed copies of training pictures: stroke, shift, rotation, scale, shear and noise."""
+"""Changed copies of training pictures: stroke, mirror, shift, rotation, scale, shear and noise."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Augmentation:
         stroke: Bright strokes thicker or thinner, on each side by at most so many pixels.
         noise: Largest strength of the noise, in gray values: each pixel changes by at most the
             strength that its picture drew.
+        mirror: Share of the copies that are turned left to right, 0 to 1.
     """
 
     shift: float = 2.0
@@ -31,6 +32,7 @@ class Augmentation:
     shear: float = 0.2
     stroke: float = 0.0
     noise: float = 0.0
+    mirror: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -38,6 +40,8 @@ class Augmentation:
             if not (math.isfinite(value) and value >= 0):
                 raise DatasetError(f"{field.name} must be 0 or more, not {value}")
             object.__setattr__(self, field.name, float(value))  # so that 0 and 0.0 are noted alike
+        if self.mirror > 1:
+            raise DatasetError(f"mirror is a share from 0 to 1, not {self.mirror}")
         if self.scale >= 1:
             raise DatasetError(f"scale must be below 1, which leaves nothing; not {self.scale}")
 
@@ -48,7 +52,7 @@ _DRAWS = 8  # numbers a picture takes before those of its noise
 def augment(
     pixels: NDArray[np.uint8], how: Augmentation, seed: int, turn: int, numbers: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """Change each picture by values of its own: stroke, then an affine map, then noise.
+    """Change each picture by values of its own: mirror, stroke, an affine map, then noise.
 
     What a picture becomes depends on the ranges, ``seed``, ``turn`` and its own number, not on the
     pictures beside it.
@@ -67,6 +71,9 @@ def augment(
         return pixels
     states = _mix(_mix(_mix(np.uint64(seed % 2**64)) + np.uint64(turn)) + numbers.astype(np.uint64))
     drawn = _uniform(states, 0, _DRAWS)
+    if how.mirror:
+        turned = _uniform(_mix(states), 0, 1) < how.mirror
+        pixels = np.where(turned[:, :, None], pixels[:, :, ::-1], pixels)
     if how.stroke:
         pixels = thicken(pixels, (2 * drawn[:, 0] - 1) * how.stroke)
     pixels = move(pixels, how, 2 * drawn[:, 1:7] - 1)
