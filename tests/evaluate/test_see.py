@@ -5,12 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import glyphsight
 from glyphsight.codec import Profile, encode_batch
+from glyphsight.dataset import build_dataset
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.evaluate import see
 from glyphsight.models import load_model
+from glyphsight.train.run import train
+from glyphsight.train.settings import resolve_settings
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +32,27 @@ def test_a_picture_is_answered_either_way_round(run, validation):
     assert bright.ascii_image == dark.ascii_image
     assert sum(bright.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert bright.label == next(iter(bright.probabilities))
+
+
+def test_pictures_taught_without_a_frame_are_asked_as_they_are(run, validation, tmp_path):
+    clothes = np.random.default_rng(0).integers(100, 256, (40, 28, 28), dtype=np.uint8)
+    for name, pixels in (("digits", validation.pixels[:40]), ("clothes", clothes)):
+        for number, picture in enumerate(pixels):
+            path = tmp_path / name / "train" / str(number % 2) / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(path)
+    asked = {}
+    for name in ("digits", "clothes"):
+        data, out = tmp_path / f"{name}-data", tmp_path / f"{name}-run"
+        build_dataset(f"folder:{tmp_path / name}", data, validation=0, quiet=True)
+        given = resolve_settings("nano", {"max_steps": 1, "batch_size": 4})
+        train(data, "nano", out, given, quiet=True)
+        asked[name] = see(255 - clothes[0], load_model(out))
+    assert load_model(tmp_path / "digits-run").run.framed
+    assert asked["clothes"].ascii_image == encode_batch(255 - clothes[:1])[0]
+    assert not asked["clothes"].inverted
+    assert not asked["clothes"].cropped
+    assert asked["digits"].inverted
 
 
 def test_a_model_whose_labels_are_not_known_cannot_be_asked(validation):

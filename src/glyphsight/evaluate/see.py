@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec import encode_batch, frame_like_mnist
+from glyphsight.codec import Framed, encode_batch, frame_like_mnist
 from glyphsight.codec.formats import get_format
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.evaluate.scoring.workers import Model, Where, dtype_of, in_order
@@ -50,7 +50,8 @@ def see(picture: PictureLike, loaded: LoadedModel) -> Answer:
     """The model's answer to one picture, with the probability of every label it was taught.
 
     Args:
-        picture: Path, open binary file, PIL image or uint8 array; dark on light is turned.
+        picture: Path, open binary file, PIL image or uint8 array; turned and centred where the
+            run was taught such pictures.
         loaded: A trained run.
 
     Raises:
@@ -89,8 +90,13 @@ class _Text:
     cropped: bool
 
 
+def as_taught(pixels: NDArray[np.uint8], run: RunRecord) -> Framed:
+    """A picture as those a run was taught: turned and centred in a frame where they were."""
+    return frame_like_mnist(pixels) if run.framed else Framed(pixels, False, cropped=False)
+
+
 def _as_text(pixels: NDArray[np.uint8], run: RunRecord) -> _Text:
-    framed = frame_like_mnist(pixels)
+    framed = as_taught(pixels, run)
     text = encode_batch(framed.pixels[None], run.profile)[0]
     height, width = framed.pixels.shape
     return _Text(text, height, width, framed.inverted, framed.cropped)

@@ -48,6 +48,8 @@ class RunRecord:
         training: What the training run measured: records, steps, seconds, accuracy.
         chat: The turns it was taught in, None where it was taught plain prompts. They are kept
             whole, since some templates write today's date.
+        framed: The pictures it was taught lie in a dark frame as MNIST's do, so ``see`` turns and
+            centres others likewise; else it takes each picture as it is.
     """
 
     base: str
@@ -57,6 +59,7 @@ class RunRecord:
     profile: Profile = PUBLISHED
     training: dict[str, Any] = field(default_factory=dict)
     chat: Turns | None = None
+    framed: bool = True
 
     def save(self, run: Path) -> None:
         """Write the record into the run directory."""
@@ -81,7 +84,8 @@ class RunRecord:
                 prompt=Prompt(**value["prompt"]),
                 profile=Profile(**value["profile"]),
                 training=value["training"],
-                chat=turns_from_json(value.get("chat")),  # none in runs of before
+                chat=turns_from_json(value.get("chat")),  # neither is in runs of before
+                framed=value.get("framed", True),
             )
         except FileNotFoundError:
             return None

@@ -268,6 +268,7 @@ def _record(run: Path, job: Job, step: int, seconds: float) -> RunRecord:
         prompt=job.prompt,
         profile=job.profile,
         chat=job.loaded.chat,
+        framed=job.framed,
         training={
             "records": len(job.examples) - job.text_pieces,
             "text_pieces": job.text_pieces,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec import Profile, decode, frame_like_mnist, resize
+from glyphsight.codec import Profile, decode, resize
 from glyphsight.codec.formats import get_format
 from glyphsight.errors import FormatError
 from glyphsight.evaluate.attribution.maps import Attribution, gradient, occlusion
-from glyphsight.evaluate.see import Answer
+from glyphsight.evaluate.see import Answer, as_taught
 from glyphsight.models import LoadedModel
 from glyphsight.pages import ACCENT, SECOND, png, png_address
 
@@ -138,7 +138,7 @@ def draw_explanation(
     assert loaded.run is not None
     profile = loaded.run.profile
     read = cells_picture(answer.ascii_image, profile)
-    ground = frame_like_mnist(pixels).pixels if profile.crop is None else read
+    ground = as_taught(pixels, loaded.run).pixels if profile.crop is None else read
     attributions = _attributions(loaded, answer)
     figure = _figure(13.6, 4.9)
     places, bars = figure.subplots(2, 2 + len(attributions), height_ratios=[24, 1])
