@@ -4,10 +4,12 @@
     python benchmarks/time_to_accuracy.py --mnist DIR --out runs/time-to-accuracy
 
 Same base, same digits of MNIST's training file, same 500 of them held out; MNIST's test file is not
-read. Three ways, each in a process of its own with all cores, one after the other:
+read. Each way in a process of its own with all cores, one after the other:
 
-- plain: `glyphsight train` with its own settings and `--set minutes=10`, the text without row tags;
-- published: the same in the published format;
+- small: `glyphsight train` with its own settings, frozen embeddings and `--set minutes=10`, on 14x8
+  cells without row tags;
+- plain: the same on 20x11 cells;
+- published: the same in the published format, 20x11 cells with row tags;
 - trl: `trl.SFTTrainer` with the defaults of `SFTConfig`, the published format as prompts and
   completions; stopped after `--trl-minutes`.
 
@@ -30,8 +32,13 @@ from glyphsight.dataset import Prompt, build_dataset, load_dataset
 from glyphsight.files import replacing
 from glyphsight.train.history import HISTORY_FILE, read_history
 
-WAYS = {"plain": "plain", "published": "seed", "trl": "seed"}
-"""Way to text format."""
+WAYS = {
+    "small": Profile(width=14, height=8, format="plain"),
+    "plain": Profile(format="plain"),
+    "published": Profile(),
+    "trl": Profile(),
+}
+"""Way to text."""
 BATCH = 8
 _DONE = "done.json"
 
@@ -45,6 +52,7 @@ def ours(data: Path, out: Path, given: argparse.Namespace) -> None:
     settings = {
         "minutes": given.minutes,
         "batch_size": BATCH,
+        "embedding_rate": 0.0,
         "evaluations": max(1, records // BATCH // given.every),
         "validation_records": given.validation,
     }
@@ -103,11 +111,17 @@ def trl(data: Path, out: Path, given: argparse.Namespace) -> None:
 
 def run(way: str, given: argparse.Namespace) -> None:
     """One way, start to end; to be called in a process of its own."""
-    data = given.out / f"data-{WAYS[way]}"
+    profile = WAYS[way]
+    data = given.out / f"data-{profile.format}-{profile.width}"
     if not (data / "manifest.json").is_file():
-        profile = Profile(format=WAYS[way])
-        source = f"idx:{given.mnist}"
-        build_dataset(source, data, profile=profile, validation=2000, limit=given.limit)
+        build_dataset(
+            f"idx:{given.mnist}",
+            data,
+            profile=profile,
+            validation=2000,
+            limit=given.limit,
+            keep_duplicates=True,  # many are alike on few cells: all ways read the same
+        )
     (trl if way == "trl" else ours)(data, given.out / way, given)
     with replacing(given.out / way / _DONE) as stream:
         json.dump({"every": given.every, "minutes": given.minutes}, stream)
@@ -147,7 +161,7 @@ def main() -> None:
     parser.add_argument("--goal", type=float, default=0.9)
     parser.add_argument("--minutes", type=float, default=10, help="of each of ours")
     parser.add_argument("--trl-minutes", type=float, default=50)
-    parser.add_argument("--every", type=int, default=100, help="steps between two measurements")
+    parser.add_argument("--every", type=int, default=200, help="steps between two measurements")
     parser.add_argument("--validation", type=int, default=500)
     parser.add_argument("--limit", type=int, help="digits of each split, for a quick look")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))

@@ -55,6 +55,14 @@ def test_pictures_taught_without_a_frame_are_asked_as_they_are(run, validation, 
     assert asked["digits"].inverted
 
 
+def test_an_answer_says_what_its_label_stands_for(run, validation):
+    answer = see(validation.pixels[0], run)
+    assert answer.name == answer.label
+    named = replace(run, run=replace(run.run, names={answer.label: "a digit"}))
+    again = see(validation.pixels[0], named)
+    assert (again.label, again.name) == (answer.label, "a digit")
+
+
 def test_a_model_whose_labels_are_not_known_cannot_be_asked(validation):
     with pytest.raises(ModelError, match="not trained with glyphsight"):
         see(validation.pixels[0], load_model("nano", untaught=True))

@@ -39,12 +39,16 @@ def test_a_recipe_says_how_copies_are_changed(tmp_path):
     [
         ("model: [", "cannot be read as YAML"),
         ("train: {}", "a recipe names at least its model"),
-        ("model: nano\nspeed: 3", "a recipe has no speed; it has dataset, model, profile, train"),
+        (
+            "model: nano\nspeed: 3",
+            "a recipe has no speed; it has dataset, model, names, profile, train",
+        ),
         ("model: nano\ndataset: {source: x}", "dataset has no source"),
         ("model: nano\nprofile: {wide: 3}", "profile: "),
         ("model: nano\nprofile: {width: 0}", "profile: width must be at least 1"),
         ("model: nano\ndataset: {augmentation: 1}", "dataset: augmentation holds settings"),
         ("model: nano\ndataset: {augmentation: {turn: 1}}", "dataset: augmentation: "),
+        ("model: nano\nnames: {'1': 2}", "names: 2 is no text"),
         ("model: nano\ntrain: 3", "train holds settings by name"),
         ("model: nano\ntrain: {1: 2}", "train: 1 is no name of a setting"),
         ("model: nano\nprofile: {width: '20'}", "profile: width is a whole number"),

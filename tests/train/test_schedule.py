@@ -16,6 +16,11 @@ def test_a_slow_machine_ends_low_all_the_same():
     assert rate_factor(0.4, 0.2, 0.1, "linear") == rate_factor(0.4, 0.0, 0.1, "linear")
 
 
+def test_a_run_that_the_clock_will_end_warms_up_by_the_clock():
+    assert rate_factor(0.001, 0.05, 0.1, "cosine") == pytest.approx(0.5)
+    assert rate_factor(0.002, 0.1, 0.1, "cosine") == pytest.approx(1)
+
+
 def test_a_warm_up_that_takes_all_the_time_still_ends_low():
     assert rate_factor(0.05, 0.99, 0.1, "cosine") < 0.01
 

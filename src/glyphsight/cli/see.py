@@ -115,6 +115,7 @@ def see(
     documents = []
     if pictures:
         from glyphsight.evaluate import see as ask
+        from glyphsight.evaluate.see import taught
         from glyphsight.models import load_model
 
         loaded = load_model(model)
@@ -134,8 +135,9 @@ def see(
                 continue
             if show:
                 sys.stdout.write(answer.ascii_image)
+            name_of = taught(loaded).name_of
             best, *others = [
-                (label, f"{100 * p:.1f} %") for label, p in answer.probabilities.items()
+                (name_of(label), f"{100 * p:.1f} %") for label, p in answer.probabilities.items()
             ][:_SHOWN]
             words = [f"{best[0]} ({best[1]})", *(" ".join(other) for other in others)]
             print(f"{path}: {', '.join(words)}")

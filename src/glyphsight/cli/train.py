@@ -112,7 +112,9 @@ def train(
         failed = built.failed
     assert data is not None
     will_go_on("the same command with --resume goes on from here")
-    report = run_training(data, model, out, resolved, resume=resume)
+    report = run_training(
+        data, model, out, resolved, names=said.names if said else None, resume=resume
+    )
     if not is_first_process():
         return
     if json_:

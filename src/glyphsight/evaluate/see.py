@@ -29,6 +29,7 @@ class Answer:
 
     Attributes:
         label: The likeliest label.
+        name: What the label stands for; itself where the run names none.
         probability: Its probability among the labels, 0-1.
         probabilities: Of every label, likeliest first.
         ascii_image: What the model read.
@@ -38,6 +39,7 @@ class Answer:
     """
 
     label: str
+    name: str
     probability: float
     probabilities: dict[str, float]
     ascii_image: str
@@ -127,6 +129,7 @@ def _answer(text: _Text, chances: dict[str, float], run: RunRecord) -> Answer:
     grid = get_format(run.profile.format).read(text.ascii_image, run.profile.palette)
     return Answer(
         label=ranked[0][0],
+        name=run.name_of(ranked[0][0]),
         probability=ranked[0][1],
         probabilities=dict(ranked),
         ascii_image=text.ascii_image,

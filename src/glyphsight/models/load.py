@@ -50,6 +50,7 @@ class RunRecord:
             whole, since some templates write today's date.
         framed: The pictures it was taught lie in a dark frame as MNIST's do, so ``see`` turns and
             centres others likewise; else it takes each picture as it is.
+        names: What labels stand for, where they do not say it, such as ``{"9": "ankle boot"}``.
     """
 
     base: str
@@ -60,6 +61,11 @@ class RunRecord:
     training: dict[str, Any] = field(default_factory=dict)
     chat: Turns | None = None
     framed: bool = True
+    names: dict[str, str] = field(default_factory=dict)
+
+    def name_of(self, label: str) -> str:
+        """What a label stands for: its name, or itself where it has none."""
+        return self.names.get(label, label)
 
     def save(self, run: Path) -> None:
         """Write the record into the run directory."""
@@ -84,8 +90,11 @@ class RunRecord:
                 prompt=Prompt(**value["prompt"]),
                 profile=Profile(**value["profile"]),
                 training=value["training"],
-                chat=turns_from_json(value.get("chat")),  # neither is in runs of before
+                chat=turns_from_json(
+                    value.get("chat")
+                ),  # this and the next are not in runs of before
                 framed=value.get("framed", True),
+                names=value.get("names", {}),
             )
         except FileNotFoundError:
             return None

@@ -13,7 +13,7 @@ from glyphsight.errors import GlyphsightError, ModelError
 
 T = TypeVar("T")
 
-_KEYS = {"model", "profile", "dataset", "train"}
+_KEYS = {"model", "profile", "dataset", "train", "names"}
 _DATASET_KEYS = {"limit", "validation", "copies", "augmentation", "seed"}
 
 
@@ -27,12 +27,14 @@ class Recipe:
         dataset: Further arguments of :func:`glyphsight.dataset.build_dataset`; in the file
             ``augmentation`` holds the changes of copies by name.
         train: Training settings by name, see ``glyphsight train --help``.
+        names: What answers stand for, where they do not say it.
     """
 
     model: str
     profile: Profile = PUBLISHED
     dataset: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -45,7 +47,7 @@ def read_recipe(path: Path) -> Recipe:
     if not isinstance(value.get("model"), str):
         raise ModelError(f"{path}: a recipe names at least its model, such as 'model: nano'")
     refuse_unknown(path, "a recipe", set(value), _KEYS)
-    parts = {name: value.get(name) or {} for name in ("profile", "dataset", "train")}
+    parts = {name: value.get(name) or {} for name in _KEYS - {"model"}}
     for name, part in parts.items():
         if not isinstance(part, dict):
             raise ModelError(f"{path}: {name} holds settings by name, not {part!r}")
@@ -55,12 +57,14 @@ def read_recipe(path: Path) -> Recipe:
         if type(parts["profile"].get(key, 1)) is not int:
             raise ModelError(f"{path}: profile: {key} is a whole number, without quotes")
     refuse_unknown(path, "dataset", set(parts["dataset"]), _DATASET_KEYS)
+    if odd := [name for name in parts["names"].values() if not isinstance(name, str)]:
+        raise ModelError(f"{path}: names: {odd[0]!r} is no text; put it in quotes")
     profile = _made(Profile, parts["profile"], f"{path}: profile")
     if (changes := parts["dataset"].get("augmentation")) is not None:
         parts["dataset"]["augmentation"] = _made(
             Augmentation, changes, f"{path}: dataset: augmentation"
         )
-    return Recipe(value["model"], profile, parts["dataset"], parts["train"])
+    return Recipe(value["model"], profile, parts["dataset"], parts["train"], parts["names"])
 
 
 def _made(kind: Callable[..., T], settings: Any, where: str) -> T:

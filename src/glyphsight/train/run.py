@@ -38,6 +38,8 @@ from glyphsight.train.settings import ResolvedSettings, TrainSettings
 from glyphsight.train.trainer import AnswerTrainer, UnwritableError, reason_of
 
 _CHECKPOINTS = "checkpoints"
+_UNCERTAIN = 50
+"""Steps between two losses at most where the clock may end a run long before its last step."""
 _SHORT = 512
 """Tokens up to which attention is taken as plain matrix products on a CPU."""
 
@@ -144,7 +146,7 @@ def _arguments(run: Path, job: Job, settings: TrainSettings, dtype: Any) -> Trai
         bf16=dtype is not None,
         seed=settings.seed,
         use_cpu=job.loaded.model.device.type == "cpu",
-        logging_steps=max(1, steps // 40),
+        logging_steps=max(1, min(steps // 40, _UNCERTAIN if settings.minutes else steps)),
         logging_nan_inf_filter=False,
         save_strategy="steps",
         save_steps=max(1, steps // settings.checkpoints),
@@ -165,6 +167,7 @@ def train(
     resolved: ResolvedSettings,
     *,
     prompt: Prompt | None = None,
+    names: dict[str, str] | None = None,
     resume: bool = False,
     quiet: bool = False,
 ) -> TrainReport:
@@ -178,6 +181,7 @@ def train(
             ``glyphsight.json``, ``settings.json``, ``history.jsonl`` and ``checkpoints/``.
         resolved: The settings and their origin. A resumed run takes those it was started with.
         prompt: Words around the picture; None: those the model was taught with, else the default.
+        names: What answers stand for, where they do not say it; kept with the run.
         resume: Go on from the newest checkpoint in ``run``; a finished run is left as it is.
         quiet: Show no progress bar.
 
@@ -251,14 +255,14 @@ def train(
     if trainer.is_world_process_zero():
         try:
             _publish(job.loaded, run)
-            _record(run, job, step, progress.seconds()).save(run)
+            _record(run, job, names or {}, step, progress.seconds()).save(run)
         except (SafetensorError, OSError) as error:
             raise _out_of_room(run, step, reason_of(error)) from error
     trainer.accelerator.wait_for_everyone()
     return _report(run, RunRecord.load(run))
 
 
-def _record(run: Path, job: Job, step: int, seconds: float) -> RunRecord:
+def _record(run: Path, job: Job, names: dict[str, str], step: int, seconds: float) -> RunRecord:
     history = read_history(run / HISTORY_FILE)
     accuracies = [line for line in history if "validation_accuracy" in line]
     return RunRecord(
@@ -269,6 +273,7 @@ def _record(run: Path, job: Job, step: int, seconds: float) -> RunRecord:
         profile=job.profile,
         chat=job.loaded.chat,
         framed=job.framed,
+        names=names,
         training={
             "records": len(job.examples) - job.text_pieces,
             "text_pieces": job.text_pieces,

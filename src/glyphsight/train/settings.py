@@ -40,7 +40,7 @@ class TrainSettings:
     minutes: float = _setting(
         0.0, "end within so many minutes: where steps are slow the rate falls by the clock; 0: off"
     )
-    warmup: float = _setting(0.05, "share of the steps over which the learning rate rises")
+    warmup: float = _setting(0.05, "share of the run over which the learning rate rises")
     schedule: str = _setting("cosine", "fall of the learning rate: cosine, linear or constant")
     weight_decay: float = _setting(0.01, "decoupled weight decay")
     clip: float = _setting(1.0, "largest gradient norm; 0: no clipping")
