@@ -20,9 +20,9 @@ SIGHT_TRAIN := $(BIN)/glyphsight train --data $(SIGHT)/1/data
 sight: $(INSTALLED)
 	@test -n "$(SOURCE)" || { echo "name MNIST's files: make sight SOURCE=idx:DIR"; exit 2; }
 	test -f $(SIGHT)/1/glyphsight.json || $(BIN)/glyphsight train --recipe recipes/sight.yaml --source $(SOURCE) --out $(SIGHT)/1
-	test -f $(SIGHT)/2/glyphsight.json || $(SIGHT_TRAIN) --from $(SIGHT)/1 --out $(SIGHT)/2 --seed 1 --learning-rate 2e-4 --set embedding_rate=0 --set max_steps=3429 --set evaluations=40 --set validation_records=400
+	test -f $(SIGHT)/2/glyphsight.json || $(SIGHT_TRAIN) --from $(SIGHT)/1 --out $(SIGHT)/2 --seed 1 --learning-rate 2e-4 --set warmup=0.05 --set max_steps=3429 --set evaluations=40 --set validation_records=400
 	test -f $(SIGHT)/cut/glyphsight.json || $(BIN)/python scripts/low_rank.py $(SIGHT)/2 $(SIGHT)/cut --rank 8 --data $(SIGHT)/1/data
-	test -f $(SIGHT)/3/glyphsight.json || $(SIGHT_TRAIN) --from $(SIGHT)/cut --out $(SIGHT)/3 --seed 2 --learning-rate 5e-4 --set max_steps=2744 --set evaluations=20 --set validation_records=400
+	test -f $(SIGHT)/3/glyphsight.json || $(SIGHT_TRAIN) --from $(SIGHT)/cut --out $(SIGHT)/3 --seed 2 --learning-rate 5e-4 --set warmup=0.05 --set max_steps=2744 --set evaluations=20 --set validation_records=400
 	$(BIN)/glyphsight evaluate --model $(SIGHT)/3 --data $(SIGHT)/1/data --split validation
 
 test: $(FOR_TESTS)

@@ -6,8 +6,8 @@
 Same base, same digits of MNIST's training file, same 500 of them held out; MNIST's test file is not
 read. Each way in a process of its own with all cores, one after the other:
 
-- small: `glyphsight train` with its own settings, frozen embeddings and `--set minutes=10`, on 14x8
-  cells without row tags;
+- small: `glyphsight train` with its own settings and `--set minutes=10`, on 14x8 cells without row
+  tags;
 - plain: the same on 20x11 cells;
 - published: the same in the published format, 20x11 cells with row tags;
 - trl: `trl.SFTTrainer` with the defaults of `SFTConfig`, the published format as prompts and
@@ -52,7 +52,6 @@ def ours(data: Path, out: Path, given: argparse.Namespace) -> None:
     settings = {
         "minutes": given.minutes,
         "batch_size": BATCH,
-        "embedding_rate": 0.0,
         "evaluations": max(1, records // BATCH // given.every),
         "validation_records": given.validation,
     }

@@ -20,6 +20,14 @@ def test_a_given_value_beats_the_models_own_which_beats_the_default():
     assert resolved.origin["seed"] == "default"
 
 
+def test_an_adapter_has_a_rate_of_its_own():
+    resolved = resolve_settings("smollm2-135m", {"method": "lora"})
+    assert resolved.origin["learning_rate"] == "method"
+    assert resolved.values.learning_rate > resolve_settings("smollm2-135m", {}).values.learning_rate
+    given = resolve_settings("smollm2-135m", {"method": "lora", "learning_rate": 1e-5})
+    assert given.values.learning_rate == 1e-5
+
+
 def test_values_and_origin_are_saved(tmp_path):
     resolve_settings("smollm2-135m", {"epochs": 2.0}).save(tmp_path / "settings.json")
     table = json.loads((tmp_path / "settings.json").read_text())

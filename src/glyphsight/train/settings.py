@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from glyphsight.errors import ModelError
 from glyphsight.files import replacing
-from glyphsight.models import nano
+from glyphsight.models import nano, smollm2
 
-Origin = Literal["default", "model", "given"]
+Origin = Literal["default", "model", "method", "given"]
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -118,13 +118,20 @@ MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
         "weight_decay": 0.05,
         "validation_records": 2000,
     },
+    smollm2.NAME: {"learning_rate": 2e-4, "warmup": 0.1, "embedding_rate": 0.0},
 }
 """What differs from the defaults for a model; LOG.md has the trials behind it."""
+
+METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
+    "lora": {"learning_rate": 5e-4},
+    "qlora": {"learning_rate": 5e-4},
+}
+"""What an adapter wants, whatever the model."""
 
 
 @dataclass(frozen=True)
 class ResolvedSettings:
-    """Settings and where each came from: the default, the model's own default, or given."""
+    """Settings and where each came from: the default, the model's or the method's own, or given."""
 
     values: TrainSettings
     origin: dict[str, Origin]
@@ -141,7 +148,7 @@ class ResolvedSettings:
 
 
 def resolve_settings(model: str, given: dict[str, Any]) -> ResolvedSettings:
-    """Defaults, then the model's own, then what was given (None counts as not given).
+    """Defaults, then the model's own, the method's, and what was given (None: not given).
 
     Raises:
         ModelError: A setting does not exist or has no such value.
@@ -153,9 +160,16 @@ def resolve_settings(model: str, given: dict[str, Any]) -> ResolvedSettings:
     for setting in fields(TrainSettings):
         _check_type(setting.name, type(setting.default), given.get(setting.name, setting.default))
     own = MODEL_DEFAULTS.get(model, {})
+    method = METHOD_DEFAULTS.get(given.get("method", TrainSettings.method), {})
+    ranks: list[tuple[Origin, dict[str, Any]]] = [
+        ("given", given),
+        ("method", method),
+        ("model", own),
+    ]
     origin: dict[str, Origin] = {
-        name: "given" if name in given else "model" if name in own else "default" for name in names
+        name: next((rank for rank, values in ranks if name in values), "default") for name in names
     }
+    own = own | method
     return ResolvedSettings(TrainSettings(**(own | given)), origin)
 
 
