@@ -9,7 +9,7 @@ ways to learn, each in a process of its own, one after the other:
 
 - sight: as `glyphsight train --from sight`: an adapter that knows handwritten digits goes on;
 - base: a new adapter of the same rank on the plain base model, with the same settings;
-- base-full: the plain base model, all its weights, with the same settings;
+- base-full: the plain base model, all its weights, with the settings that suit these;
 - pixels: logistic regression on the gray pixels, 28x28, its C chosen by cross-validation on the
   training pictures;
 - text-logreg: the project's baseline, logistic regression on the cells of the same texts.

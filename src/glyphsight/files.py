@@ -47,6 +47,15 @@ def claim(stream: int | IO[Any], *, wait: bool = False) -> bool:
     return True
 
 
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Wait until no other process makes ``path``, and keep them waiting for the block."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("w") as stream:
+        claim(stream, wait=True)
+        yield
+
+
 def _unwritable(path: Path, error: OSError) -> GlyphsightError:
     if isinstance(error, FileExistsError | NotADirectoryError):
         return GlyphsightError(f"{path}: {path.parent} is not a directory; give another place")

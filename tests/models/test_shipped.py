@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 import glyphsight
@@ -23,6 +24,17 @@ def test_the_nano_that_ships_reads_digits():
     assert result.generation.accuracy >= 0.95
     assert result.zero_shot is not None
     assert result.zero_shot.accuracy < 0.4  # the base of a run is what it was before
+
+
+@pytest.mark.slow
+def test_the_nano_that_ships_for_clothes_answers_by_name():
+    loaded = load_model("nano-fashion")
+    assert not loaded.run.framed
+    assert len(loaded.run.names) == len(loaded.run.labels) == 10
+    bar = np.zeros((28, 28), dtype=np.uint8)
+    bar[2:27, 8:20] = 200
+    bar[12:27, 13:15] = 0
+    assert see(bar, loaded).name == "trousers"
 
 
 @pytest.mark.slow

@@ -38,9 +38,9 @@ def alone(few, tmp_path_factory):
     return path
 
 
-def launch(few, run, *options):
+def launch(few, run, *options, **settings):
     """Train with batches of 4 in two processes; what it says."""
-    given = [f"--set={name}={value}" for name, value in SETTINGS.items()]
+    given = [f"--set={name}={value}" for name, value in (SETTINGS | settings).items()]
     command = [sys.executable, *LAUNCHER, "-m", "glyphsight", "train"]
     command += ["--data", few, "--model", "nano", "--out", run, "--batch-size", "4"]
     source = str(Path(__file__).parents[2] / "src")
@@ -78,6 +78,19 @@ def test_two_processes_learn_what_one_does_with_twice_the_batch(few, alone, tmp_
     assert done.stderr.count("train:   0%") == 1
     again = launch(few, tmp_path / "run", "--resume")
     assert again.stderr.count("nothing to resume") == 1
+
+
+@pytest.mark.slow
+def test_two_processes_learn_text_as_their_base_says_it(few, tmp_path):
+    """Not every process has text in its batch: none may wait for another there."""
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"Sentence {n} says something else. " for n in range(40)), "utf-8")
+    chosen = {"method": "lora", "lora_rank": 2, "text_share": 0.2, "text_file": str(text)}
+    settings = resolve_settings("nano", SETTINGS | chosen | {"batch_size": 8})
+    train(few, "nano", tmp_path / "alone", settings, quiet=True)
+    launch(few, tmp_path / "run", **chosen)
+    assert len(losses(tmp_path / "alone")) > 5
+    assert losses(tmp_path / "run") == pytest.approx(losses(tmp_path / "alone"), rel=1e-3)
 
 
 def dealt(sampler, batch_size, processes):

@@ -66,11 +66,13 @@ def test_a_file_alone_is_no_share():
         resolve_settings("nano", {"text_file": "a.txt"})
 
 
+@pytest.mark.slow
 def test_a_nano_has_no_words_of_its_own(digits, tmp_path):
     with pytest.raises(ModelError, match="give text_file"):
         train(digits, "nano", tmp_path / "run", resolve_settings("nano", {"text_share": 0.1}))
 
 
+@pytest.mark.slow
 def test_a_base_model_writes_once_and_the_same_again(tmp_path, monkeypatch):
     base = tmp_path / "base"
     for part in make_nano(0):
@@ -92,7 +94,7 @@ def _value(loss):
     return float(loss.detach())
 
 
-class _Held:
+class _Held(AnswerTrainer):
     """A trainer's loss on one batch, without a trainer."""
 
     def __init__(self, model):
@@ -101,9 +103,10 @@ class _Held:
         self.model = model
 
     def loss(self, examples):
-        return AnswerTrainer.compute_loss(self, self.model, collate(examples, pad=0))
+        return self.compute_loss(self.model, collate(examples, pad=0))
 
 
+@pytest.mark.slow
 def test_what_goes_by_the_base_costs_nothing_until_the_adapter_strays_from_it(nano):
     from peft import LoraConfig, get_peft_model
 

@@ -3,14 +3,17 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from glyphsight.dataset import Prompt, load_dataset, write_records
+from glyphsight.codec import Profile, encode_batch
+from glyphsight.dataset import Prompt, Record, build_dataset, load_dataset, write_records
 from glyphsight.errors import DatasetError, ModelError
-from glyphsight.models import load_model
+from glyphsight.models import RunRecord, load_model
 from glyphsight.train.history import read_history
+from glyphsight.train.job import _framed
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
@@ -170,6 +173,51 @@ def test_an_adapter_of_a_fresh_nano_finds_the_weights_it_was_taught_on(digits, t
     a, b = (dict(load_model(str(tmp_path / n)).model.named_parameters()) for n in "ab")
     key = base if base in a else "base_model.model.lm_head.weight"
     assert torch.equal(a[key], b[key])
+
+
+def test_an_adapter_of_a_fresh_nano_keeps_its_base_where_it_goes_on_with_other_text(
+    digits, tmp_path
+):
+    build_dataset(
+        "bundled", tmp_path / "plain", profile=Profile(format="plain"), limit=20, quiet=True
+    )
+    lora = {"method": "lora", "lora_rank": 2, "max_steps": 1}
+    train(digits, "nano", tmp_path / "a", small(**lora), quiet=True)
+    train(tmp_path / "plain", str(tmp_path / "a"), tmp_path / "b", small(**lora), quiet=True)
+    a, b = (load_model(str(tmp_path / name)) for name in "ab")
+    assert (a.run.profile.format, b.run.profile.format) == ("seed", "plain")
+    assert len(a.tokenizer) == len(b.tokenizer)
+    weights = [model.model.get_input_embeddings().weight for model in (a, b)]
+    assert torch.equal(*weights)
+
+
+def test_names_are_kept_by_a_run_that_goes_on_and_must_be_answers(digits, tmp_path):
+    settings = small(max_steps=1)
+    with pytest.raises(ModelError, match="'ten' is no answer of the data"):
+        train(digits, "nano", tmp_path / "no", settings, names={"ten": "10"}, quiet=True)
+    train(digits, "nano", tmp_path / "a", settings, names={"1": "one"}, quiet=True)
+    train(digits, str(tmp_path / "a"), tmp_path / "b", settings, quiet=True)
+    assert RunRecord.load(tmp_path / "b").names == {"1": "one"}
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        Profile(),
+        Profile(width=10, format="plain"),
+        Profile(invert="yes"),
+        Profile(threshold="adaptive"),
+        Profile(crop=0.0),
+    ],
+)
+def test_digits_lie_in_a_frame_and_noise_does_not(profile, validation):
+    def framed(pixels):
+        return _framed([Record("", text, "") for text in encode_batch(pixels, profile)], profile)
+
+    assert framed(validation.pixels[:200])
+    noise = np.random.default_rng(0).integers(0, 256, (200, 28, 28), dtype=np.uint8)
+    told = profile.crop is None and profile.threshold == "equal"
+    assert framed(noise) != told
 
 
 def test_a_loss_that_is_no_number_stops_with_one_line(digits, tmp_path):

@@ -22,7 +22,7 @@ def test_a_given_value_beats_the_models_own_which_beats_the_default():
 
 def test_an_adapter_has_a_rate_of_its_own():
     resolved = resolve_settings("smollm2-135m", {"method": "lora"})
-    assert resolved.origin["learning_rate"] == "method"
+    assert resolved.origin["learning_rate"] == "model"
     assert resolved.values.learning_rate > resolve_settings("smollm2-135m", {}).values.learning_rate
     given = resolve_settings("smollm2-135m", {"method": "lora", "learning_rate": 1e-5})
     assert given.values.learning_rate == 1e-5

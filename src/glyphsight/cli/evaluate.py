@@ -30,8 +30,8 @@ def evaluate(
     model: Annotated[
         str,
         typer.Option(
-            help="nano, sight: those that ship, taught digits; a run directory, smollm2-135m, any "
-            "path or hub id."
+            help="nano, sight: those that ship, taught digits; nano-fashion: taught clothes; a run "
+            "directory, smollm2-135m, any path or hub id."
         ),
     ] = nano.NAME,
     split: Annotated[

@@ -32,13 +32,14 @@ def _what_was_done(answer: Answer) -> list[str]:
 
 def see(
     images: Annotated[
-        list[str] | None, typer.Argument(help="Pictures of a digit; - is standard input.")
+        list[str] | None, typer.Argument(help="Pictures; - is standard input.")
     ] = None,
     model: Annotated[
         str,
         typer.Option(
-            help="sight: the adapter of SmolLM2 that ships, taught digits; nano: the small one "
-            "that ships, in milliseconds; or a run directory, from glyphsight train or demo."
+            help="sight: the adapter of SmolLM2 that ships, taught digits; nano, nano-fashion: the "
+            "small ones that ship, taught digits and clothes, in milliseconds; or a run directory, "
+            "from glyphsight train or demo."
         ),
     ] = DEFAULT_MODEL,
     show: Annotated[bool, typer.Option("--show", help="Print the text the model read.")] = False,
@@ -119,6 +120,7 @@ def see(
         from glyphsight.models import load_model
 
         loaded = load_model(model)
+        name_of = taught(loaded).name_of
         for path, pixels in pictures:
             try:
                 answer = ask(pixels, loaded)
@@ -135,7 +137,6 @@ def see(
                 continue
             if show:
                 sys.stdout.write(answer.ascii_image)
-            name_of = taught(loaded).name_of
             best, *others = [
                 (name_of(label), f"{100 * p:.1f} %") for label, p in answer.probabilities.items()
             ][:_SHOWN]

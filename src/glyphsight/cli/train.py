@@ -39,8 +39,9 @@ def train(
             "--from",
             metavar="RUN",
             help="Start from this trained run in place of a base --model: its directory, nano for "
-            "the one that ships (--model nano is a fresh one), sight for the default adapter. An "
-            "adapter goes on as one; answers are those of --data, words those of the run.",
+            "the one that ships (--model nano is a fresh one), nano-fashion, sight for the default "
+            "adapter. An adapter goes on as one; answers are those of --data, words those of the "
+            "run.",
         ),
     ] = None,
     recipe: Annotated[

@@ -23,10 +23,15 @@ from glyphsight.models.chat import Turns, chat_turns, has_template, turns_from_j
 
 RUN_FILE = "glyphsight.json"
 SIGHT = "sight"
+NANO_FASHION = "nano-fashion"
 _ASSETS = Path(__file__).parents[1] / "assets"
-SHIPPED_RUNS = {nano.NAME: _ASSETS / "nano-digits", SIGHT: _ASSETS / SIGHT}
-"""Trained runs that come with the package, by name: ``nano`` and an adapter of SmolLM2, both taught
-handwritten digits."""
+SHIPPED_RUNS = {
+    nano.NAME: _ASSETS / "nano-digits",
+    NANO_FASHION: _ASSETS / NANO_FASHION,
+    SIGHT: _ASSETS / SIGHT,
+}
+"""Trained runs that come with the package, by name: a ``nano`` and an adapter of SmolLM2, both
+taught handwritten digits, and a ``nano`` taught Fashion-MNIST's clothes."""
 DEFAULT_MODEL = SIGHT
 """Whom ``see`` asks unless told otherwise."""
 RESERVED = (*SHIPPED_RUNS, smollm2.NAME)
@@ -50,6 +55,7 @@ class RunRecord:
             whole, since some templates write today's date.
         framed: The pictures it was taught lie in a dark frame as MNIST's do, so ``see`` turns and
             centres others likewise; else it takes each picture as it is.
+        base_profile: The profile whose pictures a fresh ``nano`` at the root was made to read.
         names: What labels stand for, where they do not say it, such as ``{"9": "ankle boot"}``.
     """
 
@@ -61,6 +67,7 @@ class RunRecord:
     training: dict[str, Any] = field(default_factory=dict)
     chat: Turns | None = None
     framed: bool = True
+    base_profile: Profile = PUBLISHED
     names: dict[str, str] = field(default_factory=dict)
 
     def name_of(self, label: str) -> str:
@@ -90,11 +97,11 @@ class RunRecord:
                 prompt=Prompt(**value["prompt"]),
                 profile=Profile(**value["profile"]),
                 training=value["training"],
-                chat=turns_from_json(
-                    value.get("chat")
-                ),  # this and the next are not in runs of before
-                framed=value.get("framed", True),
-                names=value.get("names", {}),
+                # Runs of before lack what follows.
+                chat=turns_from_json(value.get("chat")),
+                framed=bool(value.get("framed", True)),
+                base_profile=Profile(**value.get("base_profile", {})),
+                names=dict(value.get("names", {})),
             )
         except FileNotFoundError:
             return None
@@ -343,7 +350,7 @@ def _with_adapter(
     from peft import PeftModel
 
     try:
-        model, tokenizer = _base(run.base, run.seed, run.profile, four_bits)
+        model, tokenizer = _base(run.base, run.seed, run.base_profile, four_bits)
     except ModelError as error:
         raise ModelError(f"{directory}: its adapter needs its base model {error}") from error
     try:
@@ -386,9 +393,10 @@ def load_model(
     """Load a base model or a trained run.
 
     Args:
-        name: ``sight``, ``smollm2-135m``, ``nano``, a run directory (whole model or PEFT adapter),
-            or any path or hub id that ``AutoModelForCausalLM`` takes. ``nano`` is made from scratch
-            to be trained; otherwise it is the one that comes with the package, taught digits.
+        name: ``sight``, ``smollm2-135m``, ``nano``, ``nano-fashion``, a run directory (whole model
+            or PEFT adapter), or any path or hub id that ``AutoModelForCausalLM`` takes. ``nano`` is
+            made from scratch to be trained; otherwise it is the one that comes with the package,
+            taught digits.
             ``sight`` is the adapter of SmolLM2 that comes with it. A ``Path``, or ``"./nano"``, is
             a directory whatever it is called.
         seed: Of the weights of a fresh ``nano``.

@@ -182,7 +182,8 @@ def _byte_embeddings(tokens: list[str], width: int) -> Any:
 def make_nano(seed: int, tokenizer: Any = None, profile: Profile = PUBLISHED) -> tuple[Any, Any]:
     """A fresh nano model and its tokenizer; the same weights for the same seed.
 
-    Its embeddings serve for the output too: nothing lost, and a third of the weights saved.
+    Its embeddings serve for the output too, which loses nothing and saves a third of the weights;
+    of the published cut they do not, as in all runs there are.
 
     Args:
         seed: Of the weights.
@@ -193,6 +194,7 @@ def make_nano(seed: int, tokenizer: Any = None, profile: Profile = PUBLISHED) ->
     from transformers import LlamaConfig, LlamaForCausalLM
 
     own = tokenizer is None
+    cut = cut_for(profile)
     tokenizer = make_tokenizer(profile) if own else tokenizer
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -203,7 +205,7 @@ def make_nano(seed: int, tokenizer: Any = None, profile: Profile = PUBLISHED) ->
         num_key_value_heads=4,
         max_position_embeddings=WINDOW,
         rope_parameters={"rope_theta": 10000.0, "rope_type": "default"},
-        tie_word_embeddings=True,
+        tie_word_embeddings=not own or cut != cut_for(),
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -213,7 +215,7 @@ def make_nano(seed: int, tokenizer: Any = None, profile: Profile = PUBLISHED) ->
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
         if own:
-            table = _embeddings(vocabulary, cut_for(profile), config.hidden_size)
+            table = _embeddings(vocabulary, cut, config.hidden_size)
         else:
             table = _byte_embeddings(sorted(vocabulary, key=vocabulary.__getitem__), 128)
     with torch.no_grad():

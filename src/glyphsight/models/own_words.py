@@ -7,8 +7,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from glyphsight.dataset.storage import checksum
 from glyphsight.errors import ModelError
-from glyphsight.files import cache_dir, replacing
+from glyphsight.files import alone, cache_dir, replacing
 from glyphsight.models import nano
 from glyphsight.models.load import load_model
 
@@ -24,6 +25,8 @@ def own_words(base: str, seed: int = 0) -> Path:
     Each text begins at the model's opening token, or its end-of-text token where it has none, and
     is sampled at temperature 1 from the 50 likeliest tokens (Fan et al. 2018).
 
+    It is made anew where a directory holds other weights; of a hub id the name decides.
+
     Args:
         base: Name of the model, as :func:`load_model` takes it.
         seed: Of the sampling.
@@ -33,13 +36,14 @@ def own_words(base: str, seed: int = 0) -> Path:
     """
     if base == nano.NAME:
         raise ModelError("text_share: a nano has no words of its own; give text_file")
-    key = sha256(f"{base} {seed} {_TEXTS} {_LENGTH} {_TOP_K}".encode()).hexdigest()[:12]
-    kept = cache_dir() / "own-words" / f"{key}.txt"
-    if not kept.is_file():
-        texts = _sampled(base, seed)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(kept) as stream:
-            stream.write("\n\n".join(texts) + "\n")
+    weights = checksum(sorted(Path(base).glob("*.safetensors"))) if Path(base).is_dir() else ""
+    made_by = f"{base} {weights} {seed} {_TEXTS} {_LENGTH} {_TOP_K}"
+    kept = cache_dir() / "own-words" / f"{sha256(made_by.encode()).hexdigest()[:12]}.txt"
+    with alone(kept):
+        if not kept.is_file():
+            texts = _sampled(base, seed)
+            with replacing(kept) as stream:
+                stream.write("\n\n".join(texts) + "\n")
     return kept
 
 
@@ -49,7 +53,10 @@ def _sampled(base: str, seed: int) -> list[str]:
     loaded = load_model(base)
     tokenizer = loaded.tokenizer
     opening = tokenizer.bos_token_id
-    opening = tokenizer.eos_token_id if opening is None else opening
+    if opening is None:
+        opening = next(iter(loaded.end_tokens), None)
+    if opening is None:
+        raise ModelError(f"{base}: has no token to begin a text with; give text_file")
     begin = torch.full((_BATCH, 1), opening, device=loaded.model.device)
     texts: list[str] = []
     with (
@@ -67,6 +74,8 @@ def _sampled(base: str, seed: int) -> list[str]:
                 do_sample=True,
                 temperature=1.0,
                 top_k=_TOP_K,
+                top_p=1.0,
+                repetition_penalty=1.0,
                 pad_token_id=tokenizer.pad_token_id,
             )
             texts += tokenizer.batch_decode(written[:, 1:], skip_special_tokens=True)

@@ -15,9 +15,14 @@ from glyphsight.dataset.looking.grids import GridReader
 from glyphsight.dataset.storage import checksum, read_frame, read_manifest, split_files
 from glyphsight.errors import DatasetError, FormatError, ModelError
 from glyphsight.files import replacing
-from glyphsight.models import LoadedModel, load_model
+from glyphsight.models import LoadedModel, RunRecord, load_model, nano
 from glyphsight.models.chat import Turns, turns_from_json
-from glyphsight.models.load import RESERVED, without_peft_warning
+from glyphsight.models.load import (
+    RESERVED,
+    SHIPPED_RUNS,
+    run_directory,
+    without_peft_warning,
+)
 from glyphsight.models.own_words import own_words
 from glyphsight.models.start import origin_of
 from glyphsight.train.data import Examples, tokenize_records
@@ -26,6 +31,7 @@ from glyphsight.train.prose import pieces_for, text_pieces
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, saved_settings
 
 _INPUT_FILE = "input.json"
+_WORDS_FILE = "own-words.txt"
 _LOOKED_AT = 1000  # records
 
 
@@ -37,9 +43,11 @@ class Job:
         loaded: The model, with its adapter where one is trained.
         base: Name of the model it is trained from, as the run's record keeps it.
         base_seed: Seed that made the base's weights when it is a fresh ``nano``.
+        base_profile: Profile that a fresh ``nano`` at the root was made to read.
         prompt: Words around the picture.
         profile: How the pictures were turned into text.
         framed: Whether they lie in a dark frame, as MNIST's do.
+        names: What answers stand for, as the run that is gone on from has it.
         labels: The answers, sorted.
         examples: Tokenized training records, all of them, then pieces of plain text.
         text_pieces: How many examples are plain text.
@@ -51,9 +59,11 @@ class Job:
     loaded: LoadedModel
     base: str
     base_seed: int
+    base_profile: Profile
     prompt: Prompt
     profile: Profile
     framed: bool
+    names: dict[str, str]
     labels: list[str]
     examples: Examples
     text_pieces: int
@@ -134,18 +144,21 @@ def _profile_of(data: Path, records: list[Record]) -> Profile:
 
 
 def _framed(records: list[Record], profile: Profile) -> bool:
-    """Whether a good part of the pictures leave a seventh dark on every side, as MNIST's do.
+    """Whether a good part of the pictures have a bare margin of a tenth, as MNIST's do.
 
     Changed copies do not always, so a quarter of the first records is enough; of Fashion-MNIST's
-    pictures fewer than a tenth do.
+    pictures fewer than a tenth do. Where the profile crops or draws edges the text does not tell.
     """
+    if profile.crop is not None or profile.edges != "none" or profile.threshold == "adaptive":
+        return True
     texts = [record.ascii_image for record in records[:_LOOKED_AT]]
     grids = [grid for grid in GridReader(profile).read(texts) if not isinstance(grid, FormatError)]
     framed = 0
     for grid in grids:
-        rows, columns = (round(extent * 3 / 28) for extent in grid.shape)
-        inner = grid[rows : len(grid) - rows, columns : grid.shape[1] - columns]
-        framed += bool(inner.any()) and int(inner.sum()) == int(grid.sum())
+        rows, columns = (max(1, round(extent * 3 / 28)) for extent in grid.shape)
+        inner = (slice(rows, -rows), slice(columns, -columns))
+        ink = grid != grid[0, 0]
+        framed += bool(ink[inner].any()) and int(ink[inner].sum()) == int(ink.sum())
     return 4 * framed >= len(grids)
 
 
@@ -155,6 +168,7 @@ def make_job(
     settings: TrainSettings,
     prompt: Prompt | None,
     chat: Turns | None = None,
+    text: Path | None = None,
 ) -> Job:
     """Load the model and the data and make them fit each other.
 
@@ -164,6 +178,8 @@ def make_job(
         settings: How the model is to be taught.
         prompt: Words around the picture; None for the model's or the dataset's.
         chat: The turns of the run that goes on; None for those the settings ask for.
+        text: Plain text to mix in. A model whose adapter sits on its own base learns to say of it
+            what that base says; any other learns the text itself.
 
     Raises:
         DatasetError: The data cannot be read, or a record does not fit the model whole.
@@ -189,24 +205,24 @@ def make_job(
         profile=profile,
     )
     continues = hasattr(origin.model, "peft_config") and settings.method != "full"
+    as_base = settings.method != "full" and (continues or origin.run is None)
     words = prompt or (origin.run.prompt if origin.run else read_frame(data).wordings[0])
     loaded = _adapted(origin, settings)
     examples = tokenize_records(loaded, records, words, where)
-    text, pieces = None, 0
-    if settings.text_share:
-        base = origin_of(origin.run) if origin.run else model
-        text = Path(settings.text_file) if settings.text_file else own_words(base)
+    pieces = 0
+    if text is not None:
         pieces = pieces_for(len(records), settings.text_share)
-        by_base = settings.method != "full"
-        mixed = text_pieces(loaded, text, pieces, settings.seed, as_base=by_base)
+        mixed = text_pieces(loaded, text, pieces, settings.seed, as_base=as_base)
         examples = Examples(examples.examples + mixed)
     return Job(
         loaded=loaded,
         base=origin.run.base if continues and origin.run else _lasting_name(model),
         base_seed=origin.run.seed if continues and origin.run else settings.seed,
+        base_profile=origin.run.base_profile if origin.run else profile,
         prompt=words,
         profile=profile,
         framed=_framed(records, profile),
+        names=origin.run.names if origin.run else {},
         labels=sorted({record.response for record in records + validation}),
         examples=examples,
         text_pieces=pieces,
@@ -215,6 +231,7 @@ def make_job(
             "model": model,
             "data": checksum(files),
             "text": checksum([text]) if text else None,
+            "text_as": ("base" if as_base else "text") if text else None,
             "chat": asdict(loaded.chat) if loaded.chat else None,
         },
     )
@@ -224,6 +241,29 @@ def _lasting_name(model: str) -> str:
     """A directory by its full path, so that the run finds its base from anywhere."""
     path = Path(model)
     return str(path.resolve()) if path.is_dir() and model not in RESERVED else model
+
+
+def text_to_mix_in(run: Path, model: str, settings: TrainSettings) -> Path | None:
+    """The file of plain text that a run takes, None where it takes none.
+
+    What a base model wrote itself is copied into the run, so that a resumed one finds it unchanged.
+
+    Raises:
+        ModelError: The base has no words of its own.
+    """
+    if not settings.text_share:
+        return None
+    if settings.text_file:
+        return Path(settings.text_file)
+    kept = run / _WORDS_FILE
+    if not kept.is_file():
+        directory = SHIPPED_RUNS.get(model) if model != nano.NAME else None
+        directory = directory or run_directory(model)
+        record = RunRecord.load(directory) if directory else None
+        text = own_words(origin_of(record) if record else model).read_text("utf-8")
+        with replacing(kept) as stream:
+            stream.write(text)
+    return kept
 
 
 def start_run(run: Path, job: Job, resolved: ResolvedSettings) -> None:

@@ -49,7 +49,7 @@ def low_rank_adapter(
     if taught.run is None or hasattr(taught.model, "peft_config"):
         raise ModelError(f"{run}: holds no whole model trained with glyphsight; give one that does")
     origin = origin_of(taught.run)
-    base = load_model(origin, seed=taught.run.seed, training=True, profile=taught.run.profile)
+    base = load_model(origin, seed=taught.run.seed, training=True, profile=taught.run.base_profile)
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules="all-linear", task_type="CAUSAL_LM")
     with without_peft_warning():
         adapted = get_peft_model(base.model, config)

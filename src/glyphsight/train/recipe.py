@@ -13,7 +13,7 @@ from glyphsight.errors import GlyphsightError, ModelError
 
 T = TypeVar("T")
 
-_KEYS = {"model", "profile", "dataset", "train", "names"}
+_PARTS = ("profile", "dataset", "train", "names")
 _DATASET_KEYS = {"limit", "validation", "copies", "augmentation", "seed"}
 
 
@@ -46,13 +46,15 @@ def read_recipe(path: Path) -> Recipe:
     value = read_mapping(path)
     if not isinstance(value.get("model"), str):
         raise ModelError(f"{path}: a recipe names at least its model, such as 'model: nano'")
-    refuse_unknown(path, "a recipe", set(value), _KEYS)
-    parts = {name: value.get(name) or {} for name in _KEYS - {"model"}}
+    refuse_unknown(path, "a recipe", set(value), {"model", *_PARTS})
+    parts = {name: value.get(name) or {} for name in _PARTS}
     for name, part in parts.items():
         if not isinstance(part, dict):
             raise ModelError(f"{path}: {name} holds settings by name, not {part!r}")
         if strange := [key for key in part if not isinstance(key, str)]:
-            raise ModelError(f"{path}: {name}: {strange[0]!r} is no name of a setting")
+            raise ModelError(
+                f"{path}: {name}: {strange[0]!r} is no name of a setting or an answer; use quotes"
+            )
     for key in ("width", "height"):
         if type(parts["profile"].get(key, 1)) is not int:
             raise ModelError(f"{path}: profile: {key} is a whole number, without quotes")

@@ -32,6 +32,7 @@ from glyphsight.train.job import (
     refuse_existing,
     settings_to_resume,
     start_run,
+    text_to_mix_in,
 )
 from glyphsight.train.progress import Progress
 from glyphsight.train.settings import ResolvedSettings, TrainSettings
@@ -40,8 +41,8 @@ from glyphsight.train.trainer import AnswerTrainer, UnwritableError, reason_of
 _CHECKPOINTS = "checkpoints"
 _UNCERTAIN = 50
 """Steps between two losses at most where the clock may end a run long before its last step."""
-_SHORT = 512
-"""Tokens up to which attention is taken as plain matrix products on a CPU."""
+_PAIRS = 2**19
+"""Pairs of tokens in a batch up to which a CPU takes attention as plain matrix products."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,21 @@ def _publish(loaded: LoadedModel, run: Path) -> None:
             path.replace(run / path.name)
 
 
-def _attend_fast(job: Job) -> None:
+def _known_names(names: dict[str, str] | None, job: Job) -> dict[str, str]:
+    """What the answers stand for: as given, else as the run gone on from has it.
+
+    Raises:
+        ModelError: An answer that is named is none of the data's.
+    """
+    if names is None:
+        return {label: name for label, name in job.names.items() if label in job.labels}
+    if unknown := sorted(set(names) - set(job.labels)):
+        known = ", ".join(job.labels)
+        raise ModelError(f"names: {unknown[0]!r} is no answer of the data; these are: {known}")
+    return names
+
+
+def _attend_fast(job: Job, batch_size: int) -> None:
     """Let attention be plain matrix products where a CPU learns short texts.
 
     The backward pass of torch's fused attention (2.13) takes as long on a CPU as all matrix
@@ -132,7 +147,7 @@ def _attend_fast(job: Job) -> None:
     Plain attention keeps every pair of tokens, so long texts stay with the fused one.
     """
     longest = max(len(example.ids) for example in job.examples.examples)
-    if job.loaded.model.device.type == "cpu" and longest <= _SHORT:
+    if job.loaded.model.device.type == "cpu" and batch_size * longest**2 <= _PAIRS:
         job.loaded.model.set_attn_implementation("eager")
 
 
@@ -146,7 +161,7 @@ def _arguments(run: Path, job: Job, settings: TrainSettings, dtype: Any) -> Trai
         bf16=dtype is not None,
         seed=settings.seed,
         use_cpu=job.loaded.model.device.type == "cpu",
-        logging_steps=max(1, min(steps // 40, _UNCERTAIN if settings.minutes else steps)),
+        logging_steps=max(1, min(steps // 40, _UNCERTAIN) if settings.minutes else steps // 40),
         logging_nan_inf_filter=False,
         save_strategy="steps",
         save_steps=max(1, steps // settings.checkpoints),
@@ -204,13 +219,16 @@ def train(
             refuse_existing(run)
         settings = resolved.values
     set_seed(settings.seed)
-    job = make_job(data, model, settings, prompt, chat=chat_to_resume(run) if resume else None)
+    turns = chat_to_resume(run) if resume else None
+    text = text_to_mix_in(run, model, settings)
+    job = make_job(data, model, settings, prompt, chat=turns, text=text)
+    names = _known_names(names, job)
     if resume:
         check_same_inputs(run, job.inputs)
     elif is_first_process():
         start_run(run, job, resolved)
 
-    _attend_fast(job)
+    _attend_fast(job, settings.batch_size)
     fast = fast_bfloat16(job.loaded.model.device.type)
     wants_bf16 = settings.precision == "bf16" or (settings.precision == "auto" and fast)
     dtype = torch.bfloat16 if wants_bf16 else None
@@ -255,7 +273,7 @@ def train(
     if trainer.is_world_process_zero():
         try:
             _publish(job.loaded, run)
-            _record(run, job, names or {}, step, progress.seconds()).save(run)
+            _record(run, job, names, step, progress.seconds()).save(run)
         except (SafetensorError, OSError) as error:
             raise _out_of_room(run, step, reason_of(error)) from error
     trainer.accelerator.wait_for_everyone()
@@ -273,6 +291,7 @@ def _record(run: Path, job: Job, names: dict[str, str], step: int, seconds: floa
         profile=job.profile,
         chat=job.loaded.chat,
         framed=job.framed,
+        base_profile=job.base_profile,
         names=names,
         training={
             "records": len(job.examples) - job.text_pieces,

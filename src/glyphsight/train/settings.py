@@ -11,7 +11,7 @@ from glyphsight.errors import ModelError
 from glyphsight.files import replacing
 from glyphsight.models import nano, smollm2
 
-Origin = Literal["default", "model", "method", "given"]
+Origin = Literal["default", "model", "given"]
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -122,16 +122,13 @@ MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 """What differs from the defaults for a model; LOG.md has the trials behind it."""
 
-METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
-    "lora": {"learning_rate": 5e-4},
-    "qlora": {"learning_rate": 5e-4},
-}
-"""What an adapter wants, whatever the model."""
+ADAPTER_DEFAULTS: dict[str, dict[str, Any]] = {smollm2.NAME: {"learning_rate": 5e-4}}
+"""What differs from a model's own defaults for an adapter of it."""
 
 
 @dataclass(frozen=True)
 class ResolvedSettings:
-    """Settings and where each came from: the default, the model's or the method's own, or given."""
+    """Settings and where each came from: the default, the model's own default, or given."""
 
     values: TrainSettings
     origin: dict[str, Origin]
@@ -148,7 +145,7 @@ class ResolvedSettings:
 
 
 def resolve_settings(model: str, given: dict[str, Any]) -> ResolvedSettings:
-    """Defaults, then the model's own, the method's, and what was given (None: not given).
+    """Defaults, then the model's own, then what was given (None counts as not given).
 
     Raises:
         ModelError: A setting does not exist or has no such value.
@@ -160,16 +157,11 @@ def resolve_settings(model: str, given: dict[str, Any]) -> ResolvedSettings:
     for setting in fields(TrainSettings):
         _check_type(setting.name, type(setting.default), given.get(setting.name, setting.default))
     own = MODEL_DEFAULTS.get(model, {})
-    method = METHOD_DEFAULTS.get(given.get("method", TrainSettings.method), {})
-    ranks: list[tuple[Origin, dict[str, Any]]] = [
-        ("given", given),
-        ("method", method),
-        ("model", own),
-    ]
+    if given.get("method", TrainSettings.method) != "full":
+        own = own | ADAPTER_DEFAULTS.get(model, {})
     origin: dict[str, Origin] = {
-        name: next((rank for rank, values in ranks if name in values), "default") for name in names
+        name: "given" if name in given else "model" if name in own else "default" for name in names
     }
-    own = own | method
     return ResolvedSettings(TrainSettings(**(own | given)), origin)
 
 
@@ -217,7 +209,12 @@ def settings_help() -> str:
     """One line a setting: name, default, what it does, and a model's own default."""
     lines = []
     for setting in fields(TrainSettings):
-        own = [f"{m} {v[setting.name]}" for m, v in MODEL_DEFAULTS.items() if setting.name in v]
+        own = [
+            f"{model}{what} {values[setting.name]}"
+            for what, table in (("", MODEL_DEFAULTS), (" as adapter", ADAPTER_DEFAULTS))
+            for model, values in table.items()
+            if setting.name in values
+        ]
         default = "; ".join([str(setting.default), *own])
         lines.append(f"  {setting.name} [{default}]: {setting.metadata['help']}")
     return "\n".join(lines)

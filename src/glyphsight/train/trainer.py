@@ -88,6 +88,20 @@ class AnswerTrainer(Trainer):
         """Load the weights of a checkpoint without training on."""
         self._load_from_checkpoint(str(checkpoint))
 
+    def _base_logits(self, model: Any, read: dict[str, Any], keep: int) -> Any:
+        """What the model says with its adapter and its dropout off, at the last positions.
+
+        The bare model is asked: in several processes the wrapper around it waits for all of them,
+        and not every one of them has text in its batch.
+        """
+        bare = self.accelerator.unwrap_model(model)
+        was_training = bare.training
+        bare.eval()
+        with torch.no_grad(), bare.disable_adapter():
+            logits = bare(**read, logits_to_keep=keep, use_cache=False).logits
+        bare.train(was_training)
+        return logits
+
     def compute_loss(
         self,
         model: Any,
@@ -115,11 +129,10 @@ class AnswerTrainer(Trainer):
         if as_base is not None:
             read = {name: tensor[as_base] for name, tensor in read.items()}
             learnt = labels[as_base] != -100
-            with torch.no_grad(), self.accelerator.unwrap_model(model).disable_adapter():
-                told = model(**read, logits_to_keep=labels.shape[1], use_cache=False).logits
+            told = self._base_logits(model, read, labels.shape[1])[learnt]
             loss = loss + F.kl_div(
                 logits[as_base][learnt].log_softmax(dim=-1),
-                told[learnt].float().log_softmax(dim=-1),
+                told.float().log_softmax(dim=-1),
                 log_target=True,
                 reduction="sum",
             )

@@ -13,7 +13,7 @@ from glyphsight.codec.formats import get_format
 from glyphsight.errors import FormatError
 from glyphsight.evaluate.attribution.maps import Attribution, gradient, occlusion
 from glyphsight.evaluate.see import Answer, as_taught
-from glyphsight.models import LoadedModel
+from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.pages import ACCENT, SECOND, png, png_address
 
 Colours = NDArray[np.uint8]
@@ -116,8 +116,9 @@ def _attributions(loaded: LoadedModel, answer: Answer) -> list[Attribution | str
     return found
 
 
-def _title(name: str, answer: Answer) -> str:
-    ranked = [f"{label} ({100 * p:.1f} %)" for label, p in answer.probabilities.items()]
+def _title(name: str, answer: Answer, run: RunRecord) -> str:
+    chances = answer.probabilities.items()
+    ranked = [f"{run.name_of(label)} ({100 * chance:.1f} %)" for label, chance in chances]
     return f"{name}: {ranked[0]}, then {', '.join(ranked[1:_SHOWN])}"
 
 
@@ -159,5 +160,5 @@ def draw_explanation(
             drawn.text(0.5, 0.5, found, **middle, wrap=True, fontsize=9, parse_math=False)
             drawn.set_axis_off()
             bar.set_axis_off()
-    figure.suptitle(_title(name, answer), fontsize=14, parse_math=False)
+    figure.suptitle(_title(name, answer, loaded.run), fontsize=14, parse_math=False)
     return png(figure, 110)

@@ -7,8 +7,6 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,13 +22,13 @@ from glyphsight.dataset.split import stratified_sample
 from glyphsight.errors import ModelError
 from glyphsight.evaluate.scoring.run import evaluate
 from glyphsight.evaluate.sweep.plan import Cell, SweepPlan
-from glyphsight.files import claim, replacing
+from glyphsight.files import alone, replacing
 from glyphsight.models import nano
 from glyphsight.models.load import load_cut, spelled
 from glyphsight.models.tokens import count_tokens, load_tokenizer, widest_grid
 from glyphsight.sources import load_split, open_source
 from glyphsight.train.run import train
-from glyphsight.train.settings import MODEL_DEFAULTS, TrainSettings, resolve_settings
+from glyphsight.train.settings import resolve_settings
 from glyphsight.version import __version__
 
 RESULT = "result.json"
@@ -58,15 +56,6 @@ def chosen_profile(cell: Cell, plan: SweepPlan, spec: str) -> Profile:
     )
 
 
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other process makes ``path``, and keep them waiting for the block."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as stream:
-        claim(stream, wait=True)
-        yield
-
-
 def _dataset(cell: Cell, plan: SweepPlan, profile: Profile, spec: str, out: Path) -> Path:
     """The cell's dataset, which cells of other seeds share.
 
@@ -75,7 +64,7 @@ def _dataset(cell: Cell, plan: SweepPlan, profile: Profile, spec: str, out: Path
     """
     limit = max(cell.records, plan.validation)
     data = out / "data" / f"{cell.key.partition(cell.size)[0]}{cell.size}-{limit}"
-    with _alone(data):
+    with alone(data):
         # Pictures that look alike stay: on a grid of 5x2 cells nearly all do, and every cell is to
         # learn from the same pictures and be judged by the same.
         built = build_dataset(
@@ -99,7 +88,7 @@ def _base(cell: Cell, plan: SweepPlan, out: Path) -> str:
     if plan.model != nano.NAME or plan.tokenizer == nano.NAME:
         return plan.model
     base = out / "base" / f"nano-seed{cell.seed}"
-    with _alone(base):
+    with alone(base):
         if not base.exists():
             model, tokenizer = nano.make_nano(cell.seed, load_cut(plan.tokenizer))
             scratch = tempfile.mkdtemp(dir=base.parent)
@@ -126,11 +115,10 @@ def run_cell(cell: Cell, plan: SweepPlan, spec: str, out: Path) -> dict[str, Any
     data = _dataset(cell, plan, profile, spec, out)
     run = directory / "run"
     shutil.rmtree(run, ignore_errors=True)  # of a cell that was killed
-    given = MODEL_DEFAULTS.get(plan.model, {}) | plan.train
-    batch_size = given.get("batch_size", TrainSettings.batch_size)
+    batch_size = resolve_settings(plan.model, plan.train).values.batch_size
     settings = resolve_settings(
         plan.model,
-        given
+        plan.train
         | {
             "seed": cell.seed,
             "max_steps": math.ceil(cell.records / batch_size),
