@@ -54,7 +54,7 @@ def see(image: PictureLike, model: str | Path = "sight") -> Answer:
     """What a trained model sees in a picture; the model stays loaded between calls.
 
     Args:
-        image: As for :func:`encode`; dark on light is turned.
+        image: As for :func:`encode`; turned and centred where the run was taught such pictures.
         model: ``sight``, the adapter of SmolLM2 that ships, taught digits; ``nano``, the small one,
             in milliseconds; or a run directory.
 

@@ -27,7 +27,7 @@ class Perturbation:
         on: ``picture``, ``text``, or ``hand`` for digits of other people.
         change: A function of :mod:`~glyphsight.evaluate.robustness.pictures` or
             :mod:`~glyphsight.evaluate.robustness.texts`; None for none.
-        framed: Pictures are then framed as ``see`` does (``frame_like_mnist``).
+        framed: Pictures are then framed as ``see`` does for digits (``frame_like_mnist``).
         published: Accuracies of others, 0-1, by strength and by whose they are.
     """
 
