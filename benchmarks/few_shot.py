@@ -44,7 +44,7 @@ from glyphsight.evaluate.baselines import Grids, baselines
 from glyphsight.evaluate.scoring.result import Share
 from glyphsight.files import replacing
 from glyphsight.models import RunRecord, smollm2
-from glyphsight.models.start import Start, start_from
+from glyphsight.models.runs import Start, start_from
 from glyphsight.sources import open_source, read_split
 from glyphsight.train.settings import ResolvedSettings, parse_assignments, resolve_settings
 

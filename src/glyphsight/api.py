@@ -63,7 +63,8 @@ def see(image: PictureLike, model: str | Path = "sight") -> Answer:
         ModelError: The model cannot be loaded.
     """
     from glyphsight.evaluate import see as ask
-    from glyphsight.models.load import RUN_FILE, run_directory, spelled
+    from glyphsight.models.record import RUN_FILE
+    from glyphsight.models.runs import run_directory, spelled
 
     name = spelled(model)
     run = run_directory(name)

@@ -24,7 +24,7 @@ from glyphsight.evaluate.see import taught
 from glyphsight.evaluate.study import Study, study
 from glyphsight.files import replacing
 from glyphsight.models import load_model, nano, smollm2
-from glyphsight.models.load import SIGHT
+from glyphsight.models.runs import SIGHT
 from glyphsight.models.score import best_labels
 from glyphsight.sources import load_split, open_source
 from glyphsight.train.run import train

@@ -5,8 +5,7 @@ import pytest
 from glyphsight.dataset import Record, load_dataset, write_records
 from glyphsight.errors import ModelError
 from glyphsight.models import RunRecord
-from glyphsight.models.load import SHIPPED_RUNS
-from glyphsight.models.start import start_from
+from glyphsight.models.runs import SHIPPED_RUNS, start_from
 
 SHORT = ["--set", "max_steps=2", "--set", "lora_rank=2", "--batch-size", "8"]
 

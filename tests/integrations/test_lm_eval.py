@@ -13,7 +13,7 @@ from glyphsight.dataset.storage import split_files
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.evaluate import evaluate
 from glyphsight.models import load_model, score_labels
-from glyphsight.models.load import SHIPPED_RUNS
+from glyphsight.models.runs import SHIPPED_RUNS
 
 HERE = Path(__file__).parents[2] / "integrations" / "lm_eval"
 pytestmark = [

@@ -11,8 +11,9 @@ import torch
 
 from glyphsight.errors import ModelError
 from glyphsight.models import RunRecord, load_model
-from glyphsight.models.load import require_train_extra, run_directory
+from glyphsight.models.load import require_train_extra
 from glyphsight.models.nano import make_nano
+from glyphsight.models.runs import run_directory
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 import glyphsight
 from glyphsight.evaluate import evaluate, see
 from glyphsight.models import load_model
-from glyphsight.models.load import SHIPPED_RUNS
+from glyphsight.models.runs import SHIPPED_RUNS
 
 LIMIT = 16_000_000  # bytes that all models in the package may take together
 

@@ -88,7 +88,7 @@ def evaluate(
     from glyphsight.evaluate.pages.record import record_study
     from glyphsight.evaluate.scoring.workers import Model, Where
     from glyphsight.evaluate.sets.spec import is_set
-    from glyphsight.models.load import run_directory
+    from glyphsight.models.runs import run_directory
     from glyphsight.pages import require_page_extra
 
     if is_set(data):

@@ -12,7 +12,7 @@ import typer
 from glyphsight.cli.explain import explanation_files, write_explanation
 from glyphsight.cli.output import print_json, say
 from glyphsight.errors import PictureError
-from glyphsight.models.load import DEFAULT_MODEL
+from glyphsight.models.runs import DEFAULT_MODEL
 from glyphsight.sources import load_picture
 
 if TYPE_CHECKING:

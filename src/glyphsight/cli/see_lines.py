@@ -17,7 +17,9 @@ from tqdm import tqdm
 from glyphsight.cli.output import say, will_go_on
 from glyphsight.errors import GlyphsightError
 from glyphsight.files import claim
-from glyphsight.models.load import RUN_FILE, load_model, run_directory
+from glyphsight.models.load import load_model
+from glyphsight.models.record import RUN_FILE
+from glyphsight.models.runs import run_directory
 from glyphsight.sources.bulk import Task, plan
 from glyphsight.sources.items import is_unicode
 

@@ -13,8 +13,8 @@ from glyphsight.cli.output import print_json, will_go_on
 from glyphsight.dataset import build_dataset
 from glyphsight.errors import ModelError
 from glyphsight.models import smollm2
-from glyphsight.models.load import require_train_extra, spelled
-from glyphsight.models.start import start_from
+from glyphsight.models.load import require_train_extra
+from glyphsight.models.runs import spelled, start_from
 from glyphsight.train.recipe import read_recipe
 from glyphsight.train.settings import parse_assignments, resolve_settings, settings_help
 
@@ -114,7 +114,7 @@ def train(
     assert data is not None
     will_go_on("the same command with --resume goes on from here")
     report = run_training(
-        data, model, out, resolved, names=said.names if said else None, resume=resume
+        data, model, out, resolved, names=(said.names or None) if said else None, resume=resume
     )
     if not is_first_process():
         return

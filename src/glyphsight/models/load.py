@@ -3,110 +3,26 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from glyphsight.codec import PUBLISHED, Profile
-from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError
-from glyphsight.files import replacing
 from glyphsight.models import nano, smollm2
-from glyphsight.models.chat import Turns, chat_turns, has_template, turns_from_json
+from glyphsight.models.chat import Turns, chat_turns, has_template
+from glyphsight.models.record import RunRecord
+from glyphsight.models.runs import RESERVED, SIGHT, spelled, trained_run
 
-RUN_FILE = "glyphsight.json"
-SIGHT = "sight"
-NANO_FASHION = "nano-fashion"
-_ASSETS = Path(__file__).parents[1] / "assets"
-SHIPPED_RUNS = {
-    nano.NAME: _ASSETS / "nano-digits",
-    NANO_FASHION: _ASSETS / NANO_FASHION,
-    SIGHT: _ASSETS / SIGHT,
-}
-"""Trained runs that come with the package, by name: a ``nano`` and an adapter of SmolLM2, both
-taught handwritten digits, and a ``nano`` taught Fashion-MNIST's clothes."""
-DEFAULT_MODEL = SIGHT
-"""Whom ``see`` asks unless told otherwise."""
-RESERVED = (*SHIPPED_RUNS, smollm2.NAME)
 _NEEDED = ("torch", "transformers", "peft", "accelerate")
 _FAST_BFLOAT16_PARAMETERS = 50_000_000
 _CLEAR_GAIN = 1.2
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What a trained model needs to be asked as it was taught; saved as ``glyphsight.json``.
-
-    Attributes:
-        base: Name of the model it was trained from.
-        seed: Seed of the run, which also made the weights of a fresh ``nano``.
-        labels: The answers it was taught, sorted.
-        prompt: The words around the picture.
-        profile: How pictures were turned into text.
-        training: What the training run measured: records, steps, seconds, accuracy.
-        chat: The turns it was taught in, None where it was taught plain prompts. They are kept
-            whole, since some templates write today's date.
-        framed: The pictures it was taught lie in a dark frame as MNIST's do, so ``see`` turns and
-            centres others likewise; else it takes each picture as it is.
-        base_profile: The profile whose pictures a fresh ``nano`` at the root was made to read.
-        names: What labels stand for, where they do not say it, such as ``{"9": "ankle boot"}``.
-    """
-
-    base: str
-    seed: int
-    labels: list[str]
-    prompt: Prompt = field(default_factory=Prompt)
-    profile: Profile = PUBLISHED
-    training: dict[str, Any] = field(default_factory=dict)
-    chat: Turns | None = None
-    framed: bool = True
-    base_profile: Profile = PUBLISHED
-    names: dict[str, str] = field(default_factory=dict)
-
-    def name_of(self, label: str) -> str:
-        """What a label stands for: its name, or itself where it has none."""
-        return self.names.get(label, label)
-
-    def save(self, run: Path) -> None:
-        """Write the record into the run directory."""
-        with replacing(run / RUN_FILE) as stream:
-            json.dump(asdict(self), stream, ensure_ascii=False, indent=2)
-            stream.write("\n")
-
-    @staticmethod
-    def load(run: Path) -> RunRecord | None:
-        """The record of a run directory, None where there is none.
-
-        Raises:
-            ModelError: The file is damaged.
-        """
-        file = run / RUN_FILE
-        try:
-            value = json.loads(file.read_text(encoding="utf-8"))
-            return RunRecord(
-                base=value["base"],
-                seed=value["seed"],
-                labels=value["labels"],
-                prompt=Prompt(**value["prompt"]),
-                profile=Profile(**value["profile"]),
-                training=value["training"],
-                # Runs of before lack what follows.
-                chat=turns_from_json(value.get("chat")),
-                framed=bool(value.get("framed", True)),
-                base_profile=Profile(**value.get("base_profile", {})),
-                names=dict(value.get("names", {})),
-            )
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{file}: damaged ({error!r}); train the run anew") from error
 
 
 @dataclass(frozen=True)
@@ -157,24 +73,6 @@ def require_train_extra() -> None:
             f"not installed: {', '.join(missing)}; language models need: "
             "pip install 'glyphsight[train]'"
         )
-
-
-def spelled(name: str | Path) -> str:
-    """A model's name as text; a ``Path`` always means the directory, never a reserved name."""
-    if isinstance(name, str):
-        return name
-    return f"./{name}" if str(name) in RESERVED else str(name)
-
-
-def run_directory(name: str | Path) -> Path | None:
-    """The directory of the trained run that ``name`` means, None where it means something else.
-
-    Reserved names win over directories of the same name; ``./nano`` is such a directory.
-    """
-    if name in RESERVED:
-        return None
-    directory = Path(name)
-    return directory if (directory / RUN_FILE).is_file() else None
 
 
 @contextmanager
@@ -421,16 +319,14 @@ def load_model(
         require_four_bits()
     _quiet_transformers()
     name = spelled(name)
-    fresh = name == nano.NAME and (training or untaught)
-    shipped = None if fresh else SHIPPED_RUNS.get(name)
-    directory = shipped or run_directory(name)
+    directory = trained_run(name, fresh_nano=training or untaught)
     run = RunRecord.load(directory) if directory else None
     if directory and run and (directory / "adapter_config.json").is_file():
         model, tokenizer = _with_adapter(directory, run, training, four_bits)
     elif directory and not (directory / "config.json").is_file():
         raise ModelError(f"{name}: its training has not finished; go on with train --resume")
     else:
-        model, tokenizer = _base(str(shipped or name), seed, profile, four_bits)
+        model, tokenizer = _base(str(directory or name), seed, profile, four_bits)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     device = default_device()

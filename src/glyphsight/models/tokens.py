@@ -21,7 +21,7 @@ from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.codec.formats import get_format
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.models import nano, smollm2
-from glyphsight.models.load import RunRecord
+from glyphsight.models.record import RunRecord
 
 EMBEDDED = smollm2.NAME
 """Name of the tokenizer that ships with the package."""

@@ -15,16 +15,11 @@ from glyphsight.dataset.looking.grids import GridReader
 from glyphsight.dataset.storage import checksum, read_frame, read_manifest, split_files
 from glyphsight.errors import DatasetError, FormatError, ModelError
 from glyphsight.files import replacing
-from glyphsight.models import LoadedModel, RunRecord, load_model, nano
+from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.models.chat import Turns, turns_from_json
-from glyphsight.models.load import (
-    RESERVED,
-    SHIPPED_RUNS,
-    run_directory,
-    without_peft_warning,
-)
+from glyphsight.models.load import without_peft_warning
 from glyphsight.models.own_words import own_words
-from glyphsight.models.start import origin_of
+from glyphsight.models.runs import RESERVED, origin_of, trained_run
 from glyphsight.train.data import Examples, tokenize_records
 from glyphsight.train.history import SETTINGS_FILE
 from glyphsight.train.prose import pieces_for, text_pieces
@@ -257,8 +252,7 @@ def text_to_mix_in(run: Path, model: str, settings: TrainSettings) -> Path | Non
         return Path(settings.text_file)
     kept = run / _WORDS_FILE
     if not kept.is_file():
-        directory = SHIPPED_RUNS.get(model) if model != nano.NAME else None
-        directory = directory or run_directory(model)
+        directory = trained_run(model, fresh_nano=True)
         record = RunRecord.load(directory) if directory else None
         text = own_words(origin_of(record) if record else model).read_text("utf-8")
         with replacing(kept) as stream:

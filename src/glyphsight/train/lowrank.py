@@ -11,7 +11,7 @@ from glyphsight.errors import ModelError
 from glyphsight.models import LoadedModel, load_model
 from glyphsight.models.load import without_peft_warning
 from glyphsight.models.passes import in_batches
-from glyphsight.models.start import origin_of
+from glyphsight.models.runs import origin_of
 from glyphsight.train.data import tokenize_records
 
 _BATCH = 8

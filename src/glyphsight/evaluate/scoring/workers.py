@@ -14,7 +14,7 @@ from glyphsight.dataset.engines.local import LocalEngine
 from glyphsight.dataset.engines.ray import RayEngine
 from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.models import LoadedModel, load_model
-from glyphsight.models.load import spelled
+from glyphsight.models.runs import spelled
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

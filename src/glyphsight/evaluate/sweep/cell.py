@@ -24,7 +24,8 @@ from glyphsight.evaluate.scoring.run import evaluate
 from glyphsight.evaluate.sweep.plan import Cell, SweepPlan
 from glyphsight.files import alone, replacing
 from glyphsight.models import nano
-from glyphsight.models.load import load_cut, spelled
+from glyphsight.models.load import load_cut
+from glyphsight.models.runs import spelled
 from glyphsight.models.tokens import count_tokens, load_tokenizer, widest_grid
 from glyphsight.sources import load_split, open_source
 from glyphsight.train.run import train

@@ -1,0 +1,97 @@
+"""Which trained run a name means, and what base model lies at its root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glyphsight.errors import ModelError
+from glyphsight.models import nano, smollm2
+from glyphsight.models.record import RUN_FILE, RunRecord
+
+SIGHT = "sight"
+NANO_FASHION = "nano-fashion"
+_ASSETS = Path(__file__).parents[1] / "assets"
+SHIPPED_RUNS = {
+    nano.NAME: _ASSETS / "nano-digits",
+    NANO_FASHION: _ASSETS / NANO_FASHION,
+    SIGHT: _ASSETS / SIGHT,
+}
+"""Trained runs that come with the package, by name: a ``nano`` and an adapter of SmolLM2, both
+taught handwritten digits, and a ``nano`` taught Fashion-MNIST's clothes."""
+DEFAULT_MODEL = SIGHT
+"""Whom ``see`` asks unless told otherwise."""
+RESERVED = (*SHIPPED_RUNS, smollm2.NAME)
+
+
+def spelled(name: str | Path) -> str:
+    """A model's name as text; a ``Path`` always means the directory, never a reserved name."""
+    if isinstance(name, str):
+        return name
+    return f"./{name}" if str(name) in RESERVED else str(name)
+
+
+def run_directory(name: str | Path) -> Path | None:
+    """The user's run directory that ``name`` means, None where it means something else.
+
+    Reserved names win over directories of the same name; ``./nano`` is such a directory.
+    """
+    if name in RESERVED:
+        return None
+    directory = Path(name)
+    return directory if (directory / RUN_FILE).is_file() else None
+
+
+def trained_run(name: str | Path, *, fresh_nano: bool = False) -> Path | None:
+    """The directory of the trained run that ``name`` means, shipped or the user's, else None.
+
+    Args:
+        name: A reserved name, a path or a hub id.
+        fresh_nano: ``nano`` means one made from scratch, not the one that comes with the package.
+    """
+    shipped = None if name == nano.NAME and fresh_nano else SHIPPED_RUNS.get(str(name))
+    return shipped if name in RESERVED else run_directory(name)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A trained run that ``train --from`` goes on from.
+
+    Attributes:
+        run: Its directory.
+        origin: The base model at the root of it, whose default settings suit it too.
+        settings: What its kind asks for: an adapter goes on being one.
+    """
+
+    run: Path
+    origin: str
+    settings: dict[str, Any]
+
+
+def start_from(name: str) -> Start:
+    """The run that ``--from`` means: one that ships, by its name, else a directory.
+
+    Raises:
+        ModelError: There is no such run, or its training has not finished.
+    """
+    run = trained_run(name)
+    record = RunRecord.load(run) if run else None
+    if run is None or record is None:
+        known = name in RESERVED or Path(name).exists()
+        mend = f", or start from a base model with --model {name}" if known else ""
+        raise ModelError(
+            f"--from {name}: no trained run (it holds no {RUN_FILE}); give one of glyphsight "
+            f"train{mend}"
+        )
+    adapter = (run / "adapter_config.json").is_file()
+    return Start(run, origin_of(record), {"method": "lora"} if adapter else {})
+
+
+def origin_of(record: RunRecord) -> str:
+    """The base model at the root of a run, through all the runs it was trained from."""
+    seen = set[str]()
+    while (above := trained_run(record.base, fresh_nano=True)) and record.base not in seen:
+        seen.add(record.base)
+        record = RunRecord.load(above) or record
+    return record.base
