@@ -6,8 +6,8 @@
 Same base, same digits of MNIST's training file, same 500 of them held out; MNIST's test file is not
 read. Each way in a process of its own with all cores, one after the other:
 
-- small: `glyphsight train` with its own settings and `--set minutes=10`, on 14x8 cells without row
-  tags;
+- small: `glyphsight train` with its own settings and `--set minutes=10`, on 12x7 cells without row
+  tags, each digit cropped to its ink, the middle level a glyph of one token;
 - plain: the same on 20x11 cells;
 - published: the same in the published format, 20x11 cells with row tags;
 - trl: `trl.SFTTrainer` with the defaults of `SFTConfig`, the published format as prompts and
@@ -23,17 +23,19 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt, build_dataset, load_dataset
+from glyphsight.errors import GlyphsightError
 from glyphsight.files import replacing
 from glyphsight.train.history import HISTORY_FILE, read_history
 
 WAYS = {
-    "small": Profile(width=14, height=8, format="plain"),
+    "small": Profile(width=12, height=7, palette=" ·█", format="plain", crop=0.0),
     "plain": Profile(format="plain"),
     "published": Profile(),
     "trl": Profile(),
@@ -123,7 +125,32 @@ def run(way: str, given: argparse.Namespace) -> None:
         )
     (trl if way == "trl" else ours)(data, given.out / way, given)
     with replacing(given.out / way / _DONE) as stream:
-        json.dump({"every": given.every, "minutes": given.minutes}, stream)
+        json.dump(measured_with(way, given), stream)
+
+
+def measured_with(way: str, given: argparse.Namespace) -> dict[str, Any]:
+    """What a way's figures depend on."""
+    names = ("model", "limit", "every", "validation", "trl_minutes" if way == "trl" else "minutes")
+    values = {name: getattr(given, name) for name in names}
+    return values | {"mnist": str(given.mnist.resolve()), "profile": asdict(WAYS[way])}
+
+
+def is_measured(way: str, given: argparse.Namespace) -> bool:
+    """Whether a way has been run.
+
+    Raises:
+        GlyphsightError: It has, with other settings.
+    """
+    try:
+        kept = json.loads((given.out / way / _DONE).read_text("utf-8"))
+    except FileNotFoundError:
+        return False
+    if kept != measured_with(way, given):
+        raise GlyphsightError(
+            f"{given.out / way}: was measured with other settings ({json.dumps(kept)}); give "
+            "those, remove it, or give another --out"
+        )
+    return True
 
 
 def row(way: str, history: list[dict[str, Any]], goal: float, reference: float | None) -> str:
@@ -167,8 +194,11 @@ def main() -> None:
     given = parser.parse_args()
     spawn = multiprocessing.get_context("spawn")
     for way in given.ways:
-        if (given.out / way / _DONE).is_file():
-            continue
+        try:
+            if is_measured(way, given):
+                continue
+        except GlyphsightError as error:
+            parser.exit(1, f"{error}\n")
         process = spawn.Process(target=partial(run, way, given))
         process.start()
         process.join()

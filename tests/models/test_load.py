@@ -13,7 +13,7 @@ from glyphsight.errors import ModelError
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.load import require_train_extra
 from glyphsight.models.nano import make_nano
-from glyphsight.models.runs import run_directory
+from glyphsight.models.runs import SHIPPED_RUNS, run_directory, trained_run
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,17 @@ def test_a_reserved_name_is_never_a_run_directory(tmp_path, monkeypatch, name):
     assert run_directory(name) is None
     assert run_directory(f"./{name}") == Path(name)
     assert run_directory(".") is None
+
+
+def test_a_name_means_the_run_that_ships_or_a_directory_or_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    RunRecord(base="elsewhere", seed=0, labels=["1"]).save(Path("mine"))
+    assert trained_run("sight") == SHIPPED_RUNS["sight"]
+    assert trained_run("nano") == SHIPPED_RUNS["nano"]
+    assert trained_run("nano", fresh_nano=True) is None
+    assert trained_run("smollm2-135m") is None
+    assert trained_run("mine") == Path("mine")
+    assert trained_run("someone/model") is None
 
 
 @pytest.mark.slow
