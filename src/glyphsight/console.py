@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
+
+_TERMINAL_SECONDS, _FILE_SECONDS = 0.1, 30.0
 
 
 def say(text: str) -> None:
     """Print a line on standard error at once."""
     print(text, file=sys.stderr, flush=True)
+
+
+def progress_bar(total: int | None, unit: str, desc: str | None = None, **how: Any) -> Any:
+    """A tqdm bar on standard error; written into a file it moves twice a minute.
+
+    Args:
+        total: Units in all, None where that is not known.
+        unit: What is counted.
+        desc: What is done.
+        how: As ``tqdm`` takes it, such as ``disable``, ``initial`` and ``delay``.
+    """
+    from tqdm import tqdm  # not needed by most commands
+
+    pause = _TERMINAL_SECONDS if sys.stderr.isatty() else _FILE_SECONDS
+    return tqdm(total=total, unit=unit, desc=desc, mininterval=pause, **how)

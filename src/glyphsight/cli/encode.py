@@ -9,12 +9,12 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from tqdm import tqdm
 
 from glyphsight.cli import profile_options as options
 from glyphsight.cli.output import say, will_go_on
 from glyphsight.codec import PUBLISHED, Profile, resize
 from glyphsight.codec.formats import get_format
+from glyphsight.console import progress_bar
 from glyphsight.models.tokens import EMBEDDED, TokenBudget, load_tokenizer
 from glyphsight.sources.bulk import Reading, mark_settings, plan, results
 from glyphsight.sources.picture import MAX_PIXELS
@@ -124,7 +124,7 @@ def encode(
     failed = 0
     printing = jsonl or out is None
     hidden = not sys.stderr.isatty() or (printing and sys.stdout.isatty())
-    with tqdm(total=len(tasks), unit="pic", delay=2, disable=hidden) as bar:
+    with progress_bar(total=len(tasks), unit="pic", delay=2, disable=hidden) as bar:
         for done in results(tasks, reading, workers):
             if done.error is not None:
                 bar.clear()

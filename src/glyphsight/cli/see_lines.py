@@ -12,9 +12,8 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
-from tqdm import tqdm
-
 from glyphsight.cli.output import say, will_go_on
+from glyphsight.console import progress_bar
 from glyphsight.errors import GlyphsightError
 from glyphsight.files import claim
 from glyphsight.models.load import load_model
@@ -183,7 +182,7 @@ def answer_lines(
     total = None if files_from else len(tasks)
     with (
         closing(Lines(out, loaded.name, show=show)) as lines,
-        tqdm(total=total, unit="pic", delay=2, disable=hidden) as bar,
+        progress_bar(total=total, unit="pic", delay=2, disable=hidden) as bar,
     ):
 
         def left() -> Iterator[Task]:

@@ -19,10 +19,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from glyphsight.codec import PUBLISHED, Profile
-from glyphsight.console import say
+from glyphsight.console import progress_bar, say
 from glyphsight.dataset import Record
 from glyphsight.dataset.split import stratified_sample
 from glyphsight.dataset.storage import checksum, sources_file
@@ -453,7 +452,8 @@ def _with_attributions(measured: Study, loaded: LoadedModel, *, quiet: bool) -> 
         "occlusion": partial(occlusion, quiet=quiet),
         "gradient": gradient,
     }
-    for sample in tqdm(chosen, desc="attributions", unit="pic", disable=quiet):
+    bar = progress_bar(len(chosen), "pic", "attributions", iterable=chosen, disable=quiet)
+    for sample in bar:
         tried = [("occlusion", label) for label in dict.fromkeys((sample.answer, sample.truth))]
         for name, label in (*tried, ("gradient", sample.answer)):
             try:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-from tqdm import tqdm
-
+from glyphsight.console import progress_bar
 from glyphsight.dataset.storage import checksum
 from glyphsight.errors import ModelError
 from glyphsight.files import alone, cache_dir, replacing
@@ -62,7 +61,7 @@ def _sampled(base: str, seed: int) -> list[str]:
     with (
         torch.random.fork_rng(),
         torch.inference_mode(),
-        tqdm(total=_TEXTS, desc=f"{loaded.name} writes", unit="text") as bar,
+        progress_bar(total=_TEXTS, desc=f"{loaded.name} writes", unit="text") as bar,
     ):
         torch.manual_seed(seed)
         while len(texts) < _TEXTS:

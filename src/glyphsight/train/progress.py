@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from tqdm import tqdm
 from transformers import TrainerCallback
 
+from glyphsight.console import progress_bar
 from glyphsight.files import replacing
 from glyphsight.train.history import read_history
 
@@ -87,7 +87,7 @@ class Progress(TrainerCallback):
             return
         with replacing(self._history) as stream:
             stream.writelines(json.dumps(line) + "\n" for line in self._lines)
-        self._bar = tqdm(
+        self._bar = progress_bar(
             total=state.max_steps,
             initial=state.global_step,
             desc="train",

@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
+from glyphsight.console import progress_bar
 from glyphsight.dataset.building.assign import BALANCES, Assigned, assign
 from glyphsight.dataset.building.augment import Augmentation
 from glyphsight.dataset.building.card import CARD, TokenCounter, card_records, render_card
@@ -382,8 +382,8 @@ def _scan(
     )
 
 
-def _bar(what: str, total: int, unit: str, quiet: bool, done: int = 0) -> tqdm[NoReturn]:
-    return tqdm(total=total, desc=what, unit=unit, disable=quiet, initial=done, unit_scale=True)
+def _bar(what: str, total: int, unit: str, quiet: bool, done: int = 0) -> Any:
+    return progress_bar(total, unit, what, disable=quiet, initial=done, unit_scale=True)
 
 
 def _targets(output: Output, shards: dict[str, Iterator[Shard]]) -> set[str]:

@@ -15,14 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.places import cell_places
+from glyphsight.console import progress_bar
 from glyphsight.errors import ModelError
 from glyphsight.models import Completions, LoadedModel, RunRecord, score_labels
 from glyphsight.models.tokenize import prompt_ids
@@ -68,7 +67,7 @@ def _log_odds(
 ) -> NDArray[np.float64]:
     """Log-odds of every label against the others, float64[N, L]."""
     asked = [run.prompt.ask(text) for text in texts]
-    bar: tqdm[NoReturn] = tqdm(
+    bar = progress_bar(
         total=len(texts), desc="occlusion", unit="text", delay=_PATIENCE, leave=False, disable=quiet
     )
     with bar:

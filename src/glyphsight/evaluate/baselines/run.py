@@ -6,11 +6,11 @@ import importlib.util
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from glyphsight.console import progress_bar
 from glyphsight.dataset.split import stratified_sample
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.evaluate.baselines import kept
@@ -161,10 +161,11 @@ def _require_learners() -> None:
         )
 
 
-def _bar(total: int, quiet: bool) -> tqdm[NoReturn]:
-    return tqdm(
-        total=total,
-        desc="baselines",
+def _bar(total: int, quiet: bool) -> Any:
+    return progress_bar(
+        total,
+        "baseline",
+        "baselines",
         disable=quiet,
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
     )

@@ -10,8 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from glyphsight.console import progress_bar
 from glyphsight.dataset.text import read_text
 from glyphsight.evaluate.language.perplexity import (
     STRIDE,
@@ -170,7 +169,9 @@ def listen(
     name = name or loaded.name
     asked = plain_questions()
     parts = sum(window_count(loaded, text, window, stride) for _, text in texts) + len(asked)
-    with tqdm(total=parts, desc=name, unit="part", disable=quiet, delay=_BAR_AFTER_SECONDS) as bar:
+    with progress_bar(
+        total=parts, desc=name, unit="part", disable=quiet, delay=_BAR_AFTER_SECONDS
+    ) as bar:
         losses = [
             text_loss(loaded, text, own, window=window, stride=stride, progress=bar.update)
             for own, text in texts

@@ -6,13 +6,12 @@ import importlib
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
+from glyphsight.console import progress_bar
 from glyphsight.dataset import Prompt, Record
 from glyphsight.dataset.looking.grids import GridReader
 from glyphsight.dataset.split import stratified_sample
@@ -195,9 +194,7 @@ def robustness(
     if not count:
         raise DatasetError("robustness: no pictures to judge")
     labels = sorted({*(run.labels if run else []), *items.truth})
-    bar: tqdm[NoReturn] = tqdm(
-        total=count * (1 + len(tried)), desc="robustness", unit="pic", disable=quiet
-    )
+    bar = progress_bar(total=count * (1 + len(tried)), desc="robustness", unit="pic", disable=quiet)
 
     def share(texts: Sequence[str], truth: Sequence[str]) -> Share:
         said = best_labels(

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from glyphsight.codec import PUBLISHED
+from glyphsight.console import progress_bar
 from glyphsight.dataset import Prompt
 from glyphsight.dataset.split import stratified_sample
 from glyphsight.dataset.storage import checksum
@@ -44,7 +44,7 @@ def _zero_shot(
 ) -> Share:
     """The base model before training, on pairs of text and answer, the rest of ``count`` wrong."""
     base = load_model(run.base, seed=run.seed, untaught=True, profile=run.base_profile)
-    with tqdm(total=len(pairs), desc="before training", unit="pic", disable=quiet) as bar:
+    with progress_bar(total=len(pairs), desc="before training", unit="pic", disable=quiet) as bar:
         said = best_labels(
             base,
             [text for text, _ in pairs],

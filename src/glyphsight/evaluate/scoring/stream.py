@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from glyphsight.console import say
+from glyphsight.console import progress_bar, say
 from glyphsight.dataset import Prompt, Record
 from glyphsight.evaluate.scoring.judged import Judged, Picker
 from glyphsight.evaluate.scoring.result import Sample, SampleFile
@@ -193,7 +192,9 @@ def stream(
     seconds = 0.0
     with (
         closing(log or _Nothing()),
-        tqdm(total=len(judged), initial=done, desc="score", unit="pic", disable=quiet) as bar,
+        progress_bar(
+            total=len(judged), initial=done, desc="score", unit="pic", disable=quiet
+        ) as bar,
     ):
         answering = (
             Answering(model, judged.picker(), asked, judged.held, bar.update)

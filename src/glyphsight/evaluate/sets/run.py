@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from glyphsight.console import progress_bar
 from glyphsight.dataset.split import stratified_sample
 from glyphsight.errors import GlyphsightError
 from glyphsight.evaluate.scoring.result import (
@@ -206,7 +206,7 @@ def evaluate_set(
     to_score = [row for row in readable if questions[row].choices]
 
     started = time.monotonic()
-    with tqdm(total=len(to_score), desc="score", unit="question", disable=quiet) as bar:
+    with progress_bar(total=len(to_score), desc="score", unit="question", disable=quiet) as bar:
         scores = score_choices(
             loaded,
             [questions[row].prompt for row in to_score],
@@ -299,7 +299,7 @@ def _write(
     answers = sorted(
         {a for row in rows for a in (*questions[row].choices, *questions[row].answers)}
     )
-    with tqdm(total=len(rows), desc="write", unit="question", disable=quiet) as bar:
+    with progress_bar(total=len(rows), desc="write", unit="question", disable=quiet) as bar:
         replies = generate_replies(
             loaded,
             [questions[row].prompt for row in rows],

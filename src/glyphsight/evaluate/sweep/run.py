@@ -8,8 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from glyphsight.console import progress_bar
 from glyphsight.errors import ModelError
 from glyphsight.evaluate.sweep.cell import read_result, run_cell
 from glyphsight.evaluate.sweep.plan import SweepPlan
@@ -68,7 +67,7 @@ def run_sweep(
     """
     _check_plan(plan, spec, out)
     cells = plan.cells()
-    with tqdm(total=len(cells), desc="sweep", unit="run", disable=quiet) as bar:
+    with progress_bar(total=len(cells), desc="sweep", unit="run", disable=quiet) as bar:
         for cell in cells:
             directory = out / "cells" / cell.key
             directory.mkdir(parents=True, exist_ok=True)
