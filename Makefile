@@ -26,8 +26,10 @@ sight: $(INSTALLED)
 	test -f $(SIGHT)/3/glyphsight.json || $(SIGHT_TRAIN) --from $(SIGHT)/cut --out $(SIGHT)/3 --seed 2 --learning-rate 5e-4 --set warmup=0.05 --set max_steps=2744 --set evaluations=20 --set validation_records=400
 	test -f $(SIGHT)/4-data/manifest.json || $(BIN)/glyphsight dataset build --source $(SOURCE) --out $(SIGHT)/4-data --format plain --validation 2000 --copies 2
 	test -f $(SIGHT)/4/glyphsight.json || $(BIN)/glyphsight train --data $(SIGHT)/4-data --from $(SIGHT)/3 --out $(SIGHT)/4 --seed 3 --learning-rate 5e-4 --set warmup=0.05 --set text_share=0.2 --set max_steps=1300 --set evaluations=13 --set validation_records=200
-	$(BIN)/glyphsight evaluate --model $(SIGHT)/4 --data $(SIGHT)/1/data --split validation
-	$(BIN)/glyphsight talk $(SIGHT)/4
+	test -f $(SIGHT)/5-data/manifest.json || $(BIN)/glyphsight dataset build --source $(SOURCE) --out $(SIGHT)/5-data --hold-out $(SIGHT)/1/data --format plain --width 16 --height 9 --palette ' ·█' --crop 0
+	test -f $(SIGHT)/5/glyphsight.json || $(BIN)/glyphsight train --data $(SIGHT)/5-data --from $(SIGHT)/4 --out $(SIGHT)/5 --seed 4 --learning-rate 5e-4 --set warmup=0.05 --set text_share=0.08 --set max_steps=1700 --set evaluations=6 --set validation_records=300
+	$(BIN)/glyphsight evaluate --model $(SIGHT)/5 --data $(SIGHT)/5-data --split validation
+	$(BIN)/glyphsight talk $(SIGHT)/5
 
 test: $(FOR_TESTS)
 	$(BIN)/python -m pytest

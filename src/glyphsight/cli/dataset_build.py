@@ -91,6 +91,14 @@ def build(
             "2000 at most.",
         ),
     ] = None,
+    hold_out: Annotated[
+        str | None,
+        typer.Option(
+            help="A dataset of the same source whose validation pictures are held out here too, "
+            "in place of --validation: profiles are compared, and runs gone on with, on the "
+            "same pictures.",
+        ),
+    ] = None,
     balance: Annotated[
         str,
         typer.Option(
@@ -157,6 +165,7 @@ def build(
         split=split,
         limit=limit,
         validation=validation,
+        hold_out=hold_out,
         copies=copies,
         augmentation=Augmentation(shift, rotation, scale, shear, stroke, noise, mirror),
         balance=balance,

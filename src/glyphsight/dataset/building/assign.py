@@ -57,6 +57,9 @@ class Likeness:
     same: int = 0
     alike: int = 0
 
+    def __add__(self, other: Likeness) -> Likeness:
+        return Likeness(self.same + other.same, self.alike + other.alike)
+
 
 @dataclass(frozen=True)
 class Assigned:
@@ -82,6 +85,7 @@ def assign(
     wanted: Iterable[str],
     *,
     validation: int | None,
+    named: NDArray[np.int64] | None = None,
     limit: int | None,
     balance: str,
     likeness: bool,
@@ -100,6 +104,8 @@ def assign(
         wanted: The splits to make; ``validation`` may be one that the source lacks.
         validation: How many to hold out for it then, 0 for no such split; None for a tenth, 2,000
             at most.
+        named: Rows of the training split to hold out in place of so many; those that look like
+            a test item are left out all the same.
         limit: At most so many items a split; None for all.
         balance: One of ``BALANCES``, of the training split.
         likeness: Whether look-alikes count.
@@ -120,7 +126,15 @@ def assign(
                 rows[split], removed[split] = _without(
                     items[split], rows[split], items["test"], rows["test"]
                 )
-    if held_out:
+    if held_out and named is not None:
+        chosen = np.intersect1d(rows["train"], named)
+        rest = np.setdiff1d(rows["train"], chosen, assume_unique=True)
+        rows["validation"], origin["validation"] = chosen, "train"
+        rows["train"] = rest
+        if likeness:
+            rows["train"], found = _without(items["train"], rest, items["train"], chosen)
+            removed["train"] = removed.get("train", Likeness()) + found
+    elif held_out:
         train, own = items["train"], rows["train"]
         if validation is None:
             validation = min(VALIDATION, max(1, len(own) // 10))
@@ -142,9 +156,8 @@ def assign(
         rest, found = _without(
             items["train"], rows["train"], items["validation"], rows["validation"]
         )
-        before = removed.get("train", Likeness())
         rows["train"] = rest
-        removed["train"] = Likeness(before.same + found.same, before.alike + found.alike)
+        removed["train"] = removed.get("train", Likeness()) + found
     held = [split for split in _HELD_OUT if split in rows] if likeness else []
     looks = [items[origin[split]].alike[rows[split]] for split in held]
     if "train" in wanted and balance != "none":

@@ -21,6 +21,7 @@ from glyphsight.console import progress_bar
 from glyphsight.dataset.building.assign import BALANCES, Assigned, assign
 from glyphsight.dataset.building.augment import Augmentation
 from glyphsight.dataset.building.card import CARD, TokenCounter, card_records, render_card
+from glyphsight.dataset.building.held_out import held_out_names, rows_named
 from glyphsight.dataset.building.kept import GridWriter
 from glyphsight.dataset.building.manifest import (
     belonging,
@@ -96,6 +97,7 @@ def build_dataset(
     split: str | None = None,
     limit: int | None = None,
     validation: int | None = None,
+    hold_out: str | None = None,
     copies: int = 0,
     augmentation: Augmentation | None = None,
     balance: str = "none",
@@ -124,7 +126,10 @@ def build_dataset(
         split: Build this split alone.
         limit: At most so many pictures a split, stratified by label.
         validation: Pictures held out of the training split when the source has no validation
-            split; None for a tenth, 2,000 at most.
+            split; None for a tenth, 2,000 at most. Which ones depends on the profile too, since
+            look-alikes stay together.
+        hold_out: A dataset of the same source whose validation pictures are held out here too, in
+            place of ``validation``: so that several profiles are judged on the same pictures.
         copies: Changed copies of each training picture, beside the picture itself.
         augmentation: How the copies are changed; None for the default.
         balance: Of the training split: ``none``, ``down`` to the rarest answer, or ``up`` to the
@@ -155,6 +160,7 @@ def build_dataset(
     if shard_size < 1:
         raise DatasetError(f"shard size must be at least 1, not {shard_size}")
     encode_batch(np.zeros((1, 1, 1), dtype=np.uint8), profile)  # one error, not one a picture
+    names = _names_to_hold_out(hold_out, validation, source, spec)
     wanted, needed = _splits(source, spec, split, validation != 0, not keep_duplicates)
     parts = {name: source.parts(name) for name in needed}
     settings = {
@@ -174,6 +180,9 @@ def build_dataset(
         "shard_size": shard_size,
         "glyphsight": __version__,
     }
+    if hold_out is not None:
+        settings["hold_out"] = hold_out
+        settings["held_out"] = _digest(sorted(names))
     if layout.card and counter is not None:
         settings["tokenizer"] = counter.tokenizer
     plan = _digest([settings, {name: [asdict(p) for p in own] for name, own in parts.items()}])
@@ -188,10 +197,14 @@ def build_dataset(
         with closing(worker):
             found = _scan(worker, source, place, parts, profile, not keep_duplicates, quiet)
             try:
+                named = None
+                if hold_out is not None and "train" in parts:
+                    named = rows_named(place, parts["train"], found.starts["train"], names, spec)
                 assigned = assign(
                     found.items,
                     wanted,
                     validation=0 if "validation" in source.splits else validation,
+                    named=named,
                     limit=limit,
                     balance=balance,
                     likeness=not keep_duplicates,
@@ -250,6 +263,22 @@ def build_dataset(
         report = _report(manifest, place, found=False)
         report.failures[:] = found.failures
         return report
+
+
+def _names_to_hold_out(
+    hold_out: str | None, validation: int | None, source: Source, spec: str
+) -> frozenset[str]:
+    """What the source calls the pictures to be held out; none where no dataset says it."""
+    if hold_out is None:
+        return frozenset()
+    if validation is not None:
+        raise DatasetError("hold_out and validation: give one of them")
+    if "train" not in source.splits or "validation" in source.splits:
+        raise DatasetError(
+            f"{spec}: has the splits {', '.join(source.splits)}; hold_out takes pictures out of a "
+            "training split for a validation split that is not there yet"
+        )
+    return held_out_names(hold_out)
 
 
 def _splits(

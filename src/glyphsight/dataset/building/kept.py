@@ -44,6 +44,13 @@ class GridWriter:
         self._zip.writestr(_NOTE, json.dumps([ids, labels]))
 
 
+def read_names(path: Path) -> list[str]:
+    """The names of all items, in order."""
+    with ZipFile(path) as archive:
+        names: list[str] = json.loads(archive.read(_NOTE))[0]
+    return names
+
+
 def read_grids(path: Path) -> Iterator[tuple[NDArray[np.uint8], list[str], list[str]]]:
     """Grids, names and answers, in the pieces they were kept in."""
     with ZipFile(path) as archive:

@@ -62,7 +62,7 @@ def command_of(
     if settings["split"] is not None:
         words += ["--split", settings["split"]]
     for name in _OPTIONS:
-        if settings[name] != defaults[name]:
+        if settings.get(name) != defaults[name]:
             words += _option(name.replace("_", "-"), settings[name])
     if settings["copies"]:
         usual = asdict(Augmentation())
@@ -75,7 +75,7 @@ def command_of(
 
 
 _OPTIONS = (
-    *("limit", "validation", "copies", "seed", "balance", "keep_duplicates", "output"),
+    *("limit", "validation", "hold_out", "copies", "seed", "balance", "keep_duplicates", "output"),
     "shard_size",
 )
 

@@ -1,0 +1,66 @@
+"""Pictures that another dataset holds out for validation, found again in a source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.dataset.building.kept import read_names
+from glyphsight.dataset.building.write import grids_name
+from glyphsight.dataset.place import Place
+from glyphsight.dataset.storage import load_dataset, read_manifest
+from glyphsight.errors import DatasetError
+from glyphsight.sources import Part
+
+
+def held_out_names(dataset: str) -> frozenset[str]:
+    """What a source calls the pictures in the validation split of a dataset.
+
+    Raises:
+        DatasetError: It has none, or does not say what its records were made from.
+    """
+    spec = read_manifest(Path(dataset)).get("source")
+    sources = [record.source for record in load_dataset(Path(dataset), "validation")]
+    if not sources or not all(source.startswith(f"{spec} ") for source in sources):
+        raise DatasetError(
+            f"{dataset}: does not say which pictures it holds out for validation; give a dataset "
+            "that glyphsight dataset build made"
+        )
+    return frozenset(source.removeprefix(f"{spec} ") for source in sources)
+
+
+def rows_named(
+    place: Place,
+    parts: list[Part],
+    starts: NDArray[np.int64],
+    names: frozenset[str],
+    where: str,
+) -> NDArray[np.int64]:
+    """The rows of the items of a split that have these names, ascending.
+
+    Args:
+        place: Where the scan left what it found.
+        parts: Of the split.
+        starts: int64[parts + 1], number of the first item of each.
+        names: To be found, all of them.
+        where: What an error calls the source.
+
+    Raises:
+        DatasetError: Some are not in the split.
+    """
+    rows: list[int] = []
+    found: set[str] = set()
+    for number, part in enumerate(parts):
+        with place.reading(grids_name(part, number)) as path:
+            for row, name in enumerate(read_names(path), int(starts[number])):
+                if name in names:
+                    rows.append(row)
+                    found.add(name)
+    if missing := sorted(names - found):
+        raise DatasetError(
+            f"{where}: {len(missing)} of the {len(names)} pictures to be held out are not in its "
+            f"training split, such as {missing[0]}; give a dataset of this source"
+        )
+    return np.array(rows, dtype=np.int64)

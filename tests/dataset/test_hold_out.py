@@ -1,0 +1,114 @@
+import json
+import shlex
+
+import pytest
+from typer.testing import CliRunner
+
+from glyphsight.cli.app import app
+from glyphsight.codec import Profile
+from glyphsight.dataset import build_dataset, load_dataset
+from glyphsight.errors import DatasetError
+
+CROPPED = Profile(width=12, height=7, format="plain", crop=0.0)
+
+
+def build(out, spec="bundled", **options):
+    return build_dataset(spec, out, quiet=True, **options)
+
+
+def sources(dataset, split):
+    return [record.source for record in load_dataset(dataset, split)]
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory, validation):
+    """Twelve of each digit in folders, without a validation split of their own."""
+    from PIL import Image
+
+    path = tmp_path_factory.mktemp("digits")
+    seen = dict.fromkeys("0123456789", 0)
+    for pixels, label in zip(validation.pixels, validation.labels, strict=True):
+        if seen[label] < 12:
+            seen[label] += 1
+            file = path / label / f"{seen[label]}.png"
+            file.parent.mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(file)
+    return f"folder:{path}"
+
+
+@pytest.fixture(scope="module")
+def first(digits, tmp_path_factory):
+    out = tmp_path_factory.mktemp("first") / "data"
+    build(out, digits, validation=20)
+    return out
+
+
+def test_another_profile_holds_out_the_same_pictures(digits, first, tmp_path):
+    build(tmp_path / "by-itself", digits, validation=20, profile=CROPPED, seed=1)
+    assert sources(tmp_path / "by-itself", "validation") != sources(first, "validation")
+    report = build(tmp_path / "same", digits, hold_out=str(first), profile=CROPPED, seed=1)
+    held = sources(tmp_path / "same", "validation")
+    assert held == sources(first, "validation")
+    assert not set(held) & set(sources(tmp_path / "same", "train"))
+    left_out = sum(report.likeness["removed"].get("train", {}).values())
+    assert report.records == {"train": 100 - left_out, "validation": 20}
+
+
+def test_what_looks_like_them_leaves_the_training_split(digits, first, tmp_path):
+    coarse = Profile(width=4, height=3, format="plain")
+    report = build(tmp_path, digits, hold_out=str(first), profile=coarse)
+    texts = {r.ascii_image for r in load_dataset(tmp_path, "validation")}
+    assert not texts & {r.ascii_image for r in load_dataset(tmp_path, "train")}
+    removed = sum(report.likeness["removed"]["train"].values())
+    assert removed > 0
+    assert report.records["train"] == 100 - removed
+
+
+def test_it_is_built_anew_when_the_other_dataset_holds_out_others(digits, tmp_path):
+    other, out = tmp_path / "other", tmp_path / "x"
+    build(other, digits, validation=20)
+    build(out, digits, hold_out=str(other))
+    assert build(out, digits, hold_out=str(other)).found
+    build(other, digits, validation=20, seed=1)
+    assert not build(out, digits, hold_out=str(other)).found
+    assert sources(out, "validation") == sources(other, "validation")
+
+
+def test_the_command_in_the_manifest_builds_the_same(digits, first, tmp_path):
+    build(tmp_path / "a", digits, hold_out=str(first))
+    words = shlex.split(json.loads((tmp_path / "a" / "manifest.json").read_bytes())["command"])[1:]
+    words[words.index("DIR")] = str(tmp_path / "b")
+    assert CliRunner().invoke(app, words).exit_code == 0
+    for name in ("train.json", "validation.json", "manifest.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_split_built_alone_is_the_split_built_with_the_others(digits, first, tmp_path):
+    build(tmp_path / "all", digits, hold_out=str(first))
+    for split in ("train", "validation"):
+        build(tmp_path / split, digits, hold_out=str(first), split=split)
+        assert load_dataset(tmp_path / split, split) == load_dataset(tmp_path / "all", split)
+
+
+def test_pictures_of_another_source_are_refused(first, digits, tmp_path):
+    fewer = tmp_path / "fewer"
+    (fewer / "1").mkdir(parents=True)
+    (fewer / "1" / "no.png").write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match=r"20 of the 20 pictures to be held out are not in its"):
+        build(tmp_path / "x", f"folder:{fewer}", hold_out=str(first))
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_dataset_that_does_not_say_what_it_holds_is_refused(digits, first, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "validation.json").write_bytes((first / "validation.json").read_bytes())
+    with pytest.raises(DatasetError, match="does not say which pictures it holds out"):
+        build(tmp_path / "x", digits, hold_out=str(other))
+
+
+def test_what_contradicts_it_is_refused(digits, first, tmp_path):
+    with pytest.raises(DatasetError, match="hold_out and validation: give one of them"):
+        build(tmp_path / "x", digits, hold_out=str(first), validation=5)
+    with pytest.raises(DatasetError, match="has the splits train, validation, test"):
+        build(tmp_path / "x", hold_out=str(first))
