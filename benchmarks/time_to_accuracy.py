@@ -8,7 +8,7 @@ read. Each way in a process of its own with all cores, one after the other:
 
 - small: `glyphsight train` with its own settings and `--set minutes=10`, on 12x7 cells without row
   tags, each digit cropped to its ink, the middle level a glyph of one token;
-- plain: the same on 20x11 cells;
+- plain: the same on 20x11 cells of the whole picture, the format's own glyphs;
 - published: the same in the published format, 20x11 cells with row tags;
 - trl: `trl.SFTTrainer` with the defaults of `SFTConfig`, the published format as prompts and
   completions; stopped after `--trl-minutes`.
@@ -114,15 +114,14 @@ def run(way: str, given: argparse.Namespace) -> None:
     """One way, start to end; to be called in a process of its own."""
     profile = WAYS[way]
     data = given.out / f"data-{profile.format}-{profile.width}"
-    if not (data / "manifest.json").is_file():
-        build_dataset(
-            f"idx:{given.mnist}",
-            data,
-            profile=profile,
-            validation=2000,
-            limit=given.limit,
-            keep_duplicates=True,  # many are alike on few cells: all ways read the same
-        )
+    build_dataset(
+        f"idx:{given.mnist}",
+        data,
+        profile=profile,
+        validation=2000,
+        limit=given.limit,
+        keep_duplicates=True,  # many are alike on few cells: all ways read the same
+    )
     (trl if way == "trl" else ours)(data, given.out / way, given)
     with replacing(given.out / way / _DONE) as stream:
         json.dump(measured_with(way, given), stream)
@@ -193,12 +192,11 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     given = parser.parse_args()
     spawn = multiprocessing.get_context("spawn")
-    for way in given.ways:
-        try:
-            if is_measured(way, given):
-                continue
-        except GlyphsightError as error:
-            parser.exit(1, f"{error}\n")
+    try:
+        missing = [way for way in given.ways if not is_measured(way, given)]
+    except GlyphsightError as error:
+        parser.exit(1, f"{error}\n")
+    for way in missing:
         process = spawn.Process(target=partial(run, way, given))
         process.start()
         process.join()

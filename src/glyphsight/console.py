@@ -14,7 +14,7 @@ def say(text: str) -> None:
 
 
 def progress_bar(total: int | None, unit: str, desc: str | None = None, **how: Any) -> Any:
-    """A tqdm bar on standard error; written into a file it moves twice a minute.
+    """A tqdm bar on standard error; written into a file it moves twice a minute at most.
 
     Args:
         total: Units in all, None where that is not known.
@@ -24,5 +24,8 @@ def progress_bar(total: int | None, unit: str, desc: str | None = None, **how: A
     """
     from tqdm import tqdm  # not needed by most commands
 
-    pause = _TERMINAL_SECONDS if sys.stderr.isatty() else _FILE_SECONDS
-    return tqdm(total=total, unit=unit, desc=desc, mininterval=pause, **how)
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    pause = _TERMINAL_SECONDS if watched else _FILE_SECONDS
+    return tqdm(
+        total=total, unit=unit, desc=desc, mininterval=pause, maxinterval=max(10.0, pause), **how
+    )

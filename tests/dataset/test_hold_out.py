@@ -2,6 +2,7 @@ import json
 import shlex
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
@@ -23,8 +24,6 @@ def sources(dataset, split):
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory, validation):
     """Twelve of each digit in folders, without a validation split of their own."""
-    from PIL import Image
-
     path = tmp_path_factory.mktemp("digits")
     seen = dict.fromkeys("0123456789", 0)
     for pixels, label in zip(validation.pixels, validation.labels, strict=True):
@@ -107,8 +106,38 @@ def test_a_dataset_that_does_not_say_what_it_holds_is_refused(digits, first, tmp
         build(tmp_path / "x", digits, hold_out=str(other))
 
 
+def test_held_out_pictures_that_look_like_test_pictures_are_left_out_and_counted(
+    validation, tmp_path
+):
+    def digits(split, places):
+        for place in places:
+            file = tmp_path / "digits" / split / validation.labels[place] / f"{place}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(validation.pixels[place]).save(file)
+
+    digits("train", range(60))
+    digits("test", range(60, 90))
+    spec = f"folder:{tmp_path / 'digits'}"
+    fine, coarse = tmp_path / "fine", Profile(width=4, height=3, format="plain")
+    build(fine, spec, validation=30)
+    report = build(tmp_path / "coarse", spec, hold_out=str(fine), profile=coarse)
+    left_out = sum(report.likeness["removed"]["validation"].values())
+    assert left_out > 0
+    assert report.records["validation"] == 30 - left_out
+    texts = {record.ascii_image for record in load_dataset(tmp_path / "coarse", "test")}
+    for split, count in (("train", 30), ("validation", 30)):
+        records = load_dataset(tmp_path / "coarse", split)
+        assert not texts & {record.ascii_image for record in records}
+        assert len(records) + sum(report.likeness["removed"][split].values()) == count
+
+
 def test_what_contradicts_it_is_refused(digits, first, tmp_path):
     with pytest.raises(DatasetError, match="hold_out and validation: give one of them"):
         build(tmp_path / "x", digits, hold_out=str(first), validation=5)
+    with pytest.raises(DatasetError, match="is to be another dataset than --out"):
+        build(first, digits, hold_out=str(first))
+    for place in (first / "validation.json", "s3://bucket/digits"):
+        with pytest.raises(DatasetError, match="takes a dataset's directory"):
+            build(tmp_path / "x", digits, hold_out=str(place))
     with pytest.raises(DatasetError, match="has the splits train, validation, test"):
         build(tmp_path / "x", hold_out=str(first))

@@ -73,6 +73,18 @@ def test_a_directory_called_like_a_reserved_name_does_not_shadow_it(tmp_path, mo
         assert complaint(directory).endswith("has not finished; go on with train --resume")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["nano", "smollm2-135m"])
+def test_a_finished_run_called_like_a_reserved_name_is_loaded_itself(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(SHIPPED_RUNS["nano"], name)
+    taught = load_model("nano").model.get_input_embeddings().weight
+    for directory in (f"./{name}", Path(name)):
+        loaded = load_model(directory)
+        assert loaded.run is not None
+        assert loaded.model.get_input_embeddings().weight.equal(taught)
+
+
 @pytest.mark.parametrize("name", ["nano", "smollm2-135m"])
 def test_a_reserved_name_is_never_a_run_directory(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)

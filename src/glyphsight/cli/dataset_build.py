@@ -94,9 +94,9 @@ def build(
     hold_out: Annotated[
         str | None,
         typer.Option(
-            help="A dataset of the same source whose validation pictures are held out here too, "
-            "in place of --validation: profiles are compared, and runs gone on with, on the "
-            "same pictures.",
+            help="Directory of a dataset of the same source whose validation pictures are held "
+            "out here too, in place of --validation: profiles are compared, and runs gone on "
+            "with, on the same pictures.",
         ),
     ] = None,
     balance: Annotated[

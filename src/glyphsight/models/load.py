@@ -326,7 +326,8 @@ def load_model(
     elif directory and not (directory / "config.json").is_file():
         raise ModelError(f"{name}: its training has not finished; go on with train --resume")
     else:
-        model, tokenizer = _base(str(directory or name), seed, profile, four_bits)
+        location = spelled(directory) if directory else name  # ./nano is no nano to be made
+        model, tokenizer = _base(location, seed, profile, four_bits)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     device = default_device()

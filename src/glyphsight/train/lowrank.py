@@ -8,7 +8,7 @@ from typing import Any
 
 from glyphsight.dataset import Record
 from glyphsight.errors import ModelError
-from glyphsight.models import LoadedModel, load_model
+from glyphsight.models import LoadedModel, load_model, nano
 from glyphsight.models.load import without_peft_warning
 from glyphsight.models.passes import in_batches
 from glyphsight.models.runs import origin_of
@@ -49,6 +49,11 @@ def low_rank_adapter(
     if taught.run is None or hasattr(taught.model, "peft_config"):
         raise ModelError(f"{run}: holds no whole model trained with glyphsight; give one that does")
     origin = origin_of(taught.run)
+    if origin == nano.NAME and taught.run.base != nano.NAME:
+        raise ModelError(
+            f"{run}: was taught in several stages from a nano whose first weights are not kept; "
+            "cut a run of one stage"
+        )
     base = load_model(origin, seed=taught.run.seed, training=True, profile=taught.run.base_profile)
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules="all-linear", task_type="CAUSAL_LM")
     with without_peft_warning():

@@ -114,7 +114,7 @@ class Progress(TrainerCallback):
             value = self._accuracy()
             self._write(step, validation_accuracy=value)
             self._shown["validation"] = f"{100 * value:.2f}%"
-            self._bar.set_postfix(self._shown)
+            self._bar.set_postfix(self._shown, refresh=False)
         return control
 
     def on_log(
@@ -124,7 +124,7 @@ class Progress(TrainerCallback):
         if self._bar is not None and logs and "loss" in logs:
             self._write(state.global_step, loss=logs["loss"])
             self._shown["loss"] = f"{logs['loss']:.3f}"
-            self._bar.set_postfix(self._shown)
+            self._bar.set_postfix(self._shown, refresh=False)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Close the bar."""

@@ -60,6 +60,9 @@ class Likeness:
     def __add__(self, other: Likeness) -> Likeness:
         return Likeness(self.same + other.same, self.alike + other.alike)
 
+    def __sub__(self, other: Likeness) -> Likeness:
+        return Likeness(self.same - other.same, self.alike - other.alike)
+
 
 @dataclass(frozen=True)
 class Assigned:
@@ -128,6 +131,10 @@ def assign(
                 )
     if held_out and named is not None:
         chosen = np.intersect1d(rows["train"], named)
+        if "train" in removed:
+            usable = named[items["train"].codes[named] != UNUSABLE]
+            _, removed["validation"] = _without(items["train"], usable, items["test"], rows["test"])
+            removed["train"] -= removed["validation"]
         rest = np.setdiff1d(rows["train"], chosen, assume_unique=True)
         rows["validation"], origin["validation"] = chosen, "train"
         rows["train"] = rest

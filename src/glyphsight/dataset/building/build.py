@@ -128,8 +128,9 @@ def build_dataset(
         validation: Pictures held out of the training split when the source has no validation
             split; None for a tenth, 2,000 at most. Which ones depends on the profile too, since
             look-alikes stay together.
-        hold_out: A dataset of the same source whose validation pictures are held out here too, in
-            place of ``validation``: so that several profiles are judged on the same pictures.
+        hold_out: Directory of a dataset of the same source whose validation pictures are held out
+            here too, in place of ``validation``: so that several profiles are judged on the same
+            pictures, less those that look like a test picture in this one.
         copies: Changed copies of each training picture, beside the picture itself.
         augmentation: How the copies are changed; None for the default.
         balance: Of the training split: ``none``, ``down`` to the rarest answer, or ``up`` to the
@@ -160,7 +161,7 @@ def build_dataset(
     if shard_size < 1:
         raise DatasetError(f"shard size must be at least 1, not {shard_size}")
     encode_batch(np.zeros((1, 1, 1), dtype=np.uint8), profile)  # one error, not one a picture
-    names = _names_to_hold_out(hold_out, validation, source, spec)
+    names = _names_to_hold_out(hold_out, validation, source, spec, str(out))
     wanted, needed = _splits(source, spec, split, validation != 0, not keep_duplicates)
     parts = {name: source.parts(name) for name in needed}
     settings = {
@@ -266,7 +267,7 @@ def build_dataset(
 
 
 def _names_to_hold_out(
-    hold_out: str | None, validation: int | None, source: Source, spec: str
+    hold_out: str | None, validation: int | None, source: Source, spec: str, out: str
 ) -> frozenset[str]:
     """What the source calls the pictures to be held out; none where no dataset says it."""
     if hold_out is None:
@@ -278,7 +279,7 @@ def _names_to_hold_out(
             f"{spec}: has the splits {', '.join(source.splits)}; hold_out takes pictures out of a "
             "training split for a validation split that is not there yet"
         )
-    return held_out_names(hold_out)
+    return held_out_names(hold_out, out)
 
 
 def _splits(

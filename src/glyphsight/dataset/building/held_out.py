@@ -15,12 +15,24 @@ from glyphsight.errors import DatasetError
 from glyphsight.sources import Part
 
 
-def held_out_names(dataset: str) -> frozenset[str]:
+def held_out_names(dataset: str, out: str) -> frozenset[str]:
     """What a source calls the pictures in the validation split of a dataset.
 
+    Args:
+        dataset: Its directory.
+        out: Where the dataset goes that is to hold them out too.
+
     Raises:
-        DatasetError: It has none, or does not say what its records were made from.
+        DatasetError: It is no directory or that very place, it has no validation split, or it does
+            not say what its records were made from.
     """
+    if not Path(dataset).is_dir():
+        raise DatasetError(
+            f"{dataset}: no directory here; --hold-out takes a dataset's directory, of a remote "
+            "one a local copy"
+        )
+    if Path(dataset).resolve() == Path(out).resolve():
+        raise DatasetError(f"{dataset}: --hold-out is to be another dataset than --out")
     spec = read_manifest(Path(dataset)).get("source")
     sources = [record.source for record in load_dataset(Path(dataset), "validation")]
     if not sources or not all(source.startswith(f"{spec} ") for source in sources):

@@ -73,7 +73,7 @@ def run_sweep(
             directory.mkdir(parents=True, exist_ok=True)
             with (directory / ".lock").open("w") as lock:
                 if claim(lock) and read_result(out, cell, plan) is None:
-                    bar.set_postfix_str(cell.key)
+                    bar.set_postfix_str(cell.key, refresh=False)
                     result = run_cell(cell, plan, spec, out)
                     said = f"{cell.key}: {_said(result)}"
                     if not quiet:
