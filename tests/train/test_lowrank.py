@@ -65,9 +65,9 @@ def test_inputs_that_records_have_are_kept_best(run, digits):
 def test_a_run_from_a_run_becomes_an_adapter_of_the_base_at_the_root(run, tmp_path):
     record = RunRecord.load(run)
     shutil.copytree(run, tmp_path / "second")
-    replace(record, base=str(run)).save(tmp_path / "second")
+    replace(record, base=str(run), seed=9).save(tmp_path / "second")
     adapted, kept = low_rank_adapter(tmp_path / "second", 2)
-    assert adapted.run.base == "nano"
+    assert (adapted.run.base, adapted.run.seed) == ("nano", record.seed)
     assert kept == pytest.approx(1, abs=1e-4)
 
 

@@ -88,10 +88,15 @@ def start_from(name: str) -> Start:
     return Start(run, origin_of(record), {"method": "lora"} if adapter else {})
 
 
-def origin_of(record: RunRecord) -> str:
-    """The base model at the root of a run, through all the runs it was trained from."""
+def root_of(record: RunRecord) -> RunRecord:
+    """The first of the runs that a run goes back to: its seed made a fresh ``nano``'s weights."""
     seen = set[str]()
     while (above := trained_run(record.base, fresh_nano=True)) and record.base not in seen:
         seen.add(record.base)
         record = RunRecord.load(above) or record
-    return record.base
+    return record
+
+
+def origin_of(record: RunRecord) -> str:
+    """The base model at the root of a run, through all the runs it was trained from."""
+    return root_of(record).base

@@ -8,10 +8,10 @@ from typing import Any
 
 from glyphsight.dataset import Record
 from glyphsight.errors import ModelError
-from glyphsight.models import LoadedModel, load_model, nano
+from glyphsight.models import LoadedModel, load_model
 from glyphsight.models.load import without_peft_warning
 from glyphsight.models.passes import in_batches
-from glyphsight.models.runs import origin_of
+from glyphsight.models.runs import root_of
 from glyphsight.train.data import tokenize_records
 
 _BATCH = 8
@@ -48,13 +48,8 @@ def low_rank_adapter(
     taught = load_model(run, training=True)
     if taught.run is None or hasattr(taught.model, "peft_config"):
         raise ModelError(f"{run}: holds no whole model trained with glyphsight; give one that does")
-    origin = origin_of(taught.run)
-    if origin == nano.NAME and taught.run.base != nano.NAME:
-        raise ModelError(
-            f"{run}: was taught in several stages from a nano whose first weights are not kept; "
-            "cut a run of one stage"
-        )
-    base = load_model(origin, seed=taught.run.seed, training=True, profile=taught.run.base_profile)
+    root = root_of(taught.run)
+    base = load_model(root.base, seed=root.seed, training=True, profile=root.base_profile)
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules="all-linear", task_type="CAUSAL_LM")
     with without_peft_warning():
         adapted = get_peft_model(base.model, config)
@@ -70,20 +65,20 @@ def low_rank_adapter(
         learnt = weights.get(f"{name}.weight")
         before = layer.base_layer.weight.detach()
         if learnt is None or learnt.shape != before.shape:
-            raise ModelError(f"{run}: its layer {name} does not fit {origin}")
+            raise ModelError(f"{run}: its layer {name} does not fit {root.base}")
         whiten, colour = _whitening(moments[name]) if moments else (None, None)
         change = learnt.detach() - before
         u, s, v = torch.linalg.svd(
             change if whiten is None else change @ whiten, full_matrices=False
         )
-        root = s[:rank].sqrt()
+        spread = s[:rank].sqrt()
         with torch.no_grad():
-            layer.lora_B["default"].weight.copy_(u[:, :rank] * root)
+            layer.lora_B["default"].weight.copy_(u[:, :rank] * spread)
             inward = v[:rank] if colour is None else v[:rank] @ colour
-            layer.lora_A["default"].weight.copy_(root[:, None] * inward)
+            layer.lora_A["default"].weight.copy_(spread[:, None] * inward)
         kept += float(s[:rank].square().sum())
         whole += float(s.square().sum())
-    record = replace(taught.run, base=origin)
+    record = replace(taught.run, base=root.base, seed=root.seed)
     return replace(base, model=adapted, run=record), kept / whole if whole else 1.0
 
 
