@@ -1,4 +1,5 @@
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from glyphsight.models.load import without_peft_warning
 from glyphsight.models.nano import make_nano
 from glyphsight.models.own_words import own_words
 from glyphsight.train.data import Example, collate
-from glyphsight.train.prose import PIECE, pieces_for, text_pieces
+from glyphsight.train.prose import BEGINNING, PIECE, pieces_for, text_pieces
 from glyphsight.train.run import train
 from glyphsight.train.settings import TrainSettings, resolve_settings
 from glyphsight.train.trainer import AnswerTrainer
@@ -35,8 +36,8 @@ def test_a_share_is_one_of_all_that_is_learnt():
 
 
 def test_every_token_but_the_first_of_a_piece_is_learnt(nano, prose):
-    examples = text_pieces(nano, prose, 3, seed=0)
-    assert [len(one.ids) for one in examples] == [PIECE] * 3
+    examples = text_pieces(nano, prose, 6, seed=0)
+    assert [len(one.ids) for one in examples[:3]] == [PIECE] * 3
     batch = collate(examples[:1], pad=0)
     assert batch["labels"].tolist() == [[-100, *examples[0].ids[1:]]]
     said = nano.tokenizer.decode(examples[0].ids)
@@ -44,13 +45,26 @@ def test_every_token_but_the_first_of_a_piece_is_learnt(nano, prose):
 
 
 def test_each_piece_is_taken_before_any_is_taken_again_and_the_seed_decides(nano, prose):
-    whole = text_pieces(nano, prose, 1000, seed=0)
+    whole = text_pieces(nano, prose, 2000, seed=0)[:1000]
     different = len({tuple(one.ids) for one in whole})
     assert different >= 5
     assert len({tuple(one.ids) for one in whole[:different]}) == different
-    assert len(whole) == 1000
     assert text_pieces(nano, prose, 5, seed=1) == text_pieces(nano, prose, 5, seed=1)
     assert text_pieces(nano, prose, 5, seed=1) != text_pieces(nano, prose, 5, seed=2)
+
+
+def test_half_of_the_pieces_are_how_paragraphs_begin(nano, tmp_path):
+    file = tmp_path / "prose.txt"
+    paragraphs = [f"Word {n} begins a paragraph, which then goes on and on." for n in range(30)]
+    file.write_text("\n\n".join(paragraphs), "utf-8")
+    beginnings = text_pieces(nano, file, 121, seed=0)[61:]
+    assert len(beginnings) == 60
+    said = [nano.tokenizer.decode(one.ids) for one in beginnings]
+    begun = [[part for part in paragraphs if part.startswith(text)] for text in said]
+    assert all(begun)
+    assert {part for parts in begun[:30] for part in parts} == set(paragraphs)
+    assert {len(one.ids) for one in beginnings} <= set(range(BEGINNING[0], BEGINNING[1] + 1))
+    assert len({len(one.ids) for one in beginnings}) > 5
 
 
 def test_too_little_text_is_told_with_the_mend(nano, tmp_path):
@@ -79,10 +93,13 @@ def test_a_base_model_writes_once_and_the_same_again(tmp_path, monkeypatch):
         part.save_pretrained(base)
     monkeypatch.setattr(own_words_module, "_TEXTS", 64)
     monkeypatch.setattr(own_words_module, "_LENGTH", 8)
+    monkeypatch.setattr(own_words_module, "_SUMS", 32)
     monkeypatch.setenv("GLYPHSIGHT_CACHE", str(tmp_path / "cache"))
     kept = own_words(str(base))
     text, made = kept.read_text("utf-8"), kept.stat().st_mtime_ns
     assert len(text) > 64
+    sums = [line for line in text.split("\n\n") if re.match(r"\d\d( [-+x] \d+ =|, \d+,)", line)]
+    assert len(sums) >= 32
     assert own_words(str(base)) == kept
     assert kept.stat().st_mtime_ns == made
     kept.unlink()

@@ -13,7 +13,10 @@ from glyphsight.models.tokenize import text_ids
 from glyphsight.train.data import Example
 
 PIECE = 128
-"""Tokens of a piece of text."""
+"""Tokens of a long piece of text."""
+
+BEGINNING = (4, 24)
+"""Fewest and most tokens of a paragraph's beginning."""
 
 
 def pieces_for(records: int, share: float) -> int:
@@ -26,18 +29,22 @@ def text_pieces(
 ) -> list[Example]:
     """Pieces of a text, every token but the first of each to be learnt.
 
+    Every other piece is long: :data:`PIECE` tokens (fewer where the model's window is smaller) of
+    the text cut end to end; what is left over at its end is not taken. The rest are the first
+    tokens, :data:`BEGINNING` in number, of a paragraph, for what a model is asked often is short.
+
     Args:
         loaded: The model, whose tokenizer cuts the text.
-        file: UTF-8 text. It is cut end to end into pieces of :data:`PIECE` tokens (fewer where the
-            model's window is smaller); what is left over at its end is not taken.
-        count: Pieces wanted. Each is taken once before any is taken again.
-        seed: Of which are taken.
+        file: UTF-8 text, its paragraphs set off by blank lines.
+        count: Pieces wanted. Of each kind each is taken once before any is taken again.
+        seed: Of which are taken, and of how many tokens beginnings have.
         as_base: Learn what the base model would say in place of what the text says.
 
     Raises:
         DatasetError: The file cannot be read or is shorter than a piece.
     """
-    opening, cut = text_ids(loaded.tokenizer, read_text(file))
+    text = read_text(file)
+    opening, cut = text_ids(loaded.tokenizer, text)
     length = min(PIECE, loaded.window or PIECE) - len(opening)
     whole = [cut[start : start + length] for start in range(0, len(cut) - length + 1, length)]
     if not whole:
@@ -45,7 +52,15 @@ def text_pieces(
             f"{file}: {len(cut)} tokens are less than a piece of {length}; give more text"
         )
     rng = np.random.default_rng([seed, len(whole)])
-    rounds = [rng.permutation(len(whole)) for _ in range(-(-count // len(whole)))]
-    chosen = np.concatenate(rounds)[:count] if rounds else np.zeros(0, dtype=np.int64)
-    ids = [opening + whole[place] for place in chosen]
-    return [Example(piece, len(piece) - 1, as_base) for piece in ids]
+    chosen = _in_turn(whole, count - count // 2, rng)
+    paragraphs = [text_ids(loaded.tokenizer, part)[1] for part in text.split("\n\n")]
+    for ids in _in_turn([ids for ids in paragraphs if len(ids) > 1], count // 2, rng):
+        chosen.append(ids[: min(length, int(rng.integers(*BEGINNING, endpoint=True)))])
+    pieces = [opening + ids for ids in chosen]
+    return [Example(piece, len(piece) - 1, as_base) for piece in pieces]
+
+
+def _in_turn(texts: list[list[int]], count: int, rng: np.random.Generator) -> list[list[int]]:
+    """So many of the texts, in an order by chance, each once before any is taken again."""
+    places = [rng.permutation(len(texts)) for _ in range(-(-count // len(texts)))]
+    return [texts[place] for round_ in places for place in round_][:count]
