@@ -1,10 +1,13 @@
-"""Floors and ceilings of labelled pictures in the published format, as Markdown tables.
+"""Floors and ceilings of labelled pictures as text, as Markdown tables.
 
     python benchmarks/ceilings.py idx:DIR idx:DIR ...
+    python benchmarks/ceilings.py --judge validation DATASET ...
 
-Each source needs the splits train and test. Settings are chosen on training pictures; the test
-split is named once. Everything is measured anew. Processor time, unlike time by the clock, stays
-about the same on a shared machine; give numpy's libraries one thread, and one core, to compare it.
+A source's pictures are read in the published format, a dataset's records as they are in it. Each
+needs a split to learn from and one to be judged on. Settings are chosen on training pictures; the
+judged split is named once. Everything is measured anew. Processor time, unlike time by the clock,
+stays about the same on a shared machine; to compare it, give numpy's libraries one thread and one
+core.
 """
 
 from __future__ import annotations
@@ -13,29 +16,38 @@ import argparse
 import os
 import tempfile
 import time
+from pathlib import Path
 
-from glyphsight.codec import encode_batch
+from glyphsight.codec import Profile, encode_batch
+from glyphsight.dataset import load_dataset
+from glyphsight.dataset.storage import read_manifest
 from glyphsight.evaluate.baselines import ALL, Grids, baselines
-from glyphsight.sources import Source, load_split, open_source
+from glyphsight.sources import load_split, open_source
+from glyphsight.sources.spec import is_spec
 
 
-def grids(source: Source, split: str) -> Grids:
-    """A split as text in the published format, read back."""
-    pictures = load_split(source, split)
-    return Grids.read(encode_batch(pictures.pixels), pictures.labels, where=split)
+def grids(data: str, split: str) -> Grids:
+    """A split as text, read back: a source's in the published format, a dataset's in its own."""
+    if is_spec(data):
+        pictures = load_split(open_source(data), split)
+        return Grids.read(encode_batch(pictures.pixels), pictures.labels, where=split)
+    records = load_dataset(data, split)
+    profile = Profile(**read_manifest(Path(data))["profile"])
+    texts, labels = [one.ascii_image for one in records], [one.response for one in records]
+    return Grids.read(texts, labels, where=f"{data} {split}", profile=profile)
 
 
 def main() -> None:
     """Print one table a source, each line as soon as it is measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sources", nargs="+", metavar="SPEC")
+    parser.add_argument("sources", nargs="+", metavar="SPEC_OR_DATASET")
+    parser.add_argument("--judge", default="test", help="split to be judged on")
     parser.add_argument("--names", default=",".join(ALL), help="which baselines, by comma")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    for spec in given.sources:
-        source = open_source(spec)
-        train, test = grids(source, "train"), grids(source, "test")
-        print(f"\n{spec}: {len(test.cells):,} test pictures\n", flush=True)
+    for data in given.sources:
+        train, test = grids(data, "train"), grids(data, given.judge)
+        print(f"\n{data}: {len(test.cells):,} {given.judge} pictures\n", flush=True)
         print("| baseline | right | 95 % interval | trained on | processor seconds |")
         print("|---|---|---|---|---|", flush=True)
         for name in given.names.split(","):

@@ -264,7 +264,7 @@ def test_workers_and_shards_change_no_record(idx, tmp_path, output):
 
 @pytest.mark.parametrize("output", ["json", "parquet"])
 def test_a_build_that_was_stopped_goes_on_where_it_was(idx, tmp_path, monkeypatch, output):
-    from glyphsight.dataset.building import build as module
+    from glyphsight.dataset.building import finish as module
 
     options = {"validation": 60, "copies": 1, "output": output, "shard_size": 50, "workers": 1}
     build(f"idx:{idx}", tmp_path / "whole", **options)
@@ -295,7 +295,7 @@ def test_a_build_that_was_stopped_starts_anew_with_other_settings(idx, tmp_path,
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_finish", stopped)
+    monkeypatch.setattr(module, "finish_split", stopped)
     with pytest.raises(KeyboardInterrupt):
         build(f"idx:{idx}", tmp_path / "out", shard_size=50, **options)
     assert list((tmp_path / "out" / "data").iterdir())

@@ -2,68 +2,63 @@
 
 from __future__ import annotations
 
-import glob
 import inspect
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from hashlib import blake2b
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
-from glyphsight.console import progress_bar
 from glyphsight.dataset.building.assign import BALANCES, Assigned, assign
 from glyphsight.dataset.building.augment import Augmentation
-from glyphsight.dataset.building.card import CARD, TokenCounter, card_records, render_card
-from glyphsight.dataset.building.held_out import held_out_names, rows_named
-from glyphsight.dataset.building.kept import GridWriter
+from glyphsight.dataset.building.card import CARD, TokenCounter
+from glyphsight.dataset.building.finish import finish_split, targets, write_card, write_missing
+from glyphsight.dataset.building.held_out import rows_named
 from glyphsight.dataset.building.manifest import (
     belonging,
     command_of,
     finished_manifest,
     is_whole,
 )
-from glyphsight.dataset.building.scan import Gathered, Scanned, gather, scan_part
+from glyphsight.dataset.building.plan import (
+    check_card,
+    check_numbers,
+    digest,
+    local_files,
+    names_to_hold_out,
+    splits_to_make,
+)
+from glyphsight.dataset.building.scan import Gathered, scan_all
 from glyphsight.dataset.building.state import (
     drop_state,
     keep_held_out,
-    noted_files,
     open_state,
     remove_others,
     withdraw,
 )
 from glyphsight.dataset.building.write import (
-    Shard,
     Writing,
-    Written,
     cut_into_shards,
-    grids_name,
-    note_name,
-    sha256_of,
-    sources_name,
-    write_shard,
 )
-from glyphsight.dataset.engines import Engine, open_engine
-from glyphsight.dataset.outputs import Output, get_output, join
+from glyphsight.dataset.engines import open_engine
+from glyphsight.dataset.outputs import get_output
 from glyphsight.dataset.place import STATE, Place, locked, open_place, put_bytes
 from glyphsight.dataset.prompt import Prompt
-from glyphsight.dataset.storage import MANIFEST, SPLITS, sources_file
+from glyphsight.dataset.storage import MANIFEST
 from glyphsight.errors import DatasetError
-from glyphsight.sources import Failure, Part, Source, open_source
-from glyphsight.sources.listed import walk
+from glyphsight.sources import Failure, open_source
 from glyphsight.version import __version__
 
 SHARD_SIZE = 10_000
 """Records of a shard: enough to outweigh its start, little to do again."""
 
 _FAILURES_KEPT = 100
-_CARD_SHARDS = 4  # whose records a dataset card counts
 
 
 @dataclass(frozen=True)
@@ -155,14 +150,14 @@ def build_dataset(
     source, layout = open_source(spec), get_output(output)
     place, worker = open_place(out), open_engine(engine, workers, ray_address)
     how, words = augmentation or Augmentation(), tuple(wordings) or (Prompt(),)
-    _check_numbers(limit=limit, validation=validation, copies=copies, seed=seed)
+    check_numbers(limit=limit, validation=validation, copies=copies, seed=seed)
     if balance not in BALANCES:
         raise DatasetError(f"balance is one of {', '.join(BALANCES)}, not {balance!r}")
     if shard_size < 1:
         raise DatasetError(f"shard size must be at least 1, not {shard_size}")
     encode_batch(np.zeros((1, 1, 1), dtype=np.uint8), profile)  # one error, not one a picture
-    names = _names_to_hold_out(hold_out, validation, source, spec, str(out))
-    wanted, needed = _splits(source, spec, split, validation != 0, not keep_duplicates)
+    names = names_to_hold_out(hold_out, validation, source, spec, str(out))
+    wanted, needed = splits_to_make(source, spec, split, validation != 0, not keep_duplicates)
     parts = {name: source.parts(name) for name in needed}
     settings = {
         "source": spec,
@@ -183,20 +178,20 @@ def build_dataset(
     }
     if hold_out is not None:
         settings["hold_out"] = hold_out
-        settings["held_out"] = _digest(sorted(names))
+        settings["held_out"] = digest(sorted(names))
     if layout.card and counter is not None:
         settings["tokenizer"] = counter.tokenizer
-    plan = _digest([settings, {name: [asdict(p) for p in own] for name, own in parts.items()}])
-    stamp = _digest([plan, _local_files(spec, out)])
+    plan = digest([settings, {name: [asdict(p) for p in own] for name, own in parts.items()}])
+    stamp = digest([plan, local_files(spec, out)])
     with locked(place):
         done = finished_manifest(place)
         if done is not None and not force and done.get("stamp") == stamp and is_whole(done, place):
             place.remove(STATE)
             return _report(done, place, found=True)
-        _check_card(place, layout, done, force)
+        check_card(place, layout, done, force)
         open_state(place, stamp, force)
         with closing(worker):
-            found = _scan(worker, source, place, parts, profile, not keep_duplicates, quiet)
+            found = scan_all(worker, source, place, parts, profile, not keep_duplicates, quiet)
             try:
                 named = None
                 if hold_out is not None and "train" in parts:
@@ -230,14 +225,14 @@ def build_dataset(
                 )
                 for name in wanted
             }
-            withdraw(place, _targets(layout, {name: cut() for name, cut in shards.items()}))
+            withdraw(place, targets(layout, {name: cut() for name, cut in shards.items()}))
             forbidden = keep_held_out(place, assigned.held_out) if copies else ""
             writing = Writing(spec, source, place, output, words, profile, how, seed, forbidden)
             entries = {}
             for name, cut in shards.items():
                 total = len(assigned.rows[name]) * (rounds[name] + 1)
-                _write(worker, writing, cut, total, name, quiet)
-                entries[name] = _finish(place, layout, name, cut())
+                write_missing(worker, writing, cut, total, name, quiet)
+                entries[name] = finish_split(place, layout, name, cut())
         manifest = settings | {
             "records": {name: len(assigned.rows[name]) * (rounds[name] + 1) for name in wanted},
             "labels": {name: _count_labels(found, assigned, name, rounds[name]) for name in wanted},
@@ -255,7 +250,7 @@ def build_dataset(
             "stamp": stamp,
         }
         if layout.card:
-            _write_card(place, manifest, counter)
+            write_card(place, manifest, counter)
             manifest["card"] = CARD
         remove_others(place, belonging(manifest))
         text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
@@ -264,89 +259,6 @@ def build_dataset(
         report = _report(manifest, place, found=False)
         report.failures[:] = found.failures
         return report
-
-
-def _names_to_hold_out(
-    hold_out: str | None, validation: int | None, source: Source, spec: str, out: str
-) -> frozenset[str]:
-    """What the source calls the pictures to be held out; none where no dataset says it."""
-    if hold_out is None:
-        return frozenset()
-    if validation is not None:
-        raise DatasetError("hold_out and validation: give one of them")
-    if "train" not in source.splits or "validation" in source.splits:
-        raise DatasetError(
-            f"{spec}: has the splits {', '.join(source.splits)}; hold_out takes pictures out of a "
-            "training split for a validation split that is not there yet"
-        )
-    return held_out_names(hold_out, out)
-
-
-def _splits(
-    source: Source, spec: str, chosen: str | None, hold_out: bool, likeness: bool
-) -> tuple[list[str], list[str]]:
-    """The splits to make, and the source's own that decide what is in them."""
-    own = set(source.splits)
-    derived = hold_out and "train" in own and "validation" not in own
-    available = own | ({"validation"} if derived else set())
-    if chosen is not None and chosen not in available:
-        raise DatasetError(
-            f"{spec}: has no split {chosen!r}; it gives {', '.join(sorted(available))}"
-        )
-    wanted = [name for name in SPLITS if name in available and chosen in (None, name)]
-    if not wanted:
-        raise DatasetError(
-            f"{spec}: has the splits {', '.join(source.splits)}; one of {', '.join(SPLITS)} is "
-            "needed"
-        )
-    needed = {name if name in own else "train" for name in wanted}
-    if likeness and {"train", "validation"} & set(wanted):
-        needed |= {"test"} & own
-    if likeness and "train" in wanted:
-        needed |= {"validation"} & own
-    return wanted, [name for name in SPLITS if name in needed]
-
-
-def _digest(value: Any) -> str:
-    return blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
-
-
-def _local_files(spec: str, out: str | os.PathLike[str]) -> list[tuple[str, int, int]]:
-    """Path, size and time of the files a SPEC's location names here, the dataset's own left out."""
-    location, mine = spec.partition(":")[2], Path(out).resolve()
-    if not location:
-        return []
-    found: list[Path] = []
-    if not Path(location).exists():  # what follows a question mark are the source's options
-        location = location.rpartition("?")[0] or location
-    for match in sorted(glob.glob(location, recursive=True)) or [location]:  # noqa: PTH207
-        path = Path(match)
-        found += [path / name for name in walk(path)] if path.is_dir() else [path]
-    stats = [
-        (path, path.stat())
-        for path in found
-        if path.is_file() and mine not in path.resolve().parents
-    ]
-    return [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats]
-
-
-def _check_numbers(**numbers: Any) -> None:
-    """Refuse what is no count; the seed and the rest of them start at 0, a limit at 1."""
-    for name, value in numbers.items():
-        least = 1 if name == "limit" else 0
-        optional = name in ("limit", "validation") and value is None
-        if not optional and (type(value) is not int or value < least):
-            raise DatasetError(f"{name} is a whole number from {least} up, not {value!r}")
-
-
-def _check_card(place: Place, layout: Output, done: dict[str, Any] | None, force: bool) -> None:
-    """Refuse to write a dataset card over a file that no dataset of ours left there."""
-    ours = noted_files(place) | (belonging(done) if done is not None else set())
-    if layout.card and not force and CARD not in ours and place.size(CARD) is not None:
-        raise DatasetError(
-            f"{place.path(CARD)}: is there already and no dataset card of this place; move it "
-            "away, or add --force"
-        )
 
 
 def _check_filled(spec: str, assigned: Assigned, found: Gathered) -> None:
@@ -365,155 +277,6 @@ def _check_filled(spec: str, assigned: Assigned, found: Gathered) -> None:
 def _defaults() -> dict[str, Any]:
     parameters = inspect.signature(build_dataset).parameters
     return {name: parameter.default for name, parameter in parameters.items()}
-
-
-def _scan_name(part: Part, number: int) -> str:
-    return f"{part.split}-{number:05d}.npz"
-
-
-def _scan_one(
-    source: Source, place: Place, profile: Profile, likeness: bool, task: tuple[Part, int]
-) -> int:
-    """Scan a part into the state folder; how many items it gave."""
-    with place.writing(grids_name(*task)) as path, GridWriter(path) as kept:
-        scanned = scan_part(source, task[0], profile, likeness, kept)
-    put_bytes(place, f"{STATE}/scan/{_scan_name(*task)}", scanned.to_bytes())
-    return len(scanned.items.codes)
-
-
-def _scan(
-    engine: Engine,
-    source: Source,
-    place: Place,
-    parts: dict[str, list[Part]],
-    profile: Profile,
-    likeness: bool,
-    quiet: bool,
-) -> Gathered:
-    """All items of the splits, scanned now or by an earlier call."""
-    tasks = [(part, number) for own in parts.values() for number, part in enumerate(own)]
-    there = place.names(f"{STATE}/scan")
-    todo = [task for task in tasks if _scan_name(*task) not in there]
-    work = partial(_scan_one, source, place, profile, likeness)
-    with _bar("scan", len(tasks), "part", quiet, len(tasks) - len(todo)) as bar:
-        pictures = 0
-        for _, count in engine.run(work, todo):
-            pictures += count
-            bar.set_postfix_str(f"{pictures:,} pictures", refresh=False)
-            bar.update()
-    return gather(
-        {
-            name: (
-                Scanned.from_bytes(place.read(f"{STATE}/scan/{_scan_name(part, number)}"))
-                for number, part in enumerate(own)
-            )
-            for name, own in parts.items()
-        }
-    )
-
-
-def _bar(what: str, total: int, unit: str, quiet: bool, done: int = 0) -> Any:
-    return progress_bar(total, unit, what, disable=quiet, initial=done, unit_scale=True)
-
-
-def _targets(output: Output, shards: dict[str, Iterator[Shard]]) -> set[str]:
-    """Names of all files that the dataset will have."""
-    if output.sharded:
-        return {shard.name for own in shards.values() for shard in own}
-    return {name for split in shards for name in _joined_names(output, split)}
-
-
-def _joined_names(output: Output, split: str) -> list[str]:
-    """The file of a split, and the one that says where its records are from."""
-    name = Path(f"{split}{output.suffix}")
-    return [str(name), *([] if output.sourced else [str(sources_file(name))])]
-
-
-def _noted(place: Place, shard: Shard) -> Written | None:
-    """The note that a shard is in place, where it is."""
-    try:
-        written = Written(**json.loads(place.read(note_name(shard.key))))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None
-    return written if place.size(shard.name) == written.bytes else None
-
-
-def _write(
-    engine: Engine,
-    how: Writing,
-    cut: Callable[[], Iterator[Shard]],
-    total: int,
-    split: str,
-    quiet: bool,
-) -> None:
-    """Write the shards of a split that are not in place."""
-    noted = how.place.names(f"{STATE}/done")
-    there = {
-        shard.key: len(shard)
-        for shard in cut()
-        if f"{shard.key}.json" in noted and _noted(how.place, shard) is not None
-    }
-    left = (shard for shard in cut() if shard.key not in there)
-    with _bar(f"write {split}", total, "rec", quiet, sum(there.values())) as bar:
-        for shard, _ in engine.run(partial(write_shard, how), left):
-            bar.update(len(shard))
-
-
-def _finish(
-    place: Place, output: Output, split: str, shards: Iterable[Shard]
-) -> list[dict[str, Any]]:
-    """Join the pieces where the layout wants one file; what the manifest says of the files."""
-    entries: list[dict[str, Any]] = []
-    keys: list[str] = []
-    records = 0
-    for shard in shards:
-        written = _noted(place, shard)
-        if written is None:
-            raise DatasetError(
-                f"{place.path(shard.name)}: vanished while the dataset was built; run again"
-            )
-        entries.append({"name": shard.name} | vars(written))
-        keys.append(shard.key)
-        records += written.records
-    if output.sharded:
-        return entries
-    names = _joined_names(output, split)
-    with place.writing(names[0]) as path:
-        with path.open("wb") as stream:
-            join(output, _pieces(place, [entry["name"] for entry in entries]), stream)
-        joined = [_entry(names[0], path, records)]
-    for name in names[1:]:
-        with place.writing(name) as path:
-            with path.open("wb") as stream:
-                for piece in _pieces(place, [sources_name(key) for key in keys]):
-                    stream.write(piece.read_bytes())
-            joined.append(_entry(name, path, records))
-    return joined
-
-
-def _write_card(place: Place, manifest: dict[str, Any], counter: TokenCounter | None) -> None:
-    split = max(manifest["records"], key=manifest["records"].__getitem__)
-    shards = [entry["name"] for entry in manifest["files"][split]]
-    with ExitStack() as stack:
-        files = [stack.enter_context(place.reading(name)) for name in shards[:_CARD_SHARDS]]
-        card = render_card(
-            PurePosixPath(place.root).name or Path(place.root).resolve().name,
-            manifest,
-            card_records(files),
-            command=manifest["command"],
-            counter=counter,
-        )
-    put_bytes(place, CARD, card.encode())
-
-
-def _entry(name: str, path: Path, records: int) -> dict[str, Any]:
-    return {"name": name} | vars(Written(records, path.stat().st_size, sha256_of(path)))
-
-
-def _pieces(place: Place, names: Iterable[str]) -> Iterator[Path]:
-    for name in names:
-        with place.reading(name) as path:
-            yield path
 
 
 def _count_labels(found: Gathered, assigned: Assigned, split: str, copies: int) -> dict[str, int]:

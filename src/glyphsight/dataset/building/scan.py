@@ -6,15 +6,20 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import Profile
 from glyphsight.codec.encode import level_grids
+from glyphsight.console import progress_bar
 from glyphsight.dataset.building.assign import UNUSABLE, Items
 from glyphsight.dataset.building.kept import GridWriter
 from glyphsight.dataset.building.likeness import alike_hashes, exact_hashes
+from glyphsight.dataset.building.write import grids_name
+from glyphsight.dataset.engines import Engine
+from glyphsight.dataset.place import STATE, Place, put_bytes
 from glyphsight.errors import PictureError
 from glyphsight.sources import Failure, Part, Pictures, Source
 
@@ -160,3 +165,50 @@ def gather(scans: dict[str, Iterable[Scanned]]) -> Gathered:
     for split, found in items.items():
         items[split] = Items(table[found.codes], found.exact, found.alike)
     return Gathered(labels, items, starts, failures)
+
+
+def _scan_name(part: Part, number: int) -> str:
+    return f"{part.split}-{number:05d}.npz"
+
+
+def _scan_one(
+    source: Source, place: Place, profile: Profile, likeness: bool, task: tuple[Part, int]
+) -> int:
+    """Scan a part into the state folder; how many items it gave."""
+    with place.writing(grids_name(*task)) as path, GridWriter(path) as kept:
+        scanned = scan_part(source, task[0], profile, likeness, kept)
+    put_bytes(place, f"{STATE}/scan/{_scan_name(*task)}", scanned.to_bytes())
+    return len(scanned.items.codes)
+
+
+def scan_all(
+    engine: Engine,
+    source: Source,
+    place: Place,
+    parts: dict[str, list[Part]],
+    profile: Profile,
+    likeness: bool,
+    quiet: bool,
+) -> Gathered:
+    """All items of the splits, scanned now or by an earlier call."""
+    tasks = [(part, number) for own in parts.values() for number, part in enumerate(own)]
+    there = place.names(f"{STATE}/scan")
+    todo = [task for task in tasks if _scan_name(*task) not in there]
+    work = partial(_scan_one, source, place, profile, likeness)
+    with progress_bar(
+        len(tasks), "part", "scan", disable=quiet, initial=len(tasks) - len(todo), unit_scale=True
+    ) as bar:
+        pictures = 0
+        for _, count in engine.run(work, todo):
+            pictures += count
+            bar.set_postfix_str(f"{pictures:,} pictures", refresh=False)
+            bar.update()
+    return gather(
+        {
+            name: (
+                Scanned.from_bytes(place.read(f"{STATE}/scan/{_scan_name(part, number)}"))
+                for number, part in enumerate(own)
+            )
+            for name, own in parts.items()
+        }
+    )
