@@ -18,16 +18,9 @@ from glyphsight.evaluate.baselines import Baseline, baselines
 from glyphsight.evaluate.scoring.judged import look_at
 from glyphsight.evaluate.scoring.result import Share
 from glyphsight.evaluate.statistics.calibration import calibrate
-from glyphsight.evaluate.study import (
-    SHOWN,
-    Selection,
-    _items_digest,
-    _pictures,
-    _with_attributions,
-    _with_baselines,
-    look_closer,
-    study,
-)
+from glyphsight.evaluate.study import SHOWN, Selection, look_closer, study
+from glyphsight.evaluate.study.parts import _pictures, with_attributions, with_baselines
+from glyphsight.evaluate.study.run import _items_digest
 from glyphsight.models import load_model
 
 
@@ -118,7 +111,7 @@ def test_two_builds_of_the_same_pictures_are_known_by_their_lists(digits, tmp_pa
 @pytest.fixture
 def quick(monkeypatch):
     """Two baselines alone."""
-    module = sys.modules["glyphsight.evaluate.study"]
+    module = sys.modules["glyphsight.evaluate.study.parts"]
     monkeypatch.setattr(module, "baselines", partial(baselines, names=("majority", "knn")))
     return module
 
@@ -131,8 +124,8 @@ def judge(data, split, count=None):
     return look_closer(made)
 
 
-def with_baselines(measured, train_data=None):
-    return _with_baselines(measured, None, seed=0, train_data=train_data, quiet=True)
+def and_baselines(measured, train_data=None):
+    return with_baselines(measured, None, seed=0, train_data=train_data, quiet=True)
 
 
 def test_baselines_do_not_learn_from_the_files_that_are_judged(digits):
@@ -143,13 +136,13 @@ def test_baselines_do_not_learn_from_the_files_that_are_judged(digits):
         (digits, "test", str(digits / "test.json")),
     ):
         with pytest.raises(DatasetError, match="holds the records that are judged; give other"):
-            with_baselines(judge(data, split), train_data)
+            and_baselines(judge(data, split), train_data)
 
 
 def test_baselines_do_not_learn_from_a_copy_of_what_is_judged(digits, tmp_path):
     copied = shutil.copy(digits / "test.json", tmp_path / "copied.json")
     with pytest.raises(DatasetError, match=r"60 of the 60 records have text and answer of one in"):
-        with_baselines(judge(digits, "test"), str(copied))
+        and_baselines(judge(digits, "test"), str(copied))
 
 
 def test_how_many_judged_records_are_learnt_from_is_said(digits, tmp_path, quick):
@@ -157,19 +150,19 @@ def test_how_many_judged_records_are_learnt_from_is_said(digits, tmp_path, quick
     test = json.loads((digits / "test.json").read_text("utf-8"))
     mixed = tmp_path / "mixed.json"
     mixed.write_text(json.dumps([*train, *test[:7]]), "utf-8")
-    found = with_baselines(judge(digits, "test"), str(mixed))
+    found = and_baselines(judge(digits, "test"), str(mixed))
     assert found.notes == [
         f"7 of the 60 records have text and answer of one in {mixed}, from which baselines learn: "
         "the same pictures, or others that look alike in so few cells"
     ]
     assert len(found.baselines) == 2
-    assert with_baselines(judge(digits, "test")).notes == []
+    assert and_baselines(judge(digits, "test")).notes == []
 
 
 def test_baselines_are_asked_a_part_of_many_records(digits, quick, monkeypatch):
     monkeypatch.setattr(quick, "_NAMED", 20)
     measured = judge(digits, "test")
-    found = with_baselines(measured)
+    found = and_baselines(measured)
     assert found.notes == [
         "baselines were asked 20 of the 60 records, stratified, seed 0; the model is compared with "
         "them on these"
@@ -191,7 +184,7 @@ def test_a_sample_that_cannot_be_attributed_leaves_the_others(digits):
     measured = judge(digits, "test", 20)
     good, other, torn = measured.shown[:3]
     wrong = [replace(other, answer="seven"), replace(torn, ascii_image="torn", answer="8")]
-    found = _with_attributions(
+    found = with_attributions(
         replace(measured, shown=[good], mistakes=wrong), load_model("nano"), quiet=True
     )
     assert [(one.truth, how.method, how.label) for one, how in found.attributions] == [
