@@ -1,6 +1,7 @@
 import json
 import shlex
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -96,6 +97,27 @@ def test_pictures_of_another_source_are_refused(first, digits, tmp_path):
     with pytest.raises(DatasetError, match=r"20 of the 20 pictures to be held out are not in its"):
         build(tmp_path / "x", f"folder:{fewer}", hold_out=str(first))
     assert not (tmp_path / "x").exists()
+
+
+def test_the_same_names_with_other_answers_are_of_another_source(tmp_path):
+    """Two sets of pictures may call theirs by the same numbers, as MNIST and Fashion-MNIST do."""
+    for name, answers in (("digits", "abab"), ("clothes", "aabb")):
+        folder = tmp_path / name
+        folder.mkdir()
+        for number, shade in enumerate((40, 120, 180, 240)):
+            pixels = np.zeros((8, 8), dtype=np.uint8)
+            pixels[number : number + 4, 2:6] = shade
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+        lines = [f"{number}.png,{answer}" for number, answer in enumerate(answers)]
+        (folder / "metadata.csv").write_text("\n".join(["file_name,caption", *lines]), "utf-8")
+    options = {"keep_duplicates": True, "profile": Profile(width=8)}
+    build(tmp_path / "first", f"folder:{tmp_path / 'digits'}", validation=3, **options)
+    there = str(tmp_path / "first")
+    with pytest.raises(
+        DatasetError, match=r"the answer to [12]\.png is '[ab]', in the dataset that"
+    ):
+        build(tmp_path / "x", f"folder:{tmp_path / 'clothes'}", hold_out=there, **options)
+    build(tmp_path / "x", f"folder:{tmp_path / 'digits'}", hold_out=there, **options)
 
 
 def test_a_dataset_that_does_not_say_what_it_holds_is_refused(digits, first, tmp_path):

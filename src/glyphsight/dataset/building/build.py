@@ -195,7 +195,7 @@ def build_dataset(
             try:
                 named = None
                 if hold_out is not None and "train" in parts:
-                    named = rows_named(place, parts["train"], found.starts["train"], names, spec)
+                    named = rows_named(place, parts["train"], found, names, spec)
                 assigned = assign(
                     found.items,
                     wanted,

@@ -23,10 +23,10 @@ from glyphsight.sources.listed import walk
 
 def names_to_hold_out(
     hold_out: str | None, validation: int | None, source: Source, spec: str, out: str
-) -> frozenset[str]:
-    """What the source calls the pictures to be held out; none where no dataset says it."""
+) -> dict[str, str]:
+    """What the source calls the pictures to be held out, with their answers; none for none."""
     if hold_out is None:
-        return frozenset()
+        return {}
     if validation is not None:
         raise DatasetError("hold_out and validation: give one of them")
     if "train" not in source.splits or "validation" in source.splits:
