@@ -31,8 +31,10 @@ def grids(data: str, split: str) -> Grids:
     if is_spec(data):
         pictures = load_split(open_source(data), split)
         return Grids.read(encode_batch(pictures.pixels), pictures.labels, where=split)
-    records = load_dataset(data, split)
-    profile = Profile(**read_manifest(Path(data))["profile"])
+    manifest = read_manifest(Path(data)) if Path(data).is_dir() else {}
+    if "profile" not in manifest:
+        raise SystemExit(f"{data}: no SPEC, and no directory that glyphsight dataset build wrote")
+    records, profile = load_dataset(data, split), Profile(**manifest["profile"])
     texts, labels = [one.ascii_image for one in records], [one.response for one in records]
     return Grids.read(texts, labels, where=f"{data} {split}", profile=profile)
 

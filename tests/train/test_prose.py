@@ -12,7 +12,7 @@ from glyphsight.models.load import without_peft_warning
 from glyphsight.models.nano import make_nano
 from glyphsight.models.own_words import own_words
 from glyphsight.train.data import Example, collate
-from glyphsight.train.prose import BEGINNING, PIECE, pieces_for, text_pieces
+from glyphsight.train.prose import PIECE, SHORT, pieces_for, text_pieces
 from glyphsight.train.run import train
 from glyphsight.train.settings import TrainSettings, resolve_settings
 from glyphsight.train.trainer import AnswerTrainer
@@ -53,18 +53,26 @@ def test_each_piece_is_taken_before_any_is_taken_again_and_the_seed_decides(nano
     assert text_pieces(nano, prose, 5, seed=1) != text_pieces(nano, prose, 5, seed=2)
 
 
-def test_half_of_the_pieces_are_how_paragraphs_begin(nano, tmp_path):
+@pytest.mark.parametrize("blank", ["\n\n", "\r\n\r\n", "\n \t\n\n"])
+def test_half_of_the_pieces_are_short_and_begin_where_paragraphs_do(nano, tmp_path, blank):
     file = tmp_path / "prose.txt"
-    paragraphs = [f"Word {n} begins a paragraph, which then goes on and on." for n in range(30)]
-    file.write_text("\n\n".join(paragraphs), "utf-8")
-    beginnings = text_pieces(nano, file, 121, seed=0)[61:]
-    assert len(beginnings) == 60
-    said = [nano.tokenizer.decode(one.ids) for one in beginnings]
-    begun = [[part for part in paragraphs if part.startswith(text)] for text in said]
-    assert all(begun)
-    assert {part for parts in begun[:30] for part in parts} == set(paragraphs)
-    assert {len(one.ids) for one in beginnings} <= set(range(BEGINNING[0], BEGINNING[1] + 1))
-    assert len({len(one.ids) for one in beginnings}) > 5
+    sums = [f"{n} + {n} =" for n in range(10, 20)]
+    paragraphs = sums + [f"Word {n} begins a paragraph that goes on and on." for n in range(30)]
+    file.write_bytes(blank.join([*paragraphs, "x", ""]).encode())
+    long, short = text_pieces(nano, file, 2, seed=0), text_pieces(nano, file, 2000, seed=0)[1000:]
+    assert len(short) == 1000
+    assert len(long[0].ids) == PIECE
+    assert all(one.answer_tokens == len(one.ids) - 1 >= 1 for one in short)
+    assert max(len(one.ids) for one in short) == SHORT
+    said = [nano.tokenizer.decode(one.ids) for one in short]
+    assert set(sums) <= set(said)
+    assert all(any(text.startswith(said_) for said_ in said) for text in paragraphs)
+    assert len({len(one.ids) for one in short}) > 5
+
+
+def test_a_text_of_one_paragraph_does_not_begin_alike_all_the_time(nano, prose):
+    short = text_pieces(nano, prose, 20, seed=0)[10:]
+    assert len({tuple(one.ids[:4]) for one in short}) >= 5
 
 
 def test_too_little_text_is_told_with_the_mend(nano, tmp_path):
@@ -100,6 +108,7 @@ def test_a_base_model_writes_once_and_the_same_again(tmp_path, monkeypatch):
     assert len(text) > 64
     sums = [line for line in text.split("\n\n") if re.match(r"\d\d( [-+x] \d+ =|, \d+,)", line)]
     assert len(sums) >= 32
+    assert sum(not line.endswith(("=", ",")) for line in sums) > 24  # something follows
     assert own_words(str(base)) == kept
     assert kept.stat().st_mtime_ns == made
     kept.unlink()
@@ -157,6 +166,12 @@ def test_a_run_mixes_text_in_says_so_and_refuses_to_go_on_with_another(digits, p
     assert said["text_pieces"] == said["records"] > 0
     assert json.loads((run / "settings.json").read_text())["text_share"]["value"] == 0.5
     (run / "glyphsight.json").unlink()
+    inputs = run / "input.json"
+    kept = inputs.read_text("utf-8")
+    inputs.write_text(json.dumps(json.loads(kept) | {"text_cut": 1}), "utf-8")
+    with pytest.raises(ModelError, match="started with another text_cut"):
+        train(digits, "nano", run, settings, resume=True, quiet=True)
+    inputs.write_text(kept, "utf-8")
     prose.write_text(prose.read_text("utf-8") + "more", "utf-8")
     with pytest.raises(ModelError, match="started with another text"):
         train(digits, "nano", run, settings, resume=True, quiet=True)

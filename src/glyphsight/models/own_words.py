@@ -17,7 +17,7 @@ from glyphsight.models.tokenize import prompt_ids
 
 _TEXTS = 512
 _LENGTH = 128  # tokens a text
-_SUMS = 512
+_SUMS = 1024
 _ANSWER = 6  # tokens after a sum
 _BATCH = 64
 _TOP_K = 50  # what is unlikelier makes small models ramble
@@ -26,10 +26,10 @@ _TOP_K = 50  # what is unlikelier makes small models ramble
 def own_words(base: str, seed: int = 0) -> Path:
     """A file of texts that a base model wrote; made once (minutes on a CPU), then kept.
 
-    Half of them begin at the model's opening token, or its end-of-text token where it has none.
-    The other half, a line each, go on from a sum or a row of numbers from 11 to 99: who is taught
-    to answer with numbers forgets first what else follows them. All are sampled at temperature 1
-    from the 50 likeliest tokens (Fan et al. 2018).
+    A third of them begin at the model's opening token, or its end-of-text token where it has none.
+    The others, a line each, go on from a sum or a row of numbers whose first is 11 to 99: who is
+    taught to answer with numbers forgets first what else follows them. All are sampled at
+    temperature 1 from the 50 likeliest tokens (Fan et al. 2018).
 
     It is made anew where a directory holds other weights; of a hub id the name decides.
 
@@ -63,7 +63,6 @@ def _sampled(base: str, seed: int) -> list[str]:
         opening = next(iter(loaded.end_tokens), None)
     if opening is None:
         raise ModelError(f"{base}: has no token to begin a text with; give text_file")
-    sums = _sums(seed, _SUMS)
     with (
         torch.random.fork_rng(),
         torch.inference_mode(),
@@ -72,7 +71,7 @@ def _sampled(base: str, seed: int) -> list[str]:
         torch.manual_seed(seed)
 
         def go_on(begun: list[list[int]], length: int) -> list[str]:
-            """What the model writes after each of the beginnings, half of ``length`` at least."""
+            """The beginnings with what the model writes after them, half of ``length`` at least."""
             texts: list[str] = []
             for start in range(0, len(begun), _BATCH):
                 read = left_padded(begun[start : start + _BATCH], tokenizer.pad_token_id)
@@ -90,15 +89,13 @@ def _sampled(base: str, seed: int) -> list[str]:
                     repetition_penalty=1.0,
                     pad_token_id=tokenizer.pad_token_id,
                 )
-                new = written[:, ids.shape[1] :]
-                texts += tokenizer.batch_decode(new, skip_special_tokens=True)
-                bar.update(len(new))
-            return texts
+                texts += tokenizer.batch_decode(written, skip_special_tokens=True)
+                bar.update(len(ids))
+            return [text.strip("\n") for text in texts]
 
         free = go_on([[opening]] * _TEXTS, _LENGTH)
-        answers = go_on(prompt_ids(tokenizer, sums), _ANSWER)
-    lines = (text + answer for text, answer in zip(sums, answers, strict=True))
-    return free + [line.splitlines()[0] for line in lines]
+        answered = go_on(prompt_ids(tokenizer, _sums(seed, _SUMS)), _ANSWER)
+    return free + [text.splitlines()[0] for text in answered]
 
 
 def _sums(seed: int, count: int) -> list[str]:

@@ -22,7 +22,7 @@ from glyphsight.models.own_words import own_words
 from glyphsight.models.runs import RESERVED, origin_of, trained_run
 from glyphsight.train.data import Examples, tokenize_records
 from glyphsight.train.history import SETTINGS_FILE
-from glyphsight.train.prose import pieces_for, text_pieces
+from glyphsight.train.prose import CUT, pieces_for, text_pieces
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, saved_settings
 
 _INPUT_FILE = "input.json"
@@ -227,6 +227,7 @@ def make_job(
             "data": checksum(files),
             "text": checksum([text]) if text else None,
             "text_as": ("base" if as_base else "text") if text else None,
+            "text_cut": CUT if text else None,
             "chat": asdict(loaded.chat) if loaded.chat else None,
         },
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,11 @@ from glyphsight.train.data import Example
 PIECE = 128
 """Tokens of a long piece of text."""
 
-BEGINNING = (4, 24)
-"""Fewest and most tokens of a paragraph's beginning."""
+SHORT = 24
+"""Most tokens of a short one."""
+
+CUT = 2
+"""Which way of cutting this is: a run that is gone on with must meet the pieces it began with."""
 
 
 def pieces_for(records: int, share: float) -> int:
@@ -29,15 +33,16 @@ def text_pieces(
 ) -> list[Example]:
     """Pieces of a text, every token but the first of each to be learnt.
 
-    Every other piece is long: :data:`PIECE` tokens (fewer where the model's window is smaller) of
-    the text cut end to end; what is left over at its end is not taken. The rest are the first
-    tokens, :data:`BEGINNING` in number, of a paragraph, for what a model is asked often is short.
+    The first half are long: :data:`PIECE` tokens (fewer where the model's window is smaller) of the
+    text cut end to end; what is left over at its end is not taken. The rest are short, as what a
+    model is asked often is: paragraphs of at most :data:`SHORT` tokens, and of longer ones and of
+    the long pieces the first so many, from 4 up.
 
     Args:
         loaded: The model, whose tokenizer cuts the text.
         file: UTF-8 text, its paragraphs set off by blank lines.
         count: Pieces wanted. Of each kind each is taken once before any is taken again.
-        seed: Of which are taken, and of how many tokens beginnings have.
+        seed: Of which are taken, and of how many tokens short ones have.
         as_base: Learn what the base model would say in place of what the text says.
 
     Raises:
@@ -51,12 +56,16 @@ def text_pieces(
         raise DatasetError(
             f"{file}: {len(cut)} tokens are less than a piece of {length}; give more text"
         )
+    paragraphs = [part.strip("\r\n") for part in re.split(r"\n\s*\n", text)]
+    ids = loaded.tokenizer(paragraphs, add_special_tokens=False)["input_ids"]
+    begun = [own for own in ids if len(own) > 1] + whole
     rng = np.random.default_rng([seed, len(whole)])
     chosen = _in_turn(whole, count - count // 2, rng)
-    paragraphs = [text_ids(loaded.tokenizer, part)[1] for part in text.split("\n\n")]
-    for ids in _in_turn([ids for ids in paragraphs if len(ids) > 1], count // 2, rng):
-        chosen.append(ids[: min(length, int(rng.integers(*BEGINNING, endpoint=True)))])
-    pieces = [opening + ids for ids in chosen]
+    longest = min(SHORT, length)
+    for own in _in_turn(begun, count // 2, rng):
+        some = int(rng.integers(min(4, longest), longest, endpoint=True))
+        chosen.append(own if len(own) <= longest else own[:some])
+    pieces = [opening + own for own in chosen]
     return [Example(piece, len(piece) - 1, as_base) for piece in pieces]
 
 
