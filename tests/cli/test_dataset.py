@@ -33,6 +33,21 @@ def test_bundled_digits_are_built_and_checked(glyphsight, tmp_path):
     ]
 
 
+def test_another_dataset_is_replaced_only_when_it_is_said(tmp_path):
+    out = tmp_path / "digits"
+    build = ["build", "--source", "bundled", "--out", out, "--split", "test", "--limit"]
+    assert dataset(*build, 20).exit_code == 0
+    refused = dataset(*build, 10)
+    assert isinstance(refused.exception, DatasetError)
+    assert str(refused.exception) == (
+        f"{out}: holds another dataset (20 test; limit 20, now 10); "
+        "choose another --out, or replace it with --force"
+    )
+    assert len(load_dataset(out, "test")) == 20
+    assert dataset(*build, 10, "--force").exit_code == 0
+    assert len(load_dataset(out, "test")) == 10
+
+
 def test_build_prints_one_json_document_and_nothing_else(tmp_path):
     out = tmp_path / "digits"
     result = dataset("build", "--source", "bundled", "--limit", 10, "--out", out, "--json")

@@ -70,3 +70,14 @@ def test_a_base_and_a_run_are_not_given_together(glyphsight, digits, tmp_path):
     done = glyphsight("train", "--data", str(digits), *options)
     assert done.returncode == 2
     assert b"--model or --from" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_run_that_has_learnt_nothing_says_so_and_what_to_do(glyphsight, digits, tmp_path):
+    done = glyphsight(
+        "train", "--data", digits, "--model", "nano", "--out", tmp_path / "run", *SHORT
+    )
+    assert done.returncode == 0, done.stderr
+    told = done.stderr.decode()
+    assert "% right is no better than always answering '" in told
+    assert "start --from a trained run" in told

@@ -445,7 +445,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_done(folder, tmp_path):
     assert "broken.png" in failure.reason
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
     assert manifest["failures"] == {"count": 1, "items": [asdict(failure)]}
-    words = ["dataset", "build", "--source", f"folder:{folder}", "--out", str(tmp_path / "out")]
+    words = ["dataset", "build", "--source", f"folder:{folder}", "--out", str(tmp_path / "told")]
     for expected in (False, True):  # the second time it is there already
         result = CliRunner().invoke(app, [*words, "--validation", "6"])
         assert result.exit_code == 1

@@ -67,6 +67,10 @@ def test_small_slips_are_forgiven(tmp_path, text):
         (f"[{GOOD}".encode(), "not JSON at line 1"),
         (f"[{GOOD}]".encode("utf-16"), "not UTF-8 at byte 0; save it as UTF-8"),
         ('["é"]'.encode("latin-1"), "not UTF-8 at byte 2; save it as UTF-8"),
+        (
+            '["é"]'.encode()[:3],
+            "ends inside a character, at byte 2: it was cut off; write it again",
+        ),
         (b"[" * 100_000, "nested too deeply for a dataset; records are flat"),
         (b"[" * 100_000 + b"]" * 100_000, "nested too deeply for a dataset"),
         (b'{"a":' * 100_000, "nested too deeply for a dataset"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from glyphsight.errors import ModelError
 from glyphsight.models import RunRecord, load_model
@@ -56,6 +57,11 @@ def test_a_name_that_is_no_model_is_said_in_one_line_with_the_reason(tmp_path):
     assert said.startswith(f"{tmp_path}/nothing: cannot be loaded as a causal language model (no ")
     assert "(no such directory here; " in said
     assert "; )" not in said
+
+
+@pytest.mark.parametrize(("name", "meant"), [("nanno", "nano"), ("smollm-135m", "smollm2-135m")])
+def test_a_slip_in_a_name_of_ours_does_not_go_to_the_hub(name, meant):
+    assert complaint(name) == f"{name}: no such directory here; is {meant} meant?"
 
 
 def test_a_directory_that_holds_no_model_is_not_called_missing(tmp_path):
@@ -159,6 +165,21 @@ def test_an_adapter_whose_base_is_gone_says_which(adapter):
     said = complaint(adapter)
     assert said.startswith(f"{adapter}: its adapter needs its base model {base}: cannot be loaded")
     assert "no such directory here" in said
+
+
+@pytest.mark.slow
+def test_an_adapter_is_saved_without_asking_a_hub_for_its_base(adapter, tmp_path, monkeypatch):
+    from peft.utils import save_and_load
+
+    asked = []
+    monkeypatch.setattr(save_and_load, "check_file_exists_on_hf_hub", lambda *_: asked.append(1))
+    for loaded in (load_model(adapter), load_model(adapter, training=True)):
+        loaded.model.peft_config["default"].base_model_name_or_path = "someone/elsewhere"
+        loaded.model.save_pretrained(tmp_path / "copy")
+    assert not asked
+    assert load_file(tmp_path / "copy" / "adapter_model.safetensors").keys() == (
+        load_file(adapter / "adapter_model.safetensors").keys()
+    )
 
 
 @pytest.mark.parametrize("verb", [["see"], ["evaluate", "--data", "bundled", "--model", "nano"]])

@@ -135,7 +135,10 @@ def build(
         str | None, typer.Option(help="Of a Ray cluster; left out, one on this machine.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Build anew what is there already.")
+        bool,
+        typer.Option(
+            "--force", help="Build anew what is there already, and replace another dataset."
+        ),
     ] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -178,6 +181,7 @@ def build(
         engine=engine,
         ray_address=ray_address,
         force=force,
+        replace=False,
         counter=_counter() if get_output(output).card else None,
     )
     say_what_was_left_out(report)

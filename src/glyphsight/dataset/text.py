@@ -34,6 +34,10 @@ def decode(data: bytes, file: Path, line: int = 0) -> str:
         return data.decode("utf-8-sig" if line <= 1 else "utf-8")
     except UnicodeDecodeError as error:
         place = f"byte {error.start}" + (f" of line {line}" if line else "")
+        if error.end == len(data) and "unexpected end" in error.reason:
+            raise DatasetError(
+                f"{file}: ends inside a character, at {place}: it was cut off; write it again"
+            ) from None
         raise DatasetError(f"{file}: not UTF-8 at {place}; save it as UTF-8") from None
 
 

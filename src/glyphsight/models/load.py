@@ -9,11 +9,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from difflib import get_close_matches
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from glyphsight.codec import PUBLISHED, Profile
+from glyphsight.console import say
 from glyphsight.errors import ModelError
 from glyphsight.models import nano, smollm2
 from glyphsight.models.chat import Turns, chat_turns, has_template
@@ -87,6 +89,16 @@ def without_peft_warning() -> Iterator[None]:
             "ignore", "`is_gradient_checkpointing` is deprecated", category=FutureWarning
         )
         yield
+
+
+def adapter_alone(model: Any) -> Any:
+    """Let a PEFT model save its adapter without asking a hub for its base.
+
+    PEFT asks, at each checkpoint, whether the base's vocabulary has grown, which ours never does;
+    where there is no network that takes its time and prints warnings that look like failures.
+    """
+    model.save_pretrained = partial(model.save_pretrained, save_embedding_layers=False)
+    return model
 
 
 def fast_bfloat16(device_type: str = "cpu") -> bool:
@@ -184,6 +196,10 @@ def _from_pretrained(location: str, name: str, four_bits: bool = False) -> tuple
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    if name not in RESERVED and not Path(name).exists():
+        if close := get_close_matches(name, RESERVED, n=1, cutoff=0.7):
+            raise ModelError(f"{name}: no such directory here; is {close[0]} meant?")
+        say(f"{name}: no such directory here; asking the Hugging Face hub for it")
     try:
         tokenizer = AutoTokenizer.from_pretrained(location)
         model, found = AutoModelForCausalLM.from_pretrained(
@@ -254,6 +270,7 @@ def _with_adapter(
     try:
         with without_peft_warning():
             model = PeftModel.from_pretrained(model, str(directory), is_trainable=training)
+            model = adapter_alone(model)
     except Exception as error:  # as above
         raise ModelError(
             f"{directory}: its adapter does not load on {run.base} ({_reason(error)}); "

@@ -17,7 +17,7 @@ from glyphsight.errors import DatasetError, FormatError, ModelError
 from glyphsight.files import replacing
 from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.models.chat import Turns, turns_from_json
-from glyphsight.models.load import without_peft_warning
+from glyphsight.models.load import adapter_alone, without_peft_warning
 from glyphsight.models.own_words import own_words
 from glyphsight.models.runs import RESERVED, origin_of, trained_run
 from glyphsight.train.data import Examples, tokenize_records
@@ -116,7 +116,7 @@ def _adapted(loaded: LoadedModel, settings: TrainSettings) -> LoadedModel:
         task_type="CAUSAL_LM",
     )
     with without_peft_warning():
-        return replace(loaded, model=get_peft_model(loaded.model, config))
+        return replace(loaded, model=adapter_alone(get_peft_model(loaded.model, config)))
 
 
 def _profile_of(data: Path, records: list[Record]) -> Profile:

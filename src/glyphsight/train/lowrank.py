@@ -9,7 +9,7 @@ from typing import Any
 from glyphsight.dataset import Record
 from glyphsight.errors import ModelError
 from glyphsight.models import LoadedModel, load_model
-from glyphsight.models.load import without_peft_warning
+from glyphsight.models.load import adapter_alone, without_peft_warning
 from glyphsight.models.passes import in_batches
 from glyphsight.models.runs import root_of
 from glyphsight.train.data import tokenize_records
@@ -52,7 +52,7 @@ def low_rank_adapter(
     base = load_model(root.base, seed=root.seed, training=True, profile=root.base_profile)
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules="all-linear", task_type="CAUSAL_LM")
     with without_peft_warning():
-        adapted = get_peft_model(base.model, config)
+        adapted = adapter_alone(get_peft_model(base.model, config))
     layers = [
         (name, layer)
         for name, layer in adapted.base_model.model.named_modules()

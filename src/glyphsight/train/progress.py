@@ -105,8 +105,10 @@ class Progress(TrainerCallback):
             control.should_training_stop = control.should_save = True
         if self._bar is None:
             return control
-        self._bar.update(1)
         step = state.global_step
+        if clock := self._own_clock():  # which ends the run where the steps do not
+            self._bar.total = min(state.max_steps, max(step, round(step / clock)))
+        self._bar.update(1)
         last = step == state.max_steps or control.should_training_stop
         # The last regular point is left to the very end where the two nearly coincide.
         due = step % self._every == 0 and step + self._every // 2 < state.max_steps

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -276,8 +278,26 @@ def train(
             _record(run, job, names, step, progress.seconds()).save(run)
         except (SafetensorError, OSError) as error:
             raise _out_of_room(run, step, reason_of(error)) from error
+        _say_if_nothing_was_learnt(job, run)
     trainer.accelerator.wait_for_everyone()
     return _report(run, RunRecord.load(run))
+
+
+def _say_if_nothing_was_learnt(job: Job, run: Path) -> None:
+    """Tell a run that is no better than the commonest answer, within two standard errors of it."""
+    record = RunRecord.load(run)
+    accuracy = record.training["validation_accuracy"] if record else None
+    if accuracy is None:
+        return
+    answers = Counter(one.response for one in job.validation)
+    commonest, count = answers.most_common(1)[0]
+    share = count / len(job.validation)
+    if accuracy <= share + 2 * math.sqrt(share * (1 - share) / len(job.validation)):
+        say(
+            f"glyphsight: warning: {100 * accuracy:.1f} % right is no better than always answering "
+            f"{commonest!r} ({100 * share:.1f} %): nothing is learnt yet. Give more records or "
+            "--epochs, or start --from a trained run, such as nano"
+        )
 
 
 def _record(run: Path, job: Job, names: dict[str, str], step: int, seconds: float) -> RunRecord:

@@ -29,6 +29,7 @@ from glyphsight.dataset.building.manifest import (
 from glyphsight.dataset.building.plan import (
     check_card,
     check_numbers,
+    check_replaces,
     digest,
     local_files,
     names_to_hold_out,
@@ -105,6 +106,7 @@ def build_dataset(
     engine: str = "local",
     ray_address: str | None = None,
     force: bool = False,
+    replace: bool = True,
     counter: TokenCounter | None = None,
     quiet: bool = False,
 ) -> BuildReport:
@@ -140,11 +142,14 @@ def build_dataset(
         engine: ``local`` or ``ray``.
         ray_address: Of a Ray cluster; None for one on this machine.
         force: Build anew what is there already.
+        replace: Put this dataset in the place of a finished one that was built otherwise; without,
+            and without ``force``, that is an error.
         counter: Counts the tokens that a dataset card tells; None leaves them out.
         quiet: Show no progress bar.
 
     Raises:
-        DatasetError: The source cannot be read, has no such split, or a setting makes no sense.
+        DatasetError: The source cannot be read, has no such split, a setting makes no sense, or
+            another dataset is there that is not to be replaced.
         FormatError: No picture could be encoded with the profile.
     """
     source, layout = open_source(spec), get_output(output)
@@ -188,6 +193,8 @@ def build_dataset(
         if done is not None and not force and done.get("stamp") == stamp and is_whole(done, place):
             place.remove(STATE)
             return _report(done, place, found=True)
+        if not (force or replace):
+            check_replaces(place, done, settings | {"plan": plan})
         check_card(place, layout, done, force)
         open_state(place, stamp, force)
         with closing(worker):

@@ -71,6 +71,28 @@ def check_numbers(**numbers: Any) -> None:
             raise DatasetError(f"{name} is a whole number from {least} up, not {value!r}")
 
 
+def check_replaces(place: Place, done: dict[str, Any] | None, asked: dict[str, Any]) -> None:
+    """Refuse to put a dataset in the place of a finished one that was built otherwise.
+
+    Args:
+        place: Where it is to go.
+        done: The manifest that lies there; None for none.
+        asked: The settings of the one that is to come, as a manifest has them, and its plan.
+    """
+    if done is None or done.get("plan") in (None, asked["plan"]):
+        return
+    changed = [
+        f"{name} {done[name]!r}, now {value!r}"
+        for name, value in asked.items()
+        if name != "plan" and name in done and done[name] != value
+    ]
+    told = ", ".join(f"{count:,} {split}" for split, count in done.get("records", {}).items())
+    raise DatasetError(
+        f"{place.root}: holds another dataset ({told}; {'; '.join(changed[:3]) or 'other items'}); "
+        "choose another --out, or replace it with --force"
+    )
+
+
 def check_card(place: Place, layout: Output, done: dict[str, Any] | None, force: bool) -> None:
     """Refuse to write a dataset card over a file that no dataset of ours left there."""
     ours = noted_files(place) | (belonging(done) if done is not None else set())

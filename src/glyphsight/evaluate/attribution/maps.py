@@ -23,6 +23,7 @@ from glyphsight.codec.formats import get_format
 from glyphsight.codec.places import cell_places
 from glyphsight.console import progress_bar
 from glyphsight.errors import ModelError
+from glyphsight.evaluate.see import taught
 from glyphsight.models import Completions, LoadedModel, RunRecord, score_labels
 from glyphsight.models.tokenize import prompt_ids
 
@@ -46,14 +47,10 @@ class Attribution:
 
 
 def _run(loaded: LoadedModel) -> RunRecord:
-    if loaded.run is None:
-        raise ModelError(
-            f"{loaded.name}: was not trained with glyphsight, so its labels are not known; "
-            "give a directory that glyphsight train wrote"
-        )
-    if len(loaded.run.labels) < 2:
+    run = taught(loaded)
+    if len(run.labels) < 2:
         raise ModelError(f"{loaded.name}: knows one label alone; nothing speaks for or against it")
-    return loaded.run
+    return run
 
 
 def _column(run: RunRecord, label: str) -> int:
