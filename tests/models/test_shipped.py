@@ -1,10 +1,15 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import glyphsight
 from glyphsight.evaluate import evaluate, see
 from glyphsight.models import load_model
+from glyphsight.models.load import without_peft_warning
 from glyphsight.models.runs import SHIPPED_RUNS
+from glyphsight.models.smollm2 import ensure_smollm2
 
 LIMIT = 16_000_000  # bytes that all models in the package may take together
 
@@ -44,6 +49,18 @@ def test_the_adapter_that_ships_reads_digits_and_is_asked_unless_another_is_name
     assert result.generation is not None
     assert result.generation.accuracy >= 0.8
     assert glyphsight.see(golden / "five.png").label == "5"
+
+
+@pytest.mark.slow
+def test_the_adapter_that_ships_needs_peft_alone(golden, monkeypatch, capsys):
+    page = Path(__file__).parents[2] / "docs" / "other-runtimes.md"
+    [code] = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    hub = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert code.count(hub) == 1
+    monkeypatch.chdir(golden)
+    with without_peft_warning():
+        exec(code.replace(hub, str(ensure_smollm2())), {})
+    assert capsys.readouterr().out == " 5\n"
 
 
 @pytest.mark.slow
