@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,8 @@ def test_ctrl_c_says_how_to_go_on_only_where_something_is_kept(pictures, tmp_pat
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(Path(glyphsight.__file__).parents[1])},
+        # A background job of a shell ignores it, and so would what the tests start in one.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as program:
         # More than a chunk, so that a line comes while it waits for more.
         program.stdin.write(f"{pictures}/01.png\n".encode() * 64)
