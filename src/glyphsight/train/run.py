@@ -292,7 +292,9 @@ def _say_if_nothing_was_learnt(job: Job, run: Path) -> None:
     answers = Counter(one.response for one in job.validation)
     commonest, count = answers.most_common(1)[0]
     share = count / len(job.validation)
-    if accuracy <= share + 2 * math.sqrt(share * (1 - share) / len(job.validation)):
+    if len(answers) > 1 and accuracy <= share + 2 * math.sqrt(
+        share * (1 - share) / len(job.validation)
+    ):
         say(
             f"glyphsight: warning: {100 * accuracy:.1f} % right is no better than always answering "
             f"{commonest!r} ({100 * share:.1f} %): nothing is learnt yet. Give more records or "
