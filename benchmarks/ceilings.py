@@ -34,9 +34,8 @@ def grids(data: str, split: str) -> Grids:
     manifest = read_manifest(Path(data)) if Path(data).is_dir() else {}
     if "profile" not in manifest:
         raise SystemExit(f"{data}: no SPEC, and no directory that glyphsight dataset build wrote")
-    records, profile = load_dataset(data, split), Profile(**manifest["profile"])
-    texts, labels = [one.ascii_image for one in records], [one.response for one in records]
-    return Grids.read(texts, labels, where=f"{data} {split}", profile=profile)
+    profile = Profile(**manifest["profile"])
+    return Grids.of(load_dataset(data, split), profile, f"{data} {split}")
 
 
 def main() -> None:

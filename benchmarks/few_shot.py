@@ -171,9 +171,7 @@ def by_cells(case: Case, train_on: Path, judge_on: Path) -> dict[str, Any]:
     profile = taught_with(start_from(case.start)).profile
 
     def grids(data: Path, split: str) -> Grids:
-        records = load_dataset(data, split)
-        texts, labels = [r.ascii_image for r in records], [r.response for r in records]
-        return Grids.read(texts, labels, profile, str(data))
+        return Grids.of(load_dataset(data, split), profile, str(data))
 
     known, asked = grids(train_on, "train"), grids(judge_on, "test")
     [found] = baselines(known, asked, seed=case.seed, names=["logistic"], quiet=True)

@@ -91,7 +91,18 @@ def without_peft_warning() -> Iterator[None]:
         yield
 
 
-def adapter_alone(model: Any) -> Any:
+def new_adapter(model: Any, rank: int, alpha: int) -> Any:
+    """A trainable LoRA adapter of this rank and scale on every linear layer of a model."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    with without_peft_warning():
+        return _adapter_alone(get_peft_model(model, config))
+
+
+def _adapter_alone(model: Any) -> Any:
     """Let a PEFT model save its adapter without asking a hub for its base.
 
     PEFT asks, at each checkpoint, whether the base's vocabulary has grown, which ours never does;
@@ -270,7 +281,7 @@ def _with_adapter(
     try:
         with without_peft_warning():
             model = PeftModel.from_pretrained(model, str(directory), is_trainable=training)
-            model = adapter_alone(model)
+            model = _adapter_alone(model)
     except Exception as error:  # as above
         raise ModelError(
             f"{directory}: its adapter does not load on {run.base} ({_reason(error)}); "

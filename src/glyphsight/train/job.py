@@ -17,7 +17,7 @@ from glyphsight.errors import DatasetError, FormatError, ModelError
 from glyphsight.files import replacing
 from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.models.chat import Turns, turns_from_json
-from glyphsight.models.load import adapter_alone, without_peft_warning
+from glyphsight.models.load import new_adapter
 from glyphsight.models.own_words import own_words
 from glyphsight.models.runs import RESERVED, origin_of, trained_run
 from glyphsight.train.data import Examples, tokenize_records
@@ -104,19 +104,13 @@ def _adapted(loaded: LoadedModel, settings: TrainSettings) -> LoadedModel:
         return replace(loaded, model=merged)
     if has_adapter:
         return loaded
-    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
-
     if settings.method == "qlora":
+        from peft import prepare_model_for_kbit_training
+
         # Its casts and frozen weights only: checkpointing would recompute every pass.
         prepare_model_for_kbit_training(loaded.model, use_gradient_checkpointing=False)
-    config = LoraConfig(
-        r=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-    with without_peft_warning():
-        return replace(loaded, model=adapter_alone(get_peft_model(loaded.model, config)))
+    adapted = new_adapter(loaded.model, settings.lora_rank, settings.lora_alpha)
+    return replace(loaded, model=adapted)
 
 
 def _profile_of(data: Path, records: list[Record]) -> Profile:

@@ -9,7 +9,7 @@ from typing import Any
 from glyphsight.dataset import Record
 from glyphsight.errors import ModelError
 from glyphsight.models import LoadedModel, load_model
-from glyphsight.models.load import adapter_alone, without_peft_warning
+from glyphsight.models.load import new_adapter
 from glyphsight.models.passes import in_batches
 from glyphsight.models.runs import root_of
 from glyphsight.train.data import tokenize_records
@@ -43,16 +43,13 @@ def low_rank_adapter(
         ModelError: The run holds an adapter already, or its base has other layers.
     """
     import torch
-    from peft import LoraConfig, get_peft_model
 
     taught = load_model(run, training=True)
     if taught.run is None or hasattr(taught.model, "peft_config"):
         raise ModelError(f"{run}: holds no whole model trained with glyphsight; give one that does")
     root = root_of(taught.run)
     base = load_model(root.base, seed=root.seed, training=True, profile=root.base_profile)
-    config = LoraConfig(r=rank, lora_alpha=rank, target_modules="all-linear", task_type="CAUSAL_LM")
-    with without_peft_warning():
-        adapted = adapter_alone(get_peft_model(base.model, config))
+    adapted = new_adapter(base.model, rank, rank)
     layers = [
         (name, layer)
         for name, layer in adapted.base_model.model.named_modules()

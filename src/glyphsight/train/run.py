@@ -275,18 +275,17 @@ def train(
     if trainer.is_world_process_zero():
         try:
             _publish(job.loaded, run)
-            _record(run, job, names, step, progress.seconds()).save(run)
+            record = _record(run, job, names, step, progress.seconds())
+            record.save(run)
         except (SafetensorError, OSError) as error:
             raise _out_of_room(run, step, reason_of(error)) from error
-        _say_if_nothing_was_learnt(job, run)
+        _say_if_nothing_was_learnt(job, record.training["validation_accuracy"])
     trainer.accelerator.wait_for_everyone()
     return _report(run, RunRecord.load(run))
 
 
-def _say_if_nothing_was_learnt(job: Job, run: Path) -> None:
+def _say_if_nothing_was_learnt(job: Job, accuracy: float | None) -> None:
     """Tell a run that is no better than the commonest answer, within two standard errors of it."""
-    record = RunRecord.load(run)
-    accuracy = record.training["validation_accuracy"] if record else None
     if accuracy is None:
         return
     answers = Counter(one.response for one in job.validation)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import PUBLISHED, Profile
+from glyphsight.dataset import Record
 from glyphsight.dataset.looking.grids import GridReader
 from glyphsight.errors import DatasetError, FormatError
 
@@ -59,6 +60,12 @@ class Grids:
                 )
             cells.append(grid)
         return Grids(cells, list(labels), profile.levels, where)
+
+    @staticmethod
+    def of(records: Sequence[Record], profile: Profile, where: str) -> Grids:
+        """Read the texts of records back to their grids; raises as :meth:`read` does."""
+        texts, labels = [one.ascii_image for one in records], [one.response for one in records]
+        return Grids.read(texts, labels, profile, where)
 
     @property
     def size(self) -> tuple[int, int]:

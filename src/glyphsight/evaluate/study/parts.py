@@ -52,7 +52,7 @@ def with_baselines(
     measured = noted(measured, *_doubts(measured, asked, train, source, seed))
     texts, truth = [one.ascii_image for one in asked], [one.truth for one in asked]
     found = baselines(
-        Grids.read([r.ascii_image for r in train], [r.response for r in train], profile, source),
+        Grids.of(train, profile, source),
         Grids.read(texts, truth, profile, judged.data),
         seed=seed,
         quiet=quiet,
