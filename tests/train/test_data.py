@@ -49,3 +49,8 @@ def test_the_answer_ends_in_the_end_token():
     tail = example.ids[-example.answer_tokens :]
     assert nano.tokenizer.decode(tail[:-1]) == " 7"
     assert tail[-1] == nano.tokenizer.eos_token_id
+
+
+def test_plain_text_is_told_from_pictures():
+    assert Example([1, 2, 3], 2).is_text
+    assert not Example([1, 2, 3], 1).is_text

@@ -13,7 +13,7 @@ from glyphsight.dataset import Prompt, Record, build_dataset, load_dataset, writ
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.models import RunRecord, load_model
 from glyphsight.train.history import read_history
-from glyphsight.train.job import _framed
+from glyphsight.train.kinds import in_a_frame
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
@@ -212,7 +212,7 @@ def test_names_are_kept_by_a_run_that_goes_on_and_must_be_answers(digits, tmp_pa
 )
 def test_digits_lie_in_a_frame_and_noise_does_not(profile, validation):
     def framed(pixels):
-        return _framed([Record("", text, "") for text in encode_batch(pixels, profile)], profile)
+        return in_a_frame([Record("", text, "") for text in encode_batch(pixels, profile)], profile)
 
     assert framed(validation.pixels[:200])
     noise = np.random.default_rng(0).integers(0, 256, (200, 28, 28), dtype=np.uint8)

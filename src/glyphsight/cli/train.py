@@ -14,8 +14,8 @@ from glyphsight.dataset import build_dataset
 from glyphsight.errors import ModelError
 from glyphsight.models import smollm2
 from glyphsight.models.load import require_train_extra
-from glyphsight.models.runs import spelled, start_from
-from glyphsight.train.recipe import read_recipe
+from glyphsight.models.runs import KINDS, spelled, start_from
+from glyphsight.train.recipe import ONLY, Recipe, read_recipe
 from glyphsight.train.settings import parse_assignments, resolve_settings, settings_help
 
 EPILOG = "\b\nSettings for --set NAME=VALUE:\n" + settings_help()
@@ -24,7 +24,12 @@ EPILOG = "\b\nSettings for --set NAME=VALUE:\n" + settings_help()
 def train(
     out: Annotated[Path, typer.Option(help="Directory of the trained model.")],
     data: Annotated[
-        Path | None, typer.Option(help="Dataset directory, from glyphsight dataset build.")
+        list[Path] | None,
+        typer.Option(
+            help="Dataset directory, from glyphsight dataset build. Given again: another kind of "
+            "pictures, learnt together; the model is asked the first as --model OUT, others as "
+            "--model OUT/kinds/NAME, NAME being that of the directory."
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -49,8 +54,12 @@ def train(
         typer.Option(help="YAML file with model, dataset and settings; needs --source."),
     ] = None,
     source: Annotated[
-        str | None,
-        typer.Option(help="With --recipe: where the pictures are, as dataset build takes it."),
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC",
+            help="With --recipe: where the pictures are, as dataset build takes it; NAME=SPEC of "
+            "each where the recipe has several kinds.",
+        ),
     ] = None,
     setting: Annotated[
         list[str] | None,
@@ -68,12 +77,12 @@ def train(
 ) -> None:
     """Teach a language model to answer pictures written as text.
 
-    From a dataset (--data), or by a recipe (--recipe, --source) that builds its dataset in OUT/data
+    From datasets (--data), or by a recipe (--recipe, --source) that builds its own in OUT/data
     first. Options given here go before the recipe's.
     """
-    if (data is None) == (recipe is None):
+    if (not data) == (recipe is None):
         raise typer.BadParameter("give --data, or --recipe with --source")
-    if (recipe is None) != (source is None):
+    if (recipe is None) != (not source):
         raise typer.BadParameter("--recipe and --source go together")
     if model is not None and from_ is not None:
         raise typer.BadParameter("give --model or --from, not both")
@@ -98,24 +107,22 @@ def train(
 
     require_train_extra()
     from glyphsight.train.job import is_first_process, world_size
+    from glyphsight.train.kinds import kind_name
     from glyphsight.train.run import train as run_training
 
     failed = 0
-    if said is not None and source is not None:
+    names = None
+    if said is not None:
         if world_size() > 1:
             raise ModelError(
                 "--source: several processes cannot build one dataset; run glyphsight dataset "
                 "build first and give --data"
             )
-        data = out / "data"
-        built = build_dataset(source, data, profile=said.profile, workers=None, **said.dataset)
-        say_what_was_left_out(built)
-        failed = built.failed
-    assert data is not None
+        data, failed = _built(said, said.sources(source or []), out)
+        names = [kind.names or None for kind in said.kinds.values()]
+    assert data
     will_go_on("the same command with --resume goes on from here")
-    report = run_training(
-        data, model, out, resolved, names=(said.names or None) if said else None, resume=resume
-    )
+    report = run_training(data, model, out, resolved, names=names, resume=resume)
     if not is_first_process():
         return
     if json_:
@@ -126,6 +133,29 @@ def train(
         print(f"{report.run}: {report.steps} steps on {report.records} records{mixed}, {seconds}")
         if accuracy is not None:
             print(f"validation accuracy {100 * accuracy:.2f} %")
-        print(f"measure it: glyphsight evaluate --model {spelled(Path(report.run))} --data {data}")
+        if len(report.accuracies) > 1:
+            for name, share in report.accuracies.items():
+                print(f"  {name} {100 * share:.2f} %")
+        measured = spelled(Path(report.run))
+        print(f"measure it: glyphsight evaluate --model {measured} --data {data[0]}")
+        for other in data[1:]:
+            kind = f"{measured}/{KINDS}/{kind_name(other)}"
+            print(f"            glyphsight evaluate --model {kind} --data {other}")
     if failed:
         raise typer.Exit(1)
+
+
+def _built(recipe: Recipe, sources: dict[str, str], out: Path) -> tuple[list[Path], int]:
+    """The datasets of a recipe, built where they are missing, and how many items failed."""
+    places = {name: out / ONLY if name == ONLY else out / ONLY / name for name in recipe.kinds}
+    failed = 0
+    for name, kind in recipe.kinds.items():
+        how = dict(kind.dataset)
+        if "hold_out" in how:
+            how["hold_out"] = str(places[how["hold_out"]])
+        built = build_dataset(
+            sources[name], places[name], profile=kind.profile, workers=None, **how
+        )
+        say_what_was_left_out(built)
+        failed += built.failed
+    return list(places.values()), failed

@@ -19,8 +19,8 @@ from glyphsight.console import say
 from glyphsight.errors import ModelError
 from glyphsight.models import nano, smollm2
 from glyphsight.models.chat import Turns, chat_turns, has_template
-from glyphsight.models.record import RunRecord
-from glyphsight.models.runs import RESERVED, SIGHT, spelled, trained_run
+from glyphsight.models.record import RUN_FILE, RunRecord
+from glyphsight.models.runs import RESERVED, SIGHT, spelled, trained_run, weights_of
 
 _NEEDED = ("torch", "transformers", "peft", "accelerate")
 _FAST_BFLOAT16_PARAMETERS = 50_000_000
@@ -349,6 +349,13 @@ def load_model(
     name = spelled(name)
     directory = trained_run(name, fresh_nano=training or untaught)
     run = RunRecord.load(directory) if directory else None
+    if directory and run:
+        directory = weights_of(directory, run)
+        if run.weights and not (directory / RUN_FILE).is_file():
+            raise ModelError(
+                f"{name}: its weights are those of a run in {directory}, where there is none; "
+                "copy the whole run"
+            )
     if directory and run and (directory / "adapter_config.json").is_file():
         model, tokenizer = _with_adapter(directory, run, training, four_bits)
     elif directory and not (directory / "config.json").is_file():

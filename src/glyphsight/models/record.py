@@ -33,6 +33,8 @@ class RunRecord:
             centres others likewise; else it takes each picture as it is.
         base_profile: The profile whose pictures a fresh ``nano`` at the root was made to read.
         names: What labels stand for, where they do not say it, such as ``{"9": "ankle boot"}``.
+        weights: Directory of the run whose weights these are, as seen from the record's own, where
+            one run was taught several kinds of pictures; "" where they lie beside the record.
     """
 
     base: str
@@ -45,6 +47,7 @@ class RunRecord:
     framed: bool = True
     base_profile: Profile = PUBLISHED
     names: dict[str, str] = field(default_factory=dict)
+    weights: str = ""
 
     def name_of(self, label: str) -> str:
         """What a label stands for: its name, or itself where it has none."""
@@ -78,6 +81,7 @@ class RunRecord:
                 framed=bool(value.get("framed", True)),
                 base_profile=Profile(**value.get("base_profile", {})),
                 names=dict(value.get("names", {})),
+                weights=str(value.get("weights", "")),
             )
         except FileNotFoundError:
             return None

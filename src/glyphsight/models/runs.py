@@ -12,6 +12,8 @@ from glyphsight.models.record import RUN_FILE, RunRecord
 
 SIGHT = "sight"
 NANO_FASHION = "nano-fashion"
+KINDS = "kinds"
+"""Directory of a run with the records of its further kinds of pictures."""
 _ASSETS = Path(__file__).parents[1] / "assets"
 SHIPPED_RUNS = {
     nano.NAME: _ASSETS / "nano-digits",
@@ -54,6 +56,11 @@ def trained_run(name: str | Path, *, fresh_nano: bool = False) -> Path | None:
     return shipped if name in RESERVED else run_directory(name)
 
 
+def weights_of(run: Path, record: RunRecord) -> Path:
+    """Where the weights of a run lie: beside its record, or with the run of which it is a kind."""
+    return (run / record.weights).resolve() if record.weights else run
+
+
 @dataclass(frozen=True)
 class Start:
     """A trained run that ``train --from`` goes on from.
@@ -84,7 +91,7 @@ def start_from(name: str) -> Start:
             f"--from {name}: no trained run (it holds no {RUN_FILE}); give one of glyphsight "
             f"train{mend}"
         )
-    adapter = (run / "adapter_config.json").is_file()
+    adapter = (weights_of(run, record) / "adapter_config.json").is_file()
     return Start(run, origin_of(record), {"method": "lora"} if adapter else {})
 
 

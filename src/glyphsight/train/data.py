@@ -18,7 +18,7 @@ from glyphsight.models.tokenize import completion_ids, prompt_ids
 
 _IGNORED = -100
 _CHUNK = 4096
-_BUCKET_BATCHES = 50
+_BUCKET = 400  # examples, or eight batches where these are more
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Example:
     ids: list[int]
     answer_tokens: int
     as_base: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is plain text, learnt whole."""
+        return self.answer_tokens == len(self.ids) - 1
 
 
 NOTHING = -1
@@ -134,7 +139,7 @@ class BucketSampler(Sampler):
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng([self._seed, self._epoch])
         order = rng.permutation(len(self._lengths))
-        bucket = self._batch_size * _BUCKET_BATCHES
+        bucket = self._batch_size * max(8, _BUCKET // self._batch_size)
         batches: list[Any] = []
         for start in range(0, len(order), bucket):
             part = order[start : start + bucket]

@@ -5,29 +5,29 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from glyphsight.codec import Profile
-from glyphsight.dataset import Prompt, Record, load_dataset
-from glyphsight.dataset.looking.grids import GridReader
-from glyphsight.dataset.storage import checksum, read_frame, read_manifest, split_files
-from glyphsight.errors import DatasetError, FormatError, ModelError
+from glyphsight.dataset import Prompt
+from glyphsight.dataset.storage import checksum
+from glyphsight.errors import ModelError
 from glyphsight.files import replacing
 from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.models.chat import Turns, turns_from_json
 from glyphsight.models.load import new_adapter
 from glyphsight.models.own_words import own_words
-from glyphsight.models.runs import RESERVED, origin_of, trained_run
-from glyphsight.train.data import Examples, tokenize_records
+from glyphsight.models.runs import KINDS, RESERVED, origin_of, trained_run
+from glyphsight.train.data import Example, Examples, tokenize_records
 from glyphsight.train.history import SETTINGS_FILE
+from glyphsight.train.kinds import Kind, read_kinds
 from glyphsight.train.prose import CUT, pieces_for, text_pieces
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, saved_settings
 
 _INPUT_FILE = "input.json"
 _WORDS_FILE = "own-words.txt"
-_LOOKED_AT = 1000  # records
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,11 @@ class Job:
         base: Name of the model it is trained from, as the run's record keeps it.
         base_seed: Seed that made the base's weights when it is a fresh ``nano``.
         base_profile: Profile that a fresh ``nano`` at the root was made to read.
-        prompt: Words around the picture.
-        profile: How the pictures were turned into text.
-        framed: Whether they lie in a dark frame, as MNIST's do.
-        names: What answers stand for, as the run that is gone on from has it.
-        labels: The answers, sorted.
+        kinds: What it is taught, a dataset each; the first is what the run is asked by its own
+            name.
+        names: What answers stand for, of each kind, as the run that is gone on from has it.
         examples: Tokenized training records, all of them, then pieces of plain text.
         text_pieces: How many examples are plain text.
-        validation: Records the accuracy is taken on; empty without a validation split.
         inputs: What a resumed run must find unchanged: the model's name, the checksums of the data
             and of the text mixed in, the turns of the chat.
     """
@@ -55,14 +52,10 @@ class Job:
     base: str
     base_seed: int
     base_profile: Profile
-    prompt: Prompt
-    profile: Profile
-    framed: bool
-    names: dict[str, str]
-    labels: list[str]
+    kinds: list[Kind]
+    names: list[dict[str, str]]
     examples: Examples
     text_pieces: int
-    validation: list[Record]
     inputs: dict[str, Any]
 
     def steps_an_epoch(self, batch_size: int) -> int:
@@ -113,46 +106,8 @@ def _adapted(loaded: LoadedModel, settings: TrainSettings) -> LoadedModel:
     return replace(loaded, model=adapted)
 
 
-def _profile_of(data: Path, records: list[Record]) -> Profile:
-    """The profile the dataset was built with, as far as a dataset file alone tells it."""
-    manifest = read_manifest(data)
-    try:
-        if "profile" in manifest:
-            return Profile(**manifest["profile"])
-    except TypeError as error:
-        raise DatasetError(
-            f"{data}: profile in its manifest: damaged ({error}); build the dataset anew"
-        ) from error
-    try:
-        return Profile(width=int(records[0].size))
-    except ValueError:
-        raise DatasetError(
-            f"{data}: record 1: size {records[0].size!r} is no number of columns; "
-            "see glyphsight dataset check"
-        ) from None
-
-
-def _framed(records: list[Record], profile: Profile) -> bool:
-    """Whether a good part of the pictures have a bare margin of a tenth, as MNIST's do.
-
-    Changed copies do not always, so a quarter of the first records is enough; of Fashion-MNIST's
-    pictures fewer than a tenth do. Where the profile crops or draws edges the text does not tell.
-    """
-    if profile.crop is not None or profile.edges != "none" or profile.threshold == "adaptive":
-        return True
-    texts = [record.ascii_image for record in records[:_LOOKED_AT]]
-    grids = [grid for grid in GridReader(profile).read(texts) if not isinstance(grid, FormatError)]
-    framed = 0
-    for grid in grids:
-        rows, columns = (max(1, round(extent * 3 / 28)) for extent in grid.shape)
-        inner = (slice(rows, -rows), slice(columns, -columns))
-        ink = grid != grid[0, 0]
-        framed += bool(ink[inner].any()) and int(ink[inner].sum()) == int(ink.sum())
-    return 4 * framed >= len(grids)
-
-
 def make_job(
-    data: Path,
+    data: Sequence[Path],
     model: str,
     settings: TrainSettings,
     prompt: Prompt | None,
@@ -165,7 +120,7 @@ def make_job(
         data: As :func:`glyphsight.train.run.train` takes it.
         model: As it takes it.
         settings: How the model is to be taught.
-        prompt: Words around the picture; None for the model's or the dataset's.
+        prompt: Words around the picture; None for the model's or the datasets'.
         chat: The turns of the run that goes on; None for those the settings ask for.
         text: Plain text to mix in. A model whose adapter sits on its own base learns to say of it
             what that base says; any other learns the text itself.
@@ -174,16 +129,10 @@ def make_job(
         DatasetError: The data cannot be read, or a record does not fit the model whole.
         ModelError: The model cannot be loaded.
     """
-    [files] = split_files(data, "train").values()
-    where = str(files[0] if len(files) == 1 else data)
-    records = load_dataset(data, "train")
-    if not records:
-        raise DatasetError(f"{where}: holds no record to learn from")
-    validation: list[Record] = []
-    if "validation" in split_files(data):
-        validation = load_dataset(data, "validation")[: settings.validation_records]
-
-    profile = _profile_of(data, records)
+    before = trained_run(model, fresh_nano=True)
+    taught = RunRecord.load(before) if before else None
+    words = prompt or (taught.prompt if taught else None)
+    kinds = read_kinds(data, words, settings.validation_records)
     turns = chat or {"auto": None, "yes": True, "no": False}[settings.chat]
     origin = load_model(
         model,
@@ -191,39 +140,48 @@ def make_job(
         training=True,
         chat=turns,
         four_bits=settings.method == "qlora",
-        profile=profile,
+        profile=kinds[0].profile,
     )
     continues = hasattr(origin.model, "peft_config") and settings.method != "full"
     as_base = settings.method != "full" and (continues or origin.run is None)
-    words = prompt or (origin.run.prompt if origin.run else read_frame(data).wordings[0])
     loaded = _adapted(origin, settings)
-    examples = tokenize_records(loaded, records, words, where)
+    learnt: list[Example] = []
+    for kind in kinds:
+        learnt += tokenize_records(loaded, kind.records, kind.prompt, kind.where).examples
     pieces = 0
     if text is not None:
-        pieces = pieces_for(len(records), settings.text_share)
-        mixed = text_pieces(loaded, text, pieces, settings.seed, as_base=as_base)
-        examples = Examples(examples.examples + mixed)
+        pieces = pieces_for(len(learnt), settings.text_share)
+        learnt += text_pieces(loaded, text, pieces, settings.seed, as_base=as_base)
     return Job(
         loaded=loaded,
         base=origin.run.base if continues and origin.run else _lasting_name(model),
         base_seed=origin.run.seed if continues and origin.run else settings.seed,
-        base_profile=origin.run.base_profile if origin.run else profile,
-        prompt=words,
-        profile=profile,
-        framed=_framed(records, profile),
-        names=origin.run.names if origin.run else {},
-        labels=sorted({record.response for record in records + validation}),
-        examples=examples,
+        base_profile=origin.run.base_profile if origin.run else kinds[0].profile,
+        kinds=kinds,
+        names=[_names_before(before, taught, kind, kind is kinds[0]) for kind in kinds],
+        examples=Examples(learnt),
         text_pieces=pieces,
-        validation=validation,
         inputs={
             "model": model,
-            "data": checksum(files),
+            "data": checksum([file for kind in kinds for file in kind.files]),
             "text": checksum([text]) if text else None,
             "text_as": ("base" if as_base else "text") if text else None,
             "text_cut": CUT if text else None,
             "chat": asdict(loaded.chat) if loaded.chat else None,
         },
+    )
+
+
+def _names_before(
+    before: Path | None, taught: RunRecord | None, kind: Kind, first: bool
+) -> dict[str, str]:
+    """What a kind's answers stand for by the run that is gone on from, where it was taught them."""
+    if before is not None and not first:
+        taught = RunRecord.load(before / KINDS / kind.name)
+    return (
+        {label: name for label, name in taught.names.items() if label in kind.labels}
+        if (taught)
+        else {}
     )
 
 

@@ -21,7 +21,7 @@ class Progress(TrainerCallback):
     """Shows loss and accuracy as they change, keeps the clock, writes ``history.jsonl``.
 
     Each line has ``step``, ``records`` (seen so far), ``seconds`` (of training, over all resumes)
-    and ``loss`` or ``validation_accuracy``.
+    and ``loss`` or ``validation_accuracy``, with ``of_kind`` where several kinds are taught.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Progress(TrainerCallback):
         history: Path,
         *,
         records_seen: Callable[[int], int],
-        accuracy: Callable[[], float] | None,
+        accuracy: Callable[[], dict[str, Any]] | None,
         every: int,
         minutes: float,
         step: int,
@@ -47,6 +47,11 @@ class Progress(TrainerCallback):
         self._spent = float(self._lines[-1]["seconds"]) if self._lines else 0.0
         self._start: float | None = None
         self._agreed = 0.0
+        self._begun: float | None = next(
+            (line["begun"] for line in self._lines if "begun" in line), None
+        )
+        if step and self._begun is None:
+            self._begun = 0.0  # a run of before
 
     def seconds(self) -> float:
         """Seconds of training so far, those before a resume counted in."""
@@ -63,6 +68,17 @@ class Progress(TrainerCallback):
             return self._agreed
         return self._own_clock()
 
+    def pace(self) -> float:
+        """Share of the minutes left after the first step that is used up, as :meth:`clock` has it.
+
+        A first step takes far longer than any other, on a GPU more than a minute: by the clock
+        alone the learning rate had risen before a step was done.
+        """
+        begun = self._begun
+        if begun is None or not self._minutes:
+            return 0.0
+        return (self.clock() - begun) / (1 - begun) if begun < 1 else 1.0
+
     def _own_clock(self) -> float:
         return self.seconds() / (60 * self._minutes) if self._minutes else 0.0
 
@@ -73,7 +89,7 @@ class Progress(TrainerCallback):
             dist.broadcast(told, src=0)
             self._agreed = float(told)
 
-    def _write(self, step: int, **values: float) -> None:
+    def _write(self, step: int, **values: Any) -> None:
         line = {"step": step, "records": self._records_seen(step), "seconds": self.seconds()}
         with self._history.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line | values) + "\n")
@@ -98,6 +114,10 @@ class Progress(TrainerCallback):
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Let all processes go by one clock."""
         self._agree(args.device)
+        if self._minutes and self._begun is None and state.global_step:
+            self._begun = self.clock()
+            if self._bar is not None:
+                self._write(state.global_step, begun=self._begun)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         """Advance the bar; take the accuracy when due; stop, saved, when the time is used up."""
@@ -113,9 +133,9 @@ class Progress(TrainerCallback):
         # The last regular point is left to the very end where the two nearly coincide.
         due = step % self._every == 0 and step + self._every // 2 < state.max_steps
         if self._accuracy is not None and (last or due):
-            value = self._accuracy()
-            self._write(step, validation_accuracy=value)
-            self._shown["validation"] = f"{100 * value:.2f}%"
+            values = self._accuracy()
+            self._write(step, **values)
+            self._shown["validation"] = f"{100 * values['validation_accuracy']:.2f}%"
             self._bar.set_postfix(self._shown, refresh=False)
         return control
 

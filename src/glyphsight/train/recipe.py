@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,28 +13,61 @@ from glyphsight.errors import GlyphsightError, ModelError
 
 T = TypeVar("T")
 
-_PARTS = ("profile", "dataset", "train", "names")
-_DATASET_KEYS = {"limit", "validation", "copies", "augmentation", "seed"}
+_PICTURES = ("profile", "dataset", "names")
+_DATASET_KEYS = {"limit", "validation", "hold_out", "copies", "augmentation", "seed"}
+ONLY = "data"
+"""What the one kind of pictures of a recipe without ``kinds`` is called."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A kind of pictures that a model is taught, and how they become a dataset.
+
+    Attributes:
+        profile: How pictures become text.
+        dataset: Further arguments of :func:`glyphsight.dataset.build_dataset`; in the file
+            ``augmentation`` holds the changes of copies by name, and ``hold_out`` names a kind
+            before this, of the same source, whose validation pictures are held out here too.
+        names: What answers stand for, where they do not say it.
+    """
+
+    profile: Profile = PUBLISHED
+    dataset: dict[str, Any] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is made from a source of labelled pictures.
+    """How a model is made from sources of labelled pictures.
 
     Attributes:
         model: Name of the base model.
-        profile: How pictures become text.
-        dataset: Further arguments of :func:`glyphsight.dataset.build_dataset`; in the file
-            ``augmentation`` holds the changes of copies by name.
+        kinds: What it is taught, by name; one called ``data`` where the file has no ``kinds``.
         train: Training settings by name, see ``glyphsight train --help``.
-        names: What answers stand for, where they do not say it.
     """
 
     model: str
-    profile: Profile = PUBLISHED
-    dataset: dict[str, Any] = field(default_factory=dict)
+    kinds: dict[str, Pictures]
     train: dict[str, Any] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
+
+    def sources(self, given: Sequence[str]) -> dict[str, str]:
+        """The source of each kind.
+
+        Args:
+            given: A single SPEC, or NAME=SPEC of each kind where the recipe names them.
+
+        Raises:
+            ModelError: A kind has no source, or a source no kind.
+        """
+        if list(self.kinds) == [ONLY]:
+            if len(given) != 1:
+                raise ModelError("--source: this recipe has one kind of pictures; give one SPEC")
+            return {ONLY: given[0]}
+        found = dict(text.partition("=")[::2] for text in given)
+        if set(found) != set(self.kinds) or len(given) != len(found) or not all(found.values()):
+            wanted = " ".join(f"--source {name}=SPEC" for name in self.kinds)
+            raise ModelError(f"--source: this recipe has several kinds of pictures; give {wanted}")
+        return found
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -46,27 +79,58 @@ def read_recipe(path: Path) -> Recipe:
     value = read_mapping(path)
     if not isinstance(value.get("model"), str):
         raise ModelError(f"{path}: a recipe names at least its model, such as 'model: nano'")
-    refuse_unknown(path, "a recipe", set(value), {"model", *_PARTS})
-    parts = {name: value.get(name) or {} for name in _PARTS}
-    for name, part in parts.items():
-        if not isinstance(part, dict):
-            raise ModelError(f"{path}: {name} holds settings by name, not {part!r}")
-        if strange := [key for key in part if not isinstance(key, str)]:
-            raise ModelError(
-                f"{path}: {name}: {strange[0]!r} is no name of a setting or an answer; use quotes"
-            )
-    for key in ("width", "height"):
-        if type(parts["profile"].get(key, 1)) is not int:
-            raise ModelError(f"{path}: profile: {key} is a whole number, without quotes")
-    refuse_unknown(path, "dataset", set(parts["dataset"]), _DATASET_KEYS)
-    if odd := [name for name in parts["names"].values() if not isinstance(name, str)]:
-        raise ModelError(f"{path}: names: {odd[0]!r} is no text; put it in quotes")
-    profile = _made(Profile, parts["profile"], f"{path}: profile")
-    if (changes := parts["dataset"].get("augmentation")) is not None:
-        parts["dataset"]["augmentation"] = _made(
-            Augmentation, changes, f"{path}: dataset: augmentation"
+    refuse_unknown(path, "a recipe", set(value), {"model", "train", "kinds", *_PICTURES})
+    train = _mapping(path, "train", value.get("train"))
+    if "kinds" not in value:
+        return Recipe(value["model"], {ONLY: _pictures(path, "", value, [])}, train)
+    if both := [name for name in _PICTURES if name in value]:
+        raise ModelError(
+            f"{path}: {both[0]} stands within each of the kinds, or there are no kinds"
         )
-    return Recipe(value["model"], profile, parts["dataset"], parts["train"], parts["names"])
+    kinds: dict[str, Pictures] = {}
+    for name, said in _mapping(path, "kinds", value["kinds"]).items():
+        if not name.replace("-", "").isalnum():
+            raise ModelError(f"{path}: kinds: {name!r}: a name is letters, digits and hyphens")
+        own = _mapping(path, f"kinds: {name}", said)
+        refuse_unknown(path, f"kinds: {name}", set(own), set(_PICTURES))
+        kinds[name] = _pictures(path, f"kinds: {name}: ", own, list(kinds))
+    if not kinds:
+        raise ModelError(f"{path}: kinds: names no kind of pictures")
+    return Recipe(value["model"], kinds, train)
+
+
+def _pictures(path: Path, within: str, value: dict[Any, Any], before: list[str]) -> Pictures:
+    """A kind of pictures, as the file says it."""
+    parts = {name: _mapping(path, within + name, value.get(name)) for name in _PICTURES}
+    profile, dataset, names = (parts[name] for name in _PICTURES)
+    for key in ("width", "height"):
+        if type(profile.get(key, 1)) is not int:
+            raise ModelError(f"{path}: {within}profile: {key} is a whole number, without quotes")
+    refuse_unknown(path, f"{within}dataset", set(dataset), _DATASET_KEYS)
+    if (other := dataset.get("hold_out")) is not None and other not in before:
+        raise ModelError(f"{path}: {within}dataset: hold_out: {other!r} is no kind before this one")
+    if odd := [name for name in names.values() if not isinstance(name, str)]:
+        raise ModelError(f"{path}: {within}names: {odd[0]!r} is no text; put it in quotes")
+    if (changes := dataset.get("augmentation")) is not None:
+        where = f"{path}: {within}dataset: augmentation"
+        dataset["augmentation"] = _made(Augmentation, changes, where)
+    return Pictures(_made(Profile, profile, f"{path}: {within}profile"), dataset, names)
+
+
+def _mapping(path: Path, name: str, value: Any) -> dict[str, Any]:
+    """A part of a recipe that holds settings by name; empty where it is left out.
+
+    Raises:
+        ModelError: It holds something else.
+    """
+    part = value or {}
+    if not isinstance(part, dict):
+        raise ModelError(f"{path}: {name} holds settings by name, not {part!r}")
+    if strange := [key for key in part if not isinstance(key, str)]:
+        raise ModelError(
+            f"{path}: {name}: {strange[0]!r} is no name of a setting or an answer; use quotes"
+        )
+    return dict(part)
 
 
 def _made(kind: Callable[..., T], settings: Any, where: str) -> T:

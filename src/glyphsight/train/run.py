@@ -7,6 +7,7 @@ import math
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.load import fast_bfloat16
+from glyphsight.models.runs import KINDS
 from glyphsight.models.score import best_labels
 from glyphsight.train.data import collate
 from glyphsight.train.history import HISTORY_FILE, read_history
@@ -36,6 +38,7 @@ from glyphsight.train.job import (
     start_run,
     text_to_mix_in,
 )
+from glyphsight.train.kinds import Kind
 from glyphsight.train.progress import Progress
 from glyphsight.train.settings import ResolvedSettings, TrainSettings
 from glyphsight.train.trainer import AnswerTrainer, UnwritableError, reason_of
@@ -57,7 +60,9 @@ class TrainReport:
         text_pieces: Pieces of plain text learnt beside them.
         steps: Optimizer steps.
         seconds: Of training, over all resumes, validation included.
-        validation_accuracy: On validation records at the end, 0-1; None without such records.
+        validation_accuracy: On validation records of all kinds at the end, 0-1; None without such
+            records.
+        accuracies: The same of each kind of pictures that has such records, by its name.
     """
 
     run: str
@@ -66,19 +71,30 @@ class TrainReport:
     steps: int
     seconds: float
     validation_accuracy: float | None
+    accuracies: dict[str, float]
 
 
-def _accuracy(job: Job, dtype: Any) -> float:
-    """Share of the validation records whose answer is the likeliest label."""
+def _accuracies(job: Job, dtype: Any) -> dict[str, float]:
+    """Share of each kind's validation records whose answer is the likeliest of its labels."""
     model = job.loaded.model
     was_training = model.training
     model.eval()
+    shares = {}
     with torch.autocast(model.device.type, dtype=dtype, enabled=dtype is not None):
-        texts = [record.ascii_image for record in job.validation]
-        said = best_labels(job.loaded, texts, job.labels, job.prompt)
+        for kind in job.kinds:
+            if kind.validation:
+                texts = [record.ascii_image for record in kind.validation]
+                said = best_labels(job.loaded, texts, kind.labels, kind.prompt)
+                right = sum(a == r.response for a, r in zip(said, kind.validation, strict=True))
+                shares[kind.name] = right / len(kind.validation)
     model.train(was_training)
-    right = sum(a == r.response for a, r in zip(said, job.validation, strict=True))
-    return right / len(job.validation)
+    return shares
+
+
+def _together(shares: dict[str, float], sizes: dict[str, int]) -> float | None:
+    """One share of all kinds' records; None where there are none."""
+    count = sum(sizes[name] for name in shares)
+    return sum(share * sizes[name] for name, share in shares.items()) / count if count else None
 
 
 def _last_checkpoint(run: Path) -> tuple[int, Path | None]:
@@ -127,18 +143,18 @@ def _publish(loaded: LoadedModel, run: Path) -> None:
             path.replace(run / path.name)
 
 
-def _known_names(names: dict[str, str] | None, job: Job) -> dict[str, str]:
-    """What the answers stand for: as given, else as the run gone on from has it.
+def _known_names(names: Sequence[dict[str, str] | None] | None, job: Job) -> list[dict[str, str]]:
+    """What each kind's answers stand for: as given, else as the run gone on from has it.
 
     Raises:
         ModelError: An answer that is named is none of the data's.
     """
-    if names is None:
-        return {label: name for label, name in job.names.items() if label in job.labels}
-    if unknown := sorted(set(names) - set(job.labels)):
-        known = ", ".join(job.labels)
-        raise ModelError(f"names: {unknown[0]!r} is no answer of the data; these are: {known}")
-    return names
+    given = names if names is not None else [None] * len(job.kinds)
+    for own, kind in zip(given, job.kinds, strict=True):
+        if unknown := sorted(set(own or {}) - set(kind.labels)):
+            known = ", ".join(kind.labels)
+            raise ModelError(f"names: {unknown[0]!r} is no answer of the data; these are: {known}")
+    return [before if own is None else own for own, before in zip(given, job.names, strict=True)]
 
 
 def _attend_fast(job: Job, batch_size: int) -> None:
@@ -178,27 +194,30 @@ def _arguments(run: Path, job: Job, settings: TrainSettings, dtype: Any) -> Trai
 
 
 def train(
-    data: Path,
+    data: Path | Sequence[Path],
     model: str,
     run: Path,
     resolved: ResolvedSettings,
     *,
     prompt: Prompt | None = None,
-    names: dict[str, str] | None = None,
+    names: Sequence[dict[str, str] | None] | None = None,
     resume: bool = False,
     quiet: bool = False,
 ) -> TrainReport:
     """Fine-tune ``model`` on the training split of ``data`` and save it in ``run``.
 
     Args:
-        data: A dataset directory, or one dataset file (then no validation accuracy is taken).
+        data: A dataset directory, or one dataset file (then no validation accuracy is taken); or
+            several, in texts of their own, that are learnt together: kinds of pictures, by the
+            names of the directories. The run is asked the first, ``run/kinds/NAME`` another.
         model: Base model name, run directory, path or hub id. An adapter goes on being trained
             under method ``lora``; under ``full`` it is merged into its base first.
         run: Directory of the result: an ordinary transformers or PEFT directory with
             ``glyphsight.json``, ``settings.json``, ``history.jsonl`` and ``checkpoints/``.
         resolved: The settings and their origin. A resumed run takes those it was started with.
         prompt: Words around the picture; None: those the model was taught with, else the default.
-        names: What answers stand for, where they do not say it; kept with the run.
+        names: What answers stand for, where they do not say it, of each of the data; kept with
+            the run.
         resume: Go on from the newest checkpoint in ``run``; a finished run is left as it is.
         quiet: Show no progress bar.
 
@@ -223,8 +242,9 @@ def train(
     set_seed(settings.seed)
     turns = chat_to_resume(run) if resume else None
     text = text_to_mix_in(run, model, settings)
-    job = make_job(data, model, settings, prompt, chat=turns, text=text)
-    names = _known_names(names, job)
+    several = [data] if isinstance(data, Path) else list(data)
+    job = make_job(several, model, settings, prompt, chat=turns, text=text)
+    named = _known_names(names, job)
     if resume:
         check_same_inputs(run, job.inputs)
     elif is_first_process():
@@ -238,10 +258,17 @@ def train(
     step, checkpoint = _last_checkpoint(run) if resume else (0, None)
     if resume and is_first_process():
         _clear_halves(run)
+    sizes = {kind.name: len(kind.validation) for kind in job.kinds}
+
+    def measured(shares: dict[str, float]) -> dict[str, Any]:
+        """What a line of the history says of them."""
+        all_ = {"validation_accuracy": _together(shares, sizes)}
+        return all_ if len(job.kinds) == 1 else all_ | {"of_kind": shares}
+
     progress = Progress(
         run / HISTORY_FILE,
         records_seen=partial(job.records_seen, batch_size=settings.batch_size),
-        accuracy=partial(_accuracy, job, dtype) if job.validation else None,
+        accuracy=(lambda: measured(_accuracies(job, dtype))) if any(sizes.values()) else None,
         every=max(1, steps // settings.evaluations),
         minutes=settings.minutes,
         step=step,
@@ -250,7 +277,7 @@ def train(
     trainer = AnswerTrainer(
         settings,
         job.examples,
-        clock=progress.clock,
+        pace=progress.pace,
         model=job.loaded.model,
         args=_arguments(run, job, settings, dtype),
         data_collator=partial(collate, pad=job.loaded.tokenizer.pad_token_id),
@@ -275,67 +302,92 @@ def train(
     if trainer.is_world_process_zero():
         try:
             _publish(job.loaded, run)
-            record = _record(run, job, names, step, progress.seconds())
-            record.save(run)
+            records = _records(run, job, named, step, progress.seconds())
+            for place, record in reversed(records.items()):  # the run's own last: it is finished
+                place.mkdir(parents=True, exist_ok=True)
+                record.save(place)
         except (SafetensorError, OSError) as error:
             raise _out_of_room(run, step, reason_of(error)) from error
-        _say_if_nothing_was_learnt(job, record.training["validation_accuracy"])
+        for kind, record in zip(job.kinds, records.values(), strict=True):
+            _say_if_nothing_was_learnt(kind, record.training["validation_accuracy"])
     trainer.accelerator.wait_for_everyone()
     return _report(run, RunRecord.load(run))
 
 
-def _say_if_nothing_was_learnt(job: Job, accuracy: float | None) -> None:
+def _say_if_nothing_was_learnt(kind: Kind, accuracy: float | None) -> None:
     """Tell a run that is no better than the commonest answer, within two standard errors of it."""
     if accuracy is None:
         return
-    answers = Counter(one.response for one in job.validation)
+    answers = Counter(one.response for one in kind.validation)
     commonest, count = answers.most_common(1)[0]
-    share = count / len(job.validation)
+    share = count / len(kind.validation)
     if len(answers) > 1 and accuracy <= share + 2 * math.sqrt(
-        share * (1 - share) / len(job.validation)
+        share * (1 - share) / len(kind.validation)
     ):
         say(
-            f"glyphsight: warning: {100 * accuracy:.1f} % right is no better than always answering "
-            f"{commonest!r} ({100 * share:.1f} %): nothing is learnt yet. Give more records or "
-            "--epochs, or start --from a trained run, such as nano"
+            f"glyphsight: warning: {kind.where}: {100 * accuracy:.1f} % right is no better than "
+            f"always answering {commonest!r} ({100 * share:.1f} %): nothing is learnt yet. Give "
+            "more records or --epochs, or start --from a trained run, such as nano"
         )
 
 
-def _record(run: Path, job: Job, names: dict[str, str], step: int, seconds: float) -> RunRecord:
-    history = read_history(run / HISTORY_FILE)
-    accuracies = [line for line in history if "validation_accuracy" in line]
-    return RunRecord(
-        base=job.base,
-        seed=job.base_seed,
-        labels=job.labels,
-        prompt=job.prompt,
-        profile=job.profile,
-        chat=job.loaded.chat,
-        framed=job.framed,
-        base_profile=job.base_profile,
-        names=names,
-        training={
-            "records": len(job.examples) - job.text_pieces,
-            "text_pieces": job.text_pieces,
-            "steps": step,
-            "seconds": seconds,
-            "validation_accuracy": accuracies[-1]["validation_accuracy"] if accuracies else None,
-            "validation_records": len(job.validation),
-            "data_sha256": job.inputs["data"],
-            "torch": str(torch.__version__),
-        },
-    )
+def _records(
+    run: Path, job: Job, names: list[dict[str, str]], step: int, seconds: float
+) -> dict[Path, RunRecord]:
+    """The record of each kind by its directory, the run itself first."""
+    judged = [line for line in read_history(run / HISTORY_FILE) if "validation_accuracy" in line]
+    last = judged[-1] if judged else {}
+    records = {}
+    for kind, named in zip(job.kinds, names, strict=True):
+        first = kind is job.kinds[0]
+        accuracy = (
+            last.get("validation_accuracy")
+            if len(job.kinds) == 1
+            else (last.get("of_kind", {}).get(kind.name))
+        )
+        records[run if first else run / KINDS / kind.name] = RunRecord(
+            base=job.base,
+            seed=job.base_seed,
+            labels=kind.labels,
+            prompt=kind.prompt,
+            profile=kind.profile,
+            chat=job.loaded.chat,
+            framed=kind.framed,
+            base_profile=job.base_profile,
+            names=named,
+            weights="" if first else "../..",
+            training={
+                "kind": kind.name,
+                "records": len(kind.records),
+                "text_pieces": job.text_pieces,
+                "steps": step,
+                "seconds": seconds,
+                "validation_accuracy": accuracy,
+                "validation_records": len(kind.validation),
+                "data_sha256": job.inputs["data"],
+                "torch": str(torch.__version__),
+            },
+        )
+    return records
 
 
 def _report(run: Path, record: RunRecord | None) -> TrainReport:
     if record is None:
         raise ModelError(f"{run}: the main process did not save the run")
-    training = record.training
+    others = [RunRecord.load(place) for place in sorted((run / KINDS).glob("*"))]
+    taught = [record.training, *(other.training for other in others if other)]
+    shares, sizes = {}, {}
+    for training in taught:
+        name = training.get("kind", "")  # runs of before have one, without a name
+        sizes[name] = training["validation_records"]
+        if training["validation_accuracy"] is not None:
+            shares[name] = training["validation_accuracy"]
     return TrainReport(
-        str(run),
-        training["records"],
-        training.get("text_pieces", 0),  # none in runs of before
-        training["steps"],
-        training["seconds"],
-        training["validation_accuracy"],
+        run=str(run),
+        records=sum(training["records"] for training in taught),
+        text_pieces=record.training.get("text_pieces", 0),  # none in runs of before
+        steps=record.training["steps"],
+        seconds=record.training["seconds"],
+        validation_accuracy=_together(shares, sizes),
+        accuracies=shares,
     )

@@ -10,8 +10,8 @@ def rate_factor(done: float, clock: float, warmup: float, schedule: str) -> floa
 
     Args:
         done: Share of the steps done, 0-1.
-        clock: Share of the time allowed that is used up, 0 where there is no limit. Whichever of
-            the two is further decides rise and fall.
+        clock: Share of the time allowed that is used up, less the first step's; 0 where there is no
+            limit. Whichever of the two is further decides rise and fall.
         warmup: Share of the run over which the rate rises linearly.
         schedule: ``cosine`` or ``linear`` to 0 at the end, or ``constant``.
 

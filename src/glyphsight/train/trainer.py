@@ -36,12 +36,15 @@ class AnswerTrainer(Trainer):
         settings: TrainSettings,
         train_examples: Examples,
         *,
-        clock: Callable[[], float],
+        pace: Callable[[], float],
         **kwargs: Any,
     ) -> None:
-        self._clock = clock
+        self._pace = pace
         self._settings = settings
-        self._lengths = [len(example.ids) for example in train_examples.examples]
+        # Plain text goes first, together: among pictures its tokens would outweigh their answers.
+        self._lengths = [
+            0 if example.is_text else len(example.ids) for example in train_examples.examples
+        ]
         super().__init__(train_dataset=train_examples, **kwargs)
         self.model_accepts_loss_kwargs = True
 
@@ -62,7 +65,7 @@ class AnswerTrainer(Trainer):
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
                 optimizer or self.optimizer,
                 lambda step: rate_factor(
-                    step / num_training_steps, self._clock(), settings.warmup, settings.schedule
+                    step / num_training_steps, self._pace(), settings.warmup, settings.schedule
                 ),
             )
         return self.lr_scheduler
