@@ -104,7 +104,7 @@ def settings_of(case: Case, origin: str, own: dict[str, Any]) -> ResolvedSetting
 
 def new_adapter(start: Start) -> dict[str, Any]:
     """Settings of an adapter of the size of the run's; of the usual size where it has none."""
-    file = start.run / "adapter_config.json"
+    file = start.weights / "adapter_config.json"
     if not file.is_file():
         return {"method": "lora"}
     config = json.loads(file.read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from glyphsight.dataset import load_dataset
+from glyphsight.models.runs import copy_kinds
 from glyphsight.train.lowrank import low_rank_adapter
 
 _RECORDS = 256
@@ -28,6 +29,7 @@ def main() -> None:
     adapted.tokenizer.save_pretrained(given.out)
     assert adapted.run is not None
     adapted.run.save(given.out)
+    copy_kinds(given.run, given.out)
     of = "outputs" if records else "weights"
     print(f"{given.out}: rank {given.rank} keeps {100 * kept:.1f} % of the squared change of {of}")
 

@@ -54,3 +54,14 @@ def test_the_answer_ends_in_the_end_token():
 def test_plain_text_is_told_from_pictures():
     assert Example([1, 2, 3], 2).is_text
     assert not Example([1, 2, 3], 1).is_text
+
+
+def test_plain_text_stands_together_in_the_order_of_a_run():
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(60, 75, 900)
+    text = -rng.integers(4, 129, 100)  # as the trainer has them
+    lengths = np.concatenate([pictures, text])
+    batches = lengths[np.array(list(BucketSampler(lengths.tolist(), 8, 0)))].reshape(-1, 8)
+    mixed = ((batches < 0).any(axis=1) & (batches > 0).any(axis=1)).sum()
+    assert mixed <= 4  # one a bucket of 400, and the last batches of short buckets
+    assert (batches < 0).all(axis=1).sum() >= 9

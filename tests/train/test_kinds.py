@@ -10,9 +10,11 @@ from glyphsight.cli.app import app
 from glyphsight.codec import Profile
 from glyphsight.dataset import build_dataset
 from glyphsight.errors import ModelError
+from glyphsight.evaluate import evaluate
 from glyphsight.evaluate.see import see
 from glyphsight.models import RunRecord, load_model
 from glyphsight.train.history import read_history
+from glyphsight.train.kinds import kind_name
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
@@ -96,7 +98,7 @@ def test_a_kind_without_its_run_says_what_is_missing(both, tmp_path):
 def test_two_datasets_of_one_name_are_refused(digits, coarse, tmp_path):
     twin = tmp_path / "coarse"
     shutil.copytree(digits, twin)
-    with pytest.raises(ModelError, match="two datasets are called coarse"):
+    with pytest.raises(ModelError, match="are both called coarse"):
         train([coarse, twin], "nano", tmp_path / "run", resolve_settings("nano", SETTINGS))
 
 
@@ -133,3 +135,77 @@ def _folder(path):
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(place / f"{number}.png")
     return path / "pictures"
+
+
+def test_a_kind_that_was_taught_is_told_so_where_it_is_judged_on_it(both, coarse):
+    run, _ = both
+    judged = evaluate(
+        run / "kinds" / "coarse", str(coarse / "train.json"), generate=0, zero_shot=0, quiet=True
+    )
+    assert any("the records it was trained on" in warning for warning in judged.warnings)
+
+
+def test_a_report_of_a_kind_shows_what_that_kind_learnt(both, coarse, tmp_path):
+    run, _ = both
+    what = ["--model", f"{run}/kinds/coarse", "--data", str(coarse), "--split", "validation"]
+    how = ["--limit", "10", "--generate", "0", "--out", str(tmp_path / "judged")]
+    told = CliRunner().invoke(app, ["evaluate", *what, *how])
+    assert told.exit_code == 0, told.stderr
+    page = (tmp_path / "judged" / "report.html").read_text()
+    assert "validation accuracy against records seen" in page
+    assert "learning_rate" in page
+
+
+def test_an_adapter_on_a_kind_of_a_whole_run_finds_its_base(both, coarse, tmp_path):
+    run, _ = both
+    given = resolve_settings("nano", SETTINGS | {"method": "lora", "lora_rank": 2})
+    train(coarse, f"{run}/kinds/coarse", tmp_path / "on", given, quiet=True)
+    assert load_model(tmp_path / "on").run.names == NINE
+
+
+def test_kinds_go_by_their_names_whatever_their_order(both, digits, coarse, tmp_path):
+    run, _ = both
+    train([coarse, digits], str(run), tmp_path / "on", resolve_settings("nano", SETTINGS))
+    assert RunRecord.load(tmp_path / "on").names == NINE
+    assert RunRecord.load(tmp_path / "on" / "kinds" / digits.name).names == {}
+
+
+def test_a_killed_run_of_two_kinds_ends_in_the_same_weights(both, digits, coarse, tmp_path):
+    run, report = both
+    cut = tmp_path / "cut"
+    shutil.copytree(run, cut)
+    for file in ("glyphsight.json", "model.safetensors", "config.json"):
+        (cut / file).unlink()
+    shutil.rmtree(cut / "kinds")
+    shutil.rmtree(max((cut / "checkpoints").glob("*"), key=lambda one: int(one.name[11:])))
+    resumed = train(
+        [digits, coarse], "nano", cut, resolve_settings("nano", {}), resume=True, quiet=True
+    )
+    assert resumed.accuracies == report.accuracies
+    pairs = zip(load_model(run).model.parameters(), load_model(cut).model.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert (cut / "kinds" / "coarse" / "glyphsight.json").is_file()
+
+
+def test_another_kind_cannot_be_resumed_with(both, digits, coarse, tmp_path):
+    run, _ = both
+    cut = tmp_path / "cut"
+    shutil.copytree(run, cut)
+    (cut / "glyphsight.json").unlink()
+    renamed = tmp_path / "renamed"
+    shutil.copytree(coarse, renamed)
+    with pytest.raises(ModelError, match="started with another kinds"):
+        train([digits, renamed], "nano", cut, resolve_settings("nano", {}), resume=True)
+
+
+def test_a_linked_dataset_goes_by_the_name_of_the_link(coarse, tmp_path):
+    link = tmp_path / "icons"
+    link.symlink_to(coarse)
+    assert kind_name(link) == kind_name(tmp_path / "icons" / ".") == "icons"
+    assert kind_name(coarse / "train.json") == "train"
+
+
+def test_names_are_given_of_each_dataset(digits, coarse, tmp_path):
+    given = resolve_settings("nano", SETTINGS)
+    with pytest.raises(ModelError, match="names: give those of each of 2 datasets"):
+        train([digits, coarse], "nano", tmp_path / "run", given, names=[NINE], quiet=True)

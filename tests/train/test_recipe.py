@@ -25,7 +25,7 @@ def test_a_recipe_is_read(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text("model: nano\nprofile: {width: 16, format: trim}\ntrain: {epochs: 2}\n")
     only = Pictures(Profile(16, format="trim"))
-    assert read_recipe(path) == Recipe("nano", {"data": only}, {"epochs": 2})
+    assert read_recipe(path) == Recipe("nano", {"data": only}, {"epochs": 2}, named=False)
 
 
 def test_a_recipe_says_how_copies_are_changed(tmp_path):
@@ -67,6 +67,14 @@ def test_each_kind_wants_its_source(tmp_path, given):
         read_recipe(path).sources(given)
 
 
+def test_a_kind_goes_by_its_name_where_it_is_the_only_one(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("model: nano\nkinds: {data: {}}\n")
+    assert read_recipe(path).sources(["data=bundled"]) == {"data": "bundled"}
+    with pytest.raises(ModelError, match="give --source data=SPEC"):
+        read_recipe(path).sources(["bundled"])
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -81,7 +89,9 @@ def test_each_kind_wants_its_source(tmp_path, given):
         ("model: nano\nkinds: {a/b: {}}", "kinds: 'a/b': a name is letters"),
         ("model: nano\nkinds: {a: {train: {}}}", "kinds: a has no train"),
         ("model: nano\nkinds: {a: {profile: {width: 0}}}", "kinds: a: profile: width must"),
-        ("model: nano\nkinds: {a: {dataset: {hold_out: b}}}", "hold_out: 'b' is no kind before"),
+        ("model: nano\nkinds: {a: {dataset: {hold_out: b}}}", "hold_out: 'b' is none of the kinds"),
+        ("model: nano\nkinds: {a: {dataset: {hold_out: }}}", "hold_out: None is none of the kinds"),
+        ("model: nano\ndataset: {hold_out: a}", "hold_out: 'a' is none of the kinds"),
         ("model: nano\ndataset: {source: x}", "dataset has no source"),
         ("model: nano\nprofile: {wide: 3}", "profile: "),
         ("model: nano\nprofile: {width: 0}", "profile: width must be at least 1"),

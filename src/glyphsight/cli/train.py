@@ -87,6 +87,7 @@ def train(
     if model is not None and from_ is not None:
         raise typer.BadParameter("give --model or --from, not both")
     said = None if recipe is None else read_recipe(recipe)
+    sources = said.sources(source or []) if said else {}
     given = dict(said.train) if said else {}
     given |= parse_assignments(setting or [])
     options = {
@@ -118,7 +119,7 @@ def train(
                 "--source: several processes cannot build one dataset; run glyphsight dataset "
                 "build first and give --data"
             )
-        data, failed = _built(said, said.sources(source or []), out)
+        data, failed = _built(said, sources, out)
         names = [kind.names or None for kind in said.kinds.values()]
     assert data
     will_go_on("the same command with --resume goes on from here")
@@ -147,7 +148,7 @@ def train(
 
 def _built(recipe: Recipe, sources: dict[str, str], out: Path) -> tuple[list[Path], int]:
     """The datasets of a recipe, built where they are missing, and how many items failed."""
-    places = {name: out / ONLY if name == ONLY else out / ONLY / name for name in recipe.kinds}
+    places = {name: out / ONLY / name if recipe.named else out / ONLY for name in recipe.kinds}
     failed = 0
     for name, kind in recipe.kinds.items():
         how = dict(kind.dataset)

@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache, partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from glyphsight.console import say
 from glyphsight.errors import ModelError
 from glyphsight.models import nano, smollm2
 from glyphsight.models.chat import Turns, chat_turns, has_template
-from glyphsight.models.record import RUN_FILE, RunRecord
+from glyphsight.models.record import RunRecord
 from glyphsight.models.runs import RESERVED, SIGHT, spelled, trained_run, weights_of
 
 _NEEDED = ("torch", "transformers", "peft", "accelerate")
@@ -351,11 +351,13 @@ def load_model(
     run = RunRecord.load(directory) if directory else None
     if directory and run:
         directory = weights_of(directory, run)
-        if run.weights and not (directory / RUN_FILE).is_file():
+        whole = RunRecord.load(directory) if run.weights else run
+        if whole is None:
             raise ModelError(
                 f"{name}: its weights are those of a run in {directory}, where there is none; "
                 "copy the whole run"
             )
+        run = replace(run, base=whole.base, seed=whole.seed, base_profile=whole.base_profile)
     if directory and run and (directory / "adapter_config.json").is_file():
         model, tokenizer = _with_adapter(directory, run, training, four_bits)
     elif directory and not (directory / "config.json").is_file():

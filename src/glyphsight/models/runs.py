@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,17 +63,43 @@ def weights_of(run: Path, record: RunRecord) -> Path:
     return (run / record.weights).resolve() if record.weights else run
 
 
+def kind_places(run: Path, names: Sequence[str]) -> list[Path]:
+    """Where the record of each kind of pictures lies that a run is taught, its own first."""
+    return [run / KINDS / name if place else run for place, name in enumerate(names)]
+
+
+def records_of(run: Path) -> dict[str, RunRecord]:
+    """The records of all kinds of pictures that a finished run was taught, its own first.
+
+    A run of before several kinds could be taught has one, by the name "".
+    """
+    own = RunRecord.load(run)
+    if own is None:
+        return {}
+    names = own.training.get("kinds", [own.training.get("kind", "")])
+    found = zip(names, map(RunRecord.load, kind_places(run, names)), strict=True)
+    return {name: record for name, record in found if record}
+
+
+def copy_kinds(run: Path, target: Path) -> None:
+    """Copy the records of a run's further kinds of pictures beside weights that were copied."""
+    if (run / KINDS).is_dir():
+        shutil.copytree(run / KINDS, target / KINDS, dirs_exist_ok=True)
+
+
 @dataclass(frozen=True)
 class Start:
     """A trained run that ``train --from`` goes on from.
 
     Attributes:
         run: Its directory.
+        weights: Where its weights lie.
         origin: The base model at the root of it, whose default settings suit it too.
         settings: What its kind asks for: an adapter goes on being one.
     """
 
     run: Path
+    weights: Path
     origin: str
     settings: dict[str, Any]
 
@@ -91,8 +119,9 @@ def start_from(name: str) -> Start:
             f"--from {name}: no trained run (it holds no {RUN_FILE}); give one of glyphsight "
             f"train{mend}"
         )
-    adapter = (weights_of(run, record) / "adapter_config.json").is_file()
-    return Start(run, origin_of(record), {"method": "lora"} if adapter else {})
+    weights = weights_of(run, record)
+    adapter = (weights / "adapter_config.json").is_file()
+    return Start(run, weights, origin_of(record), {"method": "lora"} if adapter else {})
 
 
 def root_of(record: RunRecord) -> RunRecord:

@@ -18,7 +18,7 @@ from glyphsight.models.tokenize import completion_ids, prompt_ids
 
 _IGNORED = -100
 _CHUNK = 4096
-_BUCKET = 400  # examples, or eight batches where these are more
+_BUCKET_BATCHES = 50
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class BucketSampler(Sampler):
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng([self._seed, self._epoch])
         order = rng.permutation(len(self._lengths))
-        bucket = self._batch_size * max(8, _BUCKET // self._batch_size)
+        bucket = self._batch_size * _BUCKET_BATCHES
         batches: list[Any] = []
         for start in range(0, len(order), bucket):
             part = order[start : start + bucket]

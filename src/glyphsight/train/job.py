@@ -19,7 +19,7 @@ from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.models.chat import Turns, turns_from_json
 from glyphsight.models.load import new_adapter
 from glyphsight.models.own_words import own_words
-from glyphsight.models.runs import KINDS, RESERVED, origin_of, trained_run
+from glyphsight.models.runs import RESERVED, origin_of, records_of, trained_run, weights_of
 from glyphsight.train.data import Example, Examples, tokenize_records
 from glyphsight.train.history import SETTINGS_FILE
 from glyphsight.train.kinds import Kind, read_kinds
@@ -129,10 +129,14 @@ def make_job(
         DatasetError: The data cannot be read, or a record does not fit the model whole.
         ModelError: The model cannot be loaded.
     """
-    before = trained_run(model, fresh_nano=True)
-    taught = RunRecord.load(before) if before else None
-    words = prompt or (taught.prompt if taught else None)
-    kinds = read_kinds(data, words, settings.validation_records)
+    directory = trained_run(model, fresh_nano=True)
+    taught = RunRecord.load(directory) if directory else None
+    kinds = read_kinds(data, settings.validation_records)
+    before = [_taught_before(directory, taught, kind.name, len(kinds)) for kind in kinds]
+    kinds = [
+        replace(kind, prompt=prompt or (known or taught or kind).prompt)
+        for kind, known in zip(kinds, before, strict=True)
+    ]
     turns = chat or {"auto": None, "yes": True, "no": False}[settings.chat]
     origin = load_model(
         model,
@@ -152,18 +156,23 @@ def make_job(
     if text is not None:
         pieces = pieces_for(len(learnt), settings.text_share)
         learnt += text_pieces(loaded, text, pieces, settings.seed, as_base=as_base)
+    name = _lasting_name(model, directory, taught)
     return Job(
         loaded=loaded,
-        base=origin.run.base if continues and origin.run else _lasting_name(model),
+        base=origin.run.base if continues and origin.run else name,
         base_seed=origin.run.seed if continues and origin.run else settings.seed,
         base_profile=origin.run.base_profile if origin.run else kinds[0].profile,
         kinds=kinds,
-        names=[_names_before(before, taught, kind, kind is kinds[0]) for kind in kinds],
+        names=[
+            _labelled(known.names, kind.labels) if known else {}
+            for kind, known in zip(kinds, before, strict=True)
+        ],
         examples=Examples(learnt),
         text_pieces=pieces,
         inputs={
             "model": model,
             "data": checksum([file for kind in kinds for file in kind.files]),
+            "kinds": [kind.name for kind in kinds] if len(kinds) > 1 else None,
             "text": checksum([text]) if text else None,
             "text_as": ("base" if as_base else "text") if text else None,
             "text_cut": CUT if text else None,
@@ -172,23 +181,32 @@ def make_job(
     )
 
 
-def _names_before(
-    before: Path | None, taught: RunRecord | None, kind: Kind, first: bool
-) -> dict[str, str]:
-    """What a kind's answers stand for by the run that is gone on from, where it was taught them."""
-    if before is not None and not first:
-        taught = RunRecord.load(before / KINDS / kind.name)
-    return (
-        {label: name for label, name in taught.names.items() if label in kind.labels}
-        if (taught)
-        else {}
-    )
+def _taught_before(
+    directory: Path | None, taught: RunRecord | None, name: str, count: int
+) -> RunRecord | None:
+    """What the run that is gone on from says of a kind of pictures; None where it knows none such.
+
+    A kind goes by its name. The one dataset of a run is whatever was asked to be gone on from.
+    """
+    if directory is None or taught is None:
+        return None
+    records = records_of(weights_of(directory, taught))
+    return records.get(name, taught if count == 1 else None)
 
 
-def _lasting_name(model: str) -> str:
-    """A directory by its full path, so that the run finds its base from anywhere."""
-    path = Path(model)
-    return str(path.resolve()) if path.is_dir() and model not in RESERVED else model
+def _labelled(names: dict[str, str], labels: list[str]) -> dict[str, str]:
+    return {label: name for label, name in names.items() if label in labels}
+
+
+def _lasting_name(model: str, directory: Path | None, taught: RunRecord | None) -> str:
+    """A directory by its full path, so that the run finds its base from anywhere.
+
+    Of a kind of pictures it is that of the weights, which is a model for itself.
+    """
+    if model in RESERVED or not Path(model).is_dir():
+        return model
+    own = weights_of(directory, taught) if directory and taught else Path(model)
+    return str(own.resolve())
 
 
 def text_to_mix_in(run: Path, model: str, settings: TrainSettings) -> Path | None:

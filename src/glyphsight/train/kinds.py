@@ -21,77 +21,75 @@ class Kind:
 
     Attributes:
         name: Of its directory, or of its file less the ending.
+        where: Its file or directory as it was given, for messages.
         files: Of its training split.
-        prompt: Words around the picture.
+        prompt: Words around the picture, the dataset's own.
         profile: How the pictures were turned into text.
         framed: Whether they lie in a dark frame, as MNIST's do.
+        labels: The answers, sorted.
         records: What is learnt.
         validation: Records the accuracy is taken on; empty without a validation split.
     """
 
     name: str
+    where: str
     files: list[Path]
     prompt: Prompt
     profile: Profile
     framed: bool
+    labels: list[str]
     records: list[Record]
     validation: list[Record]
 
-    @property
-    def where(self) -> str:
-        """Its file or directory, for messages."""
-        return str(self.files[0] if len(self.files) == 1 else self.files[0].parent)
 
-    @property
-    def labels(self) -> list[str]:
-        """The answers, sorted."""
-        return sorted({record.response for record in self.records + self.validation})
-
-
-def read_kinds(data: Sequence[Path], prompt: Prompt | None, most: int) -> list[Kind]:
+def read_kinds(data: Sequence[Path], most: int) -> list[Kind]:
     """Read datasets that are to be learnt together.
 
     Args:
         data: Dataset directories or files.
-        prompt: Words around the pictures; None for each dataset's own.
         most: Validation records to take of each.
 
     Raises:
         DatasetError: One cannot be read or holds nothing to learn.
         ModelError: Two have the same name.
     """
-    kinds = [_read(path, prompt, most) for path in data]
-    names = [kind.name for kind in kinds]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ModelError(
-            f"--data: two datasets are called {twice[0]}; a run keeps what it is taught by these "
-            "names, so rename a directory"
-        )
-    return kinds
+    places: dict[str, Path] = {}
+    for path in data:
+        name = kind_name(path)
+        if name in places:
+            raise ModelError(
+                f"{places[name]} and {path} are both called {name}, and a run keeps what it is "
+                "taught by these names; rename one"
+            )
+        places[name] = path
+    return [_read(name, path, most) for name, path in places.items()]
 
 
 def kind_name(data: Path) -> str:
     """What a dataset is called: its directory's name, or its file's less the ending."""
-    place = data.resolve()
+    place = data if data.name not in ("", "..") else data.resolve()  # a link goes by its own name
     return place.name if place.is_dir() else place.stem
 
 
-def _read(data: Path, prompt: Prompt | None, most: int) -> Kind:
+def _read(name: str, data: Path, most: int) -> Kind:
     [files] = split_files(data, "train").values()
+    where = str(files[0] if len(files) == 1 else data)
     records = load_dataset(data, "train")
     if not records:
-        where = files[0] if len(files) == 1 else data
         raise DatasetError(f"{where}: holds no record to learn from")
     held_out = load_dataset(data, "validation") if "validation" in split_files(data) else []
+    validation = held_out[:most]
     profile = _profile_of(data, records)
     return Kind(
-        name=kind_name(data),
+        name=name,
+        where=where,
         files=files,
-        prompt=prompt or read_frame(data).wordings[0],
+        prompt=read_frame(data).wordings[0],
         profile=profile,
         framed=in_a_frame(records, profile),
+        labels=sorted({record.response for record in records + validation}),
         records=records,
-        validation=held_out[:most],
+        validation=validation,
     )
 
 

@@ -21,7 +21,8 @@ class Progress(TrainerCallback):
     """Shows loss and accuracy as they change, keeps the clock, writes ``history.jsonl``.
 
     Each line has ``step``, ``records`` (seen so far), ``seconds`` (of training, over all resumes)
-    and ``loss`` or ``validation_accuracy``, with ``of_kind`` where several kinds are taught.
+    and ``loss``, ``validation_accuracy``, with ``of_kind`` where several kinds are taught, or
+    ``begun``: the share of the minutes allowed that the first step took.
     """
 
     def __init__(

@@ -19,8 +19,9 @@ PIECE = 128
 SHORT = 24
 """Most tokens of a short one."""
 
-CUT = 2
-"""Which way of cutting this is: a run that is gone on with must meet the pieces it began with."""
+CUT = 3
+"""Which way of cutting and of standing in batches this is: a run that is gone on with must meet the
+pieces it began with, where it would have met them."""
 
 
 def pieces_for(records: int, share: float) -> int:

@@ -44,11 +44,13 @@ class Recipe:
         model: Name of the base model.
         kinds: What it is taught, by name; one called ``data`` where the file has no ``kinds``.
         train: Training settings by name, see ``glyphsight train --help``.
+        named: The file has ``kinds``.
     """
 
     model: str
     kinds: dict[str, Pictures]
     train: dict[str, Any] = field(default_factory=dict)
+    named: bool = False
 
     def sources(self, given: Sequence[str]) -> dict[str, str]:
         """The source of each kind.
@@ -59,14 +61,14 @@ class Recipe:
         Raises:
             ModelError: A kind has no source, or a source no kind.
         """
-        if list(self.kinds) == [ONLY]:
+        if not self.named:
             if len(given) != 1:
                 raise ModelError("--source: this recipe has one kind of pictures; give one SPEC")
             return {ONLY: given[0]}
         found = dict(text.partition("=")[::2] for text in given)
         if set(found) != set(self.kinds) or len(given) != len(found) or not all(found.values()):
             wanted = " ".join(f"--source {name}=SPEC" for name in self.kinds)
-            raise ModelError(f"--source: this recipe has several kinds of pictures; give {wanted}")
+            raise ModelError(f"--source: this recipe names its kinds of pictures; give {wanted}")
         return found
 
 
@@ -96,7 +98,7 @@ def read_recipe(path: Path) -> Recipe:
         kinds[name] = _pictures(path, f"kinds: {name}: ", own, list(kinds))
     if not kinds:
         raise ModelError(f"{path}: kinds: names no kind of pictures")
-    return Recipe(value["model"], kinds, train)
+    return Recipe(value["model"], kinds, train, named=True)
 
 
 def _pictures(path: Path, within: str, value: dict[Any, Any], before: list[str]) -> Pictures:
@@ -107,8 +109,11 @@ def _pictures(path: Path, within: str, value: dict[Any, Any], before: list[str])
         if type(profile.get(key, 1)) is not int:
             raise ModelError(f"{path}: {within}profile: {key} is a whole number, without quotes")
     refuse_unknown(path, f"{within}dataset", set(dataset), _DATASET_KEYS)
-    if (other := dataset.get("hold_out")) is not None and other not in before:
-        raise ModelError(f"{path}: {within}dataset: hold_out: {other!r} is no kind before this one")
+    if "hold_out" in dataset and dataset["hold_out"] not in before:
+        raise ModelError(
+            f"{path}: {within}dataset: hold_out: {dataset['hold_out']!r} is none of the kinds "
+            "that this recipe has before"
+        )
     if odd := [name for name in names.values() if not isinstance(name, str)]:
         raise ModelError(f"{path}: {within}names: {odd[0]!r} is no text; put it in quotes")
     if (changes := dataset.get("augmentation")) is not None:

@@ -20,10 +20,11 @@ from transformers.trainer_callback import PrinterCallback
 
 from glyphsight.console import say
 from glyphsight.dataset import Prompt
+from glyphsight.dataset.storage import checksum
 from glyphsight.errors import ModelError
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.load import fast_bfloat16
-from glyphsight.models.runs import KINDS
+from glyphsight.models.runs import kind_places, records_of
 from glyphsight.models.score import best_labels
 from glyphsight.train.data import collate
 from glyphsight.train.history import HISTORY_FILE, read_history
@@ -150,10 +151,13 @@ def _known_names(names: Sequence[dict[str, str] | None] | None, job: Job) -> lis
         ModelError: An answer that is named is none of the data's.
     """
     given = names if names is not None else [None] * len(job.kinds)
+    if len(given) != len(job.kinds):
+        raise ModelError(f"names: give those of each of {len(job.kinds)} datasets, or None for one")
     for own, kind in zip(given, job.kinds, strict=True):
         if unknown := sorted(set(own or {}) - set(kind.labels)):
             known = ", ".join(kind.labels)
-            raise ModelError(f"names: {unknown[0]!r} is no answer of the data; these are: {known}")
+            what = "the data" if len(job.kinds) == 1 else kind.name
+            raise ModelError(f"names: {unknown[0]!r} is no answer of {what}; these are: {known}")
     return [before if own is None else own for own, before in zip(given, job.names, strict=True)]
 
 
@@ -231,10 +235,10 @@ def train(
     """
     if resume:
         settings = settings_to_resume(run, resolved)
-        if finished := RunRecord.load(run):
+        if RunRecord.load(run):
             if is_first_process():
                 say(f"{run}: has finished already; nothing to resume")
-            return _report(run, finished)
+            return _report(run)
     else:
         if is_first_process():  # no other may look: it may have been made already
             refuse_existing(run)
@@ -303,18 +307,20 @@ def train(
         try:
             _publish(job.loaded, run)
             records = _records(run, job, named, step, progress.seconds())
-            for place, record in reversed(records.items()):  # the run's own last: it is finished
+            places = kind_places(run, [kind.name for kind in job.kinds])
+            for place, record in reversed(list(zip(places, records, strict=True))):
                 place.mkdir(parents=True, exist_ok=True)
-                record.save(place)
+                record.save(place)  # the run's own last: with it the run is finished
         except (SafetensorError, OSError) as error:
             raise _out_of_room(run, step, reason_of(error)) from error
-        for kind, record in zip(job.kinds, records.values(), strict=True):
-            _say_if_nothing_was_learnt(kind, record.training["validation_accuracy"])
+        for kind, record in zip(job.kinds, records, strict=True):
+            whose = "" if len(job.kinds) == 1 else f"{kind.name}: "
+            _say_if_nothing_was_learnt(kind, whose, record.training["validation_accuracy"])
     trainer.accelerator.wait_for_everyone()
-    return _report(run, RunRecord.load(run))
+    return _report(run)
 
 
-def _say_if_nothing_was_learnt(kind: Kind, accuracy: float | None) -> None:
+def _say_if_nothing_was_learnt(kind: Kind, whose: str, accuracy: float | None) -> None:
     """Tell a run that is no better than the commonest answer, within two standard errors of it."""
     if accuracy is None:
         return
@@ -325,27 +331,22 @@ def _say_if_nothing_was_learnt(kind: Kind, accuracy: float | None) -> None:
         share * (1 - share) / len(kind.validation)
     ):
         say(
-            f"glyphsight: warning: {kind.where}: {100 * accuracy:.1f} % right is no better than "
-            f"always answering {commonest!r} ({100 * share:.1f} %): nothing is learnt yet. Give "
-            "more records or --epochs, or start --from a trained run, such as nano"
+            f"glyphsight: warning: {whose}{100 * accuracy:.1f} % right is no better than always "
+            f"answering {commonest!r} ({100 * share:.1f} %): nothing is learnt yet. Give more "
+            "records or --epochs, or start --from a trained run, such as nano"
         )
 
 
 def _records(
     run: Path, job: Job, names: list[dict[str, str]], step: int, seconds: float
-) -> dict[Path, RunRecord]:
-    """The record of each kind by its directory, the run itself first."""
+) -> list[RunRecord]:
+    """The record of each kind, the run's own first."""
     judged = [line for line in read_history(run / HISTORY_FILE) if "validation_accuracy" in line]
     last = judged[-1] if judged else {}
-    records = {}
-    for kind, named in zip(job.kinds, names, strict=True):
-        first = kind is job.kinds[0]
-        accuracy = (
-            last.get("validation_accuracy")
-            if len(job.kinds) == 1
-            else (last.get("of_kind", {}).get(kind.name))
-        )
-        records[run if first else run / KINDS / kind.name] = RunRecord(
+    several = len(job.kinds) > 1
+    shares = last.get("of_kind", {}) if several else {}
+    return [
+        RunRecord(
             base=job.base,
             seed=job.base_seed,
             labels=kind.labels,
@@ -355,39 +356,40 @@ def _records(
             framed=kind.framed,
             base_profile=job.base_profile,
             names=named,
-            weights="" if first else "../..",
+            weights="../.." if place else "",
             training={
                 "kind": kind.name,
+                **({"kinds": [kind.name for kind in job.kinds]} if several else {}),
                 "records": len(kind.records),
                 "text_pieces": job.text_pieces,
                 "steps": step,
                 "seconds": seconds,
-                "validation_accuracy": accuracy,
+                "validation_accuracy": shares.get(kind.name, last.get("validation_accuracy")),
                 "validation_records": len(kind.validation),
-                "data_sha256": job.inputs["data"],
+                "data_sha256": checksum(kind.files),
                 "torch": str(torch.__version__),
             },
         )
-    return records
+        for place, (kind, named) in enumerate(zip(job.kinds, names, strict=True))
+    ]
 
 
-def _report(run: Path, record: RunRecord | None) -> TrainReport:
-    if record is None:
+def _report(run: Path) -> TrainReport:
+    taught = [record.training for record in records_of(run).values()]
+    if not taught:
         raise ModelError(f"{run}: the main process did not save the run")
-    others = [RunRecord.load(place) for place in sorted((run / KINDS).glob("*"))]
-    taught = [record.training, *(other.training for other in others if other)]
     shares, sizes = {}, {}
     for training in taught:
         name = training.get("kind", "")  # runs of before have one, without a name
         sizes[name] = training["validation_records"]
-        if training["validation_accuracy"] is not None:
+        if sizes[name] and training["validation_accuracy"] is not None:
             shares[name] = training["validation_accuracy"]
     return TrainReport(
         run=str(run),
         records=sum(training["records"] for training in taught),
-        text_pieces=record.training.get("text_pieces", 0),  # none in runs of before
-        steps=record.training["steps"],
-        seconds=record.training["seconds"],
+        text_pieces=taught[0].get("text_pieces", 0),  # none in runs of before
+        steps=taught[0]["steps"],
+        seconds=taught[0]["seconds"],
         validation_accuracy=_together(shares, sizes),
         accuracies=shares,
     )

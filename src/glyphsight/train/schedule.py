@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 
-def rate_factor(done: float, clock: float, warmup: float, schedule: str) -> float:
+def rate_factor(done: float, pace: float, warmup: float, schedule: str) -> float:
     """The learning rate as a share of its peak.
 
     Args:
         done: Share of the steps done, 0-1.
-        clock: Share of the time allowed that is used up, less the first step's; 0 where there is no
+        pace: Share of the time allowed that is used up, less the first step's; 0 where there is no
             limit. Whichever of the two is further decides rise and fall.
         warmup: Share of the run over which the rate rises linearly.
         schedule: ``cosine`` or ``linear`` to 0 at the end, or ``constant``.
@@ -18,7 +18,7 @@ def rate_factor(done: float, clock: float, warmup: float, schedule: str) -> floa
     Returns:
         0-1.
     """
-    done = max(done, clock)
+    done = max(done, pace)
     rise = min(1.0, done / warmup) if warmup else 1.0
     if schedule == "constant":
         return rise

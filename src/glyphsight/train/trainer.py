@@ -43,7 +43,8 @@ class AnswerTrainer(Trainer):
         self._settings = settings
         # Plain text goes first, together: among pictures its tokens would outweigh their answers.
         self._lengths = [
-            0 if example.is_text else len(example.ids) for example in train_examples.examples
+            -len(example.ids) if example.is_text else len(example.ids)
+            for example in train_examples.examples
         ]
         super().__init__(train_dataset=train_examples, **kwargs)
         self.model_accepts_loss_kwargs = True
