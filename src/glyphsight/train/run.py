@@ -44,6 +44,9 @@ from glyphsight.train.progress import Progress
 from glyphsight.train.settings import ResolvedSettings, TrainSettings
 from glyphsight.train.trainer import AnswerTrainer, UnwritableError, reason_of
 
+Names = dict[str, str] | Sequence[dict[str, str] | None] | None
+"""What answers stand for: of the one dataset, or of each of several."""
+
 _CHECKPOINTS = "checkpoints"
 _UNCERTAIN = 50
 """Steps between two losses at most where the clock may end a run long before its last step."""
@@ -144,13 +147,13 @@ def _publish(loaded: LoadedModel, run: Path) -> None:
             path.replace(run / path.name)
 
 
-def _known_names(names: Sequence[dict[str, str] | None] | None, job: Job) -> list[dict[str, str]]:
+def _known_names(names: Names, job: Job) -> list[dict[str, str]]:
     """What each kind's answers stand for: as given, else as the run gone on from has it.
 
     Raises:
         ModelError: An answer that is named is none of the data's.
     """
-    given = names if names is not None else [None] * len(job.kinds)
+    given = [names] if isinstance(names, dict) else names or [None] * len(job.kinds)
     if len(given) != len(job.kinds):
         raise ModelError(f"names: give those of each of {len(job.kinds)} datasets, or None for one")
     for own, kind in zip(given, job.kinds, strict=True):
@@ -204,7 +207,7 @@ def train(
     resolved: ResolvedSettings,
     *,
     prompt: Prompt | None = None,
-    names: Sequence[dict[str, str] | None] | None = None,
+    names: Names = None,
     resume: bool = False,
     quiet: bool = False,
 ) -> TrainReport:
@@ -220,8 +223,8 @@ def train(
             ``glyphsight.json``, ``settings.json``, ``history.jsonl`` and ``checkpoints/``.
         resolved: The settings and their origin. A resumed run takes those it was started with.
         prompt: Words around the picture; None: those the model was taught with, else the default.
-        names: What answers stand for, where they do not say it, of each of the data; kept with
-            the run.
+        names: What answers stand for, where they do not say it; of several data a list of such,
+            None where they do. Kept with the run.
         resume: Go on from the newest checkpoint in ``run``; a finished run is left as it is.
         quiet: Show no progress bar.
 
