@@ -162,7 +162,7 @@ def make_job(
         base=origin.run.base if continues and origin.run else name,
         base_seed=origin.run.seed if continues and origin.run else settings.seed,
         base_profile=origin.run.base_profile if origin.run else kinds[0].profile,
-        kinds=kinds,
+        kinds=[replace(kind, records=[]) for kind in kinds],  # their memory is not needed again
         names=[
             _labelled(known.names, kind.labels) if known else {}
             for kind, known in zip(kinds, before, strict=True)

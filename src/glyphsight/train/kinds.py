@@ -27,7 +27,8 @@ class Kind:
         profile: How the pictures were turned into text.
         framed: Whether they lie in a dark frame, as MNIST's do.
         labels: The answers, sorted.
-        records: What is learnt.
+        count: How many training records there are.
+        records: These; empty once they are cut into tokens.
         validation: Records the accuracy is taken on; empty without a validation split.
     """
 
@@ -38,6 +39,7 @@ class Kind:
     profile: Profile
     framed: bool
     labels: list[str]
+    count: int
     records: list[Record]
     validation: list[Record]
 
@@ -88,6 +90,7 @@ def _read(name: str, data: Path, most: int) -> Kind:
         profile=profile,
         framed=in_a_frame(records, profile),
         labels=sorted({record.response for record in records + validation}),
+        count=len(records),
         records=records,
         validation=validation,
     )

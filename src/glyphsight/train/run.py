@@ -363,7 +363,7 @@ def _records(
             training={
                 "kind": kind.name,
                 **({"kinds": [kind.name for kind in job.kinds]} if several else {}),
-                "records": len(kind.records),
+                "records": kind.count,
                 "text_pieces": job.text_pieces,
                 "steps": step,
                 "seconds": seconds,
