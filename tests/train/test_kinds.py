@@ -15,6 +15,7 @@ from glyphsight.evaluate.see import see
 from glyphsight.models import RunRecord, load_model
 from glyphsight.train.history import read_history
 from glyphsight.train.kinds import kind_name
+from glyphsight.train.lowrank import low_rank_adapter
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
@@ -209,3 +210,10 @@ def test_names_are_given_of_each_dataset(digits, coarse, tmp_path):
     given = resolve_settings("nano", SETTINGS)
     with pytest.raises(ModelError, match="names: give those of each of 2 datasets"):
         train([digits, coarse], "nano", tmp_path / "run", given, names=[NINE], quiet=True)
+
+
+def test_a_kind_that_is_cut_to_low_rank_has_its_weights_beside_it(both):
+    run, _ = both
+    adapted, _ = low_rank_adapter(run / "kinds" / "coarse", 2)
+    assert adapted.run.names == NINE
+    assert adapted.run.weights == ""

@@ -26,9 +26,10 @@ def train(
     data: Annotated[
         list[Path] | None,
         typer.Option(
+            metavar="PATH",
             help="Dataset directory, from glyphsight dataset build. Given again: another kind of "
             "pictures, learnt together; the model is asked the first as --model OUT, others as "
-            "--model OUT/kinds/NAME, NAME being that of the directory."
+            "--model OUT/kinds/NAME, NAME being that of the directory.",
         ),
     ] = None,
     model: Annotated[
@@ -58,12 +59,12 @@ def train(
         typer.Option(
             metavar="SPEC",
             help="With --recipe: where the pictures are, as dataset build takes it; NAME=SPEC of "
-            "each where the recipe has several kinds.",
+            "each where the recipe names kinds.",
         ),
     ] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", help="NAME=VALUE of any setting, as listed below."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Any setting, as listed below."),
     ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the records.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Records a step.")] = None,

@@ -132,7 +132,7 @@ def make_job(
     directory = trained_run(model, fresh_nano=True)
     taught = RunRecord.load(directory) if directory else None
     kinds = read_kinds(data, settings.validation_records)
-    before = [_taught_before(directory, taught, kind.name, len(kinds)) for kind in kinds]
+    before = _taught_before(directory, taught, [kind.name for kind in kinds])
     kinds = [
         replace(kind, prompt=prompt or (known or taught or kind).prompt)
         for kind, known in zip(kinds, before, strict=True)
@@ -182,16 +182,16 @@ def make_job(
 
 
 def _taught_before(
-    directory: Path | None, taught: RunRecord | None, name: str, count: int
-) -> RunRecord | None:
-    """What the run that is gone on from says of a kind of pictures; None where it knows none such.
+    directory: Path | None, taught: RunRecord | None, names: list[str]
+) -> list[RunRecord | None]:
+    """What the run that is gone on from says of kinds of pictures; None where it knows none such.
 
     A kind goes by its name. The one dataset of a run is whatever was asked to be gone on from.
     """
     if directory is None or taught is None:
-        return None
+        return [None] * len(names)
     records = records_of(weights_of(directory, taught))
-    return records.get(name, taught if count == 1 else None)
+    return [records.get(name, taught if len(names) == 1 else None) for name in names]
 
 
 def _labelled(names: dict[str, str], labels: list[str]) -> dict[str, str]:

@@ -78,8 +78,12 @@ class TrainReport:
     accuracies: dict[str, float]
 
 
-def _accuracies(job: Job, dtype: Any) -> dict[str, float]:
-    """Share of each kind's validation records whose answer is the likeliest of its labels."""
+def _judged(job: Job, dtype: Any) -> dict[str, Any]:
+    """Share of the validation records whose answer is the likeliest of their kind's labels.
+
+    Returns:
+        ``validation_accuracy`` of all; of several kinds also ``of_kind``, each by its name.
+    """
     model = job.loaded.model
     was_training = model.training
     model.eval()
@@ -92,7 +96,9 @@ def _accuracies(job: Job, dtype: Any) -> dict[str, float]:
                 right = sum(a == r.response for a, r in zip(said, kind.validation, strict=True))
                 shares[kind.name] = right / len(kind.validation)
     model.train(was_training)
-    return shares
+    sizes = {kind.name: len(kind.validation) for kind in job.kinds}
+    judged: dict[str, Any] = {"validation_accuracy": _together(shares, sizes)}
+    return judged if len(job.kinds) == 1 else judged | {"of_kind": shares}
 
 
 def _together(shares: dict[str, float], sizes: dict[str, int]) -> float | None:
@@ -265,17 +271,10 @@ def train(
     step, checkpoint = _last_checkpoint(run) if resume else (0, None)
     if resume and is_first_process():
         _clear_halves(run)
-    sizes = {kind.name: len(kind.validation) for kind in job.kinds}
-
-    def measured(shares: dict[str, float]) -> dict[str, Any]:
-        """What a line of the history says of them."""
-        all_ = {"validation_accuracy": _together(shares, sizes)}
-        return all_ if len(job.kinds) == 1 else all_ | {"of_kind": shares}
-
     progress = Progress(
         run / HISTORY_FILE,
         records_seen=partial(job.records_seen, batch_size=settings.batch_size),
-        accuracy=(lambda: measured(_accuracies(job, dtype))) if any(sizes.values()) else None,
+        accuracy=partial(_judged, job, dtype) if any(k.validation for k in job.kinds) else None,
         every=max(1, steps // settings.evaluations),
         minutes=settings.minutes,
         step=step,
