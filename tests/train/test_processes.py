@@ -10,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from glyphsight.dataset import load_dataset, write_records
+from glyphsight.codec import Profile
+from glyphsight.dataset import build_dataset, load_dataset, write_records
+from glyphsight.models.runs import records_of
 from glyphsight.train.data import NOTHING, BucketSampler, Example, Examples, collate
 from glyphsight.train.history import read_history
 from glyphsight.train.run import train
@@ -56,7 +58,8 @@ def launch(few, run, *options, **settings):
 
 
 def losses(run):
-    return {line["step"]: line["loss"] for line in read_history(run / "history.jsonl")}
+    history = read_history(run / "history.jsonl")
+    return {line["step"]: line["loss"] for line in history if "loss" in line}
 
 
 @pytest.mark.slow
@@ -78,6 +81,25 @@ def test_two_processes_learn_what_one_does_with_twice_the_batch(few, alone, tmp_
     assert done.stderr.count("train:   0%") == 1
     again = launch(few, tmp_path / "run", "--resume")
     assert again.stderr.count("nothing to resume") == 1
+
+
+@pytest.mark.slow
+def test_two_processes_learn_two_kinds_as_one_does(digits, tmp_path):
+    """Each is judged, and each has its record."""
+    coarse = tmp_path / "coarse"
+    build_dataset("bundled", coarse, limit=20, profile=Profile(10, format="plain"), quiet=True)
+    few_judged = {"validation_records": 20}
+    settings = resolve_settings("nano", SETTINGS | {"batch_size": 8, "max_steps": 3} | few_judged)
+    expected = train([digits, coarse], "nano", tmp_path / "alone", settings, quiet=True)
+    launch(digits, tmp_path / "run", "--data", coarse, max_steps=3, **few_judged)
+    assert losses(tmp_path / "run") == pytest.approx(losses(tmp_path / "alone"), rel=1e-3)
+    found = records_of(tmp_path / "run")
+    assert [record.training["kind"] for record in found.values()] == [digits.name, "coarse"]
+    accuracies = {r.training["kind"]: r.training["validation_accuracy"] for r in found.values()}
+    assert accuracies == pytest.approx(expected.accuracies, abs=0.05)
+    ours, theirs = (load_file(tmp_path / run / "model.safetensors") for run in ("alone", "run"))
+    for name, weight in ours.items():
+        torch.testing.assert_close(theirs[name], weight, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow
