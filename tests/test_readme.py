@@ -14,11 +14,13 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 @pytest.mark.slow
-def test_the_commands_run_in_order(tmp_path, golden):
-    for name in ("five.png", "five.txt"):
-        shutil.copy(golden / name, tmp_path)
+def test_the_commands_run_in_order(tmp_path):
     [block] = re.findall(r"## Use it\n\n```\n(.*?)```", README, re.DOTALL)
-    commands = [line.split("#")[0].strip() for line in block.splitlines()]
+    copied, *commands = [line.split("#")[0].strip() for line in block.splitlines()]
+    program, *files, target = shlex.split(copied)
+    assert (program, len(files), target) == ("cp", 2, ".")
+    for file in files:
+        shutil.copy(ROOT / file, tmp_path)
     assert len(commands) == 14
     for command in commands:
         program, *arguments = shlex.split(command)

@@ -47,8 +47,8 @@ def renamed(digits, path):
 def test_training_from_a_run_takes_other_answers(glyphsight, digits, nano_run, tmp_path):
     renamed(digits, tmp_path / "two.json")
 
-    def train(start, out, *more):
-        options = ["--data", tmp_path / "two.json", "--from", start, "--out", out, *SHORT]
+    def train(start, out, *more, by="--from"):
+        options = ["--data", tmp_path / "two.json", by, start, "--out", out, *SHORT]
         done = glyphsight("train", *map(str, [*options, *more]))
         assert done.returncode == 0, done.stderr
         return RunRecord.load(out), json.loads((out / "settings.json").read_text())
@@ -63,6 +63,8 @@ def test_training_from_a_run_takes_other_answers(glyphsight, digits, nano_run, t
     assert chosen["method"]["value"] == "lora"
     assert (tmp_path / "second" / "adapter_config.json").is_file()
     assert adapter.base == str(SHIPPED_RUNS["nano"])
+    _, same = train(tmp_path / "first", tmp_path / "third", by="--model")
+    assert same == chosen
 
 
 def test_a_base_and_a_run_are_not_given_together(glyphsight, digits, tmp_path):

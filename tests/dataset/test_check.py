@@ -141,7 +141,12 @@ def test_one_spoilt_split_does_not_hide_the_others(tmp_path, good):
     (tmp_path / "test.json").write_text(json.dumps([good, 1]), encoding="utf-8")
     report = check_dataset(tmp_path)
     assert report.problems[:2] == [
-        Problem(str(tmp_path / "train.json"), 0, "not UTF-8 at byte 0; save it as UTF-8", "file"),
+        Problem(
+            str(tmp_path / "train.json"),
+            0,
+            "not UTF-8 at byte 0; give a text file, in UTF-8",
+            "file",
+        ),
         Problem(str(tmp_path / "validation.json"), 0, "holds no record", "file"),
     ]
     assert str(report.problems[0]).startswith(f"{tmp_path / 'train.json'}: not UTF-8")

@@ -65,8 +65,8 @@ def test_small_slips_are_forgiven(tmp_path, text):
         (b'[\n  {"size": "20",}\n]', "not JSON at line 2 column 17"),
         (b"[1,,]", "not JSON at line 1 column 4"),
         (f"[{GOOD}".encode(), "not JSON at line 1"),
-        (f"[{GOOD}]".encode("utf-16"), "not UTF-8 at byte 0; save it as UTF-8"),
-        ('["é"]'.encode("latin-1"), "not UTF-8 at byte 2; save it as UTF-8"),
+        (f"[{GOOD}]".encode("utf-16"), "not UTF-8 at byte 0; give a text file, in UTF-8"),
+        ('["é"]'.encode("latin-1"), "not UTF-8 at byte 2; give a text file, in UTF-8"),
         (
             '["é"]'.encode()[:3],
             "ends inside a character, at byte 2: it was cut off; write it again",
@@ -114,6 +114,8 @@ def test_a_wrong_record_is_named_by_its_number(tmp_path, record, complaint):
 def test_a_directory_gives_the_split_that_is_asked_for(digits):
     assert load_dataset(digits) == load_dataset(digits, "train")
     assert load_dataset(digits, "test") == load_dataset(digits / "test.json")
+    with pytest.raises(DatasetError, match=r"train\.json: a file has no splits; .* 'test'"):
+        load_dataset(digits / "train.json", "test")
     assert load_dataset(str(digits)) == glyphsight.load_dataset(digits)
 
 

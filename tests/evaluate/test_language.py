@@ -69,6 +69,16 @@ def test_windows_with_a_stride_are_those_of_the_page_on_perplexity(nano):
     assert sum(found.nats) == pytest.approx(nats, rel=1e-5)
 
 
+def test_windows_that_do_not_overlap_judge_their_first_tokens_too(nano):
+    ids = nano.tokenizer(TEXT)["input_ids"]
+    found = text_loss(nano, TEXT, window=64, stride=64)
+    assert sum(found.tokens) == len(ids) - 1
+    second = torch.tensor([ids[63:128]])  # the last token before the window is all its first has
+    with torch.inference_mode():
+        expected = float(nano.model(input_ids=second, labels=second).loss) * 64
+    assert found.nats[1] == pytest.approx(expected, rel=1e-4)
+
+
 def test_a_tokenizer_that_opens_a_text_has_its_first_token_judged_too(nano, monkeypatch):
     from glyphsight.evaluate.language import perplexity
 

@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -248,6 +249,14 @@ def test_figures_come_with_chance_majority_and_groups(nano, sets, tmp_path):
     assert document["accuracy"] == result.score.accuracy
     assert (document["n"], document["by"]) == (3, "log-likelihood")
     assert len((tmp_path / "out" / "samples.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_a_set_is_asked_plainly_whatever_the_model(nano, sets):
+    asked = sets("asciieval", ASCIIEVAL)
+    plain = evaluate_set(nano, asked, generate=2, quiet=True)
+    in_chat = evaluate_set(replace(nano, chat="turns"), asked, generate=2, quiet=True)
+    assert in_chat.samples == plain.samples
 
 
 @pytest.mark.slow

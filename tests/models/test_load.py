@@ -76,7 +76,9 @@ def test_a_directory_called_like_a_reserved_name_does_not_shadow_it(tmp_path, mo
     RunRecord(base="elsewhere", seed=0, labels=["1"]).save(Path("nano"))
     assert load_model("nano", untaught=True).run is None
     for directory in ("./nano", Path("nano"), str(tmp_path / "nano")):
-        assert complaint(directory).endswith("has not finished; go on with train --resume")
+        assert complaint(directory).endswith(
+            "has not finished; go on with the command that began it and --resume"
+        )
 
 
 @pytest.mark.slow
@@ -210,6 +212,12 @@ def test_what_is_needed_is_looked_for_without_importing_it():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
     assert (done.stdout.strip(), done.stderr) == (b"False", b"")
     require_train_extra()
+
+
+def test_a_run_that_was_only_begun_is_named_as_such(tmp_path):
+    (tmp_path / "settings.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"has not finished; go on with .* --resume"):
+        load_model(str(tmp_path))
 
 
 def test_an_unfinished_run_is_named_as_such(tmp_path):

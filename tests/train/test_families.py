@@ -14,8 +14,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from glyphsight.dataset import Prompt, Record, load_dataset, write_records
 from glyphsight.errors import ModelError
-from glyphsight.evaluate import see
-from glyphsight.models import load_model
+from glyphsight.evaluate import evaluate, see
+from glyphsight.evaluate.language import plain_questions
+from glyphsight.evaluate.language.questions import answered_right
+from glyphsight.evaluate.scoring import run as scoring_module
+from glyphsight.models import best_labels, load_model, score_choices
 from glyphsight.models.score import generate_replies, score_labels
 from glyphsight.models.tokenize import completion_ids, prompt_ids
 from glyphsight.train.data import tokenize_records
@@ -214,6 +217,44 @@ def test_training_and_asking_cut_a_chat_as_its_template_writes_it(made, few, fam
     assert whole.startswith(text)
     assert whole[len(text) :].strip() in ("", loaded.tokenizer.eos_token)
     assert said[-1] in loaded.end_tokens
+
+
+def test_choices_are_scored_as_labels_are_in_a_chat_too(made):
+    loaded = load_model(made("qwen2"))
+    asked, labels = ["What is it?", "And that?"], ["1", "7", "seventeen", "74"]
+    [first, second] = score_choices(loaded, asked, [labels, labels[1:]], Prompt())
+    np.testing.assert_allclose(
+        first, score_labels(loaded, asked[:1], labels, Prompt())[0], atol=1e-4
+    )
+    np.testing.assert_allclose(
+        second, score_labels(loaded, asked[1:], labels[1:], Prompt())[0], atol=1e-4
+    )
+
+
+def test_questions_that_are_gone_on_with_are_plain_to_a_model_of_a_chat(made):
+    loaded = load_model(made("qwen2"))
+    plain = load_model(made("qwen2"), chat=False)
+    assert loaded.chat is not None
+    asked = plain_questions()
+    assert answered_right(loaded, asked) == answered_right(plain, asked)
+
+
+@pytest.mark.parametrize("chat", ["no", "auto"])
+def test_a_base_is_asked_in_the_turns_of_the_run_it_is_held_against(
+    made, few, tmp_path, monkeypatch, chat
+):
+    base = made("qwen2")
+    train(few, str(base), tmp_path, settings(base, chat=chat), quiet=True)
+    asked = []
+
+    def noted(loaded, *given, **options):
+        asked.append(loaded.chat)
+        return best_labels(loaded, *given, **options)
+
+    monkeypatch.setattr(scoring_module, "best_labels", noted)
+    evaluate(str(tmp_path), str(few), generate=0, zero_shot=2, quiet=True)
+    assert asked == [load_model(tmp_path).chat]
+    assert (asked == [None]) == (chat == "no")
 
 
 def test_white_space_at_a_pictures_edge_outlives_a_template_that_trims(made):

@@ -13,6 +13,7 @@ from glyphsight.errors import ModelError
 from glyphsight.evaluate import evaluate
 from glyphsight.evaluate.see import see
 from glyphsight.models import RunRecord, load_model
+from glyphsight.models.runs import copy_records, records_of
 from glyphsight.train.history import read_history
 from glyphsight.train.kinds import kind_name
 from glyphsight.train.lowrank import low_rank_adapter
@@ -212,8 +213,27 @@ def test_names_are_given_of_each_dataset(digits, coarse, tmp_path):
         train([digits, coarse], "nano", tmp_path / "run", given, names=[NINE], quiet=True)
 
 
-def test_a_kind_that_is_cut_to_low_rank_has_its_weights_beside_it(both):
+def test_a_kind_that_is_cut_to_low_rank_is_a_run_of_one_kind(both, tmp_path):
     run, _ = both
-    adapted, _ = low_rank_adapter(run / "kinds" / "coarse", 2)
-    assert adapted.run.names == NINE
-    assert adapted.run.weights == ""
+    kind, out = run / "kinds" / "coarse", tmp_path / "cut"
+    adapted, _ = low_rank_adapter(kind, 2)
+    adapted.model.save_pretrained(out)
+    copy_records(kind, adapted.run, out)
+    assert load_model(out).run.names == NINE
+    assert [record.profile for record in records_of(out).values()] == [COARSE]
+
+
+def test_a_run_that_is_copied_takes_all_its_kinds_along(both, digits, tmp_path):
+    run, _ = both
+    copy_records(run, RunRecord.load(run), tmp_path)
+    assert records_of(tmp_path) == records_of(run)
+    assert list(records_of(run)) == [digits.name, "coarse"]
+
+
+def test_a_kind_without_validation_has_no_accuracy(digits, coarse, tmp_path):
+    given = resolve_settings("nano", SETTINGS)
+    report = train([digits, coarse / "train.json"], "nano", tmp_path / "run", given, quiet=True)
+    assert set(report.accuracies) == {digits.name}
+    assert report.validation_accuracy == report.accuracies[digits.name]
+    told = records_of(tmp_path / "run")["train"].training
+    assert (told["validation_accuracy"], told["validation_records"]) == (None, 0)

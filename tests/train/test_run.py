@@ -12,6 +12,7 @@ from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import Prompt, Record, build_dataset, load_dataset, write_records
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.models import RunRecord, load_model
+from glyphsight.train import job as job_module
 from glyphsight.train.history import read_history
 from glyphsight.train.kinds import in_a_frame
 from glyphsight.train.run import train
@@ -126,6 +127,59 @@ def test_a_start_that_fails_leaves_the_place_free(digits, tmp_path):
         train(digits, "no/such/model", tmp_path / "run", small(), quiet=True)
     assert not (tmp_path / "run").exists()
     train(digits, "nano", tmp_path / "run", small(max_steps=1), quiet=True)
+
+
+def test_a_start_that_fails_asks_no_base_for_its_words_and_keeps_none(
+    nano_run, digits, tmp_path, monkeypatch
+):
+    made = tmp_path / "words.txt"
+    made.write_text("One sentence and another one, all of the same kind. " * 40)
+    asked = []
+    monkeypatch.setattr(job_module, "own_words", lambda base: asked.append(base) or made)
+    wanted = small(text_share=0.5, max_steps=1)
+    run = tmp_path / "run"
+    with pytest.raises(DatasetError, match="nodata"):
+        train(tmp_path / "nodata", str(nano_run), run, wanted, quiet=True)
+    assert asked == []
+    assert not run.exists()
+    train(digits, str(nano_run), run, wanted, quiet=True)
+    assert asked == ["nano"]
+    assert (run / "own-words.txt").read_text() == made.read_text()
+
+
+def test_words_that_lie_about_are_not_taken_for_those_of_a_base(
+    nano_run, digits, tmp_path, monkeypatch
+):
+    made = tmp_path / "words.txt"
+    made.write_text("One sentence and another one, all of the same kind. " * 40)
+    monkeypatch.setattr(job_module, "own_words", lambda base: made)
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "own-words.txt").write_text("Of another base. " * 400)
+    train(digits, str(nano_run), run, small(text_share=0.5, max_steps=1), quiet=True)
+    assert (run / "own-words.txt").read_text() == made.read_text()
+
+
+def test_an_adapter_that_goes_on_keeps_its_rank_and_says_so(digits, tmp_path):
+    lora = {"method": "lora", "max_steps": 1}
+    train(digits, "nano", tmp_path / "a", small(**lora, lora_rank=2, lora_alpha=4), quiet=True)
+    with pytest.raises(ModelError, match=r"lora_rank 8: the adapter of .*a has 2"):
+        train(digits, str(tmp_path / "a"), tmp_path / "b", small(**lora, lora_rank=8), quiet=True)
+    train(digits, str(tmp_path / "a"), tmp_path / "b", small(**lora), quiet=True)
+    chosen = json.loads((tmp_path / "b" / "settings.json").read_text())
+    assert chosen["lora_rank"] == {"value": 2, "origin": "model"}
+    assert chosen["lora_alpha"]["value"] == 4
+    assert json.loads((tmp_path / "b" / "adapter_config.json").read_text())["r"] == 2
+
+
+def test_settings_of_another_version_are_named(digits, nano_run, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(nano_run, copy)
+    saved = json.loads((copy / "settings.json").read_text())
+    saved["newer"] = {"value": 1, "origin": "default"}
+    (copy / "settings.json").write_text(json.dumps(saved))
+    with pytest.raises(ModelError, match=r"settings\.json: .*does not know.*newer"):
+        train(digits, "nano", copy, PLAIN, resume=True, quiet=True)
 
 
 def test_every_record_is_taken_in_every_epoch(digits, tmp_path):

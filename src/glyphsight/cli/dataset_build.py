@@ -41,9 +41,9 @@ def say_what_was_left_out(report: BuildReport) -> None:
     for name, removed in report.likeness.get("removed", {}).items():
         if count := sum(removed.values()):
             say(
-                f"glyphsight: {count} pictures left out of {name}, {removed['same']} the same and "
-                f"{removed['alike']} nearly the same as held-out ones (--keep-duplicates keeps "
-                "them)"
+                f"glyphsight: {name}: {count} pictures of the source are not taken, "
+                f"{removed['same']} the same and {removed['alike']} nearly the same as held-out "
+                "ones (--keep-duplicates keeps them)"
             )
 
 

@@ -11,10 +11,10 @@ import typer
 from glyphsight.cli.dataset_build import say_what_was_left_out
 from glyphsight.cli.output import print_json, will_go_on
 from glyphsight.dataset import build_dataset
-from glyphsight.errors import ModelError
+from glyphsight.errors import DatasetError, ModelError
 from glyphsight.models import smollm2
 from glyphsight.models.load import require_train_extra
-from glyphsight.models.runs import KINDS, spelled, start_from
+from glyphsight.models.runs import KINDS, spelled, start_from, trained_run
 from glyphsight.train.recipe import ONLY, Recipe, read_recipe
 from glyphsight.train.settings import parse_assignments, resolve_settings, settings_help
 
@@ -35,7 +35,7 @@ def train(
     model: Annotated[
         str | None,
         typer.Option(
-            help="smollm2-135m, nano, a run directory, any path or hub id.",
+            help="smollm2-135m, nano, any path or hub id; a trained run is taken as by --from.",
             show_default=smollm2.NAME,
         ),
     ] = None,
@@ -99,14 +99,17 @@ def train(
         "seed": seed,
     }
     given |= {name: value for name, value in options.items() if value is not None}
-    if from_ is not None:
-        start = start_from(from_)
+    model = from_ or model or (said.model if said else smollm2.NAME)
+    if from_ is not None or trained_run(model, fresh_nano=True):
+        start = start_from(model)
         model = str(start.run.resolve())
         resolved = resolve_settings(start.origin, start.settings | given)
     else:
-        model = model or (said.model if said else smollm2.NAME)
         resolved = resolve_settings(model, given)
 
+    for path in data or []:
+        if not path.exists():
+            raise DatasetError(f"{path}: no such dataset; glyphsight dataset build makes one")
     require_train_extra()
     from glyphsight.train.job import is_first_process, world_size
     from glyphsight.train.kinds import kind_name

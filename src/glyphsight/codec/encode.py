@@ -56,7 +56,7 @@ def level_grids(
     if images.dtype != np.uint8 or images.ndim != 3:
         raise PictureError(
             f"pictures must be uint8[N, H, W], not {images.dtype}{list(images.shape)}; "
-            "convert with .astype(numpy.uint8)"
+            "give one picture as picture[None], other numbers as .astype(numpy.uint8)"
         )
     count, height, width = images.shape
     if not height or not width:

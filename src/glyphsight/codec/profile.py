@@ -99,7 +99,8 @@ class Profile:
             increasing = sorted(set(self.threshold)) == list(self.threshold)
             if not increasing or not all(type(t) is int and 1 <= t <= 255 for t in self.threshold):
                 raise FormatError(
-                    f"thresholds are increasing whole numbers 1 to 255, not {list(self.threshold)}"
+                    f"thresholds are {self.levels - 1} increasing whole numbers 1 to 255, not "
+                    f"{list(self.threshold)}"
                 )
             if len(self.threshold) != self.levels - 1:
                 raise FormatError(
@@ -162,7 +163,10 @@ def check_palette(palette: str) -> None:
     if not 2 <= len(palette) <= 16:
         raise FormatError(f"a palette has 2 to 16 glyphs, {palette!r} has {len(palette)}")
     if len(set(palette)) != len(palette):
-        raise FormatError(f"palette {palette!r} repeats a glyph; each level needs its own")
+        raise FormatError(
+            f"palette {palette!r} repeats a glyph; each level needs its own, or give a name of "
+            f"{', '.join(PALETTES)}"
+        )
 
 
 def palette_of_levels(levels: int, palette: str | None = None) -> str:

@@ -339,9 +339,11 @@ def load_dataset(path: str | os.PathLike[str], split: str | None = None) -> list
     """Read a dataset file, or one split of a dataset directory (default ``train``), of any layout.
 
     Raises:
-        DatasetError: Names the file and record at fault.
+        DatasetError: Names the file and record at fault; or a split of a file, which has none.
     """
     place = Path(path)
+    if split is not None and place.is_file():
+        raise DatasetError(f"{place}: a file has no splits; give its directory for {split!r}")
     if not place.is_dir():
         files = [place]
     else:

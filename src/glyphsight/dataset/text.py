@@ -38,7 +38,7 @@ def decode(data: bytes, file: Path, line: int = 0) -> str:
             raise DatasetError(
                 f"{file}: ends inside a character, at {place}: it was cut off; write it again"
             ) from None
-        raise DatasetError(f"{file}: not UTF-8 at {place}; save it as UTF-8") from None
+        raise DatasetError(f"{file}: not UTF-8 at {place}; give a text file, in UTF-8") from None
 
 
 def parse_json(text: str, file: Path, line: int = 0) -> Any:

@@ -74,7 +74,7 @@ def score_choices(
     if not prompts:
         return []
     known = {
-        own: Completions.of(loaded.tokenizer, own, prompt)
+        own: Completions.of(loaded.tokenizer, own, prompt, loaded.chat)
         for own in dict.fromkeys(map(tuple, choices))
     }
     completions = [known[tuple(own)] for own in choices]

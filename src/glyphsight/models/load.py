@@ -19,7 +19,7 @@ from glyphsight.console import say
 from glyphsight.errors import ModelError
 from glyphsight.models import nano, smollm2
 from glyphsight.models.chat import Turns, chat_turns, has_template
-from glyphsight.models.record import RunRecord
+from glyphsight.models.record import SETTINGS_FILE, RunRecord
 from glyphsight.models.runs import RESERVED, SIGHT, spelled, trained_run, weights_of
 
 _NEEDED = ("torch", "transformers", "peft", "accelerate")
@@ -360,8 +360,13 @@ def load_model(
         run = replace(run, base=whole.base, seed=whole.seed, base_profile=whole.base_profile)
     if directory and run and (directory / "adapter_config.json").is_file():
         model, tokenizer = _with_adapter(directory, run, training, four_bits)
-    elif directory and not (directory / "config.json").is_file():
-        raise ModelError(f"{name}: its training has not finished; go on with train --resume")
+    elif not (directory or Path(name)).joinpath("config.json").is_file() and (
+        directory or (name not in RESERVED and (Path(name) / SETTINGS_FILE).is_file())
+    ):
+        raise ModelError(
+            f"{name}: its training has not finished; go on with the command that began it and "
+            "--resume"
+        )
     else:
         location = spelled(directory) if directory else name  # ./nano is no nano to be made
         model, tokenizer = _base(location, seed, profile, four_bits)

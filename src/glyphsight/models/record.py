@@ -14,6 +14,9 @@ from glyphsight.files import replacing
 from glyphsight.models.chat import Turns, turns_from_json
 
 RUN_FILE = "glyphsight.json"
+"""Written last: with it a run is finished."""
+SETTINGS_FILE = "settings.json"
+"""Written first: with it a run is begun."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +81,20 @@ def records_of(run: Path) -> dict[str, RunRecord]:
     return {name: record for name, record in found if record}
 
 
-def copy_kinds(run: Path, target: Path) -> None:
-    """Copy the records of a run's further kinds of pictures beside weights that were copied."""
-    if (run / KINDS).is_dir():
+def copy_records(run: Path, record: RunRecord, target: Path) -> None:
+    """Write what a run is told by beside a copy of its weights, with those of its further kinds.
+
+    Args:
+        run: Where the weights come from.
+        record: What is written; of one kind of a run it is then the only one.
+        target: Where the copied weights lie.
+    """
+    training = dict(record.training)
+    if record.weights:
+        training.pop("kinds", None)
+    elif (run / KINDS).is_dir():
         shutil.copytree(run / KINDS, target / KINDS, dirs_exist_ok=True)
+    replace(record, weights="", training=training).save(target)
 
 
 @dataclass(frozen=True)

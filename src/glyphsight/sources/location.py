@@ -32,7 +32,9 @@ def needs(extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise DatasetError(f"{error}; run: pip install 'glyphsight[{extra}]'") from error
+        raise DatasetError(
+            f"not installed: {error.name or error}; run: pip install 'glyphsight[{extra}]'"
+        ) from error
 
 
 def one_line(error: BaseException) -> str:

@@ -183,7 +183,9 @@ def load_picture(
     except FileNotFoundError:
         raise PictureError(f"{name}: no such file") from None
     except IsADirectoryError:
-        raise PictureError(f"{name}: is a directory; name the pictures in it") from None
+        raise PictureError(
+            f"{name}: is a directory; name the pictures in it (encode and see --jsonl take all)"
+        ) from None
     except UnidentifiedImageError:
         raise PictureError(f"{name}: not a picture in any format Pillow reads") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:

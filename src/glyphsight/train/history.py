@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-SETTINGS_FILE = "settings.json"
 HISTORY_FILE = "history.jsonl"
 
 

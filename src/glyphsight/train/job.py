@@ -19,9 +19,9 @@ from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.models.chat import Turns, turns_from_json
 from glyphsight.models.load import new_adapter
 from glyphsight.models.own_words import own_words
+from glyphsight.models.record import SETTINGS_FILE
 from glyphsight.models.runs import RESERVED, origin_of, records_of, trained_run, weights_of
 from glyphsight.train.data import Example, Examples, tokenize_records
-from glyphsight.train.history import SETTINGS_FILE
 from glyphsight.train.kinds import Kind, read_kinds
 from glyphsight.train.prose import CUT, pieces_for, text_pieces
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, saved_settings
@@ -44,6 +44,7 @@ class Job:
         names: What answers stand for, of each kind, as the run that is gone on from has it.
         examples: Tokenized training records, all of them, then pieces of plain text.
         text_pieces: How many examples are plain text.
+        own_words: The file of these where the base model wrote them itself.
         inputs: What a resumed run must find unchanged: the model's name, the checksums of the data
             and of the text mixed in, the turns of the chat.
     """
@@ -56,6 +57,7 @@ class Job:
     names: list[dict[str, str]]
     examples: Examples
     text_pieces: int
+    own_words: Path | None
     inputs: dict[str, Any]
 
     def steps_an_epoch(self, batch_size: int) -> int:
@@ -85,6 +87,32 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def with_its_adapter(resolved: ResolvedSettings, model: str) -> ResolvedSettings:
+    """The settings with rank and scale of the adapter that a run goes on with.
+
+    Raises:
+        ModelError: Another rank or scale was given.
+    """
+    directory = trained_run(model, fresh_nano=True)
+    record = RunRecord.load(directory) if directory else None
+    if directory is None or record is None or resolved.values.method == "full":
+        return resolved
+    config = weights_of(directory, record) / "adapter_config.json"
+    if not config.is_file():
+        return resolved
+    said = json.loads(config.read_text("utf-8"))
+    own = {"lora_rank": said["r"], "lora_alpha": said["lora_alpha"]}
+    for name, value in own.items():
+        if resolved.origin[name] == "given" and getattr(resolved.values, name) != value:
+            raise ModelError(
+                f"{name} {getattr(resolved.values, name)}: the adapter of {model} has {value} and "
+                "goes on as it is; leave it out, or start from a base model"
+            )
+    return ResolvedSettings(
+        replace(resolved.values, **own), resolved.origin | dict.fromkeys(own, "model")
+    )
+
+
 def _adapted(loaded: LoadedModel, settings: TrainSettings) -> LoadedModel:
     """The model as the method wants it: with a trainable adapter, or whole."""
     has_adapter = hasattr(loaded.model, "peft_config")
@@ -112,7 +140,7 @@ def make_job(
     settings: TrainSettings,
     prompt: Prompt | None,
     chat: Turns | None = None,
-    text: Path | None = None,
+    kept_words: Path | None = None,
 ) -> Job:
     """Load the model and the data and make them fit each other.
 
@@ -122,12 +150,13 @@ def make_job(
         settings: How the model is to be taught.
         prompt: Words around the picture; None for the model's or the datasets'.
         chat: The turns of the run that goes on; None for those the settings ask for.
-        text: Plain text to mix in. A model whose adapter sits on its own base learns to say of it
-            what that base says; any other learns the text itself.
+        kept_words: What the base of the run that goes on wrote itself; None to ask the base where
+            the settings want it. Of plain text a model whose adapter sits on its own base learns to
+            say what that base says; any other learns the text itself.
 
     Raises:
         DatasetError: The data cannot be read, or a record does not fit the model whole.
-        ModelError: The model cannot be loaded.
+        ModelError: The model cannot be loaded, or has no words of its own where they are wanted.
     """
     directory = trained_run(model, fresh_nano=True)
     taught = RunRecord.load(directory) if directory else None
@@ -137,6 +166,7 @@ def make_job(
         replace(kind, prompt=prompt or (known or taught or kind).prompt)
         for kind, known in zip(kinds, before, strict=True)
     ]
+    text = _text_to_mix_in(origin_of(taught) if taught else model, settings, kept_words)
     turns = chat or {"auto": None, "yes": True, "no": False}[settings.chat]
     origin = load_model(
         model,
@@ -169,6 +199,7 @@ def make_job(
         ],
         examples=Examples(learnt),
         text_pieces=pieces,
+        own_words=None if settings.text_file else text,
         inputs={
             "model": model,
             "data": checksum([file for kind in kinds for file in kind.files]),
@@ -209,35 +240,27 @@ def _lasting_name(model: str, directory: Path | None, taught: RunRecord | None) 
     return str(own.resolve())
 
 
-def text_to_mix_in(run: Path, model: str, settings: TrainSettings) -> Path | None:
-    """The file of plain text that a run takes, None where it takes none.
-
-    What a base model wrote itself is copied into the run, so that a resumed one finds it unchanged.
-
-    Raises:
-        ModelError: The base has no words of its own.
-    """
+def _text_to_mix_in(base: str, settings: TrainSettings, kept: Path | None) -> Path | None:
+    """The file of plain text that a run takes, None where it takes none."""
     if not settings.text_share:
         return None
     if settings.text_file:
         return Path(settings.text_file)
-    kept = run / _WORDS_FILE
-    if not kept.is_file():
-        directory = trained_run(model, fresh_nano=True)
-        record = RunRecord.load(directory) if directory else None
-        text = own_words(origin_of(record) if record else model).read_text("utf-8")
-        with replacing(kept) as stream:
-            stream.write(text)
-    return kept
+    return kept or own_words(base)
 
 
 def start_run(run: Path, job: Job, resolved: ResolvedSettings) -> None:
     """Write the settings and inputs of a new run.
 
+    What a base model wrote itself is copied into it, so that a resumed run finds it unchanged.
+
     Raises:
         ModelError: There is a run already.
     """
     refuse_existing(run)
+    if job.own_words is not None:
+        with replacing(run / _WORDS_FILE) as stream:
+            stream.write(job.own_words.read_text("utf-8"))
     with replacing(run / _INPUT_FILE) as stream:
         json.dump(job.inputs, stream, indent=2)
     resolved.save(run / SETTINGS_FILE)
@@ -263,7 +286,19 @@ def settings_to_resume(run: Path, resolved: ResolvedSettings) -> TrainSettings:
                 f"{run}: was started with {name} {saved.get(name)}, not {value}; "
                 "leave it out, or start a new run"
             )
-    return TrainSettings(**saved)
+    try:
+        return TrainSettings(**saved)
+    except TypeError as error:
+        raise ModelError(
+            f"{run / SETTINGS_FILE}: holds a setting that this version does not know ({error}); "
+            "resume with the version that began it, or start a new run"
+        ) from error
+
+
+def words_to_resume(run: Path) -> Path | None:
+    """What the base of a run wrote itself when it was started, None where nothing was wanted."""
+    kept = run / _WORDS_FILE
+    return kept if kept.is_file() else None
 
 
 def _saved_inputs(run: Path) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def kind_name(data: Path) -> str:
 def _read(name: str, data: Path, most: int) -> Kind:
     [files] = split_files(data, "train").values()
     where = str(files[0] if len(files) == 1 else data)
-    records = load_dataset(data, "train")
+    records = load_dataset(data)
     if not records:
         raise DatasetError(f"{where}: holds no record to learn from")
     held_out = load_dataset(data, "validation") if "validation" in split_files(data) else []

@@ -75,7 +75,7 @@ def low_rank_adapter(
             layer.lora_A["default"].weight.copy_(spread[:, None] * inward)
         kept += float(s[:rank].square().sum())
         whole += float(s.square().sum())
-    record = replace(taught.run, base=root.base, seed=root.seed, weights="")
+    record = replace(taught.run, base=root.base, seed=root.seed)
     return replace(base, model=adapted, run=record), kept / whole if whole else 1.0
 
 

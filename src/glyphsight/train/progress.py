@@ -1,4 +1,4 @@
-"""What a run says while it learns: a bar with loss and validation accuracy, and a history file."""
+"""What a run does while it learns: a bar with loss and accuracy, a history, when it is saved."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ from glyphsight.console import progress_bar
 from glyphsight.files import replacing
 from glyphsight.train.history import read_history
 
+_LEAST_MINUTES = 5
+
 
 class Progress(TrainerCallback):
     """Shows loss and accuracy as they change, keeps the clock, writes ``history.jsonl``.
+
+    Accuracy and checkpoints are due after equal parts of the run, and at its end.
 
     Each line has ``step``, ``records`` (seen so far), ``seconds`` (of training, over all resumes)
     and ``loss``, ``validation_accuracy``, with ``of_kind`` where several kinds are taught, or
@@ -31,7 +35,8 @@ class Progress(TrainerCallback):
         *,
         records_seen: Callable[[int], int],
         accuracy: Callable[[], dict[str, Any]] | None,
-        every: int,
+        evaluations: int,
+        checkpoints: int,
         minutes: float,
         step: int,
         quiet: bool,
@@ -39,7 +44,9 @@ class Progress(TrainerCallback):
         self._history = history
         self._records_seen = records_seen
         self._accuracy = accuracy
-        self._every = every
+        self._evaluations = evaluations
+        self._checkpoints = checkpoints
+        self._passed = (0, 0)
         self._minutes = minutes
         self._quiet = quiet
         self._bar: Any = None
@@ -80,6 +87,20 @@ class Progress(TrainerCallback):
             return 0.0
         return (self.clock() - begun) / (1 - begun) if begun < 1 else 1.0
 
+    def _parts(self, state: Any, clock: float) -> tuple[int, int]:
+        """Parts of the run that are done, by steps or, when further, by the clock.
+
+        As many parts as there are evaluations, and as checkpoints; parts of five minutes at least
+        by the clock, which they take time of.
+        """
+
+        def done(parts: int) -> int:
+            timed = max(1, min(parts, int(self._minutes / _LEAST_MINUTES)))
+            by_steps: int = state.global_step * parts // state.max_steps
+            return max(by_steps, int(clock * timed) * parts // timed)
+
+        return done(self._evaluations), done(self._checkpoints)
+
     def _own_clock(self) -> float:
         return self.seconds() / (60 * self._minutes) if self._minutes else 0.0
 
@@ -99,6 +120,7 @@ class Progress(TrainerCallback):
         """Open the bar; after a resume keep the history up to the checkpoint."""
         self._start = time.monotonic()
         self._agree(args.device)
+        self._passed = self._parts(state, self.clock())
         if not state.is_world_process_zero:
             self._quiet, self._accuracy = True, None
             return
@@ -121,18 +143,21 @@ class Progress(TrainerCallback):
                 self._write(state.global_step, begun=self._begun)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        """Advance the bar; take the accuracy when due; stop, saved, when the time is used up."""
-        if self.clock() >= 1:
-            control.should_training_stop = control.should_save = True
+        """Advance the bar; take accuracy and checkpoints when due; stop when time is used up."""
+        clock, step = self.clock(), state.global_step
+        if clock >= 1:
+            control.should_training_stop = True
+        before, self._passed = self._passed, self._parts(state, clock)
+        due, written = (now > then for now, then in zip(self._passed, before, strict=True))
+        control.should_save |= written
         if self._bar is None:
             return control
-        step = state.global_step
-        if clock := self._own_clock():  # which ends the run where the steps do not
+        if clock:  # which ends the run where the steps do not
             self._bar.total = min(state.max_steps, max(step, round(step / clock)))
         self._bar.update(1)
         last = step == state.max_steps or control.should_training_stop
         # The last regular point is left to the very end where the two nearly coincide.
-        due = step % self._every == 0 and step + self._every // 2 < state.max_steps
+        due = due and max(step / state.max_steps, clock) + 0.5 / self._evaluations < 1
         if self._accuracy is not None and (last or due):
             values = self._accuracy()
             self._write(step, **values)

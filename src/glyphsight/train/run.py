@@ -37,7 +37,8 @@ from glyphsight.train.job import (
     refuse_existing,
     settings_to_resume,
     start_run,
-    text_to_mix_in,
+    with_its_adapter,
+    words_to_resume,
 )
 from glyphsight.train.kinds import Kind
 from glyphsight.train.progress import Progress
@@ -194,8 +195,7 @@ def _arguments(run: Path, job: Job, settings: TrainSettings, dtype: Any) -> Trai
         use_cpu=job.loaded.model.device.type == "cpu",
         logging_steps=max(1, min(steps // 40, _UNCERTAIN) if settings.minutes else steps // 40),
         logging_nan_inf_filter=False,
-        save_strategy="steps",
-        save_steps=max(1, steps // settings.checkpoints),
+        save_strategy="no",  # Progress says when
         save_total_limit=2,
         report_to="none",
         disable_tqdm=True,
@@ -251,12 +251,13 @@ def train(
     else:
         if is_first_process():  # no other may look: it may have been made already
             refuse_existing(run)
+        resolved = with_its_adapter(resolved, model)
         settings = resolved.values
     set_seed(settings.seed)
     turns = chat_to_resume(run) if resume else None
-    text = text_to_mix_in(run, model, settings)
+    words = words_to_resume(run) if resume else None
     several = [data] if isinstance(data, Path) else list(data)
-    job = make_job(several, model, settings, prompt, chat=turns, text=text)
+    job = make_job(several, model, settings, prompt, chat=turns, kept_words=words)
     named = _known_names(names, job)
     if resume:
         check_same_inputs(run, job.inputs)
@@ -275,7 +276,8 @@ def train(
         run / HISTORY_FILE,
         records_seen=partial(job.records_seen, batch_size=settings.batch_size),
         accuracy=partial(_judged, job, dtype) if any(k.validation for k in job.kinds) else None,
-        every=max(1, steps // settings.evaluations),
+        evaluations=settings.evaluations,
+        checkpoints=settings.checkpoints,
         minutes=settings.minutes,
         step=step,
         quiet=quiet,
@@ -346,7 +348,8 @@ def _records(
     judged = [line for line in read_history(run / HISTORY_FILE) if "validation_accuracy" in line]
     last = judged[-1] if judged else {}
     several = len(job.kinds) > 1
-    shares = last.get("of_kind", {}) if several else {}
+    own = job.kinds[0].name
+    shares = last.get("of_kind", {}) if several else {own: last.get("validation_accuracy")}
     return [
         RunRecord(
             base=job.base,
@@ -366,7 +369,7 @@ def _records(
                 "text_pieces": job.text_pieces,
                 "steps": step,
                 "seconds": seconds,
-                "validation_accuracy": shares.get(kind.name, last.get("validation_accuracy")),
+                "validation_accuracy": shares.get(kind.name),
                 "validation_records": len(kind.validation),
                 "data_sha256": checksum(kind.files),
                 "torch": str(torch.__version__),

@@ -54,7 +54,8 @@ class TrainSettings:
     text_share: float = _setting(
         0.0,
         "share of what is learnt that is plain text, so that the model goes on talking; an adapter "
-        "learns to say of it what its base says, all weights the text itself; 0: none",
+        "on a base model learns to say of it what that base says, all weights, or a new adapter on "
+        "a trained run, the text itself; 0: none",
     )
     text_file: str = _setting(
         "", "UTF-8 text that text_share is taken from; left out, what the base model itself writes"
@@ -63,9 +64,15 @@ class TrainSettings:
     lora_alpha: int = _setting(32, "scale of the adapter, over its rank")
     precision: str = _setting("auto", "auto, bf16 (autocast) or fp32; auto: bf16 where it is fast")
     seed: int = _setting(0, "seed of weights, order and dropout")
-    evaluations: int = _setting(5, "times the validation accuracy is taken during the run")
+    evaluations: int = _setting(
+        5,
+        "times the validation accuracy is taken during the run; by the clock (minutes) not more "
+        "often than every five minutes",
+    )
     validation_records: int = _setting(500, "validation records used for it")
-    checkpoints: int = _setting(5, "checkpoints written during the run, the last two kept")
+    checkpoints: int = _setting(
+        5, "checkpoints written during the run, the last two kept; by the clock as evaluations"
+    )
 
     def __post_init__(self) -> None:
         choices = {

@@ -138,7 +138,8 @@ def text_loss(
         for begin, judged, end in spans(len(ids), window, stride):
             first = max(judged, unread)
             targets = torch.tensor(ids[first:end], dtype=torch.long)
-            read = opening + ids[begin : end - 1]
+            start = begin if opening or first > begin else begin - 1  # what its first token goes by
+            read = opening + ids[start : end - 1]
             logprobs = forward(loaded, [read], len(targets), share=False).logprobs[0]
             told = logprobs.gather(1, targets.to(logprobs.device)[:, None])
             nats.append(-float(told.double().sum()))

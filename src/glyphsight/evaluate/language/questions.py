@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -48,6 +48,8 @@ def answered_right(
 ) -> list[bool]:
     """Whether each question's likeliest choice, by log-likelihood of all its tokens, is the answer.
 
+    The choice goes on from the question's text, so it is plain text to models of a chat too.
+
     Args:
         loaded: The model.
         questions: What to ask, each on its own, without examples.
@@ -57,7 +59,7 @@ def answered_right(
         ModelError: Two choices of a question are the same tokens to the model.
     """
     scores = score_choices(
-        loaded,
+        replace(loaded, chat=None),
         [question.prompt for question in questions],
         [question.choices for question in questions],
         Prompt(),

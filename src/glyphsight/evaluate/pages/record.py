@@ -15,8 +15,9 @@ from glyphsight.evaluate.scoring.samples import claimed
 from glyphsight.evaluate.study import Study
 from glyphsight.files import replacing
 from glyphsight.models import RunRecord
+from glyphsight.models.record import SETTINGS_FILE
 from glyphsight.models.runs import weights_of
-from glyphsight.train.history import HISTORY_FILE, SETTINGS_FILE, read_history
+from glyphsight.train.history import HISTORY_FILE, read_history
 from glyphsight.train.settings import saved_settings
 
 ATTRIBUTIONS_FILE = "attributions.jsonl"

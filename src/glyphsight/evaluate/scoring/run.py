@@ -43,7 +43,13 @@ def _zero_shot(
     run: RunRecord, pairs: list[tuple[str, str]], count: int, asked: Asked, *, quiet: bool
 ) -> Share:
     """The base model before training, on pairs of text and answer, the rest of ``count`` wrong."""
-    base = load_model(run.base, seed=run.seed, untaught=True, profile=run.base_profile)
+    base = load_model(
+        run.base,
+        seed=run.seed,
+        untaught=True,
+        chat=run.chat or False,
+        profile=run.base_profile,
+    )
     with progress_bar(total=len(pairs), desc="before training", unit="pic", disable=quiet) as bar:
         said = best_labels(
             base,

@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +201,7 @@ def evaluate_set(
     """
     asked = open_set(spec)
     loaded = model if isinstance(model, LoadedModel) else load_model(model)
+    loaded = replace(loaded, chat=None)
     questions = _part(asked, limit, seed)
     readable = _readable(loaded, questions, asked)
     to_score = [row for row in readable if questions[row].choices]
