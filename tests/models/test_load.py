@@ -1,10 +1,14 @@
 import json
+import os
 import pickle
 import shutil
 import subprocess
 import sys
+import threading
 import warnings
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -57,6 +61,39 @@ def test_a_name_that_is_no_model_is_said_in_one_line_with_the_reason(tmp_path):
     assert said.startswith(f"{tmp_path}/nothing: cannot be loaded as a causal language model (no ")
     assert "(no such directory here; " in said
     assert "; )" not in said
+
+
+class _Hub(BaseHTTPRequestHandler):
+    """A hub that knows no model."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self):
+        self.asked.append(f"{self.command} {self.path}")
+        self.send_response(404)
+        self.send_header("X-Error-Code", "RepoNotFound")
+        self.end_headers()
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.slow
+def test_a_name_the_hub_does_not_know_is_asked_for_once(tmp_path):
+    with HTTPServer(("127.0.0.1", 0), _Hub) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        code = "from glyphsight.models import load_model; load_model('some/none')"
+        place = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | place
+        )
+        hub.shutdown()
+    assert done.stderr.strip().endswith("or a hub id")
+    assert "(no such directory here; the hub has none of this name that may be read)" in done.stderr
+    assert [one for one in _Hub.asked if "some/none" in one] == ["GET /api/models/some/none"]
 
 
 @pytest.mark.parametrize(("name", "meant"), [("nanno", "nano"), ("smollm-135m", "smollm2-135m")])

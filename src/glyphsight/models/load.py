@@ -25,6 +25,7 @@ from glyphsight.models.runs import RESERVED, SIGHT, spelled, trained_run, weight
 _NEEDED = ("torch", "transformers", "peft", "accelerate")
 _FAST_BFLOAT16_PARAMETERS = 50_000_000
 _CLEAR_GAIN = 1.2
+_HUB_ANSWERS = 10  # seconds
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,26 @@ def _four_bits() -> dict[str, Any]:
     return {"quantization_config": config, "device_map": {"": default_device()}}
 
 
+def _require_on_hub(name: str) -> None:
+    """Ask the hub once for a model that is not in its cache; a download asks again for a minute.
+
+    Raises:
+        ValueError: There is no such model, or the hub cannot be asked.
+    """
+    from huggingface_hub import model_info, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+
+    try:
+        if not isinstance(try_to_load_from_cache(name, "config.json"), str):
+            model_info(name, timeout=_HUB_ANSWERS)
+    except RepositoryNotFoundError:
+        raise ValueError("the hub has none of this name that may be read") from None
+    except HFValidationError:
+        raise
+    except Exception as error:  # of whatever library carries the request
+        raise ValueError(f"the hub cannot be asked: {_reason(error)}") from error
+
+
 def _from_pretrained(location: str, name: str, four_bits: bool = False) -> tuple[Any, Any]:
     """Model in float32 or 4 bits, and tokenizer, of a transformers directory or hub id."""
     import torch
@@ -212,6 +233,8 @@ def _from_pretrained(location: str, name: str, four_bits: bool = False) -> tuple
             raise ModelError(f"{name}: no such directory here; is {close[0]} meant?")
         say(f"{name}: no such directory here; asking the Hugging Face hub for it")
     try:
+        if location == name and not Path(name).exists():
+            _require_on_hub(name)
         tokenizer = AutoTokenizer.from_pretrained(location)
         model, found = AutoModelForCausalLM.from_pretrained(
             location,
