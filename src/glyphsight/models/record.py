@@ -16,7 +16,7 @@ from glyphsight.models.chat import Turns, turns_from_json
 RUN_FILE = "glyphsight.json"
 """Written last: with it a run is finished."""
 SETTINGS_FILE = "settings.json"
-"""Written first: with it a run is begun."""
+"""Written before the first step: with it a run is begun."""
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,9 @@ def needs(extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise DatasetError(
-            f"not installed: {error.name or error}; run: pip install 'glyphsight[{extra}]'"
-        ) from error
+        missing = isinstance(error, ModuleNotFoundError)
+        what = f"not installed: {error.name}" if missing else str(error)
+        raise DatasetError(f"{what}; run: pip install 'glyphsight[{extra}]'") from error
 
 
 def one_line(error: BaseException) -> str:
