@@ -302,7 +302,7 @@ GOOD_LINE = b'{"prompt": "<row:1>x</row:1>\\nResponse:", "completion": " 1"}\n'
         (b"\n \n", "is empty, a dataset has a record a line"),
         (b"\0\0", "not JSON at line 1 column 1"),
         (GOOD_LINE * 6 + b"{'prompt': 1}\n" + GOOD_LINE, "not JSON at line 7 column 2"),
-        (GOOD_LINE * 6 + b'{"prompt": "\xff"}\n', "not UTF-8 at byte 12 of line 7; save it"),
+        (GOOD_LINE * 6 + b'{"prompt": "\xff"}\n', "not UTF-8 at byte 12 of line 7; give a text"),
         (GOOD_LINE * 6 + GOOD_LINE[:30], "not JSON at line 7 column"),
         (GOOD_LINE * 6 + b"[" * 100_000, "line 7: nested too deeply for a dataset"),
         (GOOD_LINE * 6 + b"1" * 5000, "line 7: a number too long to read"),
