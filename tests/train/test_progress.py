@@ -62,7 +62,7 @@ def test_a_run_of_before_goes_on_by_the_clock_alone(tmp_path, now):
 
 
 def due(told, now, seconds_a_step, count, begun=0):
-    """The steps after which it asks for a checkpoint, and those at which it took the accuracy."""
+    """The steps after which it asks for a checkpoint, and whether the clock ended the run."""
     saved, stopped = [], False
     for step in range(begun + 1, count + 1):
         now["now"] += seconds_a_step
@@ -80,28 +80,26 @@ def accuracies(history):
     return [line["step"] for line in read_history(history) if "validation_accuracy" in line]
 
 
-def test_the_clock_brings_checkpoints_and_accuracies_where_steps_are_slow(tmp_path, now):
+@pytest.mark.parametrize(
+    ("minutes", "seconds_a_step", "asked", "judged"),
+    [
+        pytest.param(
+            *(25.0, 100.0, ([3, 6, 9, 12, 15], True), [4, 8, 12, 15]),
+            id="by the clock where steps are slow",
+        ),
+        pytest.param(*(5.0, 20.0, ([15], True), [15]), id="minutes are for learning"),
+        pytest.param(
+            *(0.0, 4.0, ([20, 40, 60, 80, 100], False), [25, 50, 75, 100]),
+            id="by steps where there are no minutes",
+        ),
+    ],
+)
+def test_checkpoints_and_accuracies_are_due(tmp_path, now, minutes, seconds_a_step, asked, judged):
     history = tmp_path / "h.jsonl"
-    told = made(history, minutes=25.0, accuracy=lambda: {"validation_accuracy": 0.5})
+    told = made(history, minutes=minutes, accuracy=lambda: {"validation_accuracy": 0.5})
     told.on_train_begin(ARGS, state(0), None)
-    assert due(told, now, 100.0, 100) == ([3, 6, 9, 12, 15], True)
-    assert accuracies(history) == [4, 8, 12, 15]
-
-
-def test_a_run_of_minutes_has_its_time_for_learning(tmp_path, now):
-    history = tmp_path / "h.jsonl"
-    told = made(history, minutes=5.0, accuracy=lambda: {"validation_accuracy": 0.5})
-    told.on_train_begin(ARGS, state(0), None)
-    assert due(told, now, 20.0, 100) == ([15], True)
-    assert accuracies(history) == [15]
-
-
-def test_steps_bring_them_where_there_are_no_minutes(tmp_path, now):
-    history = tmp_path / "h.jsonl"
-    told = made(history, minutes=0.0, accuracy=lambda: {"validation_accuracy": 0.5})
-    told.on_train_begin(ARGS, state(0), None)
-    assert due(told, now, 4.0, 100) == ([20, 40, 60, 80, 100], False)
-    assert accuracies(history) == [25, 50, 75, 100]
+    assert due(told, now, seconds_a_step, 100) == asked
+    assert accuracies(history) == judged
 
 
 def test_a_resumed_run_is_due_where_it_would_have_been(tmp_path, now):

@@ -129,13 +129,19 @@ def test_a_start_that_fails_leaves_the_place_free(digits, tmp_path):
     train(digits, "nano", tmp_path / "run", small(max_steps=1), quiet=True)
 
 
-def test_a_start_that_fails_asks_no_base_for_its_words_and_keeps_none(
-    nano_run, digits, tmp_path, monkeypatch
-):
-    made = tmp_path / "words.txt"
+@pytest.fixture
+def words(tmp_path, monkeypatch):
+    """What a base is made to have written, and the bases that were asked for it."""
+    made, asked = tmp_path / "words.txt", []
     made.write_text("One sentence and another one, all of the same kind. " * 40)
-    asked = []
     monkeypatch.setattr(job_module, "own_words", lambda base: asked.append(base) or made)
+    return made, asked
+
+
+def test_a_start_that_fails_asks_no_base_for_its_words_and_keeps_none(
+    nano_run, digits, tmp_path, words
+):
+    made, asked = words
     wanted = small(text_share=0.5, max_steps=1)
     run = tmp_path / "run"
     with pytest.raises(DatasetError, match="nodata"):
@@ -147,12 +153,8 @@ def test_a_start_that_fails_asks_no_base_for_its_words_and_keeps_none(
     assert (run / "own-words.txt").read_text() == made.read_text()
 
 
-def test_words_that_lie_about_are_not_taken_for_those_of_a_base(
-    nano_run, digits, tmp_path, monkeypatch
-):
-    made = tmp_path / "words.txt"
-    made.write_text("One sentence and another one, all of the same kind. " * 40)
-    monkeypatch.setattr(job_module, "own_words", lambda base: made)
+def test_words_that_lie_about_are_not_taken_for_those_of_a_base(nano_run, digits, tmp_path, words):
+    made, _ = words
     run = tmp_path / "run"
     run.mkdir()
     (run / "own-words.txt").write_text("Of another base. " * 400)

@@ -228,12 +228,13 @@ def _from_pretrained(location: str, name: str, four_bits: bool = False) -> tuple
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    if name not in RESERVED and not Path(name).exists():
+    of_hub = name not in RESERVED and not Path(name).exists()
+    if of_hub:
         if close := get_close_matches(name, RESERVED, n=1, cutoff=0.7):
             raise ModelError(f"{name}: no such directory here; is {close[0]} meant?")
         say(f"{name}: no such directory here; asking the Hugging Face hub for it")
     try:
-        if location == name and not Path(name).exists():
+        if of_hub:
             _require_on_hub(name)
         tokenizer = AutoTokenizer.from_pretrained(location)
         model, found = AutoModelForCausalLM.from_pretrained(
@@ -246,7 +247,7 @@ def _from_pretrained(location: str, name: str, four_bits: bool = False) -> tuple
             raise ValueError(f"{len(missing)} weights are not in the file, such as {missing[0]}")
     except Exception as error:  # damaged or foreign files make the libraries raise almost anything
         reason = _reason(error)
-        if name not in RESERVED and not Path(name).exists():
+        if of_hub:
             reason = f"no such directory here; {reason}"
         raise ModelError(
             f"{name}: cannot be loaded as a causal language model ({reason}); give "
@@ -328,6 +329,12 @@ def _in_one_piece(_: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
     return given[0].contiguous(), *given[1:]  # of a module, so that the model can be pickled
 
 
+def _begun_run(name: str) -> Path | None:
+    """The directory that ``name`` means where training was begun in it, else None."""
+    begun = name not in RESERVED and (Path(name) / SETTINGS_FILE).is_file()
+    return Path(name) if begun else None
+
+
 def load_model(
     name: str | Path,
     *,
@@ -383,9 +390,7 @@ def load_model(
         run = replace(run, base=whole.base, seed=whole.seed, base_profile=whole.base_profile)
     if directory and run and (directory / "adapter_config.json").is_file():
         model, tokenizer = _with_adapter(directory, run, training, four_bits)
-    elif not (directory or Path(name)).joinpath("config.json").is_file() and (
-        directory or (name not in RESERVED and (Path(name) / SETTINGS_FILE).is_file())
-    ):
+    elif (begun := directory or _begun_run(name)) and not (begun / "config.json").is_file():
         raise ModelError(
             f"{name}: its training has not finished; go on with the command that began it and "
             "--resume"
