@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from glyphsight.models.runs import copy_records
+from glyphsight.models.runs import save_made
 from glyphsight.train.average import averaged
 
 
@@ -20,10 +20,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     given = parser.parse_args()
     mean = averaged(given.first, given.second)
-    assert mean.run is not None
-    mean.model.save_pretrained(given.out)
-    mean.tokenizer.save_pretrained(given.out)
-    copy_records(given.second, mean.run, given.out)
+    save_made(mean, given.second, given.out)
     print(f"{given.out}: the mean of {given.first} and {given.second}")
 
 

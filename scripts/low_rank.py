@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from glyphsight.dataset import load_dataset
-from glyphsight.models.runs import copy_records
+from glyphsight.models.runs import save_made
 from glyphsight.train.lowrank import low_rank_adapter
 
 _RECORDS = 256
@@ -25,10 +25,7 @@ def main() -> None:
     given = parser.parse_args()
     records = load_dataset(given.data)[:_RECORDS] if given.data else None
     adapted, kept = low_rank_adapter(given.run, given.rank, records)
-    adapted.model.save_pretrained(given.out)
-    adapted.tokenizer.save_pretrained(given.out)
-    assert adapted.run is not None
-    copy_records(given.run, adapted.run, given.out)
+    save_made(adapted, given.run, given.out)
     of = "outputs" if records else "weights"
     print(f"{given.out}: rank {given.rank} keeps {100 * kept:.1f} % of the squared change of {of}")
 

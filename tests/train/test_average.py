@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from glyphsight.errors import ModelError
 from glyphsight.models import load_model
-from glyphsight.models.runs import copy_records
+from glyphsight.models.runs import save_made
 from glyphsight.train.average import averaged
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
@@ -19,9 +19,7 @@ def test_each_weight_is_the_mean_of_two_runs(digits, tmp_path):
     a, b, out = (tmp_path / name for name in ("a", "b", "out"))
     train(digits, "nano", a, resolve_settings("nano", LORA), quiet=True)
     train(digits, str(a), b, resolve_settings("nano", LORA | {"seed": 1}), quiet=True)
-    mean = averaged(a, b)
-    mean.model.save_pretrained(out)
-    copy_records(b, mean.run, out)
+    save_made(averaged(a, b), b, out)
     first, second, found = (load_file(run / "adapter_model.safetensors") for run in (a, b, out))
     assert any(not torch.equal(first[name], second[name]) for name in first)
     for name, weight in found.items():

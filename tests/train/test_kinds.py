@@ -13,7 +13,7 @@ from glyphsight.errors import ModelError
 from glyphsight.evaluate import evaluate
 from glyphsight.evaluate.see import see
 from glyphsight.models import RunRecord, load_model
-from glyphsight.models.runs import copy_records, records_of
+from glyphsight.models.runs import copy_records, records_of, save_made
 from glyphsight.train.history import read_history
 from glyphsight.train.kinds import kind_name
 from glyphsight.train.lowrank import low_rank_adapter
@@ -217,8 +217,7 @@ def test_a_kind_that_is_cut_to_low_rank_is_a_run_of_one_kind(both, tmp_path):
     run, _ = both
     kind, out = run / "kinds" / "coarse", tmp_path / "cut"
     adapted, _ = low_rank_adapter(kind, 2)
-    adapted.model.save_pretrained(out)
-    copy_records(kind, adapted.run, out)
+    save_made(adapted, kind, out)
     assert load_model(out).run.names == NINE
     assert [record.profile for record in records_of(out).values()] == [COARSE]
 

@@ -6,11 +6,14 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glyphsight.errors import ModelError
 from glyphsight.models import nano, smollm2
 from glyphsight.models.record import RUN_FILE, RunRecord
+
+if TYPE_CHECKING:
+    from glyphsight.models.load import LoadedModel
 
 SIGHT = "sight"
 NANO_FASHION = "nano-fashion"
@@ -95,6 +98,20 @@ def copy_records(run: Path, record: RunRecord, target: Path) -> None:
     elif (run / KINDS).is_dir():
         shutil.copytree(run / KINDS, target / KINDS, dirs_exist_ok=True)
     replace(record, weights="", training=training).save(target)
+
+
+def save_made(loaded: LoadedModel, run: Path, target: Path) -> None:
+    """Save a model that was made of a run's weights, as a run of its own.
+
+    Args:
+        loaded: The model, its record what the new run is told by.
+        run: The run it was made of.
+        target: Directory of the new run.
+    """
+    assert loaded.run is not None
+    loaded.model.save_pretrained(target)
+    loaded.tokenizer.save_pretrained(target)
+    copy_records(run, loaded.run, target)
 
 
 @dataclass(frozen=True)
