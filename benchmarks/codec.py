@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image
 
 from glyphsight.codec import Profile, decode, encode_batch
-from glyphsight.sources import load_picture
+from glyphsight.media.picture import load_picture
 
 ASSETS = Path(__file__).parents[1] / "src/glyphsight/assets/digits.npz"
 WIDE = Profile(width=80)
@@ -52,7 +52,7 @@ open(sys.argv[3], "w", encoding="utf-8").writelines(texts)
 FROM_FILES = """
 import sys
 from glyphsight.codec import Profile, encode_batch
-from glyphsight.sources import load_picture
+from glyphsight.media.picture import load_picture
 for path in sys.argv[2:]:
     print(encode_batch(load_picture(path)[None], Profile(width=int(sys.argv[1])))[0], end="")
 """

@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 from glyphsight.codec import resize
 from glyphsight.dataset import Record, build_dataset, load_dataset
 from glyphsight.evaluate.baselines import Grids, baselines
-from glyphsight.evaluate.scoring.result import Share
+from glyphsight.evaluate.result import Share
 from glyphsight.files import replacing
 from glyphsight.models import RunRecord, smollm2
 from glyphsight.models.runs import Start, start_from

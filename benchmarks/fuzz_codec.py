@@ -24,10 +24,10 @@ import numpy as np
 from PIL import Image, features
 
 from glyphsight.codec import Profile, decode, encode_batch
-from glyphsight.codec.formats import format_names, get_format
+from glyphsight.codec.formats import FORMATS, get_format
 from glyphsight.codec.profile import PALETTES, palette_of_levels
 from glyphsight.errors import GlyphsightError
-from glyphsight.sources import load_picture
+from glyphsight.media.picture import load_picture
 
 _SLOW = 5.0  # seconds, for each million cells
 _MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "F")
@@ -106,7 +106,7 @@ def _profile(rng: random.Random) -> Profile:
         height=rng.choice((None, None, 1, 7, 40)),
         aspect=rng.choice((0.55, 1.0, 0.01, 3.0)),
         palette=palette_of_levels(levels, "digits"),
-        format=rng.choice(format_names()),
+        format=rng.choice(FORMATS.names()),
         invert=rng.choice(("no", "yes", "auto")),
         crop=rng.choice((None, 0.0, 0.1, 1.0)),
         contrast=rng.random() < 0.5,
@@ -141,7 +141,7 @@ class _Fuzz:
         picture = np.random.default_rng(0).integers(0, 256, (1, 28, 28), dtype=np.uint8)
         self.texts = [
             (encode_batch(picture, profile)[0], profile)
-            for name in format_names()
+            for name in FORMATS.names()
             for profile in (Profile(format=name), Profile(format=name, palette=PALETTES["blocks"]))
             if self._fits(picture, profile)
         ]

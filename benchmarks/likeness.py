@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glyphsight.codec.encode import level_grids
-from glyphsight.dataset.building import likeness
-from glyphsight.dataset.building.augment import Augmentation, augment
+from glyphsight.dataset.build import likeness
+from glyphsight.media.augment import Augmentation, augment
 from glyphsight.sources import load_split, open_source
 
 SOME = 5000  # pictures that are changed

@@ -14,10 +14,10 @@ import time
 from importlib.resources import files
 from pathlib import Path
 
-from glyphsight.dataset.split import stratified_sample
-from glyphsight.evaluate.pages.figures import robustness_plots
+from glyphsight.evaluate.report.figures import robustness_plots
 from glyphsight.evaluate.robustness import PERTURBATIONS, Condition, robustness
 from glyphsight.models import load_model
+from glyphsight.sampling import stratified_sample
 from glyphsight.sources import load_split, open_source
 
 

@@ -34,9 +34,9 @@ import torch
 
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import Prompt
-from glyphsight.models import LoadedModel, load_model, score_labels
-from glyphsight.models.score import Completions
-from glyphsight.models.tokenize import prompt_ids
+from glyphsight.inference.score import Completions, score_labels
+from glyphsight.inference.tokenize import prompt_ids
+from glyphsight.models import LoadedModel, load_model
 from glyphsight.sources import load_split, open_source
 
 LABELS = [str(digit) for digit in range(10)]

@@ -66,8 +66,8 @@ def trl(data: Path, out: Path, given: argparse.Namespace) -> None:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
+    from glyphsight.inference.score import best_labels
     from glyphsight.models import load_model
-    from glyphsight.models.score import best_labels
     from glyphsight.train.progress import Progress
 
     loaded, prompt = load_model(given.model, training=True), Prompt()

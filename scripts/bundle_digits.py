@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from glyphsight.dataset.split import stratified_sample
 from glyphsight.files import replacing
+from glyphsight.sampling import stratified_sample
 from glyphsight.sources import load_split
 from glyphsight.sources.idx import IdxSource
 

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from glyphsight.console import progress_bar, say
-from glyphsight.sources.picture import save_picture
+from glyphsight.media.picture import save_picture
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
 CANVAS, LARGEST, SIDE = 112, 20, 28

@@ -30,7 +30,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from glyphsight.files import replacing
-from glyphsight.sources.picture import save_picture
+from glyphsight.media.picture import save_picture
 
 TRAIN = """
 akar-icons@1.2.7 ant-design@1.2.9 basil@1.2.4 bx@1.2.3 bytesize@1.2.2 carbon@1.2.29 charm@1.2.3

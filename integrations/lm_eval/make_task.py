@@ -23,8 +23,8 @@ from glyphsight.dataset import Prompt
 from glyphsight.dataset.storage import read_frame, read_records, read_values, split_files
 from glyphsight.errors import DatasetError, GlyphsightError, ModelError
 from glyphsight.files import replacing
+from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.models import Completions, RunRecord, load_model
-from glyphsight.models.tokenize import completion_ids, prompt_ids
 
 _LOADERS = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.codec import decode as decode_text
-from glyphsight.sources import load_picture
-from glyphsight.sources.picture import PictureLike
+from glyphsight.media.picture import PictureLike, load_picture
 
 if TYPE_CHECKING:
     from glyphsight.evaluate import Answer
@@ -34,7 +33,7 @@ def encode(image: PictureLike, profile: Profile = PUBLISHED) -> str:
 def decode(text: str, profile: Profile = PUBLISHED, *, strict: bool = False) -> NDArray[np.uint8]:
     """Turn an ASCII_Image into gray, uint8[rows, columns], one pixel a cell.
 
-    Small flaws are mended, see :func:`glyphsight.codec.mend.read`, unless ``strict``.
+    Small flaws are mended, see :func:`glyphsight.codec.repair.read`, unless ``strict``.
 
     Raises:
         FormatError: The text is no ASCII_Image; a strict message names line and column.

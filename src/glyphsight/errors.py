@@ -27,3 +27,8 @@ class DatasetError(GlyphsightError):
 
 class ModelError(GlyphsightError):
     """A base model, adapter or run directory that cannot be used."""
+
+
+def one_line(error: BaseException) -> str:
+    """What another library's exception says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import io
 import warnings
 from typing import Any
@@ -11,26 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.errors import GlyphsightError
-
 INK = "#808890"
 """Lines and letters of plots; reads on light and on dark ground, as the two below do."""
 ACCENT = "#2f7ed8"
 SECOND = "#d8802f"
 THIRD = "#3fa66b"
-
-
-def require_page_extra() -> None:
-    """Fail early, and without importing them, where the packages of pages are missing.
-
-    Raises:
-        GlyphsightError: Names what is missing and the mend.
-    """
-    missing = [name for name in ("jinja2", "matplotlib") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise GlyphsightError(
-            f"not installed: {', '.join(missing)}; pages need: pip install 'glyphsight[train]'"
-        )
 
 
 def in_ink(drawn: Any) -> None:

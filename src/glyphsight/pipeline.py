@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 from glyphsight.codec import encode_batch
 from glyphsight.console import say
 from glyphsight.dataset import Prompt, build_dataset
-from glyphsight.dataset.split import stratified_sample
 from glyphsight.errors import GlyphsightError, ModelError
-from glyphsight.evaluate.pages.record import record_study
-from glyphsight.evaluate.pages.report import Shown
-from glyphsight.evaluate.scoring.result import Sample, Share
-from glyphsight.evaluate.see import taught
-from glyphsight.evaluate.study import Study, study
+from glyphsight.evaluate.measure import run_study
+from glyphsight.evaluate.report.page import Shown
+from glyphsight.evaluate.report.record import record_study
+from glyphsight.evaluate.result import Sample, Share
+from glyphsight.evaluate.study import Study
 from glyphsight.files import replacing
+from glyphsight.inference.score import best_labels
+from glyphsight.inference.see import taught
 from glyphsight.models import load_model, nano, smollm2
 from glyphsight.models.runs import SIGHT
-from glyphsight.models.score import best_labels
+from glyphsight.sampling import stratified_sample
 from glyphsight.sources import load_split, open_source
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
@@ -109,7 +110,7 @@ def run_demo(
     resolved = resolve_settings(nano.NAME, {"minutes": minutes})
     trained = train(data, nano.NAME, out, resolved, quiet=quiet)
     say("glyphsight: 3/4 measure it on test digits it has never seen")
-    measured = study(out, str(data), quiet=quiet, generate=1000, zero_shot=200)
+    measured = run_study(out, str(data), quiet=quiet, generate=1000, zero_shot=200)
     result = measured.evaluation
 
     if have_smollm2:

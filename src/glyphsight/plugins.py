@@ -1,60 +1,89 @@
-"""What users add by entry points: formats, sources and outputs, found and loaded one way."""
+"""Kinds of things by name: the project's own, and users' by an entry point group."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from glyphsight.errors import GlyphsightError
 
-
-def plugins(group: str, own: Collection[str]) -> dict[str, EntryPoint]:
-    """Users' entry points of a group by name; a name of the project's ``own`` is never taken."""
-    found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=group):
-        if point.name not in own:
-            found.setdefault(point.name, point)
-    return found
+T = TypeVar("T")
 
 
-def plugin_lines(points: Mapping[str, EntryPoint]) -> list[str]:
-    """A line for each, its name and the package it is from, for help texts."""
-    return [f"{name}: From {_package(point)}." for name, point in points.items()]
+@dataclass(frozen=True)
+class Registry(Generic[T]):
+    """Factories by name. A user's entry point never takes a name of the project's own.
+
+    Attributes:
+        kind: What the things are, for messages: ``format``, ``source``.
+        group: Entry point group of users' factories.
+        own: The project's factories; the first line of each one's docstring is its help.
+        needed: Attributes that a user's thing must have.
+        module: Where the protocol is documented.
+        error: Raised for an unknown name or a factory that fails.
+        usage: What follows a name in help texts, such as ``:DIR``.
+    """
+
+    kind: str
+    group: str
+    own: Mapping[str, Callable[..., T]]
+    needed: Collection[str]
+    module: str
+    error: type[GlyphsightError]
+    usage: Mapping[str, str] = field(default_factory=dict)
+
+    def _points(self) -> dict[str, EntryPoint]:
+        """Users' entry points by name."""
+        found: dict[str, EntryPoint] = {}
+        for point in entry_points(group=self.group):
+            if point.name not in self.own:
+                found.setdefault(point.name, point)
+        return found
+
+    def names(self) -> list[str]:
+        """Names of all factories, the project's own first."""
+        return [*self.own, *self._points()]
+
+    def help(self) -> str:
+        """A line for each name and what it is."""
+        lines = [
+            f"{name}{self.usage.get(name, '')}: {(factory.__doc__ or '').splitlines()[0]}"
+            for name, factory in self.own.items()
+        ]
+        points = self._points().items()
+        return "\n".join([*lines, *(f"{name}: From {_package(point)}." for name, point in points)])
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.own or name in self._points()
+
+    def make(self, name: str, *arguments: object) -> T:
+        """Call the factory called ``name``.
+
+        Raises:
+            GlyphsightError: There is none of that name, or a user's cannot be loaded or lacks an
+                attribute. Errors of this class from the factory itself pass.
+        """
+        if name in self.own:
+            return self.own[name](*arguments)
+        point = self._points().get(name)
+        if point is None:
+            raise self.error(f"unknown {self.kind} {name!r}; there is {', '.join(self.names())}")
+        where = f"{self.kind} {name!r} of {_package(point)}"
+        try:
+            found: Any = point.load()(*arguments)
+        except GlyphsightError:
+            raise
+        except Exception as problem:  # another's code may raise anything
+            raise self.error(
+                f"{where} cannot be loaded ({problem!r}); fix or remove it"
+            ) from problem
+        if missing := [name for name in self.needed if name not in dir(found)]:
+            raise self.error(f"{where} has no {', '.join(missing)}; see {self.module}")
+        result: T = found
+        return result
 
 
 def _package(point: EntryPoint) -> str:
     return point.dist.name if point.dist else point.value
-
-
-def make_plugin(
-    point: EntryPoint,
-    what: str,
-    needed: Collection[str],
-    error: type[GlyphsightError],
-    *arguments: object,
-) -> Any:
-    """Load an entry point's class or function and call it.
-
-    Args:
-        point: The entry point.
-        what: What it is to be, with the module that says how, such as ``format`` and
-            ``glyphsight.codec.formats.base`` joined by a space.
-        needed: Names that what it gives must have.
-        error: What is raised.
-        arguments: What it is called with.
-
-    Raises:
-        GlyphsightError: It cannot be loaded or lacks a name; its own such errors pass.
-    """
-    kind, _, module = what.partition(" ")
-    where = f"{kind} {point.name!r} of {_package(point)}"
-    try:
-        found = point.load()(*arguments)
-    except GlyphsightError:
-        raise
-    except Exception as problem:  # another's code may raise anything
-        raise error(f"{where} cannot be loaded ({problem!r}); mend or remove it") from problem
-    if missing := [name for name in needed if name not in dir(found)]:
-        raise error(f"{where} has no {', '.join(missing)}; see {module}")
-    return found

@@ -4,10 +4,10 @@ import pytest
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
-from glyphsight.evaluate.pages.record import record_study
-from glyphsight.evaluate.scoring.result import Evaluation, Sample, Share
+from glyphsight.evaluate.outcomes import look_closer
+from glyphsight.evaluate.report.record import record_study
+from glyphsight.evaluate.result import Evaluation, Sample, Share
 from glyphsight.evaluate.statistics.metrics import per_class
-from glyphsight.evaluate.study import look_closer
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from glyphsight.cli.app import app
 from glyphsight.codec import Profile, encode_batch, parse
 from glyphsight.errors import FormatError, GlyphsightError
+from glyphsight.media.picture import load_picture
 from glyphsight.models.tokens import count_tokens, largest_grid, load_tokenizer
-from glyphsight.sources import load_picture
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
-from glyphsight.codec.formats import format_names
+from glyphsight.codec.formats import FORMATS
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_every_format_and_tokenizer_is_shown(tokens):
     result = tokens("--tokenizer", "smollm2-135m", "--tokenizer", "nano", "--json")
     assert result.exit_code == 0
     rows = json.loads(result.stdout)
-    assert [row["format"] for row in rows] == format_names()
+    assert [row["format"] for row in rows] == FORMATS.names()
     assert rows[0] == {
         "format": "seed",
         "width": 20,

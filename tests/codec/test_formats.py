@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glyphsight.codec import Profile, encode_batch, parse
-from glyphsight.codec.formats import format_help, format_names, get_format
-from glyphsight.codec.formats.registry import GROUP
+from glyphsight.codec.formats import FORMATS, get_format
 from glyphsight.errors import FormatError
 
 OWN = [
@@ -218,7 +217,7 @@ def fake_distribution(tmp_path, monkeypatch):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: upside-down\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        f"[{GROUP}]\nupside = fake_format:Upside\nbroken = fake_format:Half\n"
+        f"[{FORMATS.group}]\nupside = fake_format:Upside\nbroken = fake_format:Half\n"
         "gone = no_such_module:Gone\nplain = fake_format:Upside\n"
     )
     (tmp_path / "fake_format.py").write_text(FAKE)
@@ -231,11 +230,11 @@ def fake_distribution(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("fake_distribution")
 def test_a_users_own_format_is_found_by_its_entry_point():
-    assert format_names() == [*OWN, "upside", "broken", "gone"]
+    assert FORMATS.names() == [*OWN, "upside", "broken", "gone"]
     form = get_format("upside")
     assert form.render_batch(GRID[None], " ▓█") == ["████|▓▓  |  █▓"]
     np.testing.assert_array_equal(form.read("████|▓▓  |  █▓", " ▓█"), GRID)
-    assert "upside: From upside-down." in format_help()
+    assert "upside: From upside-down." in FORMATS.help()
     assert encode_batch(np.zeros((1, 4, 4), np.uint8), Profile(2, format="upside")) == ["  "]
 
 
@@ -255,7 +254,7 @@ def test_a_users_format_that_does_not_work_is_named(name, complaint):
 
 
 def test_help_has_a_line_for_each_format():
-    lines = format_help().splitlines()
+    lines = FORMATS.help().splitlines()
     assert [line.split(":")[0] for line in lines[: len(OWN)]] == OWN
     assert all(line.endswith(".") for line in lines)
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import glyphsight
 from glyphsight.codec import Profile
-from glyphsight.codec.formats import format_names, get_format
-from glyphsight.codec.mend import MAX_COLUMNS, MAX_ROWS, read, tidy
+from glyphsight.codec.formats import FORMATS, get_format
+from glyphsight.codec.repair import MAX_COLUMNS, MAX_ROWS, read, tidy
 from glyphsight.errors import FormatError
 
 ROWS = ["<row:1>▓▓ </row:1>", "<row:2> ██</row:2>", "<row:3>▓ █</row:3>"]
@@ -77,7 +77,7 @@ def test_missing_rows_are_dark():
     assert reading.mendings == ("3 missing rows filled with dark",)
 
 
-@pytest.mark.parametrize("name", [name for name in format_names() if name != "seed"])
+@pytest.mark.parametrize("name", [name for name in FORMATS.names() if name != "seed"])
 def test_every_format_is_taken_out_of_what_stands_around_it(name):
     form = get_format(name)
     grid = np.random.default_rng(0).integers(0, 2, (8, 8), dtype=np.uint8)

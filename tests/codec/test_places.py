@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glyphsight.codec import Profile
+from glyphsight.codec.cells import PLACED, cell_places, row_lines
 from glyphsight.codec.formats import get_format
-from glyphsight.codec.formats.registry import format_names
-from glyphsight.codec.places import PLACED, cell_places, row_lines
+from glyphsight.codec.formats.registry import FORMATS
 from glyphsight.errors import FormatError
 
 
@@ -51,7 +51,7 @@ def test_a_format_without_places_names_those_that_have_them():
         cell_places("20\n", Profile(format="rle"))
 
 
-@pytest.mark.parametrize("name", format_names())
+@pytest.mark.parametrize("name", FORMATS.names())
 def test_a_line_a_row(name):
     form = get_format(name)
     tall, wide = form.cell

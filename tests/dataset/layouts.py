@@ -4,7 +4,7 @@ import json
 
 from glyphsight.codec import PUBLISHED, render_batch
 from glyphsight.dataset import Prompt, Record
-from glyphsight.dataset.outputs import get_output, join
+from glyphsight.dataset.layouts import get_output, join
 
 WORDING = (Prompt(),)
 LAYOUTS = ["json", "jsonl", "chat", "parquet", "hub"]

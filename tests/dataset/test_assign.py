@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glyphsight.dataset.building.assign import UNUSABLE, Items, Likeness, assign
-from glyphsight.dataset.split import (
+from glyphsight.dataset.build.assign import UNUSABLE, Items, Likeness, assign
+from glyphsight.errors import DatasetError
+from glyphsight.sampling import (
     balanced_down,
     balanced_up,
     stratified_groups,
     stratified_sample,
 )
-from glyphsight.errors import DatasetError
 
 
 def items(codes, alike=None, exact=None):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glyphsight.dataset.building.augment import Augmentation, augment
 from glyphsight.errors import DatasetError
+from glyphsight.media.augment import Augmentation, augment
 
 STILL = Augmentation(shift=0, rotation=0, scale=0, shear=0)
 

@@ -18,10 +18,10 @@ from glyphsight.cli.app import app
 from glyphsight.codec import PUBLISHED, Profile, parse
 from glyphsight.codec.encode import level_grids
 from glyphsight.dataset import Prompt, build_dataset, check_dataset, load_dataset
-from glyphsight.dataset.building.augment import Augmentation
-from glyphsight.dataset.building.likeness import alike_hashes
-from glyphsight.dataset.place import LocalPlace, locked
+from glyphsight.dataset.build.likeness import alike_hashes
+from glyphsight.dataset.filesystem import LocalPlace, locked
 from glyphsight.errors import DatasetError, GlyphsightError
+from glyphsight.media.augment import Augmentation
 from glyphsight.sources import load_split, open_source
 
 
@@ -264,7 +264,7 @@ def test_workers_and_shards_change_no_record(idx, tmp_path, output):
 
 @pytest.mark.parametrize("output", ["json", "parquet"])
 def test_a_build_that_was_stopped_goes_on_where_it_was(idx, tmp_path, monkeypatch, output):
-    from glyphsight.dataset.building import finish as module
+    from glyphsight.dataset.build import finish as module
 
     options = {"validation": 60, "copies": 1, "output": output, "shard_size": 50, "workers": 1}
     build(f"idx:{idx}", tmp_path / "whole", **options)
@@ -287,7 +287,7 @@ def test_a_build_that_was_stopped_goes_on_where_it_was(idx, tmp_path, monkeypatc
 
 
 def test_a_build_that_was_stopped_starts_anew_with_other_settings(idx, tmp_path, monkeypatch):
-    from glyphsight.dataset.building import build as module
+    from glyphsight.dataset.build import build as module
 
     options = {"validation": 60, "output": "parquet", "workers": 1}
     build(f"idx:{idx}", tmp_path / "whole", **options)

@@ -5,7 +5,7 @@ import pytest
 
 from glyphsight.codec import PUBLISHED
 from glyphsight.dataset import Prompt, Record, load_dataset
-from glyphsight.dataset.building.card import (
+from glyphsight.dataset.build.card import (
     Sample,
     TokenCounter,
     card_records,
@@ -14,7 +14,7 @@ from glyphsight.dataset.building.card import (
     size_category,
     token_statistics,
 )
-from glyphsight.dataset.outputs import get_output
+from glyphsight.dataset.layouts import get_output
 from glyphsight.dataset.prompt import wordings_from_json
 from glyphsight.dataset.storage import split_files
 from glyphsight.errors import DatasetError

@@ -8,7 +8,7 @@ from layouts import LAYOUTS, pictures, records, write_layout
 from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
 from glyphsight.dataset import CheckReport, Problem, Prompt, check_dataset
-from glyphsight.dataset.looking.check import Window
+from glyphsight.dataset.inspect.check import Window
 from glyphsight.errors import DatasetError
 
 WORDINGS = (Prompt(), Prompt("Which?\n{ASCII_image}", "It is {Response}.", "You read pictures."))

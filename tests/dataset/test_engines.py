@@ -14,8 +14,8 @@ import pytest
 
 import glyphsight
 from glyphsight.dataset import build_dataset
-from glyphsight.dataset.engines import open_engine
 from glyphsight.errors import DatasetError, GlyphsightError
+from glyphsight.parallel import open_engine
 
 OPTIONS = {"limit": 300, "copies": 1, "shard_size": 40, "output": "parquet"}
 
@@ -85,7 +85,7 @@ def test_a_lost_worker_is_said_with_the_mend():
 ORPHANS = """
 import os, sys, time
 from functools import partial
-from glyphsight.dataset.engines import open_engine
+from glyphsight.parallel import open_engine
 def task(number):
     print(os.getpid(), flush=True)
     time.sleep(60)

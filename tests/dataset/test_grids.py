@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glyphsight.codec import PUBLISHED, Profile
-from glyphsight.codec.formats import format_names, get_format
-from glyphsight.dataset.looking.grids import GridReader, read_profile
+from glyphsight.codec.formats import FORMATS, get_format
+from glyphsight.dataset.inspect.grids import GridReader, read_profile
 from glyphsight.errors import DatasetError, FormatError
 
 
@@ -15,7 +15,7 @@ def palette_of(name):
     return " #" if get_format(name).max_levels == 2 else " abc"
 
 
-@pytest.mark.parametrize("name", format_names())
+@pytest.mark.parametrize("name", FORMATS.names())
 def test_texts_of_any_format_are_read_as_the_format_reads_them(name):
     form, palette = get_format(name), palette_of(name)
     rng = np.random.default_rng(0)

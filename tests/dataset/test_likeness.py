@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from glyphsight.codec.encode import level_grids
-from glyphsight.dataset.building.augment import Augmentation, augment
-from glyphsight.dataset.building.likeness import alike_hashes, exact_hashes
+from glyphsight.dataset.build.likeness import alike_hashes, exact_hashes
+from glyphsight.media.augment import Augmentation, augment
 
 
 def grids(pixels):

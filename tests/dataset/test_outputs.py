@@ -13,7 +13,7 @@ import glyphsight
 from glyphsight import plugins
 from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt, Record, load_dataset, write_records
-from glyphsight.dataset.outputs import get_output, join, output_help, output_names
+from glyphsight.dataset.layouts import LAYOUTS, get_output, join
 from glyphsight.dataset.prompt import wordings_from_json
 from glyphsight.dataset.record import KEYS
 from glyphsight.dataset.storage import read_records, sources_file, split_files, write_sources
@@ -69,8 +69,8 @@ def rows_of(file):
 
 
 def test_the_projects_own_outputs_have_names_and_a_line_of_help():
-    assert output_names()[:5] == OWN
-    assert [line.split(":")[0] for line in output_help().splitlines()][:5] == OWN
+    assert LAYOUTS.names()[:5] == OWN
+    assert [line.split(":")[0] for line in LAYOUTS.help().splitlines()][:5] == OWN
     with pytest.raises(DatasetError, match="unknown output 'csv'; there is json, jsonl, chat"):
         get_output("csv")
 
@@ -433,8 +433,8 @@ def installed(monkeypatch):
 
 def test_a_users_output_is_written_and_read_like_the_projects_own(tmp_path, installed):
     installed(tabs=lambda: Tabs, json=lambda: Tabs)
-    assert output_names() == [*OWN, "tabs"]
-    assert output_help().endswith("tabs: From package:tabs.")
+    assert LAYOUTS.names() == [*OWN, "tabs"]
+    assert LAYOUTS.help().endswith("tabs: From package:tabs.")
     assert get_output("json").suffix == ".json"  # a name of the project's own is never taken
     write_split(tmp_path, "tabs", some(7), shard=3)
     assert load_dataset(tmp_path) == some(7)

@@ -6,7 +6,7 @@ from layouts import LAYOUTS, pictures, records, write_layout
 
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.codec.formats import get_format
-from glyphsight.dataset.looking.show import (
+from glyphsight.dataset.inspect.show import (
     caption_lines,
     choose_items,
     columns_of,

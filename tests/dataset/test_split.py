@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glyphsight.dataset.split import stratified_sample
+from glyphsight.sampling import stratified_sample
 
 labels = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=200)
 seeds = st.integers(0, 2**32)

@@ -10,14 +10,14 @@ from layouts import LAYOUTS, pictures, records, write_layout
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.codec.formats import get_format
 from glyphsight.dataset import Prompt
-from glyphsight.dataset.looking.statistics import (
+from glyphsight.dataset.inspect.statistics import (
     MAX_MEANS,
     Spread,
     collect_statistics,
     natural,
     spread_text,
 )
-from glyphsight.dataset.looking.statistics_page import write_page
+from glyphsight.dataset.inspect.statistics_page import write_page
 from glyphsight.errors import DatasetError, GlyphsightError
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import glyphsight
 from glyphsight.dataset import Prompt, Record, load_dataset, write_records
-from glyphsight.dataset.outputs import get_output
+from glyphsight.dataset.layouts import get_output
 from glyphsight.dataset.storage import read_frame, to_record
 from glyphsight.errors import DatasetError
 

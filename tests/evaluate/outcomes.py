@@ -5,7 +5,7 @@ import random
 import numpy as np
 
 from glyphsight.codec import encode_batch
-from glyphsight.evaluate.scoring.result import Evaluation, Sample, Share
+from glyphsight.evaluate.result import Evaluation, Sample, Share
 from glyphsight.evaluate.statistics.metrics import per_class
 
 

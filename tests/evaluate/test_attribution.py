@@ -22,10 +22,10 @@ from glyphsight.evaluate.attribution.explanation import (
     draw_explanation,
 )
 from glyphsight.evaluate.attribution.maps import Attribution, gradient, occlusion
-from glyphsight.models import LoadedModel, RunRecord, load_model, score_labels
+from glyphsight.inference.score import probabilities, score_labels
+from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.models.load import without_peft_warning
 from glyphsight.models.nano import make_tokenizer
-from glyphsight.models.score import probabilities
 from glyphsight.models.tokens import load_tokenizer
 
 BLUE, ORANGE = (47, 126, 216), (216, 128, 47)

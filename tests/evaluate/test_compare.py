@@ -10,10 +10,10 @@ from outcomes import answers, evaluation, some_digits
 
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate.compare import _told_apart, compare
-from glyphsight.evaluate.pages.compare_page import write_comparison
-from glyphsight.evaluate.pages.record import record_study
+from glyphsight.evaluate.outcomes import look_closer
+from glyphsight.evaluate.report.compare_page import write_comparison
+from glyphsight.evaluate.report.record import record_study
 from glyphsight.evaluate.statistics.paired import paired
-from glyphsight.evaluate.study import look_closer
 
 COUNT = 60
 

@@ -11,8 +11,8 @@ from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import Record, write_records
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate import evaluate
-from glyphsight.evaluate.pages.record import record_study
-from glyphsight.evaluate.study import look_closer
+from glyphsight.evaluate.outcomes import look_closer
+from glyphsight.evaluate.report.record import record_study
 from glyphsight.models import LoadedModel, load_model
 
 pytestmark = pytest.mark.slow

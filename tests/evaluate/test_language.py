@@ -7,10 +7,10 @@ from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
 from glyphsight.errors import DatasetError, ModelError
-from glyphsight.evaluate.language import TextLoss, plain_questions, talk, text_loss
-from glyphsight.evaluate.language.perplexity import bits_per_byte, relative_loss, spans
-from glyphsight.evaluate.language.questions import answered_right
-from glyphsight.evaluate.language.talk import read_texts
+from glyphsight.evaluate.forgetting import TextLoss, plain_questions, talk, text_loss
+from glyphsight.evaluate.forgetting.perplexity import bits_per_byte, relative_loss, spans
+from glyphsight.evaluate.forgetting.questions import answered_right
+from glyphsight.evaluate.forgetting.talk import read_texts
 from glyphsight.models import load_model
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
@@ -80,7 +80,7 @@ def test_windows_that_do_not_overlap_judge_their_first_tokens_too(nano):
 
 
 def test_a_tokenizer_that_opens_a_text_has_its_first_token_judged_too(nano, monkeypatch):
-    from glyphsight.evaluate.language import perplexity
+    from glyphsight.evaluate.forgetting import perplexity
 
     end = nano.tokenizer.eos_token_id
     cut = nano.tokenizer(TEXT)["input_ids"]

@@ -15,15 +15,16 @@ from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.evaluate.attribution.maps import Attribution
 from glyphsight.evaluate.baselines import Baseline
 from glyphsight.evaluate.compare import read_entry
-from glyphsight.evaluate.pages import record
-from glyphsight.evaluate.pages.figures import confusion_png
-from glyphsight.evaluate.pages.record import record_study
-from glyphsight.evaluate.pages.report import confusions
+from glyphsight.evaluate.outcomes import look_closer
+from glyphsight.evaluate.report import record
+from glyphsight.evaluate.report.figures import confusion_png
+from glyphsight.evaluate.report.page import confusions
+from glyphsight.evaluate.report.record import record_study
+from glyphsight.evaluate.result import Share
 from glyphsight.evaluate.robustness import Condition
-from glyphsight.evaluate.scoring.result import Share
-from glyphsight.evaluate.scoring.samples import SampleLog
+from glyphsight.evaluate.sample_log import SampleLog
 from glyphsight.evaluate.statistics.paired import paired
-from glyphsight.evaluate.study import SHOWN, look_closer
+from glyphsight.evaluate.study import SHOWN
 
 SECTIONS = ["seen", "good", "sure", "fails", "why", "breaks", "made"]
 _EMPTY = {"meta", "img", "br"}

@@ -5,13 +5,14 @@ import pytest
 
 from glyphsight.codec import PUBLISHED, Profile, encode_batch, parse
 from glyphsight.codec.adjust import content_box
-from glyphsight.codec.formats import format_names, get_format
+from glyphsight.codec.formats import FORMATS, get_format
 from glyphsight.dataset import Prompt, Record
 from glyphsight.errors import DatasetError, FormatError, GlyphsightError
 from glyphsight.evaluate.robustness import ALL, PERTURBATIONS, robustness
-from glyphsight.evaluate.robustness import pictures as change
 from glyphsight.evaluate.robustness import texts as rewrite
-from glyphsight.models import best_labels, load_model
+from glyphsight.inference.score import best_labels
+from glyphsight.media import perturb as change
+from glyphsight.models import load_model
 from glyphsight.sources import Pictures
 
 
@@ -175,14 +176,14 @@ def test_salted_cells_are_the_brightest(written):
 
 REFUSED = {
     rewrite.other_glyphs: {"digits", "hex", "coords", "half", "quadrant", "braille"},
-    rewrite.no_row_tags: set(format_names()) - {"seed", "rows"},
+    rewrite.no_row_tags: set(FORMATS.names()) - {"seed", "rows"},
     rewrite.rows_dropped: {"coords"},
     rewrite.rows_swapped: set(),
     rewrite.cell_salt: set(),
 }
 
 
-@pytest.mark.parametrize("name", format_names())
+@pytest.mark.parametrize("name", FORMATS.names())
 def test_what_a_format_cannot_carry_is_refused_with_the_reason(name):
     form = get_format(name)
     tall, wide = form.cell

@@ -9,10 +9,12 @@ from typer.testing import CliRunner
 from glyphsight.cli.app import app
 from glyphsight.dataset import Prompt
 from glyphsight.errors import DatasetError
-from glyphsight.evaluate.sets import Question, evaluate_set, is_set, open_set
-from glyphsight.evaluate.sets.replies import character_match, read_reply
-from glyphsight.models import load_model, score_choices, score_labels
-from glyphsight.models.tokenize import prompt_ids
+from glyphsight.evaluate.tasks import Question, evaluate_set, is_set, open_set
+from glyphsight.evaluate.tasks.replies import character_match, read_reply
+from glyphsight.inference.choices import score_choices
+from glyphsight.inference.score import score_labels
+from glyphsight.inference.tokenize import prompt_ids
+from glyphsight.models import load_model
 
 # Small samples of our own in the published layouts; nothing here is from the sets themselves.
 ONE = " # \n## \n # \n###\n"

@@ -17,20 +17,20 @@ import pytest
 import glyphsight
 from glyphsight.codec import PUBLISHED
 from glyphsight.dataset import build_dataset, load_dataset, write_records
-from glyphsight.dataset.split import stratified_sample
 from glyphsight.errors import DatasetError, GlyphsightError, ModelError
 from glyphsight.evaluate import evaluate
+from glyphsight.evaluate import selection as judged_module
+from glyphsight.evaluate import stream as stream_module
 from glyphsight.evaluate.compare import read_entry
-from glyphsight.evaluate.pages.record import record_study
-from glyphsight.evaluate.scoring import judged as judged_module
-from glyphsight.evaluate.scoring import stream as stream_module
-from glyphsight.evaluate.scoring import workers as workers_module
-from glyphsight.evaluate.scoring.judged import Picker, Reading, look_at
-from glyphsight.evaluate.scoring.result import SAMPLES_FILE, STATE_FILE, Sample, SampleFile
-from glyphsight.evaluate.scoring.samples import SampleLog
-from glyphsight.evaluate.scoring.workers import Model, Where, dtype_of, in_order
-from glyphsight.evaluate.study import study
+from glyphsight.evaluate.measure import run_study
+from glyphsight.evaluate.report.record import record_study
+from glyphsight.evaluate.result import SAMPLES_FILE, STATE_FILE, Sample, SampleFile
+from glyphsight.evaluate.sample_log import SampleLog
+from glyphsight.evaluate.selection import Picker, Reading, look_at
+from glyphsight.inference import workers as workers_module
+from glyphsight.inference.workers import Model, Where, dtype_of, in_order
 from glyphsight.models import load_model
+from glyphsight.sampling import stratified_sample
 
 TIMES = ("scoring_seconds", "pictures_per_second")
 
@@ -239,7 +239,7 @@ def test_workers_give_the_same_outcomes_and_go_on_from_some(
     monkeypatch.setattr(stream_module, "CHUNK", 8)
     loaded = loads(monkeypatch)
     ask = partial(
-        *(study, str(nano_run), str(digits)),
+        *(run_study, str(nano_run), str(digits)),
         **{"generate": 9, "zero_shot": 0, "quiet": True},
         **{"where": Where("local", 2), "directory": tmp_path},
     )
@@ -293,7 +293,7 @@ def test_a_record_too_long_to_read_counts_as_wrong(nano_run, digits, tmp_path, m
     file = tmp_path / "data.json"
     write_records([*records[:6], long, *records[7:], long], file)
     options = {"zero_shot": 11, "quiet": True, "where": where, "directory": tmp_path / "out"}
-    found = study(str(nano_run), str(file), **options)
+    found = run_study(str(nano_run), str(file), **options)
     result = found.evaluation
     assert (result.too_long, result.score.n, result.generation.n) == (2, 11, 11)
     assert result.zero_shot.n == 11
@@ -350,7 +350,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from glyphsight.evaluate import evaluate
-from glyphsight.evaluate.scoring import stream
+from glyphsight.evaluate import stream
 stream.CHUNK = 8
 done = evaluate(
     sys.argv[1], sys.argv[2], directory=Path(sys.argv[3]), generate=20, zero_shot=0, quiet=True
@@ -404,8 +404,8 @@ from pathlib import Path
 from ray.cluster_utils import Cluster
 from glyphsight.cli.see_lines import answer_lines
 from glyphsight.evaluate import evaluate
-from glyphsight.evaluate.scoring import stream
-from glyphsight.evaluate.scoring.workers import Where
+from glyphsight.evaluate import stream
+from glyphsight.inference.workers import Where
 
 model, data, pictures, out = sys.argv[1:]
 stream.CHUNK = 16

@@ -12,16 +12,17 @@ from outcomes import answers, evaluation, some_digits
 
 from glyphsight.codec import PUBLISHED
 from glyphsight.dataset import build_dataset
-from glyphsight.dataset.split import stratified_sample as sample
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate.baselines import Baseline, baselines
-from glyphsight.evaluate.scoring.judged import look_at
-from glyphsight.evaluate.scoring.result import Share
+from glyphsight.evaluate.measure import _items_digest, run_study
+from glyphsight.evaluate.outcomes import look_closer
+from glyphsight.evaluate.parts import _pictures, with_attributions, with_baselines
+from glyphsight.evaluate.result import Share
+from glyphsight.evaluate.selection import look_at
 from glyphsight.evaluate.statistics.calibration import calibrate
-from glyphsight.evaluate.study import SHOWN, Selection, look_closer, study
-from glyphsight.evaluate.study.parts import _pictures, with_attributions, with_baselines
-from glyphsight.evaluate.study.run import _items_digest
+from glyphsight.evaluate.study import SHOWN, Selection
 from glyphsight.models import load_model
+from glyphsight.sampling import stratified_sample as sample
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_two_builds_of_the_same_pictures_are_known_by_their_lists(digits, tmp_pa
 @pytest.fixture
 def quick(monkeypatch):
     """Two baselines alone."""
-    module = sys.modules["glyphsight.evaluate.study.parts"]
+    module = sys.modules["glyphsight.evaluate.parts"]
     monkeypatch.setattr(module, "baselines", partial(baselines, names=("majority", "knn")))
     return module
 
@@ -200,7 +201,7 @@ def test_a_sample_that_cannot_be_attributed_leaves_the_others(digits):
 
 @pytest.mark.slow
 def test_the_full_study_of_a_run(nano_run, digits):
-    found = study(str(nano_run), str(digits), full=True, generate=10, zero_shot=0, quiet=True)
+    found = run_study(str(nano_run), str(digits), full=True, generate=10, zero_shot=0, quiet=True)
     assert found.notes == []
     assert {one.name for one in found.baselines} >= {"majority", "logistic", "cnn"}
     truth = [one.truth for one in found.evaluation.samples]
@@ -219,7 +220,7 @@ def test_the_full_study_of_a_run(nano_run, digits):
 @pytest.mark.slow
 def test_what_a_single_file_cannot_give_is_said_and_the_rest_is_done(nano_run, digits):
     file = str(digits / "test.json")
-    found = study(str(nano_run), file, limit=10, full=True, generate=0, zero_shot=0, quiet=True)
+    found = run_study(str(nano_run), file, limit=10, full=True, generate=0, zero_shot=0, quiet=True)
     [note] = found.notes
     assert note == (
         f"baselines left out: {file} is a single file; say with --train-data what they may "

@@ -12,7 +12,8 @@ from glyphsight.dataset import Prompt, Record, build_dataset, load_dataset, writ
 from glyphsight.dataset.storage import split_files
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.evaluate import evaluate
-from glyphsight.models import load_model, score_labels
+from glyphsight.inference.score import score_labels
+from glyphsight.models import load_model
 from glyphsight.models.runs import SHIPPED_RUNS
 
 HERE = Path(__file__).parents[2] / "integrations" / "lm_eval"

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from glyphsight.errors import ModelError
+from glyphsight.extras import need
 from glyphsight.models import RunRecord, load_model
-from glyphsight.models.load import require_train_extra
 from glyphsight.models.nano import make_nano
 from glyphsight.models.runs import SHIPPED_RUNS, run_directory, trained_run
 
@@ -237,18 +237,18 @@ def test_without_torch_the_verbs_say_what_to_install(golden, tmp_path, verb):
     )
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.decode() == (
-        "glyphsight: not installed: torch; language models need: pip install 'glyphsight[train]'\n"
+        "glyphsight: not installed: torch; run: pip install 'glyphsight[train]'\n"
     )
 
 
 def test_what_is_needed_is_looked_for_without_importing_it():
     code = (
-        "import sys; from glyphsight.models.load import require_train_extra\n"
-        "require_train_extra(); print('torch' in sys.modules)"
+        "import sys; from glyphsight.extras import need\n"
+        "need('train'); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
     assert (done.stdout.strip(), done.stderr) == (b"False", b"")
-    require_train_extra()
+    need("train")
 
 
 def test_a_run_that_was_only_begun_is_named_as_such(tmp_path):

@@ -8,17 +8,19 @@ from transformers import DynamicCache
 from glyphsight.codec import encode_batch
 from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError
-from glyphsight.models import (
+from glyphsight.inference import passes
+from glyphsight.inference.passes import left_padded
+from glyphsight.inference.score import (
     Completions,
+    PromptTooLongError,
     best_labels,
     generate_replies,
-    load_model,
-    passes,
+    probabilities,
     score_labels,
+    score_readable,
 )
-from glyphsight.models.passes import left_padded
-from glyphsight.models.score import PromptTooLongError, probabilities, score_readable
-from glyphsight.models.tokenize import completion_ids, prompt_ids
+from glyphsight.inference.tokenize import completion_ids, prompt_ids
+from glyphsight.models import load_model
 from glyphsight.sources import load_split, open_source
 
 DIGITS = [str(digit) for digit in range(10)]

@@ -10,7 +10,8 @@ import torch
 from glyphsight.codec import encode_batch
 from glyphsight.dataset import Prompt
 from glyphsight.files import cache_dir
-from glyphsight.models import load_model, score_labels, smollm2
+from glyphsight.inference.score import score_labels
+from glyphsight.models import load_model, smollm2
 from glyphsight.models.load import fast_bfloat16
 from glyphsight.sources import load_split, open_source
 

@@ -102,8 +102,8 @@ def test_the_largest_grid_fits_and_the_next_ones_do_not(five, embedded, form, bu
 
 
 def test_prompt_and_completion_are_counted_as_training_cuts_them(nano_run):
+    from glyphsight.inference.tokenize import completion_ids, prompt_ids
     from glyphsight.models import load_model
-    from glyphsight.models.tokenize import completion_ids, prompt_ids
 
     pairs = [("<row:1> █</row:1>\nResponse:", " 7"), ("Which is it?", " a dog")]
     cut = load_model(nano_run).tokenizer

@@ -8,8 +8,7 @@ from PIL import Image
 
 from glyphsight.codec import encode_batch
 from glyphsight.errors import PictureError
-from glyphsight.sources import load_picture
-from glyphsight.sources.picture import save_picture
+from glyphsight.media.picture import load_picture, save_picture
 
 
 def saved(image, path, **options):

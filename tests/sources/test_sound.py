@@ -3,8 +3,8 @@ import pytest
 import soundfile
 
 from glyphsight.errors import DatasetError, PictureError
+from glyphsight.media.sound import load_sound, spectrogram
 from glyphsight.sources import Failure, open_source
-from glyphsight.sources.sound import load_sound, spectrogram
 
 
 def tone(hertz, seconds=0.5, rate=8000):

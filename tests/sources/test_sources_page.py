@@ -6,16 +6,15 @@ import sys
 import tomllib
 from pathlib import Path
 
-from glyphsight.sources import is_spec, source_help
-from glyphsight.sources.spec import source_names
+from glyphsight.sources import SOURCES, is_spec
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sources.md").read_text("utf-8")
 
 
 def test_the_page_has_a_row_for_each_source():
     specs = re.findall(r"^\| `(\w+(?::\w+)?)` \|", PAGE, re.MULTILINE)
-    assert specs == re.findall(r"^(\w+(?::[A-Z]+)?): ", source_help(), re.MULTILINE)
-    assert [spec.partition(":")[0] for spec in specs] == source_names()
+    assert specs == re.findall(r"^(\w+(?::[A-Z]+)?): ", SOURCES.help(), re.MULTILINE)
+    assert [spec.partition(":")[0] for spec in specs] == SOURCES.names()
 
 
 def test_the_source_that_it_shows_works(tmp_path, monkeypatch, png, items):

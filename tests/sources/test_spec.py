@@ -5,9 +5,9 @@ import sys
 import pytest
 
 from glyphsight.errors import DatasetError
-from glyphsight.sources import is_spec, open_source, source_help
-from glyphsight.sources.location import file_split, find, needs, take_options
-from glyphsight.sources.spec import GROUP, source_names
+from glyphsight.extras import MissingPackageError, need
+from glyphsight.sources import SOURCES, is_spec, open_source
+from glyphsight.sources.location import file_split, find, take_options
 
 OWN = ["bundled", "idx", "folder", "parquet", "hub", "webdataset", "audiofolder", "fsdd"]
 
@@ -44,7 +44,7 @@ def fake_distribution(tmp_path, monkeypatch):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wild-sources\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        f"[{GROUP}]\nstripes = fake_source:Stripes\nbroken = fake_source:Half\n"
+        f"[{SOURCES.group}]\nstripes = fake_source:Stripes\nbroken = fake_source:Half\n"
         "gone = no_such_module:Gone\nbundled = fake_source:Stripes\n"
     )
     (tmp_path / "fake_source.py").write_text(FAKE)
@@ -55,11 +55,11 @@ def fake_distribution(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("fake_distribution")
 def test_a_users_own_source_is_found_by_its_entry_point(items):
-    assert source_names() == [*OWN, "stripes", "broken", "gone"]
+    assert SOURCES.names() == [*OWN, "stripes", "broken", "gone"]
     assert is_spec("stripes:3")
     source = open_source("stripes:3")
     assert items(pickle.loads(pickle.dumps(source))) == [("0", "stripe", 0)]
-    assert "stripes: From wild-sources." in source_help().splitlines()
+    assert "stripes: From wild-sources." in SOURCES.help().splitlines()
 
 
 @pytest.mark.usefixtures("fake_distribution")
@@ -84,7 +84,7 @@ def test_a_users_source_that_does_not_work_is_named(spec, complaint):
 
 
 def test_help_has_a_line_for_each_source():
-    lines = source_help().splitlines()
+    lines = SOURCES.help().splitlines()
     assert [line.split(":")[0] for line in lines[: len(OWN)]] == OWN
     assert all(line.endswith(".") for line in lines)
     assert lines[2].startswith("folder:DIR: Pictures in folders")
@@ -162,9 +162,9 @@ def test_files_are_found_by_glob_and_sorted(tmp_path):
 def test_what_is_not_installed_is_named_with_its_extra():
     with (
         pytest.raises(
-            DatasetError, match=r"no_such_thing.*; run: pip install 'glyphsight\[data\]'"
+            MissingPackageError, match=r"no_such_thing.*; run: pip install 'glyphsight\[data\]'"
         ),
-        needs("data"),
+        need("data", "json"),
     ):
         import no_such_thing  # noqa: F401
 
@@ -194,7 +194,7 @@ def test_a_source_that_lacks_a_package_names_its_extra(
 def test_sources_are_known_without_what_only_some_of_them_need():
     heavy = "{'pyarrow', 'datasets', 'fsspec', 'soundfile', 'soxr', 'torch'}"
     code = (
-        f"import sys, glyphsight.sources as s; s.source_help(); print({heavy} & set(sys.modules))"
+        f"import sys, glyphsight.sources as s; s.SOURCES.help(); print({heavy} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -15,12 +15,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from glyphsight.dataset import Prompt, Record, load_dataset, write_records
 from glyphsight.errors import ModelError
 from glyphsight.evaluate import evaluate, see
-from glyphsight.evaluate.language import plain_questions
-from glyphsight.evaluate.language.questions import answered_right
-from glyphsight.evaluate.scoring import run as scoring_module
-from glyphsight.models import best_labels, load_model, score_choices
-from glyphsight.models.score import generate_replies, score_labels
-from glyphsight.models.tokenize import completion_ids, prompt_ids
+from glyphsight.evaluate import evaluation as scoring_module
+from glyphsight.evaluate.forgetting import plain_questions
+from glyphsight.evaluate.forgetting.questions import answered_right
+from glyphsight.inference.choices import score_choices
+from glyphsight.inference.score import best_labels, generate_replies, score_labels
+from glyphsight.inference.tokenize import completion_ids, prompt_ids
+from glyphsight.models import load_model
 from glyphsight.train.data import tokenize_records
 from glyphsight.train.job import settings_to_resume
 from glyphsight.train.run import train

@@ -11,7 +11,7 @@ from glyphsight.codec import Profile
 from glyphsight.dataset import build_dataset
 from glyphsight.errors import ModelError
 from glyphsight.evaluate import evaluate
-from glyphsight.evaluate.see import see
+from glyphsight.inference.see import see
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.runs import copy_records, records_of, save_made
 from glyphsight.train.history import read_history

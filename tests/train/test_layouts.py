@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 
 from glyphsight.dataset import Prompt, load_dataset
-from glyphsight.dataset.outputs import get_output, join
+from glyphsight.dataset.layouts import get_output, join
 from glyphsight.errors import DatasetError, ModelError
-from glyphsight.evaluate.scoring.run import evaluate
+from glyphsight.evaluate.evaluation import evaluate
 from glyphsight.models import load_model
 from glyphsight.train.history import read_history
 from glyphsight.train.run import train

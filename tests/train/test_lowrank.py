@@ -6,8 +6,8 @@ import torch
 
 from glyphsight.dataset import load_dataset
 from glyphsight.errors import ModelError
+from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.models import RunRecord, load_model
-from glyphsight.models.tokenize import prompt_ids
 from glyphsight.train.lowrank import low_rank_adapter
 
 

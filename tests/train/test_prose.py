@@ -7,12 +7,12 @@ import torch
 
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.models import RunRecord, load_model
-from glyphsight.models import own_words as own_words_module
 from glyphsight.models.load import without_peft_warning
 from glyphsight.models.nano import make_nano
-from glyphsight.models.own_words import own_words
+from glyphsight.train import own_words as own_words_module
 from glyphsight.train.data import Example, collate
-from glyphsight.train.prose import PIECE, SHORT, pieces_for, text_pieces
+from glyphsight.train.own_words import own_words
+from glyphsight.train.replay import PIECE, SHORT, pieces_for, text_pieces
 from glyphsight.train.run import train
 from glyphsight.train.settings import TrainSettings, resolve_settings
 from glyphsight.train.trainer import AnswerTrainer

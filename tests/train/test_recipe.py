@@ -6,8 +6,8 @@ from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
 from glyphsight.codec import Profile
-from glyphsight.dataset.building.augment import Augmentation
 from glyphsight.errors import ModelError
+from glyphsight.media.augment import Augmentation
 from glyphsight.models import RunRecord
 from glyphsight.train.recipe import Pictures, Recipe, read_recipe
 from glyphsight.train.settings import resolve_settings

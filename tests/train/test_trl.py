@@ -5,7 +5,7 @@ import math
 import pytest
 
 from glyphsight.dataset import Prompt, load_dataset
-from glyphsight.dataset.outputs import get_output, join
+from glyphsight.dataset.layouts import get_output, join
 from glyphsight.models import load_model
 
 datasets = pytest.importorskip("datasets")

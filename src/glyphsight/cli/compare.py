@@ -26,15 +26,13 @@ def compare(
 ) -> None:
     """Accuracy, calibration and cost of several runs, and each two on the same items."""
     from glyphsight.evaluate.compare import compare as put_side_by_side
-    from glyphsight.evaluate.pages.compare_page import write_comparison
-    from glyphsight.models.load import require_train_extra
-    from glyphsight.pages import require_page_extra
+    from glyphsight.evaluate.report.compare_page import write_comparison
+    from glyphsight.extras import need
 
     if len(runs) < 2:
         raise typer.BadParameter("give at least two evaluations to compare", param_hint="RUNS")
-    require_train_extra()
     if out is not None:
-        require_page_extra()
+        need("page")
     comparison = put_side_by_side(runs, seed=seed)
     if out is not None:
         write_comparison(comparison, out)

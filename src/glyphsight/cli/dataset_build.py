@@ -13,15 +13,15 @@ from glyphsight.cli.output import print_json, say, will_go_on
 from glyphsight.codec import PUBLISHED
 from glyphsight.codec.profile import documented
 from glyphsight.dataset import BuildReport, build_dataset
-from glyphsight.dataset.building.assign import BALANCES
-from glyphsight.dataset.building.augment import Augmentation
-from glyphsight.dataset.building.build import SHARD_SIZE
-from glyphsight.dataset.building.card import TokenCounter
-from glyphsight.dataset.engines import ENGINES
-from glyphsight.dataset.outputs import get_output, output_help
+from glyphsight.dataset.build.assign import BALANCES
+from glyphsight.dataset.build.card import TokenCounter
+from glyphsight.dataset.build.pipeline import SHARD_SIZE
+from glyphsight.dataset.layouts import LAYOUTS, get_output
 from glyphsight.dataset.prompt import read_wordings
+from glyphsight.media.augment import Augmentation
 from glyphsight.models.tokens import EMBEDDED, count_tokens, load_tokenizer
-from glyphsight.sources.spec import source_help
+from glyphsight.parallel import ENGINES
+from glyphsight.sources.spec import SOURCES
 
 _USUAL = Augmentation()
 _CHANGES = documented(Augmentation)
@@ -54,7 +54,7 @@ def _counter() -> TokenCounter:
 
 def build(
     source: Annotated[
-        str, typer.Option(help="Where the pictures are. " + " ".join(source_help().splitlines()))
+        str, typer.Option(help="Where the pictures are. " + " ".join(SOURCES.help().splitlines()))
     ],
     out: Annotated[
         str, typer.Option(help="Directory to write, or a URL such as s3://bucket/digits.")
@@ -73,7 +73,7 @@ def build(
     dither: options.Dither = PUBLISHED.dither,
     edges: options.Edges = PUBLISHED.edges,
     output: Annotated[
-        str, typer.Option(help="Layout. " + " ".join(output_help().splitlines()))
+        str, typer.Option(help="Layout. " + " ".join(LAYOUTS.help().splitlines()))
     ] = "json",
     wordings: Annotated[
         Path | None,

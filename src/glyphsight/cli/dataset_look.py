@@ -12,19 +12,19 @@ import typer
 from glyphsight.cli.output import print_json, say
 from glyphsight.codec.profile import setting_help
 from glyphsight.dataset import CheckReport, check_dataset
-from glyphsight.dataset.looking.check import Window
-from glyphsight.dataset.looking.grids import read_profile
-from glyphsight.dataset.looking.show import choose_items, columns_of, printable, show_lines
-from glyphsight.dataset.looking.statistics import (
+from glyphsight.dataset.inspect.check import Window
+from glyphsight.dataset.inspect.grids import read_profile
+from glyphsight.dataset.inspect.show import choose_items, columns_of, printable, show_lines
+from glyphsight.dataset.inspect.statistics import (
     Statistics,
     collect_statistics,
     natural,
     spread_text,
 )
-from glyphsight.dataset.looking.statistics_page import write_page
+from glyphsight.dataset.inspect.statistics_page import write_page
 from glyphsight.errors import DatasetError
+from glyphsight.extras import need
 from glyphsight.models.tokens import EMBEDDED, count_pairs, load_tokenizer, model_window
-from glyphsight.pages import require_page_extra
 
 _HELP = setting_help()
 _TABLE_ANSWERS = 30
@@ -171,7 +171,7 @@ def stats(
     sought. What is printed says how many.
     """
     if html is not None:
-        require_page_extra()
+        need("page")
     tokenizer = load_tokenizer(model)
     found = collect_statistics(
         path,

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from glyphsight.cli.output import say
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.codec.formats import get_format
-from glyphsight.codec.mend import Reading, read
+from glyphsight.codec.repair import Reading, read
 from glyphsight.errors import FormatError
-from glyphsight.sources.picture import save_picture
+from glyphsight.media.picture import save_picture
 
 _MAX_PIXELS = 1 << 28
 

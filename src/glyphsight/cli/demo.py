@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from glyphsight.cli.output import print_json
-from glyphsight.models.load import require_train_extra
+from glyphsight.extras import need
 
 
 def demo(
@@ -21,7 +21,7 @@ def demo(
 ) -> None:
     """Build the dataset, train nano, evaluate on all test digits, show SmolLM2 before training."""
     started = time.monotonic()  # before the imports, which a user waits for too
-    require_train_extra()
+    need("train")
     from glyphsight.cli.evaluate import print_summary
     from glyphsight.pipeline import run_demo
 

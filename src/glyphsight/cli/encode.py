@@ -15,9 +15,9 @@ from glyphsight.cli.output import say, will_go_on
 from glyphsight.codec import PUBLISHED, Profile, resize
 from glyphsight.codec.formats import get_format
 from glyphsight.console import progress_bar
+from glyphsight.media.bulk import Reading, mark_settings, plan, results
+from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.models.tokens import EMBEDDED, TokenBudget, load_tokenizer
-from glyphsight.sources.bulk import Reading, mark_settings, plan, results
-from glyphsight.sources.picture import MAX_PIXELS
 
 
 def _check(profile: Profile) -> None:

@@ -84,12 +84,12 @@ def evaluate(
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Accuracy, calibration, confusion, label by label, beside floors; --full: beside ceilings."""
-    from glyphsight.evaluate import study
-    from glyphsight.evaluate.pages.record import record_study
-    from glyphsight.evaluate.scoring.workers import Model, Where
-    from glyphsight.evaluate.sets.spec import is_set
+    from glyphsight.evaluate import run_study
+    from glyphsight.evaluate.report.record import record_study
+    from glyphsight.evaluate.tasks.spec import is_set
+    from glyphsight.extras import need
+    from glyphsight.inference.workers import Model, Where
     from glyphsight.models.runs import run_directory
-    from glyphsight.pages import require_page_extra
 
     if is_set(data):
         for name in _NOT_OF_SETS:
@@ -114,10 +114,10 @@ def evaluate(
     run = run_directory(model)
     target = out or (run / "evaluation" if run else None)
     if target is not None:
-        require_page_extra()
+        need("page")
         will_go_on()
     asks = Model(model)
-    measured = study(
+    measured = run_study(
         asks,
         data,
         split=split,

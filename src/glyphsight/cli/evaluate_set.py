@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from glyphsight.cli.output import print_json, say
 
 if TYPE_CHECKING:
-    from glyphsight.evaluate.sets import SetEvaluation
+    from glyphsight.evaluate.tasks import SetEvaluation
 
 
 def evaluate_set(
@@ -23,8 +23,8 @@ def evaluate_set(
     json_: bool,
 ) -> None:
     """Measure, write ``metrics.json`` and ``samples.jsonl`` where ``out`` is given, and print."""
-    from glyphsight.evaluate.sets import evaluate_set as measure
-    from glyphsight.evaluate.sets.run import require_place
+    from glyphsight.evaluate.tasks import evaluate_set as measure
+    from glyphsight.evaluate.tasks.run import require_place
 
     if out is not None:
         require_place(out)

@@ -12,8 +12,8 @@ import typer
 from glyphsight.cli.explain import explanation_files, write_explanation
 from glyphsight.cli.output import print_json, say
 from glyphsight.errors import PictureError
+from glyphsight.media.picture import load_picture
 from glyphsight.models.runs import DEFAULT_MODEL
-from glyphsight.sources import load_picture
 
 if TYPE_CHECKING:
     from glyphsight.evaluate import Answer
@@ -116,7 +116,7 @@ def see(
     documents = []
     if pictures:
         from glyphsight.evaluate import see as ask
-        from glyphsight.evaluate.see import taught
+        from glyphsight.inference.see import taught
         from glyphsight.models import load_model
 
         loaded = load_model(model)

@@ -16,10 +16,10 @@ from glyphsight.cli.output import say, will_go_on
 from glyphsight.console import progress_bar
 from glyphsight.errors import GlyphsightError
 from glyphsight.files import claim
+from glyphsight.media.bulk import Task, plan
 from glyphsight.models.load import load_model
 from glyphsight.models.record import RUN_FILE
 from glyphsight.models.runs import run_directory
-from glyphsight.sources.bulk import Task, plan
 from glyphsight.sources.items import is_unicode
 
 STDIN = "-"
@@ -164,8 +164,8 @@ def answer_lines(
     Returns:
         How many pictures failed; each is named on standard error.
     """
-    from glyphsight.evaluate.scoring.workers import Where
-    from glyphsight.evaluate.see import see_many
+    from glyphsight.inference.see import see_many
+    from glyphsight.inference.workers import Where
 
     where = Where(engine, workers, ray_address)
     if not where.here and STDIN in images:

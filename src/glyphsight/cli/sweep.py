@@ -27,9 +27,9 @@ def sweep(
     """
     from glyphsight.evaluate.sweep import read_plan, run_sweep
     from glyphsight.evaluate.sweep.findings import write_findings
-    from glyphsight.models.load import require_train_extra
+    from glyphsight.extras import need
 
-    require_train_extra()
+    need("train")
     read = read_plan(plan)
     will_go_on()
     results = run_sweep(read, source, out)

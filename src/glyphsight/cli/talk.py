@@ -10,7 +10,7 @@ import typer
 from glyphsight.cli.output import print_json
 
 if TYPE_CHECKING:
-    from glyphsight.evaluate.language import Talk
+    from glyphsight.evaluate.forgetting import Talk
 
 
 def talk(
@@ -42,7 +42,7 @@ def talk(
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """What fine-tuning did to plain English: perplexity and easy questions, run beside base."""
-    from glyphsight.evaluate.language import talk as measure
+    from glyphsight.evaluate.forgetting import talk as measure
 
     if stride > window:
         raise typer.BadParameter(f"{stride} exceeds --window {window}", param_hint="--stride")

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from glyphsight.cli.output import print_json, say
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
-from glyphsight.codec.formats import format_names, get_format
+from glyphsight.codec.formats import FORMATS, get_format
 from glyphsight.errors import FormatError, ModelError, PictureError
+from glyphsight.media.picture import load_picture
 from glyphsight.models.tokens import EMBEDDED, count_tokens, largest_grid, load_tokenizer
-from glyphsight.sources import load_picture
 
 
 def tokens(
@@ -54,7 +54,7 @@ def tokens(
     pixels = load_picture(sys.stdin.buffer if image == "-" else image)
     rows: list[dict[str, Any]] = []
     failed = False
-    for name in form or format_names():
+    for name in form or FORMATS.names():
         try:
             carried = palette
             if len(palette) > get_format(name).max_levels == 2:

@@ -12,8 +12,8 @@ from glyphsight.cli.dataset_build import say_what_was_left_out
 from glyphsight.cli.output import print_json, will_go_on
 from glyphsight.dataset import build_dataset
 from glyphsight.errors import DatasetError, ModelError
+from glyphsight.extras import need
 from glyphsight.models import smollm2
-from glyphsight.models.load import require_train_extra
 from glyphsight.models.runs import KINDS, spelled, start_from, trained_run
 from glyphsight.train.recipe import ONLY, Recipe, read_recipe
 from glyphsight.train.settings import parse_assignments, resolve_settings, settings_help
@@ -110,7 +110,7 @@ def train(
     for path in data or []:
         if not path.exists():
             raise DatasetError(f"{path}: no such dataset; glyphsight dataset build makes one")
-    require_train_extra()
+    need("train")
     from glyphsight.train.job import is_first_process, world_size
     from glyphsight.train.kinds import kind_name
     from glyphsight.train.run import train as run_training

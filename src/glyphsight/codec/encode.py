@@ -11,8 +11,8 @@ from glyphsight.codec.adjust import crop_to_content, find_edges, set_polarity, s
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.formats.lines import check_palette
 from glyphsight.codec.levels import to_levels
-from glyphsight.codec.mend import read
 from glyphsight.codec.profile import PUBLISHED, Profile
+from glyphsight.codec.repair import read
 from glyphsight.codec.resample import resize, resize_to_levels
 from glyphsight.errors import PictureError
 
@@ -103,7 +103,7 @@ def decode(text: str, profile: Profile = PUBLISHED, *, strict: bool = False) -> 
     Args:
         text: The ASCII_Image.
         profile: The settings it was made with; format and palette matter.
-        strict: Refuse what would otherwise be mended, see :func:`glyphsight.codec.mend.read`.
+        strict: Refuse what would otherwise be mended, see :func:`glyphsight.codec.repair.read`.
 
     Returns:
         uint8[rows, columns], the darkest level 0, the brightest 255. Cut into levels again it

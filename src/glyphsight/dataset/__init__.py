@@ -1,7 +1,7 @@
 """Fine-tuning datasets of ASCII_Images: records, files, splits, checks and the prompt."""
 
-from glyphsight.dataset.building.build import BuildReport, build_dataset
-from glyphsight.dataset.looking.check import CheckReport, Problem, check_dataset
+from glyphsight.dataset.build.pipeline import BuildReport, build_dataset
+from glyphsight.dataset.inspect.check import CheckReport, Problem, check_dataset
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.dataset.record import Record
 from glyphsight.dataset.storage import load_dataset, write_records

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -11,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
-from glyphsight.dataset.outputs import get_output, output_of_suffix
-from glyphsight.dataset.place import STATE
+from glyphsight.dataset.filesystem import STATE
+from glyphsight.dataset.layouts import get_output, output_of_suffix
 from glyphsight.dataset.prompt import Prompt, by_fixed_text, wordings_from_json
 from glyphsight.dataset.record import KEYS, Record, json_type, record_from_json
 from glyphsight.dataset.text import parse_json, read_text
@@ -129,16 +128,6 @@ def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:
         f"{path}: has no {f'split {split!r}' if split else 'dataset in it'}; "
         + (f"it has {', '.join(names)}" if names else "make it with glyphsight dataset build")
     )
-
-
-def checksum(files: Iterable[Path]) -> str:
-    """SHA-256 of the bytes of files, one after the other, in hexadecimal."""
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def read_values(file: Path) -> Iterator[Any]:

@@ -1,11 +1,12 @@
 """How well a model sees: one scorer, honest intervals, floors beside every figure, a report."""
 
-from glyphsight.evaluate.pages.report import Story, write_report
-from glyphsight.evaluate.scoring.run import Evaluation, Sample, evaluate
-from glyphsight.evaluate.scoring.workers import Where
-from glyphsight.evaluate.see import Answer, Seen, see, see_many
+from glyphsight.evaluate.evaluation import Evaluation, Sample, evaluate
+from glyphsight.evaluate.measure import run_study
+from glyphsight.evaluate.report.page import Story, write_report
 from glyphsight.evaluate.statistics.metrics import ClassScore, per_class, wilson_interval
-from glyphsight.evaluate.study import Study, study
+from glyphsight.evaluate.study import Study
+from glyphsight.inference.see import Answer, Seen, see, see_many
+from glyphsight.inference.workers import Where
 
 __all__ = [
     "Answer",
@@ -18,9 +19,9 @@ __all__ = [
     "Where",
     "evaluate",
     "per_class",
+    "run_study",
     "see",
     "see_many",
-    "study",
     "wilson_interval",
     "write_report",
 ]

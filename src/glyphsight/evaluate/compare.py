@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.errors import DatasetError, GlyphsightError
-from glyphsight.evaluate.scoring.result import (
+from glyphsight.evaluate.result import (
     METRICS_FILE,
     SAMPLES_FILE,
     STATE_FILE,

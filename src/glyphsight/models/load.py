@@ -17,12 +17,12 @@ from typing import Any
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.console import say
 from glyphsight.errors import ModelError
+from glyphsight.extras import need
 from glyphsight.models import nano, smollm2
 from glyphsight.models.chat import Turns, chat_turns, has_template
 from glyphsight.models.record import SETTINGS_FILE, RunRecord
 from glyphsight.models.runs import RESERVED, SIGHT, spelled, trained_run, weights_of
 
-_NEEDED = ("torch", "transformers", "peft", "accelerate")
 _FAST_BFLOAT16_PARAMETERS = 50_000_000
 _CLEAR_GAIN = 1.2
 _HUB_ANSWERS = 10  # seconds
@@ -62,20 +62,6 @@ class LoadedModel:
         """Ids of the tokens that end what it writes."""
         ends = {self.tokenizer.eos_token_id, self.chat.end if self.chat else None}
         return sorted(end for end in ends if end is not None)
-
-
-def require_train_extra() -> None:
-    """Fail early, and without importing them, where the packages of language models are missing.
-
-    Raises:
-        ModelError: Names what is missing and the mend.
-    """
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ModelError(
-            f"not installed: {', '.join(missing)}; language models need: "
-            "pip install 'glyphsight[train]'"
-        )
 
 
 @contextmanager
@@ -266,7 +252,7 @@ def load_cut(name: str) -> Any:
     Raises:
         ModelError: It cannot be loaded.
     """
-    require_train_extra()
+    need("train")
     from transformers import AutoTokenizer
 
     _quiet_transformers()
@@ -370,7 +356,7 @@ def load_model(
     Raises:
         ModelError: Says what could not be loaded and why.
     """
-    require_train_extra()
+    need("train")
     import torch
 
     if four_bits:

@@ -10,20 +10,18 @@ from glyphsight.sources.base import (
     ranges,
     read_split,
 )
-from glyphsight.sources.picture import load_picture
-from glyphsight.sources.spec import is_spec, open_source, source_help
+from glyphsight.sources.spec import SOURCES, is_spec, open_source
 
 __all__ = [
+    "SOURCES",
     "Failure",
     "Part",
     "Pictures",
     "Source",
     "batches",
     "is_spec",
-    "load_picture",
     "load_split",
     "open_source",
     "ranges",
     "read_split",
-    "source_help",
 ]

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.errors import DatasetError
+from glyphsight.media.picture import PICTURE_SUFFIXES, load_picture
+from glyphsight.media.sound import SOUND_SUFFIXES, load_sound
 from glyphsight.sources.listed import Item, ListedSource, Listing, walk
 from glyphsight.sources.location import folder_split
 from glyphsight.sources.metadata import read_metadata
-from glyphsight.sources.picture import PICTURE_SUFFIXES, load_picture
-from glyphsight.sources.sound import SOUND_SUFFIXES, load_sound
 
 
 class FolderSource(ListedSource):

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.errors import DatasetError
+from glyphsight.media.sound import SOUND_SUFFIXES, load_sound
 from glyphsight.sources.listed import Item, ListedSource, Listing, walk
-from glyphsight.sources.sound import SOUND_SUFFIXES, load_sound
 
 _NAME = re.compile(r"(?:.*/)?(\d)_[^_/]+_(\d+)\.wav")
 _TEST = 5  # recordings of each digit and speaker that the dataset's authors hold out

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.errors import DatasetError, GlyphsightError, PictureError
+from glyphsight.errors import DatasetError, GlyphsightError, PictureError, one_line
+from glyphsight.extras import need
 from glyphsight.sources.base import Failure, Part, Pictures, batches
 from glyphsight.sources.items import answer_text, choose, choose_answer, decode
-from glyphsight.sources.location import in_order, licence_of, needs, one_line, opened, take_options
+from glyphsight.sources.location import in_order, licence_of, opened, take_options
 
 
 class HubSource:
@@ -104,7 +105,7 @@ class HubSource:
 @lru_cache(maxsize=2)
 def _load(name: str, config: str | None) -> Any:
     """The splits of a dataset, opened once a process."""
-    with needs("data"):
+    with need("data"):
         from datasets import load_dataset
     try:
         return load_dataset(name, config, streaming=True)

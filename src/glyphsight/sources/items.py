@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.errors import DatasetError
-from glyphsight.sources.picture import load_picture
+from glyphsight.media.picture import load_picture
 
 ANSWERS = ("label", "text", "caption", "Response")
 """Columns that hold the answer where no option chooses one."""

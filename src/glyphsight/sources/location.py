@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from glyphsight.errors import DatasetError
+from glyphsight.errors import DatasetError, one_line
+from glyphsight.extras import MissingPackageError, need
 
 _ALIASES = {
     "train": ("train", "training"),
@@ -20,26 +21,6 @@ _ALIASES = {
 }
 _SPLITS = {alias: split for split, aliases in _ALIASES.items() for alias in aliases}
 _OPTIONS = re.compile(r"[a-z]+=[^&]*(&[a-z]+=[^&]*)*")
-
-
-@contextmanager
-def needs(extra: str) -> Iterator[None]:
-    """Say which of the package's extras brings what is imported inside.
-
-    Raises:
-        DatasetError: It is not installed.
-    """
-    try:
-        yield
-    except ImportError as error:
-        missing = isinstance(error, ModuleNotFoundError)
-        what = f"not installed: {error.name}" if missing else str(error)
-        raise DatasetError(f"{what}; run: pip install 'glyphsight[{extra}]'") from error
-
-
-def one_line(error: BaseException) -> str:
-    """What another library's exception says, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def take_options(location: str, *names: str) -> tuple[str, dict[str, str]]:
@@ -94,7 +75,7 @@ def find(pattern: str) -> tuple[str, list[str]]:
         return head[: max(head.rfind("/"), head.rfind(os.sep)) + 1]
 
     if remote:
-        with needs("data"):
+        with need("data", "fsspec"):
             from fsspec.core import url_to_fs
         try:
             system, inner = url_to_fs(pattern)
@@ -118,12 +99,12 @@ def opened(path: str) -> Iterator[BinaryIO]:
     """
     try:
         if "://" in path:
-            with needs("data"):
+            with need("data", "fsspec"):
                 import fsspec
             stream = cast(BinaryIO, fsspec.open(path, "rb").open())
         else:
             stream = Path(path).open("rb")  # noqa: SIM115 - closed below
-    except DatasetError:
+    except MissingPackageError:
         raise
     except FileNotFoundError:
         raise DatasetError(f"{path}: no such file; mend its name") from None

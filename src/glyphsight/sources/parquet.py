@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.errors import DatasetError, GlyphsightError, PictureError
+from glyphsight.errors import DatasetError, GlyphsightError, PictureError, one_line
+from glyphsight.extras import need
 from glyphsight.sources.base import Failure, Part, Pictures, batches
 from glyphsight.sources.items import answer_text, choose, choose_answer, decode
 from glyphsight.sources.location import (
     find_by_split,
     in_order,
     licence_of,
-    needs,
-    one_line,
     opened,
     take_options,
 )
@@ -89,7 +88,7 @@ class ParquetSource:
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[Any]:
-        with needs("data"):
+        with need("data", "pyarrow"):
             from pyarrow import parquet
         path = f"{self._root}{name}"
         try:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 
 from glyphsight.errors import DatasetError, GlyphsightError
-from glyphsight.plugins import make_plugin, plugin_lines, plugins
+from glyphsight.plugins import Registry
 from glyphsight.sources.base import Source
 from glyphsight.sources.bundled import BundledSource
 from glyphsight.sources.folder import AudioFolderSource, FolderSource
@@ -21,7 +21,6 @@ from glyphsight.sources.idx import IdxSource
 from glyphsight.sources.parquet import ParquetSource
 from glyphsight.sources.webdataset import WebDatasetSource
 
-GROUP = "glyphsight.sources"
 _OWN: dict[str, tuple[str, Callable[[str], Source]]] = {
     "bundled": ("", BundledSource),
     "idx": (":DIR", IdxSource),
@@ -32,21 +31,15 @@ _OWN: dict[str, tuple[str, Callable[[str], Source]]] = {
     "audiofolder": (":DIR", AudioFolderSource),
     "fsdd": (":DIR", FsddSource),
 }
-_NEEDED = ("splits", "licence", "parts", "read")
-
-
-def source_names() -> list[str]:
-    """Names of all kinds of source that can be had, the project's own first."""
-    return [*_OWN, *plugins(GROUP, _OWN)]
-
-
-def source_help() -> str:
-    """A line for each kind of source, its SPEC and what it is, for help texts."""
-    lines = [
-        f"{name}{place}: {(kind.__doc__ or '').splitlines()[0]}"
-        for name, (place, kind) in _OWN.items()
-    ]
-    return "\n".join([*lines, *plugin_lines(plugins(GROUP, _OWN))])
+SOURCES: Registry[Source] = Registry(
+    kind="source",
+    group="glyphsight.sources",
+    own={name: factory for name, (_, factory) in _OWN.items()},
+    needed=("splits", "licence", "parts", "read"),
+    module="glyphsight.sources.base",
+    error=DatasetError,
+    usage={name: usage for name, (usage, _) in _OWN.items()},
+)
 
 
 def is_spec(text: str) -> bool:
@@ -54,7 +47,7 @@ def is_spec(text: str) -> bool:
     kind = text.partition(":")[0]
     if os.path.exists(text):  # noqa: PTH110 - a text too long for a path is none
         return False
-    return kind in _OWN or (bool(re.fullmatch(r"[\w.-]+", kind)) and kind in plugins(GROUP, _OWN))
+    return bool(re.fullmatch(r"[\w.-]+", kind)) and kind in SOURCES
 
 
 def open_source(spec: str) -> Source:
@@ -65,16 +58,12 @@ def open_source(spec: str) -> Source:
             kind needs. It names the SPEC.
     """
     kind, _, location = spec.partition(":")
+    if kind not in SOURCES:
+        names = ", ".join(SOURCES.names())
+        raise DatasetError(f"{spec}: unknown source; there is {names} (see --help)")
     try:
-        if kind in _OWN:
-            return _OWN[kind][1](location)
-        if point := plugins(GROUP, _OWN).get(kind):
-            what = "source glyphsight.sources.base"
-            found: Source = make_plugin(point, what, _NEEDED, DatasetError, location)
-            return found
+        return SOURCES.make(kind, location)
     except GlyphsightError as error:
         said = str(error)
         inside = location and said.startswith(f"{location}: ")
         raise DatasetError(f"{kind}:{said}" if inside else f"{spec}: {said}") from error
-    names = ", ".join(source_names())
-    raise DatasetError(f"{spec}: unknown source; there is {names} (see --help)")

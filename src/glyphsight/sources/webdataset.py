@@ -12,18 +12,17 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.errors import DatasetError, GlyphsightError, PictureError
+from glyphsight.errors import DatasetError, GlyphsightError, PictureError, one_line
+from glyphsight.media.picture import PICTURE_SUFFIXES
 from glyphsight.sources.base import Failure, Part, Pictures, batches
 from glyphsight.sources.items import ANSWERS, answer_text, decode, one_line_name
 from glyphsight.sources.location import (
     find_by_split,
     in_order,
     licence_of,
-    one_line,
     opened,
     take_options,
 )
-from glyphsight.sources.picture import PICTURE_SUFFIXES
 
 _TEXTS = (".cls", ".txt", ".json")
 

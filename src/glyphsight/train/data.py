@@ -12,9 +12,9 @@ from torch.utils.data import Dataset, Sampler
 
 from glyphsight.dataset import Prompt, Record
 from glyphsight.errors import DatasetError
+from glyphsight.inference.passes import left_padded
+from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.models.load import LoadedModel
-from glyphsight.models.passes import left_padded
-from glyphsight.models.tokenize import completion_ids, prompt_ids
 
 _IGNORED = -100
 _CHUNK = 4096

@@ -12,18 +12,17 @@ from typing import Any
 
 from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt
-from glyphsight.dataset.storage import checksum
 from glyphsight.errors import ModelError
-from glyphsight.files import replacing
+from glyphsight.files import checksum, replacing
 from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.models.chat import Turns, turns_from_json
 from glyphsight.models.load import new_adapter
-from glyphsight.models.own_words import own_words
 from glyphsight.models.record import SETTINGS_FILE
 from glyphsight.models.runs import RESERVED, origin_of, records_of, trained_run, weights_of
 from glyphsight.train.data import Example, Examples, tokenize_records
 from glyphsight.train.kinds import Kind, read_kinds
-from glyphsight.train.prose import CUT, pieces_for, text_pieces
+from glyphsight.train.own_words import own_words
+from glyphsight.train.replay import CUT, pieces_for, text_pieces
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, saved_settings
 
 _INPUT_FILE = "input.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt, Record, load_dataset
-from glyphsight.dataset.looking.grids import GridReader
+from glyphsight.dataset.inspect.grids import GridReader
 from glyphsight.dataset.storage import read_frame, read_manifest, split_files
 from glyphsight.errors import DatasetError, FormatError, ModelError
 

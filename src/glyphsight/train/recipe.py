@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from glyphsight.codec import PUBLISHED, Profile
-from glyphsight.dataset.building.augment import Augmentation
 from glyphsight.errors import GlyphsightError, ModelError
+from glyphsight.media.augment import Augmentation
 
 T = TypeVar("T")
 

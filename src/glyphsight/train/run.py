@@ -20,12 +20,12 @@ from transformers.trainer_callback import PrinterCallback
 
 from glyphsight.console import say
 from glyphsight.dataset import Prompt
-from glyphsight.dataset.storage import checksum
 from glyphsight.errors import ModelError
+from glyphsight.files import checksum
+from glyphsight.inference.score import best_labels
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.load import fast_bfloat16
 from glyphsight.models.runs import kind_places, records_of
-from glyphsight.models.score import best_labels
 from glyphsight.train.data import collate
 from glyphsight.train.history import HISTORY_FILE, read_history
 from glyphsight.train.job import (

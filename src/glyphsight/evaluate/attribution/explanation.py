@@ -12,7 +12,7 @@ from glyphsight.codec import Profile, decode, resize
 from glyphsight.codec.formats import get_format
 from glyphsight.errors import FormatError
 from glyphsight.evaluate.attribution.maps import Attribution, gradient, occlusion
-from glyphsight.evaluate.see import Answer, as_taught
+from glyphsight.inference.see import Answer, as_taught
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.pages import ACCENT, SECOND, png, png_address
 
@@ -130,7 +130,7 @@ def draw_explanation(
     Args:
         name: What the title calls the picture.
         pixels: uint8[H, W], as ``see`` took it.
-        answer: What :func:`~glyphsight.evaluate.see.see` said of it.
+        answer: What :func:`~glyphsight.inference.see.see` said of it.
         loaded: The model that said it.
 
     Raises:

@@ -19,13 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight.codec.cells import cell_places
 from glyphsight.codec.formats import get_format
-from glyphsight.codec.places import cell_places
 from glyphsight.console import progress_bar
 from glyphsight.errors import ModelError
-from glyphsight.evaluate.see import taught
-from glyphsight.models import Completions, LoadedModel, RunRecord, score_labels
-from glyphsight.models.tokenize import prompt_ids
+from glyphsight.inference.score import Completions, score_labels
+from glyphsight.inference.see import taught
+from glyphsight.inference.tokenize import prompt_ids
+from glyphsight.models import LoadedModel, RunRecord
 
 _PATIENCE = 2.0  # seconds before a progress bar appears
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.dataset.split import stratified_sample
 from glyphsight.evaluate.baselines.recipe import Named, Task, features, hold_out
+from glyphsight.sampling import stratified_sample
 
 _CHUNK_DISTANCES = 1 << 23  # eight bytes each
 _NEIGHBOURS = (1, 3, 5, 7)

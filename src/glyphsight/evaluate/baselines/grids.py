@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.dataset import Record
-from glyphsight.dataset.looking.grids import GridReader
+from glyphsight.dataset.inspect.grids import GridReader
 from glyphsight.errors import DatasetError, FormatError
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.dataset.split import stratified_sample
+from glyphsight.sampling import stratified_sample
 
 
 @dataclass(frozen=True)

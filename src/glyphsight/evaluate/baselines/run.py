@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from glyphsight.console import progress_bar
-from glyphsight.dataset.split import stratified_sample
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.evaluate.baselines import kept
 from glyphsight.evaluate.baselines.classic import logistic, majority, nearest, svm
 from glyphsight.evaluate.baselines.cnn import cnn
 from glyphsight.evaluate.baselines.grids import Grids
 from glyphsight.evaluate.baselines.recipe import Named, Task
-from glyphsight.evaluate.scoring.run import Share
+from glyphsight.evaluate.evaluation import Share
+from glyphsight.sampling import stratified_sample
 
 _RECIPE = 1
 """Counts up whenever a recipe would give other answers."""

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.console import progress_bar
 from glyphsight.dataset import Prompt, Record
-from glyphsight.dataset.looking.grids import GridReader
-from glyphsight.dataset.split import stratified_sample
+from glyphsight.dataset.inspect.grids import GridReader
 from glyphsight.errors import DatasetError, FormatError, GlyphsightError, PictureError
-from glyphsight.evaluate.robustness import pictures as pixel_changes
+from glyphsight.evaluate.evaluation import Share
 from glyphsight.evaluate.robustness.table import ALL, CLEAN, PERTURBATIONS, Perturbation
-from glyphsight.evaluate.scoring.run import Share
-from glyphsight.models import LoadedModel, best_labels
-from glyphsight.models.score import PromptTooLongError
+from glyphsight.inference.score import PromptTooLongError, best_labels
+from glyphsight.media import perturb
+from glyphsight.models import LoadedModel
+from glyphsight.sampling import stratified_sample
 from glyphsight.sources import Pictures
 
 _DIGITS = frozenset("0123456789")
@@ -134,7 +134,7 @@ def _changed(
     texts: list[str] = []
     for batch in batches:
         pixels = batch.pixels if one.change is None else one.change(batch.pixels, value, rng)
-        for part in pixel_changes.framed(pixels) if one.framed else [pixels]:
+        for part in perturb.framed(pixels) if one.framed else [pixels]:
             texts += encode_batch(part, profile)
     return texts, truth
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from glyphsight.evaluate.robustness import pictures, texts
+from glyphsight.evaluate.robustness import texts
+from glyphsight.media import perturb
 
 LIFT = "LIFT/GPT-3"
 """Dinh et al. 2022, "LIFT: Language-Interfaced Fine-Tuning for Non-Language Machine Learning Tasks"
 (NeurIPS; arXiv 2206.06565); all six figures stand in the results published with its code. The
-noise is theirs, see :mod:`~glyphsight.evaluate.robustness.pictures`; the rest is not: their GPT-3
+noise is theirs, see :mod:`~glyphsight.media.perturb`; the rest is not: their GPT-3
 (``ada``) was fine-tuned on 48,000 of MNIST's training digits, read the 18x18 pixels in the middle
 as numbers 0 to 255 and wrote its answer freely, on all 10,000 test digits."""
 
@@ -25,7 +26,7 @@ class Perturbation:
         unit: Of its strengths; "" where it has none.
         strengths: Weakest first; none for a change that is either made or not.
         on: ``picture``, ``text``, or ``hand`` for digits of other people.
-        change: A function of :mod:`~glyphsight.evaluate.robustness.pictures` or
+        change: A function of :mod:`~glyphsight.media.perturb` or
             :mod:`~glyphsight.evaluate.robustness.texts`; None for none.
         framed: Pictures are then framed as ``see`` does for digits (``frame_like_mnist``).
         published: Accuracies of others, 0-1, by strength and by whose they are.
@@ -49,15 +50,15 @@ _OF_28 = "px of 28"
 _OF_1 = "of 0-1"
 
 PERTURBATIONS: tuple[Perturbation, ...] = (
-    Perturbation("shift", _OF_28, (1, 2, 3, 4), "picture", pictures.shift),
-    Perturbation("rotation", "degrees", (10, 20, 30, 45), "picture", pictures.rotation),
-    Perturbation("scale", "times", (0.6, 0.8, 1.2, 1.4), "picture", pictures.scale),
-    Perturbation("thickness", _OF_28, (-1, -0.5, 0.5, 1, 2), "picture", pictures.thickness),
-    Perturbation("inversion", "", (), "picture", pictures.inversion),
-    Perturbation("inversion, framed", "", (), "picture", pictures.inversion, framed=True),
-    Perturbation("salt", "share of pixels", (0.02, 0.05, 0.1, 0.2), "picture", pictures.salt),
+    Perturbation("shift", _OF_28, (1, 2, 3, 4), "picture", perturb.shift),
+    Perturbation("rotation", "degrees", (10, 20, 30, 45), "picture", perturb.rotation),
+    Perturbation("scale", "times", (0.6, 0.8, 1.2, 1.4), "picture", perturb.scale),
+    Perturbation("thickness", _OF_28, (-1, -0.5, 0.5, 1, 2), "picture", perturb.thickness),
+    Perturbation("inversion", "", (), "picture", perturb.inversion),
+    Perturbation("inversion, framed", "", (), "picture", perturb.inversion, framed=True),
+    Perturbation("salt", "share of pixels", (0.02, 0.05, 0.1, 0.2), "picture", perturb.salt),
     Perturbation(
-        *("Gaussian noise", _OF_1, (0.01, 0.1, 0.3, 0.5), "picture", pictures.gaussian),
+        *("Gaussian noise", _OF_1, (0.01, 0.1, 0.3, 0.5), "picture", perturb.gaussian),
         published=_lift(0.9828, 0.8838, 0.5480),
     ),
     Perturbation(
@@ -66,7 +67,7 @@ PERTURBATIONS: tuple[Perturbation, ...] = (
             _OF_1,
             (0.01, 0.1, 0.3, 0.5),
             "picture",
-            pictures.signed_constant,
+            perturb.signed_constant,
         ),
         published=_lift(0.8805, 0.6880, 0.2968),
     ),

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import Profile
+from glyphsight.codec.cells import row_lines
 from glyphsight.codec.formats import get_format
-from glyphsight.codec.places import row_lines
 from glyphsight.codec.profile import palette_of_levels
 from glyphsight.errors import FormatError
 

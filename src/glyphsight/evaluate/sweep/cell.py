@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.formats import get_format
 from glyphsight.dataset import build_dataset
-from glyphsight.dataset.split import stratified_sample
 from glyphsight.errors import ModelError
-from glyphsight.evaluate.scoring.run import evaluate
+from glyphsight.evaluate.evaluation import evaluate
 from glyphsight.evaluate.sweep.plan import Cell, SweepPlan
 from glyphsight.files import alone, replacing
 from glyphsight.models import nano
 from glyphsight.models.load import load_cut
 from glyphsight.models.runs import spelled
 from glyphsight.models.tokens import count_tokens, load_tokenizer, widest_grid
+from glyphsight.sampling import stratified_sample
 from glyphsight.sources import load_split, open_source
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings

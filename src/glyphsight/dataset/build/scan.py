@@ -1,0 +1,214 @@
+"""The first look at a source: of each item its answer and what it looks like, part by part."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.codec import Profile
+from glyphsight.codec.encode import level_grids
+from glyphsight.console import progress_bar
+from glyphsight.dataset.build.assign import UNUSABLE, Items
+from glyphsight.dataset.build.grid_archive import GridWriter
+from glyphsight.dataset.build.likeness import alike_hashes, exact_hashes
+from glyphsight.dataset.build.write import grids_name
+from glyphsight.dataset.filesystem import STATE, Place, put_bytes
+from glyphsight.errors import PictureError
+from glyphsight.parallel import Engine
+from glyphsight.sources import Failure, Part, Pictures, Source
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """A part as it was found.
+
+    Attributes:
+        labels: The answers in it, each once.
+        items: Of each item that could be read, its number in ``labels`` and its hashes.
+        failures: The items that could not be read or cannot be encoded; only the latter have a
+            number among the items, as unusable ones.
+    """
+
+    labels: list[str]
+    items: Items
+    failures: list[Failure]
+
+    def to_bytes(self) -> bytes:
+        """As a file of the state folder."""
+        note = {"labels": self.labels, "failures": [[f.id, f.reason] for f in self.failures]}
+        stream = io.BytesIO()
+        np.savez(
+            stream,
+            note=np.frombuffer(json.dumps(note).encode(), dtype=np.uint8),
+            codes=self.items.codes,
+            exact=self.items.exact,
+            alike=self.items.alike,
+        )
+        return stream.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Scanned:
+        """The inverse of :meth:`to_bytes`."""
+        with np.load(io.BytesIO(data)) as archive:
+            note = json.loads(archive["note"].tobytes())
+            items = Items(archive["codes"], archive["exact"], archive["alike"])
+        return cls(note["labels"], items, [Failure(*both) for both in note["failures"]])
+
+
+def scan_part(
+    source: Source, part: Part, profile: Profile, likeness: bool, kept: GridWriter
+) -> Scanned:
+    """Read a part, cut its pictures into levels and hash them.
+
+    Args:
+        source: Where the part is.
+        part: What to read.
+        profile: How pictures become grids.
+        likeness: Whether hashes are wanted.
+        kept: Takes the grids; one without cells for a picture that cannot be encoded.
+
+    Raises:
+        DatasetError: The part as a whole cannot be read.
+    """
+    names: dict[str, int] = {}
+    codes: list[int] = []
+    ids: list[str] = []
+    labels: list[str] = []
+    exact, alike = [_NONE], [_NONE]
+    failures: list[Failure] = []
+    for batch in source.read(part):
+        if isinstance(batch, Failure):
+            failures.append(batch)
+            continue
+        try:
+            grids = list(level_grids(batch.pixels, profile))
+            bad: dict[int, Failure] = {}
+        except PictureError:
+            grids, bad = _one_by_one(batch, profile)
+        for levels in grids:
+            kept.add(levels)
+            if likeness:
+                exact.append(exact_hashes(levels))
+                alike.append(alike_hashes(levels))
+        failures += bad.values()
+        ids += batch.ids
+        labels += batch.labels
+        codes += [
+            UNUSABLE if row in bad else names.setdefault(label, len(names))
+            for row, label in enumerate(batch.labels)
+        ]
+    kept.name(ids, labels)
+    items = Items(np.array(codes, dtype=np.int32), np.concatenate(exact), np.concatenate(alike))
+    return Scanned(list(names), items, failures)
+
+
+_NONE = np.zeros(0, dtype=np.uint64)
+
+
+def _one_by_one(
+    batch: Pictures, profile: Profile
+) -> tuple[list[NDArray[np.uint8]], dict[int, Failure]]:
+    """The grid of each picture, and those that cannot be encoded, by their place in the batch."""
+    grids: list[NDArray[np.uint8]] = []
+    bad: dict[int, Failure] = {}
+    for row, name in enumerate(batch.ids):
+        try:
+            grids += level_grids(batch.pixels[row : row + 1], profile)
+        except PictureError as error:
+            bad[row] = Failure(name, f"{name}: {error}")
+            grids.append(np.zeros((1, 0, 0), dtype=np.uint8))
+    return grids, bad
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The scans of all parts together.
+
+    Attributes:
+        labels: All answers, sorted.
+        items: Of each split, their numbers among the answers and hashes.
+        starts: Of each split int64[parts + 1], number of the first item of each part.
+        failures: The items that cannot be read or encoded.
+    """
+
+    labels: list[str]
+    items: dict[str, Items]
+    starts: dict[str, NDArray[np.int64]]
+    failures: list[Failure]
+
+
+def gather(scans: dict[str, Iterable[Scanned]]) -> Gathered:
+    """Put the parts of each split together, taken one after the other."""
+    numbers: dict[str, int] = {}  # in the order in which answers turn up
+    items: dict[str, Items] = {}
+    starts: dict[str, NDArray[np.int64]] = {}
+    failures: list[Failure] = []
+    for split, own in scans.items():
+        codes, exact, alike = [np.zeros(0, dtype=np.int32)], [_NONE], [_NONE]
+        for scan in own:
+            places = [numbers.setdefault(label, len(numbers)) for label in scan.labels]
+            codes.append(np.array([*places, UNUSABLE], dtype=np.int32)[scan.items.codes])
+            exact.append(scan.items.exact)
+            alike.append(scan.items.alike)
+            failures += scan.failures
+        starts[split] = np.cumsum([len(part) for part in codes], dtype=np.int64)
+        items[split] = Items(np.concatenate(codes), np.concatenate(exact), np.concatenate(alike))
+    labels = sorted(numbers)
+    rank = {label: place for place, label in enumerate(labels)}
+    table = np.array([*(rank[label] for label in numbers), UNUSABLE], dtype=np.int32)
+    for split, found in items.items():
+        items[split] = Items(table[found.codes], found.exact, found.alike)
+    return Gathered(labels, items, starts, failures)
+
+
+def _scan_name(part: Part, number: int) -> str:
+    return f"{part.split}-{number:05d}.npz"
+
+
+def _scan_one(
+    source: Source, place: Place, profile: Profile, likeness: bool, task: tuple[Part, int]
+) -> int:
+    """Scan a part into the state folder; how many items it gave."""
+    with place.writing(grids_name(*task)) as path, GridWriter(path) as kept:
+        scanned = scan_part(source, task[0], profile, likeness, kept)
+    put_bytes(place, f"{STATE}/scan/{_scan_name(*task)}", scanned.to_bytes())
+    return len(scanned.items.codes)
+
+
+def scan_all(
+    engine: Engine,
+    source: Source,
+    place: Place,
+    parts: dict[str, list[Part]],
+    profile: Profile,
+    likeness: bool,
+    quiet: bool,
+) -> Gathered:
+    """All items of the splits, scanned now or by an earlier call."""
+    tasks = [(part, number) for own in parts.values() for number, part in enumerate(own)]
+    there = place.names(f"{STATE}/scan")
+    todo = [task for task in tasks if _scan_name(*task) not in there]
+    work = partial(_scan_one, source, place, profile, likeness)
+    with progress_bar(
+        len(tasks), "part", "scan", disable=quiet, initial=len(tasks) - len(todo), unit_scale=True
+    ) as bar:
+        pictures = 0
+        for _, count in engine.run(work, todo):
+            pictures += count
+            bar.set_postfix_str(f"{pictures:,} pictures", refresh=False)
+            bar.update()
+    return gather(
+        {
+            name: (
+                Scanned.from_bytes(place.read(f"{STATE}/scan/{_scan_name(part, number)}"))
+                for number, part in enumerate(own)
+            )
+            for name, own in parts.items()
+        }
+    )

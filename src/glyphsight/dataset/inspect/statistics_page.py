@@ -1,0 +1,171 @@
+"""The statistics of a dataset as one self-contained HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.codec import Profile
+from glyphsight.codec.formats import get_format
+from glyphsight.dataset.inspect.items import Item
+from glyphsight.dataset.inspect.show import columns_of, printable
+from glyphsight.dataset.inspect.statistics import Statistics, natural, spread_text
+from glyphsight.errors import FormatError
+from glyphsight.extras import need
+from glyphsight.files import replacing
+from glyphsight.pages import (
+    ACCENT,
+    INK,
+    SECOND,
+    THIRD,
+    axes,
+    png_address,
+    render_page,
+    svg,
+)
+
+_COLORS = (ACCENT, SECOND, THIRD)
+_SHOWN_ANSWERS = 40
+_BINS = 40
+
+
+def write_page(statistics: Statistics, path: Path) -> None:
+    """Write the page; it loads nothing from anywhere.
+
+    Raises:
+        GlyphsightError: Jinja2 or matplotlib is not installed, or nothing can be written there.
+    """
+    need("page")
+    splits = {name or "the file": split for name, split in statistics.splits.items()}
+    bars = _bars(statistics)
+    page = render_page(
+        "statistics.html.j2",
+        s=statistics,
+        splits=splits,
+        colors=dict(zip(splits, _COLORS * len(splits), strict=False)),
+        records=sum(split.records for split in splits.values()),
+        bars=bars,
+        name_width=min(14, max([1, *(columns_of(bar["answer"]) for bar in bars)])),
+        hidden=max(0, len(_answers(statistics)) - _SHOWN_ANSWERS),
+        kinds=len(_answers(statistics)),
+        tokens=_token_histogram(statistics),
+        means=[
+            (printable(answer) or "(empty)", _heat_map(mean))
+            for answer, mean in statistics.means.items()
+        ],
+        ratio=_ratio(statistics),
+        samples=[
+            _card(item, statistics.profile)
+            for items in statistics.samples.values()
+            for item in items
+        ],
+        alike=statistics.alike
+        and [
+            _card(item, statistics.profile)
+            for item in (statistics.alike.held_out, statistics.alike.training)
+        ],
+        spread=spread_text,
+    )
+    with replacing(path) as stream:
+        stream.write(page)
+
+
+def _answers(statistics: Statistics) -> list[str]:
+    """Every answer: in their own order where all can be shown, else the most frequent first."""
+    total: dict[str, int] = {}
+    for split in statistics.splits.values():
+        for answer, count in split.answers.items():
+            total[answer] = total.get(answer, 0) + count
+    if len(total) <= _SHOWN_ANSWERS:
+        return sorted(total, key=natural)
+    return sorted(total, key=lambda answer: (-total[answer], answer))
+
+
+def _bars(statistics: Statistics) -> list[dict[str, Any]]:
+    """For each answer its share of each split, and the width of its bar in percent."""
+    shown = _answers(statistics)[:_SHOWN_ANSWERS]
+    splits = list(statistics.splits.values())
+    shares = [
+        [split.answers.get(answer, 0) / max(1, sum(split.answers.values())) for split in splits]
+        for answer in shown
+    ]
+    longest = max((share for row in shares for share in row), default=1) or 1
+    return [
+        {
+            "answer": printable(answer) or "(empty)",
+            "parts": [
+                {
+                    "count": split.answers.get(answer, 0),
+                    "share": 100 * share,
+                    "length": 100 * share / longest,
+                }
+                for split, share in zip(splits, row, strict=True)
+            ],
+        }
+        for answer, row in zip(shown, shares, strict=True)
+    ]
+
+
+def _token_histogram(statistics: Statistics) -> str:
+    """Share of the records of each split by their number of tokens, as SVG; "" without."""
+    counted = {name: counts for name, counts in statistics.token_counts.items() if counts}
+    if not counted:
+        return ""
+    least = min(map(min, counted.values()))
+    most = max(map(max, counted.values()))
+    step = max(1, -(-(most - least + 1) // _BINS))
+    edges = np.arange(least, most + step + 1, step) - 0.5
+    figure, drawn = axes(4.8, 2.6)
+    for counts, color in zip(counted.values(), _COLORS * len(counted), strict=False):
+        share = np.full(len(counts), 100 / len(counts))
+        drawn.hist(counts, bins=edges, weights=share, histtype="step", color=color, linewidth=1.6)
+    drawn.set_xlabel("tokens a record")
+    drawn.set_ylabel("% of the split")
+    drawn.xaxis.get_major_locator().set_params(integer=True)
+    drawn.grid(axis="y", color=INK, alpha=0.2)
+    return svg(figure)
+
+
+def _heat_map(mean: NDArray[np.float64]) -> str:
+    """A mean picture in colour, from black over red to white, as the address of a PNG."""
+    from matplotlib import colormaps
+
+    colored: NDArray[np.uint8] = colormaps["magma"](mean, bytes=True)[:, :, :3]
+    return png_address(np.ascontiguousarray(colored))
+
+
+def _pixel_aspect(profile: Profile) -> float:
+    """Width of a cell over its height."""
+    tall, wide = get_format(profile.format).cell
+    return profile.aspect * tall / wide
+
+
+def _ratio(statistics: Statistics) -> float:
+    """Width of the mean pictures over their height."""
+    for mean in statistics.means.values():
+        return float(mean.shape[1] * _pixel_aspect(statistics.profile) / mean.shape[0])
+    return 1.0
+
+
+def _card(item: Item, profile: Profile) -> dict[str, Any]:
+    """A record with its picture, drawn from its own cells."""
+    record = item.record
+    text, answer = (record.ascii_image, record.response) if record else ("", "")
+    try:
+        grid = get_format(profile.format).read(text, profile.palette)
+    except FormatError:
+        png, rows, columns = "", 1, 1
+    else:
+        table = np.round(np.linspace(0, 255, profile.levels)).astype(np.uint8)
+        png, (rows, columns) = png_address(table[grid]), grid.shape
+    return {
+        "png": png,
+        "ratio": columns * _pixel_aspect(profile) / rows,
+        "text": text,
+        "answer": printable(answer) or "(empty)",
+        "place": f"{item.file.name} {item.number}",
+        "source": printable(record.source) if record else "",
+    }

@@ -1,0 +1,103 @@
+"""Parquet shards, which ``datasets`` and most tools for tables read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from glyphsight.dataset.prompt import Prompt
+from glyphsight.dataset.record import KEYS, Record
+from glyphsight.dataset.text import encode
+from glyphsight.errors import DatasetError
+
+_ROWS = 4096  # a row group: what is held while writing
+_BATCH = 1024
+_LAYOUTS = (KEYS, ("prompt", "completion"), ("messages",))
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise DatasetError(
+            "Parquet needs the package pyarrow; pip install 'glyphsight[data]'"
+        ) from error
+    return pyarrow, pyarrow.parquet
+
+
+class Parquet:
+    """Shards data/SPLIT-00000-of-00001.parquet: the published keys, prompt, completion, source."""
+
+    name = "parquet"
+    suffix = ".parquet"
+    sharded = True
+    sourced = True
+    card = False
+    head = b""
+    between = b""
+    tail = b""
+
+    def write(
+        self,
+        records: Iterable[Record],
+        stream: IO[bytes],
+        wordings: Sequence[Prompt],
+        first: int = 0,
+    ) -> int:
+        """Write one shard; see :class:`~glyphsight.dataset.layouts.base.Output`."""
+        pyarrow, parquet = _pyarrow()
+        columns = (*KEYS, "prompt", "completion", "source")
+        schema = pyarrow.schema([(name, pyarrow.string()) for name in columns])
+        rows = (
+            _row(record, wordings[number % len(wordings)], number)
+            for number, record in enumerate(records, start=first)
+        )
+        count = 0
+        with parquet.ParquetWriter(stream, schema, compression="zstd") as writer:
+            while held := list(islice(rows, _ROWS)):
+                writer.write_table(pyarrow.Table.from_pylist(held, schema))
+                count += len(held)
+        return count
+
+    def read(self, file: Path) -> Iterator[Any]:
+        """Each row: the published columns and the source where there are such, else the others."""
+        pyarrow, parquet = _pyarrow()
+        try:
+            with parquet.ParquetFile(file) as table:
+                columns = _columns(table.schema_arrow.names, file)
+                for batch in table.iter_batches(_BATCH, columns=columns):
+                    yield from batch.to_pylist()
+        except FileNotFoundError:
+            raise DatasetError(f"{file}: no such file") from None
+        except UnicodeDecodeError:
+            raise DatasetError(f"{file}: holds text that is not UTF-8; write it anew") from None
+        except (OSError, pyarrow.ArrowException) as error:
+            reason = " ".join(str(error).split())
+            raise DatasetError(f"{file}: no whole Parquet file ({reason}); get it anew") from error
+
+
+def _row(record: Record, prompt: Prompt, number: int) -> dict[str, bytes]:
+    asked, said = prompt.pair(record)
+    row = record.as_json() | {"prompt": asked, "completion": said, "source": record.source}
+    return {key: encode(text, number + 1) for key, text in row.items()}
+
+
+def _columns(names: Sequence[str], file: Path) -> list[str]:
+    """The columns that make a record, of those a file has."""
+    for needed in _LAYOUTS:
+        if set(needed) <= set(names):
+            return [*needed, *(["source"] if "source" in names else [])]
+    raise DatasetError(
+        f"{file}: has the columns {', '.join(names) or 'none'}; a dataset has "
+        + ", or ".join(" and ".join(needed) for needed in _LAYOUTS)
+    )
+
+
+class Hub(Parquet):
+    """The same shards with a dataset card: a directory that datasets.load_dataset takes as is."""
+
+    name = "hub"
+    card = True

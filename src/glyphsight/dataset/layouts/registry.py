@@ -1,0 +1,42 @@
+"""Layouts by name: the project's own, and users' by the entry point group glyphsight.outputs."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from glyphsight.dataset.layouts.base import Output
+from glyphsight.dataset.layouts.lines import ChatLines, PromptLines
+from glyphsight.dataset.layouts.parquet import Hub, Parquet
+from glyphsight.dataset.layouts.published import Published
+from glyphsight.errors import DatasetError
+from glyphsight.plugins import Registry
+
+_OWN: tuple[type[Output], ...] = (Published, PromptLines, ChatLines, Parquet, Hub)
+LAYOUTS: Registry[Output] = Registry(
+    kind="output",
+    group="glyphsight.outputs",
+    own={kind.name: kind for kind in _OWN},
+    needed=(*Output.__annotations__, "write", "read"),
+    module="glyphsight.dataset.layouts.base",
+    error=DatasetError,
+)
+
+
+@lru_cache
+def get_output(name: str) -> Output:
+    """Return the layout called ``name``.
+
+    Raises:
+        DatasetError: There is none of that name, or a user's cannot be loaded.
+    """
+    return LAYOUTS.make(name)
+
+
+def output_of_suffix(suffix: str) -> Output | None:
+    """Return the first layout whose files end in ``suffix``, None where there is none.
+
+    Raises:
+        DatasetError: A user's layout cannot be loaded.
+    """
+    every = map(get_output, LAYOUTS.names())
+    return next((output for output in every if output.suffix == suffix), None)

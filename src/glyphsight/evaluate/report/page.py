@@ -1,0 +1,187 @@
+"""One self-contained HTML page that tells a study from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.codec import PUBLISHED, Profile, decode
+from glyphsight.codec.formats import get_format
+from glyphsight.errors import FormatError
+from glyphsight.evaluate.attribution.explanation import attribution_png, cells_picture
+from glyphsight.evaluate.report.figures import (
+    certainty_plot,
+    learning_plots,
+    reliability_plot,
+    robustness_plots,
+)
+from glyphsight.evaluate.result import Evaluation, Sample, Share
+from glyphsight.evaluate.study import SHOWN, Study
+from glyphsight.files import replacing
+from glyphsight.pages import png_address, render_page
+
+_MATRIX = 30  # labels up to which the confusion matrix is shown whole
+_LISTED = 200  # rows of a table
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture in the report: what it is, what the model read and what was answered.
+
+    Attributes:
+        sample: The model's outcome.
+        picture: uint8[H, W], the picture itself; None shows the text's own cells.
+        others: What other models answered to the same picture, by their names.
+    """
+
+    sample: Sample
+    picture: NDArray[np.uint8] | None = None
+    others: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a report tells.
+
+    Attributes:
+        study: What was measured.
+        history: Lines of the training history; empty without one.
+        shown: Pictures side by side with text and answers.
+        facts: Further lines of a table at the end: settings, seconds, versions.
+    """
+
+    study: Study
+    history: Sequence[dict[str, Any]] = ()
+    shown: Sequence[Shown] = ()
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def picture_cells(text: str, profile: Profile) -> NDArray[np.uint8]:
+    """The gray picture a text holds, uint8[R, C]; one black cell where no palette reads it."""
+    try:
+        return decode(text, profile)
+    except FormatError:  # a dataset may hold what no palette reads; the text beside it shows it
+        return np.zeros((1, 1), dtype=np.uint8)
+
+
+def cell_ratio(profile: Profile) -> float:
+    """Width of a picture's cell over its height, as a reader should see it."""
+    tall, wide = get_format(profile.format).cell
+    return profile.aspect * tall / wide
+
+
+def picture_card(shown: Shown, profile: Profile) -> dict[str, Any]:
+    """What a card of the page shows of a picture."""
+    sample = shown.sample
+    pixels = picture_cells(sample.ascii_image, profile)
+    ratio = pixels.shape[1] / pixels.shape[0] * cell_ratio(profile)
+    if shown.picture is not None:
+        pixels = shown.picture
+        ratio = pixels.shape[1] / pixels.shape[0]
+    ranked = sorted(sample.probabilities.items(), key=lambda pair: -pair[1])[:3]
+    return {
+        "png": png_address(pixels),
+        "ratio": round(ratio, 4),
+        "text": sample.ascii_image,
+        "truth": sample.truth,
+        "answer": sample.answer,
+        "right": sample.answer == sample.truth,
+        "others": [(name, said, said == sample.truth) for name, said in shown.others.items()],
+        "ranked": [(label, 100 * p) for label, p in ranked],
+    }
+
+
+def confusions(evaluation: Evaluation) -> list[tuple[int, str, str]]:
+    """The commonest mistakes: how often, the true label, the answer; at most a dozen."""
+    labels = evaluation.labels
+    found = [
+        (count, labels[row], labels[column])
+        for row, counts in enumerate(evaluation.confusion)
+        for column, count in enumerate(counts)
+        if row != column and count
+    ]
+    return sorted(found, key=lambda one: (-one[0], one[1], one[2]))[:SHOWN]
+
+
+def _ladder(study: Study) -> list[dict[str, Any]]:
+    """Everything that answered the same pictures, the best first."""
+    evaluation = study.evaluation
+    rungs: list[tuple[str, str, str, Share | None]] = [
+        ("own", evaluation.model, "this model, by likelihood of the label", evaluation.score),
+        ("own", evaluation.model, "this model, writing freely", evaluation.generation),
+        ("floor", f"{evaluation.base} before training", "its base", evaluation.zero_shot),
+        ("floor", f"always “{evaluation.majority_label}”", "the commonest", evaluation.majority),
+    ]
+    if any(one.name == "majority" for one in study.baselines):
+        rungs.pop()  # the same, of the labels to learn from
+    ladder: list[dict[str, Any]] = [
+        {"kind": kind, "name": name, "what": what, "share": share, "against": None, "note": ""}
+        for kind, name, what, share in rungs
+        if share is not None
+    ]
+    ladder += [
+        {
+            "kind": "floor" if one.name == "majority" else "baseline",
+            "name": one.name,
+            "what": one.what,
+            "share": one.share,
+            "against": study.against.get(one.name),
+            "note": f"learnt from {one.trained_on:,} records" if one.trained_on else "",
+        }
+        for one in study.baselines
+    ]
+    return sorted(ladder, key=lambda rung: -rung["share"].accuracy)
+
+
+def _explained(study: Study, profile: Profile) -> list[dict[str, Any]]:
+    """A card for each attributed sample, with a heat map for each attribution."""
+    cards: dict[int, dict[str, Any]] = {}
+    for sample, attribution in study.attributions:
+        if id(sample) not in cards:
+            if len(cards) == SHOWN:
+                break
+            cards[id(sample)] = picture_card(Shown(sample), profile) | {"heat": []}
+        cards[id(sample)]["heat"].append(
+            {
+                "png": attribution_png(cells_picture(sample.ascii_image, profile), attribution),
+                "label": attribution.label,
+                "method": attribution.method,
+            }
+        )
+    return list(cards.values())
+
+
+def write_report(story: Story, path: Path, profile: Profile = PUBLISHED) -> None:
+    """Write the page; it loads nothing from anywhere and works without JavaScript too."""
+    study = story.study
+    evaluation = study.evaluation
+    classes = evaluation.classes
+    if len(classes) > _LISTED:
+        known = [one for one in classes if one.recall is not None]
+        classes = sorted(known, key=lambda one: one.recall or 0)[:_LISTED]
+    page = render_page(
+        "report.html.j2",
+        e=evaluation,
+        s=study,
+        shown=[picture_card(one, profile) for one in story.shown[:SHOWN]],
+        ladder=_ladder(study),
+        reliability=reliability_plot([("this model", study.calibration, "accent")]),
+        certainty=certainty_plot(study.calibration),
+        matrix=len(evaluation.labels) <= _MATRIX,
+        confusions=confusions(evaluation),
+        classes=classes,
+        mistakes=[picture_card(Shown(sample), profile) for sample in study.mistakes],
+        mistakes_total=sum(map(sum, evaluation.confusion))
+        - sum(row[place] for place, row in enumerate(evaluation.confusion)),
+        explained=_explained(study, profile),
+        broken=robustness_plots(study.robustness),
+        learned=learning_plots(story.history),
+        facts=story.facts,
+    )
+    with replacing(path) as stream:
+        stream.write(page)

@@ -1,0 +1,121 @@
+"""Everything an evaluation leaves behind: figures, outcomes, confusion matrix, report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from glyphsight.codec import PUBLISHED
+from glyphsight.evaluate.report.figures import confusion_png
+from glyphsight.evaluate.report.page import Shown, Story, write_report
+from glyphsight.evaluate.result import REPORT_FILE, SAMPLES_FILE, finish
+from glyphsight.evaluate.sample_log import claimed
+from glyphsight.evaluate.study import Study
+from glyphsight.files import replacing
+from glyphsight.models import RunRecord
+from glyphsight.models.record import SETTINGS_FILE
+from glyphsight.models.runs import weights_of
+from glyphsight.train.history import HISTORY_FILE, read_history
+from glyphsight.train.settings import saved_settings
+
+ATTRIBUTIONS_FILE = "attributions.jsonl"
+
+
+def record_study(
+    study: Study,
+    directory: Path,
+    *,
+    run: Path | None,
+    taught: RunRecord | None = None,
+    shown: Sequence[Shown] | None = None,
+) -> None:
+    """Write ``samples.jsonl``, ``confusion.png``, ``report.html`` and, last, ``metrics.json``.
+
+    With attributions also ``attributions.jsonl``, a line each. Killed meanwhile, the evaluation is
+    unfinished: the same call goes on from its samples.
+
+    Args:
+        study: What was measured.
+        directory: Where to write.
+        run: Directory of the evaluated run, whose history and settings are told; None for a model
+            that lies elsewhere.
+        taught: How the model was taught; None takes it from ``run``.
+        shown: Pictures to show; None takes the first of each label in turn.
+
+    Raises:
+        GlyphsightError: Nothing can be written there, or another evaluation is writing.
+    """
+    result = study.evaluation
+    record = taught or (RunRecord.load(run) if run else None)
+    if run and record:
+        run = weights_of(run, record)  # of a kind of pictures: the run that was taught it
+    story = Story(
+        study,
+        history=_history(run, record) if run else [],
+        shown=[Shown(sample) for sample in study.shown] if shown is None else shown,
+        facts=_facts(study, run, record),
+    )
+    profile = record.profile if record else PUBLISHED
+    with claimed(directory / SAMPLES_FILE):
+        result.write_samples(directory)
+        _write_attributions(study, directory / ATTRIBUTIONS_FILE)
+        confusion_png(result.confusion, result.labels, directory / "confusion.png")
+        write_report(story, directory / REPORT_FILE, profile)
+        finish(directory, study.as_json())
+
+
+def _history(run: Path, record: RunRecord | None) -> list[dict[str, Any]]:
+    """What the run learnt when; of several kinds of pictures the accuracy of the record's own."""
+    kind = record.training.get("kind") if record else None
+    return [
+        line | {"validation_accuracy": line["of_kind"][kind]}
+        if kind in line.get("of_kind", {})
+        else line
+        for line in read_history(run / HISTORY_FILE)
+    ]
+
+
+def _facts(study: Study, run: Path | None, record: RunRecord | None) -> dict[str, str]:
+    """The lines of the table that says how model and figures were made."""
+    facts: dict[str, str] = {}
+    if record:
+        profile = record.profile
+        facts |= {
+            "base model": record.base,
+            "prompt": record.prompt.question + record.prompt.answer,
+            "pictures as text": f"format {profile.format}, {profile.width} columns, "
+            f"palette {profile.palette!r}",
+        }
+        facts |= {name: str(value) for name, value in record.training.items()}
+        if run and (run / SETTINGS_FILE).is_file():
+            facts |= {k: str(v) for k, v in saved_settings(run / SETTINGS_FILE).items()}
+    result = study.evaluation
+    facts["scoring"] = (
+        f"{result.scoring_seconds:.1f} s, {result.pictures_per_second:.0f} pictures/s"
+    )
+    facts |= {f"seconds, {name}": f"{taken:.1f}" for name, taken in study.seconds.items()}
+    selection = study.selection
+    if selection.limit is not None:
+        facts["records judged"] = f"{selection.n}, stratified, seed {selection.seed}"
+    facts["right answers, sha256"] = selection.labels_sha256
+    return facts
+
+
+def _write_attributions(study: Study, path: Path) -> None:
+    """A line for each attribution; an older file goes where there are none."""
+    if not study.attributions:
+        path.unlink(missing_ok=True)
+        return
+    with replacing(path) as stream:
+        for sample, attribution in study.attributions:
+            line = {
+                "ascii_image": sample.ascii_image,
+                "truth": sample.truth,
+                "answer": sample.answer,
+                "label": attribution.label,
+                "method": attribution.method,
+                "cells": [[round(v, 5) for v in row] for row in attribution.cells.tolist()],
+            }
+            stream.write(json.dumps(line, ensure_ascii=False) + "\n")

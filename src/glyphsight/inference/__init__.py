@@ -1,0 +1,1 @@
+"""A model that is asked: forward passes, log-likelihoods, free writing, pictures."""

@@ -1,0 +1,265 @@
+"""Many picture files to texts: folders and globs, in parallel, in order, resumable."""
+
+from __future__ import annotations
+
+import glob
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.codec import Profile, encode_batch
+from glyphsight.errors import GlyphsightError, PictureError
+from glyphsight.files import replacing
+from glyphsight.media.picture import PICTURE_SUFFIXES, load_picture
+
+_SETTINGS = ".glyphsight-encode.json"  # in --out: what its texts were made with
+_ALONE = 1.0  # seconds of work before other processes are started: they take half a second
+_AHEAD = 4  # chunks a worker may have waiting: bounds what is held when the first ones are slow
+_CHUNK = 4  # pictures
+_FAST_JPEG = 4  # pixels a cell that --fast-jpeg leaves at least
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How every picture of a call is read and written.
+
+    Attributes:
+        profile: How pixels become text.
+        frame: Which frame of an animation, from 0.
+        background: What lies under transparency: ``auto``, ``black`` or ``white``.
+        max_pixels: Files that hold more are refused.
+        fast_jpeg: Decode large JPEGs at a reduced scale; the text may differ.
+        fit: Chooses the profile of each picture, from its gray pixels and ``profile``: a frozen
+            dataclass, so that it reaches other processes and is noted with the settings.
+    """
+
+    profile: Profile
+    frame: int
+    background: str
+    max_pixels: int
+    fast_jpeg: bool
+    fit: Callable[[NDArray[np.uint8], Profile], Profile] | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """A picture and where its text goes.
+
+    Attributes:
+        path: The picture; ``-`` is standard input.
+        target: File of its text; None where it is only printed.
+        found: The target holds a whole text of an earlier call.
+        error: Why there is nothing to do: the argument names no picture.
+    """
+
+    path: str
+    target: Path | None = None
+    found: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a task: the text, or the reason why there is none."""
+
+    task: Task
+    text: str = ""
+    error: str | None = None
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    """Files under the folder whose suffix is a picture's, sorted; hidden ones left out."""
+
+    def refuse(error: OSError) -> None:
+        raise PictureError(f"{error.filename}: cannot be read ({error.strerror})")
+
+    found = []
+    for root, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(root) / name
+            for name in names
+            if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES
+        ]
+    return sorted(found)
+
+
+def _expand(path: str) -> list[tuple[str, Path]]:
+    """The pictures that an argument names, each with its place under ``--out``."""
+    if path == "-":
+        return [("-", Path("stdin.txt"))]
+    given = Path(path)
+    if path and given.is_dir():
+        inside = _pictures_in(given)
+        if not inside:
+            raise PictureError(f"{path}: a folder without pictures; name one that holds some")
+        return [(str(each), each.relative_to(given).with_suffix(".txt")) for each in inside]
+    if glob.has_magic(path) and not given.exists():
+        matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - any root, absolute or not
+        if not matches:
+            raise PictureError(f"{path}: matches no file")
+        root = Path(os.path.commonpath([os.path.dirname(match) for match in matches]))  # noqa: PTH120
+        return [
+            (match, Path(match).relative_to(root).with_suffix(".txt"))
+            for match in matches
+            if Path(match).is_file()
+        ]
+    return [(path, Path(given.stem + ".txt"))]
+
+
+def mark_settings(out: Path, reading: Reading) -> int:
+    """Note in ``out`` how its texts are made; when that changed: texts older than that are stale.
+
+    Returns:
+        The time of the note, in nanoseconds.
+    """
+    note = out / _SETTINGS
+    said = json.dumps(asdict(reading), ensure_ascii=False)
+    try:
+        same = note.read_text(encoding="utf-8") == said
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        with replacing(note) as stream:
+            stream.write(said)
+    return note.stat().st_mtime_ns
+
+
+def _is_done(path: str, target: Path, since: int) -> bool:
+    """Whether a text is there, made with these settings and after the picture was last changed."""
+    try:
+        text = target.stat()
+        return text.st_size > 0 and text.st_mtime_ns >= max(since, Path(path).stat().st_mtime_ns)
+    except OSError:
+        return False
+
+
+def plan(paths: list[str], out: Path | None, since: int | None) -> list[Task]:
+    """One task a picture, in the order of ``paths``, folders and globs sorted.
+
+    Args:
+        paths: Pictures, folders, globs, or ``-``.
+        out: Directory of the texts; None where they are only printed.
+        since: Texts older than this time, in nanoseconds, are made anew; None makes all anew.
+
+    Returns:
+        The tasks. Of two that would write one file the later one carries an error.
+    """
+    tasks: list[Task] = []
+    owner: dict[Path, str] = {}
+    for path in paths:
+        try:
+            expanded = _expand(path)
+        except PictureError as error:
+            tasks.append(Task(path, error=str(error)))
+            continue
+        for name, place in expanded:
+            target = out / place if out is not None else None
+            if target is not None and target in owner:
+                problem = f"{name}: would overwrite {target}, written from {owner[target]}"
+                tasks.append(Task(name, error=f"{problem}; rename one of the two"))
+                continue
+            if target is not None:
+                owner[target] = name
+            found = target is not None and since is not None and _is_done(name, target, since)
+            tasks.append(Task(name, target, found))
+    return tasks
+
+
+def _encode_one(task: Task, reading: Reading) -> Done:
+    """Read, encode and write one picture; what is wrong with it comes back as a line."""
+    if task.error is not None:
+        return Done(task, error=task.error)
+    try:
+        if task.found and task.target is not None:
+            return Done(task, task.target.read_text(encoding="utf-8"))
+        profile = reading.profile
+        rows_or_columns = max(profile.width, profile.height or 0)
+        pixels = load_picture(
+            sys.stdin.buffer if task.path == "-" else task.path,
+            frame=reading.frame,
+            background=reading.background,
+            max_pixels=reading.max_pixels,
+            jpeg_at_least=_FAST_JPEG * rows_or_columns if reading.fast_jpeg else None,
+        )
+        try:
+            if reading.fit is not None:
+                profile = reading.fit(pixels, profile)
+            text = encode_batch(pixels[None], profile)[0]
+        except GlyphsightError as error:
+            raise PictureError(f"{task.path}: {error}") from None
+        if task.target is not None:
+            with replacing(task.target) as stream:
+                stream.write(text)
+    except GlyphsightError as error:
+        return Done(task, error=str(error))
+    except (OSError, UnicodeDecodeError) as error:
+        return Done(task, error=f"{task.target}: cannot be read ({error}); remove it")
+    except MemoryError:
+        return Done(task, error=f"{task.path}: not enough memory; shrink it or lower --workers")
+    return Done(task, text)
+
+
+def _encode_some(tasks: list[Task], reading: Reading) -> list[Done]:
+    return [_encode_one(task, reading) for task in tasks]
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _in_parallel(tasks: Iterator[Task], reading: Reading, workers: int) -> Iterator[Done]:
+    """Results in the order of the tasks, a bounded number of them under way."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, _leave_interrupts_to_the_parent)
+    waiting: deque[tuple[list[Task], Future[list[Done]]]] = deque()
+    try:
+        while True:
+            while len(waiting) < workers * _AHEAD and (some := list(islice(tasks, _CHUNK))):
+                waiting.append((some, pool.submit(_encode_some, some, reading)))
+            if not waiting:
+                return
+            yield from waiting.popleft()[1].result()
+    except BrokenProcessPool:
+        raise GlyphsightError(
+            "a worker process ended, most likely for want of memory; lower --workers, and go on "
+            "with --out"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def results(tasks: list[Task], reading: Reading, workers: int | None) -> Iterator[Done]:
+    """The outcome of every task, in order; none raises, a failed one says why.
+
+    Works alone for the first second, then in parallel, unless the number of workers is given.
+
+    Raises:
+        GlyphsightError: A worker process died.
+    """
+    left = iter(tasks)
+    if workers is None or workers == 1 or len(tasks) == 1:
+        start = time.monotonic()
+        for task in left:
+            yield _encode_one(task, reading)
+            if workers is None and time.monotonic() - start > _ALONE:
+                break
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    rest = list(left)
+    if any(task.path == "-" for task in rest):  # standard input is this process's own
+        yield from _encode_some(rest, reading)
+    elif rest:
+        yield from _in_parallel(iter(rest), reading, min(workers or cores or 1, len(rest)))
