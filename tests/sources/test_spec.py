@@ -187,7 +187,9 @@ def test_a_source_that_lacks_a_package_names_its_extra(
     monkeypatch.setitem(sys.modules, package, None)
     for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
         monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(DatasetError, match=rf"{package}.*; run: pip install 'glyphsight\[{extra}"):
+    with pytest.raises(
+        MissingPackageError, match=rf"{package}.*; run: pip install 'glyphsight\[{extra}"
+    ):
         items(spec.format(tmp_path))
 
 
