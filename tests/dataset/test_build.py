@@ -287,7 +287,7 @@ def test_a_build_that_was_stopped_goes_on_where_it_was(idx, tmp_path, monkeypatc
 
 
 def test_a_build_that_was_stopped_starts_anew_with_other_settings(idx, tmp_path, monkeypatch):
-    from glyphsight.dataset.build import build as module
+    from glyphsight.dataset.build import pipeline as module
 
     options = {"validation": 60, "output": "parquet", "workers": 1}
     build(f"idx:{idx}", tmp_path / "whole", **options)

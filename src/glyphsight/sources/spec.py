@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 
 from glyphsight.errors import DatasetError, GlyphsightError
+from glyphsight.extras import MissingPackageError
 from glyphsight.plugins import Registry
 from glyphsight.sources.base import Source
 from glyphsight.sources.bundled import BundledSource
@@ -63,6 +64,8 @@ def open_source(spec: str) -> Source:
         raise DatasetError(f"{spec}: unknown source; there is {names} (see --help)")
     try:
         return SOURCES.make(kind, location)
+    except MissingPackageError:
+        raise
     except GlyphsightError as error:
         said = str(error)
         inside = location and said.startswith(f"{location}: ")
