@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
 from glyphsight.codec import Profile, encode_batch, parse
-from glyphsight.errors import FormatError, GlyphsightError
+from glyphsight.errors import GlyphsightError
 from glyphsight.media.picture import load_picture
 from glyphsight.models.tokens import count_tokens, largest_grid, load_tokenizer
+from glyphsight.settings import settings_of
 
 
 @pytest.fixture
@@ -113,19 +114,21 @@ def test_width_and_palette_change_the_text(picture):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (("--width", 0), "width must be at least 1, not 0"),
+        (("--width", 0), "--width: width is a whole number, at least 1, not 0"),
         (("--palette", "aa"), "palette 'aa' repeats a glyph"),
         (("--palette", ""), "a palette has 2 to 16 glyphs"),
         (("--levels", 17), "levels are 2 to 16, not 17"),
-        (("--format", "nonsense"), "unknown format 'nonsense'"),
+        (("--format", "nonsense"), "--format: format is one of seed, plain, trim"),
+        (("--filter", "nonsense"), "--filter: filter is one of nearest, box"),
         (("--threshold", "9"), "3 levels have 2 thresholds"),
     ],
 )
-def test_a_setting_that_cannot_be_is_said_once_for_all_pictures(picture, options, complaint):
+def test_a_setting_that_cannot_be_is_wrong_usage_said_once_for_all_pictures(
+    picture, options, complaint
+):
     result = encode(picture, picture, *options)
-    assert (result.exit_code, result.output) == (1, "")
-    assert isinstance(result.exception, FormatError)
-    assert str(result.exception).startswith(complaint)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.count(complaint) == 1
 
 
 def test_a_result_too_large_for_memory_is_one_line(glyphsight, picture):
@@ -256,9 +259,11 @@ def test_every_setting_reaches_the_text(picture, five):
     assert encode(picture, "--levels", 3, "--invert", "auto").stdout_bytes == five
 
 
-def test_the_help_says_what_the_profile_says():
+def test_the_help_has_an_option_for_every_setting_with_its_values():
     said = " ".join(encode("--help").output.split())
-    assert "Rows, at least 1; left out, as the picture's shape" in said
+    for name, one in settings_of(Profile).items():
+        assert f"--{name} " in said
+        assert one.line() in said
 
 
 def test_a_token_budget_picks_the_largest_grid_of_each_picture(picture, tmp_path):

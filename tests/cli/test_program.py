@@ -5,8 +5,9 @@ import pytest
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
+from glyphsight.version import __version__
 
-HEAVY = ["torch", "transformers", "peft", "matplotlib", "jinja2", "gguf"]
+HEAVY = ["torch", "transformers", "datasets", "peft", "matplotlib", "jinja2", "gguf"]
 
 
 def test_help_is_there_and_names_every_verb(glyphsight):
@@ -24,10 +25,28 @@ def test_every_verb_has_help(verb):
     result = CliRunner().invoke(app, [*verb.split(), "--help"])
     assert result.exit_code == 0
     assert result.stdout.startswith("Usage: ")
+    assert CliRunner().invoke(app, [*verb.split(), "-h"]).stdout == result.stdout
+
+
+def test_the_version_is_printed():
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"glyphsight {__version__}\n")
+
+
+def test_options_stand_under_the_title_of_their_group():
+    said = CliRunner().invoke(app, ["dataset", "build", "--help"]).stdout
+    titles = ["Options:", "From picture to text:", "Changed copies of training pictures:"]
+    places = [said.index(f"\n{title}\n") for title in titles]
+    assert places == sorted(places)
+    assert places[1] < said.index("  --dither ") < places[2] < said.index("  --rotation ")
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed():
-    code = f"import sys, glyphsight.cli.app; print([m for m in {HEAVY} if m in sys.modules])"
+    code = (
+        "import sys; from typer.testing import CliRunner; from glyphsight.cli.app import app; "
+        "CliRunner().invoke(app, ['--help']); assert 'glyphsight.cli.train' in sys.modules; "
+        f"print([m for m in {HEAVY} if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
     assert (done.stdout.strip(), done.stderr) == (b"[]", b"")
 

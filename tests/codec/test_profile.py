@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from glyphsight.codec import Profile
-from glyphsight.codec.profile import PALETTES, palette_of_levels, parse_thresholds, setting_help
+from glyphsight.codec.profile import PALETTES, palette_of_levels, parse_thresholds
 from glyphsight.errors import FormatError
+from glyphsight.settings import settings_of
 
 
 @pytest.mark.parametrize(
@@ -27,18 +28,19 @@ def test_a_profile_of_an_older_version_is_read():
 
 
 def test_every_setting_is_documented_once_for_the_command_line_too():
-    assert list(setting_help()) == [field.name for field in fields(Profile)]
-    assert setting_help()["width"] == "Columns, at least 1."
-    assert all(said.endswith(".") and "  " not in said for said in setting_help().values())
+    settings = settings_of(Profile)
+    assert list(settings) == [field.name for field in fields(Profile)]
+    assert settings["width"].line() == "Number of columns. [at least 1; default: 20]"
+    assert all(one.help.endswith(".") and "  " not in one.help for one in settings.values())
 
 
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"height": 0}, "height must be at least 1, not 0"),
-        ({"aspect": 0.0}, "aspect must be above 0"),
-        ({"aspect": float("nan")}, "aspect must be above 0"),
-        ({"crop": -0.1}, "crop is a margin from 0 to 1"),
+        ({"height": 0}, "height is a whole number, at least 1, not 0"),
+        ({"aspect": 0.0}, "aspect is a number, above 0"),
+        ({"aspect": float("nan")}, "aspect is a number, above 0"),
+        ({"crop": -0.1}, "crop is a number, 0 to 1, not -0.1"),
         ({"invert": "maybe"}, "invert is one of no, yes, auto, not 'maybe'"),
         ({"dither": "bayer"}, "dither is one of none, ordered, floyd-steinberg"),
         ({"edges": "canny"}, "edges is one of none, sobel, dog"),
@@ -102,8 +104,8 @@ def test_height_and_aspect_decide_the_rows():
 def test_the_document_says_what_the_profile_says():
     document = Path(__file__).parents[2] / "docs" / "formats-and-options.md"
     text = document.read_text(encoding="utf-8")
-    for name, said in setting_help().items():
+    for name, one in settings_of(Profile).items():
         assert f"| `{name}` |" in text
-        assert f"| {said} |" in text
+        assert f"| {one.line()} |" in text
     for name, glyphs in PALETTES.items():
         assert f"| `{name}` | {len(glyphs)} | `{glyphs}` |" in text

@@ -1,49 +1,71 @@
-"""The program: its verbs, and what an error looks like."""
+"""The program: its verbs, each imported when it is asked for, and what an error looks like."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from glyphsight.cli import (
-    compare,
-    dataset,
-    decode,
-    demo,
-    encode,
-    evaluate,
-    see,
-    sweep,
-    talk,
-    tokens,
-    train,
-)
+from glyphsight.cli.options import Command
 from glyphsight.cli.output import say, stopped
 from glyphsight.errors import GlyphsightError
+from glyphsight.version import __version__
+
+_VERBS = (
+    "encode", "decode", "tokens", "dataset", "train", "evaluate", "compare", "see", "sweep",
+    "talk", "demo",
+)  # fmt: skip
+_INTERRUPTED = 130  # exit status after Ctrl-C
+
+
+class Verbs(TyperGroup):
+    """The verbs; each is a function, or a group, called as its module is."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name the verbs in the order of the pipeline."""
+        return list(_VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a verb."""
+        if cmd_name not in _VERBS:
+            return None
+        module = import_module(f"glyphsight.cli.{cmd_name}")
+        found = getattr(module, cmd_name)
+        if isinstance(found, typer.Typer):
+            return typer.main.get_group(found)
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        alone.command(cmd_name, cls=Command, epilog=getattr(module, "EPILOG", None))(found)
+        return typer.main.get_command(alone)
+
 
 app = typer.Typer(
-    help="Eyes for text-only language models: pictures as text, datasets, training, measuring.",
+    cls=Verbs,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("encode")(encode.encode)
-app.command("decode")(decode.decode)
-app.command("tokens")(tokens.tokens)
-app.add_typer(dataset.app, name="dataset")
-app.command("train", epilog=train.EPILOG)(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("compare")(compare.compare)
-app.command("see")(see.see)
-app.command("sweep")(sweep.sweep)
-app.command("talk")(talk.talk)
-app.command("demo")(demo.demo)
 
-_INTERRUPTED = 130  # what Typer makes of Ctrl-C
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"glyphsight {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def glyphsight(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print it.")
+    ] = False,
+) -> None:
+    """Eyes for text-only language models: pictures as text, datasets, training, measuring."""
 
 
 def main() -> None:

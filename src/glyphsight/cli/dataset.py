@@ -5,11 +5,12 @@ from __future__ import annotations
 import typer
 
 from glyphsight.cli import dataset_build, dataset_look
+from glyphsight.cli.options import Command
 
-app = typer.Typer(
+dataset = typer.Typer(
     help="Build datasets and look at them.", no_args_is_help=True, rich_markup_mode=None
 )
-app.command("build")(dataset_build.build)
-app.command("check")(dataset_look.check)
-app.command("show")(dataset_look.show)
-app.command("stats")(dataset_look.stats)
+dataset.command("build", cls=Command)(dataset_build.build)
+dataset.command("check", cls=Command)(dataset_look.check)
+dataset.command("show", cls=Command)(dataset_look.show)
+dataset.command("stats", cls=Command)(dataset_look.stats)

@@ -8,10 +8,8 @@ from typing import Annotated
 
 import typer
 
-from glyphsight.cli import profile_options as options
+from glyphsight.cli.options import Group, PictureToText, with_settings
 from glyphsight.cli.output import print_json, say, will_go_on
-from glyphsight.codec import PUBLISHED
-from glyphsight.codec.profile import documented
 from glyphsight.dataset import BuildReport, build_dataset
 from glyphsight.dataset.build.assign import BALANCES
 from glyphsight.dataset.build.card import TokenCounter
@@ -22,14 +20,6 @@ from glyphsight.media.augment import Augmentation
 from glyphsight.models.tokens import EMBEDDED, count_tokens, load_tokenizer
 from glyphsight.parallel import ENGINES
 from glyphsight.sources.spec import SOURCES
-
-_USUAL = Augmentation()
-_CHANGES = documented(Augmentation)
-
-
-def _change(name: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(min=0, help=f"Of a copy: {_CHANGES.get(name)}")
-    return option
 
 
 def say_what_was_left_out(report: BuildReport) -> None:
@@ -52,6 +42,7 @@ def _counter() -> TokenCounter:
     return TokenCounter(EMBEDDED, lambda texts: count_tokens(texts, tokenizer))
 
 
+@with_settings
 def build(
     source: Annotated[
         str, typer.Option(help="Where the pictures are. " + " ".join(SOURCES.help().splitlines()))
@@ -59,19 +50,8 @@ def build(
     out: Annotated[
         str, typer.Option(help="Directory to write, or a URL such as s3://bucket/digits.")
     ],
-    width: options.Width = None,
-    height: options.Height = PUBLISHED.height,
-    aspect: options.Aspect = PUBLISHED.aspect,
-    palette: options.Palette = None,
-    levels: options.Levels = None,
-    format_: options.Format = PUBLISHED.format,
-    filter_: options.Filter = PUBLISHED.filter,
-    invert: options.Invert = PUBLISHED.invert,
-    crop: options.Crop = PUBLISHED.crop,
-    contrast: options.Contrast = PUBLISHED.contrast,
-    threshold: options.Threshold = str(PUBLISHED.threshold),
-    dither: options.Dither = PUBLISHED.dither,
-    edges: options.Edges = PUBLISHED.edges,
+    *,
+    profile: PictureToText,
     output: Annotated[
         str, typer.Option(help="Layout. " + " ".join(LAYOUTS.help().splitlines()))
     ] = "json",
@@ -116,13 +96,7 @@ def build(
     copies: Annotated[
         int, typer.Option(min=0, help="Changed copies of each training picture.")
     ] = 0,
-    shift: Annotated[float, _change("shift")] = _USUAL.shift,
-    rotation: Annotated[float, _change("rotation")] = _USUAL.rotation,
-    scale: Annotated[float, _change("scale")] = _USUAL.scale,
-    shear: Annotated[float, _change("shear")] = _USUAL.shear,
-    stroke: Annotated[float, _change("stroke")] = _USUAL.stroke,
-    noise: Annotated[float, _change("noise")] = _USUAL.noise,
-    mirror: Annotated[float, _change("mirror")] = _USUAL.mirror,
+    augmentation: Annotated[Augmentation, Group("Changed copies of training pictures")],
     seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0,
     shard_size: Annotated[
         int, typer.Option(min=1, help="Records that a process writes at a time: a shard.")
@@ -150,27 +124,13 @@ def build(
     report = build_dataset(
         source,
         out,
-        profile=options.chosen_profile(
-            width=width,
-            height=height,
-            aspect=aspect,
-            palette=palette,
-            levels=levels,
-            format_=format_,
-            filter_=filter_,
-            invert=invert,
-            crop=crop,
-            contrast=contrast,
-            threshold=threshold,
-            dither=dither,
-            edges=edges,
-        ),
+        profile=profile,
         split=split,
         limit=limit,
         validation=validation,
         hold_out=hold_out,
         copies=copies,
-        augmentation=Augmentation(shift, rotation, scale, shear, stroke, noise, mirror),
+        augmentation=augmentation,
         balance=balance,
         keep_duplicates=keep_duplicates,
         seed=seed,

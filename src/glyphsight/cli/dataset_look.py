@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from glyphsight.cli.output import print_json, say
-from glyphsight.codec.profile import setting_help
+from glyphsight.codec import Profile
 from glyphsight.dataset import CheckReport, check_dataset
 from glyphsight.dataset.inspect.check import Window
 from glyphsight.dataset.inspect.grids import read_profile
@@ -25,17 +25,20 @@ from glyphsight.dataset.inspect.statistics_page import write_page
 from glyphsight.errors import DatasetError
 from glyphsight.extras import need
 from glyphsight.models.tokens import EMBEDDED, count_pairs, load_tokenizer, model_window
+from glyphsight.settings import settings_of
 
-_HELP = setting_help()
+_SETTINGS = settings_of(Profile)
 _TABLE_ANSWERS = 30
 _AS_BUILT = "as the dataset's manifest says, else the published one"
 
 DatasetPath = Annotated[Path, typer.Argument(help="A dataset file or directory, in any layout.")]
 Format = Annotated[
     str | None,
-    typer.Option("--format", help="Format of the pictures.", show_default=_AS_BUILT),
+    typer.Option("--format", help=_SETTINGS["format"].help, show_default=_AS_BUILT),
 ]
-Palette = Annotated[str | None, typer.Option(help=_HELP.get("palette"), show_default=_AS_BUILT)]
+Palette = Annotated[
+    str | None, typer.Option(help=_SETTINGS["palette"].help, show_default=_AS_BUILT)
+]
 
 
 def _labels(given: str) -> list[str]:

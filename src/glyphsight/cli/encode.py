@@ -7,23 +7,16 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
-from glyphsight.cli import profile_options as options
+from glyphsight.cli.options import PictureToText, with_settings
 from glyphsight.cli.output import say, will_go_on
-from glyphsight.codec import PUBLISHED, Profile, resize
+from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
 from glyphsight.console import progress_bar
 from glyphsight.media.bulk import Reading, mark_settings, plan, results
 from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.models.tokens import EMBEDDED, TokenBudget, load_tokenizer
-
-
-def _check(profile: Profile) -> None:
-    """Refuse what no picture could be encoded with, once and before the first."""
-    get_format(profile.format)
-    resize(np.zeros((1, 1, 1), dtype=np.uint8), 2, 2, profile.filter)
 
 
 def _columns(text: str, profile: Profile) -> int:
@@ -32,42 +25,34 @@ def _columns(text: str, profile: Profile) -> int:
     return int(form.read(text, profile.palette).shape[1]) // form.cell[1]
 
 
+@with_settings
 def encode(
+    ctx: typer.Context,
     paths: Annotated[
         list[str],
         typer.Argument(help="Pictures, folders (with all below), globs; - reads standard input."),
     ],
-    width: options.Width = None,
+    *,
+    profile: PictureToText,
     budget: Annotated[
         int | None,
         typer.Option(
-            "--tokens", min=1, help="Instead: the largest width that costs at most so many tokens."
+            "--tokens", min=1, help="Largest number of tokens per picture; it decides the width."
         ),
     ] = None,
     tokenizer: Annotated[
         str,
         typer.Option(
-            help="Counts them: smollm2-135m, nano, a tokenizer.json or a directory with one."
+            help="Tokenizer for --tokens: smollm2-135m, nano, a tokenizer.json or a directory with "
+            "one."
         ),
     ] = EMBEDDED,
-    height: options.Height = PUBLISHED.height,
-    aspect: options.Aspect = PUBLISHED.aspect,
-    palette: options.Palette = None,
-    levels: options.Levels = None,
-    format_: options.Format = PUBLISHED.format,
-    filter_: options.Filter = PUBLISHED.filter,
-    invert: options.Invert = PUBLISHED.invert,
-    crop: options.Crop = PUBLISHED.crop,
-    contrast: options.Contrast = PUBLISHED.contrast,
-    threshold: options.Threshold = str(PUBLISHED.threshold),
-    dither: options.Dither = PUBLISHED.dither,
-    edges: options.Edges = PUBLISHED.edges,
-    frame: Annotated[int, typer.Option(min=0, help="Which frame of an animation, from 0.")] = 0,
+    frame: Annotated[int, typer.Option(min=0, help="Frame of an animation, from 0.")] = 0,
     background: Annotated[
         str, typer.Option(help="Under transparency: black, white, or auto for what stands out.")
     ] = "auto",
     max_pixels: Annotated[
-        int, typer.Option(min=1, help="Refuse files that hold more pixels.")
+        int, typer.Option(min=1, help="Largest number of pixels of a file.")
     ] = MAX_PIXELS,
     fast_jpeg: Annotated[
         bool,
@@ -78,44 +63,32 @@ def encode(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Write a .txt for each picture into this directory, folders in it kept; texts "
-            "that are there already, newer than picture and settings, are left as they are."
+            help="Directory for one .txt per picture; folders are kept. Texts newer than picture "
+            "and settings stay as they are."
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Write texts anew that are in --out already.")
+        bool, typer.Option("--force", help="Write texts again that --out holds already.")
     ] = False,
     jsonl: Annotated[
-        bool, typer.Option("--jsonl", help="Print one JSON object a picture: path, size, text.")
+        bool, typer.Option("--jsonl", help="Print one JSON object per picture: path, size, text.")
     ] = False,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes; left out, one a core once there is work for them."),
+        typer.Option(
+            min=1, help="Number of processes; left out, one per core once there is work for them."
+        ),
     ] = None,
 ) -> None:
     """Print the ASCII_Image of each picture, in the order given; exit status 1 when any failed."""
+    width = ctx.params["width"]  # None where it is not given
     if budget is not None and (width is not None or fast_jpeg):
         other = "--fast-jpeg" if width is None else "--width"
         raise typer.BadParameter(f"give {other} or --tokens, not both")
-    profile = options.chosen_profile(
-        width=width,
-        height=height,
-        aspect=aspect,
-        palette=palette,
-        levels=levels,
-        format_=format_,
-        filter_=filter_,
-        invert=invert,
-        crop=crop,
-        contrast=contrast,
-        threshold=threshold,
-        dither=dither,
-        edges=edges,
-    )
-    _check(profile)
+    get_format(profile.format)  # a format that cannot be loaded is one error, not one per picture
     fit = None if budget is None else TokenBudget(budget, tokenizer)
     if fit is not None:
-        load_tokenizer(tokenizer)  # a wrong name is one error, not one a picture
+        load_tokenizer(tokenizer)  # a wrong name is likewise
     reading = Reading(profile, frame, background, max_pixels, fast_jpeg, fit)
     if out is not None:
         will_go_on()

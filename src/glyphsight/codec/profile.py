@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from glyphsight.errors import FormatError
+from glyphsight.settings import check, setting
 
 CELL_ASPECT = 0.55
 """Width of a terminal cell over its height, as in the published conversion."""
@@ -22,12 +21,27 @@ PALETTES = {
 }
 """Named palettes, dark to bright."""
 
-_CHOICES = {
-    "invert": ("no", "yes", "auto"),
-    "dither": ("none", "ordered", "floyd-steinberg"),
-    "edges": ("none", "sobel", "dog"),
-}
 _THRESHOLDS = ("equal", "otsu", "adaptive")
+
+
+def _formats() -> list[str]:
+    from glyphsight.codec.formats import FORMATS  # whose modules import this one
+
+    return FORMATS.names()
+
+
+def _filters() -> tuple[str, ...]:
+    from glyphsight.codec.resample import FILTERS
+
+    return FILTERS
+
+
+def parse_thresholds(text: str) -> str | tuple[int, ...]:
+    """Read ``"80,160"`` as numbers; a name stays as it is."""
+    parts: Sequence[str] = text.split(",")
+    if all(re.fullmatch(r"\s*\d{1,9}\s*", part, re.ASCII) for part in parts):
+        return tuple(int(part) for part in parts)
+    return text
 
 
 @dataclass(frozen=True)
@@ -35,57 +49,45 @@ class Profile:
     """Settings of a conversion. The default is the published one: 20 columns of ``" ▓█"``.
 
     Attributes:
-        width: Columns, at least 1.
-        palette: One glyph a level, dark to bright: seed, blocks, ascii, digits, or 2 to 16
-            different single code points.
-        format: Name of the format the grid is written in.
-        filter: Name of the resampling filter.
-        height: Rows, at least 1; left out, as the picture's shape and the aspect say.
+        width: Number of columns.
+        palette: Glyph of each level, dark to bright: 2 to 16 different single code points, or a
+            name: seed, blocks, ascii, digits.
+        format: Format that the grid is written in.
+        filter: Resampling filter.
+        height: Number of rows; left out, it follows from the picture's shape and the aspect.
         aspect: Width of a glyph over its height; 1 for square cells.
-        invert: no, yes, or auto: turn a picture that is dark on light, so that ink is bright.
-        crop: Crop to the content, with a margin on each side of this share (0 to 1) of the
+        invert: Polarity: yes turns every picture, auto the pictures that are dark on light, so
+            that ink is bright.
+        crop: Margin around the content that the picture is cropped to, as a share of the
             content's longer side; left out, the whole picture.
-        contrast: Stretch the gray values so that the darkest and the brightest hundredth are
+        contrast: Stretch the gray values, so that the darkest and the brightest hundredth are
             black and white.
-        threshold: Where the levels are cut: equal, otsu (by the picture's histogram), adaptive
-            (against the mean of the surroundings), or increasing numbers 1 to 255, one fewer
-            than levels, such as 80,160.
-        dither: Keep the mean brightness of a region by mixing levels: none, ordered or
-            floyd-steinberg; with equal levels only.
-        edges: Show edges in place of brightness: none, sobel, or dog (difference of Gaussians).
+        threshold: Gray values between the levels: equal steps, otsu (by the picture's histogram),
+            adaptive (against the mean of the surroundings), or increasing numbers 1 to 255, one
+            fewer than levels, such as 80,160.
+        dither: Mix levels to keep the mean brightness of a region; with equal levels only.
+        edges: Show edges in place of brightness; dog is the difference of Gaussians.
     """
 
-    width: int = 20
+    width: int = setting(20, low=1)
     palette: str = PALETTES["seed"]
-    format: str = "seed"
-    filter: str = "bicubic"
-    height: int | None = None
-    aspect: float = CELL_ASPECT
-    invert: str = "no"
-    crop: float | None = None
+    format: str = setting("seed", choices=_formats)
+    filter: str = setting("bicubic", choices=_filters)
+    height: int | None = setting(None, low=1)
+    aspect: float = setting(CELL_ASPECT, above=0)
+    invert: str = setting("no", choices=("no", "yes", "auto"))
+    crop: float | None = setting(None, low=0, high=1)
     contrast: bool = False
-    threshold: str | tuple[int, ...] = "equal"
-    dither: str = "none"
-    edges: str = "none"
+    threshold: str | tuple[int, ...] = setting("equal", read=parse_thresholds)
+    dither: str = setting("none", choices=("none", "ordered", "floyd-steinberg"))
+    edges: str = setting("none", choices=("none", "sobel", "dog"))
 
     def __post_init__(self) -> None:
         if isinstance(self.threshold, list):  # as JSON hands tuples back
             object.__setattr__(self, "threshold", tuple(self.threshold))
         object.__setattr__(self, "palette", PALETTES.get(self.palette, self.palette))
-        for name in ("width", "height"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise FormatError(f"{name} must be at least 1, not {value}")
+        check(self, FormatError)
         check_palette(self.palette)
-        if not (math.isfinite(self.aspect) and self.aspect > 0):
-            raise FormatError(f"aspect must be above 0, not {self.aspect}")
-        if self.crop is not None and not 0 <= self.crop <= 1:
-            raise FormatError(f"crop is a margin from 0 to 1, not {self.crop}")
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise FormatError(
-                    f"{name} is one of {', '.join(choices)}, not {getattr(self, name)!r}"
-                )
         self._check_threshold()
 
     def _check_threshold(self) -> None:
@@ -197,26 +199,6 @@ def palette_of_levels(levels: int, palette: str | None = None) -> str:
         )
     last = len(ramp) - 1
     return "".join(ramp[(2 * i * last + levels - 1) // (2 * (levels - 1))] for i in range(levels))
-
-
-def documented(settings: type) -> dict[str, str]:
-    """What each attribute of a class is, from its documentation, for the command line."""
-    text = inspect.cleandoc(settings.__doc__ or "").partition("Attributes:\n")[2]
-    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
-    return {name: re.sub(r"\s*\n\s*", " ", said) for name, said in found}
-
-
-def setting_help() -> dict[str, str]:
-    """What each setting of :class:`Profile` does."""
-    return documented(Profile)
-
-
-def parse_thresholds(text: str) -> str | tuple[int, ...]:
-    """``"80,160"`` as numbers; a name stays as it is."""
-    parts: Sequence[str] = text.split(",")
-    if all(re.fullmatch(r"\s*\d{1,9}\s*", part, re.ASCII) for part in parts):
-        return tuple(int(part) for part in parts)
-    return text
 
 
 PUBLISHED = Profile()

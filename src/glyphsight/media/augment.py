@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.errors import DatasetError
+from glyphsight.settings import check, setting
 
 
 @dataclass(frozen=True)
@@ -17,33 +18,27 @@ class Augmentation:
 
     Attributes:
         shift: Largest shift along either axis, in pixels of the source picture.
-        rotation: Largest turn either way, in degrees.
+        rotation: Largest rotation either way, in degrees.
         scale: Largest change of height and, drawn apart, of width, as a share: 0.1 for 90 to 110 %.
-        shear: Largest horizontal slant, in columns a row.
-        stroke: Bright strokes thicker or thinner, on each side by at most so many pixels.
+        shear: Largest horizontal slant, in columns per row.
+        stroke: Largest change of the width of bright strokes, in pixels on each side.
         noise: Largest strength of the noise, in gray values: each pixel changes by at most the
             strength that its picture drew.
-        mirror: Share of the copies that are turned left to right, 0 to 1.
+        mirror: Share of the copies that are mirrored left to right.
     """
 
-    shift: float = 2.0
-    rotation: float = 15.0
-    scale: float = 0.12
-    shear: float = 0.2
-    stroke: float = 0.0
-    noise: float = 0.0
-    mirror: float = 0.0
+    shift: float = setting(2.0, low=0)
+    rotation: float = setting(15.0, low=0)
+    scale: float = setting(0.12, low=0, below=1)
+    shear: float = setting(0.2, low=0)
+    stroke: float = setting(0.0, low=0)
+    noise: float = setting(0.0, low=0)
+    mirror: float = setting(0.0, low=0, high=1)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not (math.isfinite(value) and value >= 0):
-                raise DatasetError(f"{field.name} must be 0 or more, not {value}")
-            object.__setattr__(self, field.name, float(value))  # so that 0 and 0.0 are noted alike
-        if self.mirror > 1:
-            raise DatasetError(f"mirror is a share from 0 to 1, not {self.mirror}")
-        if self.scale >= 1:
-            raise DatasetError(f"scale must be below 1, which leaves nothing; not {self.scale}")
+        check(self, DatasetError)
+        for name, value in asdict(self).items():  # so that 0 and 0.0 are noted alike
+            object.__setattr__(self, name, float(value))
 
 
 _DRAWS = 8  # numbers a picture takes before those of its noise
