@@ -64,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="bundled", help="source SPEC")
     parser.add_argument("--split", default="test")
-    parser.add_argument("--model", default="nano", help="as glyphsight evaluate takes it")
+    parser.add_argument("--model", default="nano-digits", help="as glyphsight evaluate takes it")
     parser.add_argument("--limit", type=int, default=1000, help="pictures, stratified")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--figure", type=Path, help="SVG to write")

@@ -2,7 +2,7 @@
 
     pip install -e '.[train]'
     python benchmarks/throughput.py                                 # SmolLM2 and nano
-    python benchmarks/throughput.py --model nano --pictures 2000
+    python benchmarks/throughput.py --model nano-digits --pictures 2000
 
 Every way answers the same bundled digits and is timed in turn, so that a busy machine slows all
 alike; the table has medians over the repeats, and the median of the ratios to the loop. Models are
@@ -167,9 +167,9 @@ def measure(name: str, form: str, count: int, repeats: int, workers: int, cpu: b
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", nargs="+", default=["smollm2-135m", "nano"])
+    parser.add_argument("--model", nargs="+", default=["smollm2-135m", "nano-digits"])
     parser.add_argument("--format", nargs="+", default=["seed", "trim", "plain"])
-    parser.add_argument("--pictures", type=int, help="default 48; of nano 1000")
+    parser.add_argument("--pictures", type=int, help="default 48; of nano-digits 1000")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cpu", action="store_true", help="CPU seconds of one thread")
@@ -178,8 +178,8 @@ def main() -> None:
         torch.set_num_threads(1)
         given.workers = 0
     for model in given.model:
-        for form in given.format if model != "nano" else ["seed"]:
-            count = given.pictures or (1000 if model == "nano" else 48)
+        for form in given.format if model != "nano-digits" else ["seed"]:
+            count = given.pictures or (1000 if model == "nano-digits" else 48)
             measure(model, form, count, given.repeats, given.workers, given.cpu)
 
 

@@ -136,7 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("dataset", type=Path, help="directory that glyphsight dataset build wrote")
     parser.add_argument("task", type=Path, help="YAML file to write; its name is the task's")
-    parser.add_argument("--model", default="nano", help="as glyphsight evaluate takes it")
+    parser.add_argument("--model", default="nano-digits", help="as glyphsight evaluate takes it")
     parser.add_argument("--split", default="test")
     given = parser.parse_args(arguments)
     try:

@@ -42,7 +42,7 @@ def decode(text: str, profile: Profile = PUBLISHED, *, strict: bool = False) -> 
 
 
 @lru_cache(maxsize=2)
-def _loaded(name: str, written: int | None) -> Any:
+def _loaded(name: str | Path, written: int | None) -> Any:
     """The model, kept until its run is trained anew (``written``: when its record was)."""
     from glyphsight.models import load_model
 
@@ -54,8 +54,8 @@ def see(image: PictureLike, model: str | Path = "sight") -> Answer:
 
     Args:
         image: As for :func:`encode`; turned and centred where the run was taught such pictures.
-        model: ``sight``, the adapter of SmolLM2 that ships, taught digits; ``nano``, the small one,
-            in milliseconds; or a run directory.
+        model: ``sight``, the adapter of SmolLM2 that ships, taught digits; ``nano-digits``, the
+            small one, in milliseconds; or a run directory.
 
     Raises:
         PictureError: The picture cannot be read.
@@ -63,9 +63,8 @@ def see(image: PictureLike, model: str | Path = "sight") -> Answer:
     """
     from glyphsight.evaluate import see as ask
     from glyphsight.models.record import RUN_FILE
-    from glyphsight.models.runs import run_directory, spelled
+    from glyphsight.models.runs import resolve
 
-    name = spelled(model)
-    run = run_directory(name)
+    run = resolve(model).user_run
     written = (run / RUN_FILE).stat().st_mtime_ns if run else None
-    return ask(image, _loaded(name, written))
+    return ask(image, _loaded(model, written))

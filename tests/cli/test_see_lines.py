@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 def see(*arguments, stdin=None):
-    command = ["see", "--jsonl", "--model", "nano", *map(str, arguments)]
+    command = ["see", "--jsonl", "--model", "nano-digits", *map(str, arguments)]
     return CliRunner().invoke(app, command, input=stdin)
 
 
@@ -57,7 +57,7 @@ def test_each_good_picture_of_a_folder_is_a_line_and_each_bad_one_is_named(answe
     for row in found:
         assert row["label"] == max(row["probabilities"], key=row["probabilities"].get)
         assert row["probability"] == max(row["probabilities"].values())
-        assert row["model"] == "nano"
+        assert row["model"] == "nano-digits"
     errors = answered.stderr.splitlines()
     assert len(errors) == 2
     assert f"{pictures}/07b.png" in errors[0]
@@ -65,7 +65,7 @@ def test_each_good_picture_of_a_folder_is_a_line_and_each_bad_one_is_named(answe
 
 
 def test_many_at_once_are_answered_as_each_alone(answered, pictures):
-    command = ["see", "--json", "--model", "nano", str(pictures / "05.png")]
+    command = ["see", "--json", "--model", "nano-digits", str(pictures / "05.png")]
     [alone] = json.loads(CliRunner().invoke(app, command).stdout)
     together = rows(answered.stdout)[5]
     assert together["label"] == alone["label"]
@@ -134,13 +134,13 @@ def test_options_of_many_pictures_need_jsonl(pictures):
 
 
 def test_a_file_is_written_by_one_process_at_a_time(tmp_path):
-    first = Lines(tmp_path / "out.jsonl", "nano")
+    first = Lines(tmp_path / "out.jsonl", "nano-digits")
     first.write({"path": "a"})
     with pytest.raises(GlyphsightError, match="another process is writing it; wait"):
-        Lines(tmp_path / "out.jsonl", "nano")
+        Lines(tmp_path / "out.jsonl", "nano-digits")
     first.write({"path": "b"})
     first.close()
-    again = Lines(tmp_path / "out.jsonl", "nano")
+    again = Lines(tmp_path / "out.jsonl", "nano-digits")
     again.close()
     assert len(again.answered) == 2
 
@@ -151,14 +151,14 @@ def test_lines_with_the_text_and_without_it_are_not_mixed(tmp_path):
         (False, "written without --show; leave"),
     ):
         out = tmp_path / f"{show}.jsonl"
-        lines = Lines(out, "nano", show=show)
+        lines = Lines(out, "nano-digits", show=show)
         lines.write({"path": "a"} | ({"ascii_image": "x"} if show else {}))
         lines.close()
         before = out.read_bytes()
         with pytest.raises(GlyphsightError, match=f"line 1 was {wrong}"):
-            Lines(out, "nano", show=not show)
+            Lines(out, "nano-digits", show=not show)
         assert out.read_bytes() == before
-        Lines(out, "nano", show=show).close()
+        Lines(out, "nano-digits", show=show).close()
 
 
 def test_one_document_and_many_lines_are_not_both_given():
@@ -171,7 +171,7 @@ def test_one_document_and_many_lines_are_not_both_given():
 def test_ctrl_c_says_how_to_go_on_only_where_something_is_kept(pictures, tmp_path, kept):
     out = ["--out", str(tmp_path / "out.jsonl")] if kept else []
     command = [sys.executable, "-m", "glyphsight", "see", "--jsonl", "--files-from", "-", *out]
-    command += ["--model", "nano"]
+    command += ["--model", "nano-digits"]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

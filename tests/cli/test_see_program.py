@@ -59,7 +59,7 @@ def test_json_is_one_document_though_a_picture_fails(glyphsight, nano_run, pictu
 
 @pytest.mark.slow
 def test_a_model_with_one_label_says_that_one_alone(pictures, tmp_path):
-    fresh = load_model("nano", untaught=True)
+    fresh = load_model("nano")
     fresh.model.save_pretrained(tmp_path / "run")
     fresh.tokenizer.save_pretrained(tmp_path / "run")
     RunRecord(base="nano", seed=0, labels=["7"]).save(tmp_path / "run")
@@ -78,7 +78,7 @@ def test_the_model_that_ships_is_asked_unless_another_is_named(glyphsight, golde
 @pytest.mark.slow
 def test_what_the_model_looked_at_is_drawn_beside_each_picture(glyphsight, pictures, tmp_path):
     arguments = ("bright.png", "none.png", "bright.jpeg", "flat.png")
-    done = glyphsight("see", *arguments, "--explain", "drawn", "--model", "nano")
+    done = glyphsight("see", *arguments, "--explain", "drawn", "--model", "nano-digits")
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 3
     found = sorted(file.name for file in (tmp_path / "drawn").iterdir())

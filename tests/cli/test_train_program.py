@@ -11,8 +11,9 @@ SHORT = ["--set", "max_steps=2", "--set", "lora_rank=2", "--batch-size", "8"]
 
 
 def test_the_nano_that_ships_is_a_start_and_brings_nanos_settings():
-    start = start_from("nano")
-    assert (start.run, start.origin, start.settings) == (SHIPPED_RUNS["nano"], "nano", {})
+    start = start_from("nano-digits")
+    assert start.model.directory == SHIPPED_RUNS["nano-digits"]
+    assert (start.origin, start.settings) == ("nano", {})
 
 
 def test_a_start_is_found_through_the_runs_before_it(tmp_path):
@@ -27,6 +28,7 @@ def test_a_start_is_found_through_the_runs_before_it(tmp_path):
     ("name", "mend"),
     [
         ("smollm2-135m", "--model smollm2-135m"),
+        ("nano", "--from nano-digits, or --model nano"),
         ("no/such/run", "no trained run"),
     ],
 )
@@ -58,17 +60,17 @@ def test_training_from_a_run_takes_other_answers(glyphsight, digits, nano_run, t
     assert whole.base == str(nano_run)
     assert chosen["hidden_learning_rate"] == {"value": 0.02, "origin": "model"}
 
-    train("nano", tmp_path / "first", "--method", "lora")
+    train("nano-digits", tmp_path / "first", "--method", "lora")
     adapter, chosen = train(tmp_path / "first", tmp_path / "second")
     assert chosen["method"]["value"] == "lora"
     assert (tmp_path / "second" / "adapter_config.json").is_file()
-    assert adapter.base == str(SHIPPED_RUNS["nano"])
+    assert adapter.base == "nano-digits"
     _, same = train(tmp_path / "first", tmp_path / "third", by="--model")
     assert same == chosen
 
 
 def test_a_base_and_a_run_are_not_given_together(glyphsight, digits, tmp_path):
-    options = ["--model", "nano", "--from", "nano", "--out", str(tmp_path / "run")]
+    options = ["--model", "nano", "--from", "nano-digits", "--out", str(tmp_path / "run")]
     done = glyphsight("train", "--data", str(digits), *options)
     assert done.returncode == 2
     assert b"--model or --from" in done.stderr

@@ -24,7 +24,7 @@ from glyphsight.evaluate.attribution.explanation import (
 from glyphsight.evaluate.attribution.maps import Attribution, gradient, occlusion
 from glyphsight.inference.score import probabilities, score_labels
 from glyphsight.models import LoadedModel, RunRecord, load_model
-from glyphsight.models.load import without_peft_warning
+from glyphsight.models.adapter import without_peft_warning
 from glyphsight.models.nano import make_tokenizer
 from glyphsight.models.tokens import load_tokenizer
 
@@ -33,7 +33,7 @@ BLUE, ORANGE = (47, 126, 216), (216, 128, 47)
 
 @pytest.fixture(scope="module")
 def nano():
-    return load_model("nano")
+    return load_model("nano-digits")
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_what_cannot_be_attributed_is_said(nano, text):
 @pytest.mark.parametrize("label", ["3", "three"])
 def test_a_token_counts_the_slope_along_its_embedding(text, label):
     """Against numeric differences, computed another way."""
-    loaded = load_model("nano")
+    loaded = load_model("nano-digits")
     model, tokenizer = loaded.model.double(), loaded.tokenizer  # but for the norms, in float32
     ids = tokenizer(Prompt().ask(text))["input_ids"]
     answer = tokenizer(f" {label}", add_special_tokens=False)["input_ids"]
@@ -223,7 +223,7 @@ def test_what_a_token_gets_is_spread_over_its_cells_and_nothing_is_lost(
 def test_an_adapter_that_does_nothing_changes_nothing(text):
     from peft import LoraConfig, get_peft_model
 
-    nano = load_model("nano")
+    nano = load_model("nano-digits")
     whole = occlusion(nano, text), gradient(nano, text)
     settings = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
     with without_peft_warning():

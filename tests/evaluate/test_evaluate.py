@@ -70,7 +70,7 @@ def write(pictures, path, profile):
 
 
 def test_a_limit_changes_no_candidate_answer_of_a_base_model(digits):
-    few, all_digits = (judge(load_model("nano", untaught=True), digits, limit=n) for n in (3, None))
+    few, all_digits = (judge(load_model("nano"), digits, limit=n) for n in (3, None))
     assert few.score.n == 3
     assert few.labels == all_digits.labels == [str(digit) for digit in range(10)]
 

@@ -20,7 +20,7 @@ TEXT = "A plain sentence in English, then another one — and that is all there 
 
 @pytest.fixture(scope="module")
 def nano():
-    return load_model("nano")
+    return load_model("nano-digits")
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_an_adapter_is_measured_on_and_as_base_off(digits, nano_run, short, tmp_
 
 def test_a_whole_run_stands_beside_the_base_its_record_names(nano_run, short):
     found = talk(nano_run, texts=[short], quiet=True)
-    untaught = load_model("nano", seed=0, untaught=True)
+    untaught = load_model("nano", seed=0)
     assert found.base.perplexity == pytest.approx(text_loss(untaught, TEXT).perplexity, rel=1e-5)
     finer = talk(nano_run, texts=[short], window=64, stride=32, quiet=True)
     low, high = finer.relative_loss_interval

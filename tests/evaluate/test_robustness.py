@@ -203,7 +203,7 @@ def test_what_a_format_cannot_carry_is_refused_with_the_reason(name):
 
 @pytest.fixture(scope="module")
 def nano():
-    return load_model("nano")
+    return load_model("nano-digits")
 
 
 @pytest.fixture(scope="module")

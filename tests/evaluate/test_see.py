@@ -65,7 +65,7 @@ def test_an_answer_says_what_its_label_stands_for(run, validation):
 
 def test_a_model_whose_labels_are_not_known_cannot_be_asked(validation):
     with pytest.raises(ModelError, match="not trained with glyphsight"):
-        see(validation.pixels[0], load_model("nano", untaught=True))
+        see(validation.pixels[0], load_model("nano"))
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
@@ -96,7 +96,7 @@ def test_a_model_trained_anew_is_loaded_anew(nano_run, validation, tmp_path):
     digit = validation.pixels[0]
     first = glyphsight.see(digit, path)
     assert glyphsight.see(digit, str(path)) == first
-    other = load_model("nano", seed=9, untaught=True)
+    other = load_model("nano", seed=9)
     with torch.no_grad():
         other.model.lm_head.weight.mul_(2)
     other.model.save_pretrained(path)

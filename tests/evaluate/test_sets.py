@@ -214,7 +214,7 @@ def test_characters_are_matched_in_any_order_and_case():
 
 @pytest.fixture(scope="module")
 def nano():
-    return load_model("nano", seed=3, untaught=True)
+    return load_model("nano", seed=3)
 
 
 @pytest.mark.slow

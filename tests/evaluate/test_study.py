@@ -186,7 +186,7 @@ def test_a_sample_that_cannot_be_attributed_leaves_the_others(digits):
     good, other, torn = measured.shown[:3]
     wrong = [replace(other, answer="seven"), replace(torn, ascii_image="torn", answer="8")]
     found = with_attributions(
-        replace(measured, shown=[good], mistakes=wrong), load_model("nano"), quiet=True
+        replace(measured, shown=[good], mistakes=wrong), load_model("nano-digits"), quiet=True
     )
     assert [(one.truth, how.method, how.label) for one, how in found.attributions] == [
         (good.truth, "occlusion", good.truth),

@@ -71,8 +71,8 @@ def ours(loaded, records, labels, prompt):
 
 def test_the_harness_gives_our_accuracy_and_log_likelihoods(harness, digits, monkeypatch):
     monkeypatch.chdir(digits.parent)
-    scores, accuracy = harness("glyphsight_mnist", HERE, SHIPPED_RUNS["nano"])
-    loaded = load_model("nano")
+    scores, accuracy = harness("glyphsight_mnist", HERE, SHIPPED_RUNS["nano-digits"])
+    loaded = load_model("nano-digits")
     judged = evaluate(loaded, str(digits), generate=0, zero_shot=0, quiet=True)
     assert accuracy == judged.score.accuracy
     assert scores.shape == (judged.score.n, 10) == (200, 10)
@@ -82,7 +82,7 @@ def test_the_harness_gives_our_accuracy_and_log_likelihoods(harness, digits, mon
 
 
 def test_answers_of_several_tokens_agree_too(harness, make_task, validation, tmp_path):
-    fresh = load_model("nano", untaught=True)
+    fresh = load_model("nano")
     model, data = tmp_path / "model", tmp_path / "data"
     fresh.model.save_pretrained(model)
     fresh.tokenizer.save_pretrained(model)
@@ -119,14 +119,14 @@ def test_every_layout_has_its_task(make_task, tmp_path, output, asked, target):
 
 def test_the_task_in_the_repository_is_the_one_that_is_made(make_task, digits):
     kept = yaml.safe_load((HERE / "glyphsight_mnist.yaml").read_text("utf-8"))
-    made = make_task.make_task(digits, "nano", "glyphsight_mnist", "test")
+    made = make_task.make_task(digits, "nano-digits", "glyphsight_mnist", "test")
     assert made.pop("dataset_kwargs")["data_files"]["test"] == [str(digits / "test.json")]
     assert kept.pop("dataset_kwargs") == {"data_files": {"test": "digits/test.json"}}
     assert made == kept
 
 
 def test_what_the_harness_would_cut_otherwise_is_refused(make_task):
-    tokenizer = load_model("nano").tokenizer
+    tokenizer = load_model("nano-digits").tokenizer
     with pytest.raises(ModelError, match="one label starts with another"):
         make_task.check_cut(tokenizer, Prompt(), ["1", "10"], ["Response:"])
     with pytest.raises(ModelError, match="cut together"):
@@ -135,9 +135,9 @@ def test_what_the_harness_would_cut_otherwise_is_refused(make_task):
 
 def test_white_space_at_the_end_of_a_prompt_changes_no_answer(harness, make_task, tmp_path):
     words = Prompt(question="{ASCII_image}Which digit?\n", answer="It is a {Response}.")
-    loaded = load_model("nano")
+    loaded = load_model("nano-digits")
     run = tmp_path / "run"
-    shutil.copytree(SHIPPED_RUNS["nano"], run)
+    shutil.copytree(SHIPPED_RUNS["nano-digits"], run)
     replace(loaded.run, prompt=words).save(run)
     data = tmp_path / "data"
     build_dataset("bundled", data, limit=12, output="jsonl", wordings=(words,), quiet=True)
@@ -154,7 +154,7 @@ def test_rows_in_other_words_than_the_model_was_taught_are_named(make_task, monk
         "bundled", tmp_path / "d", limit=20, copies=0, output="jsonl", wordings=(other,), quiet=True
     )
     with pytest.raises(DatasetError, match=r"test\.jsonl: .*build it with --output parquet"):
-        make_task.make_task(tmp_path / "d", "nano", "t", "test")
+        make_task.make_task(tmp_path / "d", "nano-digits", "t", "test")
     with pytest.raises(SystemExit, match=r"^make_task\.py: .*test\.jsonl"):
         make_task.main([str(tmp_path / "d"), str(tmp_path / "t.yaml")])
     assert not (tmp_path / "t.yaml").exists()

@@ -18,7 +18,7 @@ from glyphsight.errors import ModelError
 from glyphsight.extras import need
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.nano import make_nano
-from glyphsight.models.runs import SHIPPED_RUNS, run_directory, trained_run
+from glyphsight.models.runs import SHIPPED_RUNS, resolve
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def adapter(whole, tmp_path):
     """A run that is an adapter on a copy of that directory, ``base`` beside it."""
     from peft import LoraConfig, get_peft_model
 
-    from glyphsight.models.load import without_peft_warning
+    from glyphsight.models.adapter import without_peft_warning
 
     base = shutil.copytree(whole, tmp_path / "base")
     config = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -86,9 +86,13 @@ def test_a_name_the_hub_does_not_know_is_asked_for_once(tmp_path):
     with HTTPServer(("127.0.0.1", 0), _Hub) as hub:
         threading.Thread(target=hub.serve_forever, daemon=True).start()
         code = "from glyphsight.models import load_model; load_model('some/none')"
-        place = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(tmp_path)}
+        hub_here = {
+            "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}",
+            "HF_HOME": str(tmp_path),
+            "HF_HUB_OFFLINE": "0",
+        }
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | place
+            [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | hub_here
         )
         hub.shutdown()
     assert done.stderr.strip().endswith("or a hub id")
@@ -111,10 +115,10 @@ def test_a_directory_that_holds_no_model_is_not_called_missing(tmp_path):
 def test_a_directory_called_like_a_reserved_name_does_not_shadow_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     RunRecord(base="elsewhere", seed=0, labels=["1"]).save(Path("nano"))
-    assert load_model("nano", untaught=True).run is None
+    assert load_model("nano").run is None
     for directory in ("./nano", Path("nano"), str(tmp_path / "nano")):
         assert complaint(directory).endswith(
-            "has not finished; go on with the command that began it and --resume"
+            "has not finished; resume it: give the command that began it with --resume"
         )
 
 
@@ -122,8 +126,8 @@ def test_a_directory_called_like_a_reserved_name_does_not_shadow_it(tmp_path, mo
 @pytest.mark.parametrize("name", ["nano", "smollm2-135m"])
 def test_a_finished_run_called_like_a_reserved_name_is_loaded_itself(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(SHIPPED_RUNS["nano"], name)
-    taught = load_model("nano").model.get_input_embeddings().weight
+    shutil.copytree(SHIPPED_RUNS["nano-digits"], name)
+    taught = load_model("nano-digits").model.get_input_embeddings().weight
     for directory in (f"./{name}", Path(name)):
         loaded = load_model(directory)
         assert loaded.run is not None
@@ -134,20 +138,25 @@ def test_a_finished_run_called_like_a_reserved_name_is_loaded_itself(tmp_path, m
 def test_a_reserved_name_is_never_a_run_directory(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     RunRecord(base="elsewhere", seed=0, labels=["1"]).save(Path(name))
-    assert run_directory(name) is None
-    assert run_directory(f"./{name}") == Path(name)
-    assert run_directory(".") is None
+    assert resolve(name).directory is None
+    assert resolve(f"./{name}").user_run == resolve(Path(name)).user_run == Path(name)
+    assert resolve(".").user_run is None
 
 
 def test_a_name_means_the_run_that_ships_or_a_directory_or_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     RunRecord(base="elsewhere", seed=0, labels=["1"]).save(Path("mine"))
-    assert trained_run("sight") == SHIPPED_RUNS["sight"]
-    assert trained_run("nano") == SHIPPED_RUNS["nano"]
-    assert trained_run("nano", fresh_nano=True) is None
-    assert trained_run("smollm2-135m") is None
-    assert trained_run("mine") == Path("mine")
-    assert trained_run("someone/model") is None
+    for shipped in SHIPPED_RUNS:
+        found = resolve(shipped)
+        assert found.run is not None
+        assert (found.directory, found.user_run) == (SHIPPED_RUNS[shipped], None)
+        assert found.lasting_name == shipped
+    for base in ("nano", "smollm2-135m"):
+        assert resolve(base).run is resolve(base).directory is None
+        assert not resolve(base).from_hub
+    assert resolve("mine").user_run == Path("mine")
+    assert resolve("mine").lasting_name == str(tmp_path / "mine")
+    assert resolve("someone/model").from_hub
 
 
 @pytest.mark.slow
@@ -221,7 +230,7 @@ def test_an_adapter_is_saved_without_asking_a_hub_for_its_base(adapter, tmp_path
     )
 
 
-@pytest.mark.parametrize("verb", [["see"], ["evaluate", "--data", "bundled", "--model", "nano"]])
+@pytest.mark.parametrize("verb", [["see"], ["evaluate", "--data", "bundled"]])
 def test_without_torch_the_verbs_say_what_to_install(golden, tmp_path, verb):
     (tmp_path / "runs" / "demo").mkdir(parents=True)
     arguments = ["glyphsight", *verb, *([str(golden / "five.png")] if verb == ["see"] else [])]
@@ -253,7 +262,7 @@ def test_what_is_needed_is_looked_for_without_importing_it():
 
 def test_a_run_that_was_only_begun_is_named_as_such(tmp_path):
     (tmp_path / "settings.json").write_text("{}")
-    with pytest.raises(ModelError, match=r"has not finished; go on with .* --resume"):
+    with pytest.raises(ModelError, match=r"has not finished; resume it: .* --resume"):
         load_model(str(tmp_path))
 
 

@@ -28,7 +28,7 @@ DIGITS = [str(digit) for digit in range(10)]
 
 @pytest.fixture(scope="module")
 def nano():
-    return load_model("nano", seed=3, untaught=True)
+    return load_model("nano", seed=3)
 
 
 @pytest.fixture(scope="module")

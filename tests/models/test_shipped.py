@@ -7,7 +7,7 @@ import pytest
 import glyphsight
 from glyphsight.evaluate import evaluate, see
 from glyphsight.models import load_model
-from glyphsight.models.load import without_peft_warning
+from glyphsight.models.adapter import without_peft_warning
 from glyphsight.models.runs import SHIPPED_RUNS
 from glyphsight.models.smollm2 import ensure_smollm2
 
@@ -17,13 +17,13 @@ LIMIT = 16_000_000  # bytes that all models in the package may take together
 def test_the_models_that_ship_are_small():
     for run in SHIPPED_RUNS.values():
         assert (run / "README.md").is_file()
-    assets = SHIPPED_RUNS["nano"].parent
+    assets = SHIPPED_RUNS["nano-digits"].parent
     assert 0 < sum(path.stat().st_size for path in assets.rglob("*.safetensors")) < LIMIT
 
 
 @pytest.mark.slow
 def test_the_nano_that_ships_reads_digits():
-    result = evaluate("nano", "bundled", limit=500, generate=100, zero_shot=50, quiet=True)
+    result = evaluate("nano-digits", "bundled", limit=500, generate=100, zero_shot=50, quiet=True)
     assert result.score.accuracy >= 0.97
     assert result.generation is not None
     assert result.generation.accuracy >= 0.95
@@ -65,6 +65,6 @@ def test_the_adapter_that_ships_needs_peft_alone(golden, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_a_nano_to_be_trained_is_made_from_scratch(golden):
-    assert load_model("nano", training=True).run is None
-    assert load_model("nano", untaught=True).run is None
-    assert see(golden / "five.png", load_model("nano")).label == "5"
+    for training in (False, True):
+        assert load_model("nano", training=training).run is None
+    assert see(golden / "five.png", load_model("nano-digits")).label == "5"

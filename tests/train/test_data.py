@@ -35,7 +35,7 @@ def test_batches_hold_records_of_like_length():
 
 
 def test_a_record_that_would_be_cut_stops_the_run_and_is_named():
-    nano = load_model("nano", untaught=True)
+    nano = load_model("nano")
     short = encode_batch(np.zeros((1, 28, 28), np.uint8))[0]
     records = [Record("20", short, "1"), Record("20", short * 60, "2")]
     with pytest.raises(DatasetError, match=r"d\.json: record 2 is \d+ tokens"):
@@ -43,7 +43,7 @@ def test_a_record_that_would_be_cut_stops_the_run_and_is_named():
 
 
 def test_the_answer_ends_in_the_end_token():
-    nano = load_model("nano", untaught=True)
+    nano = load_model("nano")
     text = encode_batch(np.zeros((1, 28, 28), np.uint8))[0]
     [example] = tokenize_records(nano, [Record("20", text, "7")], Prompt(), "d").examples
     tail = example.ids[-example.answer_tokens :]

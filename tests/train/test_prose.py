@@ -7,7 +7,7 @@ import torch
 
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.models import RunRecord, load_model
-from glyphsight.models.load import without_peft_warning
+from glyphsight.models.adapter import without_peft_warning
 from glyphsight.models.nano import make_nano
 from glyphsight.train import own_words as own_words_module
 from glyphsight.train.data import Example, collate

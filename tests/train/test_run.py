@@ -278,7 +278,7 @@ def test_digits_lie_in_a_frame_and_noise_does_not(profile, validation):
 
 def test_a_loss_that_is_no_number_stops_with_one_line(digits, tmp_path):
     settings = small(max_steps=6)
-    nano = load_model("nano", untaught=True)
+    nano = load_model("nano")
     with torch.no_grad():
         nano.model.lm_head.weight.fill_(float("nan"))
     nano.model.save_pretrained(tmp_path / "broken")

@@ -19,7 +19,7 @@ def test_the_first_logged_loss_is_the_mean_over_the_answer_tokens(digits, tmp_pa
     lines = read_history(tmp_path / "run" / "history.jsonl")
     logged = next(line["loss"] for line in lines if "loss" in line)
 
-    nano = load_model("nano", untaught=True)
+    nano = load_model("nano")
     examples = tokenize_records(nano, load_dataset(digits), Prompt(), "digits").examples
     batch = collate(examples, nano.tokenizer.pad_token_id)
     labels = batch.pop("labels")

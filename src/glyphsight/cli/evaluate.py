@@ -9,7 +9,7 @@ import typer
 
 from glyphsight.cli.evaluate_set import evaluate_set
 from glyphsight.cli.output import print_json, say, will_go_on
-from glyphsight.models import nano
+from glyphsight.models.runs import NANO_DIGITS
 
 if TYPE_CHECKING:
     from glyphsight.evaluate import Study
@@ -30,10 +30,10 @@ def evaluate(
     model: Annotated[
         str,
         typer.Option(
-            help="nano, sight: those that ship, taught digits; nano-fashion: taught clothes; a run "
-            "directory, smollm2-135m, any path or hub id."
+            help="nano-digits, sight: trained on digits, in the package; nano-fashion: on clothes; "
+            "a run directory, smollm2-135m, any path or hub id."
         ),
-    ] = nano.NAME,
+    ] = NANO_DIGITS,
     split: Annotated[
         str, typer.Option(help="Split of a directory or source; a file has none.")
     ] = "test",
@@ -89,7 +89,7 @@ def evaluate(
     from glyphsight.evaluate.tasks.spec import is_set
     from glyphsight.extras import need
     from glyphsight.inference.workers import Model, Where
-    from glyphsight.models.runs import run_directory
+    from glyphsight.models.runs import resolve
 
     if is_set(data):
         for name in _NOT_OF_SETS:
@@ -111,7 +111,7 @@ def evaluate(
     if train_data is not None and not full:
         raise typer.BadParameter("is of use with --full", param_hint="--train-data")
     where = Where(engine, workers, ray_address)
-    run = run_directory(model)
+    run = resolve(model).user_run
     target = out or (run / "evaluation" if run else None)
     if target is not None:
         need("page")

@@ -37,8 +37,8 @@ def see(
     model: Annotated[
         str,
         typer.Option(
-            help="sight: the adapter of SmolLM2 that ships, taught digits; nano, nano-fashion: the "
-            "small ones that ship, taught digits and clothes, in milliseconds; or a run directory, "
+            help="sight: an adapter of SmolLM2, trained on digits; nano-digits, nano-fashion: "
+            "small models, trained on digits and clothes, in milliseconds; or a run directory, "
             "from glyphsight train or demo."
         ),
     ] = DEFAULT_MODEL,

@@ -19,7 +19,7 @@ from glyphsight.files import claim
 from glyphsight.media.bulk import Task, plan
 from glyphsight.models.load import load_model
 from glyphsight.models.record import RUN_FILE
-from glyphsight.models.runs import run_directory
+from glyphsight.models.runs import resolve
 from glyphsight.sources.items import is_unicode
 
 STDIN = "-"
@@ -79,7 +79,7 @@ def _answered(file: Path, model: str, show: bool) -> tuple[set[int], int]:
         raise GlyphsightError(
             f"{file}: cannot be read ({error.strerror}); give another --out"
         ) from error
-    run = run_directory(model)
+    run = resolve(model).user_run
     if run and whole and (run / RUN_FILE).stat().st_mtime > file.stat().st_mtime:
         raise GlyphsightError(
             f"{file}: {model} was trained anew since it was written; give another --out"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,7 @@ from glyphsight.dataset import build_dataset
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.extras import need
 from glyphsight.models import smollm2
-from glyphsight.models.runs import KINDS, spelled, start_from, trained_run
+from glyphsight.models.runs import KINDS, resolve, start_from
 from glyphsight.train.recipe import ONLY, Recipe, read_recipe
 from glyphsight.train.settings import parse_assignments, resolve_settings, settings_help
 
@@ -35,7 +36,8 @@ def train(
     model: Annotated[
         str | None,
         typer.Option(
-            help="smollm2-135m, nano, any path or hub id; a trained run is taken as by --from.",
+            help="smollm2-135m, nano (made fresh), any path or hub id; a trained run is taken as "
+            "by --from.",
             show_default=smollm2.NAME,
         ),
     ] = None,
@@ -44,10 +46,9 @@ def train(
         typer.Option(
             "--from",
             metavar="RUN",
-            help="Start from this trained run in place of a base --model: its directory, nano for "
-            "the one that ships (--model nano is a fresh one), nano-fashion, sight for the default "
-            "adapter. An adapter goes on as one; answers are those of --data, words those of the "
-            "run.",
+            help="Trained run to start from, in place of a base --model: its directory, "
+            "nano-digits, nano-fashion or sight. An adapter stays an adapter. Answers are those of "
+            "--data, words those of the run.",
         ),
     ] = None,
     recipe: Annotated[
@@ -100,9 +101,9 @@ def train(
     }
     given |= {name: value for name, value in options.items() if value is not None}
     model = from_ or model or (said.model if said else smollm2.NAME)
-    if from_ is not None or trained_run(model, fresh_nano=True):
+    if from_ is not None or resolve(model).run:
         start = start_from(model)
-        model = str(start.run.resolve())
+        model = start.model.lasting_name
         resolved = resolve_settings(start.origin, start.settings | given)
     else:
         resolved = resolve_settings(model, given)
@@ -141,7 +142,7 @@ def train(
         if len(report.accuracies) > 1:
             for name, share in report.accuracies.items():
                 print(f"  {name} {100 * share:.2f} %")
-        measured = spelled(Path(report.run))
+        measured = report.run if os.sep in report.run else f"./{report.run}"
         print(f"measure it: glyphsight evaluate --model {measured} --data {data[0]}")
         for other in data[1:]:
             kind = f"{measured}/{KINDS}/{kind_name(other)}"

@@ -47,7 +47,6 @@ def _zero_shot(
     base = load_model(
         run.base,
         seed=run.seed,
-        untaught=True,
         chat=run.chat or False,
         profile=run.base_profile,
     )

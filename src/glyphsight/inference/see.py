@@ -75,7 +75,7 @@ def taught(loaded: LoadedModel) -> RunRecord:
     if loaded.run is None:
         raise ModelError(
             f"{loaded.name}: was not trained with glyphsight, so its labels are not known; give "
-            "--model sight, nano or a directory that glyphsight train wrote, or teach it: "
+            "--model sight, nano-digits or a directory that glyphsight train wrote, or teach it: "
             f"glyphsight train --data DATA --model {loaded.name} --out RUN"
         )
     return loaded.run

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.models import LoadedModel, load_model
-from glyphsight.models.runs import spelled
 from glyphsight.parallel import ENGINES
 from glyphsight.parallel.local import LocalEngine
 from glyphsight.parallel.ray import RayEngine
@@ -62,7 +61,7 @@ class Model:
     """
 
     def __init__(self, model: str | Path | LoadedModel, dtype: str | None = None) -> None:
-        self._name = None if isinstance(model, LoadedModel) else spelled(model)
+        self._name = None if isinstance(model, LoadedModel) else model
         self._loaded = model if isinstance(model, LoadedModel) else None
         self._dtype = dtype
 

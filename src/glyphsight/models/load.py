@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +15,10 @@ from glyphsight.console import say
 from glyphsight.errors import ModelError
 from glyphsight.extras import need
 from glyphsight.models import nano, smollm2
+from glyphsight.models.adapter import four_bits, load_adapter, require_four_bits
 from glyphsight.models.chat import Turns, chat_turns, has_template
 from glyphsight.models.record import SETTINGS_FILE, RunRecord
-from glyphsight.models.runs import RESERVED, SIGHT, spelled, trained_run, weights_of
+from glyphsight.models.runs import NAMES, ModelSource, resolve, weights_of
 
 _FAST_BFLOAT16_PARAMETERS = 50_000_000
 _CLEAR_GAIN = 1.2
@@ -62,41 +59,6 @@ class LoadedModel:
         """Ids of the tokens that end what it writes."""
         ends = {self.tokenizer.eos_token_id, self.chat.end if self.chat else None}
         return sorted(end for end in ends if end is not None)
-
-
-@contextmanager
-def without_peft_warning() -> Iterator[None]:
-    """Keep one warning from users who can do nothing about it.
-
-    huggingface/peft (0.21, ``peft_model.py``) asks for ``is_gradient_checkpointing``, which
-    transformers 5 renamed; what it gets is right.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "`is_gradient_checkpointing` is deprecated", category=FutureWarning
-        )
-        yield
-
-
-def new_adapter(model: Any, rank: int, alpha: int) -> Any:
-    """A trainable LoRA adapter of this rank and scale on every linear layer of a model."""
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(
-        r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-    with without_peft_warning():
-        return _adapter_alone(get_peft_model(model, config))
-
-
-def _adapter_alone(model: Any) -> Any:
-    """Let a PEFT model save its adapter without asking a hub for its base.
-
-    PEFT asks, at each checkpoint, whether the base's vocabulary has grown, which ours never does;
-    where there is no network that takes its time and prints warnings that look like failures.
-    """
-    model.save_pretrained = partial(model.save_pretrained, save_embedding_layers=False)
-    return model
 
 
 def fast_bfloat16(device_type: str = "cpu") -> bool:
@@ -152,43 +114,6 @@ def _reason(error: Exception) -> str:
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
-def require_four_bits() -> None:
-    """Fail early where a base in 4 bits cannot be had.
-
-    Raises:
-        ModelError: Names what is missing and the mend.
-    """
-    import torch
-
-    missing = []
-    if not torch.cuda.is_available() or not default_device().startswith("cuda"):
-        missing.append("a CUDA device")
-    if importlib.util.find_spec("bitsandbytes") is None:
-        missing.append("bitsandbytes (pip install bitsandbytes)")
-    if missing:
-        raise ModelError(
-            f"method qlora: it needs {' and '.join(missing)}; train with --method lora"
-        )
-
-
-def _four_bits() -> dict[str, Any]:
-    """What ``from_pretrained`` takes to quantize linear layers to NF4 (Dettmers et al. 2023).
-
-    Not verified on a GPU.
-    """
-    import torch
-    from transformers import BitsAndBytesConfig
-
-    exact = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    config = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=exact,
-    )
-    return {"quantization_config": config, "device_map": {"": default_device()}}
-
-
 def _require_on_hub(name: str) -> None:
     """Ask the hub once for a model that is not in its cache; a download asks again for a minute.
 
@@ -209,45 +134,51 @@ def _require_on_hub(name: str) -> None:
         raise ValueError(f"the hub cannot be asked: {_reason(error)}") from error
 
 
-def _from_pretrained(location: str, name: str, four_bits: bool = False) -> tuple[Any, Any]:
-    """Model in float32 or 4 bits, and tokenizer, of a transformers directory or hub id."""
+def _from_pretrained(source: ModelSource, in_four_bits: bool) -> tuple[Any, Any]:
+    """Load a model, in float32 or 4 bits, and its tokenizer from a directory or the hub."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    of_hub = name not in RESERVED and not Path(name).exists()
-    if of_hub:
-        if close := get_close_matches(name, RESERVED, n=1, cutoff=0.7):
-            raise ModelError(f"{name}: no such directory here; is {close[0]} meant?")
-        say(f"{name}: no such directory here; asking the Hugging Face hub for it")
+    if source.from_hub:
+        if close := get_close_matches(source.name, NAMES, n=1, cutoff=0.7):
+            raise ModelError(f"{source.name}: no such directory here; is {close[0]} meant?")
+        say(f"{source.name}: no such directory here; asking the Hugging Face hub for it")
+    location = _location(source)
     try:
-        if of_hub:
-            _require_on_hub(name)
+        if source.from_hub:
+            _require_on_hub(source.name)
         tokenizer = AutoTokenizer.from_pretrained(location)
         model, found = AutoModelForCausalLM.from_pretrained(
             location,
             dtype=torch.float32,
             output_loading_info=True,
-            **(_four_bits() if four_bits else {}),
+            **(four_bits(default_device()) if in_four_bits else {}),
         )
         if missing := sorted(found["missing_keys"]):
             raise ValueError(f"{len(missing)} weights are not in the file, such as {missing[0]}")
     except Exception as error:  # damaged or foreign files make the libraries raise almost anything
         reason = _reason(error)
-        if of_hub:
+        if source.from_hub:
             reason = f"no such directory here; {reason}"
         raise ModelError(
-            f"{name}: cannot be loaded as a causal language model ({reason}); give "
-            f"{SIGHT}, {nano.NAME}, {smollm2.NAME}, a run directory, a transformers directory or a "
-            "hub id"
+            f"{source.name}: cannot be loaded as a causal language model ({reason}); give "
+            f"{', '.join(NAMES)}, a run directory, a transformers directory or a hub id"
         ) from error
     return model, tokenizer
 
 
-def load_cut(name: str) -> Any:
-    """The tokenizer of a model, as transformers has it, without the model.
+def _location(source: ModelSource) -> str:
+    """The directory or hub id that transformers loads."""
+    if source.directory is not None:
+        return str(source.directory)
+    return str(smollm2.ensure_smollm2()) if source.name == smollm2.NAME else source.name
+
+
+def model_tokenizer(name: str | Path) -> Any:
+    """Load the tokenizer of a model, as transformers has it, without the model.
 
     Args:
-        name: ``smollm2-135m``, ``nano``, a path or hub id.
+        name: Model, as :func:`load_model` takes it.
 
     Raises:
         ModelError: It cannot be loaded.
@@ -256,12 +187,11 @@ def load_cut(name: str) -> Any:
     from transformers import AutoTokenizer
 
     _quiet_transformers()
-    if name == nano.NAME:
+    source = resolve(name)
+    if source.name == nano.NAME and source.directory is None:
         return nano.make_tokenizer()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            str(smollm2.ensure_smollm2()) if name == smollm2.NAME else name
-        )
+        tokenizer = AutoTokenizer.from_pretrained(_location(source))
     except (OSError, ValueError) as error:
         raise ModelError(f"{name}: its tokenizer cannot be loaded ({_reason(error)})") from error
     if tokenizer.pad_token_id is None:
@@ -269,33 +199,31 @@ def load_cut(name: str) -> Any:
     return tokenizer
 
 
-def _base(name: str, seed: int, profile: Profile, four_bits: bool = False) -> tuple[Any, Any]:
-    if name == nano.NAME:
-        if four_bits:
-            raise ModelError(f"{name}: is made anew, not read in 4 bits; train with --method full")
+def _base(
+    source: ModelSource, seed: int, profile: Profile, in_four_bits: bool = False
+) -> tuple[Any, Any]:
+    """Make a fresh nano, or load the model of a directory or the hub."""
+    if source.directory is None and source.name == nano.NAME:
+        if in_four_bits:
+            raise ModelError("nano: is made fresh, not read in 4 bits; train with --method full")
         return nano.make_nano(seed, profile=profile)
-    location = str(smollm2.ensure_smollm2()) if name == smollm2.NAME else name
-    return _from_pretrained(location, name, four_bits)
+    return _from_pretrained(source, in_four_bits)
 
 
 def _with_adapter(
-    directory: Path, run: RunRecord, training: bool, four_bits: bool
+    directory: Path, run: RunRecord, training: bool, in_four_bits: bool
 ) -> tuple[Any, Any]:
-    """The base model of a run with the run's adapter on it, and the tokenizer."""
-    from peft import PeftModel
-
+    """Load the base model of a run with the run's adapter on it, and the tokenizer."""
     try:
-        model, tokenizer = _base(run.base, run.seed, run.base_profile, four_bits)
+        model, tokenizer = _base(resolve(run.base), run.seed, run.base_profile, in_four_bits)
     except ModelError as error:
         raise ModelError(f"{directory}: its adapter needs its base model {error}") from error
     try:
-        with without_peft_warning():
-            model = PeftModel.from_pretrained(model, str(directory), is_trainable=training)
-            model = _adapter_alone(model)
-    except Exception as error:  # as above
+        model = load_adapter(model, directory, training=training)
+    except Exception as error:  # as in _from_pretrained
         raise ModelError(
             f"{directory}: its adapter does not load on {run.base} ({_reason(error)}); "
-            "copy the run or train it anew"
+            "copy the run again or train it again"
         ) from error
     return model, tokenizer
 
@@ -315,18 +243,11 @@ def _in_one_piece(_: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
     return given[0].contiguous(), *given[1:]  # of a module, so that the model can be pickled
 
 
-def _begun_run(name: str) -> Path | None:
-    """The directory that ``name`` means where training was begun in it, else None."""
-    begun = name not in RESERVED and (Path(name) / SETTINGS_FILE).is_file()
-    return Path(name) if begun else None
-
-
 def load_model(
     name: str | Path,
     *,
     seed: int = 0,
     training: bool = False,
-    untaught: bool = False,
     dtype: str | None = None,
     chat: Turns | bool | None = None,
     four_bits: bool = False,
@@ -335,23 +256,21 @@ def load_model(
     """Load a base model or a trained run.
 
     Args:
-        name: ``sight``, ``smollm2-135m``, ``nano``, ``nano-fashion``, a run directory (whole model
-            or PEFT adapter), or any path or hub id that ``AutoModelForCausalLM`` takes. ``nano`` is
-            made from scratch to be trained; otherwise it is the one that comes with the package,
-            taught digits.
-            ``sight`` is the adapter of SmolLM2 that comes with it. A ``Path``, or ``"./nano"``, is
-            a directory whatever it is called.
-        seed: Of the weights of a fresh ``nano``.
-        training: Keep float32 weights; otherwise large models are cast to bfloat16 where that is
-            faster.
-        untaught: Take ``nano`` as made from scratch all the same, to measure what it was before.
+        name: ``sight``, ``nano-digits``, ``nano-fashion`` (trained, in the package),
+            ``smollm2-135m``, ``nano`` (made fresh from ``seed``), a run directory (whole model or
+            PEFT adapter), or any path or hub id that ``AutoModelForCausalLM`` takes. A ``Path``, or
+            ``"./nano"``, is a directory whatever its name.
+        seed: Random seed for the weights of a fresh ``nano``.
+        training: Whether to keep float32 weights; otherwise large models are cast to bfloat16 where
+            that is faster.
         dtype: ``float32`` or ``bfloat16`` whatever is faster, so that several processes compute
             alike.
-        chat: Ask it in these turns, or in those of its tokenizer's chat template, or plainly. None:
-            as a run was taught; a base model in a chat where it has a template, but
-            ``smollm2-135m`` and ``nano`` plainly.
-        four_bits: Quantize the base to NF4 with bitsandbytes, on CUDA alone. Not verified on a GPU.
-        profile: How pictures become text, which the tokenizer of a fresh ``nano`` suits.
+        chat: Turns to ask the model in; True for those of its tokenizer's chat template, False for
+            plain prompts. None: as a run was trained; a base model in a chat where it has a
+            template, but ``smollm2-135m`` and ``nano`` plainly.
+        four_bits: Whether to quantize the base to NF4 with bitsandbytes, on CUDA alone. Not
+            verified on a GPU.
+        profile: Profile of the pictures that the tokenizer of a fresh ``nano`` suits.
 
     Raises:
         ModelError: Says what could not be loaded and why.
@@ -359,12 +278,12 @@ def load_model(
     need("train")
     import torch
 
+    device = default_device()
     if four_bits:
-        require_four_bits()
+        require_four_bits(device)
     _quiet_transformers()
-    name = spelled(name)
-    directory = trained_run(name, fresh_nano=training or untaught)
-    run = RunRecord.load(directory) if directory else None
+    source = resolve(name)
+    directory, run = source.directory, source.run
     if directory and run:
         directory = weights_of(directory, run)
         whole = RunRecord.load(directory) if run.weights else run
@@ -374,22 +293,20 @@ def load_model(
                 "copy the whole run"
             )
         run = replace(run, base=whole.base, seed=whole.seed, base_profile=whole.base_profile)
+    begun = directory and (run or (directory / SETTINGS_FILE).is_file())
     if directory and run and (directory / "adapter_config.json").is_file():
         model, tokenizer = _with_adapter(directory, run, training, four_bits)
-    elif (begun := directory or _begun_run(name)) and not (begun / "config.json").is_file():
+    elif directory and begun and not (directory / "config.json").is_file():
         raise ModelError(
-            f"{name}: its training has not finished; go on with the command that began it and "
-            "--resume"
+            f"{name}: its training has not finished; resume it: give the command that began it "
+            "with --resume"
         )
     else:
-        location = spelled(directory) if directory else name  # ./nano is no nano to be made
-        model, tokenizer = _base(location, seed, profile, four_bits)
+        model, tokenizer = _base(replace(source, directory=directory), seed, profile, four_bits)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    device = default_device()
     parameters = sum(p.numel() for p in model.parameters())
-    small = parameters < _FAST_BFLOAT16_PARAMETERS
-    if dtype is None and not training and not small:
+    if dtype is None and not training and parameters >= _FAST_BFLOAT16_PARAMETERS:
         dtype = "bfloat16" if fast_bfloat16(torch.device(device).type) else None
     if dtype is not None:
         model = model.to(getattr(torch, dtype))
@@ -398,7 +315,8 @@ def load_model(
     model = model.train(training)
     _keep_head_fast(model)
     if chat is None:
-        chat = run.chat if run else name not in RESERVED and has_template(tokenizer)
+        of_ours = source.directory is None and not source.from_hub
+        chat = run.chat if run else not of_ours and has_template(tokenizer)
     if chat is True:
-        chat = run.chat if run and run.chat else chat_turns(tokenizer, name)
-    return LoadedModel(model, tokenizer, name, run, chat or None)
+        chat = run.chat if run and run.chat else chat_turns(tokenizer, source.name)
+    return LoadedModel(model, tokenizer, source.name, run, chat or None)

@@ -1,4 +1,4 @@
-"""Which trained run a name means, and what base model lies at its root."""
+"""What a model's name means: a base model, a trained run, or a directory or hub id of its own."""
 
 from __future__ import annotations
 
@@ -16,49 +16,75 @@ if TYPE_CHECKING:
     from glyphsight.models.load import LoadedModel
 
 SIGHT = "sight"
+NANO_DIGITS = "nano-digits"
 NANO_FASHION = "nano-fashion"
 KINDS = "kinds"
 """Directory of a run with the records of its further kinds of pictures."""
 _ASSETS = Path(__file__).parents[1] / "assets"
-SHIPPED_RUNS = {
-    nano.NAME: _ASSETS / "nano-digits",
-    NANO_FASHION: _ASSETS / NANO_FASHION,
-    SIGHT: _ASSETS / SIGHT,
-}
-"""Trained runs that come with the package, by name: a ``nano`` and an adapter of SmolLM2, both
-taught handwritten digits, and a ``nano`` taught Fashion-MNIST's clothes."""
+SHIPPED_RUNS = {name: _ASSETS / name for name in (NANO_DIGITS, NANO_FASHION, SIGHT)}
+"""Trained runs in the package: a ``nano`` and an adapter of SmolLM2 trained on handwritten digits,
+and a ``nano`` trained on Fashion-MNIST's clothes."""
 DEFAULT_MODEL = SIGHT
-"""Whom ``see`` asks unless told otherwise."""
-RESERVED = (*SHIPPED_RUNS, smollm2.NAME)
+"""Model that ``see`` asks unless another is named."""
+NAMES = (nano.NAME, smollm2.NAME, *SHIPPED_RUNS)
+"""Names of the models of the package. They win over directories of the same name."""
 
 
-def spelled(name: str | Path) -> str:
-    """A model's name as text; a ``Path`` always means the directory, never a reserved name."""
-    if isinstance(name, str):
-        return name
-    return f"./{name}" if str(name) in RESERVED else str(name)
+@dataclass(frozen=True)
+class ModelSource:
+    """The meaning of a model's name.
 
-
-def run_directory(name: str | Path) -> Path | None:
-    """The user's run directory that ``name`` means, None where it means something else.
-
-    Reserved names win over directories of the same name; ``./nano`` is such a directory.
+    Attributes:
+        name: Name for messages, as the user gave it.
+        directory: Directory of the model; None for ``nano``, ``smollm2-135m`` and hub ids.
+        run: Record of the finished run in the directory, None where it holds none.
     """
-    if name in RESERVED:
-        return None
-    directory = Path(name)
-    return directory if (directory / RUN_FILE).is_file() else None
+
+    name: str
+    directory: Path | None = None
+    run: RunRecord | None = None
+
+    @property
+    def ships(self) -> bool:
+        """Whether the model is a trained run of the package."""
+        return self.directory is not None and self.directory in SHIPPED_RUNS.values()
+
+    @property
+    def from_hub(self) -> bool:
+        """Whether the name is a hub id, since it is neither ours nor a directory."""
+        return self.directory is None and self.name not in NAMES
+
+    @property
+    def user_run(self) -> Path | None:
+        """Directory of the user's own finished run; None for any other model."""
+        return None if self.run is None or self.ships else self.directory
+
+    @property
+    def lasting_name(self) -> str:
+        """Name that means the same model in every working directory."""
+        if self.directory is None or self.ships:
+            return self.name
+        return str(self.directory.resolve())
 
 
-def trained_run(name: str | Path, *, fresh_nano: bool = False) -> Path | None:
-    """The directory of the trained run that ``name`` means, shipped or the user's, else None.
+def resolve(name: str | Path) -> ModelSource:
+    """Find out which model a name or path means.
 
     Args:
-        name: A reserved name, a path or a hub id.
-        fresh_nano: ``nano`` means one made from scratch, not the one that comes with the package.
+        name: A name of the package (``nano`` is a fresh one), a directory or a hub id. A ``Path``,
+            or text such as ``"./nano"``, is a directory whatever its name.
+
+    Raises:
+        ModelError: The record of the run in the directory is damaged.
     """
-    shipped = None if name == nano.NAME and fresh_nano else SHIPPED_RUNS.get(str(name))
-    return shipped if name in RESERVED else run_directory(name)
+    if isinstance(name, str) and name in NAMES:
+        directory = SHIPPED_RUNS.get(name)
+    elif isinstance(name, str) and not Path(name).exists():
+        directory = None
+    else:
+        directory = Path(name)
+    run = None if directory is None else RunRecord.load(directory)
+    return ModelSource(str(name), directory, run)
 
 
 def weights_of(run: Path, record: RunRecord) -> Path:
@@ -116,50 +142,45 @@ def save_made(loaded: LoadedModel, run: Path, target: Path) -> None:
 
 @dataclass(frozen=True)
 class Start:
-    """A trained run that ``train --from`` goes on from.
+    """A trained run that ``train --from`` starts from.
 
     Attributes:
-        run: Its directory.
-        weights: Where its weights lie.
-        origin: The base model at the root of it, whose default settings suit it too.
-        settings: What its kind asks for: an adapter goes on being one.
+        model: The run.
+        weights: Directory of its weights.
+        origin: Name of the base model at its root, whose default settings suit the run too.
+        settings: Settings that the run asks for: an adapter stays an adapter.
     """
 
-    run: Path
+    model: ModelSource
     weights: Path
     origin: str
     settings: dict[str, Any]
 
 
-def start_from(name: str) -> Start:
-    """The run that ``--from`` means: one that ships, by its name, else a directory.
+def start_from(name: str | Path) -> Start:
+    """Find the trained run that ``--from`` means.
 
     Raises:
         ModelError: There is no such run, or its training has not finished.
     """
-    run = trained_run(name)
-    record = RunRecord.load(run) if run else None
-    if run is None or record is None:
-        known = name in RESERVED or Path(name).exists()
-        mend = f", or start from a base model with --model {name}" if known else ""
+    source = resolve(name)
+    if source.directory is None or source.run is None:
+        shipped = f"--from {NANO_DIGITS}, or " if name == nano.NAME else ""
+        base = f"{shipped}--model {name}" if source.directory or name in NAMES else ""
         raise ModelError(
-            f"--from {name}: no trained run (it holds no {RUN_FILE}); give one of glyphsight "
-            f"train{mend}"
+            f"--from {name}: is no trained run (it holds no {RUN_FILE}); give "
+            f"{base or 'the directory of a run, or ' + ', '.join(SHIPPED_RUNS)}"
         )
-    weights = weights_of(run, record)
+    weights = weights_of(source.directory, source.run)
     adapter = (weights / "adapter_config.json").is_file()
-    return Start(run, weights, origin_of(record), {"method": "lora"} if adapter else {})
+    settings = {"method": "lora"} if adapter else {}
+    return Start(source, weights, root_of(source.run).base, settings)
 
 
 def root_of(record: RunRecord) -> RunRecord:
-    """The first of the runs that a run goes back to: its seed made a fresh ``nano``'s weights."""
+    """Follow a run's bases to the first run; its seed made the weights of a fresh ``nano``."""
     seen = set[str]()
-    while (above := trained_run(record.base, fresh_nano=True)) and record.base not in seen:
+    while record.base not in seen and (before := resolve(record.base).run):
         seen.add(record.base)
-        record = RunRecord.load(above) or record
+        record = before
     return record
-
-
-def origin_of(record: RunRecord) -> str:
-    """The base model at the root of a run, through all the runs it was trained from."""
-    return root_of(record).base

@@ -15,10 +15,10 @@ from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError
 from glyphsight.files import checksum, replacing
 from glyphsight.models import LoadedModel, RunRecord, load_model
+from glyphsight.models.adapter import new_adapter
 from glyphsight.models.chat import Turns, turns_from_json
-from glyphsight.models.load import new_adapter
 from glyphsight.models.record import SETTINGS_FILE
-from glyphsight.models.runs import RESERVED, origin_of, records_of, trained_run, weights_of
+from glyphsight.models.runs import ModelSource, records_of, resolve, root_of, weights_of
 from glyphsight.train.data import Example, Examples, tokenize_records
 from glyphsight.train.kinds import Kind, read_kinds
 from glyphsight.train.own_words import own_words
@@ -92,8 +92,8 @@ def with_its_adapter(resolved: ResolvedSettings, model: str) -> ResolvedSettings
     Raises:
         ModelError: Another rank or scale was given.
     """
-    directory = trained_run(model, fresh_nano=True)
-    record = RunRecord.load(directory) if directory else None
+    source = resolve(model)
+    directory, record = source.directory, source.run
     if directory is None or record is None or resolved.values.method == "full":
         return resolved
     config = weights_of(directory, record) / "adapter_config.json"
@@ -157,15 +157,15 @@ def make_job(
         DatasetError: The data cannot be read, or a record does not fit the model whole.
         ModelError: The model cannot be loaded, or has no words of its own where they are wanted.
     """
-    directory = trained_run(model, fresh_nano=True)
-    taught = RunRecord.load(directory) if directory else None
+    source = resolve(model)
+    directory, taught = source.directory, source.run
     kinds = read_kinds(data, settings.validation_records)
     before = _taught_before(directory, taught, [kind.name for kind in kinds])
     kinds = [
         replace(kind, prompt=prompt or (known or taught or kind).prompt)
         for kind, known in zip(kinds, before, strict=True)
     ]
-    text = _text_to_mix_in(origin_of(taught) if taught else model, settings, kept_words)
+    text = _text_to_mix_in(root_of(taught).base if taught else model, settings, kept_words)
     turns = chat or {"auto": None, "yes": True, "no": False}[settings.chat]
     origin = load_model(
         model,
@@ -185,7 +185,7 @@ def make_job(
     if text is not None:
         pieces = pieces_for(len(learnt), settings.text_share)
         learnt += text_pieces(loaded, text, pieces, settings.seed, as_base=as_base)
-    name = _lasting_name(model, directory, taught)
+    name = _lasting_name(source)
     return Job(
         loaded=loaded,
         base=origin.run.base if continues and origin.run else name,
@@ -200,7 +200,7 @@ def make_job(
         text_pieces=pieces,
         own_words=None if settings.text_file else text,
         inputs={
-            "model": model,
+            "model": source.lasting_name,
             "data": checksum([file for kind in kinds for file in kind.files]),
             "kinds": [kind.name for kind in kinds] if len(kinds) > 1 else None,
             "text": checksum([text]) if text else None,
@@ -228,15 +228,14 @@ def _labelled(names: dict[str, str], labels: list[str]) -> dict[str, str]:
     return {label: name for label, name in names.items() if label in labels}
 
 
-def _lasting_name(model: str, directory: Path | None, taught: RunRecord | None) -> str:
-    """A directory by its full path, so that the run finds its base from anywhere.
+def _lasting_name(source: ModelSource) -> str:
+    """The name by which the run finds its base from anywhere.
 
     Of a kind of pictures it is that of the weights, which is a model for itself.
     """
-    if model in RESERVED or not Path(model).is_dir():
-        return model
-    own = weights_of(directory, taught) if directory and taught else Path(model)
-    return str(own.resolve())
+    if source.directory and source.run and source.run.weights:
+        return str(weights_of(source.directory, source.run))
+    return source.lasting_name
 
 
 def _text_to_mix_in(base: str, settings: TrainSettings, kept: Path | None) -> Path | None:

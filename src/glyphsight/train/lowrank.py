@@ -10,7 +10,7 @@ from glyphsight.dataset import Record
 from glyphsight.errors import ModelError
 from glyphsight.inference.passes import in_batches
 from glyphsight.models import LoadedModel, load_model
-from glyphsight.models.load import new_adapter
+from glyphsight.models.adapter import new_adapter
 from glyphsight.models.runs import root_of
 from glyphsight.train.data import tokenize_records
 

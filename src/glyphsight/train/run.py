@@ -337,7 +337,7 @@ def _say_if_nothing_was_learnt(kind: Kind, whose: str, accuracy: float | None) -
         say(
             f"glyphsight: warning: {whose}{100 * accuracy:.1f} % right is no better than always "
             f"answering {commonest!r} ({100 * share:.1f} %): nothing is learnt yet. Give more "
-            "records or --epochs, or start --from a trained run, such as nano"
+            "records or --epochs, or start --from a trained run, such as nano-digits"
         )
 
 

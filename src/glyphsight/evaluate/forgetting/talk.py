@@ -221,9 +221,7 @@ def talk(
             if hasattr(loaded.model, "disable_adapter"):
                 stack.enter_context(loaded.model.disable_adapter())
             else:
-                loaded = load_model(
-                    run.base, seed=run.seed, untaught=True, profile=run.base_profile
-                )
+                loaded = load_model(run.base, seed=run.seed, profile=run.base_profile)
             base = listen(loaded, read, name=run.base, **options)  # type: ignore[arg-type]
     if base is None:
         return Talk(spoken, None, None, None, None, window, stride)

@@ -23,8 +23,7 @@ from glyphsight.evaluate.evaluation import evaluate
 from glyphsight.evaluate.sweep.plan import Cell, SweepPlan
 from glyphsight.files import alone, replacing
 from glyphsight.models import nano
-from glyphsight.models.load import load_cut
-from glyphsight.models.runs import spelled
+from glyphsight.models.load import model_tokenizer
 from glyphsight.models.tokens import count_tokens, load_tokenizer, widest_grid
 from glyphsight.sampling import stratified_sample
 from glyphsight.sources import load_split, open_source
@@ -91,12 +90,12 @@ def _base(cell: Cell, plan: SweepPlan, out: Path) -> str:
     base = out / "base" / f"nano-seed{cell.seed}"
     with alone(base):
         if not base.exists():
-            model, tokenizer = nano.make_nano(cell.seed, load_cut(plan.tokenizer))
+            model, tokenizer = nano.make_nano(cell.seed, model_tokenizer(plan.tokenizer))
             scratch = tempfile.mkdtemp(dir=base.parent)
             tokenizer.save_pretrained(scratch)
             model.save_pretrained(scratch)
             Path(scratch).rename(base)
-    return spelled(base)
+    return str(base)
 
 
 def run_cell(cell: Cell, plan: SweepPlan, spec: str, out: Path) -> dict[str, Any]:
