@@ -34,7 +34,7 @@ def batch_of(name: str) -> tuple[Any, dict[str, Any]]:
     size = resolve_settings(name, {}).values.batch_size
     pictures = load_split(open_source("bundled"), "train")
     records = [
-        Record("20", text, label)
+        Record(text, label, size="20")
         for text, label in zip(encode_batch(pictures.pixels[:size]), pictures.labels, strict=False)
     ]
     examples = tokenize_records(loaded, records, Prompt(), "bundled").examples

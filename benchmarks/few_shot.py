@@ -151,7 +151,7 @@ def by_pixels(case: Case, train_on: Path, judge_on: Path) -> dict[str, Any]:
 
     known, asked = load_dataset(train_on, "train"), load_dataset(judge_on, "test")
     inputs, questions = pixels(case.spec, "train", known), pixels(case.spec, "test", asked)
-    labels = [record.response for record in known]
+    labels = [record.answer for record in known]
     folds = max(2, min(5, *Counter(labels).values()))
     parts = StratifiedKFold(folds, shuffle=True, random_state=case.seed)
     search = GridSearchCV(LogisticRegression(max_iter=1000), {"C": STRENGTHS}, cv=parts)
@@ -161,7 +161,7 @@ def by_pixels(case: Case, train_on: Path, judge_on: Path) -> dict[str, Any]:
         search.fit(inputs, labels)
     seconds = time.monotonic() - started
     said = search.predict(questions)
-    right = sum(a == record.response for a, record in zip(said, asked, strict=True))
+    right = sum(a == record.answer for a, record in zip(said, asked, strict=True))
     what = f"C {search.best_params_['C']:g}"
     return asdict(Share.of(right, len(asked))) | {"seconds": seconds, "what": what}
 

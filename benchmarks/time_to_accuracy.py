@@ -73,14 +73,14 @@ def trl(data: Path, out: Path, given: argparse.Namespace) -> None:
     loaded, prompt = load_model(given.model, training=True), Prompt()
     pairs = [prompt.pair(record) for record in load_dataset(data, "train")]
     held = load_dataset(data, "validation")[: given.validation]
-    labels = sorted({record.response for record in held})
+    labels = sorted({record.answer for record in held})
 
     def accuracy() -> float:
         loaded.model.eval()
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            said = best_labels(loaded, [record.ascii_image for record in held], labels, prompt)
+            said = best_labels(loaded, [record.picture for record in held], labels, prompt)
         loaded.model.train()
-        return sum(a == r.response for a, r in zip(said, held, strict=True)) / len(held)
+        return sum(a == r.answer for a, r in zip(said, held, strict=True)) / len(held)
 
     out.mkdir(parents=True)
     progress = Progress(

@@ -166,7 +166,7 @@ def test_show_prints_records_side_by_side_in_a_pipe_of_80_columns(glyphsight, di
 def test_show_prints_the_record_that_was_asked_for(digits):
     record = load_dataset(digits, "test")[6]
     shown = dataset("show", digits, "--split", "test", "--index", 7, "--raw").stdout
-    assert shown == f"{record.ascii_image}{record.response}\ntest.json 7\n{record.source}\n"
+    assert shown == f"{record.picture}{record.answer}\ntest.json 7\n{record.source}\n"
     label = dataset("show", digits / "test.json", "--label", "3", "--number", 60).stdout
     answers = [r["Response"] for r in json.loads((digits / "test.json").read_bytes())]
     assert label.count("test.json") == answers.count("3")

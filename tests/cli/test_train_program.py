@@ -1,8 +1,9 @@
 import json
+from dataclasses import replace
 
 import pytest
 
-from glyphsight.dataset import Record, load_dataset, write_records
+from glyphsight.dataset import load_dataset, write_records
 from glyphsight.errors import ModelError
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import SHIPPED_RUNS, start_from
@@ -41,8 +42,8 @@ def test_what_is_no_trained_run_is_told_with_the_mend(name, mend):
 def renamed(digits, path):
     """Two digits of the data under names, as another task would have them."""
     names = {"0": "ring", "1": "stroke"}
-    some = [one for one in load_dataset(digits) if one.response in names]
-    write_records([Record(one.size, one.ascii_image, names[one.response]) for one in some], path)
+    some = [one for one in load_dataset(digits) if one.answer in names]
+    write_records([replace(one, answer=names[one.answer]) for one in some], path)
 
 
 @pytest.mark.slow

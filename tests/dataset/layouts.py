@@ -44,6 +44,6 @@ def records(grids, answers, *, palette=PUBLISHED.palette, source="made"):
     """Records of level grids in the published format, each with its source."""
     texts = render_batch(grids, palette)
     return [
-        Record(str(grids.shape[2]), text, answer, f"{source}:{number}")
+        Record(text, answer, size=str(grids.shape[2]), source=f"{source}:{number}")
         for number, (text, answer) in enumerate(zip(texts, answers, strict=True))
     ]

@@ -66,7 +66,7 @@ def test_the_bundled_digits_give_three_good_splits_and_a_manifest(tmp_path):
     for split, path in report.files.items():
         records = load_dataset(path)
         assert records == load_dataset(tmp_path, split)
-        assert Counter(record.response for record in records) == report.labels[split]
+        assert Counter(record.answer for record in records) == report.labels[split]
         assert {record.size for record in records} == {"20"}
     checked = check_dataset(tmp_path)
     assert not checked.problems
@@ -144,7 +144,7 @@ def test_validation_is_held_out_of_training_and_shares_nothing_with_it(idx, tmp_
     assert report.records == {"train": 240, "validation": 60}
     # As multisets, the two parts are the whole again: nothing twice, nothing lost.
     built = [
-        (record.ascii_image, record.response)
+        (record.picture, record.answer)
         for split in ("train", "validation")
         for record in load_dataset(tmp_path, split)
     ]
@@ -193,19 +193,19 @@ def test_copies_are_made_of_training_pictures_alone_and_follow_them(idx, tmp_pat
     assert copied[:20] == plain
     for turn in (1, 2):
         part = copied[20 * turn : 20 * (turn + 1)]
-        assert [record.response for record in part] == [record.response for record in plain]
-        changed = [a.ascii_image != b.ascii_image for a, b in zip(part, copied[:20], strict=True)]
+        assert [record.answer for record in part] == [record.answer for record in plain]
+        changed = [a.picture != b.picture for a, b in zip(part, copied[:20], strict=True)]
         assert sum(changed) > 15
     name = "validation.json"
     assert contents(tmp_path / "plain")[name] == contents(tmp_path / "copied")[name]
-    assert report.labels["train"] == Counter(record.response for record in copied)
+    assert report.labels["train"] == Counter(record.answer for record in copied)
 
 
 def test_copies_with_no_change_are_the_pictures_themselves(tmp_path):
     still = Augmentation(shift=0, rotation=0, scale=0, shear=0)
     build("bundled", tmp_path, limit=20, copies=1, augmentation=still, split="train")
     records = load_dataset(tmp_path)
-    texts = [(record.ascii_image, record.response) for record in records]
+    texts = [(record.picture, record.answer) for record in records]
     assert texts[20:] == texts[:20]
 
 
@@ -229,7 +229,7 @@ def test_every_record_says_what_it_was_made_from(idx, tmp_path, validation):
         for record in records[:240]:
             place = int(record.source.rpartition(":")[2])
             assert record.source == f"idx:{idx} train-images-idx3-ubyte:{place}"
-            assert record.ascii_image == texts[place]
+            assert record.picture == texts[place]
         assert [r.source for r in records[240:]] == [f"{r.source} copy 1" for r in records[:240]]
 
 
@@ -381,7 +381,7 @@ def twins(tmp_path_factory, validation):
 def test_no_picture_is_in_two_splits_and_what_was_found_is_counted(twins, tmp_path):
     report = build(f"idx:{twins}", tmp_path, validation=40)
     texts = {
-        split: {record.ascii_image for record in load_dataset(tmp_path, split)}
+        split: {record.picture for record in load_dataset(tmp_path, split)}
         for split in ("train", "validation", "test")
     }
     assert not texts["train"] & texts["validation"]
@@ -405,7 +405,7 @@ def test_no_copy_looks_like_a_held_out_picture(tmp_path):
     def alike(name):
         records = load_dataset(tmp_path / name, "train")
         assert len(records) == 4500
-        grids = np.stack([parse(record.ascii_image, Profile().palette) for record in records])
+        grids = np.stack([parse(record.picture, Profile().palette) for record in records])
         return len(held_out & set(alike_hashes(grids.astype(np.uint8)).tolist()))
 
     assert alike("kept") > 0
@@ -542,7 +542,7 @@ def test_the_seed_decides_which_of_equally_rare_answers_are_held_out(few, tmp_pa
     chosen = []
     for seed in range(4):
         build(f"folder:{few}", tmp_path / str(seed), validation=5, seed=seed)
-        chosen.append({r.response for r in load_dataset(tmp_path / str(seed), "validation")})
+        chosen.append({r.answer for r in load_dataset(tmp_path / str(seed), "validation")})
     assert len(set(map(frozenset, chosen))) > 1
     assert any(max(answers) > "word 15" for answers in chosen)
 

@@ -61,8 +61,8 @@ def test_datasets_loads_the_directory_as_it_is(hub, digits, tmp_path, monkeypatc
     for split in loaded:
         expected = load_dataset(digits, split)
         assert loaded[split].num_rows == len(expected)
-        assert loaded[split]["ASCII_image"][:] == [record.ascii_image for record in expected]
-        assert loaded[split]["prompt"][1] == WORDINGS[1].ask(expected[1].ascii_image)
+        assert loaded[split]["ASCII_image"][:] == [record.picture for record in expected]
+        assert loaded[split]["prompt"][1] == WORDINGS[1].ask(expected[1].picture)
 
 
 def test_the_front_matter_says_what_the_hub_wants_to_know(hub):
@@ -91,7 +91,7 @@ def test_the_card_tells_people_what_it_is_and_how_it_was_made(hub, digits):
     first = load_dataset(digits)[0]
     assert f"```sh\n{COMMAND}\n```" in text
     assert "MNIST by Yann LeCun and Corinna Cortes, CC BY-SA 3.0" in text
-    assert f"```text\n{first.ascii_image}```\n\nThe answer: `{first.response}`" in text
+    assert f"```text\n{first.picture}```\n\nThe answer: `{first.answer}`" in text
     assert "| seed | `0` |" in text
     assert f"| palette | `{PUBLISHED.palette}` |" in text
     [words] = re.findall(r"which take turns .*?```json\n(.*?)```", text, re.DOTALL)
@@ -105,7 +105,7 @@ def test_the_card_tells_people_what_it_is_and_how_it_was_made(hub, digits):
 
 def test_without_a_counter_the_tokens_are_left_out(hub):
     manifest = json.loads((hub / "manifest.json").read_text("utf-8"))
-    text = render_card("digits", manifest, [Sample(Record("1", "x\n", "1"))], command=COMMAND)
+    text = render_card("digits", manifest, [Sample(Record("x\n", "1", size="1"))], command=COMMAND)
     assert "## One record" in text
     assert "Tokens" not in text
 
@@ -119,7 +119,7 @@ def test_odd_labels_and_glyphs_do_not_break_the_markdown(hub):
     assert r"| palette | `` `\|`` |" in text
     manifest = {"records": {"train": 1}, "labels": {"train": {"1": 1}}}
     picture = "<row:1>```</row:1>\n"
-    text = render_card("x", manifest, [Sample(Record("3", picture, "1"))], command=COMMAND)
+    text = render_card("x", manifest, [Sample(Record(picture, "1", size="3"))], command=COMMAND)
     assert f"````text\n{picture}````" in text
 
 
@@ -159,7 +159,7 @@ def test_a_number_of_records_has_a_category(records, name):
 
 
 def test_tokens_are_counted_in_the_wording_of_each_record():
-    records = [Record("1", "xx", "1"), Record("1", "x", "22")]
+    records = [Record("xx", "1", size="1"), Record("x", "22", size="1")]
     counter = TokenCounter("letters", lambda texts: [len(text) for text in texts])
     found = token_statistics(list(enumerate(records)), WORDINGS, counter)
     assert (found.records, found.tokenizer) == (2, "letters")
@@ -183,7 +183,7 @@ def test_the_card_names_the_split_and_takes_each_record_in_its_own_wording(hub):
     manifest = json.loads((hub / "manifest.json").read_text("utf-8"))
     manifest |= {"records": {"test": 6}, "labels": {"test": {"1": 6}}}
     manifest["files"] = {"test": [{"name": "a", "records": 3}, {"name": "b", "records": 3}]}
-    record = Record("1", "x", "1")
+    record = Record("x", "1", size="1")
     samples = [Sample(record, 0, 0), Sample(record, 1, 1)]  # numbers 0 and 4: the first wording
     counter = TokenCounter("letters", lambda texts: [len(text) for text in texts])
     text = render_card("x", manifest, samples, command=COMMAND, counter=counter)

@@ -64,7 +64,7 @@ def test_a_good_dataset_has_no_problems(digits, golden):
         ({"Response": None}, "record", "'Response' is null, must be a string; quote it"),
         ({"Response": " "}, "answer", "'Response' is empty"),
         ({"Response": "\ud800"}, "record", "holds U+D800, which is no character; write it anew"),
-        ({"ASCII_image": ["row"]}, "record", "'ASCII_image' is an array, must be a string; quote"),
+        ({"ASCII_image": [1]}, "record", "'ASCII_image' holds a number, must hold strings"),
         ({"ASCII_image": ""}, "picture", "'ASCII_image' the text is empty; "),
         ({"ASCII_image": "five"}, "picture", "'ASCII_image' line 1: column 5: the last line does"),
         (
@@ -96,7 +96,9 @@ def test_each_kind_of_problem_is_found(tmp_path, good, change, kind, reason):
 @pytest.mark.parametrize("key", ["size", "ASCII_image", "Response"])
 def test_a_missing_key_is_found(tmp_path, good, key):
     del good[key]
-    assert [problem.reason for problem in check_one(tmp_path, good)] == [f"key {key!r} is missing"]
+    assert [problem.reason for problem in check_one(tmp_path, good)] == [
+        f"key {key!r} is missing; add it"
+    ]
 
 
 def test_keys_in_another_order_are_found(tmp_path, good):
@@ -201,11 +203,11 @@ def test_every_layout_is_checked_alike(tmp_path, made, layout):
     report = check_dataset(path)
     assert (report.problems, report.notes) == ([], [])
     assert sum(report.records.values()) == 40
-    torn = replace(train[9], ascii_image=train[9].ascii_image.replace("</row:2>", "</row:3>"))
-    test[3] = replace(test[3], response=" ")
-    test[4] = replace(test[4], response="c")
+    torn = replace(train[9], pictures=train[9].picture.replace("</row:2>", "</row:3>"))
+    test[3] = replace(test[3], answer=" ")
+    test[4] = replace(test[4], answer="c")
     test[5] = replace(train[20], source="again")
-    test[6] = replace(train[21], response="a")
+    test[6] = replace(train[21], answer="a")
     train[9] = torn
     write_layout(path, layout, {"train": train, "test": test}, wordings=WORDINGS, shard=8)
     report = check_dataset(path)
@@ -263,7 +265,7 @@ def test_any_format_and_palette_is_read_as_the_manifest_or_the_caller_says(tmp_p
     texts = get_format(form).render_batch(grids, palette)
     width = 4 if form == "braille" else 8
     some = [
-        replace(record, ascii_image=text, size=str(width))
+        replace(record, pictures=text, size=str(width))
         for record, text in zip(records(grids * 0, ["a", "b"] * 6), texts, strict=True)
     ]
     profile = Profile(width=width, palette=palette, format=form)
@@ -284,14 +286,14 @@ def test_given_labels_are_all_that_may_be_answered(tmp_path, made):
 
 
 def test_free_text_need_not_be_answered_in_training(tmp_path, made):
-    told = [replace(record, response=f"picture {n}") for n, record in enumerate(made)]
+    told = [replace(record, answer=f"picture {n}") for n, record in enumerate(made)]
     path = write_layout(tmp_path, "json", {"train": told[:20], "test": told[20:]})
     assert check_dataset(path).problems == []
 
 
 def test_copies_and_repeats_do_not_make_free_text_into_labels(tmp_path, made):
-    told = [replace(record, response=f"picture {n}") for n, record in enumerate(made)]
-    other = records(pictures(np.random.default_rng(1), 10), [r.response for r in told[:10]])
+    told = [replace(record, answer=f"picture {n}") for n, record in enumerate(made)]
+    other = records(pictures(np.random.default_rng(1), 10), [r.answer for r in told[:10]])
     copies = [
         replace(copy, source=f"{record.source} copy 1")
         for copy, record in zip(other, told, strict=False)
@@ -312,7 +314,7 @@ def test_an_unreadable_training_split_says_nothing_of_its_answers(tmp_path, made
 
 
 def test_one_picture_with_two_answers_is_a_problem_within_a_split_too(tmp_path, made):
-    made[7] = replace(made[2], response="b")
+    made[7] = replace(made[2], answer="b")
     path = write_layout(tmp_path, "json", {"train": made})
     (problem,) = check_dataset(path).problems
     assert (problem.kind, problem.record) == ("contradiction", 8)
@@ -378,7 +380,7 @@ def test_records_longer_than_a_models_window_are_found(tmp_path, made, layout):
     report = check_dataset(path, window=Window("toy", 900, count))
     (problem,) = report.problems
     assert (problem.kind, problem.record) == ("window", 41)
-    length = len(large[0].ascii_image) + len("Response: a")
+    length = len(large[0].picture) + len("Response: a")
     assert problem.reason.startswith(f"{length} tokens, toy takes 900; its answer would be cut")
     assert seen == [Prompt().pair(large[0])]  # what is short in bytes is not counted
 

@@ -57,8 +57,8 @@ def test_another_profile_holds_out_the_same_pictures(digits, first, tmp_path):
 def test_what_looks_like_them_leaves_the_training_split(digits, first, tmp_path):
     coarse = Profile(width=4, height=3, format="plain")
     report = build(tmp_path, digits, hold_out=str(first), profile=coarse)
-    texts = {r.ascii_image for r in load_dataset(tmp_path, "validation")}
-    assert not texts & {r.ascii_image for r in load_dataset(tmp_path, "train")}
+    texts = {r.picture for r in load_dataset(tmp_path, "validation")}
+    assert not texts & {r.picture for r in load_dataset(tmp_path, "train")}
     removed = sum(report.likeness["removed"]["train"].values())
     assert removed > 0
     assert report.records["train"] == 100 - removed
@@ -146,10 +146,10 @@ def test_held_out_pictures_that_look_like_test_pictures_are_left_out_and_counted
     left_out = sum(report.likeness["removed"]["validation"].values())
     assert left_out > 0
     assert report.records["validation"] == 30 - left_out
-    texts = {record.ascii_image for record in load_dataset(tmp_path / "coarse", "test")}
+    texts = {record.picture for record in load_dataset(tmp_path / "coarse", "test")}
     for split, count in (("train", 30), ("validation", 30)):
         records = load_dataset(tmp_path / "coarse", split)
-        assert not texts & {record.ascii_image for record in records}
+        assert not texts & {record.picture for record in records}
         assert len(records) + sum(report.likeness["removed"][split].values()) == count
 
 

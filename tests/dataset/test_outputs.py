@@ -15,7 +15,6 @@ from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt, Record, load_dataset, write_records
 from glyphsight.dataset.layouts import LAYOUTS, get_output, join
 from glyphsight.dataset.prompt import wordings_from_json
-from glyphsight.dataset.record import KEYS
 from glyphsight.dataset.storage import read_records, sources_file, split_files, write_sources
 from glyphsight.errors import DatasetError
 
@@ -32,7 +31,7 @@ def some(count):
     """Records of made-up pictures, each with its source."""
     pictures = [f"<row:1>{'█' * (i % 3)} ▓</row:1>\n" for i in range(count)]
     return [
-        Record(str(i % 3 + 2), picture, str(i % 10), f"made:{i}")
+        Record(picture, str(i % 10), size=str(i % 3 + 2), source=f"made:{i}")
         for i, picture in enumerate(pictures)
     ]
 
@@ -121,26 +120,85 @@ def test_what_a_layout_was_written_from_is_read_back(tmp_path, name, wordings):
 )
 def test_any_answer_and_source_survive_every_layout(tmp_path_factory, name, values):
     path = tmp_path_factory.mktemp("any")
-    records = [Record("1", "<row:1>█</row:1>\n", *value) for value in values]
+    records = [
+        Record("<row:1>█</row:1>\n", answer, size="1", source=source) for answer, source in values
+    ]
     write_split(path, name, records, wordings=(Prompt(answer="{Response}"),), shard=10)
     if records or name == "json":
         assert load_dataset(path) == records
 
 
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=9)
+any_record = st.builds(
+    lambda pictures, **others: (
+        Record(tuple(p for p, _ in pictures), **others)
+        if len(pictures) == 1
+        else Record(tuple(p for p, _ in pictures), size=" ".join(w for _, w in pictures), **others)
+    ),
+    st.lists(st.tuples(text, st.integers(1, 99).map(str)), max_size=3),
+    answer=text,
+    question=text,
+    source=text,
+)
+
+
+@pytest.mark.parametrize("name", OWN)
+@settings(deadline=None)
+@given(st.lists(any_record, min_size=1, max_size=4))
+def test_questions_and_any_number_of_pictures_survive_every_layout(tmp_path_factory, name, records):
+    path = tmp_path_factory.mktemp("any")
+    # A record that the words alone must tell has a picture whose width can be read.
+    records = [
+        replace(one, pictures=("<row:1>█</row:1>\n",), size="1") if len(one.pictures) == 1 else one
+        for one in records
+    ]
+    write_split(path, name, records, wordings=WORDINGS[1:2], shard=10)
+    assert load_dataset(path) == records
+
+
+def test_a_record_with_more_than_a_picture_has_further_keys(tmp_path):
+    picture = "<row:1>█</row:1>\n"
+    records = [
+        Record(picture, "7", size="1"),
+        Record(picture, "yes", "Is it even?", "1"),
+        Record((picture, picture), "14", "Their sum?", "1 1"),
+        Record((), picture, "Draw a 7."),
+    ]
+    parts = [
+        {"size": "1", "ASCII_image": picture, "Response": "7"},
+        {"size": "1", "ASCII_image": picture, "Response": "yes", "Question": "Is it even?"},
+        {
+            "size": ["1", "1"],
+            "ASCII_image": [picture, picture],
+            "Response": "14",
+            "Question": "Their sum?",
+        },
+        {"size": [], "ASCII_image": [], "Response": picture, "Question": "Draw a 7."},
+    ]
+    write_records(records, tmp_path / "x.json")
+    assert json.loads((tmp_path / "x.json").read_text("utf-8")) == parts
+    write_split(tmp_path, "jsonl", records)
+    pairs = [{"prompt": asked, "completion": said} for asked, said in map(Prompt().pair, records)]
+    assert rows_of(tmp_path / "train.jsonl") == [
+        pairs[0],
+        *(pair | part for pair, part in zip(pairs[1:], parts[1:], strict=True)),
+    ]
+
+
 @pytest.mark.parametrize("form", ["plain", "trim", "digits", "rle"])
 def test_pictures_of_another_format_are_read_with_the_width_of_the_manifest(tmp_path, golden, form):
     text = glyphsight.encode(golden / "five.png", profile=Profile(format=form))
-    write_split(tmp_path, "jsonl", [Record("20", text, "5")])
+    write_split(tmp_path, "jsonl", [Record(text, "5", size="20")])
     with pytest.raises(DatasetError, match=r"record 1: its picture has no <row:1>.*\"width\": 20"):
         load_dataset(tmp_path)
     (tmp_path / "manifest.json").write_text('{"profile": {"width": 20}}', "utf-8")
-    assert load_dataset(tmp_path) == [Record("20", text, "5")]
-    assert load_dataset(tmp_path / "train.jsonl") == [Record("20", text, "5")]
+    assert load_dataset(tmp_path) == [Record(text, "5", size="20")]
+    assert load_dataset(tmp_path / "train.jsonl") == [Record(text, "5", size="20")]
 
 
 @pytest.mark.parametrize("name", OWN)
 def test_text_that_is_not_utf_8_is_named(tmp_path, name):
-    records = [*some(2), Record("1", "<row:1>█</row:1>\n", "caf\udce9")]
+    records = [*some(2), Record("<row:1>█</row:1>\n", "caf\udce9", size="1")]
     with pytest.raises(DatasetError, match=r"record 8: .*caf\\udce9.* not UTF-8; rename it"):
         get_output(name).write(records, io.BytesIO(), WORDINGS, 5)
 
@@ -231,9 +289,18 @@ def test_datasets_loads_every_row_as_it_was_written(tmp_path, name, monkeypatch)
     else:
         assert list(zip(loaded["prompt"], loaded["completion"], strict=True)) == pairs
     if output.sharded:
-        assert loaded.column_names == [*KEYS, "prompt", "completion", "source"]
+        assert loaded.column_names == [
+            "size",
+            "ASCII_image",
+            "Response",
+            "Question",
+            "ASCII_images",
+            "prompt",
+            "completion",
+            "source",
+        ]
         assert [(row["Response"], row["source"]) for row in loaded] == [
-            (record.response, record.source) for record in records
+            (record.answer, record.source) for record in records
         ]
 
 
@@ -267,7 +334,7 @@ def test_parquet_of_others_is_read_whatever_layout_its_columns_are_in(tmp_path, 
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table(columns), tmp_path / "x.parquet")
-    assert load_dataset(tmp_path / "x.parquet") == [Record("1", "<row:1>█</row:1>\n", "5")]
+    assert load_dataset(tmp_path / "x.parquet") == [Record("<row:1>█</row:1>\n", "5", size="1")]
 
 
 def test_the_published_keys_are_read_from_lines_and_messages_from_an_array(tmp_path):
@@ -287,7 +354,7 @@ def test_lines_and_parquet_are_read_one_at_a_time(tmp_path):
     lines = tmp_path / "x.jsonl"
     lines.write_text(json.dumps(some(1)[0].as_json()) + "\nnot JSON\n", "utf-8")
     values = read_records(lines)
-    assert next(values).response == "0"
+    assert next(values).answer == "0"
     with pytest.raises(DatasetError, match="line 2"):
         next(values)
 

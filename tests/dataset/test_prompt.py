@@ -10,7 +10,7 @@ answers = st.text(min_size=1).filter(lambda text: text == text.strip())
 
 
 def test_the_default_prompt_is_the_picture_and_a_word():
-    record = Record("1", "<row:1>█</row:1>\n", "5")
+    record = Record("<row:1>█</row:1>\n", "5", size="1")
     assert Prompt().pair(record) == ("<row:1>█</row:1>\nResponse:", " 5")
 
 
@@ -54,10 +54,35 @@ def test_parse_is_the_inverse_of_what_is_written(picture, answer, instruction, a
     prompt = Prompt(
         around[0] + "{ASCII_image}" + around[1], around[2] + "{Response}" + around[3], instruction
     )
-    record = Record("20", picture, answer)
+    record = Record(picture, answer, size="20")
     assert prompt.parse(*prompt.pair(record)) == (picture, answer)
     *_, user, assistant = prompt.messages(record)
     assert prompt.parse_turns(user["content"], assistant["content"]) == (picture, answer)
+
+
+@pytest.mark.parametrize(
+    ("wording", "pictures", "asked"),
+    [
+        ("{ASCII_image}Response:", ("x\n",), "x\nIs it even?\nResponse:"),
+        ("{ASCII_image}Response:", ("x\n", "y\n"), "x\ny\nIs it even?\nResponse:"),
+        ("{ASCII_image}Response:", (), "Is it even?\nResponse:"),
+        ("Look: {ASCII_image}", ("x",), "Look: x\nIs it even?\n"),
+        ("{Question}\n{ASCII_image}Response:", ("x\n",), "Is it even?\nx\nResponse:"),
+        ("{ASCII_image}Q: {Question} A:", ("{Question}",), "{Question}Q: Is it even? A:"),
+    ],
+)
+def test_a_records_own_question_stands_on_a_line_after_the_pictures(wording, pictures, asked):
+    prompt, record = Prompt(wording), Record(pictures, "no", "Is it even?")
+    assert prompt.pair(record) == (asked, " no")
+    assert prompt.messages(record)[0] == {"role": "user", "content": asked}
+
+
+def test_without_a_question_its_field_is_left_out():
+    prompt = Prompt("{ASCII_image}{Question}Answer:")
+    assert prompt.ask("x\n") == "x\nAnswer:"
+    assert prompt.parse("x\nAnswer:", " 5") == ("x\n", "5")
+    with pytest.raises(DatasetError, match=r"must not hold \{Question\} twice"):
+        Prompt("{ASCII_image}{Question}{Question}")
 
 
 def test_other_words_are_not_parsed():
@@ -70,7 +95,7 @@ def test_other_words_are_not_parsed():
 
 def test_an_instruction_is_a_line_before_the_question_and_the_system_message():
     prompt = Prompt("{ASCII_image}?", " {Response}", "You see.")
-    record = Record("1", "x\n", "5")
+    record = Record("x\n", "5", size="1")
     assert prompt.pair(record) == ("You see.\nx\n?", " 5")
     assert prompt.messages(record) == [
         {"role": "system", "content": "You see."},

@@ -43,8 +43,8 @@ def test_a_draw_is_random_in_order_and_the_same_for_the_same_seed(tmp_path, made
 def test_a_record_is_found_by_its_number_in_any_layout(tmp_path, made, layout):
     path = write_layout(tmp_path, layout, {"train": made}, shard=15)
     (item,) = choose_items(path, index=33)
-    assert item.record.ascii_image == made[32].ascii_image
-    assert item.record.response == made[32].response
+    assert item.record.picture == made[32].picture
+    assert item.record.answer == made[32].answer
     sharded = layout in ("parquet", "hub")
     assert item.number == (3 if sharded else 33)
     assert item.record.source == ("made:32" if sharded else "")
@@ -103,7 +103,7 @@ def test_formats_are_shown_as_pictures_and_with_raw_as_they_are(made, tmp_path):
     grid = np.array([[0, 1], [2, 0]], dtype=np.uint8)
     text = get_format("coords").render_batch(grid[None], " ▓█")[0]
     profile = Profile(2, format="coords")
-    some = [replace(made[0], ascii_image=text, size="2")]
+    some = [replace(made[0], pictures=text, size="2")]
     path = write_layout(tmp_path, "json", {"train": some}, profile=profile)
     items = choose_items(path)
     assert list(show_lines(items, profile, 80))[:2] == [" ▓", "█"]
@@ -118,14 +118,14 @@ def test_what_cannot_be_read_is_shown_with_the_reason(tmp_path, made):
     text = "\n".join(show_lines(choose_items(path), PUBLISHED, 200))
     assert "x\\x1b[2Jy" in text
     assert "[line 1: column 7: the last line does no" in text
-    assert "[key 'ASCII_image' is missing]" in text
+    assert "[key 'ASCII_image' is missing; add it]" in text
     assert "(no record)" in text
     assert "\x1b" not in text
 
 
 def test_long_answers_are_folded_and_control_characters_written_out(tmp_path, made):
-    long = replace(made[0], response="word " * 40, source="")
-    odd = replace(made[1], response="\x1b[31m\n漢字" + "漢" * 10, source="a/\x07b.png")
+    long = replace(made[0], answer="word " * 40, source="")
+    odd = replace(made[1], answer="\x1b[31m\n漢字" + "漢" * 10, source="a/\x07b.png")
     path = write_layout(tmp_path, "parquet", {"train": [long, odd]})
     first, second = choose_items(path)
     lines = caption_lines(first, 20)

@@ -40,8 +40,8 @@ def test_each_figure_in_every_layout(tmp_path, grids, made, layout):
     train, test = made[:30], made[30:]
     train[3] = train[1]
     test[0] = replace(train[0])
-    test[1] = replace(train[1], response="a")
-    test[2] = replace(test[2], ascii_image="nothing")
+    test[1] = replace(train[1], answer="a")
+    test[2] = replace(test[2], pictures="nothing")
     path = write_layout(
         tmp_path, layout, {"train": train, "test": test}, profile=Profile(8), shard=7
     )
@@ -55,7 +55,7 @@ def test_each_figure_in_every_layout(tmp_path, grids, made, layout):
     shown = grids[[0, 1, 2, 1, *range(4, 30)]]
     assert first.ink == pytest.approx(shown.mean() / 2)
     assert first.sizes == {"8x6": 30}
-    length = len(made[0].ascii_image)
+    length = len(made[0].picture)
     assert first.characters == Spread(length, length, length, length)
     assert second.characters.least == len("nothing")
     assert first.tokens.most == length + len("Response: a")
@@ -107,7 +107,7 @@ def test_an_equal_picture_is_the_most_alike_of_all(tmp_path, made, layout):
     path = write_layout(tmp_path, layout, splits, shard=4)
     alike = collect_statistics(path, PUBLISHED).alike
     assert (alike.cells, alike.difference, alike.compared) == (0, 0, 11)
-    assert alike.held_out.record.ascii_image == alike.training.record.ascii_image
+    assert alike.held_out.record.picture == alike.training.record.picture
     assert alike.training.number == (3 if layout == "parquet" else 23)
 
 
@@ -135,7 +135,7 @@ def test_a_block_format_counts_its_cells(tmp_path):
     grids = pictures(np.random.default_rng(1), 4, rows=8, columns=6, levels=2)
     texts = get_format("braille").render_batch(grids, " #")
     some = [
-        replace(record, ascii_image=text, size="3")
+        replace(record, pictures=text, size="3")
         for record, text in zip(records(grids, ["a"] * 4), texts, strict=True)
     ]
     profile = Profile(3, " #", "braille")
@@ -150,7 +150,7 @@ def test_a_block_format_counts_its_cells(tmp_path):
 )
 def test_the_page_holds_all_it_needs_and_escapes_what_it_shows(tmp_path, grids, answers):
     made = records(grids, answers, source="<script>alert(1)</script>")
-    made[5] = replace(made[5], ascii_image="<script>")
+    made[5] = replace(made[5], pictures="<script>")
     path = write_layout(
         tmp_path,
         "json",

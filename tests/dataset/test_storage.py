@@ -16,7 +16,7 @@ GOOD = '{"size": "1", "ASCII_image": "<row:1>█</row:1>\\n", "Response": "1"}'
 def test_the_example_is_read_as_it_was_published(golden):
     (record,) = load_dataset(golden / "as-published.json")
     five = (golden / "five.txt").read_text(encoding="utf-8")
-    assert record == Record(size="20", ascii_image=five, response="5")
+    assert record == Record((five,), "5", size="20")
 
 
 def test_written_back_it_is_the_mended_file_byte_for_byte(golden, tmp_path):
@@ -27,7 +27,7 @@ def test_written_back_it_is_the_mended_file_byte_for_byte(golden, tmp_path):
 
 
 def test_a_record_made_from_the_picture_is_the_published_one(golden, tmp_path):
-    record = Record("20", glyphsight.encode(golden / "five.png"), "5")
+    record = Record(glyphsight.encode(golden / "five.png"), "5", size="20")
     write_records([record], tmp_path / "five.json")
     assert (tmp_path / "five.json").read_bytes() == (golden / "five.json").read_bytes()
 
@@ -35,7 +35,7 @@ def test_a_record_made_from_the_picture_is_the_published_one(golden, tmp_path):
 @given(st.lists(st.tuples(*[st.text(st.characters(exclude_categories=["Cs"]))] * 3)))
 def test_whatever_is_written_is_read_back(tmp_path_factory, values):
     path = tmp_path_factory.mktemp("records") / "x.json"
-    records = [Record(*value) for value in values]
+    records = [Record((picture,), answer, size=size) for size, picture, answer in values]
     assert write_records(iter(records), path) == len(records)
     assert load_dataset(path) == records
 
@@ -54,7 +54,7 @@ def test_whatever_is_written_is_read_back(tmp_path_factory, values):
 def test_small_slips_are_forgiven(tmp_path, text):
     path = tmp_path / "x.json"
     path.write_bytes(text.encode())
-    assert load_dataset(path) == [Record("1", "<row:1>█</row:1>\n", "1")]
+    assert load_dataset(path) == [Record("<row:1>█</row:1>\n", "1", size="1")]
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,9 @@ def test_a_file_that_is_no_dataset_gives_one_clear_line(tmp_path, data, complain
         ('{"size": "20"}', "record 2: key 'ASCII_image' is missing"),
         (GOOD.replace('"1",', "1,"), "record 2: 'size' is a number, must be a string; quote it"),
         (GOOD.replace('"1"}', "null}"), "record 2: 'Response' is null, must be a string"),
+        (GOOD.replace('"1"}', '["1"]}'), "record 2: 'Response' is an array, must be a string"),
+        (GOOD.replace('"1",', "[1],"), "record 2: 'size' holds a number, must hold strings"),
+        (GOOD[:-1] + ', "Question": 1}', "record 2: 'Question' is a number, must be a string"),
     ],
 )
 def test_a_wrong_record_is_named_by_its_number(tmp_path, record, complaint):
@@ -143,7 +146,7 @@ def test_an_unfinished_build_is_no_dataset(tmp_path):
 def test_a_record_is_read_in_the_wording_it_was_written_in(tmp_path, layout):
     wordings = [Prompt(answer=" {Response}"), Prompt(answer=" {Response}.")]
     picture = "<row:1>█</row:1>\n"
-    records = [Record("1", picture, f"A cat, {number}.") for number in range(7)]
+    records = [Record(picture, f"A cat, {number}.", size="1") for number in range(7)]
     output = get_output(layout)
     with (tmp_path / "train.jsonl").open("wb") as stream:
         output.write(records, stream, wordings)
@@ -177,7 +180,7 @@ def test_the_wordings_take_turns_from_shard_to_shard(tmp_path):
     frame = read_frame(tmp_path)
     said = {"prompt": "<row:1>█</row:1>\nResponse:", "completion": " A cat."}
     read = [
-        to_record(said, "", frame.wordings_of(tmp_path / name, number)).response
+        to_record(said, "", frame.wordings_of(tmp_path / name, number)).answer
         for name in names
         for number in (1, 2, 3)
     ]

@@ -65,7 +65,7 @@ def judge(model, data, **options):
 def write(pictures, path, profile):
     texts = encode_batch(pictures.pixels, profile)
     pairs = zip(texts, pictures.labels, strict=True)
-    write_records((Record(str(profile.width), text, label) for text, label in pairs), path)
+    write_records((Record(text, label, size=str(profile.width)) for text, label in pairs), path)
     return path
 
 

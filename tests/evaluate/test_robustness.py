@@ -261,7 +261,7 @@ def test_clean_is_what_the_scorer_says(nano, some, conditions):
 @pytest.mark.slow
 def test_of_a_dataset_the_texts_alone_are_changed(nano, some, conditions):
     records = [
-        Record("20", text, label)
+        Record(text, label, size="20")
         for text, label in zip(encode_batch(some.pixels), some.labels, strict=True)
     ]
     judged = {one.name: one for one in robustness(nano, records, quiet=True)}

@@ -63,12 +63,12 @@ def sample(number):
 def test_a_limit_chooses_what_a_choice_from_all_labels_would(digits):
     records = load_dataset(digits, "test")
     judged = look_at(str(digits), "test", 20, 7, PUBLISHED)
-    expected = stratified_sample([record.response for record in records], 20, 7)
+    expected = stratified_sample([record.answer for record in records], 20, 7)
     assert judged.places.tolist() == expected.tolist()
     assert [judged.labels[code] for code in judged.codes] == [
-        records[place].response for place in expected
+        records[place].answer for place in expected
     ]
-    assert judged.labels == sorted({record.response for record in records})
+    assert judged.labels == sorted({record.answer for record in records})
 
 
 @pytest.mark.parametrize("layout", ["json", "jsonl", "parquet", "source"])
@@ -289,7 +289,7 @@ def test_a_model_goes_to_workers_by_name_and_dtype(nano_run):
 def test_a_record_too_long_to_read_counts_as_wrong(nano_run, digits, tmp_path, monkeypatch, where):
     monkeypatch.setattr(stream_module, "CHUNK", 4)
     records = load_dataset(digits, "test")[:10]
-    long = replace(records[6], ascii_image=records[6].ascii_image * 200)
+    long = replace(records[6], pictures=records[6].picture * 200)
     file = tmp_path / "data.json"
     write_records([*records[:6], long, *records[7:], long], file)
     options = {"zero_shot": 11, "quiet": True, "where": where, "directory": tmp_path / "out"}
@@ -298,7 +298,7 @@ def test_a_record_too_long_to_read_counts_as_wrong(nano_run, digits, tmp_path, m
     assert (result.too_long, result.score.n, result.generation.n) == (2, 11, 11)
     assert result.zero_shot.n == 11
     assert sum(map(sum, result.confusion)) == 9
-    assert {one.label: one.n for one in result.classes}[long.response] >= 2
+    assert {one.label: one.n for one in result.classes}[long.answer] >= 2
     warning = result.warnings[0]
     assert warning.startswith(f"{file}: record 7: exceeds the ")
     assert "2 of 11 records do and count as wrong" in warning
@@ -321,7 +321,7 @@ def test_a_record_too_long_to_read_counts_as_wrong(nano_run, digits, tmp_path, m
 def test_records_that_are_all_too_long_are_an_error(nano_run, digits, tmp_path):
     [record] = load_dataset(digits, "test")[:1]
     file = tmp_path / "data.json"
-    write_records([replace(record, ascii_image=record.ascii_image * 200)], file)
+    write_records([replace(record, pictures=record.picture * 200)], file)
     with pytest.raises(ModelError, match=r"data\.json: record 1: exceeds the .* all records"):
         evaluate(str(nano_run), str(file), quiet=True)
 

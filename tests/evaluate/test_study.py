@@ -120,8 +120,8 @@ def quick(monkeypatch):
 def judge(data, split, count=None):
     """All right answers to records of a dataset."""
     records = look_at(str(data), split or "", None, 0, PUBLISHED).held[:count]
-    truth = [record.response for record in records]
-    made = evaluation([r.ascii_image for r in records], truth, truth, data=str(data), split=split)
+    truth = [record.answer for record in records]
+    made = evaluation([r.picture for r in records], truth, truth, data=str(data), split=split)
     return look_closer(made)
 
 

@@ -65,7 +65,7 @@ def harness(monkeypatch, tmp_path):
 
 
 def ours(loaded, records, labels, prompt):
-    asked = [prompt.ask(record.ascii_image) for record in records]
+    asked = [prompt.ask(record.picture) for record in records]
     return score_labels(loaded, asked, labels, prompt)
 
 
@@ -89,14 +89,14 @@ def test_answers_of_several_tokens_agree_too(harness, make_task, validation, tmp
     data.mkdir()
     names = ["a round one", "other", "plain"]
     texts = encode_batch(validation.pixels[:12], PUBLISHED)
-    records = [Record("20", text, names[i % 3]) for i, text in enumerate(texts)]
+    records = [Record(text, names[i % 3], size="20") for i, text in enumerate(texts)]
     write_records(records, data / "test.json")
     make_task.main([str(data), str(tmp_path / "words.yaml"), "--model", str(model)])
     scores, accuracy = harness("words", tmp_path, model)
     expected = ours(load_model(model), records, names, Prompt())
     np.testing.assert_allclose(scores, expected, atol=1e-3, rtol=0)
     said = [names[i] for i in expected.argmax(axis=1)]
-    assert accuracy == sum(s == r.response for s, r in zip(said, records, strict=True)) / 12
+    assert accuracy == sum(s == r.answer for s, r in zip(said, records, strict=True)) / 12
 
 
 @pytest.mark.parametrize(

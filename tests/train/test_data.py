@@ -37,7 +37,7 @@ def test_batches_hold_records_of_like_length():
 def test_a_record_that_would_be_cut_stops_the_run_and_is_named():
     nano = load_model("nano")
     short = encode_batch(np.zeros((1, 28, 28), np.uint8))[0]
-    records = [Record("20", short, "1"), Record("20", short * 60, "2")]
+    records = [Record(short, "1", size="20"), Record(short * 60, "2", size="20")]
     with pytest.raises(DatasetError, match=r"d\.json: record 2 is \d+ tokens"):
         tokenize_records(nano, records, Prompt(), "d.json")
 
@@ -45,7 +45,7 @@ def test_a_record_that_would_be_cut_stops_the_run_and_is_named():
 def test_the_answer_ends_in_the_end_token():
     nano = load_model("nano")
     text = encode_batch(np.zeros((1, 28, 28), np.uint8))[0]
-    [example] = tokenize_records(nano, [Record("20", text, "7")], Prompt(), "d").examples
+    [example] = tokenize_records(nano, [Record(text, "7", size="20")], Prompt(), "d").examples
     tail = example.ids[-example.answer_tokens :]
     assert nano.tokenizer.decode(tail[:-1]) == " 7"
     assert tail[-1] == nano.tokenizer.eos_token_id

@@ -185,7 +185,7 @@ def test_a_family_learns_and_answers(made, few, golden, tmp_path, family, method
 @pytest.mark.parametrize("family", FAMILIES)
 def test_batches_and_padding_do_not_change_what_a_family_says(made, few, family):
     loaded = load_model(made(family))
-    texts = [record.ascii_image for record in load_dataset(few)[:4]]
+    texts = [record.picture for record in load_dataset(few)[:4]]
     asked = [Prompt().ask(text) for text in (texts[0], texts[1][:90], texts[2], texts[3][:41])]
     labels = ["1", "7", "seventeen", "74"]
     alone = score_labels(loaded, asked, labels, Prompt(), batch_size=1, share=False)
@@ -209,7 +209,7 @@ def test_training_and_asking_cut_a_chat_as_its_template_writes_it(made, few, fam
     whole = loaded.tokenizer.apply_chat_template(
         [
             {"role": "user", "content": question},
-            {"role": "assistant", "content": record.response},
+            {"role": "assistant", "content": record.answer},
         ],
         tokenize=False,
         date_string="26 Jul 2024",
@@ -267,13 +267,13 @@ def test_white_space_at_a_pictures_edge_outlives_a_template_that_trims(made):
 
 def test_the_reply_ends_where_the_turn_ends(made, few, tmp_path):
     base = made("gemma2")
-    data = [Record("20", load_dataset(few)[0].ascii_image[:30], "4")] * 8
+    data = [Record(load_dataset(few)[0].picture[:30], "4", size="20")] * 8
     write_records(data, tmp_path / "one.json")
     taught = settings(base, max_steps=40, learning_rate=1e-2)
     train(tmp_path / "one.json", str(base), tmp_path / "run", taught, quiet=True)
     loaded = load_model(tmp_path / "run")
-    asked = [loaded.run.prompt.ask(data[0].ascii_image)]
-    assert generate_replies(loaded, asked, loaded.run.labels, Prompt()) == [data[0].response]
+    asked = [loaded.run.prompt.ask(data[0].picture)]
+    assert generate_replies(loaded, asked, loaded.run.labels, Prompt()) == [data[0].answer]
 
 
 def test_the_choice_of_a_chat_is_kept_and_goes_on(made, few, tmp_path):

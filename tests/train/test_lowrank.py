@@ -48,7 +48,7 @@ def test_inputs_that_records_have_are_kept_best(run, digits):
     _, blind = low_rank_adapter(run, 1)
     adapted, kept = low_rank_adapter(run, 1, records)
     assert kept > blind
-    texts = [record.ascii_image for record in records]
+    texts = [record.picture for record in records]
     whole = load_model(run)
 
     def error(cut):

@@ -268,7 +268,7 @@ def test_names_are_kept_by_a_run_that_goes_on_and_must_be_answers(digits, tmp_pa
 )
 def test_digits_lie_in_a_frame_and_noise_does_not(profile, validation):
     def framed(pixels):
-        return in_a_frame([Record("", text, "") for text in encode_batch(pixels, profile)], profile)
+        return in_a_frame([Record(text, "") for text in encode_batch(pixels, profile)], profile)
 
     assert framed(validation.pixels[:200])
     noise = np.random.default_rng(0).integers(0, 256, (200, 28, 28), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The words around the picture: what a model reads and what it should write."""
+"""Wordings: the text around pictures and questions that a model reads and the answer it writes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from glyphsight.dataset.record import Record, json_type
 from glyphsight.dataset.text import parse_json, read_text
 from glyphsight.errors import DatasetError
 
-_PICTURE, _ANSWER = "{ASCII_image}", "{Response}"
+_PICTURE, _QUESTION, _ANSWER = "{ASCII_image}", "{Question}", "{Response}"
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """How a record becomes a prompt and a completion; saved with every trained model.
+    """Wording that turns a record into a prompt and a completion; saved with every trained model.
 
     Attributes:
-        question: Text the model reads; ``{ASCII_image}`` stands for the picture.
-        answer: Text it should write; ``{Response}`` stands for the answer. It starts with the
-            space, since tokenizers merge a space with the word after it.
-        instruction: What the model is told once, before the question: a line before it, and the
+        question: Text the model reads. ``{ASCII_image}`` stands for the pictures of the record,
+            ``{Question}`` for the record's own question. Without ``{Question}`` that question
+            stands on a line of its own after the pictures.
+        answer: Text the model should write; ``{Response}`` stands for the answer. The space before
+            it belongs here, since tokenizers merge a space with the word after it.
+        instruction: Text the model is told before the question: the first line of a prompt, the
             system message of a chat; "" for none.
     """
 
@@ -34,59 +36,74 @@ class Prompt:
         for text, field in ((self.question, _PICTURE), (self.answer, _ANSWER)):
             if text.count(field) != 1:
                 raise DatasetError(f"prompt {text!r} must hold {field} once")
+        if self.question.count(_QUESTION) > 1:
+            raise DatasetError(f"prompt {self.question!r} must not hold {_QUESTION} twice")
 
-    def ask(self, ascii_image: str) -> str:
-        """The prompt for a picture."""
-        before, after = self._around()
-        return f"{before}{ascii_image}{after}"
+    def ask(self, picture: str, question: str = "") -> str:
+        """Return the prompt for the text of the pictures and the record's own question."""
+        return self._first_line + self._ask(picture, question)
 
-    def reply(self, response: str) -> str:
-        """The completion for an answer."""
-        return self.answer.replace(_ANSWER, response)
+    def reply(self, answer: str) -> str:
+        """Return the completion for an answer."""
+        return self.answer.replace(_ANSWER, answer)
 
     def pair(self, record: Record) -> tuple[str, str]:
-        """Prompt and completion of a record."""
-        return self.ask(record.ascii_image), self.reply(record.response)
+        """Return prompt and completion of a record."""
+        return self.ask(record.picture, record.question), self.reply(record.answer)
 
     def messages(self, record: Record) -> list[dict[str, str]]:
-        """The record as a chat: system with the instruction, where there is one, user, assistant.
+        """Return a record as a chat: system where there is an instruction, user, assistant.
 
-        The assistant's turn stands alone, so it goes without the space an answer starts with.
+        The assistant's message goes without the space that the answer starts with.
         """
-        asked = self.question.replace(_PICTURE, record.ascii_image)
-        said = self.answer.removeprefix(" ").replace(_ANSWER, record.response)
         system = [{"role": "system", "content": self.instruction}] if self.instruction else []
+        said = self.answer.removeprefix(" ").replace(_ANSWER, record.answer)
         return [
             *system,
-            {"role": "user", "content": asked},
+            {"role": "user", "content": self._ask(record.picture, record.question)},
             {"role": "assistant", "content": said},
         ]
 
     def parse(self, prompt: str, completion: str) -> tuple[str, str] | None:
-        """Picture and answer of a prompt and its completion, the inverse of :meth:`pair`.
+        """Read picture and answer of a prompt and its completion.
+
+        This inverts :meth:`pair` for records of one picture without a question of their own.
 
         Returns:
-            None where the words around them are others.
+            None where the texts are not of this wording.
         """
-        picture = _between(prompt, *self._around())
-        response = _between(completion, *_parts(self.answer, _ANSWER))
-        return None if picture is None or response is None else (picture, response)
+        before, after = self._around()
+        picture = _between(prompt, self._first_line + before, after)
+        answer = _between(completion, *_parts(self.answer, _ANSWER))
+        return None if picture is None or answer is None else (picture, answer)
 
     def parse_turns(self, user: str, assistant: str) -> tuple[str, str] | None:
-        """Picture and answer of a user's and an assistant's message; see :meth:`messages`."""
-        picture = _between(user, *_parts(self.question, _PICTURE))
-        response = _between(assistant, *_parts(self.answer.removeprefix(" "), _ANSWER))
-        return None if picture is None or response is None else (picture, response)
+        """Read picture and answer of a user's and an assistant's message, as :meth:`parse` does."""
+        picture = _between(user, *self._around())
+        answer = _between(assistant, *_parts(self.answer.removeprefix(" "), _ANSWER))
+        return None if picture is None or answer is None else (picture, answer)
 
     def read_reply(self, text: str) -> str:
-        """The answer inside a completion; the inverse of :meth:`reply`, white space trimmed."""
+        """Read the answer inside a completion: the inverse of :meth:`reply`, ends stripped."""
         before, after = _parts(self.answer, _ANSWER)
         return text.strip().removeprefix(before.strip()).removesuffix(after.strip()).strip()
 
-    def _around(self) -> tuple[str, str]:
-        """Text before and after the picture."""
+    @property
+    def _first_line(self) -> str:
+        return f"{self.instruction}\n" if self.instruction else ""
+
+    def _ask(self, picture: str, question: str) -> str:
+        """Return the prompt without the instruction."""
+        before, after = self._around(question)
+        if question and _QUESTION not in self.question:
+            end = "\n" if picture and not picture.endswith("\n") else ""
+            picture = f"{picture}{end}{question}\n"
+        return f"{before}{picture}{after}"
+
+    def _around(self, question: str = "") -> tuple[str, str]:
+        """Return the text before and after the pictures, the instruction not included."""
         before, after = _parts(self.question, _PICTURE)
-        return (f"{self.instruction}\n{before}" if self.instruction else before), after
+        return before.replace(_QUESTION, question), after.replace(_QUESTION, question)
 
 
 def _parts(text: str, field: str) -> tuple[str, str]:

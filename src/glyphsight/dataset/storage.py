@@ -287,7 +287,7 @@ def _unframed(said: tuple[str, str], where: str, frame: Frame, *, turns: bool) -
         found = wording.parse_turns(*said) if turns else wording.parse(*said)
         if found is not None:
             picture, response = found
-            return Record(_size(picture, where, frame), picture, response)
+            return Record((picture,), response, size=_size(picture, where, frame))
     known = wording_json(frame.wordings[:1])
     raise DatasetError(
         f"{where}: its words are none of the known wordings; name them in {MANIFEST} beside it: "

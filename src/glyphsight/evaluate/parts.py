@@ -89,7 +89,7 @@ def _doubts(
             f"baselines were asked {len(asked):,} of the {measured.selection.n:,} records, "
             f"stratified, seed {seed}; the model is compared with them on these"
         )
-    learnt = {(record.ascii_image, record.response) for record in train}
+    learnt = {(record.picture, record.answer) for record in train}
     known = sum((sample.ascii_image, sample.truth) in learnt for sample in asked)
     told = f"{known:,} of the {len(asked):,} records have text and answer of one in {source}"
     if 2 * known > len(asked):
@@ -116,7 +116,7 @@ def with_robustness(
         loaded,
         _pictures(selection, rows)
         if is_spec(judged.data)
-        else [Record("", one.ascii_image, one.truth) for one in _chosen(judged, rows)],
+        else [Record((one.ascii_image,), one.truth) for one in _chosen(judged, rows)],
         seed=seed,
         batch_size=batch_size,
         quiet=quiet,

@@ -84,7 +84,7 @@ class Reading:
                 for text, label in zip(
                     encode_batch(batch.pixels, self.profile), batch.labels, strict=True
                 ):
-                    yield Record(size, text, label)
+                    yield Record((text,), label, size=size)
 
 
 class Picker:
@@ -196,7 +196,7 @@ def look_at(data: str, split: str, limit: int | None, seed: int, profile: Profil
     for piece in reading.pieces():
         codes = []
         for record in reading.read(piece):
-            codes.append(names.setdefault(record.response, len(names)))
+            codes.append(names.setdefault(record.answer, len(names)))
             digest.update(json.dumps(list(record.as_json().values())).encode())
             if held is not None:
                 held.append(record)

@@ -86,7 +86,7 @@ def answer(
         asked: What is asked.
         progress: Called with the number of records scored since the last call.
     """
-    prompts = [asked.prompt.ask(record.ascii_image) for record in records]
+    prompts = [asked.prompt.ask(record.picture, record.question) for record in records]
     labels, prompt, size = asked.labels, asked.prompt, asked.batch_size
     rows, scores, too_long = score_readable(
         loaded, prompts, labels, prompt, batch_size=size, progress=progress
@@ -105,8 +105,8 @@ def answer(
         best = max(of_each, key=of_each.__getitem__, default="")
         samples.append(
             Sample(
-                record.ascii_image,
-                record.response,
+                record.picture,
+                record.answer,
                 best,
                 of_each.get(best, 0.0),
                 of_each,

@@ -89,7 +89,7 @@ def _read(name: str, data: Path, most: int) -> Kind:
         prompt=read_frame(data).wordings[0],
         profile=profile,
         framed=in_a_frame(records, profile),
-        labels=sorted({record.response for record in records + validation}),
+        labels=sorted({record.answer for record in records + validation}),
         count=len(records),
         records=records,
         validation=validation,
@@ -123,7 +123,7 @@ def in_a_frame(records: list[Record], profile: Profile) -> bool:
     """
     if profile.crop is not None or profile.edges != "none" or profile.threshold == "adaptive":
         return True
-    texts = [record.ascii_image for record in records[:_LOOKED_AT]]
+    texts = [record.picture for record in records[:_LOOKED_AT]]
     grids = [grid for grid in GridReader(profile).read(texts) if not isinstance(grid, FormatError)]
     framed = 0
     for grid in grids:

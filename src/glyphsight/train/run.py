@@ -92,9 +92,9 @@ def _judged(job: Job, dtype: Any) -> dict[str, Any]:
     with torch.autocast(model.device.type, dtype=dtype, enabled=dtype is not None):
         for kind in job.kinds:
             if kind.validation:
-                texts = [record.ascii_image for record in kind.validation]
+                texts = [record.picture for record in kind.validation]
                 said = best_labels(job.loaded, texts, kind.labels, kind.prompt)
-                right = sum(a == r.response for a, r in zip(said, kind.validation, strict=True))
+                right = sum(a == r.answer for a, r in zip(said, kind.validation, strict=True))
                 shares[kind.name] = right / len(kind.validation)
     model.train(was_training)
     sizes = {kind.name: len(kind.validation) for kind in job.kinds}
@@ -328,7 +328,7 @@ def _say_if_nothing_was_learnt(kind: Kind, whose: str, accuracy: float | None) -
     """Tell a run that is no better than the commonest answer, within two standard errors of it."""
     if accuracy is None:
         return
-    answers = Counter(one.response for one in kind.validation)
+    answers = Counter(one.answer for one in kind.validation)
     commonest, count = answers.most_common(1)[0]
     share = count / len(kind.validation)
     if len(answers) > 1 and accuracy <= share + 2 * math.sqrt(

@@ -43,7 +43,7 @@ def held_out_names(dataset: str, out: str) -> dict[str, str]:
             f"{dataset}: does not say which pictures it holds out for validation; give a dataset "
             "that glyphsight dataset build made"
         )
-    return {record.source.removeprefix(f"{spec} "): record.response for record in records}
+    return {record.source.removeprefix(f"{spec} "): record.answer for record in records}
 
 
 def rows_named(

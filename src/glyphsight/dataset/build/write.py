@@ -211,7 +211,7 @@ def _records(how: Writing, shard: Shard) -> Iterator[Record]:
         texts = _copied_texts(how, segment) if segment.turn else _kept_texts(how, segment)
         for some, ids, labels in texts:
             for text, name, label in zip(some, ids, labels, strict=True):
-                yield Record(size, text, label, f"{how.spec} {name}{copy}")
+                yield Record((text,), label, size=size, source=f"{how.spec} {name}{copy}")
 
 
 _Texts = tuple[list[str], list[str], list[str]]

@@ -201,7 +201,7 @@ class _Check:
             self.tell(Problem(name, 0, reason, "file"))
 
     def _batch(self, items: list[Item]) -> None:
-        texts = [item.record.ascii_image for item in items if item.record]
+        texts = [item.record.picture for item in items if item.record]
         grids = self._reader.read(texts)
         read = iter(zip(grids, likenesses(grids, texts), strict=True))
         long = self._too_long(items)
@@ -230,7 +230,7 @@ class _Check:
                     )
             if place in long:
                 self._spoil(item, "window", long[place])
-            self._traces.add(item.record.ascii_image, item.record.response, likeness)
+            self._traces.add(item.record.picture, item.record.answer, likeness)
 
     def _spoil(self, item: Item, kind: str, reason: str) -> None:
         self._mark(len(self._spoilt) - 1, str(item.file))
@@ -252,7 +252,7 @@ class _Check:
                 f"keys are {', '.join(item.value)}; the format has exactly {', '.join(KEYS)}, "
                 "in order",
             )
-        answer, called = item.record.response, _called(item, "Response", "answer")
+        answer, called = item.record.answer, _called(item, "Response", "answer")
         if not answer.strip():
             yield "answer", f"{called} is empty"
         elif self._labels is not None:

@@ -66,7 +66,7 @@ def read_items(split: str, file: Path, frame: Frame) -> Iterator[Item]:
 
 def _check_characters(record: Record) -> None:
     """Refuse half a surrogate pair, which JSON can escape and no tokenizer or file takes."""
-    for text in (record.ascii_image, record.response):
+    for text in (*record.pictures, record.question, record.answer):
         try:
             text.encode()
         except UnicodeEncodeError as error:
@@ -104,7 +104,7 @@ def batched(items: Iterator[Item]) -> Iterator[list[Item]]:
             item, broken = None, error
         if item is not None:
             batch.append(item)
-            characters += len(item.record.ascii_image) if item.record else 0
+            characters += len(item.record.picture) if item.record else 0
         full = len(batch) == _BATCH_RECORDS or characters >= _BATCH_CHARACTERS
         if batch and (full or item is None):
             yield batch

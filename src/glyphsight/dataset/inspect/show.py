@@ -54,7 +54,7 @@ def choose_items(
             if seen == index:
                 return [item]
             continue
-        if label is not None and (item.record is None or item.record.response != label):
+        if label is not None and (item.record is None or item.record.answer != label):
             continue
         drawn.offer(item)
     if index is not None:
@@ -101,7 +101,7 @@ def picture_lines(item: Item, profile: Profile, *, raw: bool = False) -> list[st
     """
     if item.record is None:
         return _fold(f"[{item.fault}]", 40, _MAX_LINES)
-    text = item.record.ascii_image
+    text = item.record.picture
     lines = [printable(line) for line in text.removesuffix("\n").split("\n")]
     form = get_format(profile.format)
     try:
@@ -115,7 +115,7 @@ def picture_lines(item: Item, profile: Profile, *, raw: bool = False) -> list[st
 
 def caption_lines(item: Item, width: int) -> list[str]:
     """The answer, the number and the source of a record, folded to a width."""
-    answer = printable(item.record.response) if item.record else "(no record)"
+    answer = printable(item.record.answer) if item.record else "(no record)"
     lines = [
         *_fold(answer or "(empty)", width, _MAX_LINES),
         *_fold(f"{item.file.name} {item.number}", width, _MAX_LINES),

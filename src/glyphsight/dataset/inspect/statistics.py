@@ -327,9 +327,9 @@ def _count(
             traces.skip()
             continue
         record, (grid, likeness) = item.record, next(read)
-        split.answers[record.response] += 1
-        split.characters.append(len(record.ascii_image))
-        traces.add(record.ascii_image, record.response, likeness)
+        split.answers[record.answer] += 1
+        split.characters.append(len(record.picture))
+        traces.add(record.picture, record.answer, likeness)
         split.for_tokens.offer(item)
         split.for_show.offer(item)
         if isinstance(grid, FormatError):
@@ -340,7 +340,7 @@ def _count(
         split.levels += int(grid.sum())
         split.cells += grid.size
         grids.append(grid)
-        answers.append(record.response)
+        answers.append(record.answer)
     means.add(grids, answers)
 
 
@@ -424,4 +424,4 @@ def _most_alike(
 
 
 def _texts(items: Sequence[Item]) -> list[str]:
-    return [item.record.ascii_image for item in items if item.record]
+    return [item.record.picture for item in items if item.record]

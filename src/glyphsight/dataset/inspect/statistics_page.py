@@ -153,7 +153,7 @@ def _ratio(statistics: Statistics) -> float:
 def _card(item: Item, profile: Profile) -> dict[str, Any]:
     """A record with its picture, drawn from its own cells."""
     record = item.record
-    text, answer = (record.ascii_image, record.response) if record else ("", "")
+    text, answer = (record.picture, record.answer) if record else ("", "")
     try:
         grid = get_format(profile.format).read(text, profile.palette)
     except FormatError:

@@ -62,19 +62,24 @@ class _Lines(ABC):
 
 
 class PromptLines(_Lines):
-    """A line a record with ``prompt`` and ``completion``, as TRL and the like take it."""
+    """One line per record with ``prompt`` and ``completion``, as TRL and the like take it."""
 
     name = "jsonl"
 
     def _row(self, record: Record, prompt: Prompt) -> dict[str, Any]:
         asked, said = prompt.pair(record)
-        return {"prompt": asked, "completion": said}
+        return {"prompt": asked, "completion": said} | _parts(record)
 
 
 class ChatLines(_Lines):
-    """A line a record with chat ``messages``, as the OpenAI fine-tuning API takes it."""
+    """One line per record with chat ``messages``, as the OpenAI fine-tuning API takes it."""
 
     name = "chat"
 
     def _row(self, record: Record, prompt: Prompt) -> dict[str, Any]:
-        return {"messages": prompt.messages(record)}
+        return {"messages": prompt.messages(record)} | _parts(record)
+
+
+def _parts(record: Record) -> dict[str, Any]:
+    """Return what the words do not tell apart: pictures and question of a record with more."""
+    return {} if len(record.pictures) == 1 and not record.question else record.as_json()

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from glyphsight.dataset.prompt import Prompt
-from glyphsight.dataset.record import KEYS, Record
+from glyphsight.dataset.record import KEYS, QUESTION, Record
 from glyphsight.dataset.text import encode
 from glyphsight.errors import DatasetError
 
 _ROWS = 4096  # a row group: what is held while writing
 _BATCH = 1024
 _LAYOUTS = (KEYS, ("prompt", "completion"), ("messages",))
+_PICTURES = "ASCII_images"  # a column of one type cannot hold both a text and a list of texts
+_FURTHER = (QUESTION, _PICTURES, "source")
 
 
 def _pyarrow() -> tuple[Any, Any]:
@@ -29,7 +31,7 @@ def _pyarrow() -> tuple[Any, Any]:
 
 
 class Parquet:
-    """Shards data/SPLIT-00000-of-00001.parquet: the published keys, prompt, completion, source."""
+    """Shards data/SPLIT-00000-of-00001.parquet: the record, its prompt, completion and source."""
 
     name = "parquet"
     suffix = ".parquet"
@@ -49,8 +51,11 @@ class Parquet:
     ) -> int:
         """Write one shard; see :class:`~glyphsight.dataset.layouts.base.Output`."""
         pyarrow, parquet = _pyarrow()
-        columns = (*KEYS, "prompt", "completion", "source")
-        schema = pyarrow.schema([(name, pyarrow.string()) for name in columns])
+        columns = (*KEYS, QUESTION, _PICTURES, "prompt", "completion", "source")
+        text = pyarrow.string()
+        schema = pyarrow.schema(
+            [(name, pyarrow.list_(text) if name == _PICTURES else text) for name in columns]
+        )
         rows = (
             _row(record, wordings[number % len(wordings)], number)
             for number, record in enumerate(records, start=first)
@@ -69,27 +74,37 @@ class Parquet:
             with parquet.ParquetFile(file) as table:
                 columns = _columns(table.schema_arrow.names, file)
                 for batch in table.iter_batches(_BATCH, columns=columns):
-                    yield from batch.to_pylist()
+                    for row in batch.to_pylist():
+                        if (pictures := row.pop(_PICTURES, None)) is not None:
+                            row["ASCII_image"] = pictures
+                        yield row
         except FileNotFoundError:
             raise DatasetError(f"{file}: no such file") from None
         except UnicodeDecodeError:
-            raise DatasetError(f"{file}: holds text that is not UTF-8; write it anew") from None
+            raise DatasetError(f"{file}: holds text that is not UTF-8; write it again") from None
         except (OSError, pyarrow.ArrowException) as error:
             reason = " ".join(str(error).split())
-            raise DatasetError(f"{file}: no whole Parquet file ({reason}); get it anew") from error
+            raise DatasetError(f"{file}: no whole Parquet file ({reason}); get it again") from error
 
 
-def _row(record: Record, prompt: Prompt, number: int) -> dict[str, bytes]:
+def _row(record: Record, prompt: Prompt, number: int) -> dict[str, Any]:
     asked, said = prompt.pair(record)
-    row = record.as_json() | {"prompt": asked, "completion": said, "source": record.source}
-    return {key: encode(text, number + 1) for key, text in row.items()}
+    texts = (record.size, record.picture, record.answer, record.question, asked, said)
+    names = (*KEYS, QUESTION, "prompt", "completion", "source")
+    row: dict[str, Any] = {
+        name: encode(text, number + 1)
+        for name, text in zip(names, (*texts, record.source), strict=True)
+    }
+    if len(record.pictures) != 1:
+        row[_PICTURES] = [encode(picture, number + 1) for picture in record.pictures]
+    return row
 
 
 def _columns(names: Sequence[str], file: Path) -> list[str]:
     """The columns that make a record, of those a file has."""
     for needed in _LAYOUTS:
         if set(needed) <= set(names):
-            return [*needed, *(["source"] if "source" in names else [])]
+            return [*needed, *(name for name in _FURTHER if name in names)]
     raise DatasetError(
         f"{file}: has the columns {', '.join(names) or 'none'}; a dataset has "
         + ", or ".join(" and ".join(needed) for needed in _LAYOUTS)

@@ -40,7 +40,7 @@ class Published:
         count = 0
         for count, record in enumerate(records, start=1):
             comma = "," if count > 1 else ""
-            lines = ",\n    ".join(f'"{key}": {_quote(t)}' for key, t in record.as_json().items())
+            lines = ",\n    ".join(f'"{key}": {_quote(v)}' for key, v in record.as_json().items())
             stream.write(encode(f"{comma}\n  {{\n    {lines}\n  }}", first + count))
         return count
 

@@ -64,7 +64,7 @@ class Grids:
     @staticmethod
     def of(records: Sequence[Record], profile: Profile, where: str) -> Grids:
         """Read the texts of records back to their grids; raises as :meth:`read` does."""
-        texts, labels = [one.ascii_image for one in records], [one.response for one in records]
+        texts, labels = [one.picture for one in records], [one.answer for one in records]
         return Grids.read(texts, labels, profile, where)
 
     @property

@@ -67,9 +67,9 @@ def _items(judged: Pictures | Sequence[Pictures] | Sequence[Record], profile: Pr
     batches = [one for one in several if isinstance(one, Pictures)]
     records = [one for one in several if isinstance(one, Record)]
     texts = [text for one in batches for text in encode_batch(one.pixels, profile)]
-    texts += [record.ascii_image for record in records]
+    texts += [record.picture for record in records]
     truth = [label for one in batches for label in one.labels]
-    truth += [record.response for record in records]
+    truth += [record.answer for record in records]
     grids = [
         None if isinstance(grid, FormatError) else grid for grid in GridReader(profile).read(texts)
     ]
