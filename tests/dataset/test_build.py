@@ -479,10 +479,10 @@ def test_balance_makes_training_answers_equally_common(tmp_path):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"engine": "slurm"}, "unknown engine 'slurm'; there is local, ray"),
+        ({"engine": "slurm"}, "unknown engine 'slurm'; choose one of local, ray"),
         ({"output": "xml"}, "unknown output 'xml'"),
         ({"shard_size": 0}, "shard size must be at least 1"),
-        ({"ray_address": "auto"}, "Ray address is of use with --engine ray only"),
+        ({"ray_address": "auto"}, "Ray address needs --engine ray"),
         ({"profile": Profile(format="nothing")}, "nothing"),
     ],
 )

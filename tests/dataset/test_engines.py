@@ -5,8 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,8 +12,6 @@ import pytest
 
 import glyphsight
 from glyphsight.dataset import build_dataset
-from glyphsight.errors import DatasetError, GlyphsightError
-from glyphsight.parallel import open_engine
 
 OPTIONS = {"limit": 300, "copies": 1, "shard_size": 40, "output": "parquet"}
 
@@ -39,83 +35,6 @@ def program(script, *arguments):
         text=True,
         start_new_session=True,
     )
-
-
-@pytest.mark.parametrize("workers", [1, 2, None])
-def test_every_task_is_done_once_and_its_result_comes_with_it(workers):
-    with closing(open_engine("local", workers)) as engine:
-        for base in (2, 3):
-            done = list(engine.run(partial(pow, base), range(50)))
-            assert sorted(done) == [(number, base**number) for number in range(50)]
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_tasks_are_taken_as_they_are_needed(workers):
-    taken = []
-
-    def tasks():
-        for number in range(1000):
-            taken.append(number)
-            yield number
-
-    with closing(open_engine("local", workers)) as engine:
-        run = engine.run(abs, tasks())
-        for _ in range(10):
-            next(run)
-        assert len(taken) < 50
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_error_of_a_task_comes_out_as_it_is(workers):
-    with (
-        closing(open_engine("local", workers)) as engine,
-        pytest.raises(ValueError, match="invalid literal"),
-    ):
-        list(engine.run(int, ["1", "two", "3"]))
-
-
-def test_a_lost_worker_is_said_with_the_mend():
-    with (
-        closing(open_engine("local", 2)) as engine,
-        pytest.raises(GlyphsightError, match=r"worker process ended.*run the same command again"),
-    ):
-        list(engine.run(os._exit, [1, 1]))
-
-
-ORPHANS = """
-import os, sys, time
-from functools import partial
-from glyphsight.parallel import open_engine
-def task(number):
-    print(os.getpid(), flush=True)
-    time.sleep(60)
-if __name__ == "__main__":
-    list(open_engine("local", 2).run(task, range(2)))
-"""
-
-
-def test_workers_end_with_the_parent_however_it_ends(tmp_path):
-    (tmp_path / "orphans.py").write_text(ORPHANS)
-    parent = subprocess.Popen(
-        [sys.executable, str(tmp_path / "orphans.py")],
-        env=os.environ | {"PYTHONPATH": str(Path(glyphsight.__file__).parents[1])},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    workers = [int(parent.stdout.readline()) for _ in range(2)]
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    parent.stdout.close()
-    deadline = time.monotonic() + 30
-    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
-
-
-def test_ray_that_is_not_installed_is_said_with_the_mend(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray.data", None)
-    with pytest.raises(DatasetError, match=r"pip install 'glyphsight\[ray\]'"):
-        open_engine("ray")
 
 
 CLUSTER = """

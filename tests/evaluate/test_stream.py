@@ -28,8 +28,9 @@ from glyphsight.evaluate.result import SAMPLES_FILE, STATE_FILE, Sample, SampleF
 from glyphsight.evaluate.sample_log import SampleLog
 from glyphsight.evaluate.selection import Picker, Reading, look_at
 from glyphsight.inference import workers as workers_module
-from glyphsight.inference.workers import Model, Where, dtype_of, in_order
+from glyphsight.inference.workers import Model, dtype_of
 from glyphsight.models import load_model
+from glyphsight.parallel import Workers
 from glyphsight.sampling import stratified_sample
 
 TIMES = ("scoring_seconds", "pictures_per_second")
@@ -153,34 +154,6 @@ def test_a_damaged_line_of_outcomes_is_named(tmp_path):
         list(SampleFile(file, 2))
 
 
-@pytest.mark.slow
-def test_workers_give_results_in_the_order_of_the_tasks():
-    found = list(in_order(partial(pow, 2), range(40), Where("local", 2)))
-    assert found == [2**number for number in range(40)]
-
-
-@pytest.mark.slow
-def test_what_is_done_ahead_of_a_slow_task_is_bounded():
-    taken = []
-
-    def tasks():
-        for number in range(200):
-            taken.append(number)
-            yield 0.0 if number else 1.5
-
-    results = in_order(time.sleep, tasks(), Where("local", 2))
-    next(results)
-    assert len(taken) < 20
-    assert len(list(results)) == 199
-
-
-def test_an_engine_that_is_none_and_an_address_without_ray_are_refused():
-    with pytest.raises(DatasetError, match="unknown engine 'slurm'"):
-        Where("slurm")
-    with pytest.raises(DatasetError, match="--engine ray only"):
-        Where("local", 1, "auto")
-
-
 @pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr(stream_module, "CHUNK", 16)
@@ -241,7 +214,7 @@ def test_workers_give_the_same_outcomes_and_go_on_from_some(
     ask = partial(
         *(run_study, str(nano_run), str(digits)),
         **{"generate": 9, "zero_shot": 0, "quiet": True},
-        **{"where": Where("local", 2), "directory": tmp_path},
+        **{"where": Workers("local", 2), "directory": tmp_path},
     )
     append, done = SampleLog.append, []
 
@@ -271,7 +244,7 @@ def test_workers_give_the_same_outcomes_and_go_on_from_some(
 def test_a_loaded_model_is_sent_to_workers_as_it_is(nano_run, digits, alone, monkeypatch):
     monkeypatch.setattr(stream_module, "CHUNK", 8)
     changed = replace(load_model(nano_run), name="of no directory")
-    options = {"generate": 9, "zero_shot": 0, "quiet": True, "where": Where("local", 2)}
+    options = {"generate": 9, "zero_shot": 0, "quiet": True, "where": Workers("local", 2)}
     assert_alike(evaluate(changed, str(digits), **options).samples, alone.samples)
 
 
@@ -285,7 +258,7 @@ def test_a_model_goes_to_workers_by_name_and_dtype(nano_run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", [Where(), Where("local", 2)])
+@pytest.mark.parametrize("where", [Workers(workers=1), Workers("local", 2)])
 def test_a_record_too_long_to_read_counts_as_wrong(nano_run, digits, tmp_path, monkeypatch, where):
     monkeypatch.setattr(stream_module, "CHUNK", 4)
     records = load_dataset(digits, "test")[:10]
@@ -405,14 +378,14 @@ from ray.cluster_utils import Cluster
 from glyphsight.cli.see_lines import answer_lines
 from glyphsight.evaluate import evaluate
 from glyphsight.evaluate import stream
-from glyphsight.inference.workers import Where
+from glyphsight.parallel import Workers
 
 model, data, pictures, out = sys.argv[1:]
 stream.CHUNK = 16
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
 cluster.add_node(num_cpus=1)
 cluster.wait_for_nodes()
-where = Where("ray", None, cluster.address)
+where = Workers("ray", None, cluster.address)
 options = {"generate": 9, "zero_shot": 0, "quiet": True}
 evaluate(model, data, directory=Path(out) / "ray", where=where, **options).save(Path(out) / "ray")
 answer_lines(

@@ -88,8 +88,9 @@ def evaluate(
     from glyphsight.evaluate.report.record import record_study
     from glyphsight.evaluate.tasks.spec import is_set
     from glyphsight.extras import need
-    from glyphsight.inference.workers import Model, Where
+    from glyphsight.inference.workers import Model
     from glyphsight.models.runs import resolve
+    from glyphsight.parallel import Workers
 
     if is_set(data):
         for name in _NOT_OF_SETS:
@@ -110,7 +111,8 @@ def evaluate(
         return
     if train_data is not None and not full:
         raise typer.BadParameter("is of use with --full", param_hint="--train-data")
-    where = Where(engine, workers, ray_address)
+    workers = 1 if engine == "local" and workers is None else workers
+    where = Workers(engine, workers, ray_address)
     run = resolve(model).user_run
     target = out or (run / "evaluation" if run else None)
     if target is not None:

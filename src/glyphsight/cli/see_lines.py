@@ -165,9 +165,10 @@ def answer_lines(
         How many pictures failed; each is named on standard error.
     """
     from glyphsight.inference.see import see_many
-    from glyphsight.inference.workers import Where
+    from glyphsight.parallel import Workers
 
-    where = Where(engine, workers, ray_address)
+    workers = 1 if engine == "local" and workers is None else workers
+    where = Workers(engine, workers, ray_address)
     if not where.here and STDIN in images:
         raise GlyphsightError(
             "-: a picture on standard input is read by one process; leave --engine and --workers "

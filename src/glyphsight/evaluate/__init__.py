@@ -6,7 +6,7 @@ from glyphsight.evaluate.report.page import Story, write_report
 from glyphsight.evaluate.statistics.metrics import ClassScore, per_class, wilson_interval
 from glyphsight.evaluate.study import Study
 from glyphsight.inference.see import Answer, Seen, see, see_many
-from glyphsight.inference.workers import Where
+from glyphsight.parallel import Workers
 
 __all__ = [
     "Answer",
@@ -16,7 +16,7 @@ __all__ = [
     "Seen",
     "Story",
     "Study",
-    "Where",
+    "Workers",
     "evaluate",
     "per_class",
     "run_study",

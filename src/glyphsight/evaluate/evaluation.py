@@ -21,8 +21,9 @@ from glyphsight.evaluate.stream import CHUNK, Asked, stream
 from glyphsight.evaluate.tally import Tally
 from glyphsight.files import checksum
 from glyphsight.inference.score import best_labels
-from glyphsight.inference.workers import Model, Where
+from glyphsight.inference.workers import Model
 from glyphsight.models import LoadedModel, RunRecord, load_model
+from glyphsight.parallel import Workers
 from glyphsight.sampling import stratified_sample
 from glyphsight.version import __version__
 
@@ -102,7 +103,7 @@ def evaluate(
     generate: int = 200,
     zero_shot: int = 100,
     directory: Path | None = None,
-    where: Where | None = None,
+    where: Workers | None = None,
     quiet: bool = False,
 ) -> Evaluation:
     """Measure how well a model recognises labelled pictures it reads as text.
@@ -128,7 +129,7 @@ def evaluate(
         ModelError: The model cannot be loaded or does not take the pictures.
         GlyphsightError: Another evaluation is writing to the directory.
     """
-    where = where or Where()
+    where = where or Workers(workers=1)
     asks = model if isinstance(model, Model) else Model(model)
     loaded = asks.get()
     run = loaded.run

@@ -25,8 +25,9 @@ from glyphsight.evaluate.parts import (
 from glyphsight.evaluate.selection import Reading
 from glyphsight.evaluate.study import Study
 from glyphsight.files import checksum
-from glyphsight.inference.workers import Model, Where
+from glyphsight.inference.workers import Model
 from glyphsight.models import LoadedModel
+from glyphsight.parallel import Workers
 from glyphsight.sources.spec import is_spec
 
 
@@ -43,7 +44,7 @@ def run_study(
     full: bool = False,
     train_data: str | None = None,
     directory: Path | None = None,
-    where: Where | None = None,
+    where: Workers | None = None,
     quiet: bool = False,
 ) -> Study:
     """Measure a model, as :func:`evaluate` does, and look closer.

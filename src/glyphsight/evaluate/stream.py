@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight import parallel
 from glyphsight.console import progress_bar, say
 from glyphsight.dataset import Prompt, Record
 from glyphsight.evaluate.result import Sample, SampleFile
 from glyphsight.evaluate.sample_log import SampleLog
 from glyphsight.evaluate.selection import Judged, Picker
 from glyphsight.inference.score import generate_replies, probabilities, score_readable
-from glyphsight.inference.workers import Model, Where, in_order
+from glyphsight.inference.workers import Model
 from glyphsight.models import LoadedModel
+from glyphsight.parallel import Workers
 
 CHUNK = 512
 """Records scored together; what is written at once, and lost at most when a run is killed."""
@@ -159,7 +161,7 @@ def stream(
     *,
     directory: Path | None,
     settings: dict[str, Any],
-    where: Where,
+    where: Workers,
     quiet: bool,
 ) -> tuple[list[Sample] | SampleFile, float]:
     """Answer every record, in order.
@@ -202,7 +204,7 @@ def stream(
             else Answering(model, judged.picker(), asked)
         )
         before = None
-        for answered in in_order(answering, _chunks(judged, free, done), where):
+        for answered in parallel.map(answering, _chunks(judged, free, done), where):
             now = time.monotonic()
             busy = answered.scoring + answered.writing
             passed = busy if before is None else now - before  # workers start before the first

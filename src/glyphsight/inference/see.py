@@ -10,14 +10,16 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight import parallel
 from glyphsight.codec import Framed, encode_batch, frame_like_mnist
 from glyphsight.codec.formats import get_format
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference.score import probabilities, score_readable
-from glyphsight.inference.workers import Model, Where, dtype_of, in_order
+from glyphsight.inference.workers import Model, dtype_of
 from glyphsight.media.bulk import Task
 from glyphsight.media.picture import PictureLike, load_picture
 from glyphsight.models import LoadedModel, RunRecord
+from glyphsight.parallel import Workers
 
 _CHUNK = 64  # pictures read and answered together
 
@@ -188,7 +190,7 @@ class _Seeing:
 
 
 def see_many(
-    tasks: Iterable[Task], loaded: LoadedModel, where: Where | None = None
+    tasks: Iterable[Task], loaded: LoadedModel, where: Workers | None = None
 ) -> Iterator[Seen]:
     """The model's answers to any number of pictures, in order, in bounded memory.
 
@@ -202,11 +204,11 @@ def see_many(
         ModelError: The model was not trained with glyphsight.
     """
     taught(loaded)
-    where = where or Where()
+    where = where or Workers(workers=1)
     model = Model(loaded)
     if not where.here:
         model = Model(loaded.name, dtype_of(loaded))
     left = iter(tasks)
     chunks = iter(lambda: list(islice(left, _CHUNK)), [])
-    for some in in_order(_Seeing(model), chunks, where):
+    for some in parallel.map(_Seeing(model), chunks, where):
         yield from some

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import glob
 import json
-import multiprocessing
 import os
-import signal
 import sys
-import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight import parallel
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.errors import GlyphsightError, PictureError
 from glyphsight.files import replacing
 from glyphsight.media.picture import PICTURE_SUFFIXES, load_picture
+from glyphsight.parallel import Workers
 
 _SETTINGS = ".glyphsight-encode.json"  # in --out: what its texts were made with
-_ALONE = 1.0  # seconds of work before other processes are started: they take half a second
-_AHEAD = 4  # chunks a worker may have waiting: bounds what is held when the first ones are slow
 _CHUNK = 4  # pictures
 _FAST_JPEG = 4  # pixels a cell that --fast-jpeg leaves at least
 
@@ -213,53 +207,23 @@ def _encode_one(task: Task, reading: Reading) -> Done:
     return Done(task, text)
 
 
-def _encode_some(tasks: list[Task], reading: Reading) -> list[Done]:
+def _encode_some(reading: Reading, tasks: list[Task]) -> list[Done]:
     return [_encode_one(task, reading) for task in tasks]
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _in_parallel(tasks: Iterator[Task], reading: Reading, workers: int) -> Iterator[Done]:
-    """Results in the order of the tasks, a bounded number of them under way."""
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _leave_interrupts_to_the_parent)
-    waiting: deque[tuple[list[Task], Future[list[Done]]]] = deque()
-    try:
-        while True:
-            while len(waiting) < workers * _AHEAD and (some := list(islice(tasks, _CHUNK))):
-                waiting.append((some, pool.submit(_encode_some, some, reading)))
-            if not waiting:
-                return
-            yield from waiting.popleft()[1].result()
-    except BrokenProcessPool:
-        raise GlyphsightError(
-            "a worker process ended, most likely for want of memory; lower --workers, and go on "
-            "with --out"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def results(tasks: list[Task], reading: Reading, workers: int | None) -> Iterator[Done]:
-    """The outcome of every task, in order; none raises, a failed one says why.
+    """Yield the outcome of every task, in order; a failed task says why and raises nothing.
 
-    Works alone for the first second, then in parallel, unless the number of workers is given.
+    Args:
+        tasks: Pictures to encode.
+        reading: Settings of the call.
+        workers: Number of processes; None for one per core once there is work for them.
 
     Raises:
-        GlyphsightError: A worker process died.
+        GlyphsightError: A worker process ended.
     """
-    left = iter(tasks)
-    if workers is None or workers == 1 or len(tasks) == 1:
-        start = time.monotonic()
-        for task in left:
-            yield _encode_one(task, reading)
-            if workers is None and time.monotonic() - start > _ALONE:
-                break
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    rest = list(left)
-    if any(task.path == "-" for task in rest):  # standard input is this process's own
-        yield from _encode_some(rest, reading)
-    elif rest:
-        yield from _in_parallel(iter(rest), reading, min(workers or cores or 1, len(rest)))
+    if len(tasks) <= _CHUNK or any(task.path == "-" for task in tasks):
+        workers = 1  # standard input is this process's own
+    chunks = [tasks[start : start + _CHUNK] for start in range(0, len(tasks), _CHUNK)]
+    for some in parallel.map(partial(_encode_some, reading), chunks, Workers(workers=workers)):
+        yield from some

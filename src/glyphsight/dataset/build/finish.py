@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from glyphsight import parallel
 from glyphsight.console import progress_bar
 from glyphsight.dataset.build.card import CARD, TokenCounter, card_records, render_card
 from glyphsight.dataset.build.write import (
@@ -24,13 +25,13 @@ from glyphsight.dataset.filesystem import STATE, Place, put_bytes
 from glyphsight.dataset.layouts import Output, join
 from glyphsight.dataset.storage import sources_file
 from glyphsight.errors import DatasetError
-from glyphsight.parallel import Engine
+from glyphsight.parallel import Workers
 
 _CARD_SHARDS = 4  # whose records a dataset card counts
 
 
 def write_missing(
-    engine: Engine,
+    workers: Workers,
     how: Writing,
     cut: Callable[[], Iterator[Shard]],
     total: int,
@@ -48,8 +49,8 @@ def write_missing(
     with progress_bar(
         total, "rec", f"write {split}", disable=quiet, initial=sum(there.values()), unit_scale=True
     ) as bar:
-        for shard, _ in engine.run(partial(write_shard, how), left):
-            bar.update(len(shard))
+        for written in parallel.map(partial(write_shard, how), left, workers, ordered=False):
+            bar.update(written.records)
 
 
 def finish_split(

@@ -6,7 +6,6 @@ import inspect
 import json
 import os
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -52,7 +51,7 @@ from glyphsight.dataset.prompt import Prompt
 from glyphsight.dataset.storage import MANIFEST
 from glyphsight.errors import DatasetError
 from glyphsight.media.augment import Augmentation
-from glyphsight.parallel import open_engine
+from glyphsight.parallel import Workers, same_processes
 from glyphsight.sources import Failure, open_source
 from glyphsight.version import __version__
 
@@ -153,7 +152,7 @@ def build_dataset(
         FormatError: No picture could be encoded with the profile.
     """
     source, layout = open_source(spec), get_output(output)
-    place, worker = open_place(out), open_engine(engine, workers, ray_address)
+    place, processes = open_place(out), Workers(engine, workers, ray_address)
     how, words = augmentation or Augmentation(), tuple(wordings) or (Prompt(),)
     check_numbers(limit=limit, validation=validation, copies=copies, seed=seed)
     if balance not in BALANCES:
@@ -197,8 +196,8 @@ def build_dataset(
             check_replaces(place, done, settings | {"plan": plan})
         check_card(place, layout, done, force)
         open_state(place, stamp, force)
-        with closing(worker):
-            found = scan_all(worker, source, place, parts, profile, not keep_duplicates, quiet)
+        with same_processes():
+            found = scan_all(processes, source, place, parts, profile, not keep_duplicates, quiet)
             try:
                 named = None
                 if hold_out is not None and "train" in parts:
@@ -238,7 +237,7 @@ def build_dataset(
             entries = {}
             for name, cut in shards.items():
                 total = len(assigned.rows[name]) * (rounds[name] + 1)
-                write_missing(worker, writing, cut, total, name, quiet)
+                write_missing(processes, writing, cut, total, name, quiet)
                 entries[name] = finish_split(place, layout, name, cut())
         manifest = settings | {
             "records": {name: len(assigned.rows[name]) * (rounds[name] + 1) for name in wanted},

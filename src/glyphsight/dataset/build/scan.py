@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight import parallel
 from glyphsight.codec import Profile
 from glyphsight.codec.encode import level_grids
 from glyphsight.console import progress_bar
@@ -20,7 +21,7 @@ from glyphsight.dataset.build.likeness import alike_hashes, exact_hashes
 from glyphsight.dataset.build.write import grids_name
 from glyphsight.dataset.filesystem import STATE, Place, put_bytes
 from glyphsight.errors import PictureError
-from glyphsight.parallel import Engine
+from glyphsight.parallel import Workers
 from glyphsight.sources import Failure, Part, Pictures, Source
 
 
@@ -182,7 +183,7 @@ def _scan_one(
 
 
 def scan_all(
-    engine: Engine,
+    workers: Workers,
     source: Source,
     place: Place,
     parts: dict[str, list[Part]],
@@ -199,7 +200,7 @@ def scan_all(
         len(tasks), "part", "scan", disable=quiet, initial=len(tasks) - len(todo), unit_scale=True
     ) as bar:
         pictures = 0
-        for _, count in engine.run(work, todo):
+        for count in parallel.map(work, todo, workers, ordered=False):
             pictures += count
             bar.set_postfix_str(f"{pictures:,} pictures", refresh=False)
             bar.update()
