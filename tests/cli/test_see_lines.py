@@ -193,5 +193,5 @@ def test_ctrl_c_says_how_to_go_on_only_where_something_is_kept(pictures, tmp_pat
         said = program.stderr.read().decode()
         program.wait()
     assert program.returncode == 130
-    ending = "; the same command goes on from here\n" if kept else "\n"
+    ending = "; the same command resumes from here\n" if kept else "\n"
     assert said.endswith(f"glyphsight: stopped{ending}")

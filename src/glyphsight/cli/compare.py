@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from glyphsight.cli.options import Json
 from glyphsight.cli.output import print_json, say
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def compare(
         None
     ),
     seed: Annotated[int, typer.Option(min=0, help="Of the paired bootstrap.")] = 0,
-    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    json_: Json = False,
 ) -> None:
     """Accuracy, calibration and cost of several runs, and each two on the same items."""
     from glyphsight.evaluate.compare import compare as put_side_by_side

@@ -2,15 +2,398 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from glyphsight.cli import dataset_build, dataset_look
-from glyphsight.cli.options import Command
+from glyphsight.cli.options import Command, Group, Json, PictureToText, with_settings
+from glyphsight.cli.output import print_json, print_table, say, will_resume
+from glyphsight.codec import Profile
+from glyphsight.dataset import BuildReport, CheckReport, build_dataset, check_dataset
+from glyphsight.dataset.build.assign import BALANCES
+from glyphsight.dataset.build.card import TokenCounter
+from glyphsight.dataset.build.pipeline import SHARD_SIZE
+from glyphsight.dataset.inspect.check import Window
+from glyphsight.dataset.inspect.grids import read_profile
+from glyphsight.dataset.inspect.show import choose_items, columns_of, printable, show_lines
+from glyphsight.dataset.inspect.statistics import (
+    Statistics,
+    collect_statistics,
+    natural,
+    spread_text,
+)
+from glyphsight.dataset.inspect.statistics_page import write_page
+from glyphsight.dataset.layouts import LAYOUTS, get_output
+from glyphsight.dataset.prompt import read_wordings
+from glyphsight.errors import DatasetError
+from glyphsight.extras import need
+from glyphsight.media.augment import Augmentation
+from glyphsight.models.tokens import (
+    EMBEDDED,
+    count_pairs,
+    count_tokens,
+    load_tokenizer,
+    model_window,
+)
+from glyphsight.parallel import ENGINES
+from glyphsight.settings import settings_of
+from glyphsight.sources.spec import SOURCES
+
+_SETTINGS = settings_of(Profile)
+_TABLE_ANSWERS = 30
+_AS_BUILT = "as the dataset's manifest says, else the published one"
+
+DatasetPath = Annotated[Path, typer.Argument(help="A dataset file or directory, in any layout.")]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", help=_SETTINGS["format"].help, show_default=_AS_BUILT),
+]
+Palette = Annotated[
+    str | None, typer.Option(help=_SETTINGS["palette"].help, show_default=_AS_BUILT)
+]
+
 
 dataset = typer.Typer(
     help="Build datasets and look at them.", no_args_is_help=True, rich_markup_mode=None
 )
-dataset.command("build", cls=Command)(dataset_build.build)
-dataset.command("check", cls=Command)(dataset_look.check)
-dataset.command("show", cls=Command)(dataset_look.show)
-dataset.command("stats", cls=Command)(dataset_look.stats)
+
+
+def say_what_was_left_out(report: BuildReport) -> None:
+    """Name what could not be read, and count what looks like held-out pictures."""
+    for failure in report.failures:
+        say(f"glyphsight: {failure.reason}")
+    if report.failed > len(report.failures):
+        say(f"glyphsight: {report.failed} pictures could not be read in all")
+    for name, removed in report.likeness.get("removed", {}).items():
+        if count := sum(removed.values()):
+            say(
+                f"glyphsight: {name}: {count} pictures of the source are not taken, "
+                f"{removed['same']} the same and {removed['alike']} nearly the same as held-out "
+                "ones (--keep-duplicates keeps them)"
+            )
+
+
+def _counter() -> TokenCounter:
+    tokenizer = load_tokenizer(EMBEDDED)
+    return TokenCounter(EMBEDDED, lambda texts: count_tokens(texts, tokenizer))
+
+
+@dataset.command(cls=Command)
+@with_settings
+def build(
+    source: Annotated[
+        str, typer.Option(help="Where the pictures are. " + " ".join(SOURCES.help().splitlines()))
+    ],
+    out: Annotated[
+        str, typer.Option(help="Directory to write, or a URL such as s3://bucket/digits.")
+    ],
+    *,
+    profile: PictureToText,
+    output: Annotated[
+        str, typer.Option(help="Layout. " + " ".join(LAYOUTS.help().splitlines()))
+    ] = "json",
+    wordings: Annotated[
+        Path | None,
+        typer.Option(help="JSON file with the words around the picture; several are mixed."),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Build this split alone.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many pictures a split, stratified.")
+    ] = None,
+    validation: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Training pictures held out when there is no such split. Default: a tenth, "
+            "2000 at most.",
+        ),
+    ] = None,
+    hold_out: Annotated[
+        str | None,
+        typer.Option(
+            help="Directory of a dataset of the same source whose validation pictures are held "
+            "out here too, in place of --validation: profiles are compared, and runs gone on "
+            "with, on the same pictures.",
+        ),
+    ] = None,
+    balance: Annotated[
+        str,
+        typer.Option(
+            help=f"Training pictures of each answer: {', '.join(BALANCES)}. down leaves pictures "
+            "out, up repeats some, until all answers are equally common."
+        ),
+    ] = "none",
+    keep_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--keep-duplicates",
+            help="Leave pictures that look like held-out ones in their splits.",
+        ),
+    ] = False,
+    copies: Annotated[
+        int, typer.Option(min=0, help="Changed copies of each training picture.")
+    ] = 0,
+    augmentation: Annotated[Augmentation, Group("Changed copies of training pictures")],
+    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0,
+    shard_size: Annotated[
+        int, typer.Option(min=1, help="Records that a process writes at a time: a shard.")
+    ] = SHARD_SIZE,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; left out, one a core.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help=f"What runs them: {', '.join(ENGINES)}.")] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster; left out, one on this machine.")
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Build anew what is there already, and replace another dataset."
+        ),
+    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Write the splits of a source as a dataset; killed, the same command goes on.
+
+    Exit status 1 when pictures could not be read: each is named, the rest is done.
+    """
+    will_resume()
+    report = build_dataset(
+        source,
+        out,
+        profile=profile,
+        split=split,
+        limit=limit,
+        validation=validation,
+        hold_out=hold_out,
+        copies=copies,
+        augmentation=augmentation,
+        balance=balance,
+        keep_duplicates=keep_duplicates,
+        seed=seed,
+        output=output,
+        wordings=() if wordings is None else read_wordings(wordings),
+        shard_size=shard_size,
+        workers=workers,
+        engine=engine,
+        ray_address=ray_address,
+        force=force,
+        replace=False,
+        counter=_counter() if get_output(output).card else None,
+    )
+    say_what_was_left_out(report)
+    if report.found:
+        say(f"glyphsight: {out} was built already, with these settings; --force builds it anew")
+    if json_:
+        print_json(asdict(report))
+    else:
+        for name, count in report.records.items():
+            print(f"{report.files[name]}: {count} records, {len(report.labels[name])} labels")
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _labels(given: str) -> list[str]:
+    """``a,b,c``, or the lines of a file."""
+    file = Path(given)
+    if not file.is_file():
+        return [label.strip() for label in given.split(",")]
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{file}: cannot be read as UTF-8 text ({error})") from error
+
+
+def _window(model: str) -> Window:
+    tokens, tokenizer = model_window(model), load_tokenizer(model)
+    return Window(model, tokens, lambda pairs: count_pairs(pairs, tokenizer))
+
+
+@dataset.command(cls=Command)
+def check(
+    path: DatasetPath,
+    format_: Format = None,
+    palette: Palette = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="All answers that may occur, such as a,b,c, or a file with one per line.",
+            show_default="those of the training split",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Model whose window every record must fit: smollm2-135m, nano, a run or a "
+            "transformers directory."
+        ),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Count notes as problems.")] = False,
+    show: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Largest number of problems to print.", show_default="20, with --json all"
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Say what is wrong where; exit status 1 when anything is.
+
+    Problems: files that cannot be read or are empty; records of the wrong form; pictures with rows
+    misnumbered, of unequal width or with foreign glyphs; a size that is not the pictures' width;
+    answers that are empty, outside --labels or never given in the training split (free text aside);
+    one picture with two answers; a picture and answer that an earlier split has too; records longer
+    than the model's window.
+
+    Notes, problems with --strict alone: a picture and answer repeated within a split; different
+    pictures that look alike across splits; grids of several sizes.
+    """
+    if show is None and not json_:
+        show = 20
+    report = check_dataset(
+        path,
+        read_profile(path, format_, palette),
+        labels=None if labels is None else _labels(labels),
+        window=None if model is None else _window(model),
+        strict=strict,
+        keep=show,
+    )
+    if json_:
+        print_json({**asdict(report), "ok": not report.found})
+    else:
+        _print_check(report)
+    if report.found:
+        raise typer.Exit(1)
+
+
+def _print_check(report: CheckReport) -> None:
+    for problem in report.problems:
+        say(str(problem))
+    total = sum(report.found.values())
+    if total > len(report.problems):
+        kinds = ", ".join(f"{kind} {count}" for kind, count in report.found.items())
+        say(f"... {total} problems in all ({kinds}); --show N shows more")
+    for note in report.notes:
+        say(f"note: {note}")
+    for file, count in report.records.items():
+        bad = report.spoilt.get(file, 0)
+        print(f"{file}: {count} records, {bad} with problems" if bad else f"{file}: {count} ok")
+
+
+@dataset.command(cls=Command)
+def show(
+    path: DatasetPath,
+    split: Annotated[
+        str | None, typer.Option(help="Name of the split.", show_default="the first there is")
+    ] = None,
+    number: Annotated[
+        int, typer.Option(min=1, help="Largest number of records, drawn at random.")
+    ] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for the draw.")] = 0,
+    label: Annotated[str | None, typer.Option(help="Answer that every record has.")] = None,
+    index: Annotated[
+        int | None, typer.Option(min=1, help="Number of the one record to show, from 1.")
+    ] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Print the text itself in place of the cells' glyphs.")
+    ] = False,
+    format_: Format = None,
+    palette: Palette = None,
+) -> None:
+    """Print records side by side, each above its answer, file, number and source."""
+    profile = read_profile(path, format_, palette)
+    items = choose_items(path, split=split, number=number, seed=seed, label=label, index=index)
+    for line in show_lines(items, profile, shutil.get_terminal_size().columns, raw=raw):
+        print(line)
+
+
+@dataset.command(cls=Command)
+def stats(
+    path: DatasetPath,
+    html: Annotated[
+        Path | None, typer.Option(help="Page to write, with plots and samples.")
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Tokenizer to count with: smollm2-135m, nano, a tokenizer.json or a directory "
+            "with one."
+        ),
+    ] = EMBEDDED,
+    format_: Format = None,
+    palette: Palette = None,
+    json_: Json = False,
+) -> None:
+    """Count records, answers, ink, sizes, characters, tokens and repeats.
+
+    Tokens are those of prompt and answer together; in a large split they are counted of some
+    records drawn at random. Among some held-out records the one most like a training record is
+    sought. The output says how many.
+    """
+    if html is not None:
+        need("page")
+    tokenizer = load_tokenizer(model)
+    found = collect_statistics(
+        path,
+        read_profile(path, format_, palette),
+        tokens=lambda pairs: count_pairs(pairs, tokenizer),
+        tokenizer=model,
+    )
+    if html is not None:
+        write_page(found, html)
+        say(f"page: {html}")
+    if json_:
+        print_json(found.as_json())
+    else:
+        _print_statistics(found)
+
+
+def _print_statistics(found: Statistics) -> None:
+    splits = list(found.splits.values())
+    table = [["", *(name or "the file" for name in found.splits)]]
+    for name in ("records", "unreadable"):
+        table.append([name, *(f"{getattr(split, name):,}" for split in splits)])
+    table.append(["answers", *(f"{len(split.answers):,}" for split in splits)])
+    table.append(
+        ["ink", *("–" if split.ink is None else f"{100 * split.ink:.1f} %" for split in splits)]
+    )
+    table.append(["grids", *(_sizes(split.sizes) for split in splits)])
+    table.append(["characters", *(spread_text(split.characters) for split in splits)])
+    table.append([f"tokens ({found.tokenizer})", *(spread_text(split.tokens) for split in splits)])
+    for name, key in (
+        ("duplicates", "duplicates"),
+        ("contradictions", "contradictions"),
+        ("leaked", "leaks"),
+        ("look-alikes", "lookalikes"),
+    ):
+        table.append([name, *(f"{getattr(split, key):,}" for split in splits)])
+    answers = sorted({answer for split in splits for answer in split.answers}, key=natural)
+    if len(answers) <= _TABLE_ANSWERS:
+        for answer in answers:
+            counts = (f"{split.answers.get(answer, 0):,}" for split in splits)
+            table.append([f"answer {printable(answer)}", *counts])
+    print_table(table, columns_of)
+    if len(answers) > _TABLE_ANSWERS:
+        print(f"{len(answers):,} different answers; --json lists them")
+    if any(split.token_records < split.records for split in splits):
+        counted = ", ".join(
+            f"{split.token_records:,}{f' of {name}' if name else ''}"
+            for name, split in found.splits.items()
+        )
+        print(f"tokens counted of {counted} records, drawn at random")
+    if (alike := found.alike) is not None:
+        differ = "1 cell differs" if alike.cells == 1 else f"{alike.cells or 'no'} cells differ"
+        print(
+            f"most alike across splits: {alike.held_out.file.name} {alike.held_out.number} and "
+            f"{alike.training.file.name} {alike.training.number}, {differ} "
+            f"(compared: {alike.compared:,} held-out records with all training records of "
+            "their size)"
+        )
+
+
+def _sizes(sizes: dict[str, int]) -> str:
+    shown = " ".join(list(sizes)[:2]) or "–"
+    return f"{shown} and {len(sizes) - 2} more" if len(sizes) > 2 else shown

@@ -11,8 +11,9 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from glyphsight.cli.options import Group, with_settings
 from glyphsight.cli.output import say
-from glyphsight.codec import PUBLISHED, Profile
+from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.repair import Reading, read
 from glyphsight.errors import FormatError
@@ -21,33 +22,29 @@ from glyphsight.media.picture import save_picture
 _MAX_PIXELS = 1 << 28
 
 
+@with_settings
 def decode(
     file: Annotated[str, typer.Argument(help="File with one ASCII_Image; - is standard input.")],
+    *,
+    profile: Annotated[Profile, Group("How the text is written", fields=("palette", "format"))],
     out: Annotated[
-        Path | None, typer.Option(help="Picture to write; the suffix names the type.")
+        Path | None, typer.Option(help="Picture to write; the suffix names the file type.")
     ] = None,
     levels: Annotated[
-        bool, typer.Option("--levels", help="Print the levels, one digit 0-9a-f a cell.")
+        bool, typer.Option("--levels", help="Print the level of each cell, as a digit 0-9a-f.")
     ] = False,
-    scale: Annotated[int, typer.Option(min=1, max=100, help="Pixels a column.")] = 8,
-    palette: Annotated[
-        str, typer.Option(help="One glyph a level, dark to bright.")
-    ] = PUBLISHED.palette,
-    form: Annotated[
-        str, typer.Option("--format", help="Format the text is written in.")
-    ] = PUBLISHED.format,
+    scale: Annotated[int, typer.Option(min=1, max=100, help="Pixels per column.")] = 8,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse a flawed text, naming line and column.")
+        bool, typer.Option("--strict", help="Refuse a text with flaws; name line and column.")
     ] = False,
 ) -> None:
-    """Turn an ASCII_Image back into a picture of the shape it was made from.
+    """Turn an ASCII_Image back into a picture.
 
-    Flaws that can be mended are, and each is named on standard error: text or a code fence around
+    Flaws are fixed where possible, and each is named on standard error: text or a code fence around
     the rows, a JSON record, HTML escapes, rows missing, repeated or of differing width.
     """
     if out is None and not levels:
         raise typer.BadParameter("give --out PICTURE, --levels or both")
-    profile = Profile(palette=palette, format=form)
     try:
         text = (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).decode("utf-8")
     except OSError as error:
@@ -55,7 +52,11 @@ def decode(
     except UnicodeDecodeError as error:
         raise FormatError(f"{file}: not UTF-8 text at byte {error.start}") from None
     try:
-        reading = Reading(get_format(form).read(text, palette)) if strict else read(text, profile)
+        reading = (
+            Reading(get_format(profile.format).read(text, profile.palette))
+            if strict
+            else read(text, profile)
+        )
         for mending in reading.mendings:
             say(f"glyphsight: {file}: {mending}")
         if out is not None:
@@ -63,11 +64,13 @@ def decode(
     except FormatError as error:
         raise FormatError(f"{file}: {error}") from None
     if levels:
-        sys.stdout.write(get_format("digits").render_batch(reading.levels[None], palette)[0])
+        sys.stdout.write(
+            get_format("digits").render_batch(reading.levels[None], profile.palette)[0]
+        )
 
 
 def _picture(reading: Reading, profile: Profile, scale: int) -> NDArray[np.uint8]:
-    """Gray pixels uint8[H, W] that give as many rows and columns when they are encoded again."""
+    """Return gray pixels, uint8[H, W], that encode to as many rows and columns again."""
     tall, wide = get_format(profile.format).cell
     gray = np.round(np.linspace(0, 255, profile.levels)).astype(np.uint8)[reading.levels]
     rows, columns = gray.shape

@@ -8,18 +8,22 @@ from typing import Annotated
 
 import typer
 
+from glyphsight.cli.options import Json
 from glyphsight.cli.output import print_json
 from glyphsight.extras import need
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Directory of the result.")] = Path("runs/demo"),
+    out: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("runs/demo"),
     quick: Annotated[
-        bool, typer.Option("--quick", help="A minute on few digits, to see that it works.")
+        bool, typer.Option("--quick", help="Take few digits and a minute, to see that it works.")
     ] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    json_: Json = False,
 ) -> None:
-    """Build the dataset, train nano, evaluate on all test digits, show SmolLM2 before training."""
+    """Run the whole pipeline on the bundled digits.
+
+    Build the dataset, train nano, evaluate it on all test digits, and show SmolLM2 before training.
+    """
     started = time.monotonic()  # before the imports, which a user waits for too
     need("train")
     from glyphsight.cli.evaluate import print_summary

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from glyphsight.cli.options import PictureToText, with_settings
-from glyphsight.cli.output import say, will_go_on
+from glyphsight.cli.output import say, will_resume
 from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
 from glyphsight.console import progress_bar
@@ -91,7 +91,7 @@ def encode(
         load_tokenizer(tokenizer)  # a wrong name is likewise
     reading = Reading(profile, frame, background, max_pixels, fast_jpeg, fit)
     if out is not None:
-        will_go_on()
+        will_resume()
     since = None if out is None else mark_settings(out, reading)
     tasks = plan(paths, out, None if force else since)
     failed = 0

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glyphsight.cli.evaluate_set import evaluate_set
-from glyphsight.cli.output import print_json, say, will_go_on
+from glyphsight.cli.options import Json
+from glyphsight.cli.output import print_json, say, will_resume
 from glyphsight.models.runs import NANO_DIGITS
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Directory of the report; default RUN/evaluation for a trained run."),
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    json_: Json = False,
 ) -> None:
     """Accuracy, calibration, confusion, label by label, beside floors; --full: beside ceilings."""
     from glyphsight.evaluate import run_study
@@ -117,7 +118,7 @@ def evaluate(
     target = out or (run / "evaluation" if run else None)
     if target is not None:
         need("page")
-        will_go_on()
+        will_resume()
     asks = Model(model)
     measured = run_study(
         asks,

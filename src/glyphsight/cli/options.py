@@ -99,7 +99,7 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., None]:
             values[name] = _made(make, settings, given)
         command(**values)
 
-    run.__doc__ = command.__doc__
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run

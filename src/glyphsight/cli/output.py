@@ -1,16 +1,17 @@
-"""What verbs share in talking to the user: JSON on standard output, words on standard error."""
+"""Talk to the user: results on standard output, words on standard error."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from glyphsight.console import say
 
-__all__ = ["print_json", "say", "stopped", "will_go_on"]
+__all__ = ["print_json", "print_table", "say", "stopped", "will_resume"]
 
-_mend = ""
+_resume = ""
 
 
 def print_json(value: Any) -> None:
@@ -19,12 +20,28 @@ def print_json(value: Any) -> None:
     sys.stdout.write("\n")
 
 
-def will_go_on(how: str = "the same command goes on from here") -> None:
-    """From now on what is done is kept: Ctrl-C says how to go on from it."""
-    global _mend
-    _mend = how
+def print_table(lines: Sequence[Sequence[str]], width: Callable[[str], int] = len) -> None:
+    """Print lines of equally many cells as columns, the first one flush left, the others right.
+
+    Args:
+        lines: Cells of each line.
+        width: Function from a text to the columns of a terminal that the text takes.
+    """
+    widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
+    for first, *rest in lines:
+        cells = [first + " " * (widths[0] - width(first))]
+        cells += [
+            " " * (wide - width(cell)) + cell for cell, wide in zip(rest, widths[1:], strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def will_resume(how: str = "the same command resumes from here") -> None:
+    """Let Ctrl-C say how to resume, once what is done is kept."""
+    global _resume
+    _resume = how
 
 
 def stopped() -> str:
-    """What Ctrl-C says."""
-    return f"stopped; {_mend}" if _mend else "stopped"
+    """Return the words for Ctrl-C."""
+    return f"stopped; {_resume}" if _resume else "stopped"

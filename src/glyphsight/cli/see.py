@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glyphsight.cli.explain import explanation_files, write_explanation
+from glyphsight.cli.options import Json
 from glyphsight.cli.output import print_json, say
 from glyphsight.errors import PictureError
 from glyphsight.media.picture import load_picture
@@ -50,7 +51,7 @@ def see(
             show_default=False,
         ),
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print the answers as JSON.")] = False,
+    json_: Json = False,
     jsonl: Annotated[
         bool,
         typer.Option(

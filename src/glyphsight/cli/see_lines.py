@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
-from glyphsight.cli.output import say, will_go_on
+from glyphsight.cli.output import say, will_resume
 from glyphsight.console import progress_bar
 from glyphsight.errors import GlyphsightError
 from glyphsight.files import claim
@@ -176,7 +176,7 @@ def answer_lines(
         )
     tasks = plan(images, None, None)
     if out is not None:
-        will_go_on()
+        will_resume()
     loaded = load_model(model)
     failed = written = 0
     hidden = not sys.stderr.isatty() or (out is None and sys.stdout.isatty())

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from glyphsight.cli.output import print_json, say, will_go_on
+from glyphsight.cli.options import Json
+from glyphsight.cli.output import print_json, say, will_resume
 
 
 def sweep(
@@ -18,7 +19,7 @@ def sweep(
         str, typer.Option(help="Labelled pictures, as dataset build takes them; training split.")
     ],
     out: Annotated[Path, typer.Option(help="Directory of the sweep.")],
-    json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    json_: Json = False,
 ) -> None:
     """Teach one model on the same pictures in many encodings and compare accuracy and tokens.
 
@@ -31,7 +32,7 @@ def sweep(
 
     need("train")
     read = read_plan(plan)
-    will_go_on()
+    will_resume()
     results = run_sweep(read, source, out)
     table = write_findings(results, out)
     missing = len(read.cells()) - len(results)

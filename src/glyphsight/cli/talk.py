@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from glyphsight.cli.options import Json
 from glyphsight.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def talk(
         int, typer.Option(min=1, help="Tokens from one window to the next; at most --window.")
     ] = 256,
     seed: Annotated[int, typer.Option(min=0, help="Of the paired bootstrap.")] = 0,
-    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    json_: Json = False,
 ) -> None:
     """What fine-tuning did to plain English: perplexity and easy questions, run beside base."""
     from glyphsight.evaluate.forgetting import talk as measure

@@ -1,4 +1,4 @@
-"""``glyphsight tokens``: what a picture costs in each format."""
+"""``glyphsight tokens``: count what a picture costs in each format."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from glyphsight.cli.output import print_json, say
+from glyphsight.cli.options import Json
+from glyphsight.cli.output import print_json, print_table, say
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.codec.formats import FORMATS, get_format
 from glyphsight.errors import FormatError, ModelError, PictureError
 from glyphsight.media.picture import load_picture
 from glyphsight.models.tokens import EMBEDDED, count_tokens, largest_grid, load_tokenizer
+from glyphsight.settings import settings_of
 
 
 def tokens(
@@ -22,28 +24,35 @@ def tokens(
     tokenizer: Annotated[
         list[str] | None,
         typer.Option(
-            help="smollm2-135m, nano, a tokenizer.json or a directory with one; may be repeated. "
-            "Default: smollm2-135m."
+            help="Tokenizer, repeatable: smollm2-135m, nano, a tokenizer.json or a directory with "
+            "one.",
+            show_default=EMBEDDED,
         ),
     ] = None,
     form: Annotated[
-        list[str] | None, typer.Option("--format", help="May be repeated. Default: every format.")
+        list[str] | None,
+        typer.Option(
+            "--format",
+            help=f"Format, repeatable: {', '.join(FORMATS.names())}.",
+            show_default="every format",
+        ),
     ] = None,
     width: Annotated[
-        int | None, typer.Option(min=1, help=f"Columns of glyphs. Default: {PUBLISHED.width}.")
+        int | None,
+        typer.Option(min=1, help="Number of columns.", show_default=str(PUBLISHED.width)),
     ] = None,
     budget: Annotated[
         int | None,
         typer.Option(
-            "--tokens", min=1, help="Show the largest grid that costs at most so many tokens."
+            "--tokens", min=1, help="Show the largest grid that costs at most this many tokens."
         ),
     ] = None,
     palette: Annotated[
-        str, typer.Option(help="One glyph a level, dark to bright.")
+        str, typer.Option(help=settings_of(Profile)["palette"].help)
     ] = PUBLISHED.palette,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Print what a picture costs in each format: grid, characters, tokens, cells a token.
+    """Count what a picture costs in each format: grid, characters, tokens.
 
     A format that carries fewer levels than the palette has is shown with its darkest and brightest
     glyph alone.
@@ -79,7 +88,7 @@ def tokens(
 
 
 def _row(pixels: NDArray[np.uint8], profile: Profile, tokenizers: dict[str, Any]) -> dict[str, Any]:
-    """What the picture costs in one format."""
+    """Count what the picture costs in one format."""
     text = encode_batch(pixels[None], profile)[0]
     form = get_format(profile.format)
     rows, columns = form.read(text, profile.palette).shape
@@ -105,10 +114,4 @@ def _print_table(rows: list[dict[str, Any]], tokenizers: list[str]) -> None:
         for name in tokenizers:
             line += [str(row["tokens"][name]), f"{row['cells_per_token'][name]:.2f}"]
         table.append(line)
-    widths = [max(len(line[place]) for line in table) for place in range(len(table[0]))]
-    for line in table:
-        first, *rest = (
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        print("  ".join([first, *rest]))
+    print_table(table)

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from glyphsight.cli.dataset_build import say_what_was_left_out
-from glyphsight.cli.output import print_json, will_go_on
+from glyphsight.cli.dataset import say_what_was_left_out
+from glyphsight.cli.options import Json
+from glyphsight.cli.output import print_json, will_resume
 from glyphsight.dataset import build_dataset
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.extras import need
@@ -75,7 +76,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the newest checkpoint in --out.")
     ] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    json_: Json = False,
 ) -> None:
     """Teach a language model to answer pictures written as text.
 
@@ -127,7 +128,7 @@ def train(
         data, failed = _built(said, sources, out)
         names = [kind.names or None for kind in said.kinds.values()]
     assert data
-    will_go_on("the same command with --resume goes on from here")
+    will_resume("the same command with --resume resumes from here")
     report = run_training(data, model, out, resolved, names=names, resume=resume)
     if not is_first_process():
         return
