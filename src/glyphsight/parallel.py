@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from glyphsight.errors import GlyphsightError
 from glyphsight.extras import need
+from glyphsight.settings import check, setting
 
 ENGINES = ("local", "ray")
 
@@ -39,27 +40,23 @@ class Workers:
     """Processes that share the work of :func:`map`.
 
     Attributes:
-        engine: ``local`` for processes of this machine, ``ray`` for a Ray cluster, whose nodes need
-            this package and the files that the work reads and writes.
-        workers: Number of processes at most; with ``local``, 1 is this process. None for one per
-            core; on this machine they start once there has been a second of work.
-        ray_address: Address of a running Ray cluster; None starts one on this machine.
+        engine: Processes of this machine (local) or of a Ray cluster (ray), whose nodes need this
+            package and the files that the work reads and writes.
+        workers: Largest number of processes; left out, one per core. On this machine they start
+            once there has been a second of work; 1 is this process.
+        ray_address: Address of a running Ray cluster; left out, one starts on this machine.
 
     Raises:
-        GlyphsightError: There is no such engine, the options do not fit it, or Ray is not
+        GlyphsightError: A value cannot be, the options do not fit together, or Ray is not
             installed.
     """
 
-    engine: str = "local"
-    workers: int | None = None
+    engine: str = setting("local", choices=ENGINES)
+    workers: int | None = setting(None, low=1)
     ray_address: str | None = None
 
     def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            known = ", ".join(ENGINES)
-            raise GlyphsightError(f"unknown engine {self.engine!r}; choose one of {known}")
-        if self.workers is not None and self.workers < 1:
-            raise GlyphsightError(f"workers must be at least 1, not {self.workers}")
+        check(self)
         if self.engine == "ray":
             need("ray")
         elif self.ray_address is not None:

@@ -479,7 +479,7 @@ def test_balance_makes_training_answers_equally_common(tmp_path):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"engine": "slurm"}, "unknown engine 'slurm'; choose one of local, ray"),
+        ({"engine": "slurm"}, "engine is one of local, ray, not 'slurm'"),
         ({"output": "xml"}, "unknown output 'xml'"),
         ({"shard_size": 0}, "shard size must be at least 1"),
         ({"ray_address": "auto"}, "Ray address needs --engine ray"),

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from glyphsight.cli.options import Command, Group, Json, PictureToText, with_settings
+from glyphsight.cli.options import Command, Group, Json, PictureToText, Processes, with_settings
 from glyphsight.cli.output import print_json, print_table, say, will_resume
 from glyphsight.codec import Profile
 from glyphsight.dataset import BuildReport, CheckReport, build_dataset, check_dataset
@@ -38,7 +38,6 @@ from glyphsight.models.tokens import (
     load_tokenizer,
     model_window,
 )
-from glyphsight.parallel import ENGINES
 from glyphsight.settings import settings_of
 from glyphsight.sources.spec import SOURCES
 
@@ -137,17 +136,11 @@ def build(
         int, typer.Option(min=0, help="Changed copies of each training picture.")
     ] = 0,
     augmentation: Annotated[Augmentation, Group("Changed copies of training pictures")],
+    processes: Processes,
     seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0,
     shard_size: Annotated[
         int, typer.Option(min=1, help="Records that a process writes at a time: a shard.")
     ] = SHARD_SIZE,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; left out, one a core.")
-    ] = None,
-    engine: Annotated[str, typer.Option(help=f"What runs them: {', '.join(ENGINES)}.")] = "local",
-    ray_address: Annotated[
-        str | None, typer.Option(help="Of a Ray cluster; left out, one on this machine.")
-    ] = None,
     force: Annotated[
         bool,
         typer.Option(
@@ -177,9 +170,9 @@ def build(
         output=output,
         wordings=() if wordings is None else read_wordings(wordings),
         shard_size=shard_size,
-        workers=workers,
-        engine=engine,
-        ray_address=ray_address,
+        workers=processes.workers,
+        engine=processes.engine,
+        ray_address=processes.ray_address,
         force=force,
         replace=False,
         counter=_counter() if get_output(output).card else None,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from glyphsight.cli.options import PictureToText, with_settings
+from glyphsight.cli.options import Group, PictureToText, with_settings
 from glyphsight.cli.output import say, will_resume
 from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
@@ -17,6 +17,7 @@ from glyphsight.console import progress_bar
 from glyphsight.media.bulk import Reading, mark_settings, plan, results
 from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.models.tokens import EMBEDDED, TokenBudget, load_tokenizer
+from glyphsight.parallel import Workers
 
 
 def _columns(text: str, profile: Profile) -> int:
@@ -34,6 +35,7 @@ def encode(
     ],
     *,
     profile: PictureToText,
+    processes: Annotated[Workers, Group("Processes", fields=("workers",))],
     budget: Annotated[
         int | None,
         typer.Option(
@@ -73,12 +75,6 @@ def encode(
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="Print one JSON object per picture: path, size, text.")
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Number of processes; left out, one per core once there is work for them."
-        ),
-    ] = None,
 ) -> None:
     """Print the ASCII_Image of each picture, in the order given; exit status 1 when any failed."""
     width = ctx.params["width"]  # None where it is not given
@@ -98,7 +94,7 @@ def encode(
     printing = jsonl or out is None
     hidden = not sys.stderr.isatty() or (printing and sys.stdout.isatty())
     with progress_bar(total=len(tasks), unit="pic", delay=2, disable=hidden) as bar:
-        for done in results(tasks, reading, workers):
+        for done in results(tasks, reading, processes.workers):
             if done.error is not None:
                 bar.clear()
                 say(f"glyphsight: {done.error}")

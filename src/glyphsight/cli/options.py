@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 from glyphsight.codec import Profile
 from glyphsight.codec.profile import palette_of_levels
 from glyphsight.errors import GlyphsightError
+from glyphsight.parallel import Workers
 from glyphsight.settings import Setting, settings_of
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -155,3 +156,4 @@ def _profile(
 
 
 PictureToText = Annotated[Profile, Group("From picture to text", make=_profile)]
+Processes = Annotated[Workers, Group("Processes")]
