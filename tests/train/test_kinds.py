@@ -13,10 +13,9 @@ from glyphsight.errors import ModelError
 from glyphsight.evaluate import evaluate
 from glyphsight.inference.see import see
 from glyphsight.models import RunRecord, load_model
-from glyphsight.models.runs import copy_records, records_of, save_made
+from glyphsight.models.runs import copy_records, records_of
 from glyphsight.train.history import read_history
 from glyphsight.train.kinds import kind_name
-from glyphsight.train.lowrank import low_rank_adapter
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
@@ -211,15 +210,6 @@ def test_names_are_given_of_each_dataset(digits, coarse, tmp_path):
     given = resolve_settings("nano", SETTINGS)
     with pytest.raises(ModelError, match="names: give those of each of 2 datasets"):
         train([digits, coarse], "nano", tmp_path / "run", given, names=[NINE], quiet=True)
-
-
-def test_a_kind_that_is_cut_to_low_rank_is_a_run_of_one_kind(both, tmp_path):
-    run, _ = both
-    kind, out = run / "kinds" / "coarse", tmp_path / "cut"
-    adapted, _ = low_rank_adapter(kind, 2)
-    save_made(adapted, kind, out)
-    assert load_model(out).run.names == NINE
-    assert [record.profile for record in records_of(out).values()] == [COARSE]
 
 
 def test_a_run_that_is_copied_takes_all_its_kinds_along(both, digits, tmp_path):

@@ -21,8 +21,7 @@ from glyphsight.models.record import SETTINGS_FILE
 from glyphsight.models.runs import ModelSource, records_of, resolve, root_of, weights_of
 from glyphsight.train.data import Example, Examples, tokenize_records
 from glyphsight.train.kinds import Kind, read_kinds
-from glyphsight.train.own_words import own_words
-from glyphsight.train.replay import CUT, pieces_for, text_pieces
+from glyphsight.train.replay import own_words, pieces_for, text_pieces
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, saved_settings
 
 _INPUT_FILE = "input.json"
@@ -205,7 +204,6 @@ def make_job(
             "kinds": [kind.name for kind in kinds] if len(kinds) > 1 else None,
             "text": checksum([text]) if text else None,
             "text_as": ("base" if as_base else "text") if text else None,
-            "text_cut": CUT if text else None,
             "chat": asdict(loaded.chat) if loaded.chat else None,
         },
     )

@@ -9,10 +9,8 @@ from glyphsight.errors import DatasetError, ModelError
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.adapter import without_peft_warning
 from glyphsight.models.nano import make_nano
-from glyphsight.train import own_words as own_words_module
 from glyphsight.train.data import Example, collate
-from glyphsight.train.own_words import own_words
-from glyphsight.train.replay import PIECE, SHORT, pieces_for, text_pieces
+from glyphsight.train.replay import PIECE, SHORT, own_words, pieces_for, text_pieces
 from glyphsight.train.run import train
 from glyphsight.train.settings import TrainSettings, resolve_settings
 from glyphsight.train.trainer import AnswerTrainer
@@ -99,21 +97,19 @@ def test_a_base_model_writes_once_and_the_same_again(tmp_path, monkeypatch):
     base = tmp_path / "base"
     for part in make_nano(0):
         part.save_pretrained(base)
-    monkeypatch.setattr(own_words_module, "_TEXTS", 64)
-    monkeypatch.setattr(own_words_module, "_LENGTH", 8)
-    monkeypatch.setattr(own_words_module, "_SUMS", 32)
+    few = {"texts": 64, "length": 8, "sums": 32}
     monkeypatch.setenv("GLYPHSIGHT_CACHE", str(tmp_path / "cache"))
-    kept = own_words(str(base))
+    kept = own_words(str(base), **few)
     text, made = kept.read_text("utf-8"), kept.stat().st_mtime_ns
     assert len(text) > 64
     sums = [line for line in text.split("\n\n") if re.match(r"\d\d( [-+x] \d+ =|, \d+,)", line)]
     assert len(sums) >= 32
     assert sum(not line.endswith(("=", ",")) for line in sums) > 24  # something follows
-    assert own_words(str(base)) == kept
+    assert own_words(str(base), **few) == kept
     assert kept.stat().st_mtime_ns == made
     kept.unlink()
-    assert own_words(str(base)).read_text("utf-8") == text
-    assert own_words(str(base), seed=1) != kept
+    assert own_words(str(base), **few).read_text("utf-8") == text
+    assert own_words(str(base), seed=1, **few) != kept
 
 
 def _value(loss):
@@ -166,12 +162,6 @@ def test_a_run_mixes_text_in_says_so_and_refuses_to_go_on_with_another(digits, p
     assert said["text_pieces"] == said["records"] > 0
     assert json.loads((run / "settings.json").read_text())["text_share"]["value"] == 0.5
     (run / "glyphsight.json").unlink()
-    inputs = run / "input.json"
-    kept = inputs.read_text("utf-8")
-    inputs.write_text(json.dumps(json.loads(kept) | {"text_cut": 1}), "utf-8")
-    with pytest.raises(ModelError, match="started with another text_cut"):
-        train(digits, "nano", run, settings, resume=True, quiet=True)
-    inputs.write_text(kept, "utf-8")
     prose.write_text(prose.read_text("utf-8") + "more", "utf-8")
     with pytest.raises(ModelError, match="started with another text"):
         train(digits, "nano", run, settings, resume=True, quiet=True)

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Train the adapter of SmolLM2 that ships, `sight`: bash scripts/sight.sh SOURCE [DIR]
+#
+# SOURCE holds MNIST's files, as idx:DIR; DIR is runs/sight unless given. The stages: all weights,
+# all but the embeddings, the low-rank part of what they learned, trained again, then with changed
+# copies and the base's own words among them, so that it still talks, then three times on digits
+# cropped to their ink. The mean of the last two ships. It takes about eight hours on two cores.
+# A stage that is done stays; one that was stopped resumes from its last checkpoint.
+set -euo pipefail
+source=${1:?"name MNIST's files: bash scripts/sight.sh idx:DIR"}
+dir=${2:-runs/sight}
+glyphsight=${GLYPHSIGHT:-glyphsight}
+here=$(dirname "$0")
+
+stage() { # stage NAME OPTIONS...
+  local out=$dir/$1 resume=()
+  shift
+  [ ! -f "$out/glyphsight.json" ] || return 0
+  [ ! -f "$out/settings.json" ] || resume=(--resume)
+  "$glyphsight" train --out "$out" "$@" "${resume[@]}"
+}
+build() { # build NAME OPTIONS...
+  local out=$dir/$1
+  shift
+  [ -f "$out/manifest.json" ] || "$glyphsight" dataset build --source "$source" --out "$out" --format plain "$@"
+}
+made() { # made NAME SCRIPT ARGUMENTS...
+  [ -f "$dir/$1/glyphsight.json" ] || python "$here/$2" "${@:3}"
+}
+
+stage 1 --recipe "$here/../recipes/sight.yaml" --source "$source"
+stage 2 --data "$dir/1/data" --from "$dir/1" --seed 1 --learning-rate 2e-4 \
+  --set warmup=0.05 --set max_steps=3429 --set evaluations=40 --set validation_records=400
+made cut low_rank.py "$dir/2" "$dir/cut" --rank 8 --data "$dir/1/data"
+stage 3 --data "$dir/1/data" --from "$dir/cut" --seed 2 --learning-rate 5e-4 \
+  --set warmup=0.05 --set max_steps=2744 --set evaluations=20 --set validation_records=400
+build 4-data --validation 2000 --copies 2
+stage 4 --data "$dir/4-data" --from "$dir/3" --seed 3 --learning-rate 5e-4 \
+  --set warmup=0.05 --set text_share=0.2 --set max_steps=1300 --set evaluations=13 --set validation_records=200
+build 5-data --hold-out "$dir/1/data" --width 16 --height 9 --palette ' ·█' --crop 0
+stage 5 --data "$dir/5-data" --from "$dir/4" --seed 4 --learning-rate 5e-4 \
+  --set warmup=0.05 --set text_share=0.08 --set max_steps=1700 --set evaluations=6 --set validation_records=300
+stage 6 --data "$dir/5-data" --from "$dir/5" --seed 5 --learning-rate 5e-4 \
+  --set warmup=0.03 --set text_share=0.14 --set max_steps=3000 --set evaluations=8 --set validation_records=500
+stage 7 --data "$dir/5-data" --from "$dir/6" --seed 6 --batch-size 16 --learning-rate 5e-4 \
+  --set warmup=0.03 --set text_share=0.14 --set max_steps=2900 --set evaluations=6 --set validation_records=500 --set checkpoints=30
+made mean average.py "$dir/6" "$dir/7" "$dir/mean"
+"$glyphsight" evaluate --model "$dir/mean" --data "$dir/5-data" --split validation
+"$glyphsight" talk "$dir/mean"
