@@ -1,7 +1,14 @@
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+import glyphsight
 from glyphsight.errors import GlyphsightError
-from glyphsight.files import replacing
+from glyphsight.files import JsonLog, cached, hash64, replacing
 
 
 def write(path, text):
@@ -66,3 +73,153 @@ def test_a_place_where_nothing_can_be_written_is_named(tmp_path):
     with pytest.raises(GlyphsightError, match="folder: cannot be written"):
         write(tmp_path / "folder", "x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_long_name_is_written(tmp_path):
+    write(tmp_path / ("x" * 255), "x")
+    assert (tmp_path / ("x" * 255)).read_text(encoding="utf-8") == "x"
+
+
+def test_a_full_disk_is_said_to_be_full(tmp_path):
+    with (
+        pytest.raises(GlyphsightError, match=r"x\.txt: .*No space left.*free some space"),
+        replacing(tmp_path / "x.txt"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_what_is_cached_is_made_once(tmp_path):
+    made = []
+
+    def make(path):
+        made.append(path)
+        path.write_text("x", encoding="utf-8")
+
+    for _ in range(2):
+        assert cached(tmp_path / "a" / "x.txt", make) == tmp_path / "a" / "x.txt"
+    assert len(made) == 1
+    assert (tmp_path / "a" / "x.txt").read_text(encoding="utf-8") == "x"
+
+
+def test_a_cached_directory_that_is_damaged_is_made_again(tmp_path):
+    def make(path):
+        path.mkdir()
+        (path / "whole").write_text("", encoding="utf-8")
+
+    target = tmp_path / "x"
+    target.mkdir()
+    (target / "half").write_text("", encoding="utf-8")
+    cached(target, make, lambda path: (path / "whole").exists())
+    assert [path.name for path in target.iterdir()] == ["whole"]
+
+
+def test_nothing_is_cached_where_making_it_failed(tmp_path):
+    def make(path):
+        path.write_text("half", encoding="utf-8")
+        raise ValueError("half")
+
+    with pytest.raises(ValueError, match="half"):
+        cached(tmp_path / "x", make)
+    assert [path.name for path in tmp_path.iterdir()] == [".x.lock"]
+
+
+MAKERS = """
+import sys, time
+from pathlib import Path
+from glyphsight.files import cached
+
+def make(path):
+    time.sleep(0.3)
+    path.write_text("x")
+    print("made")
+
+cached(Path(sys.argv[1]), make)
+"""
+
+
+def test_processes_that_want_the_same_wait_for_one_another(tmp_path):
+    home = str(Path(glyphsight.__file__).parents[1])
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", MAKERS, tmp_path / "x"],
+            env=os.environ | {"PYTHONPATH": home},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    assert sorted(run.communicate()[0] for run in runs) == ["", "", "made\n"]
+    assert not any(run.returncode for run in runs)
+
+
+def test_a_log_of_the_same_settings_is_resumed_and_a_torn_line_dropped(tmp_path):
+    path = tmp_path / "a" / "log.jsonl"
+    with JsonLog(path, {"seed": 1}) as log:
+        assert log.count == 0
+        log.append([{"n": 0}, "▓"])
+        log.append(["\udcff"], sync=False)
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write('{"n": ')
+    with JsonLog(path, {"seed": 1}) as log:
+        assert log.count == 3
+        log.append([4])
+        assert list(log) == [{"n": 0}, "▓", "\udcff", 4]
+    assert path.read_text(encoding="utf-8").splitlines()[:2] == ['{"n": 0}', '"▓"']
+
+
+def test_lines_of_a_log_can_be_cut_to_whole_chunks(tmp_path):
+    with JsonLog(tmp_path / "log", {}) as log:
+        log.append(range(7))
+        log.truncate(5)
+        assert (log.count, list(log)) == (5, [0, 1, 2, 3, 4])
+        log.append(["x"])
+        assert list(log)[4:] == [4, "x"]
+
+
+def test_a_log_of_other_settings_is_refused_or_started_again(tmp_path):
+    path = tmp_path / "log.jsonl"
+    with JsonLog(path, {"seed": 1, "name": (1, 2)}) as log:
+        log.append([1])
+    with pytest.raises(GlyphsightError, match=r"was written with seed 1, now 2; choose"):
+        JsonLog(path, {"seed": 2, "name": (1, 2)})
+    with JsonLog(path, {"seed": 2}, restart=True) as log:
+        assert (log.count, list(log)) == (0, [])
+        log.append([2])
+    with JsonLog(path, {"seed": 2}) as log:
+        assert list(log) == [2]
+
+
+def test_a_file_of_others_is_no_log(tmp_path):
+    (tmp_path / "log.jsonl").write_text("mine\n", encoding="utf-8")
+    with pytest.raises(GlyphsightError, match=r"log\.jsonl: is there already and no log of ours"):
+        JsonLog(tmp_path / "log.jsonl", {})
+    assert (tmp_path / "log.jsonl").read_text(encoding="utf-8") == "mine\n"
+
+
+def test_a_log_is_held_by_one_process_until_it_is_closed(tmp_path):
+    with JsonLog(tmp_path / "log", {}) as log:
+        log.append([1])
+        with pytest.raises(GlyphsightError, match="another process is writing it; wait for it"):
+            JsonLog(tmp_path / "log", {}, restart=True)
+        assert list(log) == [1]
+    JsonLog(tmp_path / "log", {}).close()
+
+
+def test_a_damaged_line_of_a_log_is_named(tmp_path):
+    with JsonLog(tmp_path / "log", {}) as log:
+        log.append([1])
+    with (tmp_path / "log").open("a", encoding="utf-8") as stream:
+        stream.write("{\n")
+    with JsonLog(tmp_path / "log", {}) as log, pytest.raises(GlyphsightError, match="log: line 2"):
+        list(log)
+
+
+def test_a_log_where_nothing_can_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(GlyphsightError, match=r"file is not a directory; choose another path"):
+        JsonLog(tmp_path / "file" / "log", {})
+
+
+def test_equal_texts_have_equal_hashes():
+    assert hash64("a\udcff") == hash64("a\udcff") != hash64("b")
+    assert hash64("a") == hash64(b"a") < 1 << 64

@@ -1,13 +1,16 @@
-"""Files replaced atomically: a reader sees the old bytes or the new, never a part. The cache."""
+"""Files written whole, made once, appended to and hashed; locks; the cache directory."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,9 +21,11 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+_BLOCK = 1 << 20  # bytes read at a time
+
 
 def cache_dir() -> Path:
-    """Where base models and baselines are kept: ``$GLYPHSIGHT_CACHE``, else the user's cache."""
+    """Return the directory of base models and baselines: ``$GLYPHSIGHT_CACHE``, else the user's."""
     if chosen := os.environ.get("GLYPHSIGHT_CACHE"):
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
@@ -28,13 +33,13 @@ def cache_dir() -> Path:
 
 
 def claim(stream: int | IO[Any], *, wait: bool = False) -> bool:
-    """Whether an open file is this process's alone, from now until it is closed.
+    """Lock an open file for this process until it is closed; return whether that succeeded.
 
-    A file system, or a system, that knows no locks gives every file to all who ask.
+    A file system or an operating system without locks lets every process succeed.
 
     Args:
-        stream: The open file or its descriptor.
-        wait: Until no other process has it.
+        stream: Open file or its descriptor.
+        wait: Wait until no other process holds the file.
     """
     if fcntl is None:
         return True
@@ -50,58 +55,277 @@ def claim(stream: int | IO[Any], *, wait: bool = False) -> bool:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Wait until no other process makes ``path``, and keep them waiting for the block."""
+    """Wait until no other process makes ``path``, and keep the others waiting for the block."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as stream:
         claim(stream, wait=True)
         yield
 
 
-def _unwritable(path: Path, error: OSError) -> GlyphsightError:
+def unwritable(path: Path, error: OSError) -> GlyphsightError:
+    """Return the error for a path that cannot be written."""
     if isinstance(error, FileExistsError | NotADirectoryError):
-        return GlyphsightError(f"{path}: {path.parent} is not a directory; give another place")
-    return GlyphsightError(f"{path}: cannot be written ({error.strerror}); give another place")
+        return GlyphsightError(f"{path}: {path.parent} is not a directory; choose another path")
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    fix = "free some space" if full else "choose another path"
+    return GlyphsightError(f"{path}: cannot be written ({error.strerror or error}); {fix}")
 
 
 @contextmanager
-def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    r"""Open a temporary file beside ``path`` that takes its place when the block ends well.
+def replacing_path(path: Path, folder: Path | None = None) -> Iterator[Path]:
+    """Yield the path of an empty temporary file that becomes ``path`` when the block ends well.
 
     Args:
-        path: The file to write; missing parent directories are made.
-        mode: ``"w"`` for UTF-8 text with ``\n`` line ends, ``"wb"`` for bytes.
+        path: File to write; missing parent directories are made.
+        folder: Directory of the temporary file, on the same file system; None for that of ``path``.
 
     Raises:
-        GlyphsightError: Nothing can be written there.
+        GlyphsightError: Nothing can be written there, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        folder = folder or path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")  # short
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
+    os.close(handle)
     temporary = Path(name)
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
-        with os.fdopen(handle, mode, **text) as stream:  # type: ignore[call-overload]
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+        try:
+            yield temporary
+            with temporary.open("rb+") as stream:
+                os.fsync(stream.fileno())
+        except OSError as error:
+            if error.filename is None:  # the temporary file's own, such as a full disk
+                raise unwritable(path, error) from error
+            raise
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         try:
             temporary.replace(path)
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    r"""Open a temporary file that becomes ``path`` when the block ends well.
+
+    Args:
+        path: File to write; missing parent directories are made.
+        mode: ``"w"`` for UTF-8 text with ``\n`` line ends, ``"wb"`` for bytes.
+
+    Raises:
+        GlyphsightError: Nothing can be written there, or the disk is full.
+    """
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    with (
+        replacing_path(path) as temporary,
+        temporary.open(mode, **text) as stream,  # type: ignore[call-overload]
+    ):
+        yield stream
+
+
+def cached(
+    path: Path, make: Callable[[Path], object], whole: Callable[[Path], bool] = Path.exists
+) -> Path:
+    """Make a file or a directory once, for all processes, and return its path.
+
+    Args:
+        path: File or directory; what is there is kept if it is whole, and made again if not.
+        make: Writes the file or the directory at the path it is given, where nothing is yet.
+            One process at a time does so; the result takes its place whole.
+        whole: Checks what is at ``path``.
+
+    Raises:
+        GlyphsightError: Nothing can be written there. Whatever ``make`` raises passes.
+    """
+    if whole(path):
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with alone(path):
+            if whole(path):  # another process was faster
+                return path
+            with tempfile.TemporaryDirectory(dir=path.parent, prefix=".making-") as folder:
+                made = Path(folder, path.name)
+                make(made)
+                if path.is_dir():
+                    shutil.rmtree(path)
+                made.replace(path)
+    except OSError as error:
+        if error.filename is not None and not str(error.filename).startswith(str(path.parent)):
+            raise
+        raise unwritable(path, error) from error
+    return path
+
+
+class JsonLog:
+    """A file of JSON Lines that one process appends to, and resumes after it was killed.
+
+    The settings that the lines depend on stand in a note beside the file, ``.NAME.settings``, so
+    that every line of the file is a result. Opened with the same settings the log keeps its whole
+    lines; a last line that was torn is dropped.
+
+    Attributes:
+        path: The file.
+        count: Number of lines in it.
+
+    Args:
+        path: File to append to; made with its directory if missing.
+        settings: JSON object of all that the lines depend on.
+        restart: With other settings, start an empty log instead of raising an error.
+
+    Raises:
+        GlyphsightError: The file cannot be written, another process holds it, or its lines were
+            written with other settings.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        settings: Mapping[str, Any],
+        *,
+        restart: bool = False,
+    ) -> None:
+        self.path = path
+        self.count = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = path.open("a+b")
+        except OSError as error:
+            raise unwritable(path, error) from error
+        try:
+            if not claim(self._stream):
+                raise GlyphsightError(
+                    f"{path}: another process is writing it; wait for it, or choose another path"
+                )
+            if self._resumes(json.loads(json.dumps(settings)), restart):
+                self._drop_torn_line()
+            else:
+                self._stream.truncate(0)  # first: old lines are never under a new note
+                with replacing(self._note) as stream:
+                    json.dump(settings, stream, ensure_ascii=False)
+        except BaseException:
+            self._stream.close()
+            raise
+
+    @property
+    def _note(self) -> Path:
+        return self.path.with_name(f".{self.path.name.lstrip('.')}.settings")
+
+    def _resumes(self, settings: dict[str, Any], restart: bool) -> bool:
+        """Whether lines are there and were written with the same settings."""
+        if not self.path.stat().st_size:
+            return False
+        try:
+            before = json.loads(self._note.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            before = None
+        same = bool(before == settings)
+        if same or restart:
+            return same
+        fix = "choose another path, or remove the file"
+        if not isinstance(before, dict):
+            raise GlyphsightError(f"{self.path}: is there already and no log of ours; {fix}")
+        changed = [
+            f"{name} {before.get(name)!r}, now {settings.get(name)!r}"
+            for name in sorted(before.keys() | settings.keys())
+            if before.get(name) != settings.get(name)
+        ]
+        raise GlyphsightError(f"{self.path}: was written with {'; '.join(changed[:3])}; {fix}")
+
+    def _drop_torn_line(self) -> None:
+        self._stream.seek(0)
+        size = 0
+        for line in self._stream:
+            if line.endswith(b"\n"):
+                self.count += 1
+                size += len(line)
+        self._stream.truncate(size)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the JSON value of each line, read as it is asked for.
+
+        Raises:
+            GlyphsightError: A line is not JSON.
+        """
+        with self.path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(islice(lines, self.count), start=1):
+                try:
+                    yield json.loads(line)
+                except ValueError as error:
+                    raise GlyphsightError(
+                        f"{self.path}: line {number}: cannot be read ({error}); remove the file"
+                    ) from None
+
+    def append(self, values: Iterable[Any], *, sync: bool = True) -> None:
+        """Write one line for each JSON value.
+
+        Args:
+            values: JSON values.
+            sync: Wait until the lines are on disk, so that they outlive a loss of power; without,
+                they outlive this process alone.
+        """
+        lines = [f"{json_line(value)}\n" for value in values]
+        try:
+            self._stream.write("".join(lines).encode())
+            self._stream.flush()
+            if sync:
+                os.fsync(self._stream.fileno())
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        self.count += len(lines)
+
+    def truncate(self, count: int) -> None:
+        """Keep the first ``count`` lines, such as those of whole chunks."""
+        self._stream.seek(0)
+        self._stream.truncate(sum(len(line) for line in islice(self._stream, count)))
+        self.count = min(count, self.count)
+
+    def close(self) -> None:
+        """Close the file and let other processes have it."""
+        self._stream.close()
+
+    def __enter__(self) -> JsonLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def json_line(value: Any) -> str:
+    """Return a JSON value on one line, in Unicode where its text allows that.
+
+    The name of a file may be any bytes: half a surrogate pair is written as an escape.
+    """
+    line = json.dumps(value, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value)
+    return line
+
+
 def checksum(files: Iterable[Path]) -> str:
-    """SHA-256 of the bytes of files, one after the other, in hexadecimal."""
+    """Return the SHA-256 of the bytes of files, one after the other, in hexadecimal."""
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
+            while block := stream.read(_BLOCK):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def hash64(text: str | bytes) -> int:
+    """Return the first 64 bits of the BLAKE2b of a text: a key that takes less room than the text.
+
+    Args:
+        text: Bytes, or any string; the name of a file may hold half a surrogate pair.
+    """
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")

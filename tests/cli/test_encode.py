@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 import struct
 import zlib
@@ -231,8 +232,10 @@ def test_texts_of_other_settings_or_of_an_older_picture_are_not_kept(picture, fi
     assert encode(source, "--out", out).stderr == ""
     assert (out / "x.txt").read_bytes() == five
     Image.new("L", (28, 28)).save(source)
+    os.utime(source, (0, 0))  # as cp -p leaves an older picture
     assert encode(source, "--out", out).stderr == ""
     assert (out / "x.txt").read_bytes() != five
+    assert "1 of 1 texts" in encode(source, "--out", out).stderr
 
 
 def test_globs_are_expanded_and_their_folders_kept(folder, tmp_path):

@@ -496,7 +496,7 @@ def test_settings_that_make_no_sense_are_refused_before_anything_is_written(
 
 def test_a_place_that_is_a_file_is_refused(idx, tmp_path):
     (tmp_path / "x").write_text("mine")
-    with pytest.raises(DatasetError, match=r"cannot be written .*give another --out"):
+    with pytest.raises(GlyphsightError, match=r"x is not a directory; choose another path"):
         build(f"idx:{idx}", tmp_path / "x", validation=60)
     assert (tmp_path / "x").read_text() == "mine"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from glyphsight.cli.output import say, will_resume
 from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
 from glyphsight.console import progress_bar
-from glyphsight.media.bulk import Reading, mark_settings, plan, results
+from glyphsight.media.bulk import Reading, open_log, plan, results
 from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.models.tokens import EMBEDDED, TokenBudget, load_tokenizer
 from glyphsight.parallel import Workers
@@ -65,8 +66,8 @@ def encode(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Directory for one .txt per picture; folders are kept. Texts newer than picture "
-            "and settings stay as they are."
+            help="Directory for one .txt per picture; folders are kept. A text that is there stays "
+            "unless its picture or a setting changed."
         ),
     ] = None,
     force: Annotated[
@@ -88,13 +89,16 @@ def encode(
     reading = Reading(profile, frame, background, max_pixels, fast_jpeg, fit)
     if out is not None:
         will_resume()
-    since = None if out is None else mark_settings(out, reading)
-    tasks = plan(paths, out, None if force else since)
     failed = 0
     printing = jsonl or out is None
     hidden = not sys.stderr.isatty() or (printing and sys.stdout.isatty())
-    with progress_bar(total=len(tasks), unit="pic", delay=2, disable=hidden) as bar:
-        for done in results(tasks, reading, processes.workers):
+    with ExitStack() as stack:
+        log = None if out is None else stack.enter_context(open_log(out, reading))
+        tasks = plan(paths, out, None if force else log)
+        bar = stack.enter_context(
+            progress_bar(total=len(tasks), unit="pic", delay=2, disable=hidden)
+        )
+        for done in results(tasks, reading, processes.workers, log):
             if done.error is not None:
                 bar.clear()
                 say(f"glyphsight: {done.error}")

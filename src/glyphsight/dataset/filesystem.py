@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from glyphsight.errors import DatasetError
-from glyphsight.files import claim
+from glyphsight.files import claim, replacing_path, unwritable
 
 STATE = ".build"
 """Folder of a build that is under way."""
@@ -104,32 +104,8 @@ class LocalPlace:
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         """Temporary files lie in the state folder: what a killed build leaves goes with it."""
-        target, folder = Path(self.root, name), Path(self.root, _TEMPORARY)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _unwritable(target, error) from error
-        handle, temporary = tempfile.mkstemp(dir=folder)
-        os.close(handle)
-        try:
-            try:
-                yield Path(temporary)
-                with open(temporary, "rb+") as stream:  # noqa: PTH123 - synced, then renamed
-                    os.fsync(stream.fileno())
-            except OSError as error:
-                if error.filename is None:  # the file's own, such as a full disk
-                    raise _unwritable(target, error) from error
-                raise
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(temporary).chmod(0o666 & ~umask)
-            try:
-                Path(temporary).replace(target)
-            except OSError as error:
-                raise _unwritable(target, error) from error
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with replacing_path(Path(self.root, name), Path(self.root, _TEMPORARY)) as path:
+            yield path
 
     def remove(self, name: str) -> None:
         """Remove a file or a folder."""
@@ -216,10 +192,6 @@ class RemotePlace:
             self._fs.rm(self.path(name), recursive=True)
 
 
-def _unwritable(path: Path, error: OSError) -> DatasetError:
-    return DatasetError(f"{path}: cannot be written ({error.strerror}); give another --out")
-
-
 def open_place(root: str | os.PathLike[str]) -> Place:
     """The place at a path or an fsspec URL such as ``s3://bucket/digits``.
 
@@ -265,7 +237,7 @@ def locked(place: Place) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
     try:
         if not claim(handle):
             raise DatasetError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -17,11 +16,11 @@ from numpy.typing import NDArray
 from glyphsight import parallel
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.errors import GlyphsightError, PictureError
-from glyphsight.files import replacing
+from glyphsight.files import JsonLog, hash64, replacing
 from glyphsight.media.picture import PICTURE_SUFFIXES, load_picture
 from glyphsight.parallel import Workers
 
-_SETTINGS = ".glyphsight-encode.json"  # in --out: what its texts were made with
+_LOG = ".glyphsight-encode.jsonl"  # in --out: its texts and the pictures they were made from
 _CHUNK = 4  # pictures
 _FAST_JPEG = 4  # pixels a cell that --fast-jpeg leaves at least
 
@@ -67,11 +66,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a task: the text, or the reason why there is none."""
+    """Outcome of a task.
+
+    Attributes:
+        task: The task.
+        text: The text; "" where there is none.
+        error: Reason why there is none.
+        state: Size and time of the picture whose text was written.
+    """
 
     task: Task
     text: str = ""
     error: str | None = None
+    state: str = ""
 
 
 def _pictures_in(folder: Path) -> list[Path]:
@@ -114,44 +121,43 @@ def _expand(path: str) -> list[tuple[str, Path]]:
     return [(path, Path(given.stem + ".txt"))]
 
 
-def mark_settings(out: Path, reading: Reading) -> int:
-    """Note in ``out`` how its texts are made; when that changed: texts older than that are stale.
+def open_log(out: Path, reading: Reading) -> JsonLog:
+    """Open the list of the texts in ``out``, each with the picture it was made from.
 
-    Returns:
-        The time of the note, in nanoseconds.
+    Texts that other settings made are not in the list.
+
+    Raises:
+        GlyphsightError: Nothing can be written there, or another process writes there.
     """
-    note = out / _SETTINGS
-    said = json.dumps(asdict(reading), ensure_ascii=False)
+    return JsonLog(out / _LOG, asdict(reading), restart=True)
+
+
+def _state(path: str) -> str:
+    """Return the size and time of a picture file; "" where there is none, as of ``-``."""
     try:
-        same = note.read_text(encoding="utf-8") == said
+        found = Path(path).stat()
     except (OSError, ValueError):
-        same = False
-    if not same:
-        with replacing(note) as stream:
-            stream.write(said)
-    return note.stat().st_mtime_ns
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
-def _is_done(path: str, target: Path, since: int) -> bool:
-    """Whether a text is there, made with these settings and after the picture was last changed."""
-    try:
-        text = target.stat()
-        return text.st_size > 0 and text.st_mtime_ns >= max(since, Path(path).stat().st_mtime_ns)
-    except OSError:
-        return False
+def _key(picture: str, state: str) -> int:
+    return hash64(f"{os.path.abspath(picture)}\0{state}")  # noqa: PTH100
 
 
-def plan(paths: list[str], out: Path | None, since: int | None) -> list[Task]:
-    """One task a picture, in the order of ``paths``, folders and globs sorted.
+def plan(paths: list[str], out: Path | None, log: JsonLog | None = None) -> list[Task]:
+    """Return one task per picture, in the order of ``paths``, folders and globs sorted.
 
     Args:
         paths: Pictures, folders, globs, or ``-``.
         out: Directory of the texts; None where they are only printed.
-        since: Texts older than this time, in nanoseconds, are made anew; None makes all anew.
+        log: List of the texts that need not be made again, unless their picture changed; None to
+            make all again.
 
     Returns:
         The tasks. Of two that would write one file the later one carries an error.
     """
+    made = {hash64(line["text"]): _key(line["picture"], line["state"]) for line in log or ()}
     tasks: list[Task] = []
     owner: dict[Path, str] = {}
     for path in paths:
@@ -160,23 +166,30 @@ def plan(paths: list[str], out: Path | None, since: int | None) -> list[Task]:
         except PictureError as error:
             tasks.append(Task(path, error=str(error)))
             continue
-        for name, place in expanded:
-            target = out / place if out is not None else None
-            if target is not None and target in owner:
+        for name, text in expanded:
+            if out is None:
+                tasks.append(Task(name))
+                continue
+            target = out / text
+            if target in owner:
                 problem = f"{name}: would overwrite {target}, written from {owner[target]}"
                 tasks.append(Task(name, error=f"{problem}; rename one of the two"))
                 continue
-            if target is not None:
-                owner[target] = name
-            found = target is not None and since is not None and _is_done(name, target, since)
+            owner[target] = name
+            found = (
+                made.get(hash64(str(text))) == _key(name, _state(name))
+                and target.is_file()
+                and target.stat().st_size > 0
+            )
             tasks.append(Task(name, target, found))
     return tasks
 
 
 def _encode_one(task: Task, reading: Reading) -> Done:
-    """Read, encode and write one picture; what is wrong with it comes back as a line."""
+    """Read, encode and write one picture; a failure comes back as a line."""
     if task.error is not None:
         return Done(task, error=task.error)
+    state = _state(task.path)  # before it is read: a later change is seen next time
     try:
         if task.found and task.target is not None:
             return Done(task, task.target.read_text(encoding="utf-8"))
@@ -201,23 +214,26 @@ def _encode_one(task: Task, reading: Reading) -> Done:
     except GlyphsightError as error:
         return Done(task, error=str(error))
     except (OSError, UnicodeDecodeError) as error:
-        return Done(task, error=f"{task.target}: cannot be read ({error}); remove it")
+        return Done(task, error=f"{task.target}: cannot be read ({error}); remove the file")
     except MemoryError:
         return Done(task, error=f"{task.path}: not enough memory; shrink it or lower --workers")
-    return Done(task, text)
+    return Done(task, text, state=state)
 
 
 def _encode_some(reading: Reading, tasks: list[Task]) -> list[Done]:
     return [_encode_one(task, reading) for task in tasks]
 
 
-def results(tasks: list[Task], reading: Reading, workers: int | None) -> Iterator[Done]:
+def results(
+    tasks: list[Task], reading: Reading, workers: int | None, log: JsonLog | None = None
+) -> Iterator[Done]:
     """Yield the outcome of every task, in order; a failed task says why and raises nothing.
 
     Args:
         tasks: Pictures to encode.
         reading: Settings of the call.
         workers: Number of processes; None for one per core once there is work for them.
+        log: List of texts, which the written ones join.
 
     Raises:
         GlyphsightError: A worker process ended.
@@ -226,4 +242,17 @@ def results(tasks: list[Task], reading: Reading, workers: int | None) -> Iterato
         workers = 1  # standard input is this process's own
     chunks = [tasks[start : start + _CHUNK] for start in range(0, len(tasks), _CHUNK)]
     for some in parallel.map(partial(_encode_some, reading), chunks, Workers(workers=workers)):
+        if log is not None:
+            log.append(
+                [
+                    {
+                        "text": str(done.task.target.relative_to(log.path.parent)),
+                        "picture": os.path.abspath(done.task.path),  # noqa: PTH100
+                        "state": done.state,
+                    }
+                    for done in some
+                    if done.task.target is not None and done.state
+                ],
+                sync=False,
+            )
         yield from some

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.errors import DatasetError, PictureError
+from glyphsight.files import hash64
 from glyphsight.sources.base import PART, Failure, Part, Pictures, batches
 from glyphsight.sources.items import answer_text, one_line_name
 from glyphsight.sources.location import directory, in_order, licence_of, take_options
@@ -143,4 +143,4 @@ class ListedSource(ABC):
 
 def _digest(items: list[Item]) -> str:
     told = "\0".join(part for item in items for part in item)
-    return blake2b(told.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return f"{hash64(told):016x}"

@@ -17,7 +17,6 @@ from glyphsight.dataset.build.write import (
     Writing,
     Written,
     note_name,
-    sha256_of,
     sources_name,
     write_shard,
 )
@@ -25,6 +24,7 @@ from glyphsight.dataset.filesystem import STATE, Place, put_bytes
 from glyphsight.dataset.layouts import Output, join
 from glyphsight.dataset.storage import sources_file
 from glyphsight.errors import DatasetError
+from glyphsight.files import checksum
 from glyphsight.parallel import Workers
 
 _CARD_SHARDS = 4  # whose records a dataset card counts
@@ -108,7 +108,7 @@ def _noted(place: Place, shard: Shard) -> Written | None:
 
 
 def _entry(name: str, path: Path, records: int) -> dict[str, Any]:
-    return {"name": name} | vars(Written(records, path.stat().st_size, sha256_of(path)))
+    return {"name": name} | vars(Written(records, path.stat().st_size, checksum([path])))
 
 
 def _pieces(place: Place, names: Iterable[str]) -> Iterator[Path]:

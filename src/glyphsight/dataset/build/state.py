@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from glyphsight.dataset.build.manifest import belonging, finished_manifest
 from glyphsight.dataset.filesystem import STATE, LocalPlace, Place, put_bytes
 from glyphsight.dataset.storage import MANIFEST
+from glyphsight.files import hash64
 
 _PLAN, _FILES = f"{STATE}/plan.json", f"{STATE}/files.json"
 
@@ -35,7 +35,7 @@ def keep_held_out(place: Place, hashes: NDArray[np.uint64]) -> str:
     if not len(hashes):
         return ""
     data = hashes.tobytes()
-    name = f"{STATE}/held-out-{blake2b(data, digest_size=8).hexdigest()}"
+    name = f"{STATE}/held-out-{hash64(data):016x}"
     put_bytes(place, name, data)
     return name
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -25,6 +23,7 @@ from glyphsight.dataset.prompt import Prompt
 from glyphsight.dataset.record import Record
 from glyphsight.dataset.storage import write_sources
 from glyphsight.errors import DatasetError
+from glyphsight.files import checksum
 from glyphsight.media.augment import Augmentation, augment
 from glyphsight.sources import Failure, Part, Source
 
@@ -187,15 +186,9 @@ def write_shard(how: Writing, shard: Shard) -> Written:
             ):
                 records = _noting_sources(_records(how, shard), lines)
                 output.write(records, stream, how.wordings, shard.first)
-        written = Written(len(shard), path.stat().st_size, sha256_of(path))
+        written = Written(len(shard), path.stat().st_size, checksum([path]))
     put_bytes(how.place, note_name(shard.key), json.dumps(vars(written)).encode())
     return written
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _noting_sources(records: Iterator[Record], lines: IO[bytes]) -> Iterator[Record]:
