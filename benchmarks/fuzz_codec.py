@@ -108,6 +108,7 @@ def _profile(rng: random.Random) -> Profile:
         palette=palette_of_levels(levels, "digits"),
         format=rng.choice(FORMATS.names()),
         invert=rng.choice(("no", "yes", "auto")),
+        centre=rng.random() < 0.2,
         crop=rng.choice((None, 0.0, 0.1, 1.0)),
         contrast=rng.random() < 0.5,
         threshold=threshold,  # type: ignore[arg-type]

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from glyphsight.codec import Profile
 from glyphsight.dataset import build_dataset
 from glyphsight.sources import Pictures, load_split, open_source
 
@@ -26,7 +27,8 @@ def validation() -> Pictures:
 def digits(tmp_path_factory) -> Path:
     """A small dataset of real digits with its three splits."""
     path = tmp_path_factory.mktemp("digits")
-    build_dataset("bundled", path, limit=60, copies=1, quiet=True)
+    profile = Profile(invert="auto", centre=True)
+    build_dataset("bundled", path, profile=profile, limit=60, copies=1, quiet=True)
     return path
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec import encode_batch
+from glyphsight.codec import Profile, encode_batch
 from glyphsight.console import say
 from glyphsight.dataset import Prompt, build_dataset
 from glyphsight.errors import GlyphsightError, ModelError
@@ -104,7 +104,9 @@ def run_demo(
 
     have_smollm2 = _have_smollm2()
     say("glyphsight: 1/4 build the dataset from the bundled digits")
-    built = build_dataset("bundled", data, limit=limit, copies=0 if quick else _COPIES, quiet=quiet)
+    copies = 0 if quick else _COPIES
+    profile = Profile(invert="auto", centre=True)
+    built = build_dataset("bundled", data, profile=profile, limit=limit, copies=copies, quiet=quiet)
     say(f"glyphsight: 2/4 teach {nano.NAME}, a small language model made from scratch")
     minutes = training_minutes(time.monotonic() - started)
     resolved = resolve_settings(nano.NAME, {"minutes": minutes})

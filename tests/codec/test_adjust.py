@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from glyphsight.codec import Profile, encode_batch
-from glyphsight.codec.adjust import crop_to_content, find_edges, set_polarity, stretch_contrast
+from glyphsight.codec.adjust import find_edges, stretch_contrast
 
 batches = st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12)).flatmap(
     lambda shape: arrays(np.uint8, shape)
@@ -15,34 +15,6 @@ batches = st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12)).f
 @pytest.fixture(scope="module")
 def some(validation):
     return validation.pixels[:100]
-
-
-def test_auto_polarity_gives_either_version_the_same_text(some):
-    profile = Profile(invert="auto")
-    assert encode_batch(255 - some, profile) == encode_batch(some, profile) == encode_batch(some)
-    assert encode_batch(255 - some, Profile(invert="yes")) == encode_batch(some)
-    np.testing.assert_array_equal(set_polarity(some, "no"), some)
-
-
-@pytest.mark.parametrize("light", [False, True])
-def test_cropping_takes_the_content_and_the_margin(light):
-    picture = np.zeros((60, 80), dtype=np.uint8)
-    picture[20:40, 30:40] = 255
-    picture = 255 - picture if light else picture
-    assert crop_to_content(picture, 0.0).shape == (20, 10)
-    assert crop_to_content(picture, 0.1).shape == (24, 14)
-    assert crop_to_content(picture, 1.0).shape == (60, 50)
-    assert (crop_to_content(picture, 0.0) == picture[20, 30]).all()
-
-
-def test_polarity_is_judged_before_the_picture_is_cropped(some):
-    profile = Profile(invert="auto", crop=0.0)
-    assert encode_batch(255 - some, profile) == encode_batch(some, Profile(crop=0.0))
-
-
-def test_pictures_of_a_batch_are_cropped_each_to_its_own_size(some):
-    profile = Profile(crop=0.1)
-    assert encode_batch(some[:5], profile) == [encode_batch(p[None], profile)[0] for p in some[:5]]
 
 
 @settings(deadline=None)

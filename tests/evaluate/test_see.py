@@ -34,7 +34,7 @@ def test_a_picture_is_answered_either_way_round(run, validation):
     assert bright.label == next(iter(bright.probabilities))
 
 
-def test_pictures_taught_without_a_frame_are_asked_as_they_are(run, validation, tmp_path):
+def test_pictures_are_asked_as_the_profile_of_their_dataset_says(run, validation, tmp_path):
     clothes = np.random.default_rng(0).integers(100, 256, (40, 28, 28), dtype=np.uint8)
     for name, pixels in (("digits", validation.pixels[:40]), ("clothes", clothes)):
         for number, picture in enumerate(pixels):
@@ -44,11 +44,12 @@ def test_pictures_taught_without_a_frame_are_asked_as_they_are(run, validation, 
     asked = {}
     for name in ("digits", "clothes"):
         data, out = tmp_path / f"{name}-data", tmp_path / f"{name}-run"
-        build_dataset(f"folder:{tmp_path / name}", data, validation=0, quiet=True)
+        profile = Profile(invert="auto", centre=True) if name == "digits" else Profile()
+        build_dataset(f"folder:{tmp_path / name}", data, profile=profile, validation=0, quiet=True)
         given = resolve_settings("nano", {"max_steps": 1, "batch_size": 4})
         train(data, "nano", out, given, quiet=True)
         asked[name] = see(255 - clothes[0], load_model(out))
-    assert load_model(tmp_path / "digits-run").run.framed
+    assert load_model(tmp_path / "digits-run").run.profile.centre
     assert asked["clothes"].ascii_image == encode_batch(255 - clothes[:1])[0]
     assert not asked["clothes"].inverted
     assert not asked["clothes"].cropped

@@ -3,18 +3,16 @@
 import json
 import shutil
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from glyphsight.codec import Profile, encode_batch
-from glyphsight.dataset import Prompt, Record, build_dataset, load_dataset, write_records
+from glyphsight.codec import Profile
+from glyphsight.dataset import Prompt, build_dataset, load_dataset, write_records
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.models import RunRecord, load_model
 from glyphsight.train import job as job_module
 from glyphsight.train.history import read_history
-from glyphsight.train.kinds import in_a_frame
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
@@ -254,26 +252,6 @@ def test_names_are_kept_by_a_run_that_goes_on_and_must_be_answers(digits, tmp_pa
     train(digits, "nano", tmp_path / "a", settings, names={"1": "one"}, quiet=True)
     train(digits, str(tmp_path / "a"), tmp_path / "b", settings, quiet=True)
     assert RunRecord.load(tmp_path / "b").names == {"1": "one"}
-
-
-@pytest.mark.parametrize(
-    "profile",
-    [
-        Profile(),
-        Profile(width=10, format="plain"),
-        Profile(invert="yes"),
-        Profile(threshold="adaptive"),
-        Profile(crop=0.0),
-    ],
-)
-def test_digits_lie_in_a_frame_and_noise_does_not(profile, validation):
-    def framed(pixels):
-        return in_a_frame([Record(text, "") for text in encode_batch(pixels, profile)], profile)
-
-    assert framed(validation.pixels[:200])
-    noise = np.random.default_rng(0).integers(0, 256, (200, 28, 28), dtype=np.uint8)
-    told = profile.crop is None and profile.threshold == "equal"
-    assert framed(noise) != told
 
 
 def test_a_loss_that_is_no_number_stops_with_one_line(digits, tmp_path):

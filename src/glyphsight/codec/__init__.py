@@ -1,19 +1,19 @@
 """Pixels to text and back: the arithmetic of the ASCII_Image format. numpy only, no files."""
 
 from glyphsight.codec.encode import decode, encode_batch
-from glyphsight.codec.framing import Framed, frame_like_mnist
+from glyphsight.codec.prepare import Prepared, prepare
 from glyphsight.codec.profile import PUBLISHED, Profile
 from glyphsight.codec.resample import resize
 from glyphsight.codec.text import parse, render, render_batch
 
 __all__ = [
     "PUBLISHED",
-    "Framed",
+    "Prepared",
     "Profile",
     "decode",
     "encode_batch",
-    "frame_like_mnist",
     "parse",
+    "prepare",
     "render",
     "render_batch",
     "resize",

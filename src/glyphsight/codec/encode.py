@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec.adjust import crop_to_content, find_edges, set_polarity, stretch_contrast
+from glyphsight.codec.adjust import find_edges, stretch_contrast
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.formats.lines import check_palette
 from glyphsight.codec.levels import to_levels
+from glyphsight.codec.prepare import prepare_batch
 from glyphsight.codec.profile import PUBLISHED, Profile
 from glyphsight.codec.repair import read
 from glyphsight.codec.resample import resize, resize_to_levels
@@ -61,23 +62,14 @@ def level_grids(
     count, height, width = images.shape
     if not height or not width:
         raise PictureError(f"pictures of {height}x{width} pixels hold nothing to encode")
-    if (profile.invert, profile.crop, profile.contrast, profile.edges) == (
-        "no",
-        None,
-        False,
-        "none",
-    ):
+    steps = (profile.invert, profile.centre, profile.crop, profile.contrast, profile.edges)
+    if steps == ("no", False, None, False, "none"):
         yield _levels_of_same_size(images, profile)
         return
     chunk = max(1, _CHUNK_PIXELS // (height * width))
     for start in range(0, count, chunk):
-        part = set_polarity(images[start : start + chunk], profile.invert)
-        if profile.crop is None:
+        for part in prepare_batch(images[start : start + chunk], profile):
             yield _levels_of_same_size(part, profile)
-        else:  # each to a size of its own
-            for image in part:
-                cropped = crop_to_content(image, profile.crop)
-                yield _levels_of_same_size(cropped[None], profile)
 
 
 def _levels_of_same_size(images: NDArray[np.uint8], profile: Profile) -> NDArray[np.uint8]:

@@ -58,6 +58,8 @@ class Profile:
         aspect: Width of a glyph over its height; 1 for square cells.
         invert: Polarity: yes turns every picture, auto the pictures that are dark on light, so
             that ink is bright.
+        centre: Scale the content to a 20x20 box and move its centre of mass to the middle of 28x28
+            pixels, as MNIST's digits have it, unless it lies about so already.
         crop: Margin around the content that the picture is cropped to, as a share of the
             content's longer side; left out, the whole picture.
         contrast: Stretch the gray values, so that the darkest and the brightest hundredth are
@@ -76,6 +78,7 @@ class Profile:
     height: int | None = setting(None, low=1)
     aspect: float = setting(CELL_ASPECT, above=0)
     invert: str = setting("no", choices=("no", "yes", "auto"))
+    centre: bool = False
     crop: float | None = setting(None, low=0, high=1)
     contrast: bool = False
     threshold: str | tuple[int, ...] = setting("equal", read=parse_thresholds)

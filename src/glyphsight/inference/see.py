@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight import parallel
-from glyphsight.codec import Framed, encode_batch, frame_like_mnist
+from glyphsight.codec import encode_batch, prepare
 from glyphsight.codec.formats import get_format
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference.score import probabilities, score_readable
@@ -35,7 +35,7 @@ class Answer:
         probabilities: Of every label, likeliest first.
         ascii_image: What the model read.
         inverted: The picture was dark on light and was inverted.
-        cropped: The picture was cropped and centred as the training digits are.
+        cropped: The picture was scaled and centred as MNIST's digits are.
         empty: All cells of the text are alike, so there was nothing to see; the label is a guess.
     """
 
@@ -53,8 +53,7 @@ def see(picture: PictureLike, loaded: LoadedModel) -> Answer:
     """The model's answer to one picture, with the probability of every label it was taught.
 
     Args:
-        picture: Path, open binary file, PIL image or uint8 array; turned and centred where the
-            run was taught such pictures.
+        picture: Path, open binary file, PIL image or uint8 array.
         loaded: A trained run.
 
     Raises:
@@ -94,16 +93,11 @@ class _Text:
     cropped: bool
 
 
-def as_taught(pixels: NDArray[np.uint8], run: RunRecord) -> Framed:
-    """A picture as those a run was taught: turned and centred in a frame where they were."""
-    return frame_like_mnist(pixels) if run.framed else Framed(pixels, False, cropped=False)
-
-
 def _as_text(pixels: NDArray[np.uint8], run: RunRecord) -> _Text:
-    framed = as_taught(pixels, run)
-    text = encode_batch(framed.pixels[None], run.profile)[0]
-    height, width = framed.pixels.shape
-    return _Text(text, height, width, framed.inverted, framed.cropped)
+    text = encode_batch(pixels[None], run.profile)[0]
+    done = prepare(pixels, run.profile)
+    height, width = pixels.shape
+    return _Text(text, height, width, done.inverted, done.centred)
 
 
 def answers(

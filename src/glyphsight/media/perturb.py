@@ -11,8 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec import frame_like_mnist
-from glyphsight.codec.adjust import is_dark_on_light
+from glyphsight.codec.prepare import dark_on_light
 from glyphsight.media.augment import Augmentation, move, thicken
 
 Pixels = NDArray[np.uint8]
@@ -28,7 +27,7 @@ def _on_dark(change: Change) -> Change:
 
     def changed(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
         result = np.empty_like(pixels)
-        turned = np.array([is_dark_on_light(picture) for picture in pixels], dtype=bool)
+        turned = dark_on_light(pixels) if len(pixels) else np.zeros(0, dtype=bool)
         chunk = max(1, _CHUNK_PIXELS // max(1, pixels[0].size)) if len(pixels) else 1
         for start in range(0, len(pixels), chunk):
             part = slice(start, start + chunk)
@@ -114,12 +113,3 @@ def signed_constant(pixels: Pixels, strength: float, rng: np.random.Generator) -
 def inversion(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
     """Bright and dark turned, and shown to the model as that."""
     return np.bitwise_not(pixels)
-
-
-def framed(pixels: Pixels) -> list[Pixels]:
-    """Inverted, cropped and centred where it is needed, as ``see`` does with every picture.
-
-    Returns:
-        N times uint8[1, H, W], which may differ in size.
-    """
-    return [frame_like_mnist(picture).pixels[None] for picture in pixels]

@@ -32,8 +32,6 @@ class RunRecord:
         training: What the training run measured: records, steps, seconds, accuracy.
         chat: The turns it was taught in, None where it was taught plain prompts. They are kept
             whole, since some templates write today's date.
-        framed: The pictures it was taught lie in a dark frame as MNIST's do, so ``see`` turns and
-            centres others likewise; else it takes each picture as it is.
         base_profile: The profile whose pictures a fresh ``nano`` at the root was made to read.
         names: What labels stand for, where they do not say it, such as ``{"9": "ankle boot"}``.
         weights: Directory of the run whose weights these are, as seen from the record's own, where
@@ -47,7 +45,6 @@ class RunRecord:
     profile: Profile = PUBLISHED
     training: dict[str, Any] = field(default_factory=dict)
     chat: Turns | None = None
-    framed: bool = True
     base_profile: Profile = PUBLISHED
     names: dict[str, str] = field(default_factory=dict)
     weights: str = ""
@@ -81,7 +78,6 @@ class RunRecord:
                 training=value["training"],
                 # Runs of before lack what follows.
                 chat=turns_from_json(value.get("chat")),
-                framed=bool(value.get("framed", True)),
                 base_profile=Profile(**value.get("base_profile", {})),
                 names=dict(value.get("names", {})),
                 weights=str(value.get("weights", "")),

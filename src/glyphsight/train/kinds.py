@@ -8,11 +8,8 @@ from pathlib import Path
 
 from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt, Record, load_dataset
-from glyphsight.dataset.inspect.grids import GridReader
 from glyphsight.dataset.storage import read_frame, read_manifest, split_files
-from glyphsight.errors import DatasetError, FormatError, ModelError
-
-_LOOKED_AT = 1000  # records
+from glyphsight.errors import DatasetError, ModelError
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,6 @@ class Kind:
         files: Of its training split.
         prompt: Words around the picture, the dataset's own.
         profile: How the pictures were turned into text.
-        framed: Whether they lie in a dark frame, as MNIST's do.
         labels: The answers, sorted.
         count: How many training records there are.
         records: These; empty once they are cut into tokens.
@@ -37,7 +33,6 @@ class Kind:
     files: list[Path]
     prompt: Prompt
     profile: Profile
-    framed: bool
     labels: list[str]
     count: int
     records: list[Record]
@@ -88,7 +83,6 @@ def _read(name: str, data: Path, most: int) -> Kind:
         files=files,
         prompt=read_frame(data).wordings[0],
         profile=profile,
-        framed=in_a_frame(records, profile),
         labels=sorted({record.answer for record in records + validation}),
         count=len(records),
         records=records,
@@ -113,22 +107,3 @@ def _profile_of(data: Path, records: list[Record]) -> Profile:
             f"{data}: record 1: size {records[0].size!r} is no number of columns; "
             "see glyphsight dataset check"
         ) from None
-
-
-def in_a_frame(records: list[Record], profile: Profile) -> bool:
-    """Whether a good part of the pictures have a bare margin of a tenth, as MNIST's do.
-
-    Changed copies do not always, so a quarter of the first records is enough; of Fashion-MNIST's
-    pictures fewer than a tenth do. Where the profile crops or draws edges the text does not tell.
-    """
-    if profile.crop is not None or profile.edges != "none" or profile.threshold == "adaptive":
-        return True
-    texts = [record.picture for record in records[:_LOOKED_AT]]
-    grids = [grid for grid in GridReader(profile).read(texts) if not isinstance(grid, FormatError)]
-    framed = 0
-    for grid in grids:
-        rows, columns = (max(1, round(extent * 3 / 28)) for extent in grid.shape)
-        inner = (slice(rows, -rows), slice(columns, -columns))
-        ink = grid != grid[0, 0]
-        framed += bool(ink[inner].any()) and int(ink[inner].sum()) == int(ink.sum())
-    return 4 * framed >= len(grids)

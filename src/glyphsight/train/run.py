@@ -358,7 +358,6 @@ def _records(
             prompt=kind.prompt,
             profile=kind.profile,
             chat=job.loaded.chat,
-            framed=kind.framed,
             base_profile=job.base_profile,
             names=named,
             weights="../.." if place else "",

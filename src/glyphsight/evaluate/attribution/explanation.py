@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec import Profile, decode, resize
+from glyphsight.codec import Profile, decode, prepare, resize
 from glyphsight.codec.formats import get_format
 from glyphsight.errors import FormatError
 from glyphsight.evaluate.attribution.maps import Attribution, gradient, occlusion
-from glyphsight.inference.see import Answer, as_taught
+from glyphsight.inference.see import Answer
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.pages import ACCENT, SECOND, png, png_address
 
@@ -139,7 +139,7 @@ def draw_explanation(
     assert loaded.run is not None
     profile = loaded.run.profile
     read = cells_picture(answer.ascii_image, profile)
-    ground = as_taught(pixels, loaded.run).pixels if profile.crop is None else read
+    ground = prepare(pixels, profile).pixels if profile.crop is None else read
     attributions = _attributions(loaded, answer)
     figure = _figure(13.6, 4.9)
     places, bars = figure.subplots(2, 2 + len(attributions), height_ratios=[24, 1])

@@ -18,7 +18,6 @@ from glyphsight.errors import DatasetError, FormatError, GlyphsightError, Pictur
 from glyphsight.evaluate.evaluation import Share
 from glyphsight.evaluate.robustness.table import ALL, CLEAN, PERTURBATIONS, Perturbation
 from glyphsight.inference.score import PromptTooLongError, best_labels
-from glyphsight.media import perturb
 from glyphsight.models import LoadedModel
 from glyphsight.sampling import stratified_sample
 from glyphsight.sources import Pictures
@@ -134,8 +133,7 @@ def _changed(
     texts: list[str] = []
     for batch in batches:
         pixels = batch.pixels if one.change is None else one.change(batch.pixels, value, rng)
-        for part in perturb.framed(pixels) if one.framed else [pixels]:
-            texts += encode_batch(part, profile)
+        texts += encode_batch(pixels, profile)
     return texts, truth
 
 

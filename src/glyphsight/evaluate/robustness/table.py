@@ -28,7 +28,6 @@ class Perturbation:
         on: ``picture``, ``text``, or ``hand`` for digits of other people.
         change: A function of :mod:`~glyphsight.media.perturb` or
             :mod:`~glyphsight.evaluate.robustness.texts`; None for none.
-        framed: Pictures are then framed as ``see`` does for digits (``frame_like_mnist``).
         published: Accuracies of others, 0-1, by strength and by whose they are.
     """
 
@@ -37,7 +36,6 @@ class Perturbation:
     strengths: tuple[float, ...]
     on: str
     change: Callable[..., Any] | None
-    framed: bool = False
     published: Mapping[float, Mapping[str, float]] = field(default_factory=dict)
 
 
@@ -55,7 +53,6 @@ PERTURBATIONS: tuple[Perturbation, ...] = (
     Perturbation("scale", "times", (0.6, 0.8, 1.2, 1.4), "picture", perturb.scale),
     Perturbation("thickness", _OF_28, (-1, -0.5, 0.5, 1, 2), "picture", perturb.thickness),
     Perturbation("inversion", "", (), "picture", perturb.inversion),
-    Perturbation("inversion, framed", "", (), "picture", perturb.inversion, framed=True),
     Perturbation("salt", "share of pixels", (0.02, 0.05, 0.1, 0.2), "picture", perturb.salt),
     Perturbation(
         *("Gaussian noise", _OF_1, (0.01, 0.1, 0.3, 0.5), "picture", perturb.gaussian),
@@ -79,7 +76,6 @@ PERTURBATIONS: tuple[Perturbation, ...] = (
         "salt on cells", "share of cells", (0.01, 0.02, 0.05, 0.1), "text", texts.cell_salt
     ),
     Perturbation("another hand", "", (), "hand", None),
-    Perturbation("another hand, framed", "", (), "hand", None, framed=True),
 )
 
 ALL = tuple(one.name for one in PERTURBATIONS)

@@ -1,0 +1,254 @@
+"""Prepare gray pictures for the resize: polarity, centring as MNIST's digits have it, crop."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.codec.profile import Profile
+from glyphsight.codec.resample import resize
+
+Images = NDArray[np.uint8]
+
+FAINT = 16
+"""Smallest range of gray values of a picture with content; a smaller range is noise."""
+_SIDE, _BOX = 28, 20  # MNIST's pictures, and the box that a digit fills
+_MIDDLE = 14.5 / _SIDE  # the centre of pixel (14, 14), where MNIST's centres of mass lie
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture after polarity and centring.
+
+    Attributes:
+        pixels: uint8[H, W]; uint8[28, 28] where ``centred``.
+        inverted: True where bright and dark were exchanged.
+        centred: True where the content was scaled and moved to the middle.
+    """
+
+    pixels: Images
+    inverted: bool
+    centred: bool
+
+
+def prepare(pixels: Images, profile: Profile) -> Prepared:
+    """Apply a profile's polarity and centring to one picture, as ``encode_batch`` does.
+
+    Args:
+        pixels: uint8[H, W], 0 black to 255 white.
+        profile: Settings; ``invert`` and ``centre`` count.
+    """
+    inverted = bool(_to_invert(pixels[None], profile.invert)[0])
+    if inverted:
+        pixels = np.bitwise_not(pixels)
+    if profile.centre:
+        moved, centred = centre_content(pixels[None])
+        if moved[0]:
+            return Prepared(centred[0], inverted, centred=True)
+    return Prepared(pixels, inverted, centred=False)
+
+
+def prepare_batch(images: Images, profile: Profile) -> Iterator[Images]:
+    """Apply a profile's polarity, centring and crop to pictures of one size.
+
+    Args:
+        images: uint8[N, H, W].
+        profile: Settings; ``invert``, ``centre`` and ``crop`` count.
+
+    Yields:
+        uint8[n, h, w], pieces of one size each, in the order of the pictures.
+    """
+    images = _exchange(images, _to_invert(images, profile.invert))
+    pieces = _centred(images) if profile.centre else iter([images])
+    if profile.crop is None:
+        yield from pieces
+        return
+    for piece in pieces:
+        yield from (part[None] for part in crop_to_content(piece, profile.crop))
+
+
+def dark_on_light(images: Images) -> NDArray[np.bool_]:
+    """Find pictures whose background, the median of the outermost pixels, is the brighter side.
+
+    Args:
+        images: uint8[N, H, W].
+
+    Returns:
+        bool[N].
+    """
+    flat = images.reshape(len(images), -1)
+    border = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
+    background = np.median(np.concatenate(border, axis=1), axis=1)
+    sides = flat.min(axis=1).astype(np.int64) + flat.max(axis=1)
+    dark: NDArray[np.bool_] = 2 * background > sides
+    return dark
+
+
+def _to_invert(images: Images, invert: str) -> NDArray[np.bool_]:
+    """Find the pictures that a profile's ``invert`` turns, bool[N]."""
+    if invert == "auto":
+        return dark_on_light(images)
+    return np.full(len(images), invert == "yes")
+
+
+def _exchange(images: Images, turned: NDArray[np.bool_]) -> Images:
+    """Exchange bright and dark in the pictures that ``turned``, bool[N], marks."""
+    if not turned.any():
+        return images
+    return images ^ np.where(turned, 255, 0).astype(np.uint8)[:, None, None]
+
+
+def content_boxes(images: Images) -> NDArray[np.int64]:
+    """Find what is brighter than a fifth of each picture's range.
+
+    Args:
+        images: uint8[N, H, W], bright on dark.
+
+    Returns:
+        int64[N, 4]: top, bottom, left, right, ends excluded; all 0 for a flat picture.
+    """
+    count, height, width = images.shape
+    flat = images.reshape(count, -1)
+    low, high = flat.min(axis=1).astype(np.int64), flat.max(axis=1).astype(np.int64)
+    ink = images > ((4 * low + high) // 5).astype(np.uint8)[:, None, None]
+    rows, columns = ink.any(axis=2), ink.any(axis=1)
+    boxes = np.stack(
+        [
+            rows.argmax(axis=1),
+            height - rows[:, ::-1].argmax(axis=1),
+            columns.argmax(axis=1),
+            width - columns[:, ::-1].argmax(axis=1),
+        ],
+        axis=1,
+    )
+    boxes[high - low < FAINT] = 0
+    return boxes
+
+
+def crop_to_content(images: Images, margin: float) -> Iterator[Images]:
+    """Crop each picture to what stands out from its background, of either polarity.
+
+    Args:
+        images: uint8[N, H, W].
+        margin: Margin on each side as a share of the content's longer side, as far as the picture
+            reaches.
+
+    Yields:
+        Views uint8[h, w]; the whole of a flat picture.
+    """
+    boxes = content_boxes(_exchange(images, dark_on_light(images)))
+    for image, (top, bottom, left, right) in zip(images, boxes.tolist(), strict=True):
+        if not bottom:
+            yield image
+            continue
+        extra = math.ceil(margin * max(bottom - top, right - left))
+        yield image[max(0, top - extra) : bottom + extra, max(0, left - extra) : right + extra]
+
+
+def centre_content(images: Images) -> tuple[NDArray[np.bool_], Images]:
+    """Scale content to a 20x20 box and move its centre of mass to the middle of 28x28 pixels.
+
+    So MNIST's digits were made (LeCun et al. 1998, section III-A); their centres of mass lie within
+    pixel (14, 14). Content that lies so already, as every digit of MNIST does, stays as it is, and
+    so does a flat picture. What is centred is stretched to the full range of gray values. A dark
+    background counts as 0, a light one, whose pictures keep their polarity, as 255.
+
+    Args:
+        images: uint8[N, H, W].
+
+    Returns:
+        bool[N], which pictures had to be centred, and those, uint8[n, 28, 28].
+    """
+    light = dark_on_light(images)
+    images = _exchange(images, light)
+    boxes = content_boxes(images)
+    moved = boxes[:, 1] > 0
+    moved[moved] = ~_lie_centred(images[moved], boxes[moved])
+    images, boxes = images[moved], boxes[moved]
+    centred = np.zeros((len(images), _SIDE, _SIDE), dtype=np.uint8)
+    shapes, which = np.unique(boxes[:, [1, 3]] - boxes[:, [0, 2]], axis=0, return_inverse=True)
+    for number, (height, width) in enumerate(shapes.tolist()):  # one resize for each size
+        rows = np.flatnonzero(which == number)
+        content = np.stack(
+            [
+                images[row, top : top + height, left : left + width]
+                for row, (top, _, left, _) in zip(rows, boxes[rows].tolist(), strict=True)
+            ]
+        )
+        flat = images[rows].reshape(len(rows), -1)
+        _place(_stretch(content, flat.min(axis=1), flat.max(axis=1)), centred, rows)
+    return moved, _exchange(centred, light[moved])
+
+
+def _lie_centred(images: Images, boxes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Find content that lies about as MNIST's digits do, by its box or by MNIST's own definition.
+
+    Args:
+        images: uint8[N, H, W], bright on dark.
+        boxes: Their content, as :func:`content_boxes` finds it; none is flat.
+    """
+    count, height, width = images.shape
+    if not 0.9 < width / height < 1.1:
+        return np.zeros(count, dtype=bool)
+    top, bottom, left, right = boxes.T
+    longest = np.maximum(bottom - top, right - left) / max(height, width)
+    off = np.maximum(np.abs(top + bottom - height) / height, np.abs(left + right - width) / width)
+    lies: NDArray[np.bool_] = (longest >= 0.6) & (longest <= 0.8) & (off <= 0.3)
+    # A few of MNIST's digits are smaller, or their box lies aside of their centre of mass.
+    left_over = np.flatnonzero(~lies & (longest >= 0.5) & (longest <= 0.8))
+    some = images[left_over]
+    mass = (some - some.min(axis=(1, 2), keepdims=True)).astype(np.float64)
+    down, across = _centres_of_mass(mass)
+    far = np.maximum(np.abs(down / height - _MIDDLE), np.abs(across / width - _MIDDLE))
+    lies[left_over] = far <= 0.6 / _SIDE
+    return lies
+
+
+def _centres_of_mass(mass: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Take the mean row and column, in pixels from the edge, of mass float64[N, H, W]."""
+    _, height, width = mass.shape
+    total = np.maximum(mass.sum(axis=(1, 2)), 1.0)
+    down = (mass.sum(axis=2) * (np.arange(height) + 0.5)).sum(axis=1) / total
+    across = (mass.sum(axis=1) * (np.arange(width) + 0.5)).sum(axis=1) / total
+    return down, across
+
+
+def _stretch(content: Images, low: NDArray[np.uint8], high: NDArray[np.uint8]) -> Images:
+    """Stretch ``low`` to 0 and ``high`` to 255, given for each picture."""
+    scale = 255 / (high.astype(np.float64) - low)
+    wide = (content.astype(np.float64) - low[:, None, None]) * scale[:, None, None]
+    return np.round(wide).astype(np.uint8)
+
+
+def _place(content: Images, centred: Images, rows: NDArray[np.intp]) -> None:
+    """Scale content uint8[n, h, w] to the box and write it into ``centred`` at ``rows``."""
+    _, height, width = content.shape
+    scale = _BOX / max(height, width)
+    tall, wide = max(1, round(height * scale)), max(1, round(width * scale))
+    small = resize(content, tall, wide)
+    down, across = _centres_of_mass(small.astype(np.float64))
+    tops = np.clip(np.ceil(_SIDE / 2 - down), 0, _SIDE - tall).astype(np.intp)
+    lefts = np.clip(np.ceil(_SIDE / 2 - across), 0, _SIDE - wide).astype(np.intp)
+    for row, picture, top, left in zip(rows, small, tops.tolist(), lefts.tolist(), strict=True):
+        centred[row, top : top + tall, left : left + wide] = picture
+
+
+def _centred(images: Images) -> Iterator[Images]:
+    """Centre pictures; pieces of one size each, in order."""
+    moved, centred = centre_content(images)
+    if not moved.any():
+        yield images
+    elif images.shape[1:] == (_SIDE, _SIDE):
+        result = images.copy()
+        result[moved] = centred
+        yield result
+    else:
+        done = itertools.count()
+        for changed, run in itertools.groupby(range(len(images)), key=lambda row: moved[row]):
+            rows = list(run)
+            yield centred[[next(done) for _ in rows]] if changed else images[rows]
