@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from glyphsight.codec import encode_batch
 from glyphsight.dataset import Prompt, Record
+from glyphsight.dataset.prompt import in_turn
 from glyphsight.models import load_model
 from glyphsight.sources import load_split, open_source
 from glyphsight.train.data import collate, tokenize_records
@@ -37,7 +38,7 @@ def batch_of(name: str) -> tuple[Any, dict[str, Any]]:
         Record(text, label, size="20")
         for text, label in zip(encode_batch(pictures.pixels[:size]), pictures.labels, strict=False)
     ]
-    examples = tokenize_records(loaded, records, Prompt(), "bundled").examples
+    examples = tokenize_records(loaded, in_turn(records, [Prompt()]), "bundled").examples
     return loaded.model, collate(examples, loaded.tokenizer.pad_token_id)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from glyphsight.dataset import Record, load_dataset
+from glyphsight.dataset.prompt import in_turn
 from glyphsight.errors import ModelError
 from glyphsight.inference.passes import in_batches
 from glyphsight.models import LoadedModel, load_model
@@ -98,7 +99,9 @@ def _input_moments(trained: LoadedModel, names: set[str], records: list[Record])
         if name in names
     ]
     assert trained.run is not None
-    examples = tokenize_records(trained, records, trained.run.prompt, str(trained.name)).examples
+    examples = tokenize_records(
+        trained, in_turn(records, [trained.run.prompt]), str(trained.name)
+    ).examples
     alike: dict[int, list[list[int]]] = {}  # no padding, which would count as input
     for example in examples:
         alike.setdefault(len(example.ids), []).append(example.ids)

@@ -2,18 +2,22 @@
 
 import shutil
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from glyphsight.codec import encode_batch
-from glyphsight.dataset import Prompt
+from glyphsight.dataset import Prompt, Record
 from glyphsight.files import cache_dir
 from glyphsight.inference.score import score_labels
+from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.models import load_model, smollm2
+from glyphsight.models.chat import chat_turns
 from glyphsight.models.load import fast_bfloat16
 from glyphsight.sources import load_split, open_source
+from glyphsight.train.data import tokenize_records
 
 pytestmark = pytest.mark.slow
 DIGITS = [str(digit) for digit in range(10)]
@@ -31,6 +35,25 @@ def test_the_tokenizer_splits_digits_first_as_in_its_training(loaded):
 
 def test_the_published_example_costs_198_tokens(loaded, golden):
     assert len(loaded.tokenizer.tokenize((golden / "five.txt").read_text("utf-8"))) == 198
+
+
+@pytest.mark.parametrize("instruction", ["", "You read pictures made of characters."])
+def test_a_chat_is_the_same_tokens_in_training_scoring_and_its_template(
+    loaded, golden, instruction
+):
+    prompt = Prompt("{ASCII_image}{Question}", "{Response}", instruction)
+    record = Record((golden / "five.txt").read_text("utf-8"), "It is a 5.", "Which digit is this?")
+    chat = replace(loaded, chat=chat_turns(loaded.tokenizer, "smollm2-135m"))
+    [example] = tokenize_records(chat, [(record, prompt)], "d").examples
+    asked, said = prompt.pair(record)
+    [scored] = prompt_ids(chat.tokenizer, [asked], chat.chat)
+    [answer] = completion_ids(chat.tokenizer, [said], chat.chat)
+    templated = chat.tokenizer.apply_chat_template(prompt.messages(record))["input_ids"]
+    [end] = chat.tokenizer("\n")["input_ids"]  # after the last turn, where nothing is learnt
+    assert example.ids == scored + answer == templated[:-1]
+    assert templated[-1] == end
+    first = chat.tokenizer.decode(scored).split("<|im_end|>")[0]
+    assert first.endswith(instruction or "trained by Hugging Face")
 
 
 def test_it_still_speaks_english(loaded):

@@ -3,6 +3,7 @@ import pytest
 
 from glyphsight.codec import encode_batch
 from glyphsight.dataset import Prompt, Record
+from glyphsight.dataset.prompt import in_turn
 from glyphsight.errors import DatasetError
 from glyphsight.models import load_model
 from glyphsight.train.data import BucketSampler, Example, collate, tokenize_records
@@ -39,16 +40,30 @@ def test_a_record_that_would_be_cut_stops_the_run_and_is_named():
     short = encode_batch(np.zeros((1, 28, 28), np.uint8))[0]
     records = [Record(short, "1", size="20"), Record(short * 60, "2", size="20")]
     with pytest.raises(DatasetError, match=r"d\.json: record 2 is \d+ tokens"):
-        tokenize_records(nano, records, Prompt(), "d.json")
+        tokenize_records(nano, in_turn(records, [Prompt()]), "d.json")
 
 
 def test_the_answer_ends_in_the_end_token():
     nano = load_model("nano")
     text = encode_batch(np.zeros((1, 28, 28), np.uint8))[0]
-    [example] = tokenize_records(nano, [Record(text, "7", size="20")], Prompt(), "d").examples
+    [example] = tokenize_records(nano, [(Record(text, "7", size="20"), Prompt())], "d").examples
     tail = example.ids[-example.answer_tokens :]
     assert nano.tokenizer.decode(tail[:-1]) == " 7"
     assert tail[-1] == nano.tokenizer.eos_token_id
+
+
+def test_every_wording_is_trained_in_turn():
+    nano = load_model("nano")
+    wordings = (Prompt(), Prompt("{ASCII_image}Answer:", " {Response}", "Read it."))
+    text = encode_batch(np.zeros((1, 28, 28), np.uint8))[0]
+    records = [Record(text, str(i), "" if i else "Is it even?") for i in range(3)]
+    examples = tokenize_records(nano, in_turn(records, wordings), "d").examples
+    said = [nano.tokenizer.decode(example.ids, skip_special_tokens=True) for example in examples]
+    assert said == [
+        f"{text}Is it even?\nResponse: 0",
+        f"Read it.\n{text}Answer: 1",
+        f"{text}Response: 2",
+    ]
 
 
 def test_plain_text_is_told_from_pictures():

@@ -5,6 +5,7 @@ The models are tiny and made here, with the published classes and the shape of t
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -195,29 +196,33 @@ def test_batches_and_padding_do_not_change_what_a_family_says(made, few, family)
     assert told == generate_replies(loaded, asked, labels, Prompt())
 
 
+@pytest.mark.parametrize("instruction", ["", "You read pictures made of characters."])
 @pytest.mark.parametrize("family", [name for name in FAMILIES if FAMILIES[name][-1]])
-def test_training_and_asking_cut_a_chat_as_its_template_writes_it(made, few, family):
+def test_training_and_asking_tokenize_a_chat_as_its_template_writes_it(
+    made, few, family, instruction
+):
     loaded = load_model(made(family), training=True)
-    record = load_dataset(few)[0]
-    prompt = Prompt(question="Which digit is this?\n{ASCII_image}Say it.")
+    record = replace(load_dataset(few)[0], question="Which digit is this?")
+    prompt = Prompt("Look.\n{ASCII_image}Say it.", instruction=instruction)
     question, answer = prompt.pair(record)
-    [example] = tokenize_records(loaded, [record], prompt, "d").examples
+    [example] = tokenize_records(loaded, [(record, prompt)], "d").examples
     [asked] = prompt_ids(loaded.tokenizer, [question], loaded.chat)
     [said] = completion_ids(loaded.tokenizer, [answer], loaded.chat)
     assert example.ids == asked + said
     assert example.answer_tokens == len(said)
+    messages = prompt.messages(record)
+    if instruction and FAMILIES[family][-1] == GEMMA:  # refuses a system message
+        system, user, assistant = messages
+        user["content"] = f"{system['content']}\n{user['content']}"
+        messages = [user, assistant]
     whole = loaded.tokenizer.apply_chat_template(
-        [
-            {"role": "user", "content": question},
-            {"role": "assistant", "content": record.answer},
-        ],
-        tokenize=False,
-        date_string="26 Jul 2024",
+        messages, tokenize=False, date_string="26 Jul 2024"
     )
     text = loaded.tokenizer.decode(example.ids)
     assert whole.startswith(text)
     assert whole[len(text) :].strip() in ("", loaded.tokenizer.eos_token)
     assert said[-1] in loaded.end_tokens
+    assert (loaded.chat.between == "") == (FAMILIES[family][-1] == GEMMA)
 
 
 def test_choices_are_scored_as_labels_are_in_a_chat_too(made):

@@ -1,7 +1,6 @@
 """A dataset teaches and judges the same in whatever layout it is."""
 
 import json
-import shutil
 from itertools import pairwise
 
 import pytest
@@ -17,6 +16,7 @@ from glyphsight.train.settings import resolve_settings
 
 GIVEN = {"max_steps": 2, "batch_size": 16, "evaluations": 1, "validation_records": 20}
 OWN = Prompt("{ASCII_image}Which digit?", " It is {Response}.")
+WORDINGS = [Prompt(), OWN]
 
 
 def laid_out(digits, out, name, wordings):
@@ -41,28 +41,28 @@ def laid_out(digits, out, name, wordings):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["json", "jsonl", "chat", "hub"])
+@pytest.mark.parametrize("name", ["jsonl", "chat", "hub"])
 def test_training_and_judging_take_every_layout(digits, tmp_path, name):
     settings = resolve_settings("nano", GIVEN)
-    if name == "json":
-        shutil.copytree(digits, tmp_path / "data")
-        words = [Prompt()]
-    else:
-        words = [Prompt(), OWN]
-        laid_out(digits, tmp_path / "data", name, words)
+    same = laid_out(digits, tmp_path / "json", "json", WORDINGS)
+    laid_out(digits, tmp_path / "data", name, WORDINGS)
     run, data = tmp_path / "run", str(tmp_path / "data")
     train(tmp_path / "data", "nano", run, settings, quiet=True)
     found = evaluate(run, data, generate=0, zero_shot=0, quiet=True)
-    plain = evaluate(run, str(digits), generate=0, zero_shot=0, quiet=True)
-    assert found.samples == plain.samples
+    published = evaluate(run, str(same), generate=0, zero_shot=0, quiet=True)
+    assert found.samples == published.samples
     assert found.score.n == 60
     assert found.warnings == []
     seen = evaluate(run, data, split="train", generate=0, zero_shot=0, quiet=True)
     assert "these are the records it was trained on" in seen.warnings[0]
-    first = next(line for line in read_history(run / "history.jsonl") if "loss" in line)
+    train(same, "nano", tmp_path / "again", settings, quiet=True)
     train(digits, "nano", tmp_path / "plain", settings, quiet=True)
-    same = next(line for line in read_history(tmp_path / "plain/history.jsonl") if "loss" in line)
-    assert first["loss"] == same["loss"]
+    first, again, plain = (
+        next(x["loss"] for x in read_history(tmp_path / name / "history.jsonl") if "loss" in x)
+        for name in ("run", "again", "plain")
+    )
+    assert first == again
+    assert first != plain  # where the second wording is trained too
 
 
 @pytest.mark.slow

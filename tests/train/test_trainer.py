@@ -10,6 +10,7 @@ from glyphsight.train.settings import resolve_settings
 def test_the_first_logged_loss_is_the_mean_over_the_answer_tokens(digits, tmp_path):
     """A fresh model knows nothing: its loss is near the logarithm of the vocabulary."""
     from glyphsight.dataset import Prompt, load_dataset
+    from glyphsight.dataset.prompt import in_turn
     from glyphsight.models import load_model
     from glyphsight.train.data import collate, tokenize_records
     from glyphsight.train.history import read_history
@@ -20,7 +21,7 @@ def test_the_first_logged_loss_is_the_mean_over_the_answer_tokens(digits, tmp_pa
     logged = next(line["loss"] for line in lines if "loss" in line)
 
     nano = load_model("nano")
-    examples = tokenize_records(nano, load_dataset(digits), Prompt(), "digits").examples
+    examples = tokenize_records(nano, in_turn(load_dataset(digits), [Prompt()]), "digits").examples
     batch = collate(examples, nano.tokenizer.pad_token_id)
     labels = batch.pop("labels")
     with torch.inference_mode():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,27 @@ from glyphsight.dataset.text import parse_json, read_text
 from glyphsight.errors import DatasetError
 
 _PICTURE, _QUESTION, _ANSWER = "{ASCII_image}", "{Question}", "{Response}"
+
+
+class PromptText(str):
+    """Prompt as a plain model reads it; its instruction is known, for the system message of a chat.
+
+    Args:
+        user: Text of the user's message.
+        instruction: First line of the prompt; "" for none.
+    """
+
+    user: str
+    instruction: str
+
+    def __new__(cls, user: str, instruction: str = "") -> PromptText:
+        """Join the instruction and the text of the user's message by a line end."""
+        text = super().__new__(cls, f"{instruction}\n{user}" if instruction else user)
+        text.user, text.instruction = user, instruction
+        return text
+
+    def __reduce__(self) -> tuple[type[PromptText], tuple[str, str]]:  # for other processes
+        return PromptText, (self.user, self.instruction)
 
 
 @dataclass(frozen=True)
@@ -39,15 +62,19 @@ class Prompt:
         if self.question.count(_QUESTION) > 1:
             raise DatasetError(f"prompt {self.question!r} must not hold {_QUESTION} twice")
 
-    def ask(self, picture: str, question: str = "") -> str:
+    def ask(self, picture: str, question: str = "") -> PromptText:
         """Return the prompt for the text of the pictures and the record's own question."""
-        return self._first_line + self._ask(picture, question)
+        before, after = self._around(question)
+        if question and _QUESTION not in self.question:
+            end = "\n" if picture and not picture.endswith("\n") else ""
+            picture = f"{picture}{end}{question}\n"
+        return PromptText(f"{before}{picture}{after}", self.instruction)
 
     def reply(self, answer: str) -> str:
         """Return the completion for an answer."""
         return self.answer.replace(_ANSWER, answer)
 
-    def pair(self, record: Record) -> tuple[str, str]:
+    def pair(self, record: Record) -> tuple[PromptText, str]:
         """Return prompt and completion of a record."""
         return self.ask(record.picture, record.question), self.reply(record.answer)
 
@@ -56,11 +83,12 @@ class Prompt:
 
         The assistant's message goes without the space that the answer starts with.
         """
-        system = [{"role": "system", "content": self.instruction}] if self.instruction else []
+        asked = self.ask(record.picture, record.question)
+        system = [{"role": "system", "content": asked.instruction}] if asked.instruction else []
         said = self.answer.removeprefix(" ").replace(_ANSWER, record.answer)
         return [
             *system,
-            {"role": "user", "content": self._ask(record.picture, record.question)},
+            {"role": "user", "content": asked.user},
             {"role": "assistant", "content": said},
         ]
 
@@ -72,8 +100,9 @@ class Prompt:
         Returns:
             None where the texts are not of this wording.
         """
+        first_line = f"{self.instruction}\n" if self.instruction else ""
         before, after = self._around()
-        picture = _between(prompt, self._first_line + before, after)
+        picture = _between(prompt, first_line + before, after)
         answer = _between(completion, *_parts(self.answer, _ANSWER))
         return None if picture is None or answer is None else (picture, answer)
 
@@ -87,18 +116,6 @@ class Prompt:
         """Read the answer inside a completion: the inverse of :meth:`reply`, ends stripped."""
         before, after = _parts(self.answer, _ANSWER)
         return text.strip().removeprefix(before.strip()).removesuffix(after.strip()).strip()
-
-    @property
-    def _first_line(self) -> str:
-        return f"{self.instruction}\n" if self.instruction else ""
-
-    def _ask(self, picture: str, question: str) -> str:
-        """Return the prompt without the instruction."""
-        before, after = self._around(question)
-        if question and _QUESTION not in self.question:
-            end = "\n" if picture and not picture.endswith("\n") else ""
-            picture = f"{picture}{end}{question}\n"
-        return f"{before}{picture}{after}"
 
     def _around(self, question: str = "") -> tuple[str, str]:
         """Return the text before and after the pictures, the instruction not included."""
@@ -158,6 +175,11 @@ def read_wordings(file: Path) -> tuple[Prompt, ...]:
         DatasetError: Names the file, the wording and what is wrong with it.
     """
     return wordings_from_json(parse_json(read_text(file), file), str(file))
+
+
+def in_turn(records: Sequence[Record], wordings: Sequence[Prompt]) -> list[tuple[Record, Prompt]]:
+    """Give record number i of a dataset wording i modulo their number, as the layouts do."""
+    return list(zip(records, cycle(wordings), strict=False))
 
 
 @lru_cache(maxsize=8)

@@ -5,87 +5,110 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from glyphsight.dataset.prompt import PromptText
 from glyphsight.errors import ModelError
 
-_ASKED, _SAID = "glyphsight-asks", "glyphsight-says"
+_TOLD, _ASKED, _SAID = "glyphsight-tells", "glyphsight-asks", "glyphsight-says"
 _DAY = "26 Jul 2024"  # the one Llama's templates fall back to
+_FIX = "take the plain prompt with --set chat=no"
 
 
 @dataclass(frozen=True)
 class Turns:
-    """Text around a user's words, up to where the assistant speaks, and how its turn ends.
+    """Text around the words of system and user, and the end of the assistant's turn.
 
     Attributes:
-        before: What comes before the user's words, the tokenizer's opening token where the template
-            writes it.
-        after: What comes between them and the assistant's.
+        before: Text before the user's words where there is no instruction, with the opening token
+            where the template writes it.
+        after: Text between the user's words and those of the assistant.
         end: Id of the token that ends the assistant's turn.
+        system: Text before an instruction.
+        between: Text between an instruction and the user's words; "" where the template takes no
+            system message, so that the instruction is the first line of the user's words.
     """
 
     before: str
     after: str
     end: int
+    system: str = ""
+    between: str = ""
 
-    def around(self, asked: str) -> str:
-        """The user's words with the turns around them; every character of theirs is kept."""
-        return f"{self.before}{asked}{self.after}"
+    def around(self, prompt: str) -> str:
+        """Write the turns around a prompt, up to where the assistant speaks.
+
+        Every character of the prompt is kept. The instruction of a
+        :class:`~glyphsight.dataset.prompt.PromptText` becomes the system message.
+        """
+        if self.between and isinstance(prompt, PromptText) and prompt.instruction:
+            told = f"{self.system}{prompt.instruction}{self.between}"
+            return f"{told}{prompt.user}{self.after}"
+        return f"{self.before}{prompt}{self.after}"
 
 
 def turns_from_json(value: Any) -> Turns | None:
-    """Turns as ``dataclasses.asdict`` wrote them; None for none.
+    """Read turns as ``dataclasses.asdict`` wrote them; None for none.
 
     Raises:
-        TypeError: They are no turns.
+        TypeError: ``value`` holds no turns.
     """
     return None if value is None else Turns(**value)
 
 
 def has_template(tokenizer: Any) -> bool:
-    """Whether a tokenizer comes with a chat template."""
+    """Return whether a tokenizer comes with a chat template."""
     return bool(getattr(tokenizer, "chat_template", None))
 
 
 def chat_turns(tokenizer: Any, name: str) -> Turns:
-    """The turns a tokenizer's chat template writes for one question and its answer.
+    """Read the turns that a tokenizer's chat template writes for one question and its answer.
 
-    The template is filled once, with words in the picture's place, since many trim what they are
-    given and a picture may begin with white space. Llama's gets a fixed date in today's place, and
-    a model that can think aloud is told not to: a model is asked as it was taught.
+    The template is filled once, with words in place of the picture, since many templates trim
+    their messages and a picture may begin with white space. Llama's gets a fixed date in place of
+    today's, and a model that can think aloud is told not to: a model is asked as it was trained.
 
     Args:
-        tokenizer: Of transformers.
-        name: What the user called the model.
+        tokenizer: Tokenizer of transformers.
+        name: Name that the user gave the model.
 
     Raises:
         ModelError: There is no template, or it cannot be used.
     """
-    mend = "take the plain prompt with --set chat=no"
     if not has_template(tokenizer):
-        raise ModelError(f"{name}: its tokenizer has no chat template; {mend}")
-
-    def fill(messages: list[dict[str, str]], *, opened: bool) -> str:
-        text: str = tokenizer.apply_chat_template(
-            messages,
-            tokenize=False,
-            add_generation_prompt=opened,
-            enable_thinking=False,
-            date_string=_DAY,
-        )
-        return text
-
-    user, assistant = (
-        {"role": role, "content": text} for role, text in (("user", _ASKED), ("assistant", _SAID))
+        raise ModelError(f"{name}: its tokenizer has no chat template; {_FIX}")
+    system, user, assistant = (
+        {"role": role, "content": text}
+        for role, text in (("system", _TOLD), ("user", _ASKED), ("assistant", _SAID))
     )
     try:
-        asked, said = fill([user], opened=True), fill([user, assistant], opened=False)
+        asked = _fill(tokenizer, [user], opened=True)
+        said = _fill(tokenizer, [user, assistant], opened=False)
     except Exception as error:  # a template is a program of its own
-        raise ModelError(f"{name}: its chat template fails ({error}); {mend}") from error
+        raise ModelError(f"{name}: its chat template fails ({error}); {_FIX}") from error
     if asked.count(_ASKED) != 1 or said.count(_SAID) != 1:
-        raise ModelError(f"{name}: its chat template leaves out what is said; {mend}")
+        raise ModelError(f"{name}: its chat template leaves out what is said; {_FIX}")
     before, _, after = asked.partition(_ASKED)
     closing = tokenizer(said.partition(_SAID)[2], add_special_tokens=False)["input_ids"]
     special = set(tokenizer.all_special_ids)
     end = next((token for token in closing if token in special), tokenizer.eos_token_id)
     if end is None:
-        raise ModelError(f"{name}: nothing ends an answer in its chat template; {mend}")
-    return Turns(before, after, end)
+        raise ModelError(f"{name}: nothing ends an answer in its chat template; {_FIX}")
+    try:
+        told = _fill(tokenizer, [system, user], opened=True)
+    except Exception:  # Gemma's first templates refuse a system message
+        return Turns(before, after, end)
+    opening, _, rest = told.partition(_TOLD)
+    between, _, after_told = rest.partition(_ASKED)
+    if told.count(_TOLD) != 1 or after_told != after:
+        return Turns(before, after, end)
+    return Turns(before, after, end, opening, between)
+
+
+def _fill(tokenizer: Any, messages: list[dict[str, str]], *, opened: bool) -> str:
+    text: str = tokenizer.apply_chat_template(
+        messages,
+        tokenize=False,
+        add_generation_prompt=opened,
+        enable_thinking=False,
+        date_string=_DAY,
+    )
+    return text

@@ -1,4 +1,4 @@
-"""Records to token batches: nothing cut, nothing dropped, order fixed by the seed."""
+"""Records to token batches: nothing truncated, nothing dropped, order fixed by the seed."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Example:
     """Token ids to learn from.
 
     Attributes:
-        ids: Of a prompt with its completion, or of a piece of plain text.
-        answer_tokens: How many at the end are learnt.
-        as_base: Learn what the base model would say at each of them, not the token that is there.
+        ids: Tokens of a prompt with its completion, or of a piece of plain text.
+        answer_tokens: Number of tokens at the end that are learnt.
+        as_base: Whether to learn the base model's distribution at each of them, not the token.
     """
 
     ids: list[int]
@@ -37,7 +37,7 @@ class Example:
 
     @property
     def is_text(self) -> bool:
-        """Whether it is plain text, learnt whole."""
+        """Return whether this is plain text, learnt whole."""
         return self.answer_tokens == len(self.ids) - 1
 
 
@@ -46,7 +46,7 @@ NOTHING = -1
 
 
 class Examples(Dataset):
-    """Tokenized records, one an index, in the order of the records; at ``NOTHING`` a blank."""
+    """Tokenized records, one per index, in the order of the records; at ``NOTHING`` a blank."""
 
     def __init__(self, examples: list[Example]) -> None:
         self.examples = examples
@@ -61,20 +61,25 @@ class Examples(Dataset):
 
 
 def tokenize_records(
-    loaded: LoadedModel, records: Sequence[Record], prompt: Prompt, where: str
+    loaded: LoadedModel, asked: Sequence[tuple[Record, Prompt]], where: str
 ) -> Examples:
-    """Cut every record into tokens.
+    """Tokenize every record in its wording.
+
+    Args:
+        loaded: Model with its tokenizer, its window and the turns of its chat.
+        asked: Records, each with its wording; see :func:`glyphsight.dataset.prompt.in_turn`.
+        where: File or directory of the records, for errors.
 
     Raises:
         DatasetError: A record does not fit the model's window whole, or has no answer to learn.
-            Nothing is cut and nothing is left out.
+            Nothing is truncated and nothing is left out.
     """
     examples: list[Example] = []
-    for start in range(0, len(records), _CHUNK):
-        part = [prompt.pair(record) for record in records[start : start + _CHUNK]]
-        asked = prompt_ids(loaded.tokenizer, [question for question, _ in part], loaded.chat)
-        replied = completion_ids(loaded.tokenizer, [answer for _, answer in part], loaded.chat)
-        for question, answer in zip(asked, replied, strict=True):
+    for start in range(0, len(asked), _CHUNK):
+        part = [prompt.pair(record) for record, prompt in asked[start : start + _CHUNK]]
+        questions = prompt_ids(loaded.tokenizer, [question for question, _ in part], loaded.chat)
+        answers = completion_ids(loaded.tokenizer, [answer for _, answer in part], loaded.chat)
+        for question, answer in zip(questions, answers, strict=True):
             number = len(examples) + 1
             length = len(question) + len(answer)
             if loaded.window is not None and length > loaded.window:
@@ -85,8 +90,6 @@ def tokenize_records(
             if len(answer) < 2:
                 raise DatasetError(f"{where}: record {number} has an empty answer; fill it in")
             examples.append(Example(question + answer, len(answer)))
-    if len(examples) != len(records):
-        raise DatasetError(f"{where}: {len(records)} records became {len(examples)} examples")
     return Examples(examples)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt
+from glyphsight.dataset.prompt import in_turn
 from glyphsight.errors import ModelError
 from glyphsight.files import checksum, replacing
 from glyphsight.models import LoadedModel, RunRecord, load_model
@@ -146,7 +147,7 @@ def make_job(
         data: As :func:`glyphsight.train.run.train` takes it.
         model: As it takes it.
         settings: How the model is to be taught.
-        prompt: Words around the picture; None for the model's or the datasets'.
+        prompt: Words around the picture; None for the model's or the datasets', which take turns.
         chat: The turns of the run that goes on; None for those the settings ask for.
         kept_words: What the base of the run that goes on wrote itself; None to ask the base where
             the settings want it. Of plain text a model whose adapter sits on its own base learns to
@@ -161,9 +162,11 @@ def make_job(
     kinds = read_kinds(data, settings.validation_records)
     before = _taught_before(directory, taught, [kind.name for kind in kinds])
     kinds = [
-        replace(kind, prompt=prompt or (known or taught or kind).prompt)
+        replace(kind, wordings=(own.prompt,)) if (own := known or taught) else kind
         for kind, known in zip(kinds, before, strict=True)
     ]
+    if prompt is not None:
+        kinds = [replace(kind, wordings=(prompt,)) for kind in kinds]
     text = _text_to_mix_in(root_of(taught).base if taught else model, settings, kept_words)
     turns = chat or {"auto": None, "yes": True, "no": False}[settings.chat]
     origin = load_model(
@@ -179,7 +182,9 @@ def make_job(
     loaded = _adapted(origin, settings)
     learnt: list[Example] = []
     for kind in kinds:
-        learnt += tokenize_records(loaded, kind.records, kind.prompt, kind.where).examples
+        learnt += tokenize_records(
+            loaded, in_turn(kind.records, kind.wordings), kind.where
+        ).examples
     pieces = 0
     if text is not None:
         pieces = pieces_for(len(learnt), settings.text_share)

@@ -20,7 +20,7 @@ class Kind:
         name: Of its directory, or of its file less the ending.
         where: Its file or directory as it was given, for messages.
         files: Of its training split.
-        prompt: Words around the picture, the dataset's own.
+        wordings: Words around the picture, which take turns; the model is asked in the first.
         profile: How the pictures were turned into text.
         labels: The answers, sorted.
         count: How many training records there are.
@@ -31,12 +31,17 @@ class Kind:
     name: str
     where: str
     files: list[Path]
-    prompt: Prompt
+    wordings: tuple[Prompt, ...]
     profile: Profile
     labels: list[str]
     count: int
     records: list[Record]
     validation: list[Record]
+
+    @property
+    def prompt(self) -> Prompt:
+        """Return the wording the model is asked in."""
+        return self.wordings[0]
 
 
 def read_kinds(data: Sequence[Path], most: int) -> list[Kind]:
@@ -81,7 +86,7 @@ def _read(name: str, data: Path, most: int) -> Kind:
         name=name,
         where=where,
         files=files,
-        prompt=read_frame(data).wordings[0],
+        wordings=read_frame(data).wordings,
         profile=profile,
         labels=sorted({record.answer for record in records + validation}),
         count=len(records),

@@ -204,8 +204,8 @@ def gradient(loaded: LoadedModel, text: str, label: str | None = None) -> Attrib
     completions = Completions.of(loaded.tokenizer, run.labels, run.prompt, loaded.chat)
     scores = _token_scores(loaded, ids, completions.shared + completions.rests[column])
 
-    start = run.prompt.ask("\0").index("\0") + (len(loaded.chat.before) if loaded.chat else 0)
-    length = start + len(asked) + (len(loaded.chat.after) if loaded.chat else 0)
+    around = loaded.chat.around if loaded.chat else str
+    start, length = around(run.prompt.ask("\0")).index("\0"), len(around(asked))
     held = np.zeros(length + 1, dtype=np.int64)  # cells at each character
     np.add.at(held, start + places[places >= 0], 1)
     a_cell = np.zeros(length + 1, dtype=np.float32)  # what each of them gets
