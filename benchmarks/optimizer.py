@@ -7,6 +7,7 @@ Medians of 30 steps, side by side in one process; the ratio is what counts.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 
@@ -42,4 +43,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     main()

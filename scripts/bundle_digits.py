@@ -9,8 +9,8 @@ MNIST's own files are kept beside the pixels.
 
 from __future__ import annotations
 
+import argparse
 import io
-import sys
 import zipfile
 from pathlib import Path
 
@@ -57,4 +57,6 @@ def main(directory: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("directory", help="directory with the four IDX files")
+    main(parser.parse_args().directory)

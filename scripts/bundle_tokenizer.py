@@ -8,9 +8,9 @@ has SmolLM2's own pre-tokenizer restored. Only spaces of the JSON are dropped be
 
 from __future__ import annotations
 
+import argparse
 import json
 import lzma
-import sys
 from pathlib import Path
 
 from glyphsight.files import replacing
@@ -29,4 +29,6 @@ def main(directory: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("directory", help="directory of the cached SmolLM2")
+    main(parser.parse_args().directory)

@@ -92,7 +92,7 @@ def test_full_beside_baselines(nano_run, digits, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert "% of the best baseline, " in result.stdout
     document = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert {one["name"] for one in document["baselines"]} >= {"majority", "knn", "logistic", "cnn"}
+    assert {one["name"] for one in document["baselines"]} >= {"majority", "knn", "logistic", "svm"}
     for one in document["baselines"]:
         assert one["paired"]["difference"] == pytest.approx(document["accuracy"] - one["accuracy"])
 

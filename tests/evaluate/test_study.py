@@ -203,7 +203,7 @@ def test_a_sample_that_cannot_be_attributed_leaves_the_others(digits):
 def test_the_full_study_of_a_run(nano_run, digits):
     found = run_study(str(nano_run), str(digits), full=True, generate=10, zero_shot=0, quiet=True)
     assert found.notes == []
-    assert {one.name for one in found.baselines} >= {"majority", "logistic", "cnn"}
+    assert {one.name for one in found.baselines} >= {"majority", "logistic", "svm"}
     truth = [one.truth for one in found.evaluation.samples]
     for one in found.baselines:
         right = np.array(one.answers) == np.array(truth)

@@ -1,0 +1,420 @@
+"""Floors and ceilings: how well simple learners name the level grids that a model reads as text.
+
+Settings are chosen on training records held out from the fit, never on the test grids. The final
+fit sees all training records. A stronger ceiling, a small CNN, is in ``benchmarks/ceilings.py``.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.codec import PUBLISHED, Profile
+from glyphsight.console import progress_bar, say
+from glyphsight.dataset import Record
+from glyphsight.dataset.inspect.grids import GridReader
+from glyphsight.errors import DatasetError, FormatError
+from glyphsight.evaluate.result import Share
+from glyphsight.extras import need
+from glyphsight.files import cache_dir
+from glyphsight.sampling import stratified_sample
+
+_VERSION = 2
+"""Version of the learners; increase it when their answers change, and the cache is left alone."""
+
+MOST_RECORDS = 60_000
+"""Most records that a baseline learns from."""
+
+_MOST_LABELS = 256
+_CHOOSE_ON = 6000  # records that each trial of the SVM is fitted on
+_HELD_OUT = 3000
+_NEIGHBOURS = (1, 3, 5, 7)
+
+
+@dataclass(frozen=True)
+class Grids:
+    """Labelled level grids, read from the texts that a model reads.
+
+    Attributes:
+        cells: Grid of each text, uint8[rows, columns], values below ``levels``; shapes may differ.
+        labels: Right answer to each grid.
+        levels: Number of brightness levels, at least 2.
+        where: Name of the data, for messages.
+    """
+
+    cells: list[NDArray[np.uint8]]
+    labels: list[str]
+    levels: int
+    where: str
+
+    @staticmethod
+    def read(
+        texts: Sequence[str],
+        labels: Sequence[str],
+        profile: Profile = PUBLISHED,
+        where: str = "these texts",
+    ) -> Grids:
+        """Read texts back to their grids, strictly.
+
+        Args:
+            texts: ASCII_Images, without the prompt's words.
+            labels: Right answer to each text.
+            profile: Profile the texts were written in; its format and palette matter.
+            where: Name of the data, for messages.
+
+        Raises:
+            DatasetError: The numbers of texts and labels differ, or a text is not in this format;
+                names the record.
+        """
+        if len(texts) != len(labels):
+            raise DatasetError(f"{where}: {len(texts)} texts but {len(labels)} labels")
+        cells = []
+        for number, grid in enumerate(GridReader(profile).read(texts), start=1):
+            if isinstance(grid, FormatError):
+                raise DatasetError(
+                    f"{where}: record {number}: {grid}; baselines read the cells of a text: give "
+                    "the format and the palette it was written in, or repair the text"
+                )
+            cells.append(grid)
+        return Grids(cells, list(labels), profile.levels, where)
+
+    @staticmethod
+    def of(records: Sequence[Record], profile: Profile, where: str) -> Grids:
+        """Read the texts of records back to their grids; raises as :meth:`read` does."""
+        texts, labels = [one.picture for one in records], [one.answer for one in records]
+        return Grids.read(texts, labels, profile, where)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Largest number of rows and of columns; 0 and 0 without grids."""
+        return (
+            max((grid.shape[0] for grid in self.cells), default=0),
+            max((grid.shape[1] for grid in self.cells), default=0),
+        )
+
+    def padded(self, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Pad all grids with level 0 to one size, uint8[N, rows, columns], each in the middle.
+
+        Where an odd number of rows or columns is free, the grid lies nearer to the top and left.
+        """
+        stack = np.zeros((len(self.cells), *size), dtype=np.uint8)
+        for padded, grid in zip(stack, self.cells, strict=True):
+            (rows, columns), (tall, wide) = grid.shape, size
+            top, left = (tall - rows) // 2, (wide - columns) // 2
+            padded[top : top + rows, left : left + columns] = grid
+        return stack
+
+
+@dataclass(frozen=True)
+class Task:
+    """Training grids and test grids as numbers.
+
+    Attributes:
+        train: Training grids, uint8[N, rows, columns], values below ``levels``.
+        classes: Class of each training grid, int64[N], below the number of labels.
+        test: Test grids, uint8[M, rows, columns].
+        levels: Number of brightness levels.
+        seed: Random seed for every choice.
+    """
+
+    train: NDArray[np.uint8]
+    classes: NDArray[np.int64]
+    test: NDArray[np.uint8]
+    levels: int
+    seed: int
+
+    @staticmethod
+    def of(
+        train: Grids, test: Grids, seed: int, most: int = MOST_RECORDS
+    ) -> tuple[Task, list[str]]:
+        """Pad both sets to one size and number the labels.
+
+        Args:
+            train: Grids to learn from; at most ``most`` of them, stratified by label, are kept.
+            test: Grids to judge on.
+            seed: Random seed for every choice.
+            most: Largest number of training grids.
+
+        Returns:
+            The task, and the label of each class.
+        """
+        labels = sorted(set(train.labels))
+        number = {label: place for place, label in enumerate(labels)}
+        classes = np.array([number[label] for label in train.labels], dtype=np.int64)
+        rows = stratified_sample(train.labels, most, seed)
+        tall, wide = np.maximum(train.size, test.size).tolist()
+        kept = replace(train, cells=[train.cells[row] for row in rows.tolist()])
+        padded = kept.padded((tall, wide)), test.padded((tall, wide))
+        return Task(padded[0], classes[rows], padded[1], train.levels, seed), labels
+
+    def features(self, grids: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Scale grids to rows of numbers, float32[N, rows * columns], 0-1."""
+        return grids.reshape(len(grids), -1).astype(np.float32) / np.float32(self.levels - 1)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Result of a simple learner on the test grids.
+
+    Attributes:
+        name: One of ``ALL``.
+        what: Method and chosen settings, in a few words.
+        share: Right answers on the test grids.
+        seconds: Time of the search and the fit, when they were done.
+        trained_on: Records in the final fit.
+        cached: Whether the result was read from the cache directory.
+        answers: Label given to each test grid.
+    """
+
+    name: str
+    what: str
+    share: Share
+    seconds: float
+    trained_on: int
+    cached: bool
+    answers: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Give every field but the answers."""
+        whole = asdict(self)
+        whole.pop("answers")
+        return whole
+
+
+Answers = tuple[NDArray[np.int64], str]
+"""Class given to each test grid, int64[M], and the method with its settings."""
+
+
+def _majority(task: Task) -> Answers:
+    """Answer the commonest training label; of equally common labels the first in order."""
+    from sklearn.dummy import DummyClassifier
+
+    model = DummyClassifier(strategy="most_frequent").fit(task.train, task.classes)
+    return model.predict(task.test), "always the commonest training label"
+
+
+def _nearest(task: Task) -> Answers:
+    """Let the nearest training grids vote, in squared differences of level; choose k."""
+    fit_on, held = hold_out(task.classes, _HELD_OUT, task.seed)
+    k, what = 1, "nearest neighbour"
+    if len(held):
+        near = _neighbours(task, fit_on, task.train[held], max(_NEIGHBOURS))
+        rights = [(vote(near, each) == task.classes[held]).sum() for each in _NEIGHBOURS]
+        k = _NEIGHBOURS[int(np.argmax(rights))]
+        what = f"{k} nearest neighbours (chosen of {', '.join(map(str, _NEIGHBOURS))})"
+    return vote(_neighbours(task, np.arange(len(task.train)), task.test, k), k), what
+
+
+def _neighbours(
+    task: Task, rows: NDArray[np.int64], grids: NDArray[np.uint8], k: int
+) -> NDArray[np.int64]:
+    """Find the classes of the k nearest of some training grids, int64[N, k], nearest first."""
+    from sklearn.neighbors import NearestNeighbors
+
+    # Squared distances of levels are whole numbers. A last feature adds less than 1 to each, by the
+    # record's number: of equal distances the first record is nearer, on any machine.
+    order = np.sqrt(np.arange(len(rows)) / len(rows))
+    known = np.column_stack([task.train[rows].reshape(len(rows), -1), order])
+    asked = np.column_stack([grids.reshape(len(grids), -1), np.zeros(len(grids))])
+    search = NearestNeighbors(n_neighbors=min(k, len(rows)), algorithm="brute").fit(known)
+    found: NDArray[np.int64] = task.classes[rows][search.kneighbors(asked, return_distance=False)]
+    return found
+
+
+def vote(near: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """Give the commonest class among the k nearest; of equally common ones the nearest one's.
+
+    Args:
+        near: Classes of neighbours, nearest first, int64[N, at least 1].
+        k: Number of neighbours that vote.
+
+    Returns:
+        int64[N].
+    """
+    near = near[:, :k]
+    like = (near[:, :, None] == near[:, None, :]).sum(axis=2)
+    winners: NDArray[np.int64] = near[np.arange(len(near)), like.argmax(axis=1)]
+    return winners
+
+
+def _logistic(task: Task) -> Answers:
+    """Fit a multinomial logistic regression with an L2 penalty; choose its strength."""
+    from sklearn.linear_model import LogisticRegression
+
+    fit_on, held = hold_out(task.classes, _HELD_OUT, task.seed)
+    model = _search(task, LogisticRegression(max_iter=300), {"C": [0.1, 1.0, 10.0]}, fit_on, held)
+    classes = model.predict(task.features(task.test))
+    return classes, f"logistic regression, C {model.C:g}"
+
+
+def _svm(task: Task) -> Answers:
+    """Fit a support vector machine with an RBF kernel; choose C and gamma."""
+    from sklearn.svm import SVC
+
+    inputs = task.features(task.train)
+    scale = 1 / (inputs.shape[1] * (float(inputs.var()) or 1.0))  # scikit-learn's gamma="scale"
+    fit_on, held = hold_out(task.classes, _HELD_OUT, task.seed)
+    part = fit_on[stratified_sample(task.classes[fit_on], _CHOOSE_ON, task.seed)]
+    if len(np.unique(task.classes[part])) < 2:
+        part = fit_on
+    settings = {"C": [1.0, 10.0], "gamma": [factor * scale for factor in (1.0, 2.0, 4.0)]}
+    model = _search(task, SVC(C=10.0, gamma=scale, cache_size=500), settings, part, held)
+    classes = model.predict(task.features(task.test))
+    return classes, f"RBF-SVM, C {model.C:g}, gamma {model.gamma:.3g}"
+
+
+def _search(
+    task: Task,
+    model: Any,
+    settings: dict[str, list[float]],
+    fit_on: NDArray[np.int64],
+    held: NDArray[np.int64],
+) -> Any:
+    """Choose settings on held-out records and fit the model to all training records.
+
+    Where nothing is held out the model's own settings stand.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.model_selection import GridSearchCV
+
+    search = GridSearchCV(model, settings, cv=[(fit_on, held)]) if len(held) else model
+    with warnings.catch_warnings():  # a baseline that is nearly there is one
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        search.fit(task.features(task.train), task.classes)
+    return search.best_estimator_ if len(held) else search
+
+
+def hold_out(
+    classes: NDArray[np.int64], most: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split training records in two: some to fit on, some to choose settings on.
+
+    Args:
+        classes: Class of each record, int64[N].
+        most: Largest number of records to hold out; a tenth of all where that is fewer. Classes
+            keep their shares.
+        seed: Random seed for the choice.
+
+    Returns:
+        Row numbers of both parts, int64, ascending. Nothing is held out where that would leave
+        fewer than ten records to choose on or a class without a record to fit on.
+    """
+    rows = np.arange(len(classes), dtype=np.int64)
+    held = stratified_sample(classes, min(most, len(classes) // 10), seed)
+    fit_on = np.setdiff1d(rows, held)
+    if len(held) < 10 or len(np.unique(classes[fit_on])) < len(np.unique(classes)):
+        return rows, rows[:0]
+    return fit_on, held
+
+
+_LEARNERS: dict[str, Callable[[Task], Answers]] = {
+    "majority": _majority,
+    "knn": _nearest,
+    "logistic": _logistic,
+    "svm": _svm,
+}
+_PER_LABEL = ("logistic", "svm")  # their work grows with the number of labels
+ALL = tuple(_LEARNERS)
+"""Names of all baselines, from floor to ceiling."""
+
+
+def baselines(
+    train: Grids,
+    test: Grids,
+    *,
+    seed: int = 0,
+    names: Sequence[str] = ALL,
+    most: int = MOST_RECORDS,
+    cache: bool = True,
+    quiet: bool = False,
+) -> list[Baseline]:
+    """Measure floors and ceilings on the text a model reads.
+
+    Settings are chosen on training records; the test grids are named once, at the end. Grids of
+    several shapes are padded with the darkest level to the largest of both sets. A test label
+    without a training record cannot be answered and counts as wrong. Results for the same grids,
+    labels and seed are read from the cache directory.
+
+    Args:
+        train: Grids to learn from.
+        test: Grids to judge on.
+        seed: Random seed for every choice.
+        names: Names of baselines, in the order wanted.
+        most: Largest number of records to learn from, stratified by label where there are more.
+        cache: Whether results of the same grids are kept and read.
+        quiet: Show no progress bar.
+
+    Returns:
+        A result per name.
+
+    Raises:
+        DatasetError: A set is empty, the sets differ in levels, or there are too many labels.
+        MissingPackageError: scikit-learn is not installed.
+        ValueError: A name is none of ``ALL``.
+    """
+    _check(train, test, names)
+    need("train", "joblib", "sklearn")
+    task, labels = Task.of(train, test, seed, most)
+    answer, found = _memory(cache).cache(answers), []
+    with progress_bar(len(names), "baseline", "baselines", disable=quiet) as bar:
+        for name in names:
+            bar.set_description_str(f"baseline {name}")
+            cached = answer.check_call_in_cache(name, task, _VERSION)
+            chosen, what, seconds = answer(name, task, _VERSION)
+            if len(labels) == 1:
+                what = f"always {labels[0]!r}, the only training label"
+            said = [labels[one] for one in chosen]
+            share = Share.of(sum(map(str.__eq__, said, test.labels)), len(said))
+            found.append(Baseline(name, what, share, seconds, len(task.train), cached, said))
+            bar.update()
+    return found
+
+
+def answers(name: str, task: Task, version: int) -> tuple[list[int], str, float]:
+    """Fit one baseline and name the test grids.
+
+    Returns:
+        Class of each test grid, the method with its settings, seconds.
+    """
+    started = time.monotonic()
+    learner = _LEARNERS[name] if len(np.unique(task.classes)) > 1 else _majority
+    classes, what = learner(task)
+    return classes.tolist(), what, time.monotonic() - started
+
+
+def _memory(wanted: bool) -> Any:
+    """Keep results in the cache directory; nowhere where that fails or is not wanted."""
+    from joblib import Memory
+
+    location = cache_dir() / "baselines" if wanted else None
+    try:
+        return Memory(location, verbose=0)
+    except OSError as error:
+        say(f"glyphsight: {location}: baselines are not kept for the next time: {error}")
+        return Memory(None, verbose=0)
+
+
+def _check(train: Grids, test: Grids, names: Sequence[str]) -> None:
+    for name in names:
+        if name not in _LEARNERS:
+            raise ValueError(f"there is no baseline {name!r}; there is {', '.join(ALL)}")
+    for grids, use in ((train, "to learn from"), (test, "to be judged on")):
+        if not grids.cells:
+            raise DatasetError(f"{grids.where}: baselines have no record {use}; give another split")
+    if train.levels != test.levels:
+        raise DatasetError(
+            f"{train.where} has {train.levels} levels, {test.where} has {test.levels}; "
+            "give both in one format"
+        )
+    labels = len(set(train.labels))
+    if labels > _MOST_LABELS and {*names} & {*_PER_LABEL}:
+        raise DatasetError(
+            f"{train.where}: {labels} different labels; {' and '.join(_PER_LABEL)} tell at most "
+            f"{_MOST_LABELS} apart; ask for majority and knn alone"
+        )
