@@ -7,7 +7,7 @@ from glyphsight.cli.app import app
 from glyphsight.evaluate.outcomes import look_closer
 from glyphsight.evaluate.report.record import record_study
 from glyphsight.evaluate.result import Evaluation, Sample, Share
-from glyphsight.evaluate.statistics.metrics import per_class
+from glyphsight.evaluate.statistics import per_class
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 
 from glyphsight.codec import encode_batch
 from glyphsight.evaluate.result import Evaluation, Sample, Share
-from glyphsight.evaluate.statistics.metrics import per_class
+from glyphsight.evaluate.statistics import per_class
 
 
 def answers(truth, wrong, labels):

@@ -13,7 +13,7 @@ from glyphsight.evaluate.compare import _told_apart, compare
 from glyphsight.evaluate.outcomes import look_closer
 from glyphsight.evaluate.report.compare_page import write_comparison
 from glyphsight.evaluate.report.record import record_study
-from glyphsight.evaluate.statistics.paired import paired
+from glyphsight.evaluate.statistics import paired
 
 COUNT = 60
 

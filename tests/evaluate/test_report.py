@@ -23,7 +23,7 @@ from glyphsight.evaluate.report.record import record_study
 from glyphsight.evaluate.result import Share
 from glyphsight.evaluate.robustness import Condition
 from glyphsight.evaluate.sample_log import SampleLog
-from glyphsight.evaluate.statistics.paired import paired
+from glyphsight.evaluate.statistics import paired
 from glyphsight.evaluate.study import SHOWN
 
 SECTIONS = ["seen", "good", "sure", "fails", "why", "breaks", "made"]

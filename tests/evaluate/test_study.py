@@ -19,7 +19,7 @@ from glyphsight.evaluate.outcomes import look_closer
 from glyphsight.evaluate.parts import _pictures, with_attributions, with_baselines
 from glyphsight.evaluate.result import Share
 from glyphsight.evaluate.selection import look_at
-from glyphsight.evaluate.statistics.calibration import calibrate
+from glyphsight.evaluate.statistics import calibrate
 from glyphsight.evaluate.study import SHOWN, Selection
 from glyphsight.models import load_model
 from glyphsight.sampling import stratified_sample as sample

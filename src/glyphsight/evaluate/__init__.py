@@ -3,7 +3,7 @@
 from glyphsight.evaluate.evaluation import Evaluation, Sample, evaluate
 from glyphsight.evaluate.measure import run_study
 from glyphsight.evaluate.report.page import Story, write_report
-from glyphsight.evaluate.statistics.metrics import ClassScore, per_class, wilson_interval
+from glyphsight.evaluate.statistics import ClassScore, per_class, wilson_interval
 from glyphsight.evaluate.study import Study
 from glyphsight.inference.see import Answer, Seen, see, see_many
 from glyphsight.parallel import Workers

@@ -28,8 +28,7 @@ from glyphsight.evaluate.result import (
     SampleFile,
     Share,
 )
-from glyphsight.evaluate.statistics.calibration import Calibration, calibrate
-from glyphsight.evaluate.statistics.paired import Paired, paired
+from glyphsight.evaluate.statistics import Calibration, Paired, calibrate, paired
 from glyphsight.evaluate.study import SHOWN
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: spreads small numbers

@@ -16,7 +16,7 @@ from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError
 from glyphsight.evaluate.result import Evaluation, Sample, Share
 from glyphsight.evaluate.selection import Judged, look_at
-from glyphsight.evaluate.statistics.metrics import per_class
+from glyphsight.evaluate.statistics import per_class
 from glyphsight.evaluate.stream import CHUNK, Asked, stream
 from glyphsight.evaluate.tally import Tally
 from glyphsight.files import checksum

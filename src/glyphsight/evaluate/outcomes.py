@@ -12,8 +12,7 @@ import numpy as np
 
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.evaluate.result import Evaluation, Sample
-from glyphsight.evaluate.statistics.calibration import calibrate
-from glyphsight.evaluate.statistics.replies import sort_replies
+from glyphsight.evaluate.statistics import calibrate, sort_replies
 from glyphsight.evaluate.study import SHOWN, Selection, Study
 from glyphsight.models import LoadedModel
 from glyphsight.models.tokens import EMBEDDED, count_tokens, load_tokenizer

@@ -18,7 +18,7 @@ from glyphsight.evaluate.baselines import MOST_RECORDS, Grids, baselines
 from glyphsight.evaluate.result import Evaluation, Sample
 from glyphsight.evaluate.robustness import robustness
 from glyphsight.evaluate.selection import Reading, look_at
-from glyphsight.evaluate.statistics.paired import paired
+from glyphsight.evaluate.statistics import paired
 from glyphsight.evaluate.study import Selection, Study
 from glyphsight.models import LoadedModel
 from glyphsight.sampling import stratified_sample

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glyphsight.errors import DatasetError
-from glyphsight.evaluate.statistics.metrics import ClassScore, wilson_interval
+from glyphsight.evaluate.statistics import ClassScore, wilson_interval
 from glyphsight.files import replacing
 
 METRICS_FILE = "metrics.json"

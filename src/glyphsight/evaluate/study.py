@@ -10,9 +10,7 @@ from glyphsight.evaluate.attribution.maps import Attribution
 from glyphsight.evaluate.baselines import Baseline
 from glyphsight.evaluate.result import Evaluation, Sample
 from glyphsight.evaluate.robustness import Condition
-from glyphsight.evaluate.statistics.calibration import Calibration
-from glyphsight.evaluate.statistics.paired import Paired
-from glyphsight.evaluate.statistics.replies import ReplyCounts
+from glyphsight.evaluate.statistics import Calibration, Paired, ReplyCounts
 
 SHOWN = 12
 """Most pictures that any part of a report shows."""

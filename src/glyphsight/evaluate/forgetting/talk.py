@@ -24,7 +24,7 @@ from glyphsight.evaluate.forgetting.perplexity import (
 )
 from glyphsight.evaluate.forgetting.questions import answered_right, plain_questions
 from glyphsight.evaluate.result import Share
-from glyphsight.evaluate.statistics.paired import Paired, paired
+from glyphsight.evaluate.statistics import Paired, paired
 from glyphsight.models import LoadedModel, load_model
 
 OWN_TEXT = "plain-english"

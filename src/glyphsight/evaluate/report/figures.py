@@ -10,8 +10,7 @@ from glyphsight.evaluate.report.plot import Axis, Bars, Line, plot_svg, round_ti
 from glyphsight.evaluate.result import Share
 from glyphsight.evaluate.robustness import PERTURBATIONS, Condition
 from glyphsight.evaluate.robustness.table import CLEAN
-from glyphsight.evaluate.statistics.calibration import Calibration
-from glyphsight.evaluate.statistics.metrics import wilson_interval
+from glyphsight.evaluate.statistics import Calibration, wilson_interval
 from glyphsight.files import replacing
 from glyphsight.pages import axes, png
 

@@ -1,0 +1,333 @@
+"""Figures from answers: intervals, precision and recall, calibration, pairs, free replies."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.errors import DatasetError
+from glyphsight.extras import need
+
+_Z95 = 1.959963984540054
+
+
+def wilson_interval(right: int, total: int) -> tuple[float, float]:
+    """Give the 95 % score interval of a share (Wilson 1927).
+
+    Args:
+        right: Number of right answers, at most ``total``.
+        total: Number of answers.
+
+    Returns:
+        Lower and upper bound, 0-1; (0, 1) without answers.
+    """
+    if total == 0:
+        return 0.0, 1.0
+    share, z2 = right / total, _Z95**2
+    middle = (share + z2 / (2 * total)) / (1 + z2 / total)
+    half = _Z95 * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2)) / (1 + z2 / total)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """Figures of one label.
+
+    Attributes:
+        label: Name of the label.
+        n: Number of records with this label.
+        precision: Share of the answers with this label that were right; None if never answered.
+        recall: Share of the records with this label that were found; None if there are none.
+    """
+
+    label: str
+    n: int
+    precision: float | None
+    recall: float | None
+
+
+def per_class(
+    matrix: NDArray[np.int64], labels: Sequence[str], unread: NDArray[np.int64] | int = 0
+) -> list[ClassScore]:
+    """Compute precision and recall of every label of a confusion matrix.
+
+    Args:
+        matrix: Counts of true label (row) against answer (column), int64[L, L].
+        labels: Names of the L labels.
+        unread: Number of records without an answer, by label, int64[L].
+
+    Returns:
+        A score per label, in their order.
+    """
+    answered, present, right = matrix.sum(axis=0), matrix.sum(axis=1) + unread, np.diag(matrix)
+    return [
+        ClassScore(
+            label,
+            int(present[i]),
+            float(right[i] / answered[i]) if answered[i] else None,
+            float(right[i] / present[i]) if present[i] else None,
+        )
+        for i, label in enumerate(labels)
+    ]
+
+
+_ROUNDING = 1e-6  # a sum of float32 probabilities may exceed 1 by
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Answers whose confidence lies in one interval.
+
+    Attributes:
+        low: Lower end, not part of the bin; the lowest bin holds 0 too.
+        high: Upper end, part of the bin.
+        n: Number of answers, at least 1.
+        confidence: Mean confidence of the answers, 0-1.
+        accuracy: Share of right answers, 0-1.
+    """
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Distance between confidence and accuracy.
+
+    Attributes:
+        error: Expected calibration error, 0-1: mean gap between confidence and accuracy of the
+            bins, weighted by their answers.
+        bins: Bins with at least one answer, low to high.
+    """
+
+    error: float
+    bins: list[Bin]
+
+
+def calibrate(
+    confidence: Sequence[float] | NDArray[np.float32],
+    right: Sequence[bool] | NDArray[np.bool_],
+    bins: int = 15,
+) -> Calibration:
+    """Compute the expected calibration error over equal bins (Guo et al. 2017, equation 3).
+
+    Bin m of M holds confidences in ((m-1)/M, m/M]; the first holds 0 too.
+
+    Args:
+        confidence: Probability the model gave to each answer, 0-1, float[N].
+        right: Whether each answer is right, bool[N].
+        bins: Number of bins M, at least 1; compare errors at equal M only.
+
+    Raises:
+        DatasetError: There is no answer, the lengths differ, or a confidence is outside 0-1.
+        ValueError: Fewer than one bin.
+    """
+    if bins < 1:
+        raise ValueError(f"there must be at least 1 bin, not {bins}")
+    sure, hit = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.bool_)
+    if sure.shape != hit.shape:
+        raise DatasetError(f"{sure.size} confidences of {hit.size} answers; give one of each")
+    if not sure.size:
+        raise DatasetError("no answer to calibrate; judge at least one record")
+    outside = ~((sure >= -_ROUNDING) & (sure <= 1 + _ROUNDING))
+    if outside.any():
+        row = int(outside.argmax())
+        raise DatasetError(f"answer {row + 1}: confidence {sure[row]} is no probability, 0 to 1")
+    sure = sure.clip(0, 1)
+    edges = np.arange(bins + 1) / bins
+    index = np.maximum(np.searchsorted(edges, sure, side="left") - 1, 0)
+    counts = np.bincount(index, minlength=bins)
+    sums = np.bincount(index, weights=sure, minlength=bins)
+    hits = np.bincount(index, weights=hit, minlength=bins)
+    return Calibration(
+        error=float(np.abs(hits - sums).sum() / sure.size),
+        bins=[
+            Bin(
+                float(edges[m]),
+                float(edges[m + 1]),
+                int(counts[m]),
+                float(sums[m] / counts[m]),
+                float(hits[m] / counts[m]),
+            )
+            for m in np.flatnonzero(counts).tolist()
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Difference between two models on the same items.
+
+    Attributes:
+        n: Number of items.
+        difference: Accuracy of the first minus that of the second, -1 to 1.
+        interval: 95 % percentile interval of the difference under resampling of the items. Where
+            both models agree on every item, resampling gives 0 to 0 however few the items: the
+            interval is then the exact bound of the share of disagreements (Clopper and Pearson
+            1934), in both directions.
+        only_first: Number of items that only the first model has right.
+        only_second: Number of items that only the second model has right.
+        p_value: Two-sided p-value of the exact McNemar test.
+    """
+
+    n: int
+    difference: float
+    interval: tuple[float, float]
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+def paired(
+    first: Sequence[bool] | NDArray[np.bool_],
+    second: Sequence[bool] | NDArray[np.bool_],
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Paired:
+    """Compare two models item by item: paired bootstrap and exact McNemar test.
+
+    Drawing n items with replacement draws the counts of their outcomes (only the first right, only
+    the second, neither or both) from a multinomial, so a resample costs three numbers at any n.
+
+    Args:
+        first: Whether the first model has each item right.
+        second: The same items, in the same order, by the second model.
+        resamples: Number of bootstrap resamples (Efron 1979), at least 1.
+        seed: Random seed for the resampling.
+
+    Raises:
+        DatasetError: There is no item, or the numbers of items differ.
+        ValueError: Fewer than one resample.
+    """
+    if resamples < 1:
+        raise ValueError(f"there must be at least 1 resample, not {resamples}")
+    a, b = np.asarray(first, dtype=np.bool_), np.asarray(second, dtype=np.bool_)
+    if a.shape != b.shape:
+        raise DatasetError(
+            f"{a.size} items by the first model, {b.size} by the second; "
+            "a paired comparison needs both on the same items"
+        )
+    if not a.size:
+        raise DatasetError("no item to compare; judge at least one record with both models")
+    n = a.size
+    only_first, only_second = int((a & ~b).sum()), int((~a & b).sum())
+    shares = np.array([only_first, only_second, n - only_first - only_second]) / n
+    drawn = np.random.default_rng(seed).multinomial(n, shares, size=resamples)
+    low, high = np.percentile((drawn[:, 0] - drawn[:, 1]) / n, [2.5, 97.5])
+    if only_first == only_second == 0:
+        high = 1 - 0.025 ** (1 / n)
+        low = -high
+    return Paired(
+        n,
+        (only_first - only_second) / n,
+        (float(low), float(high)),
+        only_first,
+        only_second,
+        mcnemar(only_first, only_second),
+    )
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Compute the two-sided p-value of the exact McNemar test (McNemar 1947).
+
+    Two models of equal accuracy share the items that only one has right as a fair coin would: a
+    binomial test at one half.
+
+    Raises:
+        MissingPackageError: scipy is not installed.
+    """
+    if only_first + only_second == 0:
+        return 1.0
+    with need("train", "scipy"):
+        from scipy.stats import binomtest
+
+    return float(binomtest(only_first, only_first + only_second).pvalue)
+
+
+_EXAMPLES = 10
+_LONGEST_EXAMPLE = 200
+
+REFUSALS = (
+    r"i('m| am) (sorry|afraid|unable|not able)",
+    r"i (can(no|')?t|could not|couldn't|am not able to|won't|will not)\b",
+    r"i (do not|don't) (know|see|have the ability)",
+    r"(sorry|apologi[sz]e|apologies)\b",
+    r"unable to\b",
+    r"not able to\b",
+    r"as an? (ai|artificial|language model|large language)\b",
+    r"(can ?not|can't|can not) (see|view|tell|determine|identify|recogni[sz]e|answer|help|assist)",
+    r"(don't|do not) know\b",
+    r"(not sure|no idea|unsure)\b",
+)
+"""Patterns of refusals, in lower case with straight apostrophes, anywhere in an answer."""
+
+_REFUSAL = re.compile("|".join(rf"\b(?:{pattern})" for pattern in REFUSALS))
+
+
+@dataclass(frozen=True)
+class ReplyCounts:
+    """Numbers of free answers by kind; the four counts add up to all answers.
+
+    Attributes:
+        right: Answers that are the record's label.
+        wrong: Answers that are another label.
+        refused: Answers that are no label and match one of ``REFUSALS``.
+        malformed: All other answers, the empty one too.
+        examples: Up to ten different refused or malformed answers, in order of appearance, each
+            truncated to 200 characters.
+    """
+
+    right: int
+    wrong: int
+    refused: int
+    malformed: int
+    examples: list[str]
+
+
+def sort_replies(
+    replies: Sequence[str], truth: Sequence[str], labels: Sequence[str]
+) -> ReplyCounts:
+    """Count freely written answers by kind.
+
+    An answer is a label when it equals the label exactly, except for white space at its ends, as
+    ``Prompt.read_reply`` trims it: ``Cat`` and ``cat.`` are malformed where the label is ``cat``.
+    A label that reads like a refusal ("unsure") is a label.
+
+    Args:
+        replies: Texts the model wrote, without the words that the prompt puts around an answer.
+        truth: Right label of each reply.
+        labels: All labels.
+
+    Raises:
+        DatasetError: The numbers of replies and right labels differ.
+    """
+    if len(replies) != len(truth):
+        raise DatasetError(f"{len(replies)} replies to {len(truth)} records; give one each")
+    known = set(labels)
+    right = wrong = refused = malformed = 0
+    examples: dict[str, None] = {}
+    for reply, label in zip(replies, truth, strict=True):
+        said = reply.strip()
+        if said == label:
+            right += 1
+        elif said in known:
+            wrong += 1
+        else:
+            declines = _REFUSAL.search(said.lower().replace("’", "'"))
+            refused, malformed = refused + bool(declines), malformed + (not declines)
+            if len(examples) < _EXAMPLES:
+                examples.setdefault(_truncated(said))
+    return ReplyCounts(right, wrong, refused, malformed, list(examples))
+
+
+def _truncated(text: str) -> str:
+    return text if len(text) <= _LONGEST_EXAMPLE else text[:_LONGEST_EXAMPLE] + "…"

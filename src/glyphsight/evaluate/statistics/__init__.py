@@ -1,1 +1,0 @@
-"""What answers amount to: intervals, calibration, paired differences, replies sorted."""
