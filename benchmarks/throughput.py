@@ -46,7 +46,7 @@ BATCH = 64
 
 def loop(model: Any, tokenizer: Any, prompts: list[str]) -> list[str]:
     """A picture at a time; all labels are one token after what they share."""
-    completions = Completions.of(tokenizer, LABELS, PROMPT)
+    completions = Completions.of(tokenizer, list(map(PROMPT.reply, LABELS)))
     tokens = [rest[0] for rest in completions.rests]
     shared = tokenizer.decode(completions.shared)
     found = []
@@ -126,7 +126,7 @@ def measure(name: str, form: str, count: int, repeats: int, workers: int, cpu: b
     tokens = [len(ids) for ids in prompt_ids(loaded.tokenizer, prompts)]
     dtype = str(loaded.model.dtype).removeprefix("torch.")
     plain = load_model(name, dtype=dtype)
-    new = len(Completions.of(plain.tokenizer, LABELS, PROMPT).shared) + 1
+    new = len(Completions.of(plain.tokenizer, list(map(PROMPT.reply, LABELS))).shared) + 1
     ways: dict[str, Callable[[list[str]], list[str]]] = {
         "loop": partial(loop, plain.model, plain.tokenizer),
         "pipeline": partial(by_pipeline, plain.model, plain.tokenizer, new),

@@ -68,7 +68,7 @@ def check_cut(tokenizer: Any, prompt: Prompt, labels: list[str], asked: list[str
     """
     texts = [prompt.reply(label) for label in labels]
     ours = completion_ids(tokenizer, texts, end=False)
-    completions = Completions.of(tokenizer, labels, prompt)
+    completions = Completions.of(tokenizer, [prompt.reply(label) for label in labels])
     if [len(completions.shared) + len(rest) for rest in completions.rests] != [*map(len, ours)]:
         raise ModelError("one label starts with another, which glyphsight tells apart by their end")
     for context in asked:

@@ -11,8 +11,7 @@ from glyphsight.dataset import Prompt
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate.tasks import Question, evaluate_set, is_set, open_set
 from glyphsight.evaluate.tasks.replies import character_match, read_reply
-from glyphsight.inference.choices import score_choices
-from glyphsight.inference.score import score_labels
+from glyphsight.inference.score import score_choices, score_labels
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.models import load_model
 

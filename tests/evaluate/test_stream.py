@@ -27,8 +27,8 @@ from glyphsight.evaluate.report.record import record_study
 from glyphsight.evaluate.result import SAMPLES_FILE, STATE_FILE, Sample, SampleFile
 from glyphsight.evaluate.sample_log import SampleLog
 from glyphsight.evaluate.selection import Picker, Reading, look_at
-from glyphsight.inference import workers as workers_module
-from glyphsight.inference.workers import Model, dtype_of
+from glyphsight.inference import Model
+from glyphsight.inference import model as model_module
 from glyphsight.models import load_model
 from glyphsight.parallel import Workers
 from glyphsight.sampling import stratified_sample
@@ -201,7 +201,7 @@ def loads(monkeypatch):
         found.append(str(name))
         return load_model(name, **options)
 
-    monkeypatch.setattr(workers_module, "load_model", noted)
+    monkeypatch.setattr(model_module, "load_model", noted)
     return found
 
 
@@ -250,11 +250,11 @@ def test_a_loaded_model_is_sent_to_workers_as_it_is(nano_run, digits, alone, mon
 
 @pytest.mark.slow
 def test_a_model_goes_to_workers_by_name_and_dtype(nano_run):
-    model = Model(nano_run, "bfloat16")
-    assert dtype_of(model.get()) == "bfloat16"
+    model = Model(nano_run, dtype="bfloat16")
+    assert model.dtype == "bfloat16"
     packed = pickle.dumps(model)
     assert len(packed) < 1000
-    assert dtype_of(pickle.loads(packed).get()) == "bfloat16"
+    assert pickle.loads(packed).dtype == "bfloat16"
 
 
 @pytest.mark.slow

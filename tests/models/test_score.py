@@ -123,15 +123,15 @@ def test_the_best_label_is_the_one_with_the_highest_score(nano):
 
 
 def test_the_end_token_is_scored_only_where_one_label_continues_another(nano):
-    plain = Completions.of(nano.tokenizer, ["1", "2"], Prompt())
+    plain = Completions.of(nano.tokenizer, list(map(Prompt().reply, ["1", "2"])))
     assert [len(rest) for rest in plain.rests] == [1, 1]
-    nested = Completions.of(nano.tokenizer, ["1", "10"], Prompt())
+    nested = Completions.of(nano.tokenizer, list(map(Prompt().reply, ["1", "10"])))
     assert all(rest[-1] == nano.tokenizer.eos_token_id for rest in nested.rests)
 
 
 def test_labels_that_cannot_be_told_apart_are_refused(nano):
     with pytest.raises(ModelError, match="same tokens"):
-        Completions.of(nano.tokenizer, ["1", "1"], Prompt())
+        Completions.of(nano.tokenizer, list(map(Prompt().reply, ["1", "1"])))
 
 
 def test_a_prompt_longer_than_the_window_is_refused_by_number(nano):
@@ -154,7 +154,7 @@ def test_what_fits_is_scored_beside_what_does_not(nano):
 
 
 def test_a_prompt_that_can_be_scored_can_be_written_on(nano):
-    longest = Completions.of(nano.tokenizer, DIGITS, Prompt()).longest
+    longest = Completions.of(nano.tokenizer, list(map(Prompt().reply, DIGITS))).longest
     text = "x"
     while len(prompt_ids(nano.tokenizer, [text])[0]) + longest < nano.window:
         text += "x"

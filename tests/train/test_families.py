@@ -19,8 +19,12 @@ from glyphsight.evaluate import evaluate, see
 from glyphsight.evaluate import evaluation as scoring_module
 from glyphsight.evaluate.forgetting import plain_questions
 from glyphsight.evaluate.forgetting.questions import answered_right
-from glyphsight.inference.choices import score_choices
-from glyphsight.inference.score import best_labels, generate_replies, score_labels
+from glyphsight.inference.score import (
+    best_labels,
+    generate_replies,
+    score_choices,
+    score_labels,
+)
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.models import load_model
 from glyphsight.train.data import tokenize_records

@@ -89,7 +89,7 @@ def evaluate(
     from glyphsight.evaluate.report.record import record_study
     from glyphsight.evaluate.tasks.spec import is_set
     from glyphsight.extras import need
-    from glyphsight.inference.workers import Model
+    from glyphsight.inference.model import Model
     from glyphsight.models.runs import resolve
     from glyphsight.parallel import Workers
 

@@ -16,8 +16,8 @@ from glyphsight.cli.output import say, will_resume
 from glyphsight.console import progress_bar
 from glyphsight.errors import GlyphsightError
 from glyphsight.files import claim
+from glyphsight.inference import Model
 from glyphsight.media.bulk import Task, plan
-from glyphsight.models.load import load_model
 from glyphsight.models.record import RUN_FILE
 from glyphsight.models.runs import resolve
 from glyphsight.sources.items import is_unicode
@@ -177,7 +177,7 @@ def answer_lines(
     tasks = plan(images, None, None)
     if out is not None:
         will_resume()
-    loaded = load_model(model)
+    loaded = Model.load(model)
     failed = written = 0
     hidden = not sys.stderr.isatty() or (out is None and sys.stdout.isatty())
     total = None if files_from else len(tasks)

@@ -20,8 +20,8 @@ from glyphsight.evaluate.statistics import per_class
 from glyphsight.evaluate.stream import CHUNK, Asked, stream
 from glyphsight.evaluate.tally import Tally
 from glyphsight.files import checksum
+from glyphsight.inference.model import Model
 from glyphsight.inference.score import best_labels
-from glyphsight.inference.workers import Model
 from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.parallel import Workers
 from glyphsight.sampling import stratified_sample

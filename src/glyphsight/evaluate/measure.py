@@ -25,7 +25,7 @@ from glyphsight.evaluate.parts import (
 from glyphsight.evaluate.selection import Reading
 from glyphsight.evaluate.study import Study
 from glyphsight.files import checksum
-from glyphsight.inference.workers import Model
+from glyphsight.inference.model import Model
 from glyphsight.models import LoadedModel
 from glyphsight.parallel import Workers
 from glyphsight.sources.spec import is_spec

@@ -18,8 +18,8 @@ from glyphsight.dataset import Prompt, Record
 from glyphsight.evaluate.result import Sample, SampleFile
 from glyphsight.evaluate.sample_log import SampleLog
 from glyphsight.evaluate.selection import Judged, Picker
+from glyphsight.inference.model import Model
 from glyphsight.inference.score import generate_replies, probabilities, score_readable
-from glyphsight.inference.workers import Model
 from glyphsight.models import LoadedModel
 from glyphsight.parallel import Workers
 

@@ -201,7 +201,9 @@ def gradient(loaded: LoadedModel, text: str, label: str | None = None) -> Attrib
     column = _column(run, label)
     asked = run.prompt.ask(text)
     ids, offsets = _offsets(loaded, asked)
-    completions = Completions.of(loaded.tokenizer, run.labels, run.prompt, loaded.chat)
+    completions = Completions.of(
+        loaded.tokenizer, [run.prompt.reply(label) for label in run.labels], loaded.chat
+    )
     scores = _token_scores(loaded, ids, completions.shared + completions.rests[column])
 
     around = loaded.chat.around if loaded.chat else str

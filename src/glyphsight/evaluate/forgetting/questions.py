@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from glyphsight.dataset import Prompt
-from glyphsight.inference.choices import score_choices
+from glyphsight.inference.score import score_choices
 from glyphsight.models import LoadedModel
 
 

@@ -25,8 +25,12 @@ from glyphsight.evaluate.tasks.base import Question, QuestionSet
 from glyphsight.evaluate.tasks.replies import character_match, read_reply
 from glyphsight.evaluate.tasks.spec import open_set
 from glyphsight.files import replacing
-from glyphsight.inference.choices import score_choices
-from glyphsight.inference.score import Completions, generate_replies, probabilities
+from glyphsight.inference.score import (
+    Completions,
+    generate_replies,
+    probabilities,
+    score_choices,
+)
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.models import LoadedModel, load_model
 from glyphsight.sampling import stratified_sample
@@ -151,7 +155,7 @@ def _readable(loaded: LoadedModel, questions: list[Question], asked: QuestionSet
     for question in questions:
         own = question.choices or question.answers
         if own not in rooms and question.choices:
-            rooms[own] = Completions.of(cutter, own, words, turns).longest
+            rooms[own] = Completions.of(cutter, [words.reply(one) for one in own], turns).longest
         elif own not in rooms:
             cut = completion_ids(cutter, [words.reply(a) for a in own], turns, end=False)
             rooms[own] = max(map(len, cut))

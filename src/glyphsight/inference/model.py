@@ -1,0 +1,459 @@
+"""The model that everything asks: scores, free answers, pictures, chats."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.dataset import Prompt
+from glyphsight.errors import ModelError, PictureError
+from glyphsight.inference.passes import TorchEngine, in_batches
+from glyphsight.inference.score import Completions, Engine, PromptTooLongError, probabilities, score
+from glyphsight.inference.see import Answer, PictureText, to_answer, to_text
+from glyphsight.inference.tokenize import completion_ids, prompt_ids
+from glyphsight.media.picture import PictureLike
+from glyphsight.models.chat import Turns, chat_turns
+from glyphsight.models.load import LoadedModel, load_model
+from glyphsight.models.record import RunRecord
+
+SPARE_TOKENS = 12
+"""Tokens that a free answer may have beyond the longest label, so that a refusal can be told."""
+_BATCH = 64
+_REPLY = 256  # tokens of a chat's reply
+_KNOWN = 4096  # sets of answers whose tokens are kept
+
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question to a model.
+
+    Attributes:
+        prompt: Text that the model reads, as :meth:`~glyphsight.dataset.Prompt.ask` renders it.
+        answers: Completions to choose from, as :meth:`~glyphsight.dataset.Prompt.reply` renders
+            each. They also bound the length of a free answer.
+    """
+
+    prompt: str
+    answers: tuple[str, ...] = ()
+
+    @staticmethod
+    def about(prompt: Prompt, text: str, labels: Sequence[str]) -> Request:
+        """Ask which label fits the text of a picture."""
+        return Request(prompt.ask(text), tuple(map(prompt.reply, labels)))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An engine with what belongs to it.
+
+    Attributes:
+        engine: Computes the passes.
+        tokenizer: Callable as those of transformers are.
+        chat: Turns around a prompt and its answer, None where the model is asked plainly.
+        window: Longest sequence in tokens, None where the model does not say.
+        dtype: Type of the weights, such as ``float32``.
+        loaded: The model of torch, None for another engine.
+    """
+
+    engine: Engine
+    tokenizer: Any
+    chat: Turns | None
+    window: int | None
+    dtype: str
+    loaded: LoadedModel | None = None
+
+
+@dataclass
+class _Job:
+    """Requests of one thread: token ids of the prompts and, where they are scored, the choices."""
+
+    prompts: list[list[int]]
+    choices: list[Completions]
+    rooms: list[int]
+    batch_size: int
+    progress: Progress
+    share: bool
+    result: list[Any] = field(default_factory=list)
+    error: Exception | None = None
+    done: bool = False
+
+
+class Model:
+    """A language model that is asked. Several threads may ask at once; their requests are batched.
+
+    The model is loaded when it is first asked. Pickled, it goes to another process by its name and
+    the dtype of its weights, so that all compute alike; a model that the caller loaded goes whole.
+
+    Args:
+        model: Name, run directory, path or hub id, as :func:`glyphsight.models.load_model` takes
+            it; or a loaded model.
+        dtype: ``float32`` or ``bfloat16``; None for the faster one on this machine.
+        engine: ``auto`` or ``torch``.
+    """
+
+    def __init__(
+        self, model: str | Path | LoadedModel, dtype: str | None = None, engine: str = "auto"
+    ) -> None:
+        self._given = model
+        self._engine, self._dtype = engine, dtype
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self._opened: Opened | None = None
+        self._known: dict[tuple[str, ...], Completions] = {}
+        self._waiting: deque[_Job] = deque()
+        self._lock, self._tokens = threading.RLock(), threading.Lock()
+        if isinstance(self._given, LoadedModel):
+            self._opened = _with_torch(self._given)
+
+    @staticmethod
+    def load(name: str | Path, engine: str = "auto", dtype: str | None = None) -> Model:
+        """Load a model at once; see :class:`Model`.
+
+        Raises:
+            ModelError: The model cannot be loaded.
+        """
+        model = Model(name, dtype, engine)
+        model._open()
+        return model
+
+    def __getstate__(self) -> dict[str, Any]:
+        dtype = self._dtype if self._opened is None else self._opened.dtype
+        return {"_given": self._given, "_engine": self._engine, "_dtype": dtype}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._prepare()
+
+    def _open(self) -> Opened:
+        with self._lock:
+            if self._opened is None:
+                assert not isinstance(self._given, LoadedModel)
+                self._opened = _with_torch(load_model(self._given, dtype=self._dtype))
+            return self._opened
+
+    def get(self) -> LoadedModel:
+        """Return the model of torch, for training and for a look inside."""
+        loaded = self._open().loaded
+        assert loaded is not None
+        return loaded
+
+    @property
+    def name(self) -> str:
+        """Name that the user gave."""
+        return self._given.name if isinstance(self._given, LoadedModel) else self.get().name
+
+    @property
+    def run(self) -> RunRecord | None:
+        """Record of the model's training with glyphsight; None for a base model."""
+        return self.get().run
+
+    @property
+    def trained(self) -> RunRecord:
+        """Record of the model's training.
+
+        Raises:
+            ModelError: The model was not trained with glyphsight, so its labels are not known.
+        """
+        if self.run is None:
+            raise ModelError(
+                f"{self.name}: was not trained with glyphsight, so its labels are not known; give "
+                "--model sight, nano-digits or a directory that glyphsight train wrote, or train "
+                f"it: glyphsight train --data DATA --model {self.name} --out RUN"
+            )
+        return self.run
+
+    @property
+    def tokenizer(self) -> Any:
+        """Tokenizer, callable as those of transformers are."""
+        return self._open().tokenizer
+
+    @property
+    def chat_turns(self) -> Turns | None:
+        """Turns around a prompt and its answer, None where the model is asked plainly."""
+        return self._open().chat
+
+    @property
+    def window(self) -> int | None:
+        """Longest sequence in tokens, None where the model does not say."""
+        return self._open().window
+
+    @property
+    def dtype(self) -> str:
+        """Type of the weights, such as ``float32``."""
+        return self._open().dtype
+
+    def too_long(self, requests: Sequence[Request]) -> dict[int, str]:
+        """Return why requests do not fit the model's window, by row; empty where all fit."""
+        opened = self._open()
+        if opened.window is None:
+            return {}
+        with self._tokens:
+            prompts = prompt_ids(opened.tokenizer, [r.prompt for r in requests], opened.chat)
+            rooms = [self._completions(request).longest for request in requests]
+        return self._too_long(prompts, rooms)
+
+    def score(
+        self,
+        requests: Sequence[Request],
+        *,
+        batch_size: int = _BATCH,
+        progress: Progress = lambda n: None,
+        share: bool = True,
+    ) -> list[NDArray[np.float32]]:
+        """Score the answers of each request: the log-likelihood of their tokens after the prompt.
+
+        Batch size, padding and sharing change nothing but the order of sums. In float32 that moves
+        a score by less than 1e-3. In bfloat16, as SmolLM2 is asked where the CPU is good at it, by
+        at most 0.5: a logit between 16 and 32 has steps of 0.125, and 37 prompts in batches of 1, 8
+        and 32 differed by 0.26 at most. There the best answer is the same wherever the second is
+        more than 0.5 behind.
+
+        Args:
+            requests: N requests, each with one answer at least.
+            batch_size: Prompts per pass at most; changes speed alone.
+            progress: Function called with the number of requests done since its last call.
+            share: Compute a shared beginning of prompts once; changes speed alone.
+
+        Returns:
+            N arrays float32[answers], natural logarithm.
+
+        Raises:
+            PromptTooLongError: Requests exceed the model's window; nothing is scored.
+            ModelError: Two answers of a request cannot be told apart.
+        """
+        opened = self._open()
+        with self._tokens:
+            prompts = prompt_ids(opened.tokenizer, [r.prompt for r in requests], opened.chat)
+            choices = [self._completions(request) for request in requests]
+        self._require_room(prompts, [c.longest for c in choices])
+        return self._ask(_Job(prompts, choices, [], batch_size, progress, share))
+
+    def best(
+        self,
+        requests: Sequence[Request],
+        *,
+        batch_size: int = _BATCH,
+        progress: Progress = lambda n: None,
+    ) -> list[int]:
+        """Return the column of each request's likeliest answer, the first of equals.
+
+        Raises:
+            ModelError: As :meth:`score`.
+        """
+        scores = self.score(requests, batch_size=batch_size, progress=progress)
+        return [int(own.argmax()) for own in scores]
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        *,
+        batch_size: int = _BATCH,
+        progress: Progress = lambda n: None,
+    ) -> list[str]:
+        """Let the model write (greedily) after each prompt, a dozen tokens past any answer at most.
+
+        After a prompt that nearly fills the model's window, as many tokens as are left in it.
+
+        Args:
+            requests: N requests.
+            batch_size: Prompts per pass at most; changes speed alone.
+            progress: Function called with the number of requests done since its last call.
+
+        Returns:
+            N texts as the model wrote them.
+
+        Raises:
+            PromptTooLongError: Prompts fill the window; nothing is written.
+        """
+        opened = self._open()
+        with self._tokens:
+            prompts = prompt_ids(opened.tokenizer, [r.prompt for r in requests], opened.chat)
+            longest = {
+                answers: max(map(len, completion_ids(opened.tokenizer, answers, opened.chat)))
+                for answers in {request.answers for request in requests}
+                if answers
+            }
+        rooms = [longest.get(request.answers, _REPLY) + SPARE_TOKENS for request in requests]
+        return self._written(prompts, rooms, batch_size, progress)
+
+    def _written(
+        self, prompts: list[list[int]], rooms: list[int], batch_size: int, progress: Progress
+    ) -> list[str]:
+        self._require_room(prompts, [1] * len(prompts))
+        if (window := self.window) is not None:
+            rooms = [min(room, window - len(ids)) for ids, room in zip(prompts, rooms, strict=True)]
+        written = self._ask(_Job(prompts, [], rooms, batch_size, progress, share=True))
+        decode = self.tokenizer.decode
+        return [decode(tokens, skip_special_tokens=True) for tokens in written]
+
+    def chat(self, messages: Sequence[dict[str, str]], *, most: int = _REPLY) -> str:
+        """Return the reply to a conversation.
+
+        Args:
+            messages: Objects with ``role`` and ``content``, oldest first. A picture is its text.
+            most: Tokens of the reply at most.
+
+        Raises:
+            ModelError: The model has no chat template, or the conversation exceeds its window.
+        """
+        opened = self._open()
+        chat_turns(opened.tokenizer, self.name)  # says what is wrong with the template
+        text: str = opened.tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=True, enable_thinking=False
+        )
+        ids = opened.tokenizer([text], add_special_tokens=False)["input_ids"]
+        [reply] = self._written(ids, [most], 1, lambda n: None)
+        return reply.strip()
+
+    def see(self, pictures: Sequence[PictureLike], question: str | None = None) -> list[Answer]:
+        """Answer pictures, with the probability of every label.
+
+        Args:
+            pictures: N paths, open binary files, PIL images or arrays uint8[H, W], [H, W, 3] or
+                [H, W, 4].
+            question: Question to ask; None for the one that the model was trained to answer.
+
+        Raises:
+            PictureError: A picture cannot be read, or is too tall for the model once it is text.
+            ModelError: The model was not trained with glyphsight, so its labels are not known.
+        """
+        profile = self.trained.profile
+        found = self.answers([to_text(picture, profile) for picture in pictures], question)
+        for answer in found:
+            if isinstance(answer, PictureError):
+                raise answer
+        return [answer for answer in found if isinstance(answer, Answer)]
+
+    def answers(
+        self, texts: Sequence[PictureText], question: str | None = None
+    ) -> list[Answer | PictureError]:
+        """Answer the texts of pictures; an error stands where the model does not take one."""
+        run = self.trained
+        if question is not None:
+            raise ModelError(f"{self.name}: was not trained to answer {question!r}; leave it out")
+        asked = [Request.about(run.prompt, text.ascii_image, run.labels) for text in texts]
+        reasons = self.too_long(asked)
+        fit = [row for row in range(len(texts)) if row not in reasons]
+        found: list[Answer | PictureError] = [
+            PictureError(
+                f"{text.height}x{text.width} pixels are too tall as text "
+                f"({reasons.get(row, '')}); crop it"
+            )
+            for row, text in enumerate(texts)
+        ]
+        for row, scores in zip(fit, self.score([asked[row] for row in fit]), strict=True):
+            chances = dict(zip(run.labels, probabilities(scores).tolist(), strict=True))
+            found[row] = to_answer(texts[row], chances, run)
+        return found
+
+    def _completions(self, request: Request) -> Completions:
+        """Return the tokens of a request's answers; they are computed once."""
+        if request.answers not in self._known:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            opened = self._open()
+            self._known[request.answers] = Completions.of(
+                opened.tokenizer, request.answers, opened.chat
+            )
+        return self._known[request.answers]
+
+    def _too_long(self, prompts: Sequence[list[int]], rooms: Sequence[int]) -> dict[int, str]:
+        window = self.window
+        return {
+            row: f"{len(ids)} tokens and {room} for the answer exceed the {window} tokens "
+            f"{self.name} takes; encode it with fewer columns"
+            for row, (ids, room) in enumerate(zip(prompts, rooms, strict=True))
+            if window is not None and len(ids) + room > window
+        }
+
+    def _require_room(self, prompts: Sequence[list[int]], rooms: Sequence[int]) -> None:
+        if reasons := self._too_long(prompts, rooms):
+            raise PromptTooLongError({row + 1: reason for row, reason in reasons.items()})
+
+    def _ask(self, job: _Job) -> list[Any]:
+        """Wait for the result of a job; whose turn it is computes the jobs of all who wait."""
+        if not job.prompts:
+            return []
+        self._waiting.append(job)
+        with self._lock:
+            if not job.done:
+                jobs = [job]
+                while self._waiting:
+                    other = self._waiting.popleft()
+                    jobs += [other] if other is not job else []
+                opened = self._open()
+                for alike in ([j for j in jobs if j.choices], [j for j in jobs if j.rooms]):
+                    if alike:
+                        _compute(opened, alike)
+        if job.error is not None:
+            raise job.error
+        return job.result
+
+
+def _with_torch(loaded: LoadedModel) -> Opened:
+    return Opened(
+        TorchEngine(loaded),
+        loaded.tokenizer,
+        loaded.chat,
+        loaded.window,
+        str(loaded.model.dtype).removeprefix("torch."),
+        loaded,
+    )
+
+
+def _compute(opened: Opened, jobs: list[_Job]) -> None:
+    """Compute the jobs of several threads, all scores or all texts, in shared passes."""
+    owners = [job for job in jobs for _ in job.prompts]
+
+    def progress(rows: list[int]) -> None:
+        for job in jobs:
+            if done := sum(owners[row] is job for row in rows):
+                job.progress(done)
+
+    prompts = [ids for job in jobs for ids in job.prompts]
+    size = max(job.batch_size for job in jobs)
+    try:
+        if jobs[0].choices:
+            choices = [own for job in jobs for own in job.choices]
+            share = all(job.share for job in jobs)
+            found: list[Any] = list(
+                score(opened.engine, prompts, choices, size, progress=progress, share=share)
+            )
+        else:
+            found = [[]] * len(prompts)
+            rooms = [room for job in jobs for room in job.rooms]
+            ends = {opened.tokenizer.eos_token_id, opened.chat.end if opened.chat else None}
+            last = sorted(end for end in ends if end is not None)
+            for rows, room in _with_room(prompts, rooms, size, opened.engine.device):
+                some = opened.engine.write([prompts[row] for row in rows], room, last)
+                for row, tokens in zip(rows, some, strict=True):
+                    found[row] = tokens
+                progress(rows)
+    except Exception as error:
+        for job in jobs:
+            job.error, job.done = error, True
+        return
+    for job, result in zip(owners, found, strict=True):
+        job.result.append(result)
+    for job in jobs:
+        job.done = True
+
+
+def _with_room(
+    prompts: list[list[int]], rooms: list[int], batch_size: int, device: str
+) -> Iterator[tuple[list[int], int]]:
+    """Yield rows to write on together, and the tokens that all of them may have."""
+    for room in sorted(set(rooms), reverse=True):
+        alike = [row for row, own in enumerate(rooms) if own == room]
+        for some in in_batches([prompts[row] for row in alike], batch_size, device):
+            yield [alike[index] for index in some], room
