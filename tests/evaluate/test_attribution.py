@@ -14,14 +14,14 @@ from glyphsight.codec import PUBLISHED, Profile, encode_batch, parse, render
 from glyphsight.codec.formats import get_format
 from glyphsight.dataset import Prompt
 from glyphsight.errors import FormatError, ModelError
+from glyphsight.evaluate import attribution as maps
 from glyphsight.evaluate import see
-from glyphsight.evaluate.attribution import maps
-from glyphsight.evaluate.attribution.explanation import (
+from glyphsight.evaluate.attribution import Attribution, gradient, occlusion
+from glyphsight.evaluate.report.explanation import (
     attribution_png,
     cells_picture,
     draw_explanation,
 )
-from glyphsight.evaluate.attribution.maps import Attribution, gradient, occlusion
 from glyphsight.inference.score import probabilities, score_labels
 from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.models.adapter import without_peft_warning
@@ -136,7 +136,7 @@ def test_what_cannot_be_attributed_is_said(nano, text):
         occlusion(replace(nano, run=None), text)
     with pytest.raises(ModelError, match="label 'x' is none of the model's: 0, 1"):
         gradient(nano, text, "x")
-    with pytest.raises(ModelError, match="knows one label alone"):
+    with pytest.raises(ModelError, match="has one label alone"):
         occlusion(with_run(nano, labels=["3"]), text)
     with pytest.raises(FormatError, match="column 1: not a <row:1>"):
         occlusion(nano, "no picture\n")

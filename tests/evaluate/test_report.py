@@ -12,7 +12,7 @@ from outcomes import answers, evaluation, some_digits
 from PIL import Image
 
 from glyphsight.errors import DatasetError, GlyphsightError
-from glyphsight.evaluate.attribution.maps import Attribution
+from glyphsight.evaluate.attribution import Attribution
 from glyphsight.evaluate.baselines import Baseline
 from glyphsight.evaluate.compare import read_entry
 from glyphsight.evaluate.outcomes import look_closer

@@ -8,8 +8,8 @@ from glyphsight.codec.formats import FORMATS, get_format
 from glyphsight.codec.prepare import content_boxes
 from glyphsight.dataset import Prompt, Record
 from glyphsight.errors import DatasetError, FormatError, GlyphsightError
+from glyphsight.evaluate import robustness as rewrite
 from glyphsight.evaluate.robustness import ALL, PERTURBATIONS, robustness
-from glyphsight.evaluate.robustness import texts as rewrite
 from glyphsight.inference.score import best_labels
 from glyphsight.media import perturb as change
 from glyphsight.models import load_model

@@ -56,7 +56,7 @@ def write_explanation(
     file: Path, name: str, pixels: NDArray[np.uint8], answer: Answer, loaded: LoadedModel
 ) -> None:
     """Draw one picture's explanation and say where it is."""
-    from glyphsight.evaluate.attribution.explanation import draw_explanation
+    from glyphsight.evaluate.report.explanation import draw_explanation
 
     drawn = draw_explanation("-" if name == "-" else Path(name).name, pixels, answer, loaded)
     with replacing(file, "wb") as stream:

@@ -13,7 +13,7 @@ from glyphsight.codec import PUBLISHED
 from glyphsight.console import progress_bar, say
 from glyphsight.dataset import Record
 from glyphsight.errors import DatasetError, GlyphsightError
-from glyphsight.evaluate.attribution.maps import Attribution, gradient, occlusion
+from glyphsight.evaluate.attribution import Attribution, gradient, occlusion
 from glyphsight.evaluate.baselines import MOST_RECORDS, Grids, baselines
 from glyphsight.evaluate.result import Evaluation, Sample
 from glyphsight.evaluate.robustness import robustness

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from glyphsight.codec import Profile
-from glyphsight.evaluate.attribution.maps import Attribution
+from glyphsight.evaluate.attribution import Attribution
 from glyphsight.evaluate.baselines import Baseline
 from glyphsight.evaluate.result import Evaluation, Sample
 from glyphsight.evaluate.robustness import Condition

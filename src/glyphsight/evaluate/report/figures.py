@@ -8,8 +8,7 @@ from typing import Any
 
 from glyphsight.evaluate.report.plot import Axis, Bars, Line, plot_svg, round_ticks, share_axis
 from glyphsight.evaluate.result import Share
-from glyphsight.evaluate.robustness import PERTURBATIONS, Condition
-from glyphsight.evaluate.robustness.table import CLEAN
+from glyphsight.evaluate.robustness import CLEAN, PERTURBATIONS, Condition
 from glyphsight.evaluate.statistics import Calibration, wilson_interval
 from glyphsight.files import replacing
 from glyphsight.pages import axes, png

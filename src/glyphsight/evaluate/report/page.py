@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from glyphsight.codec import PUBLISHED, Profile, decode
 from glyphsight.codec.formats import get_format
 from glyphsight.errors import FormatError
-from glyphsight.evaluate.attribution.explanation import attribution_png, cells_picture
+from glyphsight.evaluate.report.explanation import attribution_png, cells_picture
 from glyphsight.evaluate.report.figures import (
     certainty_plot,
     learning_plots,

@@ -1,14 +1,14 @@
 """What a model looked at: how much each cell of a text speaks for an answer.
 
-``occlusion`` asks the model again with a part of the picture blotted out (Zeiler & Fergus 2014) and
+``occlusion`` asks the model again with a part of the picture blotted out (Zeiler & Fergus 2014). It
 works with every format. ``gradient`` multiplies the embedding of each token by the gradient of the
-answer (Shrikumar et al. 2016) and spreads what a token gets over its cells; it takes one pass
-forward and one back, and a format that writes cells one by one. It is an estimate, and coarser:
+answer (Shrikumar et al. 2016) and spreads the product over the token's cells. It takes one pass
+forward and one back, and needs a format that writes cells one by one. It is a coarser estimate: all
 cells of one token are alike to it.
 
-Both are changes of the label's log-odds, ``log(p / (1 - p))``, in nats (the weight of evidence of
-Robnik-Sikonja & Kononenko 2008). The order of cells is that of its log-probability, which stands
-still at 0 where a model is sure, as a good one mostly is.
+Both give changes of the label's log-odds, ``log(p / (1 - p))``, in nats (the weight of evidence of
+Robnik-Sikonja & Kononenko 2008). They order cells as the log-probability does, which stays at 0
+where a model is sure.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Attribution:
 
     Attributes:
         method: ``occlusion`` or ``gradient``.
-        label: The label.
+        label: Label the cells speak for or against.
         cells: float32[rows, columns], nats of log-odds; positive speaks for the label, negative
             against it.
     """
@@ -50,7 +50,10 @@ class Attribution:
 def _run(loaded: LoadedModel) -> RunRecord:
     run = taught(loaded)
     if len(run.labels) < 2:
-        raise ModelError(f"{loaded.name}: knows one label alone; nothing speaks for or against it")
+        raise ModelError(
+            f"{loaded.name}: has one label alone, so nothing speaks for or against it; "
+            "train on two labels or more"
+        )
     return run
 
 
@@ -63,7 +66,7 @@ def _column(run: RunRecord, label: str) -> int:
 def _log_odds(
     loaded: LoadedModel, run: RunRecord, texts: Sequence[str], batch_size: int, quiet: bool
 ) -> NDArray[np.float64]:
-    """Log-odds of every label against the others, float64[N, L]."""
+    """Compute the log-odds of every label against the others, float64[N, L]."""
     asked = [run.prompt.ask(text) for text in texts]
     bar = progress_bar(
         total=len(texts), desc="occlusion", unit="text", delay=_PATIENCE, leave=False, disable=quiet
@@ -89,24 +92,24 @@ def occlusion(
     batch_size: int = 64,
     quiet: bool = False,
 ) -> Attribution:
-    """What the label's log-odds against the other labels lose when cells are blotted out.
+    """Measure the loss of the label's log-odds when cells are blotted out.
 
-    Every block is set to ``level`` in turn and the text asked again; a block that is of this level
-    already says nothing and is 0. The darkest level tells which strokes count; the brightest, where
+    Every block is set to ``level`` in turn and the text asked again. A block that has this level
+    already says nothing and is 0. The darkest level shows which strokes count; the brightest, where
     a stroke would have changed the answer.
 
     Args:
-        loaded: A trained run.
-        text: An ASCII_Image in the run's format.
-        label: What the cells speak for; None for the model's answer.
+        loaded: Trained run.
+        text: ASCII_Image in the run's format.
+        label: Label the cells speak for; None for the model's answer.
         block: Side of the blocks in cells; those at the right and the lower edge may be smaller.
-        level: What a block is set to; 0 is the background.
-        batch_size: Texts a forward pass; changes speed alone.
+        level: Level that a block is set to; 0 is the background.
+        batch_size: Texts per forward pass; changes speed alone.
         quiet: Show no progress bar; otherwise one appears where it takes long.
 
     Raises:
         FormatError: The text is not of the run's format.
-        ModelError: The model was not trained with glyphsight, or knows no such label.
+        ModelError: The model was not trained with glyphsight, or has no such label.
     """
     run = _run(loaded)
     form, palette = get_format(run.profile.format), run.profile.palette
@@ -130,9 +133,9 @@ def occlusion(
 
 
 def _offsets(loaded: LoadedModel, asked: str) -> tuple[list[int], list[tuple[int, int]]]:
-    """Token ids of a prompt and, for each, the characters it covers, turns counted in.
+    """Tokenize a prompt; give each token the characters it covers, turns counted in.
 
-    A token that is a part of a character covers the whole of it, so several may cover one.
+    A token that is part of a character covers all of it, so several tokens may cover one.
     """
     if not getattr(loaded.tokenizer, "is_fast", False):
         raise ModelError(
@@ -142,18 +145,18 @@ def _offsets(loaded: LoadedModel, asked: str) -> tuple[list[int], list[tuple[int
     [ids] = prompt_ids(loaded.tokenizer, [asked], loaded.chat)
     turns = loaded.chat
     whole = turns.around(asked) if turns else asked
-    cut = loaded.tokenizer([whole], add_special_tokens=turns is None, return_offsets_mapping=True)
-    return ids, cut["offset_mapping"][0][: len(ids)]
+    found = loaded.tokenizer([whole], add_special_tokens=turns is None, return_offsets_mapping=True)
+    return ids, found["offset_mapping"][0][: len(ids)]
 
 
 def _token_scores(loaded: LoadedModel, ids: list[int], answer: list[int]) -> NDArray[np.float32]:
-    """Gradient of the answer's log-odds times embedding, summed a token, float32[T].
+    """Multiply the gradient of the log-odds by the embeddings, summed per token, float32[T].
 
-    Embeddings are taken from their mean over the prompt: a model that normalises its input before
-    each layer hardly notices how long they are, so that against zero the product says little.
+    Embeddings are taken from their mean over the prompt. A model that normalises its input before
+    each layer hardly notices their length, so that against zero the product would say little.
 
-    The odds are those against every other answer there is. Each token's come first, from its logit
-    and those of all others, so that nothing is lost where the model is sure.
+    The odds are those against every other answer. Each token's come first, from its logit and those
+    of all others, so that nothing is lost where the model is sure.
     """
     import torch
 
@@ -179,20 +182,20 @@ def _token_scores(loaded: LoadedModel, ids: list[int], answer: list[int]) -> NDA
 
 
 def gradient(loaded: LoadedModel, text: str, label: str | None = None) -> Attribution:
-    """Gradient of the label's log-odds times embedding, summed a token, spread over cells.
+    """Multiply the gradient of the label's log-odds by the embeddings, spread over cells.
 
-    A token's share goes to the cells among its characters in equal parts; what row tags get is
-    left out where they are tokens of their own. Cells that share a glyph share what it gets.
+    A token's share goes in equal parts to the cells among its characters. The share of row tags is
+    left out where they are tokens of their own. Cells that share a glyph share its part.
 
     Args:
-        loaded: A trained run.
-        text: An ASCII_Image in the run's format.
-        label: What the cells speak for; None for the model's answer.
+        loaded: Trained run.
+        text: ASCII_Image in the run's format.
+        label: Label the cells speak for; None for the model's answer.
 
     Raises:
         FormatError: The format does not write cells one by one, or the text is not of it.
-        ModelError: The model was not trained with glyphsight, knows no such label, or its
-            tokenizer does not say what a token covers.
+        ModelError: The model was not trained with glyphsight, has no such label, or its tokenizer
+            does not say which characters a token covers.
     """
     run = _run(loaded)
     places = cell_places(text, run.profile)

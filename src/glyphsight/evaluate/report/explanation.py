@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from glyphsight.codec import Profile, decode, prepare, resize
 from glyphsight.codec.formats import get_format
 from glyphsight.errors import FormatError
-from glyphsight.evaluate.attribution.maps import Attribution, gradient, occlusion
+from glyphsight.evaluate.attribution import Attribution, gradient, occlusion
 from glyphsight.inference.see import Answer
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.pages import ACCENT, SECOND, png, png_address

@@ -1,0 +1,370 @@
+"""What breaks a model's sight: the same pictures, changed before and after they become text.
+
+A change to a text takes the text, its level grid uint8[rows, columns], its profile, a strength and
+a random generator, and gives the changed text. It raises a FormatError where the format cannot
+carry the change, whatever the grid.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.codec import PUBLISHED, Profile, encode_batch
+from glyphsight.codec.cells import row_lines
+from glyphsight.codec.formats import get_format
+from glyphsight.codec.profile import palette_of_levels
+from glyphsight.console import progress_bar
+from glyphsight.dataset import Prompt, Record
+from glyphsight.dataset.inspect.grids import GridReader
+from glyphsight.errors import DatasetError, FormatError, GlyphsightError, PictureError
+from glyphsight.evaluate.result import Share
+from glyphsight.extras import need
+from glyphsight.inference.score import PromptTooLongError, best_labels
+from glyphsight.media import perturb
+from glyphsight.models import LoadedModel
+from glyphsight.sampling import stratified_sample
+from glyphsight.sources import Pictures
+
+Levels = NDArray[np.uint8]
+
+_TAGGED = ("seed", "rows")
+_RAMPS = ("ascii", "blocks", "digits")
+
+
+def _write(levels: Levels, profile: Profile) -> str:
+    return get_format(profile.format).render_batch(levels[None], profile.palette)[0]
+
+
+def _other_palette(palette: str) -> str:
+    """Find a named palette of as many glyphs that shares none but the darkest.
+
+    Raises:
+        FormatError: There is none.
+    """
+    for name in _RAMPS:
+        try:
+            other = palette_of_levels(len(palette), name)
+        except FormatError:  # too few glyphs
+            continue
+        if not set(other[1:]) & set(palette):
+            return other
+    raise FormatError(f"no named palette is without the glyphs of {palette!r}")
+
+
+def other_glyphs(
+    text: str, levels: Levels, profile: Profile, strength: float, rng: np.random.Generator
+) -> str:
+    """Write the grid in glyphs the model was not trained on; the darkest may stay a space."""
+    other = replace(profile, palette=_other_palette(profile.palette))
+    probe = np.full(get_format(profile.format).cell, profile.levels - 1, dtype=np.uint8)
+    if _write(probe, profile) == _write(probe, other):
+        raise FormatError(f"format {profile.format} writes the same text whatever the glyphs")
+    return _write(levels, other)
+
+
+def no_row_tags(
+    text: str, levels: Levels, profile: Profile, strength: float, rng: np.random.Generator
+) -> str:
+    """Write the grid in format ``plain``: one line per row, without tags or numbers."""
+    if profile.format not in _TAGGED:
+        raise FormatError(
+            f"format {profile.format} has no row tags to leave out; {' and '.join(_TAGGED)} have"
+        )
+    return _write(levels, replace(profile, format="plain"))
+
+
+def rows_dropped(
+    text: str, levels: Levels, profile: Profile, strength: float, rng: np.random.Generator
+) -> str:
+    """Drop a share ``strength`` of the lines with their tags, at random."""
+    before, lines = row_lines(text, profile.format)
+    lost = min(len(lines) - 1, max(1, round(strength * len(lines))))
+    kept = np.sort(rng.permutation(len(lines))[lost:]).tolist()
+    return "".join(before + [lines[row] for row in kept])
+
+
+def rows_swapped(
+    text: str, levels: Levels, profile: Profile, strength: float, rng: np.random.Generator
+) -> str:
+    """Exchange ``strength`` pairs of neighbouring rows of glyphs, no row twice; tags stay."""
+    tall = get_format(profile.format).cell[0]
+    rows = len(levels) // tall
+    order = np.arange(rows)
+    free = np.ones(rows, dtype=bool)
+    left = int(strength)
+    for row in rng.permutation(max(0, rows - 1)).tolist():
+        if left and free[row] and free[row + 1]:
+            order[row], order[row + 1] = row + 1, row
+            free[row] = free[row + 1] = False
+            left -= 1
+    return _write(levels.reshape(rows, tall, -1)[order].reshape(levels.shape), profile)
+
+
+def cell_salt(
+    text: str, levels: Levels, profile: Profile, strength: float, rng: np.random.Generator
+) -> str:
+    """Set a share ``strength`` of the cells, drawn one by one, to the brightest level."""
+    bright = np.uint8(profile.levels - 1)
+    return _write(np.where(rng.random(levels.shape) < strength, bright, levels), profile)
+
+
+LIFT = "LIFT/GPT-3"
+"""Dinh et al. 2022, "LIFT: Language-Interfaced Fine-Tuning for Non-Language Machine Learning Tasks"
+(NeurIPS; arXiv 2206.06565); all six figures stand in the results published with its code. The
+noise is theirs, see :mod:`~glyphsight.media.perturb`; the rest is not: their GPT-3
+(``ada``) was fine-tuned on 48,000 of MNIST's training digits, read the 18x18 pixels in the middle
+as numbers 0 to 255 and wrote its answer freely, on all 10,000 test digits."""
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """One way to change what the model reads.
+
+    Attributes:
+        name: Name in figures and tables.
+        unit: Unit of the strengths; "" without strengths.
+        strengths: Strengths, weakest first; empty for a change that is either made or not.
+        on: ``picture``, ``text``, or ``hand`` for digits of other people.
+        change: Function of :mod:`~glyphsight.media.perturb` or of this module; None for ``hand``.
+        published: Accuracies published by others, 0-1, by strength and by source.
+    """
+
+    name: str
+    unit: str
+    strengths: tuple[float, ...]
+    on: str
+    change: Callable[..., Any] | None
+    published: Mapping[float, Mapping[str, float]] = field(default_factory=dict)
+
+
+def _lift(*accuracies: float) -> dict[float, dict[str, float]]:
+    """Give LIFT's accuracies at 0.01, 0.1 and 0.3."""
+    return {eps: {LIFT: share} for eps, share in zip((0.01, 0.1, 0.3), accuracies, strict=True)}
+
+
+_PX = "px of 28"
+_TONE = "of 0-1"
+_NOISE = (0.01, 0.1, 0.3, 0.5)
+
+PERTURBATIONS: tuple[Perturbation, ...] = (
+    Perturbation("shift", _PX, (1, 2, 3, 4), "picture", perturb.shift),
+    Perturbation("rotation", "degrees", (10, 20, 30, 45), "picture", perturb.rotation),
+    Perturbation("scale", "times", (0.6, 0.8, 1.2, 1.4), "picture", perturb.scale),
+    Perturbation("thickness", _PX, (-1, -0.5, 0.5, 1, 2), "picture", perturb.thickness),
+    Perturbation("inversion", "", (), "picture", perturb.inversion),
+    Perturbation("salt", "share of pixels", (0.02, 0.05, 0.1, 0.2), "picture", perturb.salt),
+    Perturbation(
+        *("Gaussian noise", _TONE, _NOISE, "picture", perturb.gaussian),
+        published=_lift(0.9828, 0.8838, 0.5480),
+    ),
+    Perturbation(
+        *("signed constant noise", _TONE, _NOISE, "picture", perturb.signed_constant),
+        published=_lift(0.8805, 0.6880, 0.2968),
+    ),
+    Perturbation("other glyphs", "", (), "text", other_glyphs),
+    Perturbation("no row tags", "", (), "text", no_row_tags),
+    Perturbation("rows dropped", "share of rows", (0.1, 0.2, 0.4), "text", rows_dropped),
+    Perturbation("rows swapped", "pairs", (1, 2, 4), "text", rows_swapped),
+    Perturbation("salt on cells", "share of cells", (0.01, 0.02, 0.05, 0.1), "text", cell_salt),
+    Perturbation("another hand", "", (), "hand", None),
+)
+
+ALL = tuple(one.name for one in PERTURBATIONS)
+CLEAN = "clean"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One perturbation at one strength.
+
+    Attributes:
+        name: Name of the perturbation; ``clean`` for none.
+        strength: Strength in the unit of the perturbation; None without strengths.
+        share: Right answers; None where the condition is left out.
+        published: Accuracies published by others for the same condition, 0-1, by source.
+        skipped: Reason why the condition is left out; "" where it is not.
+    """
+
+    name: str
+    strength: float | None
+    share: Share | None
+    published: dict[str, float] = field(default_factory=dict)
+    skipped: str = ""
+
+
+@dataclass(frozen=True)
+class _Items:
+    """Judged pictures or records.
+
+    Attributes:
+        batches: Pictures; empty for a dataset.
+        texts: Unchanged text of each item.
+        grids: Level grid of each text; None for a text that the profile does not read.
+        truth: Right answer to each item.
+    """
+
+    batches: list[Pictures]
+    texts: list[str]
+    grids: list[NDArray[np.uint8] | None]
+    truth: list[str]
+
+
+def _items(judged: Pictures | Sequence[Pictures] | Sequence[Record], profile: Profile) -> _Items:
+    several = [judged] if isinstance(judged, Pictures) else list(judged)
+    batches = [one for one in several if isinstance(one, Pictures)]
+    records = [one for one in several if isinstance(one, Record)]
+    texts = [text for one in batches for text in encode_batch(one.pixels, profile)]
+    texts += [record.picture for record in records]
+    truth = [label for one in batches for label in one.labels]
+    truth += [record.answer for record in records]
+    grids = [
+        None if isinstance(grid, FormatError) else grid for grid in GridReader(profile).read(texts)
+    ]
+    return _Items(batches, texts, grids, truth)
+
+
+def _other_hands(labels: Sequence[str], most: int, seed: int) -> Pictures:
+    """Load at most ``most`` of the 1,797 digits of scikit-learn, 8x8, written by other people.
+
+    Alpaydin & Kaynak 1998, "Optical Recognition of Handwritten Digits": 43 people, pen strokes
+    counted into 8x8 areas, 0 to 16, here stretched to 0 to 255.
+
+    Raises:
+        GlyphsightError: scikit-learn is not installed, or the labels are not digits.
+    """
+    if not set(labels) >= set("0123456789"):
+        raise GlyphsightError("these digits need a model whose labels are 0 to 9")
+    with need("train", "sklearn"):
+        from sklearn.datasets import load_digits
+    found = load_digits()
+    pixels = np.round(found.images * (255 / 16)).astype(np.uint8)
+    names = [str(label) for label in found.target.tolist()]
+    whole = Pictures(pixels, names, [f"sklearn-digits:{i}" for i in range(len(names))])
+    return whole.take(stratified_sample(names, most, seed))
+
+
+def _changed(
+    one: Perturbation,
+    strength: float | None,
+    items: _Items,
+    labels: Sequence[str],
+    profile: Profile,
+    seed: int,
+) -> tuple[list[str], list[str]]:
+    """Make the texts of one condition, and give the right answers.
+
+    Raises:
+        GlyphsightError: The condition cannot be made of these items.
+    """
+    rng = np.random.default_rng([seed, zlib.crc32(f"{one.name}:{strength}".encode())])
+    value = 0.0 if strength is None else strength
+    if one.on == "text":
+        if any(grid is None for grid in items.grids):
+            raise FormatError(
+                f"{sum(grid is None for grid in items.grids)} of {len(items.texts)} texts are not "
+                f"of format {profile.format} in glyphs {profile.palette!r}"
+            )
+        change = one.change
+        assert change is not None
+        changed = [
+            change(text, grid, profile, value, rng)
+            for text, grid in zip(items.texts, items.grids, strict=True)
+        ]
+        return changed, items.truth
+    batches, truth = items.batches, items.truth
+    if one.on == "hand":
+        hands = _other_hands(labels, len(items.truth), seed)
+        batches, truth = [hands], hands.labels
+    if not batches:
+        raise PictureError("a dataset holds texts, no pictures; judge the source they came from")
+    texts: list[str] = []
+    for batch in batches:
+        pixels = batch.pixels if one.change is None else one.change(batch.pixels, value, rng)
+        texts += encode_batch(pixels, profile)
+    return texts, truth
+
+
+def _chosen(names: Sequence[str]) -> list[tuple[Perturbation, float | None]]:
+    """List every strength of the named perturbations, in the order of the table.
+
+    Raises:
+        GlyphsightError: A name is none of ``ALL``.
+    """
+    if unknown := sorted(set(names) - set(ALL)):
+        raise GlyphsightError(f"no perturbation {unknown[0]!r}; there is {', '.join(ALL)}")
+    return [
+        (one, strength)
+        for one in PERTURBATIONS
+        if one.name in names
+        for strength in one.strengths or (None,)
+    ]
+
+
+def robustness(
+    loaded: LoadedModel,
+    judged: Pictures | Sequence[Pictures] | Sequence[Record],
+    *,
+    names: Sequence[str] = ALL,
+    seed: int = 0,
+    batch_size: int = 64,
+    quiet: bool = False,
+) -> list[Condition]:
+    """Measure accuracy on the same pictures, unchanged and changed in every way.
+
+    Only ``another hand`` judges other pictures: digits of scikit-learn, at most as many.
+
+    Args:
+        loaded: Model; a run reads pictures in its own profile, another model in the published one.
+        judged: Labelled pictures, in batches where their sizes differ; or records of a dataset,
+            which hold no pixels, so that only their texts are changed.
+        names: Names of perturbations, each of ``ALL``.
+        seed: Random seed; each condition draws by itself, whichever others are tried.
+        batch_size: Sequences per forward pass; changes speed alone.
+        quiet: Show no progress bar.
+
+    Returns:
+        ``clean`` first, then every strength of every perturbation. A condition that these items or
+        the model's format cannot have has no share and gives the reason.
+
+    Raises:
+        DatasetError: There is nothing to judge.
+        GlyphsightError: A name is none of ``ALL``.
+        ModelError: The model does not take the unchanged pictures.
+    """
+    run = loaded.run
+    profile, prompt = (run.profile, run.prompt) if run else (PUBLISHED, Prompt())
+    tried = _chosen(names)
+    items = _items(judged, profile)
+    count = len(items.truth)
+    if not count:
+        raise DatasetError("robustness: no pictures to judge")
+    labels = sorted({*(run.labels if run else []), *items.truth})
+    bar = progress_bar(total=count * (1 + len(tried)), desc="robustness", unit="pic", disable=quiet)
+
+    def share(texts: Sequence[str], truth: Sequence[str]) -> Share:
+        said = best_labels(
+            loaded, texts, labels, prompt, batch_size=batch_size, progress=bar.update
+        )
+        return Share.of(sum(a == t for a, t in zip(said, truth, strict=True)), len(truth))
+
+    with bar:
+        conditions = [Condition(CLEAN, None, share(items.texts, items.truth))]
+        for done, (one, strength) in enumerate(tried, start=2):
+            published = dict(one.published.get(strength, {})) if strength is not None else {}
+            condition = Condition(one.name, strength, None, published)
+            try:
+                texts, truth = _changed(one, strength, items, labels, profile, seed)
+                condition = replace(condition, share=share(texts, truth))
+            except PromptTooLongError as error:
+                condition = replace(condition, skipped=next(iter(error.reasons.values())))
+            except GlyphsightError as error:
+                condition = replace(condition, skipped=str(error))
+            conditions.append(condition)
+            bar.update(done * count - bar.n)
+    return conditions
