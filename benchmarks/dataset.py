@@ -33,7 +33,8 @@ from typing import Any
 from PIL import Image
 
 from glyphsight.codec import Profile
-from glyphsight.dataset import build_dataset
+from glyphsight.dataset import BuildSettings, build_dataset
+from glyphsight.parallel import Workers
 from glyphsight.sources import load_split, open_source
 
 MNIST = 60_000  # training pictures
@@ -79,11 +80,8 @@ def by_glyphsight(spec: str, out: Path, layout: str, workers: int, likeness: boo
     build_dataset(
         spec,
         out,
-        output=layout,
-        workers=workers,
-        validation=0,
-        split="train",
-        keep_duplicates=not likeness,
+        BuildSettings(output=layout, validation=0, split="train", keep_duplicates=not likeness),
+        workers=Workers(workers=workers),
         quiet=True,
     )
 

@@ -39,7 +39,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import resize
-from glyphsight.dataset import Record, build_dataset, load_dataset
+from glyphsight.dataset import BuildSettings, Record, build_dataset, load_dataset
 from glyphsight.evaluate.baselines import Grids, baselines
 from glyphsight.evaluate.result import Share
 from glyphsight.files import replacing
@@ -89,7 +89,8 @@ def draw(case: Case, split: str, count: int, out: Path) -> Path:
     data = out / "data" / f"{case.source}-{split}-{count}-{case.seed}"
     profile = taught_with(start_from(case.start)).profile
     how: dict[str, Any] = {"split": split, "limit": count, "seed": case.seed, "validation": 0}
-    built = build_dataset(case.spec, data, profile=profile, keep_duplicates=True, quiet=True, **how)
+    settings = BuildSettings(profile=profile, keep_duplicates=True, **how)
+    built = build_dataset(case.spec, data, settings, quiet=True)
     if split == "train" and (found := built.records[split]) < count:
         raise SystemExit(f"{case.spec}: has {found} training pictures; give smaller --sizes")
     return data

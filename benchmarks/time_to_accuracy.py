@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from glyphsight.codec import Profile
-from glyphsight.dataset import Prompt, build_dataset, load_dataset
+from glyphsight.dataset import BuildSettings, Prompt, build_dataset, load_dataset
 from glyphsight.errors import GlyphsightError
 from glyphsight.files import replacing
 from glyphsight.train.history import HISTORY_FILE, read_history
@@ -117,10 +117,12 @@ def run(way: str, given: argparse.Namespace) -> None:
     build_dataset(
         f"idx:{given.mnist}",
         data,
-        profile=profile,
-        validation=2000,
-        limit=given.limit,
-        keep_duplicates=True,  # many are alike on few cells: all ways read the same
+        BuildSettings(
+            profile=profile,
+            validation=2000,
+            limit=given.limit,
+            keep_duplicates=True,  # many are alike on few cells: all ways read the same
+        ),
     )
     (trl if way == "trl" else ours)(data, given.out / way, given)
     with replacing(given.out / way / _DONE) as stream:

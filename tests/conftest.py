@@ -4,7 +4,7 @@ import pytest
 from hypothesis import settings
 
 from glyphsight.codec import Profile
-from glyphsight.dataset import build_dataset
+from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.sources import Pictures, load_split, open_source
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
@@ -28,7 +28,7 @@ def digits(tmp_path_factory) -> Path:
     """A small dataset of real digits with its three splits."""
     path = tmp_path_factory.mktemp("digits")
     profile = Profile(invert="auto", centre=True)
-    build_dataset("bundled", path, profile=profile, limit=60, copies=1, quiet=True)
+    build_dataset("bundled", path, BuildSettings(profile=profile, limit=60, copies=1), quiet=True)
     return path
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import glyphsight
 from glyphsight.cli.app import app
 from glyphsight.codec import PUBLISHED, Profile
-from glyphsight.dataset import build_dataset, load_dataset
+from glyphsight.dataset import BuildSettings, build_dataset, load_dataset
 from glyphsight.evaluate.selection import look_at
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import SHIPPED_RUNS
@@ -59,7 +59,10 @@ def test_a_dataset_and_an_evaluation_hold_what_encode_gives(name, pictures, tmp_
     profile, spec = PROFILES[name], f"folder:{folder}"
     encoded = {label: glyphsight.encode(file, profile) for label, file in files.items()}
     build_dataset(
-        spec, tmp_path, profile=profile, validation=0, keep_duplicates=True, copies=0, quiet=True
+        spec,
+        tmp_path,
+        BuildSettings(profile=profile, validation=0, keep_duplicates=True, copies=0),
+        quiet=True,
     )
     built = {record.answer: record.picture for record in load_dataset(tmp_path)}
     assert built == encoded

@@ -68,6 +68,10 @@ class Workers:
         return self.engine == "local" and self.workers == 1
 
 
+HERE = Workers(workers=1)
+"""This process alone."""
+
+
 def map(  # noqa: A001 - called as parallel.map
     function: Callable[[Task], Result],
     tasks: Iterable[Task],

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.console import say
-from glyphsight.dataset import Prompt, build_dataset
+from glyphsight.dataset import BuildSettings, Prompt, build_dataset
 from glyphsight.errors import GlyphsightError, ModelError
 from glyphsight.evaluate.measure import run_study
 from glyphsight.evaluate.report.page import Shown
@@ -106,7 +106,9 @@ def run_demo(
     say("glyphsight: 1/4 build the dataset from the bundled digits")
     copies = 0 if quick else _COPIES
     profile = Profile(invert="auto", centre=True)
-    built = build_dataset("bundled", data, profile=profile, limit=limit, copies=copies, quiet=quiet)
+    built = build_dataset(
+        "bundled", data, BuildSettings(profile=profile, limit=limit, copies=copies), quiet=quiet
+    )
     say(f"glyphsight: 2/4 teach {nano.NAME}, a small language model made from scratch")
     minutes = training_minutes(time.monotonic() - started)
     resolved = resolve_settings(nano.NAME, {"minutes": minutes})

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from glyphsight.dataset import BuildSettings
 from glyphsight.dataset.build.assign import UNUSABLE, Items, Likeness, assign
 from glyphsight.errors import DatasetError
 from glyphsight.sampling import (
@@ -21,10 +22,11 @@ def items(codes, alike=None, exact=None):
 
 
 def shared(found, wanted=("train", "validation", "test"), **options):
-    usual = {"validation": 0, "limit": None, "balance": "none", "likeness": True, "seed": 0}
+    named, likeness = options.pop("named", None), options.pop("likeness", True)
     held_out = {"validation"} if options.get("validation") else set()
     own = [split for split in wanted if split in found.keys() | held_out]
-    return assign(found, own, where="idx:x", **(usual | options))
+    how = BuildSettings(keep_duplicates=not likeness, **({"validation": 0} | options))
+    return assign(found, own, how, "idx:x", named)
 
 
 classes = st.lists(st.integers(0, 3), min_size=2, max_size=60)

@@ -17,16 +17,19 @@ import glyphsight
 from glyphsight.cli.app import app
 from glyphsight.codec import PUBLISHED, Profile, parse
 from glyphsight.codec.encode import level_grids
-from glyphsight.dataset import Prompt, build_dataset, check_dataset, load_dataset
+from glyphsight.dataset import BuildSettings, Prompt, build_dataset, check_dataset, load_dataset
 from glyphsight.dataset.build.likeness import alike_hashes
-from glyphsight.dataset.filesystem import LocalPlace, locked
+from glyphsight.dataset.filesystem import LocalDirectory, locked
 from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.media.augment import Augmentation
+from glyphsight.parallel import Workers
 from glyphsight.sources import load_split, open_source
 
 
-def build(spec, out, **options):
-    return build_dataset(spec, out, quiet=True, **options)
+def build(spec, out, *, workers=1, existing="replace", **options):
+    processes = Workers(workers=workers)
+    settings = BuildSettings(**options)
+    return build_dataset(spec, out, settings, workers=processes, existing=existing, quiet=True)
 
 
 def contents(directory):
@@ -264,7 +267,7 @@ def test_workers_and_shards_change_no_record(idx, tmp_path, output):
 
 @pytest.mark.parametrize("output", ["json", "parquet"])
 def test_a_build_that_was_stopped_goes_on_where_it_was(idx, tmp_path, monkeypatch, output):
-    from glyphsight.dataset.build import finish as module
+    from glyphsight.dataset.build import write as module
 
     options = {"validation": 60, "copies": 1, "output": output, "shard_size": 50, "workers": 1}
     build(f"idx:{idx}", tmp_path / "whole", **options)
@@ -311,7 +314,7 @@ def test_what_is_there_already_is_not_built_again(idx, tmp_path):
     assert again.found
     assert (again.records, again.labels, again.files) == (first.records, first.labels, first.files)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == times
-    assert not build(f"idx:{idx}", tmp_path, validation=60, force=True).found
+    assert not build(f"idx:{idx}", tmp_path, validation=60, existing="rebuild").found
 
 
 @pytest.mark.parametrize("change", ["settings", "file cut off", "source"])
@@ -479,10 +482,9 @@ def test_balance_makes_training_answers_equally_common(tmp_path):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"engine": "slurm"}, "engine is one of local, ray, not 'slurm'"),
+        ({"existing": "keep"}, "existing is one of replace, refuse, rebuild, not 'keep'"),
         ({"output": "xml"}, "unknown output 'xml'"),
-        ({"shard_size": 0}, "shard size must be at least 1"),
-        ({"ray_address": "auto"}, "Ray address needs --engine ray"),
+        ({"shard_size": 0}, "shard_size is a whole number, at least 1, not 0"),
         ({"profile": Profile(format="nothing")}, "nothing"),
     ],
 )
@@ -560,7 +562,7 @@ def test_a_picture_replaced_by_an_older_file_is_noticed(few, tmp_path):
 
 def test_two_builds_do_not_write_into_one_directory(idx, tmp_path):
     with (
-        locked(LocalPlace(str(tmp_path / "x"))),
+        locked(LocalDirectory(str(tmp_path / "x"))),
         pytest.raises(DatasetError, match="another build is writing here"),
     ):
         build(f"idx:{idx}", tmp_path / "x", validation=60)
@@ -604,7 +606,7 @@ def test_a_split_of_which_nothing_is_left_is_refused(tmp_path):
     "options", [{"validation": 0.1}, {"validation": "5"}, {"limit": 0}, {"copies": -1}]
 )
 def test_numbers_that_are_none_are_refused(tmp_path, options):
-    with pytest.raises(DatasetError, match=r"is a whole number from [01] up"):
+    with pytest.raises(DatasetError, match=r"is a whole number, at least [01], not"):
         build("bundled", tmp_path / "x", **options)
 
 

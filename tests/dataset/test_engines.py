@@ -5,15 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import glyphsight
-from glyphsight.dataset import build_dataset
+from glyphsight.dataset import BuildSettings, build_dataset
 
-OPTIONS = {"limit": 300, "copies": 1, "shard_size": 40, "output": "parquet"}
+SETTINGS = BuildSettings(limit=300, copies=1, shard_size=40, output="parquet")
 
 
 def contents(directory):
@@ -41,7 +42,8 @@ CLUSTER = """
 import sys, threading, time
 from pathlib import Path
 from ray.cluster_utils import Cluster
-from glyphsight.dataset import build_dataset
+from glyphsight.dataset import BuildSettings, build_dataset
+from glyphsight.parallel import Workers
 
 out, kill = Path(sys.argv[1]), sys.argv[2] == "kill"
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
@@ -58,10 +60,9 @@ def lose_a_node():
 if kill:
     thread = threading.Thread(target=lose_a_node, daemon=True)
     thread.start()
-build_dataset(
-    "bundled", out, engine="ray", ray_address=cluster.address, limit=300, copies=1, shard_size=40,
-    output="parquet", quiet=True,
-)
+settings = BuildSettings(limit=300, copies=1, shard_size=40, output="parquet")
+workers = Workers("ray", None, cluster.address)
+build_dataset("bundled", out, settings, workers=workers, quiet=True)
 if kill:
     thread.join(60)
 alive = lambda: sum(node["Alive"] for node in __import__("ray").nodes())
@@ -80,7 +81,7 @@ cluster.shutdown()
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 def test_ray_writes_the_same_bytes_though_a_node_is_lost_midway(tmp_path):
-    build_dataset("bundled", tmp_path / "local", quiet=True, workers=1, **OPTIONS)
+    build_dataset("bundled", tmp_path / "local", SETTINGS, quiet=True)
     run = program(CLUSTER, tmp_path / "ray", "kill", tmp_path / "said")
     try:
         said, _ = run.communicate(timeout=400)
@@ -118,12 +119,13 @@ def test_s3_is_written_and_gone_on_with_like_a_local_directory(tmp_path, monkeyp
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
         client = boto3.client("s3")
         client.create_bucket(Bucket="data")
-        options = OPTIONS | {"output": output}
-        build_dataset("bundled", tmp_path / "local", quiet=True, workers=1, **options)
+        settings = replace(SETTINGS, output=output)
+        build_dataset("bundled", tmp_path / "local", settings, quiet=True)
         run = program(
-            "import sys; from glyphsight.dataset import build_dataset; build_dataset('bundled', "
-            "'s3://data/digits', limit=300, copies=1, shard_size=40, output=sys.argv[1], "
-            "workers=2, quiet=True)",
+            "import sys; from glyphsight.dataset import BuildSettings, build_dataset; "
+            "from glyphsight.parallel import Workers; "
+            "build_dataset('bundled', 's3://data/digits', BuildSettings(limit=300, copies=1, "
+            "shard_size=40, output=sys.argv[1]), workers=Workers(workers=2), quiet=True)",
             output,
         )
         while not client.list_objects_v2(Bucket="data", Prefix="digits/.build/done").get(
@@ -133,10 +135,9 @@ def test_s3_is_written_and_gone_on_with_like_a_local_directory(tmp_path, monkeyp
             time.sleep(0.05)
         os.killpg(run.pid, signal.SIGKILL)
         run.communicate()
-        options["workers"] = 1
-        report = build_dataset("bundled", "s3://data/digits", quiet=True, **options)
+        report = build_dataset("bundled", "s3://data/digits", settings, quiet=True)
         assert report.files["test"].startswith("s3://data/digits/")
-        assert build_dataset("bundled", "s3://data/digits", quiet=True, **options).found
+        assert build_dataset("bundled", "s3://data/digits", settings, quiet=True).found
         there = {
             item["Key"].removeprefix("digits/"): client.get_object(Bucket="data", Key=item["Key"])[
                 "Body"

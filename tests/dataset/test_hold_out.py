@@ -8,14 +8,14 @@ from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
 from glyphsight.codec import Profile
-from glyphsight.dataset import build_dataset, load_dataset
+from glyphsight.dataset import BuildSettings, build_dataset, load_dataset
 from glyphsight.errors import DatasetError
 
 CROPPED = Profile(width=12, height=7, format="plain", crop=0.0)
 
 
 def build(out, spec="bundled", **options):
-    return build_dataset(spec, out, quiet=True, **options)
+    return build_dataset(spec, out, BuildSettings(**options), quiet=True)
 
 
 def sources(dataset, split):

@@ -13,11 +13,11 @@ import glyphsight
 
 SCRIPT = """
 import sys
-from glyphsight.dataset import build_dataset
-build_dataset(
-    "bundled", sys.argv[1], output=sys.argv[2], workers=int(sys.argv[3]), limit=400, copies=2,
-    shard_size=50, quiet=True,
-)
+from glyphsight.dataset import BuildSettings, build_dataset
+from glyphsight.parallel import Workers
+settings = BuildSettings(output=sys.argv[2], limit=400, copies=2, shard_size=50)
+workers = Workers(workers=int(sys.argv[3]))
+build_dataset("bundled", sys.argv[1], settings, workers=workers, quiet=True)
 """
 KILLS = 10  # of each layout: 20 in all
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 import glyphsight
 from glyphsight.codec import Profile, encode_batch
-from glyphsight.dataset import build_dataset
+from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.evaluate import see
 from glyphsight.models import load_model
@@ -45,7 +45,12 @@ def test_pictures_are_asked_as_the_profile_of_their_dataset_says(run, validation
     for name in ("digits", "clothes"):
         data, out = tmp_path / f"{name}-data", tmp_path / f"{name}-run"
         profile = Profile(invert="auto", centre=True) if name == "digits" else Profile()
-        build_dataset(f"folder:{tmp_path / name}", data, profile=profile, validation=0, quiet=True)
+        build_dataset(
+            f"folder:{tmp_path / name}",
+            data,
+            BuildSettings(profile=profile, validation=0),
+            quiet=True,
+        )
         given = resolve_settings("nano", {"max_steps": 1, "batch_size": 4})
         train(data, "nano", out, given, quiet=True)
         asked[name] = see(255 - clothes[0], load_model(out))

@@ -16,7 +16,7 @@ import pytest
 
 import glyphsight
 from glyphsight.codec import PUBLISHED
-from glyphsight.dataset import build_dataset, load_dataset, write_records
+from glyphsight.dataset import BuildSettings, build_dataset, load_dataset, write_records
 from glyphsight.errors import DatasetError, GlyphsightError, ModelError
 from glyphsight.evaluate import evaluate
 from glyphsight.evaluate import selection as judged_module
@@ -79,7 +79,9 @@ def test_records_are_picked_in_any_order_from_any_layout(tmp_path, layout):
     data = "bundled"
     if layout != "source":
         data = str(tmp_path / layout)
-        build_dataset("bundled", data, limit=60, output=layout, shard_size=7, quiet=True)
+        build_dataset(
+            "bundled", data, BuildSettings(limit=60, output=layout, shard_size=7), quiet=True
+        )
     judged = look_at(data, "test", None, 0, PUBLISHED)
     held = judged.held
     picker = judged.picker()
@@ -310,7 +312,9 @@ def test_a_record_is_named_by_its_file_and_its_number_there(tmp_path, layout):
         return
     if layout == "parquet":
         pytest.importorskip("pyarrow")
-    build_dataset("bundled", tmp_path, limit=20, output=layout, shard_size=7, quiet=True)
+    build_dataset(
+        "bundled", tmp_path, BuildSettings(limit=20, output=layout, shard_size=7), quiet=True
+    )
     judged = look_at(str(tmp_path), "test", None, 0, PUBLISHED)
     files = judged.reading.files
     if len(files) == 1:

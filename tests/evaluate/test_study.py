@@ -11,7 +11,7 @@ import pytest
 from outcomes import answers, evaluation, some_digits
 
 from glyphsight.codec import PUBLISHED
-from glyphsight.dataset import build_dataset
+from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate.baselines import Baseline, baselines
 from glyphsight.evaluate.measure import _items_digest, run_study
@@ -97,7 +97,9 @@ def test_the_pictures_of_a_source_are_those_that_were_judged(validation, limit):
 def test_two_builds_of_the_same_pictures_are_known_by_their_lists(digits, tmp_path):
     other = replace(PUBLISHED, format="plain")
     for place, output in ((tmp_path / "a", "jsonl"), (tmp_path / "b", "parquet")):
-        build_dataset("bundled", place, limit=60, output=output, profile=other, quiet=True)
+        build_dataset(
+            "bundled", place, BuildSettings(limit=60, output=output, profile=other), quiet=True
+        )
     known = _items_digest(str(digits), "test")
     assert known == _items_digest(str(tmp_path / "a"), "test")
     assert known == _items_digest(str(tmp_path / "a" / "test.jsonl"), "")

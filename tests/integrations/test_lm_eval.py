@@ -8,7 +8,14 @@ import pytest
 import yaml
 
 from glyphsight.codec import PUBLISHED, encode_batch
-from glyphsight.dataset import Prompt, Record, build_dataset, load_dataset, write_records
+from glyphsight.dataset import (
+    BuildSettings,
+    Prompt,
+    Record,
+    build_dataset,
+    load_dataset,
+    write_records,
+)
 from glyphsight.dataset.storage import split_files
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.evaluate import evaluate
@@ -34,7 +41,7 @@ def make_task():
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     path = tmp_path_factory.mktemp("lm_eval") / "digits"
-    build_dataset("bundled", path, limit=200, copies=0, quiet=True)
+    build_dataset("bundled", path, BuildSettings(limit=200, copies=0), quiet=True)
     return path
 
 
@@ -108,7 +115,9 @@ def test_answers_of_several_tokens_agree_too(harness, make_task, validation, tmp
     ],
 )
 def test_every_layout_has_its_task(make_task, tmp_path, output, asked, target):
-    build_dataset("bundled", tmp_path / "d", limit=20, copies=0, output=output, quiet=True)
+    build_dataset(
+        "bundled", tmp_path / "d", BuildSettings(limit=20, copies=0, output=output), quiet=True
+    )
     make_task.main([str(tmp_path / "d"), str(tmp_path / "mine.yaml")])
     task = yaml.safe_load((tmp_path / "mine.yaml").read_text("utf-8"))
     assert (task["task"], task["doc_to_text"], task["doc_to_target"]) == ("mine", asked, target)
@@ -140,7 +149,9 @@ def test_white_space_at_the_end_of_a_prompt_changes_no_answer(harness, make_task
     shutil.copytree(SHIPPED_RUNS["nano-digits"], run)
     replace(loaded.run, prompt=words).save(run)
     data = tmp_path / "data"
-    build_dataset("bundled", data, limit=12, output="jsonl", wordings=(words,), quiet=True)
+    build_dataset(
+        "bundled", data, BuildSettings(limit=12, output="jsonl", wordings=(words,)), quiet=True
+    )
     make_task.main([str(data), str(tmp_path / "words.yaml"), "--model", str(run)])
     scores, _ = harness("words", tmp_path, run)
     expected = ours(loaded, load_dataset(data, "test"), loaded.run.labels, words)
@@ -151,7 +162,10 @@ def test_white_space_at_the_end_of_a_prompt_changes_no_answer(harness, make_task
 def test_rows_in_other_words_than_the_model_was_taught_are_named(make_task, monkeypatch, tmp_path):
     other = Prompt(question="{ASCII_image}Digit:")
     build_dataset(
-        "bundled", tmp_path / "d", limit=20, copies=0, output="jsonl", wordings=(other,), quiet=True
+        "bundled",
+        tmp_path / "d",
+        BuildSettings(limit=20, copies=0, output="jsonl", wordings=(other,)),
+        quiet=True,
     )
     with pytest.raises(DatasetError, match=r"test\.jsonl: .*build it with --output parquet"):
         make_task.make_task(tmp_path / "d", "nano-digits", "t", "test")

@@ -292,7 +292,7 @@ def test_a_large_folder_is_cut_into_parts_that_another_process_reads(tmp_path, p
         png(at, tmp_path / "x" / f"{at}.png")
     source = open_source(f"folder:{tmp_path}")
     parts = source.parts("train")
-    assert [part.place[:2] for part in parts] == [(0, 3), (3, 6), (6, 8)]
+    assert [part.location[:2] for part in parts] == [(0, 3), (3, 6), (6, 8)]
     other = pickle.loads(pickle.dumps(source))
     batches = [batch for part in pickle.loads(pickle.dumps(parts)) for batch in other.read(part)]
     assert [batch.pixels[:, 0, 0].tolist() for batch in batches] == [[0, 1, 2], [3, 4, 5], [6, 7]]

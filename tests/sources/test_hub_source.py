@@ -55,7 +55,7 @@ def test_a_folder_of_pictures_gives_what_the_folder_source_gives(pets, items):
 
 def test_a_file_is_a_part_that_another_process_reads(tables, items):
     source = open_source(f"hub:{tables}?answer=label")
-    assert [part.place for part in source.parts("train")] == [(0, 2), (1, 2)]
+    assert [part.location for part in source.parts("train")] == [(0, 2), (1, 2)]
     assert items(pickle.loads(pickle.dumps(source))) == [
         ("train/0:0", "cat", 0),
         ("train/0:1", "dog", 1),

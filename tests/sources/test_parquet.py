@@ -50,7 +50,7 @@ def test_the_hubs_layout_is_read_with_its_class_names(tmp_path, write, items):
     source = open_source(f"parquet:{data}/*.parquet")
     assert source.splits == ("train", "test", "extra")
     assert source.licence == "mit"
-    assert [part.place for part in source.parts("train")] == [
+    assert [part.location for part in source.parts("train")] == [
         ("train-00000-of-00002.parquet", 0, 0, 2),
         ("train-00000-of-00002.parquet", 1, 2, 1),
         ("train-00001-of-00002.parquet", 0, 0, 1),

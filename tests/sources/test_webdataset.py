@@ -36,7 +36,7 @@ def test_files_of_one_basename_are_a_sample(tmp_path, png, shard, items):
     shard(("./x.png", png(6)), ("./x.json", b'{"label": "cat", "id": 7}'), name="val-0.tar")
     source = open_source(f"webdataset:{tmp_path}/*.tar")
     assert source.splits == ("train", "validation")
-    assert [part.place for part in source.parts("train")] == [
+    assert [part.location for part in source.parts("train")] == [
         ("train-000000.tar",),
         ("train-000001.tar",),
     ]

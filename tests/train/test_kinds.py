@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
 from glyphsight.codec import Profile
-from glyphsight.dataset import build_dataset
+from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import ModelError
 from glyphsight.evaluate import evaluate
 from glyphsight.inference.see import see
@@ -28,7 +28,7 @@ NINE = {"9": "nine"}
 @pytest.fixture(scope="module")
 def coarse(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "coarse"
-    build_dataset("bundled", path, limit=40, profile=COARSE, quiet=True)
+    build_dataset("bundled", path, BuildSettings(limit=40, profile=COARSE), quiet=True)
     return path
 
 

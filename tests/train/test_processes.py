@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from glyphsight.codec import Profile
-from glyphsight.dataset import build_dataset, load_dataset, write_records
+from glyphsight.dataset import BuildSettings, build_dataset, load_dataset, write_records
 from glyphsight.models.runs import records_of
 from glyphsight.train.data import NOTHING, BucketSampler, Example, Examples, collate
 from glyphsight.train.history import read_history
@@ -87,7 +87,9 @@ def test_two_processes_learn_what_one_does_with_twice_the_batch(few, alone, tmp_
 def test_two_processes_learn_two_kinds_as_one_does(digits, tmp_path):
     """Each is judged, and each has its record."""
     coarse = tmp_path / "coarse"
-    build_dataset("bundled", coarse, limit=20, profile=Profile(10, format="plain"), quiet=True)
+    build_dataset(
+        "bundled", coarse, BuildSettings(limit=20, profile=Profile(10, format="plain")), quiet=True
+    )
     few_judged = {"validation_records": 20}
     settings = resolve_settings("nano", SETTINGS | {"batch_size": 8, "max_steps": 3} | few_judged)
     expected = train([digits, coarse], "nano", tmp_path / "alone", settings, quiet=True)

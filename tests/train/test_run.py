@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from glyphsight.codec import Profile
-from glyphsight.dataset import Prompt, build_dataset, load_dataset, write_records
+from glyphsight.dataset import BuildSettings, Prompt, build_dataset, load_dataset, write_records
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.models import RunRecord, load_model
 from glyphsight.train import job as job_module
@@ -233,7 +233,10 @@ def test_an_adapter_of_a_fresh_nano_keeps_its_base_where_it_goes_on_with_other_t
     digits, tmp_path
 ):
     build_dataset(
-        "bundled", tmp_path / "plain", profile=Profile(format="plain"), limit=20, quiet=True
+        "bundled",
+        tmp_path / "plain",
+        BuildSettings(profile=Profile(format="plain"), limit=20),
+        quiet=True,
     )
     lora = {"method": "lora", "lora_rank": 2, "max_steps": 1}
     train(digits, "nano", tmp_path / "a", small(**lora), quiet=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +12,8 @@ import typer
 from glyphsight.cli.options import Command, Group, Json, PictureToText, Processes, with_settings
 from glyphsight.cli.output import print_json, print_table, say, will_resume
 from glyphsight.codec import Profile
-from glyphsight.dataset import BuildReport, CheckReport, build_dataset, check_dataset
-from glyphsight.dataset.build.assign import BALANCES
+from glyphsight.dataset import BuildReport, BuildSettings, CheckReport, build_dataset, check_dataset
 from glyphsight.dataset.build.card import TokenCounter
-from glyphsight.dataset.build.pipeline import SHARD_SIZE
 from glyphsight.dataset.inspect.check import Window
 from glyphsight.dataset.inspect.grids import read_profile
 from glyphsight.dataset.inspect.show import choose_items, columns_of, printable, show_lines
@@ -26,7 +24,7 @@ from glyphsight.dataset.inspect.statistics import (
     spread_text,
 )
 from glyphsight.dataset.inspect.statistics_page import write_page
-from glyphsight.dataset.layouts import LAYOUTS, get_output
+from glyphsight.dataset.layouts import get_output
 from glyphsight.dataset.prompt import read_wordings
 from glyphsight.errors import DatasetError
 from glyphsight.extras import need
@@ -91,56 +89,22 @@ def build(
     ],
     *,
     profile: PictureToText,
-    output: Annotated[
-        str, typer.Option(help="Layout. " + " ".join(LAYOUTS.help().splitlines()))
-    ] = "json",
+    settings: Annotated[
+        BuildSettings,
+        Group(
+            "Choice of pictures",
+            (
+                *("split", "limit", "validation", "hold_out", "balance", "keep_duplicates"),
+                *("copies", "seed", "output", "shard_size"),
+            ),
+        ),
+    ],
+    augmentation: Annotated[Augmentation, Group("Changed copies of training pictures")],
     wordings: Annotated[
         Path | None,
-        typer.Option(help="JSON file with the words around the picture; several are mixed."),
+        typer.Option(help="JSON file with the prompts around the picture; several are mixed."),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Build this split alone.")] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="At most so many pictures a split, stratified.")
-    ] = None,
-    validation: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Training pictures held out when there is no such split. Default: a tenth, "
-            "2000 at most.",
-        ),
-    ] = None,
-    hold_out: Annotated[
-        str | None,
-        typer.Option(
-            help="Directory of a dataset of the same source whose validation pictures are held "
-            "out here too, in place of --validation: profiles are compared, and runs gone on "
-            "with, on the same pictures.",
-        ),
-    ] = None,
-    balance: Annotated[
-        str,
-        typer.Option(
-            help=f"Training pictures of each answer: {', '.join(BALANCES)}. down leaves pictures "
-            "out, up repeats some, until all answers are equally common."
-        ),
-    ] = "none",
-    keep_duplicates: Annotated[
-        bool,
-        typer.Option(
-            "--keep-duplicates",
-            help="Leave pictures that look like held-out ones in their splits.",
-        ),
-    ] = False,
-    copies: Annotated[
-        int, typer.Option(min=0, help="Changed copies of each training picture.")
-    ] = 0,
-    augmentation: Annotated[Augmentation, Group("Changed copies of training pictures")],
     processes: Processes,
-    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0,
-    shard_size: Annotated[
-        int, typer.Option(min=1, help="Records that a process writes at a time: a shard.")
-    ] = SHARD_SIZE,
     force: Annotated[
         bool,
         typer.Option(
@@ -154,28 +118,15 @@ def build(
     Exit status 1 when pictures could not be read: each is named, the rest is done.
     """
     will_resume()
+    prompts = () if wordings is None else tuple(read_wordings(wordings))
+    settings = replace(settings, profile=profile, augmentation=augmentation, wordings=prompts)
     report = build_dataset(
         source,
         out,
-        profile=profile,
-        split=split,
-        limit=limit,
-        validation=validation,
-        hold_out=hold_out,
-        copies=copies,
-        augmentation=augmentation,
-        balance=balance,
-        keep_duplicates=keep_duplicates,
-        seed=seed,
-        output=output,
-        wordings=() if wordings is None else read_wordings(wordings),
-        shard_size=shard_size,
-        workers=processes.workers,
-        engine=processes.engine,
-        ray_address=processes.ray_address,
-        force=force,
-        replace=False,
-        counter=_counter() if get_output(output).card else None,
+        settings,
+        workers=processes,
+        existing="rebuild" if force else "refuse",
+        counter=_counter() if get_output(settings.output).card else None,
     )
     say_what_was_left_out(report)
     if report.found:

@@ -12,11 +12,12 @@ import typer
 from glyphsight.cli.dataset import say_what_was_left_out
 from glyphsight.cli.options import Json
 from glyphsight.cli.output import print_json, will_resume
-from glyphsight.dataset import build_dataset
+from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.extras import need
 from glyphsight.models import smollm2
 from glyphsight.models.runs import KINDS, resolve, start_from
+from glyphsight.parallel import Workers
 from glyphsight.train.recipe import ONLY, Recipe, read_recipe
 from glyphsight.train.settings import parse_assignments, resolve_settings, settings_help
 
@@ -160,9 +161,8 @@ def _built(recipe: Recipe, sources: dict[str, str], out: Path) -> tuple[list[Pat
         how = dict(kind.dataset)
         if "hold_out" in how:
             how["hold_out"] = str(places[how["hold_out"]])
-        built = build_dataset(
-            sources[name], places[name], profile=kind.profile, workers=None, **how
-        )
+        settings = BuildSettings(profile=kind.profile, **how)
+        built = build_dataset(sources[name], places[name], settings, workers=Workers())
         say_what_was_left_out(built)
         failed += built.failed
     return list(places.values()), failed

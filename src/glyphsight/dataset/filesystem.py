@@ -21,7 +21,7 @@ STATE = ".build"
 _TEMPORARY = f"{STATE}/tmp"
 
 
-class Place(Protocol):
+class Directory(Protocol):
     """A directory whose files are put in place whole; names in it are relative, with ``/``."""
 
     def __hash__(self) -> int: ...
@@ -69,7 +69,7 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True)
-class LocalPlace:
+class LocalDirectory:
     """A directory of this machine, or of a file system that all machines share."""
 
     root: str
@@ -121,7 +121,7 @@ class LocalPlace:
 
 
 @dataclass(frozen=True)
-class RemotePlace:
+class RemoteDirectory:
     """A directory that fsspec reaches; an object is put in one step, so it is whole or not there.
 
     Pickled, it connects anew.
@@ -192,7 +192,7 @@ class RemotePlace:
             self._fs.rm(self.path(name), recursive=True)
 
 
-def open_place(root: str | os.PathLike[str]) -> Place:
+def open_directory(root: str | os.PathLike[str]) -> Directory:
     """The place at a path or an fsspec URL such as ``s3://bucket/digits``.
 
     Raises:
@@ -200,10 +200,10 @@ def open_place(root: str | os.PathLike[str]) -> Place:
     """
     text = os.fspath(root)
     if "://" not in text:
-        return LocalPlace(text)
-    place = RemotePlace(text)
+        return LocalDirectory(text)
+    directory = RemoteDirectory(text)
     try:
-        _ = place._fs
+        _ = directory._fs
     except ImportError as error:
         raise DatasetError(
             f"{text}: writing there needs fsspec and the package of its protocol ({error}); "
@@ -213,26 +213,26 @@ def open_place(root: str | os.PathLike[str]) -> Place:
         raise DatasetError(
             f"{text}: {error}; give a directory or a URL that fsspec knows"
         ) from None
-    return place
+    return directory
 
 
-def put_bytes(place: Place, name: str, data: bytes) -> None:
+def put_bytes(directory: Directory, name: str, data: bytes) -> None:
     """Write a small file whole."""
-    with place.writing(name) as path:
+    with directory.writing(name) as path:
         path.write_bytes(data)
 
 
 @contextmanager
-def locked(place: Place) -> Iterator[None]:
+def locked(directory: Directory) -> Iterator[None]:
     """Keep a local directory to one build at a time, until the block or the process ends.
 
     Raises:
         DatasetError: Another build is under way there.
     """
-    if not isinstance(place, LocalPlace):
+    if not isinstance(directory, LocalDirectory):
         yield
         return
-    folder = Path(place.root, STATE)
+    folder = Path(directory.root, STATE)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
@@ -241,7 +241,8 @@ def locked(place: Place) -> Iterator[None]:
     try:
         if not claim(handle):
             raise DatasetError(
-                f"{place.root}: another build is writing here; wait for it, or give another --out"
+                f"{directory.root}: another build is writing here; wait for it, or give another "
+                "--out"
             )
         yield
     finally:

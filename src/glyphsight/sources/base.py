@@ -64,11 +64,11 @@ class Part:
 
     Attributes:
         split: The split it belongs to.
-        place: What the source needs to find it again, in any process: JSON values alone.
+        location: JSON values by which the source finds the part again, in any process.
     """
 
     split: str
-    place: tuple[str | int, ...]
+    location: tuple[str | int, ...]
 
 
 class Source(Protocol):

@@ -39,7 +39,7 @@ class BundledSource:
 
     def read(self, part: Part) -> Iterator[Pictures | Failure]:
         """Digits of a range; ids name the item's index in MNIST's own file."""
-        start, stop = map(int, part.place)
+        start, stop = map(int, part.location)
         for at in range(start, stop, _BATCH):
             yield _load(part.split).take(np.arange(at, min(at + _BATCH, stop)))
 

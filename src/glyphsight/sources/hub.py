@@ -50,7 +50,7 @@ class HubSource:
 
     def read(self, part: Part) -> Iterator[Pictures | Failure]:
         """Rows of a shard; an id is split, shard and the number of the row in it."""
-        shard, count = map(int, part.place)
+        shard, count = map(int, part.location)
         yield from batches(self._rows(part.split, shard, count))
 
     def _rows(

@@ -126,7 +126,7 @@ class IdxSource:
     def read(self, part: Part) -> Iterator[Pictures | Failure]:
         """Items of a range, labelled with the numbers of the label file."""
         images, labels = self._pair(part.split)
-        begin, end = map(int, part.place)
+        begin, end = map(int, part.location)
         for start in range(begin, end, _BATCH):
             stop = min(start + _BATCH, end)
             yield Pictures(

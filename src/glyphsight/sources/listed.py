@@ -110,7 +110,7 @@ class ListedSource(ABC):
 
     def read(self, part: Part) -> Iterator[Pictures | Failure]:
         """Files of a range; ids are their names."""
-        start, stop, digest = part.place
+        start, stop, digest = part.location
         for again in (False, True):
             items = self._files(again=again).get(part.split, [])[int(start) : int(stop)]
             if _digest(items) == digest:

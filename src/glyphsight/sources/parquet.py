@@ -66,7 +66,7 @@ class ParquetSource:
 
     def read(self, part: Part) -> Iterator[Pictures | Failure]:
         """Rows of a row group; an id is the file and the number of the row in it."""
-        name, group, first = str(part.place[0]), int(part.place[1]), int(part.place[2])
+        name, group, first = str(part.location[0]), int(part.location[1]), int(part.location[2])
         with self._opened(name) as file:
             image, answer, classes = self._columns(file.schema_arrow, name)
 

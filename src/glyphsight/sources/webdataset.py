@@ -65,7 +65,7 @@ class WebDatasetSource:
 
     def read(self, part: Part) -> Iterator[Pictures | Failure]:
         """Samples of a shard; an id is its name and the sample's."""
-        name = str(part.place[0])
+        name = str(part.location[0])
         path = f"{self._root}{name}"
         try:
             with (

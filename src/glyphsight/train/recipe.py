@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from glyphsight.codec import PUBLISHED, Profile
+from glyphsight.dataset.build.settings import BuildSettings
 from glyphsight.errors import GlyphsightError, ModelError
 from glyphsight.media.augment import Augmentation
+from glyphsight.settings import settings_of
 
 T = TypeVar("T")
 
 _PICTURES = ("profile", "dataset", "names")
-_DATASET_KEYS = {"limit", "validation", "hold_out", "copies", "augmentation", "seed"}
+_DATASET_KEYS = settings_of(BuildSettings).keys() - {"profile", "split", "wordings"}
 ONLY = "data"
 """What the one kind of pictures of a recipe without ``kinds`` is called."""
 
@@ -25,7 +27,7 @@ class Pictures:
 
     Attributes:
         profile: How pictures become text.
-        dataset: Further arguments of :func:`glyphsight.dataset.build_dataset`; in the file
+        dataset: Further fields of :class:`glyphsight.dataset.BuildSettings`; in the file
             ``augmentation`` holds the changes of copies by name, and ``hold_out`` names a kind
             before this, of the same source, whose validation pictures are held out here too.
         names: What answers stand for, where they do not say it.
@@ -108,7 +110,7 @@ def _pictures(path: Path, within: str, value: dict[Any, Any], before: list[str])
     for key in ("width", "height"):
         if type(profile.get(key, 1)) is not int:
             raise ModelError(f"{path}: {within}profile: {key} is a whole number, without quotes")
-    refuse_unknown(path, f"{within}dataset", set(dataset), _DATASET_KEYS)
+    refuse_unknown(path, f"{within}dataset", set(dataset), set(_DATASET_KEYS))
     if "hold_out" in dataset and dataset["hold_out"] not in before:
         raise ModelError(
             f"{path}: {within}dataset: hold_out: {dataset['hold_out']!r} is none of the kinds "

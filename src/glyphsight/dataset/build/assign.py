@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight.dataset.build.settings import BuildSettings
 from glyphsight.errors import DatasetError
 from glyphsight.sampling import (
     balanced_down,
@@ -16,7 +17,6 @@ from glyphsight.sampling import (
     stratified_sample,
 )
 
-BALANCES = ("none", "down", "up")
 UNUSABLE = -1
 """Class number of an item that cannot be encoded."""
 
@@ -86,94 +86,65 @@ class Assigned:
 def assign(
     items: dict[str, Items],
     wanted: Iterable[str],
-    *,
-    validation: int | None,
+    settings: BuildSettings,
+    spec: str,
     named: NDArray[np.int64] | None = None,
-    limit: int | None,
-    balance: str,
-    likeness: bool,
-    seed: int,
-    where: str,
 ) -> Assigned:
-    """Share the items out.
+    """Share the items out to splits.
 
-    A validation split that the source lacks is held out of its training split. What looks like an
-    item of the test split leaves the others, and what looks like one of the validation split leaves
-    the training split; look-alikes inside a split stay together. Then the training split is
-    balanced, then each is cut to the limit.
+    A validation split that the source lacks is held out of its training split. Items that look like
+    one of the test split leave the others, and items that look like one of the validation split
+    leave the training split; look-alikes inside a split stay together. Then the training split is
+    balanced, then each is reduced to the limit.
 
     Args:
         items: The items of each split of the source that matters.
         wanted: The splits to make; ``validation`` may be one that the source lacks.
-        validation: How many to hold out for it then, 0 for no such split; None for a tenth, 2,000
-            at most.
-        named: Rows of the training split to hold out in place of so many; those that look like
-            a test item are left out all the same.
-        limit: At most so many items a split; None for all.
-        balance: One of ``BALANCES``, of the training split.
-        likeness: Whether look-alikes count.
-        seed: Of every choice.
-        where: What an error calls the source.
+        settings: Settings of the build.
+        spec: Name of the source, for errors.
+        named: int64[n], rows of the training split to hold out in place of a number; those that
+            look like a test item are left out all the same.
 
     Raises:
-        DatasetError: There are too few training items to hold out so many.
+        DatasetError: There are too few training items to hold out a number of them.
     """
     wanted = list(wanted)
-    held_out = validation != 0 and "train" in items and "validation" not in items
+    likeness = not settings.keep_duplicates
     rows = {split: np.flatnonzero(found.codes != UNUSABLE) for split, found in items.items()}
     origin = {split: split for split in items}
     removed: dict[str, Likeness] = {}
     if likeness and "test" in items:
-        for split in rows:
-            if split != "test":
-                rows[split], removed[split] = _without(
-                    items[split], rows[split], items["test"], rows["test"]
-                )
-    if held_out and named is not None:
-        chosen = np.intersect1d(rows["train"], named)
-        if "train" in removed:
-            usable = named[items["train"].codes[named] != UNUSABLE]
-            _, removed["validation"] = _without(items["train"], usable, items["test"], rows["test"])
-            removed["train"] -= removed["validation"]
-        rest = np.setdiff1d(rows["train"], chosen, assume_unique=True)
-        rows["validation"], origin["validation"] = chosen, "train"
-        rows["train"] = rest
-        if likeness:
-            rows["train"], found = _without(items["train"], rest, items["train"], chosen)
-            removed["train"] = removed.get("train", Likeness()) + found
-    elif held_out:
-        train, own = items["train"], rows["train"]
-        if validation is None:
-            validation = min(VALIDATION, max(1, len(own) // 10))
-        if validation >= len(own):
-            raise DatasetError(
-                f"{where}: cannot hold {validation} of {len(own)} training pictures out for "
-                "validation; lower --validation"
+        for split in rows.keys() - {"test"}:
+            rows[split], removed[split] = _without(
+                items[split], rows[split], items["test"], rows["test"]
             )
-        groups = train.alike[own] if likeness else own.astype(np.uint64)
-        chosen = own[stratified_groups(train.codes[own], groups, validation, seed)]
-        if not len(chosen):
-            raise DatasetError(
-                f"{where}: all training pictures look so much alike that none can be held out "
-                "for validation; give --validation 0 or --keep-duplicates"
-            )
-        rows["validation"], origin["validation"] = chosen, "train"
-        rows["train"] = np.setdiff1d(own, chosen, assume_unique=True)
-    elif likeness and "train" in items and "validation" in items:
-        rest, found = _without(
-            items["train"], rows["train"], items["validation"], rows["validation"]
-        )
-        rows["train"] = rest
+    held_out = settings.validation != 0 and "train" in items and "validation" not in items
+    if held_out:
+        own, train = rows["train"], items["train"]
+        origin["validation"] = "train"
+        if named is None:
+            rows["validation"] = _chosen(train, own, settings, spec)
+        else:
+            rows["validation"] = np.intersect1d(own, named)
+            if "train" in removed:  # of the named ones too
+                usable = named[train.codes[named] != UNUSABLE]
+                _, lost = _without(train, usable, items["test"], rows["test"])
+                removed["validation"], removed["train"] = lost, removed["train"] - lost
+        rows["train"] = np.setdiff1d(own, rows["validation"], assume_unique=True)
+    whole_groups = held_out and named is None  # look-alikes were held out together
+    if likeness and {"train", "validation"} <= rows.keys() and not whole_groups:
+        other = items[origin["validation"]]
+        rows["train"], found = _without(items["train"], rows["train"], other, rows["validation"])
         removed["train"] = removed.get("train", Likeness()) + found
     held = [split for split in _HELD_OUT if split in rows] if likeness else []
     looks = [items[origin[split]].alike[rows[split]] for split in held]
-    if "train" in wanted and balance != "none":
-        pick = balanced_down if balance == "down" else balanced_up
-        rows["train"] = rows["train"][pick(items["train"].codes[rows["train"]], seed)]
-    if limit is not None:
+    if "train" in wanted and settings.balance != "none":
+        pick = balanced_down if settings.balance == "down" else balanced_up
+        rows["train"] = rows["train"][pick(items["train"].codes[rows["train"]], settings.seed)]
+    if settings.limit is not None:
         for split in wanted:
             codes = items[origin[split]].codes[rows[split]]
-            rows[split] = rows[split][stratified_sample(codes, limit, seed)]
+            rows[split] = rows[split][stratified_sample(codes, settings.limit, settings.seed)]
     return Assigned(
         {split: origin[split] for split in wanted},
         {split: rows[split] for split in wanted},
@@ -181,6 +152,28 @@ def assign(
         {split: removed[split] for split in wanted if split in removed},
         np.unique(np.concatenate([Assigned().held_out, *looks])),
     )
+
+
+def _chosen(
+    train: Items, own: NDArray[np.int64], settings: BuildSettings, spec: str
+) -> NDArray[np.int64]:
+    """Choose the validation items among the usable training items ``own``."""
+    count = settings.validation
+    if count is None:
+        count = min(VALIDATION, max(1, len(own) // 10))
+    if count >= len(own):
+        raise DatasetError(
+            f"{spec}: cannot hold {count} of {len(own)} training pictures out for validation; "
+            "lower --validation"
+        )
+    groups = own.astype(np.uint64) if settings.keep_duplicates else train.alike[own]
+    chosen = own[stratified_groups(train.codes[own], groups, count, settings.seed)]
+    if not len(chosen):
+        raise DatasetError(
+            f"{spec}: all training pictures look so much alike that none can be held out for "
+            "validation; give --validation 0 or --keep-duplicates"
+        )
+    return chosen
 
 
 def _without(

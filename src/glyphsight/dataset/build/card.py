@@ -6,11 +6,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import accumulate, islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from glyphsight.dataset.filesystem import Directory, put_bytes
 from glyphsight.dataset.inspect.statistics import Spread
 from glyphsight.dataset.prompt import Prompt, wordings_from_json
 from glyphsight.dataset.record import Record
@@ -21,6 +23,7 @@ CARD = "README.md"
 _SHOWN_LABELS = 50
 _BAR = 24  # glyphs of the longest bar
 _READ_FILES = 16
+_CARD_SHARDS = 4  # whose records a card counts
 _SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"))
 _LARGE = ((1e7, "1M<n<10M"), (1e8, "10M<n<100M"), (1e9, "100M<n<1B"))
 _CREATIVE_COMMONS = re.compile(r"\bcc[ -](by(?:-(?:nc|nd|sa))*)[ -](\d\.\d)\b")
@@ -187,6 +190,24 @@ def render_card(
         if counter
         else None,
     )
+
+
+def write_card(
+    directory: Directory, manifest: Mapping[str, Any], counter: TokenCounter | None
+) -> None:
+    """Write the dataset card, from the manifest and the first records of the largest split."""
+    split = max(manifest["records"], key=manifest["records"].__getitem__)
+    shards = [entry["name"] for entry in manifest["files"][split]]
+    with ExitStack() as stack:
+        files = [stack.enter_context(directory.reading(name)) for name in shards[:_CARD_SHARDS]]
+        card = render_card(
+            PurePosixPath(directory.root).name or Path(directory.root).resolve().name,
+            manifest,
+            card_records(files),
+            command=manifest["command"],
+            counter=counter,
+        )
+    put_bytes(directory, CARD, card.encode())
 
 
 def _numbered(

@@ -2,63 +2,35 @@
 
 from __future__ import annotations
 
-import inspect
+import glob
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from glyphsight.codec import PUBLISHED, Profile, encode_batch
-from glyphsight.dataset.build.assign import BALANCES, Assigned, assign
-from glyphsight.dataset.build.card import CARD, TokenCounter
-from glyphsight.dataset.build.finish import finish_split, targets, write_card, write_missing
-from glyphsight.dataset.build.held_out import rows_named
-from glyphsight.dataset.build.manifest import (
-    belonging,
-    command_of,
-    finished_manifest,
-    is_whole,
-)
-from glyphsight.dataset.build.plan import (
-    check_card,
-    check_numbers,
-    check_replaces,
-    digest,
-    local_files,
-    names_to_hold_out,
-    splits_to_make,
-)
-from glyphsight.dataset.build.scan import Gathered, scan_all
-from glyphsight.dataset.build.state import (
-    drop_state,
-    keep_held_out,
-    open_state,
-    remove_others,
-    withdraw,
-)
-from glyphsight.dataset.build.write import (
-    Writing,
-    cut_into_shards,
-)
-from glyphsight.dataset.filesystem import STATE, Place, locked, open_place, put_bytes
-from glyphsight.dataset.layouts import get_output
-from glyphsight.dataset.prompt import Prompt
-from glyphsight.dataset.storage import MANIFEST
+from glyphsight.codec import encode_batch
+from glyphsight.dataset.build import state
+from glyphsight.dataset.build.assign import Assigned, assign
+from glyphsight.dataset.build.card import CARD, TokenCounter, write_card
+from glyphsight.dataset.build.scan import Gathered, rows_named, scan_all
+from glyphsight.dataset.build.settings import USUAL, BuildSettings
+from glyphsight.dataset.build.write import Split, Writing, finish_split, targets, write_missing
+from glyphsight.dataset.filesystem import STATE, Directory, locked, open_directory, put_bytes
+from glyphsight.dataset.layouts import Output, get_output
+from glyphsight.dataset.storage import MANIFEST, SPLITS, load_dataset, read_manifest
 from glyphsight.errors import DatasetError
-from glyphsight.media.augment import Augmentation
-from glyphsight.parallel import Workers, same_processes
-from glyphsight.sources import Failure, open_source
+from glyphsight.parallel import HERE, Workers, same_processes
+from glyphsight.sources import Failure, Part, Source, open_source
+from glyphsight.sources.listed import walk
 from glyphsight.version import __version__
 
-SHARD_SIZE = 10_000
-"""Records of a shard: enough to outweigh its start, little to do again."""
-
 _FAILURES_KEPT = 100
+_EXISTING = ("replace", "refuse", "rebuild")
 
 
 @dataclass(frozen=True)
@@ -66,11 +38,11 @@ class BuildReport:
     """What a build wrote.
 
     Attributes:
-        records: Records written, by split.
-        labels: Records of each label, by split.
+        records: Number of records written, by split.
+        labels: Number of records of each label, by split.
         files: Path of each split's file, or the glob of its shards.
-        likeness: What looks alike: ``repeats`` of the source's splits, and what was ``removed``.
-        failed: How many items could not be read or encoded.
+        likeness: Numbers of look-alikes: ``repeats`` in the source's splits, and ``removed`` ones.
+        failed: Number of items that could not be read or encoded.
         failures: The first of them.
         found: The dataset was there already, whole, and nothing was written.
     """
@@ -85,190 +57,221 @@ class BuildReport:
 
 
 def build_dataset(
-    spec: str,
+    source: str,
     out: str | os.PathLike[str],
+    settings: BuildSettings = USUAL,
     *,
-    profile: Profile = PUBLISHED,
-    split: str | None = None,
-    limit: int | None = None,
-    validation: int | None = None,
-    hold_out: str | None = None,
-    copies: int = 0,
-    augmentation: Augmentation | None = None,
-    balance: str = "none",
-    keep_duplicates: bool = False,
-    seed: int = 0,
-    output: str = "json",
-    wordings: Sequence[Prompt] = (),
-    shard_size: int = SHARD_SIZE,
-    workers: int | None = 1,
-    engine: str = "local",
-    ray_address: str | None = None,
-    force: bool = False,
-    replace: bool = True,
+    workers: Workers = HERE,
+    existing: str = "replace",
     counter: TokenCounter | None = None,
     quiet: bool = False,
 ) -> BuildReport:
     """Write the splits of a source as a dataset into ``out``, ``manifest.json`` last.
 
-    Killed at any moment it leaves whole files; called again with the same arguments it goes on. The
-    bytes depend neither on that nor on the engine and its workers.
+    Killed at any moment a build leaves whole files; called again with the same arguments it
+    resumes. The bytes depend neither on that nor on the workers.
 
     Args:
-        spec: Source, such as ``bundled`` or ``idx:DIR``.
+        source: Source SPEC, such as ``bundled`` or ``idx:DIR``.
         out: Directory, or a URL that fsspec can write to, such as ``s3://bucket/digits``. Files in
-            it are replaced one by one, atomically; those of an earlier dataset go.
-        profile: How pictures become text.
-        split: Build this split alone.
-        limit: At most so many pictures a split, stratified by label.
-        validation: Pictures held out of the training split when the source has no validation
-            split; None for a tenth, 2,000 at most. Which ones depends on the profile too, since
-            look-alikes stay together.
-        hold_out: Directory of a dataset of the same source whose validation pictures are held out
-            here too, in place of ``validation``: so that several profiles are judged on the same
-            pictures, less those that look like a test picture in this one.
-        copies: Changed copies of each training picture, beside the picture itself.
-        augmentation: How the copies are changed; None for the default.
-        balance: Of the training split: ``none``, ``down`` to the rarest answer, or ``up`` to the
-            most common by repeating pictures.
-        keep_duplicates: Leave pictures that look alike in whatever split they are.
-        seed: Of the held-out choice, the limit, the balance and the changes.
-        output: Name of the layout.
-        wordings: Words around the picture, where the layout has any; none for the default.
-        shard_size: Records of a shard.
-        workers: Processes at most; None for one a core. A script that asks for more than one
-            needs its ``if __name__ == "__main__":``, since each process imports it.
-        engine: ``local`` or ``ray``.
-        ray_address: Of a Ray cluster; None for one on this machine.
-        force: Build anew what is there already.
-        replace: Put this dataset in the place of a finished one that was built otherwise; without,
-            and without ``force``, that is an error.
-        counter: Counts the tokens that a dataset card tells; None leaves them out.
+            it are replaced one by one, atomically; those of an earlier dataset are removed.
+        settings: Settings that decide the bytes.
+        workers: Processes that share the work. A script that asks for more than one needs its
+            ``if __name__ == "__main__":``, since each process imports it.
+        existing: Fate of a finished dataset in ``out``. With ``replace`` and ``refuse`` the same
+            dataset is kept; one that was built otherwise is replaced, or is an error. With
+            ``rebuild`` any is built again.
+        counter: Counter of the tokens that a dataset card tells; None leaves them out.
         quiet: Show no progress bar.
 
     Raises:
-        DatasetError: The source cannot be read, has no such split, a setting makes no sense, or
-            another dataset is there that is not to be replaced.
+        DatasetError: The source cannot be read, has no such split, a setting cannot be, or another
+            dataset is there that is not to be replaced.
         FormatError: No picture could be encoded with the profile.
     """
-    source, layout = open_source(spec), get_output(output)
-    place, processes = open_place(out), Workers(engine, workers, ray_address)
-    how, words = augmentation or Augmentation(), tuple(wordings) or (Prompt(),)
-    check_numbers(limit=limit, validation=validation, copies=copies, seed=seed)
-    if balance not in BALANCES:
-        raise DatasetError(f"balance is one of {', '.join(BALANCES)}, not {balance!r}")
-    if shard_size < 1:
-        raise DatasetError(f"shard size must be at least 1, not {shard_size}")
-    encode_batch(np.zeros((1, 1, 1), dtype=np.uint8), profile)  # one error, not one a picture
-    names = names_to_hold_out(hold_out, validation, source, spec, str(out))
-    wanted, needed = splits_to_make(source, spec, split, validation != 0, not keep_duplicates)
-    parts = {name: source.parts(name) for name in needed}
-    settings = {
-        "source": spec,
-        "licence": source.licence,
-        "profile": asdict(profile),
-        "split": split,
-        "limit": limit,
-        "validation": validation,
-        "copies": copies,
-        "augmentation": asdict(how) if copies else None,
-        "balance": balance,
-        "keep_duplicates": keep_duplicates,
-        "seed": seed,
-        "output": output,
-        "wordings": [asdict(wording) for wording in words],
-        "shard_size": shard_size,
-        "glyphsight": __version__,
-    }
-    if hold_out is not None:
-        settings["hold_out"] = hold_out
-        settings["held_out"] = digest(sorted(names))
-    if layout.card and counter is not None:
-        settings["tokenizer"] = counter.tokenizer
-    plan = digest([settings, {name: [asdict(p) for p in own] for name, own in parts.items()}])
-    stamp = digest([plan, local_files(spec, out)])
-    with locked(place):
-        done = finished_manifest(place)
-        if done is not None and not force and done.get("stamp") == stamp and is_whole(done, place):
-            place.remove(STATE)
-            return _report(done, place, found=True)
-        if not (force or replace):
-            check_replaces(place, done, settings | {"plan": plan})
-        check_card(place, layout, done, force)
-        open_state(place, stamp, force)
+    if existing not in _EXISTING:
+        raise DatasetError(f"existing is one of {', '.join(_EXISTING)}, not {existing!r}")
+    plan = _planned(source, out, settings, counter)
+    directory = plan.directory
+    with locked(directory):
+        done = state.finished_manifest(directory)
+        if existing != "rebuild":
+            if done and done.get("stamp") == plan.stamp and state.is_whole(done, directory):
+                directory.remove(STATE)
+                return _report(done, directory, found=True)
+            if existing == "refuse":
+                state.check_replaces(directory, done, plan.said | {"plan": plan.digest})
+            state.check_card(directory, plan.layout, done)
+        state.open_state(directory, plan.stamp, existing == "rebuild")
         with same_processes():
-            found = scan_all(processes, source, place, parts, profile, not keep_duplicates, quiet)
+            found = scan_all(plan.source, directory, plan.parts, settings, workers, quiet)
             try:
-                named = None
-                if hold_out is not None and "train" in parts:
-                    named = rows_named(place, parts["train"], found, names, spec)
-                assigned = assign(
-                    found.items,
-                    wanted,
-                    validation=0 if "validation" in source.splits else validation,
-                    named=named,
-                    limit=limit,
-                    balance=balance,
-                    likeness=not keep_duplicates,
-                    seed=seed,
-                    where=spec,
-                )
-                _check_filled(spec, assigned, found)
+                assigned = _assigned(plan, found)
             except DatasetError:
-                drop_state(place)
+                state.drop_state(directory)
                 raise
-            rounds = {name: copies if name == "train" else 0 for name in wanted}
-            shards = {
-                name: partial(
-                    cut_into_shards,
-                    name,
-                    layout,
-                    parts[assigned.origin[name]],
-                    found.starts[assigned.origin[name]],
-                    assigned.rows[name],
-                    rounds[name],
-                    shard_size,
-                )
-                for name in wanted
-            }
-            withdraw(place, targets(layout, {name: cut() for name, cut in shards.items()}))
-            forbidden = keep_held_out(place, assigned.held_out) if copies else ""
-            writing = Writing(spec, source, place, output, words, profile, how, seed, forbidden)
-            entries = {}
-            for name, cut in shards.items():
-                total = len(assigned.rows[name]) * (rounds[name] + 1)
-                write_missing(processes, writing, cut, total, name, quiet)
-                entries[name] = finish_split(place, layout, name, cut())
-        manifest = settings | {
-            "records": {name: len(assigned.rows[name]) * (rounds[name] + 1) for name in wanted},
-            "labels": {name: _count_labels(found, assigned, name, rounds[name]) for name in wanted},
-            "likeness": {
-                key: {name: asdict(count) for name, count in counts.items()}
-                for key, counts in (("repeats", assigned.repeats), ("removed", assigned.removed))
-            },
-            "failures": {
-                "count": len(found.failures),
-                "items": [asdict(failure) for failure in found.failures[:_FAILURES_KEPT]],
-            },
-            "command": command_of(settings, profile, how, _defaults()),
-            "files": entries,
-            "plan": plan,
-            "stamp": stamp,
-        }
-        if layout.card:
-            write_card(place, manifest, counter)
+            manifest = plan.said | _told(plan, found, assigned)
+            manifest["files"] = _write(plan, found, assigned, workers, quiet)
+        manifest |= {"plan": plan.digest, "stamp": plan.stamp}
+        if plan.layout.card:
+            write_card(directory, manifest, counter)
             manifest["card"] = CARD
-        remove_others(place, belonging(manifest))
+        state.remove_others(directory, state.files_of(manifest))
         text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
-        put_bytes(place, MANIFEST, text.encode())
-        place.remove(STATE)
-        report = _report(manifest, place, found=False)
-        report.failures[:] = found.failures
-        return report
+        put_bytes(directory, MANIFEST, text.encode())
+        directory.remove(STATE)
+        return replace(_report(manifest, directory, found=False), failures=found.failures)
 
 
-def _check_filled(spec: str, assigned: Assigned, found: Gathered) -> None:
-    """Refuse a split of which nothing is left."""
+@dataclass(frozen=True)
+class _Plan:
+    """A build that is asked for, told apart from every other.
+
+    Attributes:
+        spec: Name of the source.
+        source: The source.
+        settings: Settings of the build.
+        directory: Directory of the dataset.
+        layout: Layout of the files.
+        wanted: Splits to make.
+        parts: Parts of the source's own splits that decide what is in them.
+        held_out: Names of the pictures to hold out, with their answers.
+        said: Settings as the manifest has them.
+        digest: Hash of the settings and the parts.
+        stamp: Hash of that and of the local files of the source.
+    """
+
+    spec: str
+    source: Source
+    settings: BuildSettings
+    directory: Directory
+    layout: Output
+    wanted: list[str]
+    parts: dict[str, list[Part]]
+    held_out: Mapping[str, str]
+    said: dict[str, Any]
+    digest: str
+    stamp: str
+
+
+def _planned(
+    spec: str,
+    out: str | os.PathLike[str],
+    settings: BuildSettings,
+    counter: TokenCounter | None,
+) -> _Plan:
+    """Check what is asked for, before anything is written."""
+    source, layout, directory = open_source(spec), get_output(settings.output), open_directory(out)
+    encode_batch(np.zeros((1, 1, 1), dtype=np.uint8), settings.profile)  # not one error per picture
+    held_out = _names_to_hold_out(settings, source, spec, str(out))
+    wanted, needed = _splits(source, spec, settings)
+    parts = {name: source.parts(name) for name in needed}
+    said = {"source": spec, "licence": source.licence} | settings.as_json()
+    said["glyphsight"] = __version__
+    if settings.hold_out is not None:
+        said["held_out"] = _hash(sorted(held_out))
+    if layout.card and counter is not None:
+        said["tokenizer"] = counter.tokenizer
+    digest = _hash([said, {name: [asdict(part) for part in own] for name, own in parts.items()}])
+    stamp = _hash([digest, _local_files(spec, out)])
+    return _Plan(
+        spec, source, settings, directory, layout, wanted, parts, held_out, said, digest, stamp
+    )
+
+
+def _hash(value: Any) -> str:
+    """Return a hash of a JSON value: 32 hexadecimal digits."""
+    return blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
+
+
+def _names_to_hold_out(
+    settings: BuildSettings, source: Source, spec: str, out: str
+) -> dict[str, str]:
+    """Return what the source calls the pictures to be held out, with their answers.
+
+    Raises:
+        DatasetError: The dataset that holds them out is no directory or ``out`` itself, has no
+            validation split, or does not say what its records were made from.
+    """
+    dataset = settings.hold_out
+    if dataset is None:
+        return {}
+    if "train" not in source.splits or "validation" in source.splits:
+        raise DatasetError(
+            f"{spec}: has the splits {', '.join(source.splits)}; hold_out takes pictures out of a "
+            "training split for a validation split that is not there yet"
+        )
+    if not Path(dataset).is_dir():
+        raise DatasetError(
+            f"{dataset}: no directory here; --hold-out takes a dataset's directory, of a remote "
+            "one a local copy"
+        )
+    if Path(dataset).resolve() == Path(out).resolve():
+        raise DatasetError(f"{dataset}: --hold-out is to be another dataset than --out")
+    own = read_manifest(Path(dataset)).get("source")
+    records = load_dataset(Path(dataset), "validation")
+    if not records or not all(record.source.startswith(f"{own} ") for record in records):
+        raise DatasetError(
+            f"{dataset}: does not say which pictures it holds out for validation; give a dataset "
+            "that glyphsight dataset build made"
+        )
+    return {record.source.removeprefix(f"{own} "): record.answer for record in records}
+
+
+def _splits(source: Source, spec: str, settings: BuildSettings) -> tuple[list[str], list[str]]:
+    """Return the splits to make, and the source's own that decide what is in them."""
+    own, chosen = set(source.splits), settings.split
+    derived = settings.validation != 0 and "train" in own and "validation" not in own
+    available = own | ({"validation"} if derived else set())
+    if chosen is not None and chosen not in available:
+        raise DatasetError(
+            f"{spec}: has no split {chosen!r}; it gives {', '.join(sorted(available))}"
+        )
+    wanted = [name for name in SPLITS if name in available and chosen in (None, name)]
+    if not wanted:
+        raise DatasetError(
+            f"{spec}: has the splits {', '.join(source.splits)}; one of {', '.join(SPLITS)} is "
+            "needed"
+        )
+    needed = {name if name in own else "train" for name in wanted}
+    if not settings.keep_duplicates and {"train", "validation"} & set(wanted):
+        needed |= {"test"} & own
+    if not settings.keep_duplicates and "train" in wanted:
+        needed |= {"validation"} & own
+    return wanted, [name for name in SPLITS if name in needed]
+
+
+def _local_files(spec: str, out: str | os.PathLike[str]) -> list[tuple[str, int, int]]:
+    """Return path, size and time of a source's local files, the dataset's own left out."""
+    location, mine = spec.partition(":")[2], Path(out).resolve()
+    if not location:
+        return []
+    found: list[Path] = []
+    if not Path(location).exists():  # a question mark begins the source's options
+        location = location.rpartition("?")[0] or location
+    for match in sorted(glob.glob(location, recursive=True)) or [location]:  # noqa: PTH207
+        path = Path(match)
+        found += [path / name for name in walk(path)] if path.is_dir() else [path]
+    stats = [
+        (path, path.stat())
+        for path in found
+        if path.is_file() and mine not in path.resolve().parents
+    ]
+    return [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+
+
+def _assigned(plan: _Plan, found: Gathered) -> Assigned:
+    """Share the items out to splits.
+
+    Raises:
+        DatasetError: A split stays empty, or pictures cannot be held out.
+    """
+    named, settings = None, plan.settings
+    if settings.hold_out is not None and "train" in plan.parts:
+        named = rows_named(plan.directory, plan.parts["train"], found, plan.held_out, plan.spec)
+    if "validation" in plan.source.splits:
+        settings = replace(settings, validation=0)
+    assigned = assign(found.items, plan.wanted, settings, plan.spec, named)
     for name, rows in assigned.rows.items():
         if len(rows):
             continue
@@ -277,27 +280,70 @@ def _check_filled(spec: str, assigned: Assigned, found: Gathered) -> None:
             why = f"; the first that cannot be read: {found.failures[0].reason}"
         elif name not in assigned.removed:
             why = ""
-        raise DatasetError(f"{spec}: no picture is left for the split {name}{why}")
+        raise DatasetError(f"{plan.spec}: no picture is left for the split {name}{why}")
+    return assigned
 
 
-def _defaults() -> dict[str, Any]:
-    parameters = inspect.signature(build_dataset).parameters
-    return {name: parameter.default for name, parameter in parameters.items()}
+def _copies(plan: _Plan, split: str) -> int:
+    return plan.settings.copies if split == "train" else 0
 
 
-def _count_labels(found: Gathered, assigned: Assigned, split: str, copies: int) -> dict[str, int]:
-    codes = found.items[assigned.origin[split]].codes[assigned.rows[split]]
-    counts = np.bincount(codes, minlength=len(found.labels)) * (copies + 1)
-    return {label: int(count) for label, count in zip(found.labels, counts, strict=True) if count}
+def _write(
+    plan: _Plan, found: Gathered, assigned: Assigned, workers: Workers, quiet: bool
+) -> dict[str, list[dict[str, Any]]]:
+    """Write all splits; return the files of each for the manifest."""
+    splits = [
+        Split(
+            name,
+            plan.parts[assigned.origin[name]],
+            found.starts[assigned.origin[name]],
+            assigned.rows[name],
+            _copies(plan, name),
+        )
+        for name in plan.wanted
+    ]
+    writing = Writing(plan.spec, plan.source, plan.directory, plan.settings)
+    state.withdraw(plan.directory, targets(writing, splits))
+    if plan.settings.copies:
+        kept = state.keep_held_out(plan.directory, assigned.held_out)
+        writing = replace(writing, held_out=kept)
+    files = {}
+    for split in splits:
+        write_missing(writing, split, workers, quiet)
+        files[split.name] = finish_split(writing, split)
+    return files
 
 
-def _report(manifest: dict[str, Any], place: Place, found: bool) -> BuildReport:
+def _told(plan: _Plan, found: Gathered, assigned: Assigned) -> dict[str, Any]:
+    """Return what the manifest says of the items."""
+    labels: dict[str, dict[str, int]] = {}
+    for split in plan.wanted:
+        codes = found.items[assigned.origin[split]].codes[assigned.rows[split]]
+        counts = np.bincount(codes, minlength=len(found.labels)) * (_copies(plan, split) + 1)
+        pairs = zip(found.labels, counts.tolist(), strict=True)
+        labels[split] = {label: count for label, count in pairs if count}
+    return {
+        "records": {split: sum(counts.values()) for split, counts in labels.items()},
+        "labels": labels,
+        "likeness": {
+            key: {name: asdict(count) for name, count in counts.items()}
+            for key, counts in (("repeats", assigned.repeats), ("removed", assigned.removed))
+        },
+        "failures": {
+            "count": len(found.failures),
+            "items": [asdict(failure) for failure in found.failures[:_FAILURES_KEPT]],
+        },
+        "command": plan.settings.command(plan.spec),
+    }
+
+
+def _report(manifest: dict[str, Any], directory: Directory, found: bool) -> BuildReport:
     files = {}
     for split, entries in manifest["files"].items():
         first = entries[0]["name"]
         if len(entries) > 1 and "/" in first:
             first = f"data/{split}-*{Path(first).suffix}"
-        files[split] = place.path(first)
+        files[split] = directory.path(first)
     return BuildReport(
         manifest["records"],
         manifest["labels"],

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
+from numpy.lib.format import read_array, write_array
 from numpy.typing import NDArray
 
 from glyphsight import parallel
@@ -16,11 +20,10 @@ from glyphsight.codec import Profile
 from glyphsight.codec.encode import level_grids
 from glyphsight.console import progress_bar
 from glyphsight.dataset.build.assign import UNUSABLE, Items
-from glyphsight.dataset.build.grid_archive import GridWriter
 from glyphsight.dataset.build.likeness import alike_hashes, exact_hashes
-from glyphsight.dataset.build.write import grids_name
-from glyphsight.dataset.filesystem import STATE, Place, put_bytes
-from glyphsight.errors import PictureError
+from glyphsight.dataset.build.settings import BuildSettings
+from glyphsight.dataset.filesystem import STATE, Directory, put_bytes
+from glyphsight.errors import DatasetError, PictureError
 from glyphsight.parallel import Workers
 from glyphsight.sources import Failure, Part, Pictures, Source
 
@@ -153,49 +156,108 @@ def gather(scans: dict[str, Iterable[Scanned]]) -> Gathered:
     for split, own in scans.items():
         codes, exact, alike = [np.zeros(0, dtype=np.int32)], [_NONE], [_NONE]
         for scan in own:
-            places = [numbers.setdefault(label, len(numbers)) for label in scan.labels]
-            codes.append(np.array([*places, UNUSABLE], dtype=np.int32)[scan.items.codes])
+            known = [numbers.setdefault(label, len(numbers)) for label in scan.labels]
+            codes.append(np.array([*known, UNUSABLE], dtype=np.int32)[scan.items.codes])
             exact.append(scan.items.exact)
             alike.append(scan.items.alike)
             failures += scan.failures
         starts[split] = np.cumsum([len(part) for part in codes], dtype=np.int64)
         items[split] = Items(np.concatenate(codes), np.concatenate(exact), np.concatenate(alike))
     labels = sorted(numbers)
-    rank = {label: place for place, label in enumerate(labels)}
+    rank = {label: number for number, label in enumerate(labels)}
     table = np.array([*(rank[label] for label in numbers), UNUSABLE], dtype=np.int32)
     for split, found in items.items():
         items[split] = Items(table[found.codes], found.exact, found.alike)
     return Gathered(labels, items, starts, failures)
 
 
+_NOTE = "items.json"
+
+
+def grids_name(part: Part, number: int) -> str:
+    """Return the name of the file with the grids of a part, the ``number``-th of its split."""
+    return f"{STATE}/grids/{part.split}-{number:05d}.zip"
+
+
+class GridWriter:
+    """Writes grids as they come, so that no more than a batch is held."""
+
+    def __init__(self, path: Path) -> None:
+        self._zip = ZipFile(path, "w", ZIP_DEFLATED, compresslevel=1)
+        self._count = 0
+
+    def __enter__(self) -> GridWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._zip.close()
+
+    def add(self, levels: NDArray[np.uint8]) -> None:
+        """Keep uint8[n, rows, columns], the next n items."""
+        with self._zip.open(f"{self._count:05d}.npy", "w", force_zip64=True) as stream:
+            write_array(stream, levels, allow_pickle=False)
+        self._count += 1
+
+    def name(self, ids: list[str], labels: list[str]) -> None:
+        """Note the names and the answers of all items, at the end."""
+        self._zip.writestr(_NOTE, json.dumps([ids, labels]))
+
+
+def read_names(path: Path) -> list[str]:
+    """The names of all items, in order."""
+    with ZipFile(path) as archive:
+        names: list[str] = json.loads(archive.read(_NOTE))[0]
+    return names
+
+
+def read_grids(path: Path) -> Iterator[tuple[NDArray[np.uint8], list[str], list[str]]]:
+    """Grids, names and answers, in the pieces they were kept in."""
+    with ZipFile(path) as archive:
+        ids, labels = json.loads(archive.read(_NOTE))
+        at = 0
+        for name in archive.namelist():
+            if name == _NOTE:
+                continue
+            with archive.open(name) as stream:
+                levels: NDArray[np.uint8] = read_array(stream, allow_pickle=False)
+            stop = at + len(levels)
+            yield levels, ids[at:stop], labels[at:stop]
+            at = stop
+
+
 def _scan_name(part: Part, number: int) -> str:
-    return f"{part.split}-{number:05d}.npz"
+    return f"{STATE}/scan/{part.split}-{number:05d}.npz"
 
 
 def _scan_one(
-    source: Source, place: Place, profile: Profile, likeness: bool, task: tuple[Part, int]
+    source: Source, directory: Directory, profile: Profile, likeness: bool, task: tuple[Part, int]
 ) -> int:
-    """Scan a part into the state folder; how many items it gave."""
-    with place.writing(grids_name(*task)) as path, GridWriter(path) as kept:
+    """Scan a part into the state folder; return the number of its items."""
+    with directory.writing(grids_name(*task)) as path, GridWriter(path) as kept:
         scanned = scan_part(source, task[0], profile, likeness, kept)
-    put_bytes(place, f"{STATE}/scan/{_scan_name(*task)}", scanned.to_bytes())
+    put_bytes(directory, _scan_name(*task), scanned.to_bytes())
     return len(scanned.items.codes)
 
 
 def scan_all(
-    workers: Workers,
     source: Source,
-    place: Place,
+    directory: Directory,
     parts: dict[str, list[Part]],
-    profile: Profile,
-    likeness: bool,
+    settings: BuildSettings,
+    workers: Workers,
     quiet: bool,
 ) -> Gathered:
-    """All items of the splits, scanned now or by an earlier call."""
+    """Scan the parts of the splits that no earlier call has scanned; return all items."""
     tasks = [(part, number) for own in parts.values() for number, part in enumerate(own)]
-    there = place.names(f"{STATE}/scan")
-    todo = [task for task in tasks if _scan_name(*task) not in there]
-    work = partial(_scan_one, source, place, profile, likeness)
+    there = directory.names(f"{STATE}/scan")
+    todo = [task for task in tasks if PurePosixPath(_scan_name(*task)).name not in there]
+    likeness = not settings.keep_duplicates
+    work = partial(_scan_one, source, directory, settings.profile, likeness)
     with progress_bar(
         len(tasks), "part", "scan", disable=quiet, initial=len(tasks) - len(todo), unit_scale=True
     ) as bar:
@@ -207,9 +269,51 @@ def scan_all(
     return gather(
         {
             name: (
-                Scanned.from_bytes(place.read(f"{STATE}/scan/{_scan_name(part, number)}"))
+                Scanned.from_bytes(directory.read(_scan_name(part, number)))
                 for number, part in enumerate(own)
             )
             for name, own in parts.items()
         }
     )
+
+
+def rows_named(
+    directory: Directory, parts: list[Part], scanned: Gathered, names: Mapping[str, str], spec: str
+) -> NDArray[np.int64]:
+    """Find the items of the training split that have these names.
+
+    Args:
+        directory: Directory with the grids of the scan.
+        parts: Parts of the split.
+        scanned: The items.
+        names: Names of the items to find, each with its answer.
+        spec: Name of the source, for errors.
+
+    Returns:
+        int64[len(names)], rows of the items, ascending.
+
+    Raises:
+        DatasetError: Some are not in the split, or are there with another answer.
+    """
+    codes, starts = scanned.items["train"].codes, scanned.starts["train"]
+    rows: list[int] = []
+    found: set[str] = set()
+    for number, part in enumerate(parts):
+        with directory.reading(grids_name(part, number)) as path:
+            for row, name in enumerate(read_names(path), int(starts[number])):
+                if name not in names:
+                    continue
+                answer = names[name] if codes[row] == UNUSABLE else scanned.labels[codes[row]]
+                if answer != names[name]:
+                    raise DatasetError(
+                        f"{spec}: the answer to {name} is {answer!r}, in the dataset that holds "
+                        f"it out {names[name]!r}; give a dataset of this source"
+                    )
+                rows.append(row)
+                found.add(name)
+    if missing := sorted(names.keys() - found):
+        raise DatasetError(
+            f"{spec}: {len(missing)} of the {len(names)} pictures to be held out are not in its "
+            f"training split, such as {missing[0]}; give a dataset of this source"
+        )
+    return np.array(rows, dtype=np.int64)

@@ -1,70 +1,136 @@
-"""What a build that is under way keeps in its place: its plan, and which files may be left over."""
+"""What stands in a dataset's directory beside its records: the manifest, and a build under way."""
 
 from __future__ import annotations
 
 import json
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.dataset.build.manifest import belonging, finished_manifest
-from glyphsight.dataset.filesystem import STATE, LocalPlace, Place, put_bytes
+from glyphsight.dataset.build.card import CARD
+from glyphsight.dataset.filesystem import STATE, Directory, LocalDirectory, put_bytes
+from glyphsight.dataset.layouts import Output
 from glyphsight.dataset.storage import MANIFEST
+from glyphsight.errors import DatasetError
 from glyphsight.files import hash64
 
 _PLAN, _FILES = f"{STATE}/plan.json", f"{STATE}/files.json"
 
 
-def open_state(place: Place, stamp: str, force: bool) -> None:
-    """Keep what an earlier call with the same plan left, drop what another one did."""
-    place.remove(f"{STATE}/tmp")
+def finished_manifest(directory: Directory) -> dict[str, Any] | None:
+    """Return the manifest of a finished dataset; None where there is none that can be read."""
     try:
-        same = json.loads(place.read(_PLAN)) == stamp
+        found = json.loads(directory.read(MANIFEST))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def files_of(manifest: dict[str, Any] | None) -> set[str]:
+    """Return the names of the files a manifest lists, as far as they lie in its directory."""
+    listed = (manifest or {}).get("files")
+    if manifest is None or "plan" not in manifest or not isinstance(listed, dict):
+        return set()  # another program's
+    names = [entry.get("name") for entries in listed.values() for entry in entries]
+    paths = [PurePosixPath(name) for name in (*names, manifest.get("card")) if name]
+    return {str(path) for path in paths if not path.is_absolute() and ".." not in path.parts}
+
+
+def is_whole(manifest: dict[str, Any], directory: Directory) -> bool:
+    """Check that every file that a manifest lists is there with its size."""
+    return all(
+        directory.size(entry["name"]) == entry["bytes"]
+        for entries in manifest["files"].values()
+        for entry in entries
+    )
+
+
+def check_replaces(
+    directory: Directory, done: dict[str, Any] | None, asked: dict[str, Any]
+) -> None:
+    """Refuse to replace a finished dataset that was built otherwise.
+
+    Args:
+        directory: Directory of the dataset.
+        done: Manifest that lies there; None for none.
+        asked: Settings of the coming dataset, as a manifest has them, and its plan.
+    """
+    if done is None or done.get("plan") in (None, asked["plan"]):
+        return
+    changed = [
+        f"{name} {done[name]!r}, now {value!r}"
+        for name, value in asked.items()
+        if name != "plan" and name in done and done[name] != value
+    ]
+    told = ", ".join(f"{count:,} {split}" for split, count in done.get("records", {}).items())
+    raise DatasetError(
+        f"{directory.root}: holds another dataset ({told}; "
+        f"{'; '.join(changed[:3]) or 'other items'}); choose another --out, or replace it with "
+        "--force"
+    )
+
+
+def check_card(directory: Directory, layout: Output, done: dict[str, Any] | None) -> None:
+    """Refuse to write a dataset card over a file that no dataset of ours left there."""
+    ours = noted_files(directory) | files_of(done)
+    if layout.card and CARD not in ours and directory.size(CARD) is not None:
+        raise DatasetError(
+            f"{directory.path(CARD)}: is there already and no dataset card of this directory; "
+            "move the file away, or add --force"
+        )
+
+
+def open_state(directory: Directory, stamp: str, force: bool) -> None:
+    """Keep the state that a build with the same plan left; drop the state of another."""
+    directory.remove(f"{STATE}/tmp")
+    try:
+        same = json.loads(directory.read(_PLAN)) == stamp
     except (FileNotFoundError, NotADirectoryError, ValueError):
         same = False
     if not same or force:
         for name in ("plan.json", "scan", "grids", "done", "pieces"):
-            place.remove(f"{STATE}/{name}")
-        put_bytes(place, _PLAN, json.dumps(stamp).encode())
+            directory.remove(f"{STATE}/{name}")
+        put_bytes(directory, _PLAN, json.dumps(stamp).encode())
 
 
-def keep_held_out(place: Place, hashes: NDArray[np.uint64]) -> str:
-    """Name of a file with the hashes that no copy may have; "" where there are none."""
+def keep_held_out(directory: Directory, hashes: NDArray[np.uint64]) -> str:
+    """Write the hashes that no copy may have; return the name of the file, "" for no hashes."""
     if not len(hashes):
         return ""
     data = hashes.tobytes()
     name = f"{STATE}/held-out-{hash64(data):016x}"
-    put_bytes(place, name, data)
+    put_bytes(directory, name, data)
     return name
 
 
-def drop_state(place: Place) -> None:
-    """Forget the build that is under way, and the directory where nothing else is in it."""
-    place.remove(STATE)
-    if isinstance(place, LocalPlace):
+def drop_state(directory: Directory) -> None:
+    """Remove the state of a build, and the directory if it holds nothing else."""
+    directory.remove(STATE)
+    if isinstance(directory, LocalDirectory):
         with suppress(OSError):  # it holds something else
-            Path(place.root).rmdir()
+            Path(directory.root).rmdir()
 
 
-def withdraw(place: Place, targets: set[str]) -> None:
-    """Say that what is there is no finished dataset, and keep in mind which files it had."""
-    done = finished_manifest(place)
-    earlier = belonging(done) if done is not None else set()
-    put_bytes(place, _FILES, json.dumps(sorted(earlier | targets | noted_files(place))).encode())
-    place.remove(MANIFEST)
+def withdraw(directory: Directory, targets: set[str]) -> None:
+    """Remove the manifest, so that no dataset counts as finished, and note which files it had."""
+    earlier = files_of(finished_manifest(directory))
+    names = sorted(earlier | targets | noted_files(directory))
+    put_bytes(directory, _FILES, json.dumps(names).encode())
+    directory.remove(MANIFEST)
 
 
-def noted_files(place: Place) -> set[str]:
-    """Names of the files that earlier builds and this one may have left."""
+def noted_files(directory: Directory) -> set[str]:
+    """Return the names of the files that builds of this directory may have left."""
     try:
-        return set(json.loads(place.read(_FILES)))
+        return set(json.loads(directory.read(_FILES)))
     except (FileNotFoundError, ValueError):
         return set()
 
 
-def remove_others(place: Place, belong: set[str]) -> None:
-    """Remove what earlier builds left that is no file of this one."""
-    for name in sorted(noted_files(place) - belong):
-        place.remove(name)
+def remove_others(directory: Directory, belong: set[str]) -> None:
+    """Remove the files that earlier builds left and that do not belong to this one."""
+    for name in sorted(noted_files(directory) - belong):
+        directory.remove(name)

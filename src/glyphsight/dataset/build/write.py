@@ -1,30 +1,34 @@
-"""The records of a shard: read, changed where it is a copy, encoded and put in place whole."""
+"""Records written: shards read, changed where they are copies, encoded, and joined into files."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
-from typing import IO
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec import Profile, encode_batch
+from glyphsight import parallel
+from glyphsight.codec import encode_batch
 from glyphsight.codec.encode import level_grids
 from glyphsight.codec.formats import get_format
-from glyphsight.dataset.build.grid_archive import read_grids
+from glyphsight.console import progress_bar
 from glyphsight.dataset.build.likeness import alike_hashes
-from glyphsight.dataset.filesystem import STATE, Place, put_bytes
-from glyphsight.dataset.layouts import Output, get_output
-from glyphsight.dataset.prompt import Prompt
+from glyphsight.dataset.build.scan import grids_name, read_grids
+from glyphsight.dataset.build.settings import BuildSettings
+from glyphsight.dataset.filesystem import STATE, Directory, put_bytes
+from glyphsight.dataset.layouts import Output, get_output, join
 from glyphsight.dataset.record import Record
-from glyphsight.dataset.storage import write_sources
+from glyphsight.dataset.storage import sources_file, write_sources
 from glyphsight.errors import DatasetError
 from glyphsight.files import checksum
-from glyphsight.media.augment import Augmentation, augment
+from glyphsight.media.augment import augment
+from glyphsight.parallel import Workers
 from glyphsight.sources import Failure, Part, Source
 
 _HELD = 1024  # records
@@ -33,29 +37,26 @@ _ATTEMPTS = 8  # at a copy that looks like no held-out picture
 
 @dataclass(frozen=True)
 class Writing:
-    """What is the same for every shard of a build.
+    """A build, as far as it is the same for every shard.
 
     Attributes:
-        spec: What records call the source.
+        spec: Name of the source in records.
         source: The source.
-        place: Where to write.
-        output: Name of the layout.
-        wordings: Words around the picture.
-        profile: How pictures become text.
-        augmentation: How copies are changed.
-        seed: Of the changes.
+        directory: Directory of the dataset.
+        settings: Settings of the build.
         held_out: Name of the file with the hashes that no copy may have, "" for none.
     """
 
     spec: str
     source: Source
-    place: Place
-    output: str
-    wordings: tuple[Prompt, ...]
-    profile: Profile
-    augmentation: Augmentation
-    seed: int
+    directory: Directory
+    settings: BuildSettings
     held_out: str = ""
+
+    @property
+    def layout(self) -> Output:
+        """Layout of the files."""
+        return get_output(self.settings.output)
 
 
 @dataclass(frozen=True)
@@ -117,54 +118,54 @@ def note_name(key: str) -> str:
     return f"{STATE}/done/{key}.json"
 
 
-def grids_name(part: Part, number: int) -> str:
-    """Name of the file with the grids of a part, the ``number``-th of its split."""
-    return f"{STATE}/grids/{part.split}-{number:05d}.zip"
-
-
 def sources_name(key: str) -> str:
     """Name of the piece that says where each record of a shard was made from."""
     return f"{STATE}/pieces/{key}.sources.txt"
 
 
-def cut_into_shards(
-    split: str,
-    output: Output,
-    parts: list[Part],
-    starts: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    copies: int,
-    size: int,
-) -> Iterator[Shard]:
-    """The shards of a split, one at least; each round of copies follows the one before.
+@dataclass(frozen=True)
+class Split:
+    """The records that a split will have.
 
-    Args:
-        split: Name of the split.
-        output: Its layout.
-        parts: The parts its items come from.
+    Attributes:
+        name: Name of the split.
+        parts: Parts of the source that its items come from.
         starts: int64[parts + 1], number of the first item of each part.
-        rows: int64[n], the items of the split, ascending.
-        copies: Rounds of copies.
-        size: Records of a shard.
+        rows: int64[n], items of the split, ascending; some may repeat.
+        copies: Rounds of changed copies, which follow one another.
     """
-    total = len(rows) * (copies + 1)
-    count = max(1, -(-total // size))
-    for number in range(count):
-        first, stop = number * size, min(total, (number + 1) * size)
-        segments: list[Segment] = []
-        at = first
+
+    name: str
+    parts: list[Part]
+    starts: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    copies: int
+
+    def __len__(self) -> int:
+        return len(self.rows) * (self.copies + 1)
+
+    def shards(self, layout: Output, size: int) -> Iterator[Shard]:
+        """Yield the shards, one at least, of ``size`` records each but for the last."""
+        count = max(1, -(-len(self) // size))
+        for number in range(count):
+            key = f"{self.name}-{number:05d}"
+            name = f"{STATE}/pieces/{key}"
+            if layout.sharded:
+                name = f"data/{key}-of-{count:05d}{layout.suffix}"
+            first = number * size
+            segments = self._segments(first, min(len(self), first + size))
+            yield Shard(key, name, first, tuple(segments))
+
+    def _segments(self, at: int, stop: int) -> Iterator[Segment]:
+        """Yield what the records from ``at`` to ``stop`` come from."""
         while at < stop:
-            turn, place = divmod(at, len(rows))
-            part = int(np.searchsorted(starts, rows[place], "right")) - 1
-            end = int(np.searchsorted(rows, starts[part + 1]))
-            end = min(end, place + stop - at)
-            segments.append(Segment(parts[part], part, rows[place:end] - starts[part], turn, place))
-            at += end - place
-        key = f"{split}-{number:05d}"
-        name = f"{STATE}/pieces/{key}"
-        if output.sharded:
-            name = f"data/{split}-{number:05d}-of-{count:05d}{output.suffix}"
-        yield Shard(key, name, first, tuple(segments))
+            turn, first = divmod(at, len(self.rows))
+            part = int(np.searchsorted(self.starts, self.rows[first], "right")) - 1
+            end = int(np.searchsorted(self.rows, self.starts[part + 1]))
+            end = min(end, first + stop - at)
+            items = self.rows[first:end] - self.starts[part]
+            yield Segment(self.parts[part], part, items, turn, first)
+            at += end - first
 
 
 def write_shard(how: Writing, shard: Shard) -> Written:
@@ -173,21 +174,21 @@ def write_shard(how: Writing, shard: Shard) -> Written:
     Raises:
         DatasetError: The source gives other items than it gave before.
     """
-    output = get_output(how.output)
-    with how.place.writing(shard.name) as path:
-        if output.sourced:
+    layout, wordings = how.layout, how.settings.wordings
+    with how.directory.writing(shard.name) as path:
+        if layout.sourced:
             with path.open("wb") as stream:
-                output.write(_records(how, shard), stream, how.wordings, shard.first)
+                layout.write(_records(how, shard), stream, wordings, shard.first)
         else:
             with (
-                how.place.writing(sources_name(shard.key)) as beside,
+                how.directory.writing(sources_name(shard.key)) as beside,
                 path.open("wb") as stream,
                 beside.open("wb") as lines,
             ):
                 records = _noting_sources(_records(how, shard), lines)
-                output.write(records, stream, how.wordings, shard.first)
+                layout.write(records, stream, wordings, shard.first)
         written = Written(len(shard), path.stat().st_size, checksum([path]))
-    put_bytes(how.place, note_name(shard.key), json.dumps(vars(written)).encode())
+    put_bytes(how.directory, note_name(shard.key), json.dumps(vars(written)).encode())
     return written
 
 
@@ -198,7 +199,7 @@ def _noting_sources(records: Iterator[Record], lines: IO[bytes]) -> Iterator[Rec
 
 
 def _records(how: Writing, shard: Shard) -> Iterator[Record]:
-    size = str(how.profile.width)
+    size = str(how.settings.profile.width)
     for segment in shard.segments:
         copy = f" copy {segment.turn}" if segment.turn else ""
         texts = _copied_texts(how, segment) if segment.turn else _kept_texts(how, segment)
@@ -212,14 +213,14 @@ _Texts = tuple[list[str], list[str], list[str]]
 
 def _kept_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
     """Texts, ids and labels of pictures as they are, from the grids of the scan."""
-    form = get_format(how.profile.format)
+    form = get_format(how.settings.profile.format)
     at = done = 0
-    with how.place.reading(grids_name(segment.part, segment.number)) as path:
+    with how.directory.reading(grids_name(segment.part, segment.number)) as path:
         for levels, ids, labels in read_grids(path):
             stop = int(np.searchsorted(segment.items, at + len(levels)))
             if stop > done:
                 chosen = segment.items[done:stop] - at
-                texts = form.render_batch(levels[chosen], how.profile.palette)
+                texts = form.render_batch(levels[chosen], how.settings.profile.palette)
                 yield texts, [ids[i] for i in chosen], [labels[i] for i in chosen]
             at, done = at + len(levels), stop
 
@@ -240,12 +241,12 @@ def _copied_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
             found = batch.take(items[done:stop] - at)
             numbers = np.arange(segment.first + done, segment.first + stop)
             pixels = _changed(how, found.pixels, segment.turn, numbers)
-            yield encode_batch(pixels, how.profile), found.ids, found.labels
+            yield encode_batch(pixels, how.settings.profile), found.ids, found.labels
         at, done = at + len(batch), stop
         if done == len(items):
             return
     raise DatasetError(
-        f"{part.split} {' '.join(map(str, part.place))}: gives {at} items, it gave "
+        f"{part.split} {' '.join(map(str, part.location))}: gives {at} items, it gave "
         f"{int(items[-1]) + 1} or more before; the source has changed, run again with --force"
     )
 
@@ -254,13 +255,14 @@ def _changed(
     how: Writing, pixels: NDArray[np.uint8], turn: int, numbers: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
     """Copies; one that looks like a held-out picture is drawn again, and is no change at last."""
-    copies = augment(pixels, how.augmentation, how.seed, turn, numbers)
+    settings = how.settings
+    copies = augment(pixels, settings.augmentation, settings.seed, turn, numbers)
     if not how.held_out:
         return copies
-    looks = _held_out_hashes(how.place, how.held_out)
+    looks = _held_out_hashes(how.directory, how.held_out)
     left = np.arange(len(copies))
     for attempt in range(1, _ATTEMPTS + 1):
-        grids = level_grids(copies[left], how.profile)
+        grids = level_grids(copies[left], how.settings.profile)
         hashes = np.concatenate([alike_hashes(levels) for levels in grids])
         left = left[np.isin(hashes, looks)]
         if not len(left):
@@ -268,11 +270,96 @@ def _changed(
         copies[left] = pixels[left]
         if attempt < _ATTEMPTS:
             other = turn + (attempt << 32)
-            again = augment(pixels[left], how.augmentation, how.seed, other, numbers[left])
+            again = augment(
+                pixels[left], settings.augmentation, settings.seed, other, numbers[left]
+            )
             copies[left] = again
     return copies
 
 
 @lru_cache(maxsize=1)
-def _held_out_hashes(place: Place, name: str) -> NDArray[np.uint64]:
-    return np.frombuffer(place.read(name), dtype=np.uint64)
+def _held_out_hashes(directory: Directory, name: str) -> NDArray[np.uint64]:
+    return np.frombuffer(directory.read(name), dtype=np.uint64)
+
+
+def write_missing(how: Writing, split: Split, workers: Workers, quiet: bool) -> None:
+    """Write the shards of a split that are not in place."""
+
+    def shards() -> Iterator[Shard]:
+        return split.shards(how.layout, how.settings.shard_size)
+
+    notes = how.directory.names(f"{STATE}/done")
+    there = {
+        shard.key: len(shard)
+        for shard in shards()
+        if f"{shard.key}.json" in notes and _noted(how.directory, shard) is not None
+    }
+    left = (shard for shard in shards() if shard.key not in there)
+    done = sum(there.values())
+    with progress_bar(
+        len(split), "rec", f"write {split.name}", disable=quiet, initial=done, unit_scale=True
+    ) as bar:
+        for written in parallel.map(partial(write_shard, how), left, workers, ordered=False):
+            bar.update(written.records)
+
+
+def finish_split(how: Writing, split: Split) -> list[dict[str, Any]]:
+    """Join the pieces where the layout wants one file; return the files for the manifest."""
+    directory, layout = how.directory, how.layout
+    entries: list[dict[str, Any]] = []
+    keys: list[str] = []
+    for shard in split.shards(layout, how.settings.shard_size):
+        written = _noted(directory, shard)
+        if written is None:
+            raise DatasetError(
+                f"{directory.path(shard.name)}: vanished while the dataset was built; run again"
+            )
+        entries.append({"name": shard.name} | vars(written))
+        keys.append(shard.key)
+    if layout.sharded:
+        return entries
+    names = _joined_names(layout, split.name)
+    with directory.writing(names[0]) as path:
+        with path.open("wb") as stream:
+            join(layout, _pieces(directory, [entry["name"] for entry in entries]), stream)
+        joined = [_entry(names[0], path, len(split))]
+    for name in names[1:]:
+        with directory.writing(name) as path:
+            with path.open("wb") as stream:
+                for piece in _pieces(directory, map(sources_name, keys)):
+                    stream.write(piece.read_bytes())
+            joined.append(_entry(name, path, len(split)))
+    return joined
+
+
+def targets(how: Writing, splits: Iterable[Split]) -> set[str]:
+    """Return the names of all files that the dataset will have."""
+    if how.layout.sharded:
+        size = how.settings.shard_size
+        return {shard.name for split in splits for shard in split.shards(how.layout, size)}
+    return {name for split in splits for name in _joined_names(how.layout, split.name)}
+
+
+def _joined_names(layout: Output, split: str) -> list[str]:
+    """The file of a split, and the one that says where its records are from."""
+    name = Path(f"{split}{layout.suffix}")
+    return [str(name), *([] if layout.sourced else [str(sources_file(name))])]
+
+
+def _noted(directory: Directory, shard: Shard) -> Written | None:
+    """The note that a shard is in place, where it is."""
+    try:
+        written = Written(**json.loads(directory.read(note_name(shard.key))))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return written if directory.size(shard.name) == written.bytes else None
+
+
+def _entry(name: str, path: Path, records: int) -> dict[str, Any]:
+    return {"name": name} | vars(Written(records, path.stat().st_size, checksum([path])))
+
+
+def _pieces(directory: Directory, names: Iterable[str]) -> Iterator[Path]:
+    for name in names:
+        with directory.reading(name) as path:
+            yield path

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.formats import get_format
-from glyphsight.dataset import build_dataset
+from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import ModelError
 from glyphsight.evaluate.evaluation import evaluate
 from glyphsight.evaluate.sweep.plan import Cell, SweepPlan
@@ -70,10 +70,9 @@ def _dataset(cell: Cell, plan: SweepPlan, profile: Profile, spec: str, out: Path
         built = build_dataset(
             spec,
             data,
-            profile=profile,
-            limit=limit,
-            validation=plan.validation,
-            keep_duplicates=True,
+            BuildSettings(
+                profile=profile, limit=limit, validation=plan.validation, keep_duplicates=True
+            ),
             quiet=True,
         )
     if (held := built.records["train"]) < cell.records:

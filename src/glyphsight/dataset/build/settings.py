@@ -1,0 +1,103 @@
+"""All that decides the bytes of a dataset, and the command that builds it again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from glyphsight.codec import PUBLISHED, Profile
+from glyphsight.dataset.layouts import LAYOUTS
+from glyphsight.dataset.prompt import Prompt
+from glyphsight.errors import DatasetError
+from glyphsight.media.augment import Augmentation
+from glyphsight.settings import check, setting, settings_of
+
+_CHANGES = Augmentation()
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """Settings of a build, which with the source decide every byte of the dataset.
+
+    Attributes:
+        profile: Settings of the conversion from picture to text.
+        split: Split to build; left out, all.
+        limit: Largest number of pictures per split, stratified by answer.
+        validation: Number of training pictures held out where the source has no validation split;
+            left out, a tenth, 2,000 at most. The profile decides too which ones, since pictures
+            that look alike stay together.
+        hold_out: Directory of a dataset of the same source whose validation pictures are held out
+            here too, in place of validation: profiles are compared, and runs resumed, on the same
+            pictures, less those that look like a test picture here.
+        copies: Number of changed copies per training picture.
+        augmentation: Ranges of the changes.
+        balance: Number of training pictures per answer: down leaves pictures out and up repeats
+            some, until all answers are equally common.
+        keep_duplicates: Leave pictures that look like held-out ones in their splits.
+        seed: Random seed for the held-out choice, the limit, the balance and the changes.
+        output: Layout of the files.
+        wordings: Prompts around the picture, taken in turn, where the layout has any.
+        shard_size: Number of records that a process writes at a time: a shard.
+
+    Raises:
+        DatasetError: A value cannot be.
+    """
+
+    profile: Profile = PUBLISHED
+    split: str | None = None
+    limit: int | None = setting(None, low=1)
+    validation: int | None = setting(None, low=0)
+    hold_out: str | None = None
+    copies: int = setting(0, low=0)
+    augmentation: Augmentation = _CHANGES
+    balance: str = setting("none", choices=("none", "down", "up"))
+    keep_duplicates: bool = False
+    seed: int = setting(0, low=0)
+    output: str = setting("json", choices=lambda: LAYOUTS.names())
+    wordings: tuple[Prompt, ...] = (Prompt(),)
+    shard_size: int = setting(10_000, low=1)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wordings", tuple(self.wordings) or (Prompt(),))
+        check(self, DatasetError)
+        if self.hold_out is not None and self.validation is not None:
+            raise DatasetError("hold_out and validation: give one of them")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as a manifest has them."""
+        said: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        if not self.copies:
+            said["augmentation"] = None
+        if self.hold_out is None:
+            del said["hold_out"]
+        return said
+
+    def command(self, source: str) -> str:
+        """Return the command that builds the dataset again; options at their defaults left out."""
+        words = ["glyphsight", "dataset", "build", "--source", source, "--out", "DIR"]
+        words += _options(self.profile, PUBLISHED)
+        words += _options(self, USUAL, "profile", "augmentation", "wordings")
+        if self.copies:
+            words += _options(self.augmentation, _CHANGES)
+        if self.wordings != (Prompt(),):
+            words += ["--wordings", "FILE"]
+        return shlex.join(words)
+
+
+USUAL = BuildSettings()
+
+
+def _options(settings: Any, usual: Any, *without: str) -> list[str]:
+    """Return command-line options for the fields that have another value than usual."""
+    words: list[str] = []
+    cls: Any = type(settings)
+    for name in settings_of(cls):
+        value = getattr(settings, name)
+        if name in without or value == getattr(usual, name):
+            continue
+        words.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            words.append(",".join(map(str, value)) if isinstance(value, tuple) else str(value))
+    return words
