@@ -22,7 +22,7 @@ test: $(FOR_TESTS)
 test-pillow12: $(FOR_TESTS)
 	test -d $(VENV)/pillow12 || $(PIP) install -q --target $(VENV)/pillow12 --no-deps 'pillow>=12,<13'
 	PYTHONPATH=$(VENV)/pillow12 $(BIN)/python -c 'import PIL; assert PIL.__version__ < "13", PIL'
-	PYTHONPATH=$(VENV)/pillow12 $(BIN)/python -m pytest -q tests/codec/test_published_format.py tests/codec/test_resample.py tests/sources/test_picture.py
+	PYTHONPATH=$(VENV)/pillow12 $(BIN)/python -m pytest -q tests/codec/test_published_format.py tests/codec/test_resample.py tests/media/test_picture.py
 
 lint: $(FOR_TESTS)
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -72,6 +73,9 @@ def main() -> None:
     """Run the command line; bad input ends in one line on standard error and exit status 1."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # the format is UTF-8 whatever the locale
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+    if not sys.warnoptions:  # odd metadata of a picture is no news to a user, nor to workers
+        warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"
     try:
         app()
     except GlyphsightError as error:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
-import re
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import struct
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ContainerIO, Image, ImageFile, ImageOps
 
-from glyphsight.errors import PictureError
+from glyphsight.errors import PictureError, one_line
 from glyphsight.files import replacing
 
 PictureLike = str | os.PathLike[str] | BinaryIO | Image.Image | NDArray[Any]
@@ -53,7 +52,6 @@ PICTURE_SUFFIXES = frozenset(
 """Suffixes, in lower case, by which a picture is known in a folder."""
 
 _BACKGROUNDS = {"black": (0, 0, 0, 255), "white": (255, 255, 255, 255)}
-_pixel_limit = threading.Lock()
 
 
 def _gray(image: Image.Image, background: str = "auto") -> NDArray[np.uint8]:
@@ -109,33 +107,101 @@ def _name(picture: str | os.PathLike[str] | BinaryIO | Image.Image) -> str:
     )
 
 
-@contextmanager
-def _limited_to(pixels: int) -> Iterator[None]:
-    """Have Pillow refuse more pixels than these, wherever in a file they are promised.
+def _as_stream(picture: str | os.PathLike[str] | BinaryIO) -> AbstractContextManager[BinaryIO]:
+    """Open a path; of an open file, give the file itself, or its content where it cannot seek."""
+    if isinstance(picture, str | os.PathLike):
+        return open(picture, "rb")  # noqa: PTH123 - Path("") would be a directory
+    try:
+        picture.seek(0)
+    except (AttributeError, OSError):
+        return io.BytesIO(picture.read())
+    return nullcontext(picture)
 
-    Its limit is a global: it is changed for as short as can be, and not at all for the usual one.
+
+def _open(stream: BinaryIO, name: str, limit: int) -> ImageFile.ImageFile:
+    """Open a picture without decoding it, as ``Image.open`` does but with a limit of our own.
+
+    Pillow has one limit for the whole process, so threads could not have different ones.
+
+    Raises:
+        PictureError: No format fits, or the file holds more pixels than ``limit``.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd metadata does not change the pixels
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        if pixels == Image.MAX_IMAGE_PIXELS:
-            yield
-            return
-        with _pixel_limit:
-            before = Image.MAX_IMAGE_PIXELS
-            Image.MAX_IMAGE_PIXELS = pixels
-            try:
-                yield
-            finally:
-                Image.MAX_IMAGE_PIXELS = before
+    for import_formats in (Image.preinit, Image.init):  # the common formats, then all
+        import_formats()
+        image = _identify(stream, Image.ID, name, limit)
+        if image is not None:
+            _check_size(_pixels(image), name, limit)
+            return image
+    raise PictureError(f"{name}: not a picture in any format Pillow reads; save it again as PNG")
 
 
-def _select_frame(image: Image.Image, frame: int, name: str) -> None:
+def _identify(
+    stream: BinaryIO, kinds: Sequence[str], name: str, limit: int
+) -> ImageFile.ImageFile | None:
+    """Open a picture as the first of the formats that takes it; None where none does."""
+    stream.seek(0)
+    prefix = stream.read(16)
+    for kind in list(kinds):
+        factory, accept = Image.OPEN[kind]
+        try:
+            if accept is not None and accept(prefix) is not True:
+                continue
+            if kind in ("ICO", "ICNS"):  # Pillow decodes an ICO as it opens it
+                _check_icon(stream, kind, name, limit)
+            stream.seek(0)
+            return factory(stream, "")
+        except (SyntaxError, IndexError, TypeError, struct.error):  # not of this format
+            continue
+    return None
+
+
+def _pixels(image: Image.Image) -> int:
+    """Count the pixels that decoding an opened picture takes."""
+    tags = getattr(image, "tag_v2", {})  # a tile of a TIFF may be larger than its picture
+    return max(image.width * image.height, int(tags.get(322, 0)) * int(tags.get(323, 0)))
+
+
+def _check_size(pixels: int, name: str, limit: int) -> None:
+    """Refuse a picture, not decoded yet, of more pixels than ``limit``."""
+    if pixels > limit:
+        raise PictureError(
+            f"{name}: {pixels:,} pixels, the limit is {limit:,}; shrink it, or raise the limit "
+            "(--max-pixels)"
+        )
+
+
+def _check_icon(stream: BinaryIO, kind: str, name: str, limit: int) -> None:
+    """Refuse an icon with a picture of more pixels than ``limit`` inside, whatever it declares."""
+    Image.init()  # its pictures may be of any of three formats
+    end = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    head = stream.read(8)
+    starts = []
+    if kind == "ICO":
+        stream.seek(6)
+        entries = stream.read(16 * int.from_bytes(head[4:6], "little"))
+        starts = [start for *_, start in struct.iter_unpack("<8s2I", entries)]
+    else:
+        while len(block := stream.read(8)) == 8:
+            starts.append(stream.tell())
+            stream.seek(max(0, int.from_bytes(block[4:], "big") - 8), os.SEEK_CUR)
+    for start in sorted(set(starts)):
+        part = cast("BinaryIO", ContainerIO.ContainerIO(stream, start, end - start))
+        image = _identify(part, ("PNG", "JPEG2000", "DIB"), name, limit)
+        if image is not None:  # the height of a bitmap counts its mask too
+            _check_size(_pixels(image) // (1 + (image.format == "DIB")), name, limit)
+
+
+def _select_frame(image: Image.Image, frame: int, name: str, limit: int) -> None:
+    """Go to an image frame; the frames up to it are checked before they are decoded."""
     count = getattr(image, "n_frames", 1)
     if not 0 <= frame < count:
-        raise PictureError(f"{name}: has no frame {frame}; its frames are 0 to {count - 1}")
-    if frame:
-        image.seek(frame)
+        raise PictureError(
+            f"{name}: has no frame {frame}; give --frame a number from 0 to {count - 1}"
+        )
+    for number in range(1, frame + 1):
+        image.seek(number)
+        _check_size(_pixels(image), name, limit)
 
 
 def load_picture(
@@ -146,16 +212,17 @@ def load_picture(
     max_pixels: int = MAX_PIXELS,
     jpeg_at_least: int | None = None,
 ) -> NDArray[np.uint8]:
-    """Read a picture as grayscale.
+    """Read a picture as grayscale. Several threads may read at once.
 
     Args:
         picture: A path, an open binary file, a PIL image or an array uint8[H, W], [H, W, 3 or 4].
-        frame: Of a file with several, from 0.
-        background: What transparency is laid on: ``black``, ``white``, or ``auto`` for the one
-            that the opaque part stands out from.
-        max_pixels: A file that promises more is refused before it is decoded.
-        jpeg_at_least: Decode a JPEG at an eighth, a quarter or half its size, as long as both sides
-            keep so many pixels: several times faster, and a little different. None for all of it.
+        frame: Number of the image frame in a file with several, from 0.
+        background: Colour under transparency: ``black``, ``white``, or ``auto`` for the one that
+            the opaque part stands out from.
+        max_pixels: Limit of pixels. A file that declares more, in itself, in a frame up to the one
+            that is read or in any picture of an icon, is refused before it is decoded.
+        jpeg_at_least: Smallest side, in pixels, that a JPEG may be decoded to: at half, a quarter
+            or an eighth of its size, several times faster, and a little different. None for all.
 
     Returns:
         uint8[H, W], 0 black to 255 white (ITU-R 601-2 luma, as Pillow's mode ``L``; of a JPEG file
@@ -163,7 +230,7 @@ def load_picture(
         rounding). A photo comes upright, as its EXIF orientation says.
 
     Raises:
-        PictureError: Names the file, what is wrong with it and the mend.
+        PictureError: Names the file, what is wrong with it and the fix.
     """
     if background != "auto" and background not in _BACKGROUNDS:
         raise PictureError(f"background is auto, black or white, not {background!r}")
@@ -172,9 +239,9 @@ def load_picture(
     name = _name(picture)
     try:
         if isinstance(picture, Image.Image):
-            return _gray(picture, background)
-        with _limited_to(max_pixels), Image.open(picture) as image:
-            _select_frame(image, frame, name)
+            return _gray(ImageOps.exif_transpose(picture), background)
+        with _as_stream(picture) as stream, _open(stream, name, max_pixels) as image:
+            _select_frame(image, frame, name, max_pixels)
             if image.format in ("JPEG", "MPO"):  # twice as fast without its colours
                 image.draft("L", None if jpeg_at_least is None else (jpeg_at_least,) * 2)
             return _gray(ImageOps.exif_transpose(image), background)
@@ -186,15 +253,8 @@ def load_picture(
         raise PictureError(
             f"{name}: is a directory; name the pictures in it (encode and see --jsonl take all)"
         ) from None
-    except UnidentifiedImageError:
-        raise PictureError(f"{name}: not a picture in any format Pillow reads") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        found = re.search(r"\((\d+) pixels\)", str(error))
-        pixels = f"{int(found[1]):,} pixels" if found else "so many pixels"
-        raise PictureError(
-            f"{name}: {pixels}, the limit is {max_pixels:,}; shrink it, or raise the limit "
-            "(--max-pixels)"
-        ) from None
+    except Image.DecompressionBombError as error:  # a part that Pillow alone looks into
+        raise PictureError(f"{name}: {one_line(error)}; shrink it") from None
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
         if isinstance(error, OSError) and error.errno:
             raise PictureError(f"{name}: cannot be read ({error.strerror})") from error

@@ -1,10 +1,12 @@
 import io
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from glyphsight.codec import encode_batch
 from glyphsight.errors import PictureError
@@ -94,6 +96,29 @@ def test_a_photo_comes_upright(five, tmp_path):
     exif[0x0112] = 6  # the camera was turned: show it a quarter turn clockwise
     lying = Image.fromarray(np.rot90(five))
     np.testing.assert_array_equal(saved(lying, tmp_path / "x.png", exif=exif), five)
+    with Image.open(tmp_path / "x.png") as image:
+        np.testing.assert_array_equal(load_picture(image), five)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK", "I;16"])
+@pytest.mark.parametrize("orientation", [1, 5, 6, 7, 8])
+def test_an_uncompressed_tiff_is_the_same_by_path_and_by_stream(tmp_path, mode, orientation):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 31), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    image = (
+        Image.fromarray(pixels.astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
+    )
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "x.tiff", exif=exif)
+    by_path = load_picture(tmp_path / "x.tiff")
+    assert by_path.shape == ((20, 31) if orientation == 1 else (31, 20))
+    by_stream = load_picture(io.BytesIO((tmp_path / "x.tiff").read_bytes()))
+    np.testing.assert_array_equal(by_path, by_stream)
+    exact = mode in ("L", "P", "I;16", "RGB", "RGBA")
+    upright = load_picture(Image.fromarray(pixels)) if orientation == 1 else None
+    if exact and upright is not None:
+        np.testing.assert_array_equal(by_path, upright)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK"])
@@ -117,7 +142,9 @@ def test_another_frame_can_be_chosen_and_a_missing_one_is_named(five, tmp_path, 
     )
     np.testing.assert_array_equal(load_picture(path, frame=1), 255 - five)
     for frame in (2, -1):
-        with pytest.raises(PictureError, match=rf"has no frame {frame}; its frames are 0 to 1"):
+        with pytest.raises(
+            PictureError, match=rf"has no frame {frame}; give --frame a number from 0 to 1"
+        ):
             load_picture(path, frame=frame)
 
 
@@ -141,6 +168,76 @@ def test_the_pixel_limit_can_be_raised_and_lowered(five, tmp_path):
     Image.new("1", (10_000, 10_000)).save(large)
     assert load_picture(large, max_pixels=10**8).shape == (10_000, 10_000)
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+def png(side):
+    stream = io.BytesIO()
+    Image.new("L", (side, side)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def icon(kind, *parts):
+    """An icon of files that it declares to be 16 or 32 pixels wide."""
+    if kind == "ico":
+        index, at = b"", 6 + 16 * len(parts)
+        for part in parts:
+            index += struct.pack("<4B2H2I", 16, 16, 0, 0, 1, 32, len(part), at)
+            at += len(part)
+        return struct.pack("<3H", 0, 1, len(parts)) + index + b"".join(parts)
+    names = zip((b"icp4", b"ic11"), parts, strict=False)
+    body = b"".join(name + struct.pack(">I", 8 + len(part)) + part for name, part in names)
+    return b"icns" + struct.pack(">I", 8 + len(body)) + body
+
+
+@pytest.mark.parametrize("kind", ["ico", "icns"])
+def test_a_picture_inside_an_icon_is_refused_before_it_is_decoded(kind, monkeypatch):
+    small, large = png(16), png(300)
+    assert load_picture(io.BytesIO(icon(kind, small, small))).shape in [(16, 16), (32, 32)]
+
+    def decode(*_):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", decode)
+    for data in (icon(kind, large), icon(kind, small, large)):
+        with pytest.raises(PictureError, match="90,000 pixels, the limit is 1,000"):
+            load_picture(io.BytesIO(data), max_pixels=1000)
+
+
+def test_a_bitmap_inside_an_icon_counts_without_its_mask(tmp_path):
+    Image.new("RGBA", (16, 16), "red").save(
+        tmp_path / "x.ico", sizes=[(16, 16)], bitmap_format="bmp"
+    )
+    assert load_picture(tmp_path / "x.ico", max_pixels=256).shape == (16, 16)
+    with pytest.raises(PictureError, match="pixels, the limit is 255"):
+        load_picture(tmp_path / "x.ico", max_pixels=255)
+
+
+def test_a_frame_larger_than_the_first_is_refused(tmp_path):
+    path = tmp_path / "x.tiff"
+    pages = [Image.new("L", (10, 10)), Image.new("L", (50, 50))]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    assert load_picture(path, max_pixels=100).shape == (10, 10)
+    with pytest.raises(PictureError, match="2,500 pixels, the limit is 100"):
+        load_picture(path, max_pixels=100, frame=1)
+
+
+def test_threads_read_with_limits_of_their_own(golden, tmp_path):
+    sides = [10, 60, 110, 160, 210, 260]
+    for side in sides:
+        (tmp_path / f"{side}.png").write_bytes(png(side))
+    state = (Image.MAX_IMAGE_PIXELS, list(warnings.filters))
+
+    def read(task):
+        side, limit = task
+        try:
+            return load_picture(tmp_path / f"{side}.png", max_pixels=limit**2).shape[0] == side
+        except PictureError as error:
+            return f"{side**2:,} pixels, the limit is {limit**2:,}" in str(error) and side > limit
+
+    tasks = [(side, limit) for side in sides for limit in sides] * 20
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(read, tasks))
+    assert state == (Image.MAX_IMAGE_PIXELS, list(warnings.filters))
 
 
 @pytest.mark.parametrize("mode", ["La", "RGBa", "LAB", "HSV", "YCbCr", "PA", "I", "F"])
