@@ -70,7 +70,8 @@ def test_what_is_no_picture_on_standard_input_is_one_line(glyphsight):
     done = glyphsight("encode", "-", stdin=b"hello")
     assert done.returncode == 1
     assert done.stdout == b""
-    assert done.stderr == b"glyphsight: <stdin>: not a picture in any format Pillow reads\n"
+    said = b"glyphsight: <stdin>: not a picture in any format Pillow reads; save it again as PNG\n"
+    assert done.stderr == said
 
 
 def test_out_writes_a_file_a_picture_and_prints_nothing(picture, five, tmp_path):

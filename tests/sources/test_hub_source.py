@@ -83,7 +83,7 @@ def test_a_corrupt_picture_fails_alone(pets, items):
     failure, good = items(f"hub:{pets}")
     assert failure == (
         "train/0:0",
-        f"hub:{pets} train/0:0: not a picture in any format Pillow reads",
+        f"hub:{pets} train/0:0: not a picture in any format Pillow reads; save it again as PNG",
     )
     assert good == ("train/0:1", "dog", 10)
 

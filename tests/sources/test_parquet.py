@@ -112,7 +112,7 @@ def test_rows_that_are_wrong_fail_alone(tmp_path, png, write, items):
     found = items(f"parquet:{path}")
     assert found[0] == ("x.parquet:0", "cat", 1)
     assert [item[1].removeprefix(f"{path}:{at}: ") for at, item in enumerate(found)][1:3] == [
-        "not a picture in any format Pillow reads",
+        "not a picture in any format Pillow reads; save it again as PNG",
         "holds no bytes of a picture; write them into the file",
     ]
     assert found[3][1].startswith(f"{path}:3: damaged or cut off")

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import soundfile
+
+from glyphsight.errors import DatasetError
+from glyphsight.sources import Failure, open_source
+
+
+def tone(hertz, seconds=0.5, rate=8000):
+    return 0.5 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)
+
+
+@pytest.fixture
+def wav():
+    def write(path, samples, rate=8000):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, samples, rate)
+        return path
+
+    return write
+
+
+def test_an_audio_folder_is_read_as_a_picture_folder_is(tmp_path, wav):
+    for split, hertz in (("train", 300), ("test", 2000)):
+        wav(tmp_path / split / "low" / "x.wav", tone(hertz))
+        wav(tmp_path / split / "high" / "x.flac", tone(hertz * 1.5))
+    (tmp_path / "train" / "low" / "y.wav").write_bytes(b"no")
+    (tmp_path / "train" / "low" / "cover.png").write_bytes(b"no")
+    source = open_source(f"audiofolder:{tmp_path}")
+    assert source.splits == ("train", "test")
+    (part,) = source.parts("train")
+    found = list(source.read(part))
+    batches = [each for each in found if not isinstance(each, Failure)]
+    assert [batch.ids for batch in batches] == [["train/high/x.flac", "train/low/x.wav"]]
+    assert batches[0].labels == ["high", "low"]
+    assert batches[0].pixels.shape == (2, 64, 49)
+    reasons = [each.reason for each in found if isinstance(each, Failure)]
+    assert len(reasons) == 2
+    assert f"{tmp_path / 'train' / 'low' / 'y.wav'}: not a sound" in reasons[0]
+    assert "cover.png: not among the sounds that are read" in reasons[1]
+
+
+def test_an_audio_folder_may_have_metadata(tmp_path, wav, items):
+    wav(tmp_path / "x.wav", tone(300))
+    (tmp_path / "metadata.csv").write_text("file_name,text\nx.wav,hello there\n")
+    assert items(f"audiofolder:{tmp_path}")[0][:2] == ("x.wav", "hello there")
+
+
+@pytest.mark.parametrize("folder", ["", "recordings"])
+def test_fsdd_has_its_official_split(tmp_path, wav, items, folder):
+    for name in ("0_ann_0", "7_ann_4", "7_ann_5", "3_bob_49"):
+        wav(tmp_path / folder / f"{name}.wav", tone(300, 0.05))
+    wav(tmp_path / folder / "hello.wav", tone(300))
+    (tmp_path / "README.md").write_text("Spoken digits.")
+    spec = f"fsdd:{tmp_path}"
+    assert open_source(spec).splits == ("train", "test")
+    assert "CC BY-SA 4.0" in open_source(spec).licence
+    place = f"{folder}/" if folder else ""
+    found = items(spec, "test")
+    assert [item[:2] for item in found] == [
+        (f"{place}0_ann_0.wav", "0"),
+        (f"{place}7_ann_4.wav", "7"),
+    ]
+    found = items(spec)
+    assert [item[1] for item in found[:2]] == ["3", "7"]
+    assert "hello.wav: not named digit_speaker_index.wav; rename it or remove it" in found[2][1]
+
+
+def test_an_empty_folder_of_sounds_is_refused(tmp_path):
+    for kind, what in (("audiofolder", "sounds"), ("fsdd", "recordings")):
+        with pytest.raises(DatasetError, match=f"holds no {what}; give {kind}:DIR"):
+            open_source(f"{kind}:{tmp_path}").parts("train")
