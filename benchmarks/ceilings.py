@@ -31,8 +31,7 @@ from glyphsight.dataset.storage import read_manifest
 from glyphsight.evaluate.baselines import ALL, Grids, Task, baselines, hold_out
 from glyphsight.evaluate.result import Share
 from glyphsight.models.load import default_device
-from glyphsight.sources import load_split, open_source
-from glyphsight.sources.spec import is_spec
+from glyphsight.sources import is_spec, load_split, open_source
 
 CNN = "cnn"
 BATCH = 128

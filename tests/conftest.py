@@ -5,7 +5,7 @@ from hypothesis import settings
 
 from glyphsight.codec import Profile
 from glyphsight.dataset import BuildSettings, build_dataset
-from glyphsight.sources import Pictures, load_split, open_source
+from glyphsight.sources import Batch, load_split, open_source
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -18,7 +18,7 @@ def golden() -> Path:
 
 
 @pytest.fixture(scope="session")
-def validation() -> Pictures:
+def validation() -> Batch:
     """The 2,000 bundled validation digits."""
     return load_split(open_source("bundled"), "validation")
 

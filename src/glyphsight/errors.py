@@ -1,8 +1,8 @@
-"""The package's exceptions: every message says what is wrong, where, and the mend."""
+"""The package's exceptions: every message says what is wrong, where, and the fix."""
 
 
 class GlyphsightError(Exception):
-    """Bad input or a state the user can mend; the command line prints it as one line, exit 1."""
+    """Bad input or a state the user can fix; the command line prints it as one line, exit 1."""
 
 
 class FormatError(GlyphsightError):

@@ -13,7 +13,7 @@ from glyphsight.evaluate.robustness import ALL, PERTURBATIONS, robustness
 from glyphsight.inference.score import best_labels
 from glyphsight.media import perturb as change
 from glyphsight.models import load_model
-from glyphsight.sources import Pictures
+from glyphsight.sources import Batch
 
 
 def rng():
@@ -272,7 +272,7 @@ def test_of_a_dataset_the_texts_alone_are_changed(nano, some, conditions):
 @pytest.mark.slow
 def test_pictures_of_several_sizes_come_in_batches(nano, some):
     large = np.kron(some.pixels[:5], np.ones((1, 3, 3), dtype=np.uint8))
-    batches = [some.take(np.arange(5)), Pictures(large, some.labels[:5], some.ids[:5])]
+    batches = [some.take(np.arange(5)), Batch(large, some.labels[:5], some.ids[:5])]
     names = ("shift", "rotation", "inversion", "salt on cells")
     for one in robustness(nano, batches, names=names, quiet=True):
         assert (one.share.n, one.skipped) == (10, "")

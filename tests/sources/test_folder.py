@@ -208,10 +208,10 @@ def test_metadata_and_pictures_that_do_not_match_fail_one_by_one(tmp_path, png, 
     reasons = failures(found)
     assert set(reasons) == {"../secret.png", "b.png", "c.png", "gone.png"}
     assert reasons["gone.png"] == (
-        f"{tmp_path / 'gone.png'}: is named in the metadata and not there; mend its file_name"
+        f"{tmp_path / 'gone.png'}: is named in the metadata and not there; fix its file_name"
     )
     metadata = tmp_path / "metadata.jsonl"
-    assert reasons["b.png"] == f"{metadata}: line 4: b.png: has no answer; mend 'label'"
+    assert reasons["b.png"] == f"{metadata}: line 4: b.png: has no answer; fix 'label'"
     assert "c.png: is not named in the metadata" in reasons["c.png"]
 
 
@@ -287,7 +287,7 @@ def test_an_answer_is_chosen_of_metadata_only(pets):
 
 
 def test_a_large_folder_is_cut_into_parts_that_another_process_reads(tmp_path, png, monkeypatch):
-    monkeypatch.setattr("glyphsight.sources.listed.PART", 3)
+    monkeypatch.setattr("glyphsight.sources.folder.PART", 3)
     for at in range(8):
         png(at, tmp_path / "x" / f"{at}.png")
     source = open_source(f"folder:{tmp_path}")

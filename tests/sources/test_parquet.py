@@ -113,10 +113,10 @@ def test_rows_that_are_wrong_fail_alone(tmp_path, png, write, items):
     assert found[0] == ("x.parquet:0", "cat", 1)
     assert [item[1].removeprefix(f"{path}:{at}: ") for at, item in enumerate(found)][1:3] == [
         "not a picture in any format Pillow reads; save it again as PNG",
-        "holds no bytes of a picture; write them into the file",
+        "holds no bytes of a picture; fix or remove the item",
     ]
     assert found[3][1].startswith(f"{path}:3: damaged or cut off")
-    assert found[4][1] == f"{path}:4: has no answer; mend or remove the row"
+    assert found[4][1] == f"{path}:4: has no answer; fix or remove the item"
     assert "class 2 has no name, there are 2" in found[5][1]
     assert "class -1 has no name" in found[6][1]
 

@@ -14,7 +14,7 @@ OWN = ["bundled", "idx", "folder", "parquet", "hub", "webdataset", "audiofolder"
 FAKE = """
 import numpy as np
 from glyphsight.errors import DatasetError
-from glyphsight.sources import Part, Pictures
+from glyphsight.sources import Batch, Part
 
 class Stripes:
     splits = ("train",)
@@ -29,7 +29,7 @@ class Stripes:
         return [Part(split, (0,))]
 
     def read(self, part):
-        yield Pictures(np.zeros((1, 4, self.width), np.uint8), ["stripe"], ["0"])
+        yield Batch(np.zeros((1, 4, self.width), np.uint8), ["stripe"], ["0"])
 
 class Half:
     def __init__(self, location):

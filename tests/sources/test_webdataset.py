@@ -60,8 +60,8 @@ def test_of_answers_that_differ_the_spec_chooses(shard, png, items):
     )
     ((_, reason),) = items(f"webdataset:{path}")
     assert reason == (
-        f"{path}:0: cls, txt, caption differ; choose the answer with ?answer=cls; mend or remove "
-        "the sample"
+        f"{path}:0: cls, txt, caption differ; choose the answer with ?answer=cls; fix or remove "
+        "the item"
     )
     for choice, answer in (("cls", "3"), ("txt", "a cat"), ("caption", "a cat"), ("breed", "Manx")):
         assert items(f"webdataset:{path}?answer={choice}") == [(f"{path.name}:0", answer, 1)]

@@ -37,7 +37,7 @@ from glyphsight.models.tokens import (
     model_window,
 )
 from glyphsight.settings import settings_of
-from glyphsight.sources.spec import SOURCES
+from glyphsight.sources import SOURCES
 
 _SETTINGS = settings_of(Profile)
 _TABLE_ANSWERS = 30

@@ -28,7 +28,7 @@ from glyphsight.files import checksum
 from glyphsight.inference.model import Model
 from glyphsight.models import LoadedModel
 from glyphsight.parallel import Workers
-from glyphsight.sources.spec import is_spec
+from glyphsight.sources import is_spec
 
 
 def run_study(

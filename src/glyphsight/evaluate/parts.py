@@ -22,8 +22,7 @@ from glyphsight.evaluate.statistics import paired
 from glyphsight.evaluate.study import Selection, Study
 from glyphsight.models import LoadedModel
 from glyphsight.sampling import stratified_sample
-from glyphsight.sources import Pictures, open_source, read_split
-from glyphsight.sources.spec import is_spec
+from glyphsight.sources import Batch, is_spec, open_source, read_split
 
 _EXPLAINED = 4  # right answers, and as many mistakes, that are attributed
 _BROKEN = 2000  # pictures that are broken
@@ -128,7 +127,7 @@ def with_robustness(
     return replace(measured, robustness=found)
 
 
-def _pictures(selection: Selection, chosen: NDArray[np.int64]) -> list[Pictures]:
+def _pictures(selection: Selection, chosen: NDArray[np.int64]) -> list[Batch]:
     """The judged pictures of a source at ``chosen`` places, ascending, read anew."""
     source, split = open_source(selection.data), selection.split or ""
     if selection.limit is not None:

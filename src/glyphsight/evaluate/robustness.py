@@ -29,7 +29,7 @@ from glyphsight.inference.score import PromptTooLongError, best_labels
 from glyphsight.media import perturb
 from glyphsight.models import LoadedModel
 from glyphsight.sampling import stratified_sample
-from glyphsight.sources import Pictures
+from glyphsight.sources import Batch
 
 Levels = NDArray[np.uint8]
 
@@ -209,15 +209,15 @@ class _Items:
         truth: Right answer to each item.
     """
 
-    batches: list[Pictures]
+    batches: list[Batch]
     texts: list[str]
     grids: list[NDArray[np.uint8] | None]
     truth: list[str]
 
 
-def _items(judged: Pictures | Sequence[Pictures] | Sequence[Record], profile: Profile) -> _Items:
-    several = [judged] if isinstance(judged, Pictures) else list(judged)
-    batches = [one for one in several if isinstance(one, Pictures)]
+def _items(judged: Batch | Sequence[Batch] | Sequence[Record], profile: Profile) -> _Items:
+    several = [judged] if isinstance(judged, Batch) else list(judged)
+    batches = [one for one in several if isinstance(one, Batch)]
     records = [one for one in several if isinstance(one, Record)]
     texts = [text for one in batches for text in encode_batch(one.pixels, profile)]
     texts += [record.picture for record in records]
@@ -229,7 +229,7 @@ def _items(judged: Pictures | Sequence[Pictures] | Sequence[Record], profile: Pr
     return _Items(batches, texts, grids, truth)
 
 
-def _other_hands(labels: Sequence[str], most: int, seed: int) -> Pictures:
+def _other_hands(labels: Sequence[str], most: int, seed: int) -> Batch:
     """Load at most ``most`` of the 1,797 digits of scikit-learn, 8x8, written by other people.
 
     Alpaydin & Kaynak 1998, "Optical Recognition of Handwritten Digits": 43 people, pen strokes
@@ -245,7 +245,7 @@ def _other_hands(labels: Sequence[str], most: int, seed: int) -> Pictures:
     found = load_digits()
     pixels = np.round(found.images * (255 / 16)).astype(np.uint8)
     names = [str(label) for label in found.target.tolist()]
-    whole = Pictures(pixels, names, [f"sklearn-digits:{i}" for i in range(len(names))])
+    whole = Batch(pixels, names, [f"sklearn-digits:{i}" for i in range(len(names))])
     return whole.take(stratified_sample(names, most, seed))
 
 
@@ -308,7 +308,7 @@ def _chosen(names: Sequence[str]) -> list[tuple[Perturbation, float | None]]:
 
 def robustness(
     loaded: LoadedModel,
-    judged: Pictures | Sequence[Pictures] | Sequence[Record],
+    judged: Batch | Sequence[Batch] | Sequence[Record],
     *,
     names: Sequence[str] = ALL,
     seed: int = 0,

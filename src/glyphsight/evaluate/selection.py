@@ -18,8 +18,7 @@ from glyphsight.dataset import Record
 from glyphsight.dataset.storage import Frame, read_frame, read_records, split_files
 from glyphsight.errors import DatasetError
 from glyphsight.sampling import stratified_sample
-from glyphsight.sources import Failure, Part, Source, open_source
-from glyphsight.sources.spec import is_spec
+from glyphsight.sources import Failure, Part, Source, is_spec, open_source
 
 _HELD = 20_000  # records kept from the first look, so that small data is read once
 

@@ -1,22 +1,40 @@
-"""Where labelled pictures come from: folders, tables, archives, the hub, by a source SPEC."""
+"""Sources of labelled pictures: folders, tables, archives, the hub, named by a SPEC.
 
+A SPEC is ``bundled``, ``idx:DIR`` or the like. Users' own kinds come by the entry point group
+``glyphsight.sources``: a class, or a function, that takes what follows the colon and gives a
+:class:`~glyphsight.sources.base.Source`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+
+from glyphsight.errors import DatasetError, GlyphsightError
+from glyphsight.extras import MissingPackageError
+from glyphsight.plugins import Registry
 from glyphsight.sources.base import (
+    Batch,
     Failure,
     Part,
-    Pictures,
     Source,
     batches,
     load_split,
     ranges,
     read_split,
 )
-from glyphsight.sources.spec import SOURCES, is_spec, open_source
+from glyphsight.sources.folder import AudioFolderSource, FolderSource, FsddSource
+from glyphsight.sources.hub import HubSource
+from glyphsight.sources.idx import BundledSource, IdxSource
+from glyphsight.sources.parquet import ParquetSource
+from glyphsight.sources.webdataset import WebDatasetSource
 
 __all__ = [
     "SOURCES",
+    "Batch",
     "Failure",
     "Part",
-    "Pictures",
     "Source",
     "batches",
     "is_spec",
@@ -25,3 +43,52 @@ __all__ = [
     "ranges",
     "read_split",
 ]
+
+_OWN: dict[str, tuple[str, Callable[[str], Source]]] = {
+    "bundled": ("", BundledSource),
+    "idx": (":DIR", IdxSource),
+    "folder": (":DIR", FolderSource),
+    "parquet": (":GLOB", ParquetSource),
+    "hub": (":NAME", HubSource),
+    "webdataset": (":GLOB", WebDatasetSource),
+    "audiofolder": (":DIR", AudioFolderSource),
+    "fsdd": (":DIR", FsddSource),
+}
+SOURCES: Registry[Source] = Registry(
+    kind="source",
+    group="glyphsight.sources",
+    own={name: factory for name, (_, factory) in _OWN.items()},
+    needed=("splits", "licence", "parts", "read"),
+    module="glyphsight.sources.base",
+    error=DatasetError,
+    usage={name: usage for name, (usage, _) in _OWN.items()},
+)
+
+
+def is_spec(text: str) -> bool:
+    """Whether ``text`` is a source SPEC rather than a path; a path that exists is a path."""
+    kind = text.partition(":")[0]
+    if os.path.exists(text):  # noqa: PTH110 - a text too long for a path is none
+        return False
+    return bool(re.fullmatch(r"[\w.-]+", kind)) and kind in SOURCES
+
+
+def open_source(spec: str) -> Source:
+    """Open ``KIND`` or ``KIND:LOCATION``.
+
+    Raises:
+        DatasetError: No such kind, a user's does not work, or the location does not hold what the
+            kind needs. It names the SPEC.
+    """
+    kind, _, location = spec.partition(":")
+    if kind not in SOURCES:
+        names = ", ".join(SOURCES.names())
+        raise DatasetError(f"{spec}: unknown source; there is {names} (see --help)")
+    try:
+        return SOURCES.make(kind, location)
+    except MissingPackageError:
+        raise
+    except GlyphsightError as error:
+        said = str(error)
+        inside = location and said.startswith(f"{location}: ")
+        raise DatasetError(f"{kind}:{said}" if inside else f"{spec}: {said}") from error

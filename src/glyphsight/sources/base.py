@@ -1,4 +1,4 @@
-"""What every source gives: splits by name, each cut into parts, each part read in batches."""
+"""The protocol of a source: splits by name, each split into parts, each part read in batches."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from glyphsight.errors import DatasetError
 
 PART = 4096
-"""Items of a part where a source may choose: enough to outweigh its start, little to do again."""
+"""Items per part where a source may choose: enough to outweigh its start, little to do again."""
 
 _BATCH = 1024
 _BATCH_PIXELS = 1 << 24
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Batch:
     """Labelled grayscale pictures of one size.
 
     Attributes:
@@ -35,10 +35,10 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, indices: NDArray[np.int64]) -> Pictures:
-        """The pictures at ``indices``, in that order."""
+    def take(self, indices: NDArray[np.int64]) -> Batch:
+        """Return the pictures at ``indices``, in that order."""
         chosen = indices.tolist()
-        return Pictures(
+        return Batch(
             self.pixels[indices],
             [self.labels[i] for i in chosen],
             [self.ids[i] for i in chosen],
@@ -50,12 +50,16 @@ class Failure:
     """An item that cannot be read.
 
     Attributes:
-        id: Its name, as :class:`Pictures` would have it.
-        reason: One line: the file, what is wrong with it and the mend.
+        id: Its name, as :class:`Batch` would have it.
+        reason: One line: the file, what is wrong with it and the fix.
     """
 
     id: str
     reason: str
+
+
+Item = tuple[str, str, NDArray[np.uint8]]
+"""Id, answer and pixels uint8[H, W] of an item."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Part:
 
 
 class Source(Protocol):
-    """A place labelled pictures come from; pickled, it works in another process."""
+    """A source of labelled pictures; pickled, it works in another process."""
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -85,15 +89,15 @@ class Source(Protocol):
         ...
 
     def parts(self, split: str) -> list[Part]:
-        """The parts of one of ``splits``, in a fixed order, together every item once.
+        """Return the parts of a split, in a fixed order, together every item once.
 
         Raises:
-            DatasetError: The place of the split holds no items, or is damaged as a whole.
+            DatasetError: The split holds no items, or is damaged as a whole.
         """
         ...
 
-    def read(self, part: Part) -> Iterator[Pictures | Failure]:
-        """The items of a part in a fixed order, in batches of one size and bounded memory.
+    def read(self, part: Part) -> Iterator[Batch | Failure]:
+        """Yield the items of a part in a fixed order, in batches of one size and bounded memory.
 
         An item that cannot be read comes as a :class:`Failure` in its place.
 
@@ -103,27 +107,27 @@ class Source(Protocol):
         ...
 
 
-def ranges(split: str, count: int, *place: str | int, size: int = PART) -> list[Part]:
-    """Parts ``(*place, start, stop)`` that cut ``count`` items into pieces of ``size``."""
+def ranges(split: str, count: int, *file: str | int, size: int = PART) -> list[Part]:
+    """Return parts ``(*file, start, stop)`` of ``size`` items each, ``count`` in all."""
     return [
-        Part(split, (*place, start, min(start + size, count))) for start in range(0, count, size)
+        Part(split, (*file, start, min(start + size, count))) for start in range(0, count, size)
     ]
 
 
 def batches(
-    items: Iterable[tuple[str, str, NDArray[np.uint8]] | Failure],
-) -> Iterator[Pictures | Failure]:
+    items: Iterable[Item | Failure],
+) -> Iterator[Batch | Failure]:
     """Gather neighbours of one size into batches of bounded memory, order kept.
 
     Args:
-        items: Id, answer and pixels uint8[H, W] of each, or why there are none.
+        items: Items, and failures of those that cannot be read.
     """
-    held: list[tuple[str, str, NDArray[np.uint8]]] = []
+    held: list[Item] = []
 
-    def gathered() -> Pictures:
+    def gathered() -> Batch:
         ids, labels, pixels = zip(*held, strict=True)
         held.clear()
-        return Pictures(np.stack(pixels), list(labels), list(ids))
+        return Batch(np.stack(pixels), list(labels), list(ids))
 
     for item in items:
         if held and (
@@ -140,8 +144,8 @@ def batches(
         yield gathered()
 
 
-def read_split(source: Source, split: str) -> Iterator[Pictures]:
-    """Every batch of a split, part after part.
+def read_split(source: Source, split: str) -> Iterator[Batch]:
+    """Yield every batch of a split, part after part.
 
     Raises:
         DatasetError: An item or a part cannot be read.
@@ -153,8 +157,8 @@ def read_split(source: Source, split: str) -> Iterator[Pictures]:
             yield batch
 
 
-def load_split(source: Source, split: str) -> Pictures:
-    """All pictures of a split at once; they must be of one size.
+def load_split(source: Source, split: str) -> Batch:
+    """Load all pictures of a split, which must be of one size.
 
     Raises:
         DatasetError: They differ in size, or one cannot be read.
@@ -165,7 +169,7 @@ def load_split(source: Source, split: str) -> Pictures:
     sizes = sorted({batch.pixels.shape[1:] for batch in found})
     if len(sizes) > 1:
         raise DatasetError(f"split {split!r} holds pictures of several sizes, such as {sizes[:2]}")
-    return Pictures(
+    return Batch(
         np.concatenate([batch.pixels for batch in found]),
         [label for batch in found for label in batch.labels],
         [name for batch in found for name in batch.ids],

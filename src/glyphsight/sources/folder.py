@@ -1,19 +1,239 @@
-"""Folders of pictures or sounds: the folder's name answers, or a metadata file does."""
+"""Local directories of files: class folders, a metadata file, or names that hold the answer."""
 
 from __future__ import annotations
 
+import csv
+import json
+import os
+import posixpath
+import re
+from abc import ABC, abstractmethod
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.errors import DatasetError
+from glyphsight.errors import DatasetError, PictureError
+from glyphsight.files import hash64
 from glyphsight.media.picture import PICTURE_SUFFIXES, load_picture
 from glyphsight.media.sound import SOUND_SUFFIXES, load_sound
-from glyphsight.sources.listed import Item, ListedSource, Listing, walk
-from glyphsight.sources.location import folder_split
-from glyphsight.sources.metadata import read_metadata
+from glyphsight.sources.base import PART, Batch, Failure, Item, Part, batches
+from glyphsight.sources.items import answer_text, choose_answer, one_line_name
+from glyphsight.sources.location import directory, folder_split, in_order, licence_of, take_options
+
+_NAME = re.compile(r"(?:.*/)?(\d)_[^_/]+_(\d+)\.wav")  # of a recording: digit, speaker, index
+_TEST = 5  # recordings per digit and speaker that the dataset's authors hold out
+_SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini")  # a file manager's own
+
+
+class ListedFile(NamedTuple):
+    """A file and its answer.
+
+    Attributes:
+        name: Path relative to the directory, ``/`` between folders.
+        answer: "" where there is none.
+        problem: Why it is not to be read, or "".
+    """
+
+    name: str
+    answer: str
+    problem: str = ""
+
+
+Listing = dict[str, list[ListedFile]]
+
+_held: dict[tuple[type, str], Listing] = {}  # the last one of this process
+
+
+def walk(root: Path) -> list[str]:
+    """Files under a directory, relative and sorted; not hidden ones, nor a file manager's own.
+
+    Links are followed, each folder is entered once.
+
+    Raises:
+        DatasetError: A folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DatasetError(f"{error.filename}: cannot be read ({error.strerror})")
+
+    found = []
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
+        stat = Path(folder).stat()
+        if (stat.st_dev, stat.st_ino) in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        place = Path(folder).relative_to(root).as_posix()
+        found += [
+            name if place == "." else f"{place}/{name}"
+            for name in names
+            if not name.startswith(".") and name.lower() not in _SYSTEM
+        ]
+    return sorted(found)
+
+
+class ListedSource(ABC):
+    """A local directory of files, listed once a process; a subclass says what they mean."""
+
+    give = ""
+    options: tuple[str, ...] = ()
+
+    def __init__(self, location: str) -> None:
+        self._location = location
+        place, self._chosen = take_options(location, *self.options)
+        self._directory = directory(place, self.give)
+        self._listed = False
+
+    @abstractmethod
+    def listing(self) -> Listing:
+        """Every file by split, in a fixed order."""
+
+    @abstractmethod
+    def load(self, path: Path) -> NDArray[np.uint8]:
+        """Pixels uint8[H, W] of a file."""
+
+    @property
+    def licence(self) -> str:
+        """As its LICENSE file or dataset card says."""
+        return licence_of(self._directory)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Those the directory has."""
+        return in_order(self._files(again=not self._listed))
+
+    def parts(self, split: str) -> list[Part]:
+        """Ranges of the listing, each with a digest of its names and answers."""
+        items = self._files(again=not self._listed)[split]
+        return [
+            Part(split, (start, start + len(some), _digest(some)))
+            for start in range(0, len(items), PART)
+            if (some := items[start : start + PART])
+        ]
+
+    def read(self, part: Part) -> Iterator[Batch | Failure]:
+        """Files of a range; ids are their names."""
+        start, stop, digest = part.location
+        for again in (False, True):
+            items = self._files(again=again).get(part.split, [])[int(start) : int(stop)]
+            if _digest(items) == digest:
+                break
+        else:
+            raise DatasetError(f"{self._directory}: changed since it was listed; start again")
+        yield from batches(map(self._read_one, items))
+
+    def _read_one(self, item: ListedFile) -> Item | Failure:
+        name, path = one_line_name(item.name), self._directory / item.name
+        problem = item.problem
+        try:
+            if not problem:
+                return name, answer_text(item.answer), self.load(path)
+        except ValueError as error:
+            problem = f"{path}: {error}; rename its folder"
+        except PictureError as error:
+            problem = str(error)
+        return Failure(name, one_line_name(problem))
+
+    def _files(self, again: bool) -> Listing:
+        key = (type(self), self._location)
+        if again or key not in _held:
+            found = self.listing()
+            _held.clear()
+            _held[key] = found
+            self._listed = True
+        return _held[key]
+
+
+def _digest(items: list[ListedFile]) -> str:
+    told = "\0".join(part for item in items for part in item)
+    return f"{hash64(told):016x}"
+
+
+def read_metadata(folder: Path, place: str, chosen: str | None) -> dict[str, ListedFile] | None:
+    """What the metadata file of a folder says.
+
+    Args:
+        folder: Where it may be.
+        place: The folder relative to the source, "" or with its ``/``: names begin with it.
+        chosen: Column of the answers, or None to find it.
+
+    Returns:
+        The item of each file it names; None where there is no such file.
+
+    Raises:
+        DatasetError: There are two, or it cannot be read.
+    """
+    there = [
+        folder / name for name in ("metadata.csv", "metadata.jsonl") if (folder / name).is_file()
+    ]
+    if not there:
+        return None
+    if len(there) > 1:
+        raise DatasetError(f"{there[0]}: stands beside {there[1].name}; remove one of the two")
+    path = there[0]
+    found: dict[str, ListedFile] = {}
+    column: str | None = None
+    try:
+        for line, row in _csv_rows(path) if path.suffix == ".csv" else _json_rows(path):
+            where = f"{path}: line {line}"
+            file_name = row.get("file_name")
+            if not isinstance(file_name, str) or not file_name:
+                raise DatasetError(f"{where}: has no file_name; add it")
+            if column is None:
+                others = [name for name in row if name != "file_name"]
+                column = choose_answer(others, chosen, str(path))
+            name = posixpath.normpath(f"{place}{file_name}")
+            try:
+                item = ListedFile(name, answer_text(row.get(column)))
+            except ValueError as error:
+                item = ListedFile(name, "", f"{where}: {file_name}: {error}; fix {column!r}")
+            if name in found:
+                problem = f"{where}: {file_name} is named again; give each picture one line"
+                item = ListedFile(name, "", problem)
+            found[name] = item
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: not UTF-8 ({error.reason}); save it as UTF-8") from None
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    return found
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream, strict=True)
+        try:
+            if "file_name" not in (reader.fieldnames or ()):
+                raise DatasetError(f"{path}: has no column file_name; name each file in one")
+            for row in reader:
+                if None in row or None in row.values():
+                    count = len(reader.fieldnames or ())
+                    raise DatasetError(
+                        f"{path}: line {reader.line_num}: not {count} fields; quote those that "
+                        "hold a comma"
+                    )
+                yield reader.line_num, row
+        except csv.Error as error:
+            raise DatasetError(f"{path}: line {reader.reader.line_num}: {error}; fix it") from None
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    with path.open(encoding="utf-8-sig") as stream:
+        for line, text in enumerate(stream, 1):
+            if not text.strip():
+                continue
+            try:
+                row = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                raise DatasetError(f"{path}: line {line}: not JSON ({error}); fix it") from None
+            if not isinstance(row, dict):
+                raise DatasetError(f"{path}: line {line}: not a JSON object; fix it")
+            yield line, row
 
 
 class FolderSource(ListedSource):
@@ -53,23 +273,23 @@ class FolderSource(ListedSource):
                     strange[split, suffix].append(name)
             elif rows is not None:
                 problem = "is not named in the metadata; add a line for it or remove it"
-                found[split].append(Item(name, "", f"{self._directory / name}: {problem}"))
+                found[split].append(ListedFile(name, "", f"{self._directory / name}: {problem}"))
             elif not folders:
                 problem = "is in no folder that says its answer; move it or write a metadata.csv"
-                found[split].append(Item(name, "", f"{self._directory / name}: {problem}"))
+                found[split].append(ListedFile(name, "", f"{self._directory / name}: {problem}"))
             elif prefixes and not place:
                 raise DatasetError(
                     f"{self._directory / name}: beside the split folders "
                     f"{', '.join(prefixes)}; move it into one of them"
                 )
             else:
-                found[split].append(Item(name, folders.rpartition("/")[2]))
+                found[split].append(ListedFile(name, folders.rpartition("/")[2]))
         for rows in said.values():
             for name, item in rows.items():
                 split = prefixes.get(self._place(name, prefixes), "train")
-                problem = "is named in the metadata and not there; mend its file_name"
+                problem = "is named in the metadata and not there; fix its file_name"
                 reason = item.problem or f"{self._directory / name}: {problem}"
-                found[split].append(Item(name, "", reason))
+                found[split].append(ListedFile(name, "", reason))
         if not found:
             raise DatasetError(f"{self._directory}: holds no {self.things}; give {self.give}")
         for place, split in prefixes.items():
@@ -82,7 +302,7 @@ class FolderSource(ListedSource):
                 f"{self._directory / some[0]}: not among the {self.things} that are read "
                 f"({len(some)} such file{'s' * (len(some) > 1)} in {split}); convert or remove"
             )
-            found[split].append(Item(f"{split}:*{suffix}", "", reason))
+            found[split].append(ListedFile(f"{split}:*{suffix}", "", reason))
         return {split: sorted(items) for split, items in found.items()}
 
     def _split_folders(self, names: list[str]) -> dict[str, str]:
@@ -97,7 +317,7 @@ class FolderSource(ListedSource):
             found[f"{path.name}/"] = split
         return found
 
-    def _metadata(self, prefixes: dict[str, str]) -> dict[str, dict[str, Item]]:
+    def _metadata(self, prefixes: dict[str, str]) -> dict[str, dict[str, ListedFile]]:
         """What the metadata files say, by the folder that each is in."""
         chosen = self._chosen.get("answer")
         said = {
@@ -126,6 +346,32 @@ class AudioFolderSource(FolderSource):
     give = "audiofolder:DIR with DIR/ANSWER/x.wav or DIR/metadata.csv"
     suffixes = SOUND_SUFFIXES
     things = "sounds"
+
+    def load(self, path: Path) -> NDArray[np.uint8]:
+        """Its log-mel spectrogram."""
+        return load_sound(path)
+
+
+class FsddSource(ListedSource):
+    """The Free Spoken Digit Dataset's recordings, as spectrograms, with its official split."""
+
+    give = "fsdd:DIR with the dataset's recordings/"
+    licence = "Free Spoken Digit Dataset by Zohar Jackson and others, CC BY-SA 4.0"
+
+    def listing(self) -> Listing:
+        """Recordings 0 to 4 of each digit and speaker are ``test``, the others ``train``."""
+        found: Listing = defaultdict(list)
+        for name in walk(self._directory):
+            path = self._directory / name
+            if match := _NAME.fullmatch(name):
+                split = "test" if int(match[2]) < _TEST else "train"
+                found[split].append(ListedFile(name, match[1]))
+            elif path.suffix.lower() in SOUND_SUFFIXES:
+                problem = f"{path}: not named digit_speaker_index.wav; rename it or remove it"
+                found["train"].append(ListedFile(name, "", problem))
+        if not found:
+            raise DatasetError(f"{self._directory}: holds no recordings; give {self.give}")
+        return found
 
     def load(self, path: Path) -> NDArray[np.uint8]:
         """Its log-mel spectrogram."""

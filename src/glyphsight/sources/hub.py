@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from glyphsight.errors import DatasetError, GlyphsightError, PictureError, one_line
+from glyphsight.errors import DatasetError, GlyphsightError, one_line
 from glyphsight.extras import need
-from glyphsight.sources.base import Failure, Part, Pictures, batches
-from glyphsight.sources.items import answer_text, choose, choose_answer, decode
+from glyphsight.sources.base import Batch, Failure, Item, Part, batches
+from glyphsight.sources.items import answer_text, choose, choose_answer, read_item
 from glyphsight.sources.location import in_order, licence_of, opened, take_options
 
 
@@ -48,14 +45,12 @@ class HubSource:
         self._columns(dataset)
         return [Part(split, (at, dataset.num_shards)) for at in range(dataset.num_shards)]
 
-    def read(self, part: Part) -> Iterator[Pictures | Failure]:
+    def read(self, part: Part) -> Iterator[Batch | Failure]:
         """Rows of a shard; an id is split, shard and the number of the row in it."""
         shard, count = map(int, part.location)
         yield from batches(self._rows(part.split, shard, count))
 
-    def _rows(
-        self, split: str, shard: int, count: int
-    ) -> Iterator[tuple[str, str, NDArray[np.uint8]] | Failure]:
+    def _rows(self, split: str, shard: int, count: int) -> Iterator[Item | Failure]:
         from datasets import Image
 
         where = f"hub:{self._name} {split}/{shard}"
@@ -69,14 +64,12 @@ class HubSource:
         try:
             for at, row in enumerate(dataset):
                 name = f"{split}/{shard}:{at}"
-                try:
-                    data = _bytes(row[image])
-                    text = answer_text(row[answer], classes)
-                    yield name, text, decode(data, f"hub:{self._name} {name}")
-                except ValueError as error:
-                    yield Failure(name, f"hub:{self._name} {name}: {error}; mend or remove it")
-                except PictureError as error:
-                    yield Failure(name, str(error))
+                yield read_item(
+                    name,
+                    f"hub:{self._name} {name}",
+                    partial(answer_text, row[answer], classes),
+                    partial(_bytes, row[image]),
+                )
         except GlyphsightError:
             raise
         except Exception as error:  # every format and every network has errors of its own
@@ -110,8 +103,8 @@ def _load(name: str, config: str | None) -> Any:
     try:
         return load_dataset(name, config, streaming=True)
     except Exception as error:  # every format and every network has errors of its own
-        mend = "give a hub id or a directory in the hub's layout, and ?config=NAME where it has any"
-        raise DatasetError(f"hub:{name}: cannot be opened ({one_line(error)}); {mend}") from error
+        fix = "give a hub id or a directory in the hub's layout, and ?config=NAME where it has any"
+        raise DatasetError(f"hub:{name}: cannot be opened ({one_line(error)}); {fix}") from error
 
 
 def _holds_bytes(feature: Any) -> bool:

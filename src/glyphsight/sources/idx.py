@@ -1,4 +1,4 @@
-"""The IDX files in which MNIST and its successors are published, gzip or not."""
+"""MNIST and its successors: IDX files as published, gzip or not, and the bundled digits."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import struct
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.errors import DatasetError
-from glyphsight.sources.base import Failure, Part, Pictures, ranges
+from glyphsight.sources.base import Batch, Failure, Part, ranges
+from glyphsight.sources.location import directory
 
 _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -103,9 +105,7 @@ class IdxSource:
     licence = ""
 
     def __init__(self, location: str) -> None:
-        self._directory = Path(location)
-        if not self._directory.is_dir():
-            raise DatasetError(f"{self._directory}: no such directory; give idx:DIR with IDX files")
+        self._directory = directory(location, "idx:DIR with IDX files")
         self.splits = tuple(
             split for split, names in _FILES.items() if self._find(names[0]) is not None
         )
@@ -123,13 +123,13 @@ class IdxSource:
         """Ranges of items."""
         return ranges(split, self._pair(split)[0].shape[0])
 
-    def read(self, part: Part) -> Iterator[Pictures | Failure]:
+    def read(self, part: Part) -> Iterator[Batch | Failure]:
         """Items of a range, labelled with the numbers of the label file."""
         images, labels = self._pair(part.split)
         begin, end = map(int, part.location)
         for start in range(begin, end, _BATCH):
             stop = min(start + _BATCH, end)
-            yield Pictures(
+            yield Batch(
                 images.read(start, stop),
                 [str(label) for label in labels.read(start, stop).tolist()],
                 [f"{images.path.name}:{index}" for index in range(start, stop)],
@@ -153,3 +153,47 @@ class IdxSource:
                 f"{images_path.name}; the two files do not belong together"
             )
         return images, labels
+
+
+class BundledSource:
+    """The MNIST digits that ship with the package, so that everything works offline.
+
+    ``assets/digits.npz`` is made by ``scripts/bundle_digits.py``: 20,000 training and 2,000
+    validation digits from MNIST's training file, stratified, and its complete test file.
+
+    Attributes:
+        splits: ``train`` (20,000), ``validation`` (2,000) and ``test`` (10,000).
+        licence: MNIST's.
+    """
+
+    splits = ("train", "validation", "test")
+    licence = "MNIST by Yann LeCun and Corinna Cortes, CC BY-SA 3.0"
+
+    def __init__(self, location: str = "") -> None:
+        if location:
+            raise DatasetError("the bundled digits take no location; drop it")
+
+    def parts(self, split: str) -> list[Part]:
+        """Ranges of digits."""
+        return ranges(split, len(_bundled(split)))
+
+    def read(self, part: Part) -> Iterator[Batch | Failure]:
+        """Digits of a range; ids name the item's index in MNIST's own file."""
+        start, stop = map(int, part.location)
+        for at in range(start, stop, _BATCH):
+            yield _bundled(part.split).take(np.arange(at, min(at + _BATCH, stop)))
+
+
+@lru_cache(maxsize=3)
+def _bundled(split: str) -> Batch:
+    """All digits of a split; unpacked once a process."""
+    resource = files("glyphsight") / "assets" / "digits.npz"
+    with resource.open("rb") as stream, np.load(stream) as archive:
+        pixels, labels = archive[f"{split}_pixels"], archive[f"{split}_labels"]
+        indices = archive[f"{split}_indices"]
+    origin = "t10k" if split == "test" else "train"
+    return Batch(
+        pixels,
+        [str(label) for label in labels.tolist()],
+        [f"{origin}-images-idx3-ubyte:{index}" for index in indices.tolist()],
+    )

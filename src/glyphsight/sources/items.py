@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.errors import DatasetError
+from glyphsight.errors import DatasetError, PictureError, one_line
 from glyphsight.media.picture import load_picture
+from glyphsight.sources.base import Failure, Item
 
 ANSWERS = ("label", "text", "caption", "Response")
 """Columns that hold the answer where no option chooses one."""
@@ -32,6 +33,26 @@ def decode(data: bytes, where: str) -> NDArray[np.uint8]:
     stream = _Named(data)
     stream.name = where
     return load_picture(stream)
+
+
+def read_item(
+    name: str, where: str, answer: Callable[[], str], data: Callable[[], bytes]
+) -> Item | Failure:
+    """Read an item of a table or an archive.
+
+    Args:
+        name: Id of the item.
+        where: Name of the item in errors.
+        answer: Gives the answer; raises ValueError where there is none.
+        data: Gives the bytes of a picture file; raises ValueError where there are none.
+    """
+    try:
+        encoded = data()
+        return name, answer(), decode(encoded, where)
+    except ValueError as error:
+        return Failure(name, f"{where}: {one_line(error)}; fix or remove the item")
+    except PictureError as error:
+        return Failure(name, str(error))
 
 
 def choose(kind: str, columns: Sequence[str], chosen: str | None, where: str) -> str:

@@ -45,7 +45,7 @@ def directory(location: str, give: str) -> Path:
     """The local directory that a location names.
 
     Raises:
-        DatasetError: There is none; ``give`` is the mend.
+        DatasetError: There is none; ``give`` is the fix.
     """
     path = Path(location)
     if not location or not path.is_dir():
@@ -86,7 +86,7 @@ def find(pattern: str) -> tuple[str, list[str]]:
         found = glob.glob(pattern, recursive=True)  # noqa: PTH207 - any root, absolute or not
         names = [path[len(folder(pattern)) :] for path in found if Path(path).is_file()]
     if not names:
-        raise DatasetError(f"{pattern}: matches no file; mend the pattern")
+        raise DatasetError(f"{pattern}: matches no file; fix the pattern")
     return folder(pattern), sorted(name.replace(os.sep, "/") for name in names)
 
 
@@ -107,7 +107,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
     except MissingPackageError:
         raise
     except FileNotFoundError:
-        raise DatasetError(f"{path}: no such file; mend its name") from None
+        raise DatasetError(f"{path}: no such file; fix its name") from None
     except Exception as error:  # every kind of remote place has errors of its own
         raise DatasetError(f"{path}: cannot be opened ({one_line(error)})") from error
     with stream:
@@ -119,17 +119,31 @@ def folder_split(name: str) -> str | None:
     return _SPLITS.get(name.lower())
 
 
-def find_by_split(pattern: str) -> tuple[str, dict[str, list[str]]]:
-    """What :func:`find` gives, the names gathered by :func:`file_split`.
+class SplitFiles:
+    """Local or remote files whose names, or those of their folders, say the split, else train.
 
-    Raises:
-        DatasetError: As :func:`find`.
+    Attributes:
+        options: Names of the options that may follow the location.
+        splits: Names of the splits.
     """
-    root, names = find(pattern)
-    files: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        files[file_split(root, name)].append(name)
-    return root, files
+
+    options: tuple[str, ...] = ()
+
+    def __init__(self, location: str) -> None:
+        pattern, self._chosen = take_options(location, *self.options)
+        self._root, names = find(pattern)
+        self._files: dict[str, list[str]] = defaultdict(list)
+        for name in names:
+            self._files[file_split(self._root, name)].append(name)
+        self.splits = in_order(self._files)
+
+    @property
+    def licence(self) -> str:
+        """Licence beside local files, or beside a folder ``data`` that holds them."""
+        if "://" in self._root:
+            return ""
+        root = Path(self._root)
+        return licence_of(root) or (licence_of(root.parent) if root.name == "data" else "")
 
 
 def file_split(root: str, name: str) -> str:

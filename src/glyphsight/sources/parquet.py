@@ -3,50 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from glyphsight.errors import DatasetError, GlyphsightError, PictureError, one_line
+from glyphsight.errors import DatasetError, GlyphsightError, one_line
 from glyphsight.extras import need
-from glyphsight.sources.base import Failure, Part, Pictures, batches
-from glyphsight.sources.items import answer_text, choose, choose_answer, decode
-from glyphsight.sources.location import (
-    find_by_split,
-    in_order,
-    licence_of,
-    opened,
-    take_options,
-)
+from glyphsight.sources.base import Batch, Failure, Item, Part, batches
+from glyphsight.sources.items import answer_text, choose, choose_answer, read_item
+from glyphsight.sources.location import SplitFiles, opened
 
 _ROWS = 32  # read at a time: few, for a row may hold a photo
 _BUFFER = 1 << 22  # of a file's column; the rest of a row group stays where it is
 
 
-class ParquetSource:
-    """Parquet files, local or remote: pictures as bytes, labels as class numbers or text.
+class ParquetSource(SplitFiles):
+    """Parquet files, local or remote: pictures as bytes, labels as class numbers or text."""
 
-    Attributes:
-        splits: As the names of the files or of their folders say, else ``train``.
-        licence: Of a local dataset: as its LICENSE file or dataset card says.
-    """
-
-    def __init__(self, location: str) -> None:
-        pattern, self._chosen = take_options(location, "answer", "image")
-        self._root, self._files = find_by_split(pattern)
-        self.splits = in_order(self._files)
-
-    @property
-    def licence(self) -> str:
-        """Looked for beside the files, and beside a folder ``data`` that holds them."""
-        if "://" in self._root:
-            return ""
-        root = Path(self._root)
-        return licence_of(root) or (licence_of(root.parent) if root.name == "data" else "")
+    options = ("answer", "image")
 
     def parts(self, split: str) -> list[Part]:
         """The row groups of each file; only the files' footers are read."""
@@ -64,13 +39,13 @@ class ParquetSource:
             raise DatasetError(f"{self._root}{self._files[split][0]}: holds no rows; remove it")
         return found
 
-    def read(self, part: Part) -> Iterator[Pictures | Failure]:
+    def read(self, part: Part) -> Iterator[Batch | Failure]:
         """Rows of a row group; an id is the file and the number of the row in it."""
         name, group, first = str(part.location[0]), int(part.location[1]), int(part.location[2])
         with self._opened(name) as file:
             image, answer, classes = self._columns(file.schema_arrow, name)
 
-            def rows() -> Iterator[tuple[str, str, NDArray[np.uint8]] | Failure]:
+            def rows() -> Iterator[Item | Failure]:
                 at = first
                 for batch in file.iter_batches(
                     batch_size=_ROWS, row_groups=[group], columns=[image, answer]
@@ -81,7 +56,12 @@ class ParquetSource:
                         strict=True,
                     )
                     for picture, value in pairs:
-                        yield _item(f"{name}:{at}", self._root, picture, value, classes)
+                        yield read_item(
+                            f"{name}:{at}",
+                            f"{self._root}{name}:{at}",
+                            partial(answer_text, value, classes),
+                            partial(_bytes, picture),
+                        )
                         at += 1
 
             yield from batches(rows())
@@ -143,16 +123,8 @@ def _holds_bytes(kind: Any) -> bool:
     return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
-def _item(
-    name: str, root: str, picture: Any, value: Any, classes: Sequence[str] | None
-) -> tuple[str, str, NDArray[np.uint8]] | Failure:
-    where = f"{root}{name}"
+def _bytes(picture: Any) -> bytes:
     data = picture.get("bytes") if isinstance(picture, dict) else picture
     if not isinstance(data, bytes):
-        return Failure(name, f"{where}: holds no bytes of a picture; write them into the file")
-    try:
-        return name, answer_text(value, classes), decode(data, where)
-    except ValueError as error:
-        return Failure(name, f"{where}: {error}; mend or remove the row")
-    except PictureError as error:
-        return Failure(name, str(error))
+        raise ValueError("holds no bytes of a picture")
+    return data

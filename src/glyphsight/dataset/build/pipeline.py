@@ -26,7 +26,7 @@ from glyphsight.dataset.storage import MANIFEST, SPLITS, load_dataset, read_mani
 from glyphsight.errors import DatasetError
 from glyphsight.parallel import HERE, Workers, same_processes
 from glyphsight.sources import Failure, Part, Source, open_source
-from glyphsight.sources.listed import walk
+from glyphsight.sources.folder import walk
 from glyphsight.version import __version__
 
 _FAILURES_KEPT = 100

@@ -25,7 +25,7 @@ from glyphsight.dataset.build.settings import BuildSettings
 from glyphsight.dataset.filesystem import STATE, Directory, put_bytes
 from glyphsight.errors import DatasetError, PictureError
 from glyphsight.parallel import Workers
-from glyphsight.sources import Failure, Part, Pictures, Source
+from glyphsight.sources import Batch, Failure, Part, Source
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ _NONE = np.zeros(0, dtype=np.uint64)
 
 
 def _one_by_one(
-    batch: Pictures, profile: Profile
+    batch: Batch, profile: Profile
 ) -> tuple[list[NDArray[np.uint8]], dict[int, Failure]]:
     """The grid of each picture, and those that cannot be encoded, by their place in the batch."""
     grids: list[NDArray[np.uint8]] = []
