@@ -1,6 +1,6 @@
 """How a model's accuracy falls as pictures, or their texts, are changed: table and figure.
 
-    pip install 'glyphsight[train]' scikit-learn
+    pip install 'glyphsight[train]'
     python benchmarks/robustness.py --data idx:DIR --figure docs/images/robustness.svg
 
 Prints the table of docs/robustness.md, in Markdown. The pictures are a stratified part of the
@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import argparse
 import time
-from importlib.resources import files
 from pathlib import Path
 
-from glyphsight.evaluate.report.figures import robustness_plots
+from matplotlib.lines import Line2D
+
+from glyphsight.evaluate.report.plots import by_strength, draw_damage
 from glyphsight.evaluate.robustness import PERTURBATIONS, Condition, robustness
 from glyphsight.models import load_model
+from glyphsight.pages import INK, TONES, axes, in_ink, svg
 from glyphsight.sampling import stratified_sample
 from glyphsight.sources import load_split, open_source
 
 
 def row(condition: Condition) -> str:
-    """A line of the table; strengths of one perturbation share its name."""
+    """Write a line of the table."""
     unit = {one.name: one.unit for one in PERTURBATIONS}.get(condition.name, "")
     strength = "" if condition.strength is None else f"{condition.strength:g} {unit}"
     if condition.share is None:
@@ -36,27 +38,22 @@ def row(condition: Condition) -> str:
 
 
 def figure(conditions: list[Condition]) -> str:
-    """The plots of a report side by side, as one SVG picture in the colours of a page."""
-    across, wide, tall = 3, 380, 300
-    plots = robustness_plots(conditions)
-    style = files("glyphsight").joinpath("assets", "page.css").read_text("utf-8")
-    parts = []
-    for place, one in enumerate(plots):
-        at, down = wide * (place % across), tall * (place // across)
-        key = "".join(f'<tspan class="{tone}"> ■ {words}</tspan>' for words, tone in one["key"])
-        parts.append(
-            f'<g transform="translate({at} {down})"><text class="name" x="60" y="22">{one["name"]}'
-            f'<tspan class="key">{key}</tspan></text><g transform="translate(0 32)">'
-            + one["plot"].replace("<svg ", "<g ").replace("</svg>", "</g>")
-            + "</g></g>"
-        )
-    size = f"0 0 {wide * across} {tall * -(-len(plots) // across)}"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" viewBox="{size}">'
-        f"<style>{style} .name {{ font: 600 14px system-ui, sans-serif; }} "
-        f".name tspan {{ font-weight: 400; font-size: 11px; fill: var(--tone); }}</style>"
-        f'<rect width="100%" height="100%" fill="var(--ground)"/>{"".join(parts)}</svg>'
-    )
+    """Draw the plots of a report side by side, as one SVG picture."""
+    names, across = list(by_strength(conditions)), 3
+    down = -(-len(names) // across)
+    whole, _ = axes(3.8 * across, 3 * down)
+    whole.clear()
+    for index, name in enumerate(names):
+        drawn = in_ink(whole.add_subplot(down, across, index + 1))
+        drawn.set_title(name, loc="left", fontsize=10, color=INK)
+        key = draw_damage(drawn, name, conditions)
+        if len(key) > 1:
+            drawn.legend(
+                [Line2D([], [], color=TONES[tone]) for _, tone in key],
+                [words for words, _ in key],
+                **{"frameon": False, "labelcolor": INK, "fontsize": 8, "loc": "lower left"},
+            )
+    return svg(whole, "right answers against each kind of damage")
 
 
 def main() -> None:

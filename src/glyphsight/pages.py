@@ -1,56 +1,81 @@
-"""What self-contained HTML pages are made of: the template, plots and pictures inside them."""
+"""Parts of self-contained HTML pages: the template, plots and pictures inside the page."""
 
 from __future__ import annotations
 
 import base64
 import io
+import re
 import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-INK = "#808890"
-"""Lines and letters of plots; reads on light and on dark ground, as the two below do."""
-ACCENT = "#2f7ed8"
-SECOND = "#d8802f"
-THIRD = "#3fa66b"
+TONES = {
+    "accent": "#2f7ed8",
+    "second": "#d8802f",
+    "third": "#3fa66b",
+    "fourth": "#8b5cc7",
+    "fifth": "#c2418a",
+    "sixth": "#16858f",
+    "seventh": "#857415",
+    "soft": "#808890",
+}
+"""Colours of plots, by the names of ``page.css``. They read on light and on dark ground."""
 
-
-def in_ink(drawn: Any) -> None:
-    """Draw axes on no ground, their lines and letters in ``INK``."""
-    drawn.patch.set_alpha(0)
-    for spine in drawn.spines.values():
-        spine.set_color(INK)
-    drawn.tick_params(colors=INK)
-    drawn.xaxis.label.set_color(INK)
-    drawn.yaxis.label.set_color(INK)
+INK = TONES["soft"]
+"""Colour of the lines and letters of plots."""
 
 
 def axes(width: float, height: float) -> tuple[Any, Any]:
-    """A figure of so many inches on no ground, and its axes."""
+    """Make a figure without ground, ``width`` x ``height`` inches, and its axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    drawn = figure.add_subplot()
     figure.patch.set_alpha(0)
-    in_ink(drawn)
-    return figure, drawn
+    return figure, in_ink(figure.add_subplot())
 
 
-def svg(figure: Any) -> str:
-    """A figure as inline SVG, the same for the same figure."""
+def in_ink(drawn: Any) -> Any:
+    """Draw axes without ground, with lines and letters in ``INK``, and return them."""
+    drawn.patch.set_alpha(0)
+    for side, spine in drawn.spines.items():
+        spine.set_color(INK)
+        spine.set_visible(side in ("left", "bottom"))
+    drawn.tick_params(colors=INK)
+    for words in (drawn.xaxis.label, drawn.yaxis.label, drawn.title):
+        words.set_color(INK)
+    return drawn
+
+
+def svg(figure: Any, says: str = "") -> str:
+    """Write a figure as an ``<svg>`` element in the colours of the page it stands in.
+
+    Args:
+        figure: Figure whose colours are of ``TONES``. Nothing may be drawn beyond its axes.
+        says: Words for a reader who cannot see the plot; also makes its ids unlike another plot's.
+
+    Returns:
+        The same text for the same figure.
+    """
     import matplotlib
 
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "glyphsight"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    buffer, nothing = io.StringIO(), dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with matplotlib.rc_context({"svg.hashsalt": f"glyphsight {says}", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata=nothing)
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    text = text[text.index("<svg") :].rstrip()
+    text = re.sub(r'<g id="[^"]*">', "<g>", text)
+    text = re.sub(r' clip-path="[^"]*"|<clipPath.*?</clipPath>', "", text, flags=re.DOTALL)
+    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font: \1 system-ui, sans-serif", text)
+    for name, tone in TONES.items():
+        text = text.replace(tone, f"var(--{name}, {tone})")
+    told = f' role="img" aria-label="{says}"' if says else ""
+    return text.replace("<svg ", f'<svg class="plot"{told} ', 1)
 
 
 def png(figure: Any, dpi: int) -> bytes:
-    """A figure as PNG; letters that no font has are boxes, which needs no warning."""
+    """Write a figure as PNG; letters that no font has become boxes, without a warning."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
@@ -59,7 +84,7 @@ def png(figure: Any, dpi: int) -> bytes:
 
 
 def png_address(pixels: NDArray[np.uint8]) -> str:
-    """A ``data:`` address of a picture, uint8[H, W] or [H, W, 3], as PNG."""
+    """Give the ``data:`` address of a picture, uint8[H, W] or [H, W, 3], as PNG."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -68,7 +93,7 @@ def png_address(pixels: NDArray[np.uint8]) -> str:
 
 
 def render_page(template: str, **values: Any) -> str:
-    """A page from a template of the package; every value in it is escaped."""
+    """Render a template of the package; every value in the page is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -11,7 +11,7 @@ from outcomes import answers, evaluation, some_digits
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate.compare import _told_apart, compare
 from glyphsight.evaluate.outcomes import look_closer
-from glyphsight.evaluate.report.compare_page import write_comparison
+from glyphsight.evaluate.report.page import write_comparison
 from glyphsight.evaluate.report.record import record_study
 from glyphsight.evaluate.statistics import paired
 
@@ -196,7 +196,7 @@ def test_every_run_has_a_colour_of_its_own_or_the_page_says_so(runs, tmp_path, c
     assert len(set(key[:8])) == 8
     for name in key:
         assert f".key .{name} {{" in page
-        assert f"svg .{name} {{" in page
+        assert f"var(--{name}, #" in page
 
 
 def test_the_page_is_one_file_that_loads_nothing(runs, tmp_path):

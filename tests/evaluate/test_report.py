@@ -17,8 +17,8 @@ from glyphsight.evaluate.baselines import Baseline
 from glyphsight.evaluate.compare import read_entry
 from glyphsight.evaluate.outcomes import look_closer
 from glyphsight.evaluate.report import record
-from glyphsight.evaluate.report.figures import confusion_png
 from glyphsight.evaluate.report.page import confusions
+from glyphsight.evaluate.report.plots import confusion_png
 from glyphsight.evaluate.report.record import record_study
 from glyphsight.evaluate.result import Share
 from glyphsight.evaluate.robustness import Condition
@@ -35,7 +35,7 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.ids, self.links, self.cards = [], [], [], Counter()
+        self.open, self.ids, self.sections, self.links, self.cards = [], [], [], [], Counter()
         self.section = ""
         self.feed(text)
 
@@ -45,6 +45,7 @@ class Page(HTMLParser):
             self.ids.append(given["id"])
         if tag == "section":
             self.section = given["id"]
+            self.sections.append(given["id"])
         if tag == "a":
             self.links.append(given["href"])
         if given.get("class") == "card":
@@ -112,7 +113,7 @@ def test_it_loads_nothing_and_is_well_formed(page):
 
 def test_the_contents_lead_to_every_section_in_order(page):
     parsed = Page(page)
-    assert parsed.ids == SECTIONS
+    assert parsed.sections == SECTIONS
     assert parsed.links == [f"#{name}" for name in SECTIONS]
 
 
@@ -124,7 +125,7 @@ def test_a_section_shows_a_dozen_cards_at_most(page, made):
 
 
 def test_what_a_study_holds_is_told(page, whole):
-    assert f"{100 * whole.of_ceiling(whole.ceiling):.1f} %" in page
+    assert f"{100 * whole.of_ceiling(whole.ceiling):.2f} %" in page
     assert f"{100 * whole.calibration.error:.2f}" in page
     assert f"{100 * whole.against['cnn'].difference:+.2f}" in page
     assert "LIFT/GPT-3 98.28 %" in page
@@ -142,7 +143,7 @@ def test_names_and_replies_are_shown_as_they_are_written(page):
 def test_a_quick_study_has_no_empty_section(made, tmp_path):
     record_study(look_closer(made), tmp_path, run=None)
     page = (tmp_path / "report.html").read_text("utf-8")
-    assert Page(page).ids == ["seen", "good", "sure", "fails", "made"]
+    assert Page(page).sections == ["seen", "good", "sure", "fails", "made"]
     assert "baseline" not in page
     assert not (tmp_path / "attributions.jsonl").exists()
 

@@ -27,7 +27,7 @@ def compare(
 ) -> None:
     """Accuracy, calibration and cost of several runs, and each two on the same items."""
     from glyphsight.evaluate.compare import compare as put_side_by_side
-    from glyphsight.evaluate.report.compare_page import write_comparison
+    from glyphsight.evaluate.report.page import write_comparison
     from glyphsight.extras import need
 
     if len(runs) < 2:

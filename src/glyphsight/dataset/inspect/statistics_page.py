@@ -16,18 +16,9 @@ from glyphsight.dataset.inspect.statistics import Statistics, natural, spread_te
 from glyphsight.errors import FormatError
 from glyphsight.extras import need
 from glyphsight.files import replacing
-from glyphsight.pages import (
-    ACCENT,
-    INK,
-    SECOND,
-    THIRD,
-    axes,
-    png_address,
-    render_page,
-    svg,
-)
+from glyphsight.pages import INK, TONES, axes, png_address, render_page, svg
 
-_COLORS = (ACCENT, SECOND, THIRD)
+_COLORS = tuple(TONES.values())[:3]
 _SHOWN_ANSWERS = 40
 _BINS = 40
 
@@ -126,7 +117,7 @@ def _token_histogram(statistics: Statistics) -> str:
     drawn.set_ylabel("% of the split")
     drawn.xaxis.get_major_locator().set_params(integer=True)
     drawn.grid(axis="y", color=INK, alpha=0.2)
-    return svg(figure)
+    return svg(figure, "share of the records of each split by their tokens")
 
 
 def _heat_map(mean: NDArray[np.float64]) -> str:

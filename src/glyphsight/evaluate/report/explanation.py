@@ -14,7 +14,7 @@ from glyphsight.errors import FormatError
 from glyphsight.evaluate.attribution import Attribution, gradient, occlusion
 from glyphsight.inference.see import Answer
 from glyphsight.models import LoadedModel, RunRecord
-from glyphsight.pages import ACCENT, SECOND, png, png_address
+from glyphsight.pages import TONES, png, png_address
 
 Colours = NDArray[np.uint8]
 
@@ -51,7 +51,7 @@ def _shaded(pixels: NDArray[np.uint8], attribution: Attribution, longest: int) -
     down, across = np.arange(height) * rows // height, np.arange(width) * columns // width
     strongest = float(np.abs(attribution.cells).max()) or 1.0
     value = (attribution.cells / strongest)[down[:, None], across]
-    colour = np.where(value[..., None] > 0, _rgb(ACCENT), _rgb(SECOND))
+    colour = np.where(value[..., None] > 0, _rgb(TONES["accent"]), _rgb(TONES["second"]))
     cover = np.abs(value)[..., None]
     mixed: Colours = np.round(ground[..., None] * (1 - cover) + colour * cover).astype(np.uint8)
     return mixed
@@ -81,7 +81,9 @@ def _draw_attribution(drawn: Any, bar: Any, pixels: Any, attribution: Attributio
     from matplotlib.colors import LinearSegmentedColormap
 
     drawn.imshow(_shaded(pixels, attribution, _LARGE))
-    colours = LinearSegmentedColormap.from_list("against-for", [SECOND, "white", ACCENT])
+    colours = LinearSegmentedColormap.from_list(
+        "against-for", [TONES["second"], "white", TONES["accent"]]
+    )
     bar.imshow(np.linspace(-1, 1, 256)[None], cmap=colours, aspect="auto", extent=(-1, 1, 0, 1))
     label = attribution.label if len(attribution.label) < _LONG else "it"
     words = [f"against {label}", "nothing", f"for {label}"]

@@ -1,4 +1,4 @@
-"""One self-contained HTML page that tells a study from top to bottom."""
+"""Self-contained HTML pages: the report of a study and the comparison of several evaluations."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from glyphsight.codec import PUBLISHED, Profile, decode
 from glyphsight.codec.formats import get_format
 from glyphsight.errors import FormatError
+from glyphsight.evaluate.compare import Comparison
 from glyphsight.evaluate.report.explanation import attribution_png, cells_picture
-from glyphsight.evaluate.report.figures import (
+from glyphsight.evaluate.report.plots import (
+    accuracy_plot,
     certainty_plot,
     learning_plots,
     reliability_plot,
@@ -23,7 +25,8 @@ from glyphsight.evaluate.report.figures import (
 from glyphsight.evaluate.result import Evaluation, Sample, Share
 from glyphsight.evaluate.study import SHOWN, Study
 from glyphsight.files import replacing
-from glyphsight.pages import png_address, render_page
+from glyphsight.models.tokens import EMBEDDED
+from glyphsight.pages import TONES, png_address, render_page
 
 _MATRIX = 30  # labels up to which the confusion matrix is shown whole
 _LISTED = 200  # rows of a table
@@ -31,12 +34,12 @@ _LISTED = 200  # rows of a table
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture in the report: what it is, what the model read and what was answered.
+    """A picture in the report, with the model's text and answers.
 
     Attributes:
         sample: The model's outcome.
-        picture: uint8[H, W], the picture itself; None shows the text's own cells.
-        others: What other models answered to the same picture, by their names.
+        picture: Picture itself, uint8[H, W]; None shows the text's own cells.
+        others: Answers of other models to the same picture, by their names.
     """
 
     sample: Sample
@@ -46,13 +49,13 @@ class Shown:
 
 @dataclass(frozen=True)
 class Story:
-    """What a report tells.
+    """Contents of a report.
 
     Attributes:
-        study: What was measured.
+        study: Figures of the model.
         history: Lines of the training history; empty without one.
-        shown: Pictures side by side with text and answers.
-        facts: Further lines of a table at the end: settings, seconds, versions.
+        shown: Pictures beside their text and answers.
+        facts: Lines of the table at the end: settings, seconds, versions.
     """
 
     study: Study
@@ -62,7 +65,7 @@ class Story:
 
 
 def picture_cells(text: str, profile: Profile) -> NDArray[np.uint8]:
-    """The gray picture a text holds, uint8[R, C]; one black cell where no palette reads it."""
+    """Decode a text to gray, uint8[R, C]; one black cell where the profile cannot read it."""
     try:
         return decode(text, profile)
     except FormatError:  # a dataset may hold what no palette reads; the text beside it shows it
@@ -70,13 +73,13 @@ def picture_cells(text: str, profile: Profile) -> NDArray[np.uint8]:
 
 
 def cell_ratio(profile: Profile) -> float:
-    """Width of a picture's cell over its height, as a reader should see it."""
+    """Compute the width of a picture's cell over its height, as a reader should see it."""
     tall, wide = get_format(profile.format).cell
     return profile.aspect * tall / wide
 
 
 def picture_card(shown: Shown, profile: Profile) -> dict[str, Any]:
-    """What a card of the page shows of a picture."""
+    """Gather what a card of the page shows of a picture."""
     sample = shown.sample
     pixels = picture_cells(sample.ascii_image, profile)
     ratio = pixels.shape[1] / pixels.shape[0] * cell_ratio(profile)
@@ -97,7 +100,7 @@ def picture_card(shown: Shown, profile: Profile) -> dict[str, Any]:
 
 
 def confusions(evaluation: Evaluation) -> list[tuple[int, str, str]]:
-    """The commonest mistakes: how often, the true label, the answer; at most a dozen."""
+    """List the commonest mistakes, at most a dozen: count, true label, answer."""
     labels = evaluation.labels
     found = [
         (count, labels[row], labels[column])
@@ -109,7 +112,7 @@ def confusions(evaluation: Evaluation) -> list[tuple[int, str, str]]:
 
 
 def _ladder(study: Study) -> list[dict[str, Any]]:
-    """Everything that answered the same pictures, the best first."""
+    """List everything that answered the same pictures, best first."""
     evaluation = study.evaluation
     rungs: list[tuple[str, str, str, Share | None]] = [
         ("own", evaluation.model, "this model, by likelihood of the label", evaluation.score),
@@ -131,7 +134,7 @@ def _ladder(study: Study) -> list[dict[str, Any]]:
             "what": one.what,
             "share": one.share,
             "against": study.against.get(one.name),
-            "note": f"learnt from {one.trained_on:,} records" if one.trained_on else "",
+            "note": f"trained on {one.trained_on:,} records" if one.trained_on else "",
         }
         for one in study.baselines
     ]
@@ -139,7 +142,7 @@ def _ladder(study: Study) -> list[dict[str, Any]]:
 
 
 def _explained(study: Study, profile: Profile) -> list[dict[str, Any]]:
-    """A card for each attributed sample, with a heat map for each attribution."""
+    """Make a card per attributed sample, with a heat map per attribution."""
     cards: dict[int, dict[str, Any]] = {}
     for sample, attribution in study.attributions:
         if id(sample) not in cards:
@@ -157,7 +160,7 @@ def _explained(study: Study, profile: Profile) -> list[dict[str, Any]]:
 
 
 def write_report(story: Story, path: Path, profile: Profile = PUBLISHED) -> None:
-    """Write the page; it loads nothing from anywhere and works without JavaScript too."""
+    """Write the report; it loads nothing from anywhere and works without JavaScript too."""
     study = story.study
     evaluation = study.evaluation
     classes = evaluation.classes
@@ -169,8 +172,9 @@ def write_report(story: Story, path: Path, profile: Profile = PUBLISHED) -> None
         e=evaluation,
         s=study,
         shown=[picture_card(one, profile) for one in story.shown[:SHOWN]],
+        pictures=any(one.picture is not None for one in story.shown[:SHOWN]),
         ladder=_ladder(study),
-        reliability=reliability_plot([("this model", study.calibration, "accent")]),
+        reliability=reliability_plot([(study.calibration, "accent")]),
         certainty=certainty_plot(study.calibration),
         matrix=len(evaluation.labels) <= _MATRIX,
         confusions=confusions(evaluation),
@@ -182,6 +186,44 @@ def write_report(story: Story, path: Path, profile: Profile = PUBLISHED) -> None
         broken=robustness_plots(study.robustness),
         learned=learning_plots(story.history),
         facts=story.facts,
+    )
+    with replacing(path) as stream:
+        stream.write(page)
+
+
+def write_comparison(comparison: Comparison, path: Path) -> None:
+    """Write a comparison; it loads nothing from anywhere and works without JavaScript too."""
+    entries, tones = comparison.entries, list(TONES)
+    shares = [entry.share for entry in entries]
+    colored = [(entry, tones[run % len(tones)]) for run, entry in enumerate(entries)]
+    tokens = {entry.name: (entry.metrics.get("tokens") or {}).get(EMBEDDED) for entry in entries}
+    plot, caption = accuracy_plot(
+        shares,
+        [tone for _, tone in colored],
+        list(tokens.values()),
+        f"tokens per picture, {EMBEDDED}",
+    )
+    cards: list[dict[str, Any]] = []
+    for one in comparison.disagreements:
+        card = picture_card(Shown(one.sample), entries[0].profile)
+        answers = [
+            (name, answer, 100 * probability, answer == one.sample.truth)
+            for name, (answer, probability) in one.answers.items()
+        ]
+        cards.append(card | {"answers": answers})
+    page = render_page(
+        "compare.html.j2",
+        entries=entries,
+        tokens=tokens,
+        pairs=comparison.pairs,
+        plot=plot,
+        caption=caption,
+        key=[(entry.name, tone) for entry, tone in colored],
+        reliability=reliability_plot(
+            [(entry.calibration, tone) for entry, tone in colored[: len(tones)]]
+        ),
+        drawn_of=min(len(entries), len(tones)),
+        cards=cards,
     )
     with replacing(path) as stream:
         stream.write(page)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from glyphsight.codec import PUBLISHED
-from glyphsight.evaluate.report.figures import confusion_png
 from glyphsight.evaluate.report.page import Shown, Story, write_report
+from glyphsight.evaluate.report.plots import confusion_png
 from glyphsight.evaluate.result import REPORT_FILE, SAMPLES_FILE, finish
 from glyphsight.evaluate.sample_log import claimed
 from glyphsight.evaluate.study import Study
