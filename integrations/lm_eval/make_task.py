@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from glyphsight.dataset import Prompt
-from glyphsight.dataset.storage import read_frame, read_records, read_values, split_files
+from glyphsight.dataset.storage import read_info, read_records, read_values, split_files
 from glyphsight.errors import DatasetError, GlyphsightError, ModelError
 from glyphsight.files import replacing
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
@@ -101,18 +101,18 @@ def make_task(dataset: Path, model: str, name: str, split: str) -> dict[str, Any
     loader = _LOADERS.get(files[0].suffix)
     if loader is None:
         raise DatasetError(f"{files[0]}: no JSON or Parquet; build it with --output parquet")
-    frame = read_frame(dataset)
-    records = [record for file in files for record in read_records(file, frame)]
+    info = read_info(dataset)
+    records = [record for file in files for record in read_records(file, info)]
     if not records:
         raise DatasetError(f"{dataset}: split {split} holds no record")
-    labels = sorted({*run.labels, *(record.response for record in records)})
+    labels = sorted({*run.labels, *(record.answer for record in records)})
     keys = {key for value in itertools.islice(read_values(files[0]), 1) for key in value}
     try:
-        asking = _asking(keys, frame.wordings, run.prompt)
+        asking = _asking(keys, info.wordings, run.prompt)
     except DatasetError as error:
         raise DatasetError(f"{files[0]}: {error}") from None
-    first = {record.response: record for record in reversed(records)}
-    asked = [run.prompt.ask(record.ascii_image) for record in first.values()]
+    first = {record.answer: record for record in reversed(records)}
+    asked = [run.prompt.ask(record.picture, record.question) for record in first.values()]
     if check_cut(loaded.tokenizer, run.prompt, labels, asked):
         print(
             "the prompt ends in white space: log-likelihoods hold it besides, accuracy is the same"

@@ -35,6 +35,24 @@ def write_layout(directory, layout, splits, *, wordings=WORDING, profile=None, s
     return directory
 
 
+def asking(rng, count):
+    """Records that ask, of one, two and no pictures in turn; each answer is their own."""
+    made = records(pictures(rng, 2 * count), ["a"] * 2 * count)
+    asked = []
+    for number in range(count):
+        own = made[2 * number : 2 * number + 2][: (1, 2, 0)[number % 3]]
+        asked.append(
+            Record(
+                tuple(record.picture for record in own),
+                f"answer number {number}",
+                f"Question {number}?",
+                " ".join(record.size for record in own),
+                f"made:{number}",
+            )
+        )
+    return asked
+
+
 def pictures(rng, count, *, rows=6, columns=8, levels=3):
     """Random level grids, no two alike."""
     return rng.integers(0, levels, (count, rows, columns)).astype("uint8")

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from layouts import LAYOUTS, pictures, records, write_layout
+from layouts import LAYOUTS, asking, pictures, records, write_layout
 
 from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
@@ -63,7 +63,7 @@ def test_a_good_dataset_has_no_problems(digits, golden):
         ({"size": "020"}, "size", "'size' says '020', the rows are 20 glyphs wide"),
         ({"Response": None}, "record", "'Response' is null, must be a string; quote it"),
         ({"Response": " "}, "answer", "'Response' is empty"),
-        ({"Response": "\ud800"}, "record", "holds U+D800, which is no character; write it anew"),
+        ({"Response": "\ud800"}, "record", "holds U+D800, which is no character; write it again"),
         ({"ASCII_image": [1]}, "record", "'ASCII_image' holds a number, must hold strings"),
         ({"ASCII_image": ""}, "picture", "'ASCII_image' the text is empty; "),
         ({"ASCII_image": "five"}, "picture", "'ASCII_image' line 1: column 5: the last line does"),
@@ -225,6 +225,42 @@ def test_every_layout_is_checked_alike(tmp_path, made, layout):
         where = f"train.{'json' if layout == 'json' else 'jsonl'}: record 21"
     leak = next(problem for problem in report.problems if problem.kind == "leak")
     assert f"{where} of split train has the same picture and answer" in leak.reason
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_questions_and_any_number_of_pictures_are_checked_alike(tmp_path, layout):
+    made = asking(np.random.default_rng(0), 30)
+    path = write_layout(tmp_path, layout, {"train": made[:20], "test": made[20:]})
+    report = check_dataset(path)
+    assert (report.problems, report.notes) == ([], [])
+    second = made[4].pictures[1].replace("</row:2>", "</row:3>")
+    made[4] = replace(made[4], pictures=(made[4].pictures[0], second))
+    made[7] = replace(made[7], size="8 9")
+    made[22] = replace(made[3], answer="otherwise")  # the same picture and question
+    made[23] = replace(made[3], question="Another question?", answer="otherwise")
+    made[24] = replace(made[5], source="again")  # without a picture, as "Draw a 7" is
+    made[25] = replace(made[5], answer="another drawing of it")
+    write_layout(path, layout, {"train": made[:20], "test": made[20:]})
+    assert kinds(check_dataset(path)) == {
+        "picture": [("train", 5)],
+        "size": [("train", 8)],
+        "contradiction": [("test", 3)],
+        "leak": [("test", 5)],
+    }
+    [problem] = [one for one in check_dataset(path).problems if one.kind == "picture"]
+    assert problem.reason.startswith("'ASCII_image' picture 2 line 2: column 22: row tags say")
+
+
+def test_two_open_answers_to_one_picture_are_a_note(tmp_path, made):
+    told = [replace(record, answer=f"a drawing of {n}") for n, record in enumerate(made)]
+    told[7] = replace(told[2], answer="another text on it")
+    path = write_layout(tmp_path, "json", {"train": told})
+    report = check_dataset(path)
+    assert report.problems == []
+    assert [(note.record, note.kind, note.reason) for note in report.notes] == [
+        (8, "contradiction", "answers otherwise than record 3")
+    ]
+    assert check_dataset(path, strict=True).found == {"contradiction": 1}
 
 
 def test_records_of_the_wrong_form_are_told_in_every_layout(tmp_path, made):

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from layouts import LAYOUTS, pictures, records, write_layout
+from layouts import LAYOUTS, asking, pictures, records, write_layout
 
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.codec.formats import get_format
@@ -10,6 +10,7 @@ from glyphsight.dataset.inspect.show import (
     caption_lines,
     choose_items,
     columns_of,
+    picture_lines,
     printable,
     show_lines,
     side_by_side,
@@ -97,6 +98,18 @@ def test_pictures_stand_side_by_side_within_the_terminal(tmp_path, palette, widt
     answers = [line for line in lines if "answer" in line]
     assert sum(line.count("answer") for line in answers) == 9
     assert answers[0] == (" " * (block - 3)).join(["answer"] * min(across, 9))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_picture_and_the_question_of_a_record_are_shown(tmp_path, layout):
+    made = asking(np.random.default_rng(0), 3)
+    path = write_layout(tmp_path, layout, {"train": made})
+    one, two, none = choose_items(path)
+    assert [len(picture_lines(item, PUBLISHED)) for item in (one, two, none)] == [6, 13, 0]
+    assert picture_lines(two, PUBLISHED)[6] == ""
+    assert caption_lines(none, 40)[:2] == ["Question 2?", "answer number 2"]
+    raw = picture_lines(two, PUBLISHED, raw=True)
+    assert raw[7].startswith("<row:1>")
 
 
 def test_formats_are_shown_as_pictures_and_with_raw_as_they_are(made, tmp_path):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from layouts import LAYOUTS, pictures, records, write_layout
+from layouts import LAYOUTS, asking, pictures, records, write_layout
 
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.codec.formats import get_format
@@ -61,6 +61,25 @@ def test_each_figure_in_every_layout(tmp_path, grids, made, layout):
     assert first.tokens.most == length + len("Response: a")
     assert (first.token_records, found.tokenizer) == (30, "letters")
     assert json.loads(json.dumps(found.as_json()))["splits"]["test"]["leaks"] == 1
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_questions_and_any_number_of_pictures_are_counted(tmp_path, layout):
+    made = asking(np.random.default_rng(0), 30)
+    train, test = made[:24], [replace(made[3], answer="otherwise"), made[4], *made[24:]]
+    path = write_layout(tmp_path, layout, {"train": train, "test": test})
+    found = collect_statistics(path, PUBLISHED, tokens=count, tokenizer="letters")
+    first, second = found.splits["train"], found.splits["test"]
+    assert (first.records, first.unreadable, first.questions) == (24, 0, 24)
+    assert first.sizes == {"8x6": 24}  # eight records of one, eight of two, eight of none
+    assert (first.characters.least, first.characters.most) == (0, len(made[1].picture))
+    assert (second.contradictions, second.leaks) == (1, 1)
+    assert all("answer number" in answer or answer == "otherwise" for answer in found.means)
+    write_page(found, tmp_path / "x.html")
+    text = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "Question 4?" in text or "Question 3?" in text
+    assert "different questions" in text
+    assert "unreadable</span>" not in text
 
 
 def test_the_mean_picture_of_an_answer_is_of_all_splits(tmp_path, grids, made):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import glyphsight
 from glyphsight.dataset import Prompt, Record, load_dataset, write_records
 from glyphsight.dataset.layouts import get_output
-from glyphsight.dataset.storage import read_frame, to_record
+from glyphsight.dataset.storage import read_info, to_record
 from glyphsight.errors import DatasetError
 
 GOOD = '{"size": "1", "ASCII_image": "<row:1>█</row:1>\\n", "Response": "1"}'
@@ -177,10 +177,10 @@ def test_the_wordings_take_turns_from_shard_to_shard(tmp_path):
         "files": {"train": [{"name": name, "records": 3} for name in names]},
     }
     (tmp_path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-    frame = read_frame(tmp_path)
+    info = read_info(tmp_path)
     said = {"prompt": "<row:1>█</row:1>\nResponse:", "completion": " A cat."}
     read = [
-        to_record(said, "", frame.wordings_of(tmp_path / name, number)).answer
+        to_record(said, "", info.wordings_of(tmp_path / name, number)).answer
         for name in names
         for number in (1, 2, 3)
     ]

@@ -300,6 +300,8 @@ def _print_statistics(found: Statistics) -> None:
     table = [["", *(name or "the file" for name in found.splits)]]
     for name in ("records", "unreadable"):
         table.append([name, *(f"{getattr(split, name):,}" for split in splits)])
+    if any(split.questions for split in splits):
+        table.append(["questions", *(f"{split.questions:,}" for split in splits)])
     table.append(["answers", *(f"{len(split.answers):,}" for split in splits)])
     table.append(
         ["ink", *("–" if split.ink is None else f"{100 * split.ink:.1f} %" for split in splits)]

@@ -28,7 +28,7 @@ def write_records(records: Iterable[Record], path: Path) -> int:
     """Write records as the published JSON array, UTF-8, glyphs not escaped, atomically.
 
     Returns:
-        How many were written.
+        Number of records written.
     """
     output = get_output("json")
     with replacing(path, "wb") as stream:
@@ -39,7 +39,7 @@ def write_records(records: Iterable[Record], path: Path) -> int:
 
 
 def sources_file(file: Path) -> Path:
-    """Where the sources of the records of a dataset file stand, a line a record."""
+    """Return the file that holds the sources of the records of a dataset file, one per line."""
     return file.with_suffix(".sources.txt")
 
 
@@ -51,7 +51,7 @@ def write_sources(records: Iterable[Record], stream: IO[bytes]) -> None:
 
 
 def read_sources(file: Path) -> Iterator[str]:
-    """The source of each record of a dataset file; none where no file beside it tells them."""
+    """Yield the source of each record of a dataset file; nothing without a file of sources."""
     names = {r"\\": "\\", r"\n": "\n", r"\r": "\r"}
     try:
         with sources_file(file).open("rb") as lines:
@@ -62,40 +62,31 @@ def read_sources(file: Path) -> Iterator[str]:
         return
 
 
-def _single(path: Path, split: str) -> list[Path]:
-    """The one file of a split, of each layout it is there in."""
-    own = [file for suffix in (".json", ".jsonl") if (file := path / f"{split}{suffix}").is_file()]
-    if own:
-        return own
-    files = sorted(file for file in path.iterdir() if file.name == split + file.suffix)
-    return [file for file in files if output_of_suffix(file.suffix)]
-
-
 def _shards(path: Path) -> dict[str, list[Path]]:
-    """The shards of each split in a directory, in order.
+    """Return the shards of each split in a directory, in order.
 
     Raises:
-        DatasetError: One is missing, or there are two sets.
+        DatasetError: A shard is missing, or there are two sets.
     """
     found: dict[tuple[str, str, int], dict[int, Path]] = {}
-    for file in sorted(path.iterdir()):
+    for file in path.iterdir():
         if (match := _SHARD.fullmatch(file.stem)) and output_of_suffix(file.suffix):
             split, number, count = match[1], int(match[2]), int(match[3])
             found.setdefault((split, file.suffix, count), {})[number] = file
     splits: dict[str, list[Path]] = {}
-    for (split, suffix, count), numbered in found.items():
+    for (split, suffix, count), numbered in sorted(found.items()):
         if split in splits:
             raise DatasetError(f"{path}: holds two sets of split {split}; keep one")
         for number in range(count):
             if number not in numbered:
-                missing = f"{split}-{number:05}-of-{count:05}{suffix}"
-                raise DatasetError(f"{path / missing}: no such file; get it, or build anew")
+                missing = path / f"{split}-{number:05}-of-{count:05}{suffix}"
+                raise DatasetError(f"{missing}: no such file; get it, or build the dataset again")
         splits[split] = [numbered[number] for number in sorted(numbered)]
     return splits
 
 
 def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:
-    """The files of each split of a dataset directory, or of one; ``{"": [path]}`` for a file.
+    """List the files of each split of a dataset directory, or of one; ``{"": [path]}`` of a file.
 
     Raises:
         DatasetError: There is no dataset, a half-built one, no such split in it, or a split in more
@@ -103,27 +94,26 @@ def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:
     """
     if path.is_file():
         return {"": [path]}
-    if not path.exists():
-        raise DatasetError(f"{path}: no such file or directory")
     if not path.is_dir():
-        raise DatasetError(f"{path}: neither a file nor a directory")
+        what = "neither a file nor a directory" if path.exists() else "no such file or directory"
+        raise DatasetError(f"{path}: {what}")
     if (path / STATE).exists() and not (path / MANIFEST).exists():
         raise DatasetError(
             f"{path}: an unfinished build; give the same dataset build command again"
         )
-    found = _shards(path / "data") if (path / "data").is_dir() else _shards(path)
+    found = _shards(path / "data" if (path / "data").is_dir() else path)
     for name in dict.fromkeys((*SPLITS, *([split] if split else []))):
-        files = _single(path, name)
+        singles = [file for file in path.iterdir() if file.name == name + file.suffix]
+        files = sorted(file for file in singles if output_of_suffix(file.suffix))
         if len(files) + (name in found) > 1:
             names = [str(file) for file in (*files, *found.get(name, [])[:1])]
             raise DatasetError(f"{path}: holds {' and '.join(names)}; keep one layout")
         if files:
             found[name] = files
     names = [*(name for name in SPLITS if name in found), *sorted(set(found) - set(SPLITS))]
-    if split is None and names:
-        return {name: found[name] for name in names}
-    if split is not None and split in found:
-        return {split: found[split]}
+    chosen = names if split is None else [name for name in names if name == split]
+    if chosen:
+        return {name: found[name] for name in chosen}
     raise DatasetError(
         f"{path}: has no {f'split {split!r}' if split else 'dataset in it'}; "
         + (f"it has {', '.join(names)}" if names else "make it with glyphsight dataset build")
@@ -131,7 +121,7 @@ def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:
 
 
 def read_values(file: Path) -> Iterator[Any]:
-    """Each record of a dataset file as JSON values, in the layout of the file.
+    """Yield each record of a dataset file as JSON values, in the layout of the file.
 
     Raises:
         DatasetError: Names the file, the place in it and what is wrong.
@@ -140,14 +130,14 @@ def read_values(file: Path) -> Iterator[Any]:
     yield from output.read(file)
 
 
-class Frame(NamedTuple):
-    """What is around the records of a dataset, as its manifest tells.
+class DatasetInfo(NamedTuple):
+    """Facts about all records of a dataset, as its manifest states them.
 
     Attributes:
         wordings: Words around the pictures.
         size: Width of the pictures in columns, as a string; "" where that is not known.
-        firsts: Number in its split, from 0, of the first record of each file that has others before
-            it, by the file's name; None where the wordings are not known to take turns.
+        firsts: Number in its split, from 0, of the first record of each file, by the file's name;
+            None where the wordings are not known to take turns.
     """
 
     wordings: tuple[Prompt, ...] = (Prompt(),)
@@ -155,95 +145,91 @@ class Frame(NamedTuple):
     firsts: dict[str, int] | None = None
 
     def wordings_of(self, file: Path, number: int) -> tuple[Prompt, ...]:
-        """The wordings as they are to be tried on a record.
+        """Return the wordings in the order in which to try them on a record.
 
         Args:
-            file: The file it is in.
-            number: Its number there, from 1.
+            file: File of the record.
+            number: Number of the record in the file, from 1.
         """
         likely = by_fixed_text(self.wordings)
         if self.firsts is None:
             return likely
-        place = self.firsts.get(file.name, 0) + number - 1
-        return self.wordings[place % len(self.wordings)], *likely
+        index = self.firsts.get(file.name, 0) + number - 1
+        return self.wordings[index % len(self.wordings)], *likely
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of a dataset directory or of one of its files; empty where there is none.
-
-    Raises:
-        DatasetError: It is damaged.
-    """
-    for place in (path, path.parent, path.parent.parent)[0 if path.is_dir() else 1 :]:
-        file = place / MANIFEST
-        if file.is_file():
-            value = parse_json(read_text(file), file)
-            if not isinstance(value, dict):
-                raise DatasetError(f"{file}: holds {json_type(value)}, a manifest is an object")
-            return value
-        if place.name != "data":
-            break
-    return {}
-
-
-def read_frame(path: Path) -> Frame:
-    """What the manifest of a dataset directory or file says of its wordings and width.
+    """Read the manifest of a dataset directory or of one of its files; empty where there is none.
 
     Raises:
         DatasetError: The manifest is damaged.
     """
-    manifest = read_manifest(path)
-    wordings, size, firsts = Frame()
-    if "wordings" in manifest:
-        wordings = wordings_from_json(manifest["wordings"], f"{path}: wordings in its manifest")
-    if isinstance(profile := manifest.get("profile"), dict) and "width" in profile:
-        size = str(profile["width"])
-    if "wordings" in manifest and "glyphsight" in manifest:
-        firsts = _firsts(manifest.get("files"), path)
-    return Frame(wordings, size, firsts)
+    directory = path if path.is_dir() else path.parent
+    if directory.name == "data" and not (directory / MANIFEST).is_file():  # where shards stand
+        directory = directory.parent
+    file = directory / MANIFEST
+    if not file.is_file():
+        return {}
+    value = parse_json(read_text(file), file)
+    if not isinstance(value, dict):
+        raise DatasetError(f"{file}: holds {json_type(value)}, a manifest is an object")
+    return value
 
 
-def _firsts(listed: Any, path: Path) -> dict[str, int]:
-    """The number in its split of the first record of each file that a manifest lists, by name.
+def read_info(path: Path) -> DatasetInfo:
+    """Read wordings and width of a dataset directory or file from its manifest.
 
     Raises:
-        DatasetError: The list is damaged.
+        DatasetError: The manifest is damaged.
     """
+    manifest, info = read_manifest(path), DatasetInfo()
+    if isinstance(profile := manifest.get("profile"), dict) and "width" in profile:
+        info = info._replace(size=str(profile["width"]))
+    if "wordings" not in manifest:
+        return info
+    wordings = wordings_from_json(manifest["wordings"], f"{path}: wordings in its manifest")
+    if "glyphsight" not in manifest:
+        return info._replace(wordings=wordings)
     firsts: dict[str, int] = {}
     try:
-        for entries in listed.values() if isinstance(listed, dict) else ():
+        for entries in manifest.get("files", {}).values():
             number = 0
             for entry in entries:
                 firsts[PurePosixPath(entry["name"]).name] = number
                 number += int(entry["records"])
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise DatasetError(f"{path}: files in its manifest: damaged; build it anew") from None
-    return firsts
+        raise DatasetError(
+            f"{path}: files in its manifest: damaged; build the dataset again"
+        ) from None
+    return info._replace(wordings=wordings, firsts=firsts)
 
 
 def to_record(
     value: Any, where: str, wordings: Sequence[Prompt] = (Prompt(),), size: str = ""
 ) -> Record:
-    """The record of a value of any layout; further keys are allowed and ignored.
+    """Make the record of a value of any layout; further keys are allowed and ignored.
 
     Args:
-        value: An object with the published keys, with ``prompt`` and ``completion``, or with
+        value: Object with the published keys, with ``prompt`` and ``completion``, or with
             ``messages``. A string ``source`` is kept.
         where: File and number of the record, for errors.
-        wordings: What may stand around the picture in ``prompt`` and ``messages``; the first that
-            fits is meant.
-        size: Its width there, where the picture itself does not tell it.
+        wordings: Words that may stand around the picture in ``prompt`` and ``messages``; the first
+            that fits is meant.
+        size: Width of the picture, where the picture itself does not tell it.
 
     Raises:
-        DatasetError: It is no record, or its words are none of the wordings.
+        DatasetError: The value is no record, or its words are none of the wordings.
     """
-    frame = Frame(tuple(wordings), size)
     if not isinstance(value, dict) or any(key in value for key in KEYS):
         record = record_from_json(value, where)
     elif "prompt" in value and "completion" in value:
-        record = _unframed(_prompt_and_completion(value, where), where, frame, turns=False)
+        asked, said = (_text(value[key], key, where) for key in ("prompt", "completion"))
+        found = (wording.parse(asked, said) for wording in wordings)
+        record = _parsed(found, where, wordings, size)
     elif "messages" in value:
-        record = _unframed(_turns(value["messages"], where), where, frame, turns=True)
+        turns = _turns(value["messages"], where)
+        found = (wording.parse_turns(*turns) for wording in wordings)
+        record = _parsed(found, where, wordings, size)
     else:
         keys = ", ".join(map(str, value)) or "none"
         raise DatasetError(
@@ -254,74 +240,63 @@ def to_record(
     return replace(record, source=source) if isinstance(source, str) and source else record
 
 
-def _prompt_and_completion(value: dict[str, Any], where: str) -> tuple[str, str]:
-    for key in ("prompt", "completion"):
-        if not isinstance(value[key], str):
-            raise DatasetError(f"{where}: {key!r} is {json_type(value[key])}, must be a string")
-    return value["prompt"], value["completion"]
+def _text(value: Any, key: str, where: str) -> str:
+    if not isinstance(value, str):
+        raise DatasetError(f"{where}: {key!r} is {json_type(value)}, must be a string; quote it")
+    return value
 
 
 def _turns(messages: Any, where: str) -> tuple[str, str]:
-    """What user and assistant say in a chat of one turn each, after a system message or none."""
+    """Return the words of user and assistant in a chat of one turn each, the system's left out."""
     if not isinstance(messages, list):
         raise DatasetError(f"{where}: 'messages' is {json_type(messages)}, must be an array")
     said: list[tuple[str, str]] = []
     for number, message in enumerate(messages, start=1):
-        role, content = (
-            (message.get("role"), message.get("content")) if isinstance(message, dict) else (0, 0)
-        )
+        turn = message if isinstance(message, dict) else {}
+        role, content = turn.get("role"), turn.get("content")
         if not isinstance(role, str) or not isinstance(content, str):
             raise DatasetError(f"{where}: message {number} must have role and content, as strings")
-        said.append((role, content))
-    if said and said[0][0] == "system":
-        said.pop(0)
+        if number > 1 or role != "system":
+            said.append((role, content))
     if [role for role, _ in said] != ["user", "assistant"]:
         roles = ", ".join(role for role, _ in said) or "nobody"
         raise DatasetError(f"{where}: the messages are of {roles}; one of user, one of assistant")
     return said[0][1], said[1][1]
 
 
-def _unframed(said: tuple[str, str], where: str, frame: Frame, *, turns: bool) -> Record:
-    """Picture, width and answer of a question and a reply."""
-    for wording in frame.wordings:
-        found = wording.parse_turns(*said) if turns else wording.parse(*said)
-        if found is not None:
-            picture, response = found
-            return Record((picture,), response, size=_size(picture, where, frame))
-    known = wording_json(frame.wordings[:1])
-    raise DatasetError(
-        f"{where}: its words are none of the known wordings; name them in {MANIFEST} beside it: "
-        f'{{"wordings": {known}}}, with the words of this dataset'
-    )
+def _parsed(
+    found: Iterator[tuple[str, str] | None], where: str, wordings: Sequence[Prompt], size: str
+) -> Record:
+    """Make a record of the first picture and answer that a wording found."""
+    pair = next((pair for pair in found if pair is not None), None)
+    if pair is None:
+        known = json.dumps([vars(wording) for wording in wordings[:1]], ensure_ascii=False)
+        raise DatasetError(
+            f"{where}: its words are none of the known wordings; name them in {MANIFEST} beside "
+            f'it: {{"wordings": {known}}}, with the words of this dataset'
+        )
+    picture, answer = pair
+    if row := _ROW.match(picture):
+        size = str(len(row[1]))
+    if not size:
+        raise DatasetError(
+            f"{where}: its picture has no <row:1>...</row:1>, so its width is not known; name it "
+            f'in {MANIFEST} beside it: {{"profile": {{"width": 20}}}}, or name the wording it '
+            "stands in"
+        )
+    return Record((picture,), answer, size=size)
 
 
-def wording_json(wordings: Sequence[Prompt]) -> str:
-    """Wordings as the JSON a manifest holds, in a line."""
-    return json.dumps([vars(wording) for wording in wordings], ensure_ascii=False)
-
-
-def _size(picture: str, where: str, frame: Frame) -> str:
-    row = _ROW.match(picture)
-    if row is not None:
-        return str(len(row[1]))
-    if frame.size:
-        return frame.size
-    raise DatasetError(
-        f"{where}: its picture has no <row:1>...</row:1>, so its width is not known; name it in "
-        f'{MANIFEST} beside it: {{"profile": {{"width": 20}}}}, or name the wording it stands in'
-    )
-
-
-def read_records(file: Path, frame: Frame | None = None) -> Iterator[Record]:
-    """The records of one dataset file, in memory that does not grow where its layout allows.
+def read_records(file: Path, info: DatasetInfo | None = None) -> Iterator[Record]:
+    """Yield the records of a dataset file, in memory that does not grow where its layout allows.
 
     Raises:
         DatasetError: Names the file and record at fault.
     """
-    around = read_frame(file) if frame is None else frame
+    info = read_info(file) if info is None else info
     for number, value in enumerate(read_values(file), start=1):
-        wordings = around.wordings_of(file, number)
-        yield to_record(value, f"{file}: record {number}", wordings, around.size)
+        wordings = info.wordings_of(file, number)
+        yield to_record(value, f"{file}: record {number}", wordings, info.size)
 
 
 def load_dataset(path: str | os.PathLike[str], split: str | None = None) -> list[Record]:
@@ -330,21 +305,16 @@ def load_dataset(path: str | os.PathLike[str], split: str | None = None) -> list
     Raises:
         DatasetError: Names the file and record at fault; or a split of a file, which has none.
     """
-    place = Path(path)
-    if split is not None and place.is_file():
-        raise DatasetError(f"{place}: a file has no splits; give its directory for {split!r}")
-    if not place.is_dir():
-        files = [place]
-    else:
-        [files] = split_files(place, split or "train").values()
-    frame = read_frame(place)
+    path = Path(path)
+    if split is not None and path.is_file():
+        raise DatasetError(f"{path}: a file has no splits; give its directory for {split!r}")
+    [files] = split_files(path, (split or "train") if path.is_dir() else None).values()
+    info = read_info(path)
     records: list[Record] = []
     for file in files:
-        read = list(read_records(file, frame))
-        sources = list(read_sources(file))
+        read, sources = list(read_records(file, info)), list(read_sources(file))
         if len(sources) == len(read):
-            read = [
-                replace(record, source=source) for record, source in zip(read, sources, strict=True)
-            ]
+            pairs = zip(read, sources, strict=True)
+            read = [replace(record, source=source) for record, source in pairs]
         records += read
     return records

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import Record
-from glyphsight.dataset.storage import Frame, read_frame, read_records, split_files
+from glyphsight.dataset.storage import DatasetInfo, read_info, read_records, split_files
 from glyphsight.errors import DatasetError
 from glyphsight.sampling import stratified_sample
 from glyphsight.sources import Failure, Part, Source, is_spec, open_source
@@ -48,8 +48,8 @@ class Reading:
         return source
 
     @cached_property
-    def _frame(self) -> Frame:
-        return read_frame(Path(self.data))
+    def _info(self) -> DatasetInfo:
+        return read_info(Path(self.data))
 
     @cached_property
     def files(self) -> list[Path]:
@@ -74,7 +74,7 @@ class Reading:
             DatasetError: Names the file and what is wrong.
         """
         if isinstance(piece, Path):
-            yield from read_records(piece, self._frame)
+            yield from read_records(piece, self._info)
         elif self._source is not None:
             size = str(self.profile.width)
             for batch in self._source.read(piece):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt, Record, load_dataset
-from glyphsight.dataset.storage import read_frame, read_manifest, split_files
+from glyphsight.dataset.storage import read_info, read_manifest, split_files
 from glyphsight.errors import DatasetError, ModelError
 
 
@@ -86,7 +86,7 @@ def _read(name: str, data: Path, most: int) -> Kind:
         name=name,
         where=where,
         files=files,
-        wordings=read_frame(data).wordings,
+        wordings=read_info(data).wordings,
         profile=profile,
         labels=sorted({record.answer for record in records + validation}),
         count=len(records),

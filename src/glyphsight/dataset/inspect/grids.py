@@ -1,4 +1,4 @@
-"""Texts of a dataset back to level grids, many at a time, and the profile they were written in."""
+"""Level grids of the pictures of a dataset, many at a time, and the profile of their text."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from glyphsight.codec.formats.lines import code_points
 from glyphsight.dataset.storage import read_manifest
 from glyphsight.errors import DatasetError, FormatError
 
+Grid = NDArray[np.uint8] | FormatError
+"""Level grid uint8[rows, columns] of a picture, or the reason why its text has none."""
+
 _MAX_TEMPLATES = 256
 _UNKNOWN = 255
 
 
 def read_profile(path: Path, form: str | None = None, palette: str | None = None) -> Profile:
-    """How the pictures of a dataset were written.
+    """Read the profile of a dataset's pictures.
 
     Args:
-        path: A dataset directory, or a file of one.
-        form: Name of the format; None for what ``manifest.json`` beside the data says, else the
+        path: Dataset directory, or a file of one.
+        form: Name of the format; None for that of ``manifest.json`` beside the data, else the
             published one.
-        palette: Its glyphs or their name; None as above.
+        palette: Glyphs of the palette or its name; None as above.
 
     Raises:
         DatasetError: The manifest is damaged.
@@ -39,7 +42,7 @@ def read_profile(path: Path, form: str | None = None, palette: str | None = None
             profile = Profile(**manifest["profile"])
         except (TypeError, FormatError) as error:
             raise DatasetError(
-                f"{path}: profile in its manifest: damaged ({error}); build the dataset anew, or "
+                f"{path}: profile in its manifest: damaged ({error}); build the dataset again, or "
                 "give format and palette"
             ) from error
     profile = replace(
@@ -54,12 +57,12 @@ def read_profile(path: Path, form: str | None = None, palette: str | None = None
 
 @dataclass(frozen=True)
 class _Template:
-    """Texts of one length and one grid size, in which each cell has a place of its own.
+    """Texts of one length and one grid size, in which each cell has an index of its own.
 
     Attributes:
-        codes: The text of the darkest grid, uint32[L].
-        cells: Where the cells are, in the order of the grid; int64[rows * columns].
-        level_of: The level of each code point, 255 where it is no glyph; uint8[code points].
+        codes: Text of the darkest grid, uint32[L].
+        cells: Index of each cell in the text, in the order of the grid; int64[rows * columns].
+        level_of: Level of each code point, 255 where it is no glyph; uint8[code points].
         shape: Rows and columns.
     """
 
@@ -69,7 +72,7 @@ class _Template:
     shape: tuple[int, int]
 
     def read(self, codes: NDArray[np.uint32]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Grids uint8[N, rows, columns] of texts uint32[N, L], and which of them are right."""
+        """Return grids uint8[N, rows, columns] of texts uint32[N, L], and which are right."""
         found = codes[:, self.cells]
         levels = self.level_of[np.minimum(found, len(self.level_of) - 1)]
         right = (levels != _UNKNOWN).all(axis=1)
@@ -80,7 +83,7 @@ class _Template:
 
 
 def _template(form: Format, palette: str, shape: tuple[int, int]) -> _Template | None:
-    """The template of a grid size; None for a format that gives cells no places of their own."""
+    """Make the template of a grid size; None for a format whose cells have no fixed index."""
     last = len(palette) - 1
     grids = np.zeros((4, *shape), dtype=np.uint8)
     grids[1] = last
@@ -105,10 +108,10 @@ def _template(form: Format, palette: str, shape: tuple[int, int]) -> _Template |
 
 
 class GridReader:
-    """Reads texts of one profile strictly, as its format does, many times as fast.
+    """Reader of texts of one profile: as strict as the format, many times as fast.
 
-    Most formats give each cell a place of its own in texts of one length. Such texts are read
-    together; what does not fit is read by the format, which knows what is wrong with it.
+    Most formats give each cell an index of its own in texts of one length. Such texts are read
+    together; a text that does not fit is read by the format, which knows what is wrong with it.
     """
 
     def __init__(self, profile: Profile) -> None:
@@ -116,38 +119,38 @@ class GridReader:
         self.format = get_format(profile.format)
         self._templates: dict[int, _Template | None] = {}
 
-    def read(self, texts: Sequence[str]) -> list[NDArray[np.uint8] | FormatError]:
-        """The grid of each text, uint8[rows, columns], or why it has none."""
-        found: list[NDArray[np.uint8] | FormatError | None] = [None] * len(texts)
+    def read(self, texts: Sequence[str]) -> list[Grid]:
+        """Return the grid of each text, or the reason why it has none."""
+        found: list[Grid | None] = [None] * len(texts)
         groups: dict[int, list[int]] = {}
-        for place, text in enumerate(texts):
-            groups.setdefault(len(text), []).append(place)
-        for length, places in groups.items():
-            template = self._template(length, texts[places[0]])
+        for index, text in enumerate(texts):
+            groups.setdefault(len(text), []).append(index)
+        for length, group in groups.items():
+            template = self._template(length, texts[group[0]])
             if template is None:
                 continue
-            codes = code_points("".join(texts[place] for place in places))
-            grids, right = template.read(codes.reshape(len(places), length))
-            for place, grid, good in zip(places, grids, right.tolist(), strict=True):
+            codes = code_points("".join(texts[index] for index in group))
+            grids, right = template.read(codes.reshape(len(group), length))
+            for index, grid, good in zip(group, grids, right.tolist(), strict=True):
                 if good:
-                    found[place] = grid
+                    found[index] = grid
         return [
             self._read_one(text) if grid is None else grid
             for text, grid in zip(texts, found, strict=True)
         ]
 
     def columns(self, grid: NDArray[np.uint8]) -> int:
-        """Glyphs in a row of a grid: what a record's ``size`` says."""
+        """Return the glyphs per row of a grid, which is the ``size`` of a record."""
         return int(grid.shape[1]) // self.format.cell[1]
 
-    def _read_one(self, text: str) -> NDArray[np.uint8] | FormatError:
+    def _read_one(self, text: str) -> Grid:
         try:
             return self.format.read(text, self.profile.palette)
         except FormatError as error:
             return error
 
     def _template(self, length: int, text: str) -> _Template | None:
-        """The template for a length, made from the first text of it that can be read."""
+        """Return the template for a length, made from the first text of it that can be read."""
         if length in self._templates:
             return self._templates[length]
         if len(self._templates) >= _MAX_TEMPLATES:

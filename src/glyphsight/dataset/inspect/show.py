@@ -10,11 +10,11 @@ from pathlib import Path
 from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
 from glyphsight.dataset.inspect.items import Drawn, Item, read_items
-from glyphsight.dataset.storage import Frame, read_frame, split_files
+from glyphsight.dataset.storage import read_info, split_files
 from glyphsight.errors import DatasetError, FormatError
 
 _GAP = 3
-_MIN_COLUMNS = 16  # so that an answer below a small picture is not cut into single letters
+_MIN_COLUMNS = 16  # so that an answer below a small picture is not folded into single letters
 _MAX_LINES = 4
 
 
@@ -27,36 +27,32 @@ def choose_items(
     label: str | None = None,
     index: int | None = None,
 ) -> list[Item]:
-    """Some records of a split, drawn at random in one reading; the same for the same seed.
+    """Draw some records of a split at random in one reading; the same for the same seed.
 
     Args:
-        path: A dataset in any layout.
-        split: Which; None for the first there is.
-        number: How many at most.
-        seed: Of the draw.
-        label: Only records with this answer.
-        index: Only the record of this number in the split, from 1.
+        path: Dataset in any layout.
+        split: Split to draw from; None for the first there is.
+        number: Number of records at most.
+        seed: Random seed of the draw.
+        label: Answer that all records have; None for any.
+        index: Number of the only record in the split, from 1; None to draw.
 
     Returns:
-        In the order of the split; also what is no record.
+        Items in the order of the split; entries that are no record too.
 
     Raises:
-        DatasetError: The dataset cannot be read, or nothing in it is asked for.
+        DatasetError: The dataset cannot be read, or has no such record.
     """
-    files, frame = split_files(path, split), read_frame(path)
-    name = next(iter(files))
+    [(name, files)] = list(split_files(path, split).items())[:1]
     where = f"{path}, split {name}" if name else str(path)
     drawn = Drawn(number, seed)
     seen = 0
-    for item in _items(name, files[name], frame):
+    for item in read_items(name, files, read_info(path)):
         seen += 1
-        if index is not None:
-            if seen == index:
-                return [item]
-            continue
-        if label is not None and (item.record is None or item.record.answer != label):
-            continue
-        drawn.offer(item)
+        if index == seen:
+            return [item]
+        if index is None and label in (None, item.record.answer if item.record else ""):
+            drawn.offer(item)
     if index is not None:
         raise DatasetError(f"{where}: has {seen} records, there is no number {index}")
     if not (chosen := drawn.in_order()):
@@ -65,13 +61,8 @@ def choose_items(
     return chosen
 
 
-def _items(split: str, files: Sequence[Path], frame: Frame) -> Iterator[Item]:
-    for file in files:
-        yield from read_items(split, file, frame)
-
-
 def columns_of(text: str) -> int:
-    """Terminal columns that a text takes; East Asian wide glyphs take two (UAX #11)."""
+    """Count the terminal columns of a text; East Asian wide glyphs take two (UAX #11)."""
     return sum(_columns(glyph) for glyph in text)
 
 
@@ -82,51 +73,57 @@ def _columns(glyph: str) -> int:
 
 
 def printable(text: str) -> str:
-    r"""A text whose control characters are written out, such as ``\n``: none reaches a terminal."""
+    r"""Write out the control characters of a text, such as ``\n``: none reaches a terminal."""
     return "".join(
         glyph if glyph.isprintable() else glyph.encode("unicode_escape").decode() for glyph in text
     )
 
 
 def picture_lines(item: Item, profile: Profile, *, raw: bool = False) -> list[str]:
-    """What to print of a record's picture.
+    """Draw the pictures of a record, one below the other.
 
     Args:
-        item: The record.
-        profile: Format and palette of its picture.
-        raw: The text as it is, in place of the glyphs of its cells.
+        item: Record.
+        profile: Format and palette of its pictures.
+        raw: Whether to give the text as it is, in place of the glyphs of its cells.
 
     Returns:
-        A line a row; for what cannot be read its text as it is, and why.
+        One line per row; for a picture that cannot be read its text as it is, and the reason.
     """
     if item.record is None:
-        return _fold(f"[{item.fault}]", 40, _MAX_LINES)
-    text = item.record.picture
-    lines = [printable(line) for line in text.removesuffix("\n").split("\n")]
+        return _fold(f"[{item.fault}]", 40)
+    lines: list[str] = []
     form = get_format(profile.format)
-    try:
-        grid = form.read(text, profile.palette)
-    except FormatError as error:
-        return [*lines, *_fold(f"[{error}]", max([40, *map(columns_of, lines)]), _MAX_LINES)]
-    if raw or form.cell != (1, 1):  # block glyphs are the picture already
-        return lines
-    return ["".join(profile.palette[level] for level in row) for row in grid.tolist()]
-
-
-def caption_lines(item: Item, width: int) -> list[str]:
-    """The answer, the number and the source of a record, folded to a width."""
-    answer = printable(item.record.answer) if item.record else "(no record)"
-    lines = [
-        *_fold(answer or "(empty)", width, _MAX_LINES),
-        *_fold(f"{item.file.name} {item.number}", width, _MAX_LINES),
-    ]
-    if item.record and item.record.source:
-        lines += _fold(printable(item.record.source), width, _MAX_LINES)
+    for picture in item.record.pictures:
+        if lines:
+            lines.append("")
+        text = [printable(line) for line in picture.removesuffix("\n").split("\n")]
+        try:
+            grid = form.read(picture, profile.palette)
+        except FormatError as error:
+            lines += [*text, *_fold(f"[{error}]", max([40, *map(columns_of, text)]))]
+            continue
+        if raw or form.cell != (1, 1):  # block glyphs are the picture already
+            lines += text
+        else:
+            lines += ["".join(profile.palette[level] for level in row) for row in grid.tolist()]
     return lines
 
 
-def _fold(text: str, width: int, most: int) -> list[str]:
-    """A text in at most so many lines of at most so many columns, cut anywhere."""
+def caption_lines(item: Item, width: int) -> list[str]:
+    """Fold question, answer, number and source of a record to a width."""
+    record = item.record
+    answer = (printable(record.answer) or "(empty)") if record else "(no record)"
+    texts = [answer, f"{item.file.name} {item.number}"]
+    if record and record.question:
+        texts.insert(0, printable(record.question))
+    if record and record.source:
+        texts.append(printable(record.source))
+    return [line for text in texts for line in _fold(text, width)]
+
+
+def _fold(text: str, width: int, most: int = _MAX_LINES) -> list[str]:
+    """Fold a text at any character into at most ``most`` lines of at most ``width`` columns."""
     lines, used = [""], 0
     for glyph in text:
         columns = _columns(glyph)
@@ -147,8 +144,8 @@ def side_by_side(
     """Lay blocks out in as many columns as fit, captions of a row at one height.
 
     Args:
-        blocks: The lines of each picture and of its caption; all are given the width of the widest.
-        width: Columns of the terminal; a block that is wider stands alone, uncut.
+        blocks: Lines of each picture and of its caption; all get the width of the widest.
+        width: Columns of the terminal; a wider block stands alone, unfolded.
 
     Yields:
         Lines without spaces at their end; an empty one between two rows of blocks.
@@ -167,7 +164,7 @@ def side_by_side(
 def show_lines(
     items: Sequence[Item], profile: Profile, width: int, *, raw: bool = False
 ) -> Iterator[str]:
-    """Records side by side, each with its caption below the picture."""
+    """Lay records out side by side, each with its caption below its pictures."""
     blocks = []
     for item in items:
         picture = picture_lines(item, profile, raw=raw)

@@ -1,4 +1,4 @@
-"""What a dataset holds, in figures: records, answers, ink, sizes, lengths, repeats."""
+"""Figures of a dataset: records, answers, ink, sizes, lengths, repeats."""
 
 from __future__ import annotations
 
@@ -17,32 +17,33 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import Profile
 from glyphsight.dataset.inspect.grids import GridReader
-from glyphsight.dataset.inspect.items import Drawn, Item, batched, read_items, taught_pair
-from glyphsight.dataset.inspect.leaks import (
+from glyphsight.dataset.inspect.items import Drawn, Item, batched, pair_of, read_items
+from glyphsight.dataset.inspect.repeats import (
     Repeats,
     Traces,
     counts_by_split,
     find_repeats,
-    likenesses,
+    key,
+    look_at,
 )
-from glyphsight.dataset.storage import Frame, read_frame, split_files
+from glyphsight.dataset.storage import DatasetInfo, read_info, split_files
 from glyphsight.errors import FormatError
 
 MAX_MEANS = 60
-"""Answers of which a mean picture is kept."""
+"""Number of answers with a mean picture."""
 
-_TOKEN_RECORDS = 2000  # of each split; counting all takes longer than all else
+_TOKEN_RECORDS = 2000  # per split; counting all takes longer than all else
 _ALIKE_RECORDS = 1000
 _ALIKE_CELLS = 1 << 19
 _SAMPLES = 6
 
 PairCounter = Callable[[Sequence[tuple[str, str]]], list[int]]
-"""Tokens of each pair of prompt and completion."""
+"""Function that counts the tokens of each pair of prompt and completion."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How a number is spread over records."""
+    """Spread of a number over records."""
 
     least: int
     median: float
@@ -51,7 +52,7 @@ class Spread:
 
     @staticmethod
     def of(numbers: Sequence[int]) -> Spread:
-        """Of at least one number."""
+        """Compute the spread of at least one number."""
         values = np.asarray(numbers)
         return Spread(
             int(values.min()), float(np.median(values)), float(values.mean()), int(values.max())
@@ -59,7 +60,7 @@ class Spread:
 
 
 def spread_text(spread: Spread | None) -> str:
-    """A spread in words, or the one number that all are."""
+    """Write a spread in words, or the one number where all are equal."""
     if spread is None:
         return "–"
     if spread.least == spread.most:
@@ -68,34 +69,37 @@ def spread_text(spread: Spread | None) -> str:
 
 
 def natural(answer: str) -> list[Any]:
-    """A key that sorts answers as people count: ``9`` before ``10``."""
+    """Return a key that sorts answers as people count: ``9`` before ``10``."""
     parts = re.split(r"([0-9]{1,18})", answer)
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """What a split holds.
+    """Figures of a split.
 
     Attributes:
-        records: Records in it.
-        unreadable: Those that are no record or whose picture cannot be read; the figures below
-            leave them out where they need what cannot be read.
-        answers: Records of each answer, the most frequent first.
+        records: Number of records.
+        unreadable: Number of entries that are no record or have a picture that cannot be read; the
+            figures below leave them out where they need what cannot be read.
+        answers: Number of records per answer, the most frequent first.
+        questions: Number of different questions that records have of their own.
         ink: Mean level of all cells as a share of the brightest, 0 to 1; None without a picture.
-        sizes: Records of each grid size, ``COLUMNSxROWS``, in cells.
-        characters: Of the pictures as text.
-        tokens: Of prompt and completion together.
-        token_records: How many records, drawn at random, tokens were counted of.
-        duplicates: Records that repeat text and answer of one before them in the split.
-        contradictions: Records whose text has another answer before them, in any split.
-        leaks: Records whose text and answer an earlier split has.
-        lookalikes: Records of another text that look like one of an earlier split.
+        sizes: Number of pictures per grid size, ``COLUMNSxROWS``, in cells.
+        characters: Characters of the pictures of a record as text.
+        tokens: Tokens of prompt and completion together.
+        token_records: Number of records, drawn at random, whose tokens were counted.
+        duplicates: Number of records that repeat one before them in the split.
+        contradictions: Number of records whose pictures and question have another answer before
+            them, in any split.
+        leaks: Number of records that an earlier split has too.
+        lookalikes: Number of records whose pictures look like other ones of an earlier split.
     """
 
     records: int
     unreadable: int
     answers: dict[str, int]
+    questions: int
     ink: float | None
     sizes: dict[str, int]
     characters: Spread | None
@@ -113,11 +117,12 @@ class Alike:
 
     Attributes:
         difference: Mean difference of their cells as a share of full brightness; 0 for equal ones.
-        cells: How many cells differ.
-        held_out: The held-out record.
-        training: The training record.
-        compared: How many held-out records were compared with every training record of their size;
-            where that is not all, they are drawn at random among those of the most frequent size.
+        cells: Number of cells that differ.
+        held_out: Held-out record.
+        training: Training record.
+        compared: Number of held-out records that were compared with every training record of their
+            size; where that is not all, they are drawn at random among those of the most frequent
+            size.
     """
 
     difference: float
@@ -129,17 +134,18 @@ class Alike:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a dataset holds, and what a page shows of it.
+    """Figures of a dataset, and what a page shows of it.
 
     Attributes:
-        path: The dataset.
-        profile: Format and palette its pictures were read in.
-        splits: The figures of each split.
-        alike: The most alike pair across splits; None where nothing can be compared.
-        tokenizer: What tokens were counted with; "" for nothing.
+        path: Path of the dataset.
+        profile: Format and palette of its pictures.
+        splits: Figures of each split.
+        alike: Most alike pair across splits; None where nothing can be compared.
+        tokenizer: Name of the tokenizer that counted the tokens; "" for none.
         token_counts: Tokens of the records drawn, by split.
         means: Mean level of each cell by answer, as a share of the brightest, float64[rows,
-            columns] of the first record's size, pictures of other sizes stretched to it.
+            columns] of the first picture's size, pictures of other sizes stretched to it; of
+            records with one picture.
         samples: Some records of each split, drawn at random.
     """
 
@@ -153,22 +159,14 @@ class Statistics:
     samples: dict[str, list[Item]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The figures as JSON values."""
-        alike = None
-        if self.alike is not None:
-            alike = {
-                "difference": self.alike.difference,
-                "cells": self.alike.cells,
-                "held_out": {
-                    "file": str(self.alike.held_out.file),
-                    "record": self.alike.held_out.number,
-                },
-                "training": {
-                    "file": str(self.alike.training.file),
-                    "record": self.alike.training.number,
-                },
-                "compared": self.alike.compared,
-            }
+        """Return the figures as JSON values."""
+        alike = self.alike and {
+            "difference": self.alike.difference,
+            "cells": self.alike.cells,
+            "held_out": _file_and_number(self.alike.held_out),
+            "training": _file_and_number(self.alike.training),
+            "compared": self.alike.compared,
+        }
         return {
             "path": self.path,
             "format": self.profile.format,
@@ -179,34 +177,32 @@ class Statistics:
         }
 
 
+def _file_and_number(item: Item) -> dict[str, Any]:
+    return {"file": str(item.file), "record": item.number}
+
+
 class _Means:
     """Sums of pictures by answer."""
 
     def __init__(self, levels: int) -> None:
         self._brightest = levels - 1
-        self._shape: tuple[int, int] | None = None
         self._sums: dict[str, tuple[NDArray[np.int64], int]] = {}
 
     def add(self, grids: Sequence[NDArray[np.uint8]], answers: Sequence[str]) -> None:
         """Add some pictures, grids of any size."""
-        if not grids:
-            return
-        shape = self._shape = self._shape or (grids[0].shape[0], grids[0].shape[1])
-        stacked = np.stack([_stretched(grid, shape) for grid in grids])
-        places: dict[str, list[int]] = {}
-        for place, answer in enumerate(answers):
-            if answer in self._sums or answer in places or self._room(places):
-                places.setdefault(answer, []).append(place)
-        for answer, chosen in places.items():
-            total, count = self._sums.get(answer, (np.zeros(shape, dtype=np.int64), 0))
-            total += stacked[chosen].sum(axis=0, dtype=np.int64)
-            self._sums[answer] = total, count + len(chosen)
-
-    def _room(self, places: dict[str, list[int]]) -> bool:
-        return len(self._sums.keys() | places.keys()) < MAX_MEANS
+        chosen: dict[str, list[NDArray[np.uint8]]] = {}
+        for grid, answer in zip(grids, answers, strict=True):
+            known = answer in self._sums or answer in chosen
+            if known or len(self._sums.keys() | chosen.keys()) < MAX_MEANS:
+                chosen.setdefault(answer, []).append(grid)
+        for answer, some in chosen.items():
+            first = next(iter(self._sums.values()))[0] if self._sums else grids[0]
+            stacked = np.stack([_stretched(grid, first.shape) for grid in some])
+            total, count = self._sums.get(answer, (0, 0))
+            self._sums[answer] = total + stacked.sum(axis=0, dtype=np.int64), count + len(some)
 
     def means(self) -> dict[str, NDArray[np.float64]]:
-        """The mean picture of each answer, in the order of the answers."""
+        """Return the mean picture of each answer, in the order of the answers."""
         return {
             answer: total / (count * self._brightest)
             for answer, (total, count) in sorted(
@@ -215,22 +211,24 @@ class _Means:
         }
 
 
-def _stretched(grid: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """A grid at another size, each cell that of the nearest place."""
+def _stretched(grid: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Stretch a grid to another size, each cell that of the nearest one."""
     if grid.shape == shape:
         return grid
-    rows = np.arange(shape[0]) * grid.shape[0] // shape[0]
-    columns = np.arange(shape[1]) * grid.shape[1] // shape[1]
+    rows, columns = (
+        np.arange(new) * old // new for new, old in zip(shape, grid.shape, strict=True)
+    )
     stretched: NDArray[np.uint8] = grid[np.ix_(rows, columns)]
     return stretched
 
 
 class _Split:
-    """What is counted of a split while it is read."""
+    """Counts of a split while it is read."""
 
     def __init__(self) -> None:
         self.records = self.unreadable = 0
         self.answers: Counter[str] = Counter()
+        self.questions: set[str] = set()
         self.sizes: Counter[str] = Counter()
         self.characters = array("Q")
         self.levels = self.cells = 0
@@ -238,60 +236,59 @@ class _Split:
         self.for_show = Drawn(_SAMPLES, seed=1)
         self.for_comparison = Drawn(_ALIKE_RECORDS, seed=2)
 
+    def figures(self, token_counts: list[int], levels: int, **found: int) -> SplitStatistics:
+        """Return the figures of the split.
+
+        Args:
+            token_counts: Tokens of the records drawn for that.
+            levels: Levels of a cell.
+            **found: Number of repeats of each kind.
+        """
+        return SplitStatistics(
+            records=self.records,
+            unreadable=self.unreadable,
+            answers=dict(sorted(self.answers.items(), key=lambda pair: (-pair[1], pair[0]))),
+            questions=len(self.questions - {""}),
+            ink=self.levels / (self.cells * (levels - 1)) if self.cells else None,
+            sizes=dict(self.sizes.most_common()),
+            characters=Spread.of(self.characters) if self.characters else None,
+            tokens=Spread.of(token_counts) if token_counts else None,
+            token_records=len(token_counts),
+            **found,
+        )
+
 
 def collect_statistics(
     path: Path, profile: Profile, *, tokens: PairCounter | None = None, tokenizer: str = ""
 ) -> Statistics:
-    """Count what a dataset holds, in one reading, and find the most alike pair in another.
+    """Count a dataset in one reading, and find the most alike pair in another.
 
     Args:
-        path: A dataset in any layout.
+        path: Dataset in any layout.
         profile: Format and palette of its pictures.
-        tokens: Counts tokens; None counts none.
-        tokenizer: Its name.
+        tokens: Function that counts tokens; None for none.
+        tokenizer: Name of its tokenizer.
 
     Raises:
         DatasetError: The dataset cannot be read.
     """
-    reader, traces = GridReader(profile), Traces()
-    means = _Means(profile.levels)
-    files, frame = split_files(path), read_frame(path)
+    reader, traces, means = GridReader(profile), Traces(), _Means(profile.levels)
+    files, info = split_files(path), read_info(path)
     found: dict[str, _Split] = {}
     for name, parts in files.items():
         traces.start(name)
         found[name] = _Split()
-        for file in parts:
-            for batch in batched(read_items(name, file, frame)):
-                _count(batch, found[name], reader, traces, means)
+        for batch in batched(read_items(name, parts, info)):
+            _count(batch, found[name], reader, traces, means)
     repeats = find_repeats(traces)
-    duplicates, contradictions, leaks, lookalikes = (
-        counts_by_split(pairs, traces)
-        for pairs in (
-            repeats.duplicates,
-            repeats.contradictions,
-            repeats.leaks,
-            repeats.lookalikes,
-        )
-    )
+    counts = {kind: counts_by_split(pairs, traces) for kind, pairs in vars(repeats).items()}
     splits: dict[str, SplitStatistics] = {}
     token_counts: dict[str, list[int]] = {}
     for name, split in found.items():
-        pairs = [taught_pair(item, frame) for item in split.for_tokens.in_order()]
+        pairs = [pair_of(item, info) for item in split.for_tokens.in_order()]
         token_counts[name] = tokens(pairs) if tokens and pairs else []
-        splits[name] = SplitStatistics(
-            records=split.records,
-            unreadable=split.unreadable,
-            answers=dict(sorted(split.answers.items(), key=lambda pair: (-pair[1], pair[0]))),
-            ink=split.levels / (split.cells * (profile.levels - 1)) if split.cells else None,
-            sizes=dict(split.sizes.most_common()),
-            characters=Spread.of(split.characters) if split.characters else None,
-            tokens=Spread.of(token_counts[name]) if token_counts[name] else None,
-            token_records=len(token_counts[name]),
-            duplicates=duplicates[name],
-            contradictions=contradictions[name],
-            leaks=leaks[name],
-            lookalikes=lookalikes[name],
-        )
+        of_split = {kind: of_kind[name] for kind, of_kind in counts.items()}
+        splits[name] = split.figures(token_counts[name], profile.levels, **of_split)
     held_out = [
         item
         for name, split in found.items()
@@ -302,8 +299,8 @@ def collect_statistics(
         path=str(path),
         profile=profile,
         splits=splits,
-        alike=_equal_pair(repeats, traces, files, frame)
-        or _most_alike(held_out, files.get("train", []), reader, frame),
+        alike=_equal_pair(repeats, traces, files, info)
+        or _most_alike(held_out, files.get("train", []), reader, info),
         tokenizer=tokenizer if tokens else "",
         token_counts=token_counts,
         means=means.means(),
@@ -315,70 +312,57 @@ def _count(
     items: list[Item], split: _Split, reader: GridReader, traces: Traces, means: _Means
 ) -> None:
     """Count a batch of a split."""
-    texts = _texts(items)
-    read_grids = reader.read(texts)
-    read = iter(zip(read_grids, likenesses(read_grids, texts), strict=True))
-    grids: list[NDArray[np.uint8]] = []
-    answers: list[str] = []
+    seen = iter(look_at([item.record for item in items if item.record], reader))
+    alone: list[tuple[NDArray[np.uint8], str]] = []  # records of one picture
     for item in items:
         split.records += 1
-        if item.record is None:
+        if (record := item.record) is None:
             split.unreadable += 1
             traces.skip()
             continue
-        record, (grid, likeness) = item.record, next(read)
+        looked = next(seen)
+        grids = [grid for grid in looked.grids if not isinstance(grid, FormatError)]
         split.answers[record.answer] += 1
+        split.questions.add(record.question)
         split.characters.append(len(record.picture))
-        traces.add(record.picture, record.answer, likeness)
+        traces.add(key(record), record.answer, looked.likeness)
         split.for_tokens.offer(item)
         split.for_show.offer(item)
-        if isinstance(grid, FormatError):
-            split.unreadable += 1
-            continue
-        split.for_comparison.offer(item)
-        split.sizes[f"{grid.shape[1]}x{grid.shape[0]}"] += 1
-        split.levels += int(grid.sum())
-        split.cells += grid.size
-        grids.append(grid)
-        answers.append(record.answer)
-    means.add(grids, answers)
+        split.unreadable += len(grids) < len(looked.grids)
+        for grid in grids:
+            split.sizes[f"{grid.shape[1]}x{grid.shape[0]}"] += 1
+            split.levels += int(grid.sum())
+            split.cells += grid.size
+        if len(looked.grids) == len(grids) == 1:
+            split.for_comparison.offer(item)
+            alone.append((grids[0], record.answer))
+    means.add([grid for grid, _ in alone], [answer for _, answer in alone])
 
 
 def _equal_pair(
-    repeats: Repeats, traces: Traces, files: dict[str, list[Path]], frame: Frame
+    repeats: Repeats, traces: Traces, files: dict[str, list[Path]], info: DatasetInfo
 ) -> Alike | None:
-    """The first held-out record whose text a training record has: none can be more alike."""
+    """Return the first held-out record whose text a training record has: none is more alike."""
     for index, first in np.concatenate([repeats.leaks, repeats.contradictions]).tolist():
-        (held_out, number), (split, other) = traces.place(index), traces.place(first)
-        if split == "train" != held_out:
-            return Alike(
-                difference=0.0,
-                cells=0,
-                held_out=_read_one(held_out, files[held_out], number, frame),
-                training=_read_one(split, files[split], other, frame),
-                compared=int((traces.split_of() != traces.splits.index("train")).sum()),
+        ours, theirs = traces.split_and_number(index), traces.split_and_number(first)
+        if theirs[0] == "train" != ours[0]:
+            held_out, training = (
+                next(islice(read_items(split, files[split], info), number, None))
+                for split, number in (ours, theirs)
             )
+            compared = int((traces.split_of() != traces.splits.index("train")).sum())
+            return Alike(0.0, 0, held_out, training, compared)
     return None
 
 
-def _read_one(split: str, files: list[Path], number: int, frame: Frame) -> Item:
-    """The item of a number in its split, from 0."""
-    items = (item for file in files for item in read_items(split, file, frame))
-    return next(islice(items, number, None))
-
-
 def _most_alike(
-    held_out: list[Item], training: list[Path], reader: GridReader, frame: Frame
+    held_out: list[Item], training: list[Path], reader: GridReader, info: DatasetInfo
 ) -> Alike | None:
     """Compare every training picture with some held-out ones of the same size.
 
-    The squared distance of all pairs comes from one matrix product a batch.
+    The squared distance of all pairs comes from one matrix product per batch.
     """
-    grids = [
-        (item, grid)
-        for item, grid in zip(held_out, reader.read(_texts(held_out)), strict=True)
-        if not isinstance(grid, FormatError)
-    ]
+    grids = _with_grids(held_out, reader)
     if not grids or not training:
         return None
     shape = Counter(grid.shape for _, grid in grids).most_common(1)[0][0]
@@ -387,41 +371,33 @@ def _most_alike(
     chosen = random.Random(3).sample(chosen, min(room, len(chosen)))
     ours = np.stack([grid.reshape(-1) for _, grid in chosen]).astype(np.float32)
     lengths = (ours**2).sum(axis=1)
-    best: tuple[float, Item, Item] | None = None
-    for file in training:
-        for batch in batched(read_items("train", file, frame)):
-            items = [item for item in batch if item.record]
-            same = [
-                (item, grid)
-                for item, grid in zip(items, reader.read(_texts(items)), strict=True)
-                if not isinstance(grid, FormatError) and grid.shape == shape
-            ]
-            if not same:
-                continue
-            theirs = np.stack([grid.reshape(-1) for _, grid in same]).astype(np.float32)
-            distances = (theirs**2).sum(axis=1)[:, None] - 2 * (theirs @ ours.T) + lengths
-            place = int(distances.argmin())
-            there, here = divmod(place, len(chosen))
-            distance = float(distances[there, here])
-            if best is None or distance < best[0]:
-                best = distance, chosen[here][0], same[there][0]
+    best: tuple[float, int, Item, NDArray[np.uint8]] | None = None
+    for batch in batched(read_items("train", training, info)):
+        same = [(item, grid) for item, grid in _with_grids(batch, reader) if grid.shape == shape]
+        if not same:
+            continue
+        theirs = np.stack([grid.reshape(-1) for _, grid in same]).astype(np.float32)
+        distances = (theirs**2).sum(axis=1)[:, None] - 2 * (theirs @ ours.T) + lengths
+        there, here = divmod(int(distances.argmin()), len(chosen))
+        distance = float(distances[there, here])
+        if best is None or distance < best[0]:
+            best = distance, here, *same[there]
     if best is None:
         return None
-    _, ours_item, theirs_item = best
-    one, other = (
-        grid.astype(np.int64)
-        for grid in reader.read(_texts([ours_item, theirs_item]))
-        if not isinstance(grid, FormatError)
-    )
-    apart = np.abs(one - other)
+    _, here, theirs_item, grid = best
+    apart = np.abs(chosen[here][1].astype(np.int64) - grid)
     return Alike(
         difference=float(apart.mean()) / (reader.profile.levels - 1),
         cells=int((apart > 0).sum()),
-        held_out=ours_item,
+        held_out=chosen[here][0],
         training=theirs_item,
         compared=len(chosen),
     )
 
 
-def _texts(items: Sequence[Item]) -> list[str]:
-    return [item.record.picture for item in items if item.record]
+def _with_grids(items: Sequence[Item], reader: GridReader) -> list[tuple[Item, NDArray[np.uint8]]]:
+    """Return the records of one readable picture, each with its grid."""
+    single = [item for item in items if item.record and len(item.record.pictures) == 1]
+    grids = reader.read([item.record.picture for item in single if item.record])
+    pairs = zip(single, grids, strict=True)
+    return [(item, grid) for item, grid in pairs if not isinstance(grid, FormatError)]

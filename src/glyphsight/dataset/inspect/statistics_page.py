@@ -1,7 +1,8 @@
-"""The statistics of a dataset as one self-contained HTML page."""
+"""Statistics of a dataset as one self-contained HTML page."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
+from glyphsight.dataset.inspect.grids import GridReader
 from glyphsight.dataset.inspect.items import Item
 from glyphsight.dataset.inspect.show import columns_of, printable
 from glyphsight.dataset.inspect.statistics import Statistics, natural, spread_text
+from glyphsight.dataset.record import Record
 from glyphsight.errors import FormatError
 from glyphsight.extras import need
 from glyphsight.files import replacing
@@ -65,18 +68,17 @@ def write_page(statistics: Statistics, path: Path) -> None:
 
 
 def _answers(statistics: Statistics) -> list[str]:
-    """Every answer: in their own order where all can be shown, else the most frequent first."""
-    total: dict[str, int] = {}
+    """List every answer, sorted where all can be shown, else the most frequent first."""
+    total: Counter[str] = Counter()
     for split in statistics.splits.values():
-        for answer, count in split.answers.items():
-            total[answer] = total.get(answer, 0) + count
+        total.update(split.answers)
     if len(total) <= _SHOWN_ANSWERS:
         return sorted(total, key=natural)
     return sorted(total, key=lambda answer: (-total[answer], answer))
 
 
 def _bars(statistics: Statistics) -> list[dict[str, Any]]:
-    """For each answer its share of each split, and the width of its bar in percent."""
+    """Return for each answer its share of each split, and the width of its bar in percent."""
     shown = _answers(statistics)[:_SHOWN_ANSWERS]
     splits = list(statistics.splits.values())
     shares = [
@@ -101,7 +103,7 @@ def _bars(statistics: Statistics) -> list[dict[str, Any]]:
 
 
 def _token_histogram(statistics: Statistics) -> str:
-    """Share of the records of each split by their number of tokens, as SVG; "" without."""
+    """Draw the share of records of each split by their number of tokens, as SVG; "" for none."""
     counted = {name: counts for name, counts in statistics.token_counts.items() if counts}
     if not counted:
         return ""
@@ -113,7 +115,7 @@ def _token_histogram(statistics: Statistics) -> str:
     for counts, color in zip(counted.values(), _COLORS * len(counted), strict=False):
         share = np.full(len(counts), 100 / len(counts))
         drawn.hist(counts, bins=edges, weights=share, histtype="step", color=color, linewidth=1.6)
-    drawn.set_xlabel("tokens a record")
+    drawn.set_xlabel("tokens per record")
     drawn.set_ylabel("% of the split")
     drawn.xaxis.get_major_locator().set_params(integer=True)
     drawn.grid(axis="y", color=INK, alpha=0.2)
@@ -121,7 +123,7 @@ def _token_histogram(statistics: Statistics) -> str:
 
 
 def _heat_map(mean: NDArray[np.float64]) -> str:
-    """A mean picture in colour, from black over red to white, as the address of a PNG."""
+    """Draw a mean picture in colour, from black over red to white, as the address of a PNG."""
     from matplotlib import colormaps
 
     colored: NDArray[np.uint8] = colormaps["magma"](mean, bytes=True)[:, :, :3]
@@ -129,34 +131,35 @@ def _heat_map(mean: NDArray[np.float64]) -> str:
 
 
 def _pixel_aspect(profile: Profile) -> float:
-    """Width of a cell over its height."""
+    """Return the width of a cell over its height."""
     tall, wide = get_format(profile.format).cell
     return profile.aspect * tall / wide
 
 
 def _ratio(statistics: Statistics) -> float:
-    """Width of the mean pictures over their height."""
+    """Return the width of the mean pictures over their height."""
     for mean in statistics.means.values():
         return float(mean.shape[1] * _pixel_aspect(statistics.profile) / mean.shape[0])
     return 1.0
 
 
 def _card(item: Item, profile: Profile) -> dict[str, Any]:
-    """A record with its picture, drawn from its own cells."""
-    record = item.record
-    text, answer = (record.picture, record.answer) if record else ("", "")
-    try:
-        grid = get_format(profile.format).read(text, profile.palette)
-    except FormatError:
-        png, rows, columns = "", 1, 1
-    else:
-        table = np.round(np.linspace(0, 255, profile.levels)).astype(np.uint8)
-        png, (rows, columns) = png_address(table[grid]), grid.shape
+    """Describe a record with its pictures, drawn from their own cells."""
+    record = item.record or Record((), "")
+    table = np.round(np.linspace(0, 255, profile.levels)).astype(np.uint8)
+    images = []
+    for grid in GridReader(profile).read(record.pictures):
+        if isinstance(grid, FormatError):
+            images.append({"png": "", "ratio": 1.0})
+            continue
+        rows, columns = grid.shape
+        ratio = columns * _pixel_aspect(profile) / rows
+        images.append({"png": png_address(table[grid]), "ratio": ratio})
     return {
-        "png": png,
-        "ratio": columns * _pixel_aspect(profile) / rows,
-        "text": text,
-        "answer": printable(answer) or "(empty)",
+        "images": images,
+        "text": record.picture,
+        "question": printable(record.question),
+        "answer": printable(record.answer) or "(empty)",
         "place": f"{item.file.name} {item.number}",
-        "source": printable(record.source) if record else "",
+        "source": printable(record.source),
     }

@@ -1,4 +1,4 @@
-"""Duplicates, contradictions and leakage, found with a few bytes a record in memory."""
+"""Duplicates, contradictions and leaks, found with a few bytes per record in memory."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.dataset.build.likeness import alike_hashes
+from glyphsight.dataset.inspect.grids import Grid, GridReader
+from glyphsight.dataset.record import Record
 from glyphsight.errors import FormatError
 
 
 def digest(text: str) -> int:
-    """8 bytes of BLAKE2b of a text, as a number."""
+    """Return 8 bytes of BLAKE2b of a text, as a number."""
     raw = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(raw, "little")
 
 
-def likenesses(grids: Sequence[NDArray[np.uint8] | FormatError], texts: Sequence[str]) -> list[int]:
-    """A number for each picture, equal for those that look alike.
+def likenesses(grids: Sequence[Grid], texts: Sequence[str]) -> list[int]:
+    """Return a number for each picture, equal for pictures that look alike.
 
     Args:
-        grids: The level grid of each, uint8[rows, columns], or why it has none.
-        texts: The text of each, which stands for the picture where there is no grid.
+        grids: Level grid of each picture, or the reason why it has none.
+        texts: Text of each picture, which stands for it where there is no grid.
     """
     found = [0] * len(grids)
     groups: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
@@ -42,10 +46,45 @@ def likenesses(grids: Sequence[NDArray[np.uint8] | FormatError], texts: Sequence
     return found
 
 
-class Traces:
-    """What is kept of the records of a dataset, in the order in which they are added.
+class Seen(NamedTuple):
+    """The pictures of a record.
 
-    20 bytes a record: a digest of the text, the picture's likeness and a number for the answer.
+    Attributes:
+        grids: Level grid of each picture, or the reason why it has none.
+        likeness: Number that is equal for records whose pictures look alike; below 2**64.
+    """
+
+    grids: list[Grid]
+    likeness: int
+
+
+def look_at(records: Sequence[Record], reader: GridReader) -> list[Seen]:
+    """Read the pictures of some records, all together."""
+    texts = [picture for record in records for picture in record.pictures]
+    grids = reader.read(texts)
+    pairs = zip(grids, likenesses(grids, texts), strict=True)
+    seen = []
+    for record in records:
+        own = list(islice(pairs, len(record.pictures)))
+        likeness = own[0][1] if len(own) == 1 else digest(f"{[one for _, one in own]}{key(record)}")
+        seen.append(Seen([grid for grid, _ in own], likeness))
+    return seen
+
+
+def key(record: Record) -> str:
+    """Return the text that has one answer: pictures and question.
+
+    Without a picture the answer belongs to the text, since "Draw a 7" has many right answers.
+    """
+    if not record.pictures:
+        return f"{record.question}\0{record.answer}"
+    return f"{record.picture}\0{record.question}" if record.question else record.picture
+
+
+class Traces:
+    """Traces of the records of a dataset, in the order in which they are added.
+
+    20 bytes per record: a digest of the text, the picture's likeness and a number for the answer.
     Different answers are kept once, as they are.
     """
 
@@ -61,7 +100,7 @@ class Traces:
         return len(self._texts)
 
     def start(self, split: str) -> None:
-        """What is added from here on belongs to another split."""
+        """Begin another split; the records added from here on belong to it."""
         self.splits.append(split)
         self._starts.append(len(self))
 
@@ -69,42 +108,42 @@ class Traces:
         """Keep the trace of a record.
 
         Args:
-            text: The picture as text.
-            answer: What belongs to it.
-            likeness: Equal for pictures that look alike; below 2**64.
+            text: Pictures and question; see :func:`key`.
+            answer: Answer of the record.
+            likeness: Number that is equal for pictures that look alike; below 2**64.
         """
         self._texts.append(digest(text))
         self._likenesses.append(likeness)
         self._answers.append(self.answers.setdefault(answer, len(self.answers)))
 
     def skip(self) -> None:
-        """Count a record that has no picture or answer, and is like no other."""
+        """Count an entry that is no record, and like no other."""
         own = digest(f"\0{len(self)}")
         self._texts.append(own)
         self._likenesses.append(own)
         self._answers.append(-1)
 
     def split_of(self) -> NDArray[np.int64]:
-        """The number of each record's split, int64[N]."""
+        """Return the number of each record's split, int64[N]."""
         return np.repeat(
             np.arange(len(self.splits)), np.diff(np.array([*self._starts, len(self)]))
         ).astype(np.int64)
 
-    def place(self, index: int) -> tuple[str, int]:
-        """The split of a record and its number there, from 0."""
+    def split_and_number(self, index: int) -> tuple[str, int]:
+        """Return the split of a record and its number there, from 0."""
         split = bisect_right(self._starts, index) - 1
         return self.splits[split], index - self._starts[split]
 
     def texts(self) -> NDArray[np.uint64]:
-        """Digest of each text, uint64[N]."""
+        """Return the digest of each text, uint64[N]."""
         return np.frombuffer(self._texts, dtype=np.uint64)
 
     def likenesses(self) -> NDArray[np.uint64]:
-        """Likeness of each picture, uint64[N]."""
+        """Return the likeness of each picture, uint64[N]."""
         return np.frombuffer(self._likenesses, dtype=np.uint64)
 
     def answer_numbers(self) -> NDArray[np.int32]:
-        """Number of each answer, -1 where there is none; int32[N]."""
+        """Return the number of each answer, -1 where there is none; int32[N]."""
         return np.frombuffer(self._answers, dtype=np.int32)
 
 
@@ -130,7 +169,7 @@ class Repeats:
 
 
 def _first(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """For each key the index of its first occurrence, int64[N]."""
+    """Return for each key the index of its first occurrence, int64[N]."""
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     result: NDArray[np.int64] = first[inverse.reshape(-1)].astype(np.int64)
     return result
@@ -163,6 +202,6 @@ def find_repeats(traces: Traces) -> Repeats:
 
 
 def counts_by_split(pairs: NDArray[np.int64], traces: Traces) -> dict[str, int]:
-    """How many of the repeating records lie in each split."""
+    """Count the repeating records in each split."""
     found = np.bincount(traces.split_of()[pairs[:, 0]], minlength=len(traces.splits))
     return dict(zip(traces.splits, found.tolist(), strict=True))

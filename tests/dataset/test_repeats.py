@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glyphsight.dataset.inspect.leaks import (
+from glyphsight.dataset.inspect.repeats import (
     Traces,
     counts_by_split,
     digest,
