@@ -33,7 +33,7 @@ def encode(image: PictureLike, profile: Profile = PUBLISHED) -> str:
 def decode(text: str, profile: Profile = PUBLISHED, *, strict: bool = False) -> NDArray[np.uint8]:
     """Turn an ASCII_Image into gray, uint8[rows, columns], one pixel a cell.
 
-    Small flaws are mended, see :func:`glyphsight.codec.repair.read`, unless ``strict``.
+    Small flaws are repaired, see :func:`glyphsight.codec.repair.repair`, unless ``strict``.
 
     Raises:
         FormatError: The text is no ASCII_Image; a strict message names line and column.

@@ -5,7 +5,8 @@ from typer.testing import CliRunner
 
 import glyphsight as package
 from glyphsight.cli.app import app
-from glyphsight.codec import Profile, render
+from glyphsight.codec import PUBLISHED, Profile
+from glyphsight.codec.formats import get_format
 from glyphsight.errors import FormatError
 
 
@@ -34,7 +35,8 @@ def test_pictures_of_digits_encode_to_the_same_texts(validation, tmp_path):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 20), (11, 20), (22, 7), (30, 30)])
 def test_the_picture_gives_as_many_rows_and_columns_again(tmp_path, shape, scale):
     grid = np.zeros(shape, dtype=np.uint8)
-    result = decode("-", "--out", tmp_path / "x.png", "--scale", scale, stdin=render(grid))
+    [text] = get_format("seed").render_batch(grid[None], PUBLISHED.palette)
+    result = decode("-", "--out", tmp_path / "x.png", "--scale", scale, stdin=text)
     assert result.exit_code == 0
     text = package.encode(tmp_path / "x.png", Profile(width=shape[1]))
     assert package.parse(text).shape == shape

@@ -163,7 +163,7 @@ def test_no_grids_give_no_texts(name):
         ("plain", "▓▓\n▓x\n", "line 2: column 2: glyph 'x' is not one of ' ▓█'"),
         ("plain", "▓▓\r\n", "line 1: column 3: a carriage return"),
         ("plain", "\n", "line 1: column 1: 0 glyphs in the row, expected at least 1"),
-        ("rows", "1:▓▓\n3:▓▓\n", "line 2: column 1: '3:▓▓' does not begin with 2:"),
+        ("rows", "1:▓▓\n3:▓▓\n", "line 2: column 1: not a 2:... line: '3:▓▓'"),
         ("rows", "1:▓▓\n2:▓x\n", "line 2: column 4: glyph 'x' is not one of"),
         ("digits", "0123\n", "line 1: column 4: glyph '3' is not one of '012'"),
         ("spaced", "▓ ▓\n▓x▓\n", "line 2: column 2: no space between two glyphs"),

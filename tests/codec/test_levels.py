@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
-from glyphsight.codec.levels import cut, otsu_thresholds, quantize, to_levels
+from glyphsight.codec.levels import apply_thresholds, otsu_thresholds, quantize, to_levels
 from glyphsight.codec.profile import palette_of_levels
 
 pictures = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)).flatmap(
@@ -47,7 +47,7 @@ def test_equal_levels_are_value_times_levels_over_256(levels):
     same = to_levels(value[None, None], profile_of(levels))[0, 0]
     np.testing.assert_array_equal(same, expected)
     thresholds = [-(-256 * k // levels) for k in range(1, levels)]
-    np.testing.assert_array_equal(cut(value, thresholds), expected)
+    np.testing.assert_array_equal(apply_thresholds(value, thresholds), expected)
 
 
 @pytest.mark.parametrize("how", [{}, {"threshold": "otsu"}, {"threshold": (80, 160)}])
@@ -60,7 +60,7 @@ def test_a_global_cut_never_makes_the_brighter_cell_the_darker_level(how, gray):
 
 
 def between_variance(gray, thresholds):
-    levels = cut(gray, thresholds)
+    levels = apply_thresholds(gray, thresholds)
     parts = [gray[levels == level].astype(float) for level in range(len(thresholds) + 1)]
     return sum(len(part) * (part.mean() - gray.mean()) ** 2 for part in parts if len(part))
 

@@ -3,9 +3,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glyphsight.codec import Profile, decode, parse, render, render_batch
+from glyphsight.codec import PUBLISHED, Profile, decode, parse
+from glyphsight.codec.formats import get_format
 from glyphsight.codec.levels import quantize
 from glyphsight.errors import FormatError
+
+render_batch = get_format("seed").render_batch
+
+
+def render(grid, palette=PUBLISHED.palette):
+    return render_batch(grid[None], palette)[0]
+
 
 glyphs = st.characters(
     exclude_categories=["Cs", "Cc", "Cf", "Mn", "Mc", "Me", "Zl", "Zp"],
@@ -72,16 +80,20 @@ def test_row_numbers_may_have_many_digits():
         ("hello\n", 1, "not a <row:1>...</row:1> line: 'hello'"),
         ("<row:1>▓▓</row:1> \n", 1, "not a <row:1>"),
         ("<row:1>▓▓\n", 1, "not a <row:1>"),
-        ("<row:1>▓▓</row:1>\n<row:3>▓▓</row:3>\n", 2, "say 3 and 3, expected 2"),
-        ("<row:0>▓▓</row:0>\n", 1, "say 0 and 0, expected 1"),
-        ("<row:1>▓▓</row:2>\n", 1, "say 1 and 2, expected 1"),
-        ("<row:01>▓▓</row:01>\n", 1, "say 01 and 01, expected 1"),
-        ("<row:١>▓▓</row:١>\n", 1, "expected 1"),
+        (
+            "<row:1>▓▓</row:1>\n<row:3>▓▓</row:3>\n",
+            2,
+            "not a <row:2>...</row:2> line: '<row:3>▓",
+        ),
+        ("<row:0>▓▓</row:0>\n", 1, "not a <row:1>...</row:1> line: '<row:0>"),
+        ("<row:1>▓▓</row:2>\n", 1, "not a <row:1>...</row:1> line"),
+        ("<row:01>▓▓</row:01>\n", 1, "not a <row:1>...</row:1> line"),
+        ("<row:١>▓▓</row:١>\n", 1, "not a <row:1>...</row:1> line"),
         ("<row:1>▓▓</row:1>\n<row:2>▓▓▓</row:2>\n", 2, "3 glyphs in the row, expected 2"),
         ("<row:1></row:1>\n", 1, "0 glyphs in the row, expected at least 1"),
-        ("<row:1>▓▓</row:1>\n<row:2>▓x</row:2>\n", 2, "glyph 'x' is not in palette ' ▓█'"),
-        ("<row:1>▓▓</row:1></row:1>\n", 1, "glyph '<' is not in palette"),
-        ("<row:1>▓▓</row:1>\r\n", 1, "ends in a carriage return"),
+        ("<row:1>▓▓</row:1>\n<row:2>▓x</row:2>\n", 2, "column 9: glyph 'x' is not one of ' ▓█'"),
+        ("<row:1>▓▓</row:1></row:1>\n", 1, "column 10: glyph '<' is not one of"),
+        ("<row:1>▓▓</row:1>\r\n", 1, "a carriage return"),
         ("\ufeff<row:1>▓▓</row:1>\n", 1, "not a <row:1>"),
     ],
 )

@@ -2,7 +2,8 @@
 
 import json
 
-from glyphsight.codec import PUBLISHED, render_batch
+from glyphsight.codec import PUBLISHED
+from glyphsight.codec.formats import get_format
 from glyphsight.dataset import Prompt, Record
 from glyphsight.dataset.layouts import get_output, join
 
@@ -60,7 +61,7 @@ def pictures(rng, count, *, rows=6, columns=8, levels=3):
 
 def records(grids, answers, *, palette=PUBLISHED.palette, source="made"):
     """Records of level grids in the published format, each with its source."""
-    texts = render_batch(grids, palette)
+    texts = get_format("seed").render_batch(grids, palette)
     return [
         Record(text, answer, size=str(grids.shape[2]), source=f"{source}:{number}")
         for number, (text, answer) in enumerate(zip(texts, answers, strict=True))

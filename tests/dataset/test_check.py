@@ -70,12 +70,12 @@ def test_a_good_dataset_has_no_problems(digits, golden):
         (
             {"ASCII_image": "<row:2>█</row:2>\n"},
             "picture",
-            "'ASCII_image' line 1: column 6: row tags say 2 and 2",
+            "'ASCII_image' line 1: column 1: not a <row:1>...</row:1> line: '<row:2>",
         ),
         (
             {"ASCII_image": "<row:1>x</row:1>\n"},
             "picture",
-            "'ASCII_image' line 1: column 8: glyph 'x' is not in",
+            "'ASCII_image' line 1: column 8: glyph 'x' is not one of",
         ),
         (
             {"ASCII_image": "<row:1>█</row:1>\n<row:2>██</row:2>\n"},
@@ -285,7 +285,7 @@ def test_records_of_the_wrong_form_are_told_in_every_layout(tmp_path, made):
             "'messages' is a string, must be an array",
             "the messages are of user; one of user, one of assistant",
             "has the keys other; a record has size, ASCII_image, Response",
-            "the picture line 1: column 8: glyph 'x' is not in palette",
+            "the picture line 1: column 8: glyph 'x' is not one of",
             "the picture line 1: column 1: not a <row:1>",
         ],
         strict=True,

@@ -10,7 +10,7 @@ import typer
 from PIL import Image
 
 from glyphsight.cli.explain import explanation_files
-from glyphsight.codec import PUBLISHED, Profile, encode_batch, parse, render
+from glyphsight.codec import PUBLISHED, Profile, encode_batch, parse
 from glyphsight.codec.formats import get_format
 from glyphsight.dataset import Prompt
 from glyphsight.errors import FormatError, ModelError
@@ -29,6 +29,10 @@ from glyphsight.models.nano import make_tokenizer
 from glyphsight.models.tokens import load_tokenizer
 
 BLUE, ORANGE = (47, 126, 216), (216, 128, 47)
+
+
+def render(levels):
+    return get_format("seed").render_batch(levels[None], PUBLISHED.palette)[0]
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +204,7 @@ def test_what_a_token_gets_is_spread_over_its_cells_and_nothing_is_lost(
     asked = run.prompt.ask(written)
     cut = loaded.tokenizer(asked, return_offsets_mapping=True)
     first = asked.index(written)
-    places = maps.cell_places(written, profile)
+    places = maps.cell_offsets(written, profile)
     at = set((places[places >= 0] + first).tolist())
     holds = [bool(at & set(range(start, end))) for start, end in cut["offset_mapping"]]
     seen = []

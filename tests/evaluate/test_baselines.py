@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from glyphsight.codec import PUBLISHED, Profile, encode_batch, render_batch
+from glyphsight.codec import PUBLISHED, Profile, encode_batch
+from glyphsight.codec.formats import get_format
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate.baselines import ALL, Grids, Task, baselines, hold_out, vote
 from glyphsight.extras import MissingPackageError
@@ -69,7 +70,8 @@ def test_the_floor_lies_far_below_the_ceiling_on_real_digits(seven):
 
 def test_the_grids_are_those_of_the_text():
     cells = np.random.default_rng(0).integers(0, 3, (3, 11, 20)).astype(np.uint8)
-    read = Grids.read(render_batch(cells), ["a", "b", "c"])
+    texts = get_format("seed").render_batch(cells, PUBLISHED.palette)
+    read = Grids.read(texts, ["a", "b", "c"])
     assert np.array_equal(np.stack(read.cells), cells)
     assert (read.levels, read.size) == (3, (11, 20))
 

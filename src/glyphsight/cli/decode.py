@@ -15,7 +15,7 @@ from glyphsight.cli.options import Group, with_settings
 from glyphsight.cli.output import say
 from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
-from glyphsight.codec.repair import Reading, read
+from glyphsight.codec.repair import Repaired, repair
 from glyphsight.errors import FormatError
 from glyphsight.media.picture import save_picture
 
@@ -53,12 +53,12 @@ def decode(
         raise FormatError(f"{file}: not UTF-8 text at byte {error.start}") from None
     try:
         reading = (
-            Reading(get_format(profile.format).read(text, profile.palette))
+            Repaired(get_format(profile.format).read(text, profile.palette))
             if strict
-            else read(text, profile)
+            else repair(text, profile)
         )
-        for mending in reading.mendings:
-            say(f"glyphsight: {file}: {mending}")
+        for done in reading.repairs:
+            say(f"glyphsight: {file}: {done}")
         if out is not None:
             save_picture(_picture(reading, profile, scale), out)
     except FormatError as error:
@@ -69,7 +69,7 @@ def decode(
         )
 
 
-def _picture(reading: Reading, profile: Profile, scale: int) -> NDArray[np.uint8]:
+def _picture(reading: Repaired, profile: Profile, scale: int) -> NDArray[np.uint8]:
     """Return gray pixels, uint8[H, W], that encode to as many rows and columns again."""
     tall, wide = get_format(profile.format).cell
     gray = np.round(np.linspace(0, 255, profile.levels)).astype(np.uint8)[reading.levels]

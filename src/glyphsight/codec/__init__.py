@@ -1,10 +1,9 @@
 """Pixels to text and back: the arithmetic of the ASCII_Image format. numpy only, no files."""
 
-from glyphsight.codec.encode import decode, encode_batch
+from glyphsight.codec.encode import decode, encode_batch, parse
 from glyphsight.codec.prepare import Prepared, prepare
 from glyphsight.codec.profile import PUBLISHED, Profile
 from glyphsight.codec.resample import resize
-from glyphsight.codec.text import parse, render, render_batch
 
 __all__ = [
     "PUBLISHED",
@@ -14,7 +13,5 @@ __all__ = [
     "encode_batch",
     "parse",
     "prepare",
-    "render",
-    "render_batch",
     "resize",
 ]

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec.prepare import FAINT
 
-_CLIPPED = 100
-"""Contrast: one pixel in so many may fall off each end."""
+_CLIPPED = 100  # contrast: one pixel in this many may fall off each end
 
 
 def stretch_contrast(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -41,33 +40,34 @@ def stretch_contrast(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=4)
 def _gaussian(sigma: float) -> tuple[int, ...]:
-    """Weights of a Gaussian to three sigma in units of 2**-16, rounded: the same everywhere."""
+    """Return weights of a Gaussian to three sigma in whole units of 2**-16, alike everywhere."""
     radius = math.ceil(3 * sigma)
     weights = [math.exp(-(x * x) / (2 * sigma * sigma)) for x in range(-radius, radius + 1)]
     return tuple(round(weight / math.fsum(weights) * 65536) for weight in weights)
 
 
 def _convolve(images: NDArray[np.int64], kernel: tuple[int, ...], axis: int) -> NDArray[np.int64]:
-    """Sum of shifted copies, the border pixels going on outside the picture."""
+    """Convolve along an axis; border pixels are repeated outside the picture."""
     radius = len(kernel) // 2
     around = [(0, 0), (0, 0), (0, 0)]
     around[axis] = (radius, radius)
     padded = np.pad(images, around, mode="edge")
     size = images.shape[axis]
     result = np.zeros_like(images)
-    for place, weight in enumerate(kernel):
+    for offset, weight in enumerate(kernel):
         if weight:
-            result += weight * padded.take(range(place, place + size), axis=axis)
+            result += weight * padded.take(range(offset, offset + size), axis=axis)
     return result
 
 
 def find_edges(images: NDArray[np.uint8], kind: str) -> NDArray[np.uint8]:
-    """Strength of edges, the strongest of a picture white.
+    """Draw the strength of edges, the strongest of a picture white.
 
     Args:
         images: uint8[N, H, W].
-        kind: ``sobel``: magnitude of the gradient (Sobel & Feldman 1968); ``dog``: magnitude of the
-            difference of Gaussians of sigma 1 and 1.6 pixels (Marr & Hildreth 1980).
+        kind: Detector. ``sobel``: magnitude of the gradient (Sobel & Feldman 1968); ``dog``:
+            magnitude of the difference of Gaussians of sigma 1 and 1.6 pixels (Marr & Hildreth
+            1980).
 
     Returns:
         uint8[N, H, W]; all black where nothing reaches an edge between two gray values

@@ -1,4 +1,4 @@
-"""Grayscale arrays to ASCII_Images and back: adjust, resize, cut into levels, write as text."""
+"""Grayscale arrays to ASCII_Images and back."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from numpy.typing import NDArray
 
 from glyphsight.codec.adjust import find_edges, stretch_contrast
 from glyphsight.codec.formats import get_format
-from glyphsight.codec.formats.lines import check_palette
+from glyphsight.codec.formats.base import check_palette
 from glyphsight.codec.levels import to_levels
 from glyphsight.codec.prepare import prepare_batch
 from glyphsight.codec.profile import PUBLISHED, Profile
-from glyphsight.codec.repair import read
+from glyphsight.codec.repair import repair
 from glyphsight.codec.resample import resize, resize_to_levels
 from glyphsight.errors import PictureError
 
-_FINE = 4  # pixels a cell at which edges are sought: what is finer does not show in the grid
+_FINE = 4  # pixels per cell at which edges are sought: finer ones do not show in the grid
 _CHUNK_PIXELS = 1 << 22
 
 
 def encode_batch(images: NDArray[np.uint8], profile: Profile = PUBLISHED) -> list[str]:
-    """Turn grayscale pictures of one size into ASCII_Images.
+    """Encode a batch of grayscale pictures of one size.
 
     Args:
         images: uint8[N, H, W], 0 black to 255 white.
-        profile: Default: the published one, 20 columns and int(20 * H/W * 0.55) rows, at least one.
+        profile: Settings. Default: the published ones, 20 columns and int(20 * H/W * 0.55) rows,
+            at least one.
 
     Returns:
-        N texts.
+        N ASCII_Images.
 
     Raises:
         PictureError: Another dtype or shape, an empty picture, or too large a result.
@@ -44,11 +45,11 @@ def encode_batch(images: NDArray[np.uint8], profile: Profile = PUBLISHED) -> lis
 def level_grids(
     images: NDArray[np.uint8], profile: Profile = PUBLISHED
 ) -> Iterator[NDArray[np.uint8]]:
-    """The levels that :func:`encode_batch` writes down, in pieces that together are all pictures.
+    """Compute the level grids that :func:`encode_batch` writes.
 
     Yields:
-        uint8[n, rows, columns], values below ``profile.levels``; more than one a cell in formats
-        that pack them.
+        uint8[n, rows, columns], values below ``profile.levels``: pieces that together are all
+        pictures, in order. Formats that pack cells have several values per glyph.
 
     Raises:
         PictureError: As :func:`encode_batch`.
@@ -73,7 +74,7 @@ def level_grids(
 
 
 def _levels_of_same_size(images: NDArray[np.uint8], profile: Profile) -> NDArray[np.uint8]:
-    """What is left once polarity and crop are done: adjust, resize, cut into levels."""
+    """Adjust, resize and quantize pictures whose polarity, place and crop are done."""
     _, height, width = images.shape
     form = get_format(profile.format)
     check_palette(form, profile.palette)  # before the work rather than after it
@@ -90,16 +91,16 @@ def _levels_of_same_size(images: NDArray[np.uint8], profile: Profile) -> NDArray
 
 
 def decode(text: str, profile: Profile = PUBLISHED, *, strict: bool = False) -> NDArray[np.uint8]:
-    """Turn an ASCII_Image back into gray, one pixel a cell.
+    """Decode an ASCII_Image to gray, one pixel per cell.
 
     Args:
-        text: The ASCII_Image.
-        profile: The settings it was made with; format and palette matter.
-        strict: Refuse what would otherwise be mended, see :func:`glyphsight.codec.repair.read`.
+        text: ASCII_Image.
+        profile: Settings of the text; format and palette count.
+        strict: Refuse flaws instead of repairing them, see :func:`glyphsight.codec.repair.repair`.
 
     Returns:
-        uint8[rows, columns], the darkest level 0, the brightest 255. Cut into levels again it
-        gives the same grid.
+        uint8[rows, columns], the darkest level 0, the brightest 255. Quantized again it gives the
+        same grid.
 
     Raises:
         FormatError: The text is not an ASCII_Image of this palette.
@@ -107,4 +108,20 @@ def decode(text: str, profile: Profile = PUBLISHED, *, strict: bool = False) -> 
     table = np.round(np.linspace(0, 255, profile.levels)).astype(np.uint8)
     if strict:
         return table[get_format(profile.format).read(text, profile.palette)]
-    return table[read(text, profile).levels]
+    return table[repair(text, profile).levels]
+
+
+def parse(text: str, palette: str = PUBLISHED.palette) -> NDArray[np.uint8]:
+    """Read an ASCII_Image of the published format back to its level grid, strictly.
+
+    Args:
+        text: Lines ``<row:N>...</row:N>``, numbered from 1, all of one width.
+        palette: One glyph per level, dark to bright.
+
+    Returns:
+        uint8[rows, columns], values below ``len(palette)``.
+
+    Raises:
+        FormatError: Names the line, the column and what is wrong there.
+    """
+    return get_format(PUBLISHED.format).read(text, palette)

@@ -13,32 +13,32 @@ _BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]
 
 
 def quantize(pixels: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
-    """Cut 0..255 into equal levels: ``level = value * levels // 256``. Shape and dtype stay."""
+    """Quantize 0..255 to equal levels, ``value * levels // 256``. Shape and dtype stay."""
     table = (np.arange(256) * levels // 256).astype(np.uint8)
     return table[pixels]
 
 
-def cut(pixels: NDArray[np.uint8], thresholds: Sequence[int]) -> NDArray[np.uint8]:
-    """Level = number of thresholds at or below the value. Shape and dtype stay.
+def apply_thresholds(pixels: NDArray[np.uint8], thresholds: Sequence[int]) -> NDArray[np.uint8]:
+    """Give each value its level, the number of thresholds at or below it. Shape and dtype stay.
 
     Args:
         pixels: uint8 of any shape.
-        thresholds: Increasing, 1 to 255.
+        thresholds: Increasing whole numbers, 1 to 255.
     """
     table = np.searchsorted(np.asarray(thresholds), np.arange(256), side="right")
     return table.astype(np.uint8)[pixels]
 
 
 def otsu_thresholds(pixels: NDArray[np.uint8], levels: int) -> tuple[int, ...] | None:
-    """Thresholds that maximise the variance between levels, exactly, for any number of levels.
+    """Find thresholds that maximise the variance between levels, exactly, for any number of levels.
 
     Otsu 1979, whose criterion is a sum over the levels of (sum of values)**2 / count up to a
-    constant; so the best cuts follow by dynamic programming over the gray values that occur. Of
-    equally good cuts the lowest; each threshold is the lowest value of its level.
+    constant; so the best thresholds follow by dynamic programming over the gray values that occur.
+    Of equally good thresholds the lowest; each is the lowest value of its level.
 
     Args:
         pixels: uint8 of any shape.
-        levels: At least 2.
+        levels: Number of levels, at least 2.
 
     Returns:
         ``levels - 1`` increasing thresholds; None where fewer gray values than levels occur.
@@ -59,28 +59,30 @@ def otsu_thresholds(pixels: NDArray[np.uint8], levels: int) -> tuple[int, ...] |
         choice = options.argmax(axis=0)
         best = options[choice, np.arange(size + 1)]
         choices.append(choice)
-    cuts, place = [], size
+    thresholds, first = [], size
     for choice in reversed(choices):
-        place = int(choice[place])
-        cuts.append(int(values[place]))
-    return tuple(reversed(cuts))
+        first = int(choice[first])
+        thresholds.append(int(values[first]))
+    return tuple(reversed(thresholds))
 
 
 def _otsu(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
-    """Each picture cut by its own thresholds; equally where it has too few gray values for them."""
+    """Give each picture its own thresholds; equal levels where it has too few gray values."""
     result = np.empty_like(grids)
     for grid, out in zip(grids, result, strict=True):
         thresholds = otsu_thresholds(grid, levels)
-        out[:] = quantize(grid, levels) if thresholds is None else cut(grid, thresholds)
+        out[:] = (
+            quantize(grid, levels) if thresholds is None else apply_thresholds(grid, thresholds)
+        )
     return result
 
 
 def _adaptive(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
-    """Equal levels of the difference to the local mean, whose own brightness is the middle.
+    """Quantize the difference to the local mean, whose own brightness is the middle.
 
     Local mean thresholding, for two levels ``value > mean`` (Wellner 1993; sums by a summed-area
     table, Crow 1984). The window is a quarter of the grid's longer side, at least 3 cells, odd,
-    cut off at the border.
+    clipped at the border.
     """
     count, rows, columns = grids.shape
     radius = max(1, max(rows, columns) // 8)
@@ -104,13 +106,13 @@ def _adaptive(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
 
 
 def _window(size: int, radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and one past the last index of the window around each of ``size`` cells."""
+    """Return the first and one past the last index of the window around each of ``size`` cells."""
     middle = np.arange(size)
     return np.maximum(middle - radius, 0), np.minimum(middle + radius + 1, size)
 
 
 def _ordered(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
-    """Ordered dithering with Bayer's 4x4 matrix (Bayer 1973), from black to white."""
+    """Dither by Bayer's 4x4 matrix (Bayer 1973), from black to white."""
     _, rows, columns = grids.shape
     bias = 2 * _BAYER[np.arange(rows)[:, None] % 4, np.arange(columns) % 4] + 1
     scaled = grids.astype(np.int64) * (32 * (levels - 1)) + 255 * bias
@@ -119,7 +121,7 @@ def _ordered(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
 
 
 def _floyd_steinberg(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
-    """Error diffusion, left to right, top to bottom (Floyd & Steinberg 1976), not clipped.
+    """Diffuse errors, left to right, top to bottom (Floyd & Steinberg 1976), not clipped.
 
     A cell needs the errors of its left neighbour and of three above, so that all cells with equal
     ``column + 2 * row`` are done at once, in all pictures. Error that leaves the grid is lost.
@@ -144,11 +146,11 @@ def _floyd_steinberg(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]
 
 
 def to_levels(grids: NDArray[np.uint8], profile: Profile) -> NDArray[np.uint8]:
-    """Turn gray grids into level grids as the profile's threshold and dither say.
+    """Turn gray grids into level grids as a profile says.
 
     Args:
         grids: uint8[N, rows, columns], 0 black to 255 white.
-        profile: Its ``levels``, ``threshold`` and ``dither`` count.
+        profile: Settings; ``levels``, ``threshold`` and ``dither`` count.
 
     Returns:
         uint8[N, rows, columns], values below ``profile.levels``.
@@ -159,7 +161,7 @@ def to_levels(grids: NDArray[np.uint8], profile: Profile) -> NDArray[np.uint8]:
     if profile.dither == "floyd-steinberg":
         return _floyd_steinberg(grids, levels)
     if isinstance(threshold, tuple):
-        return cut(grids, threshold)
+        return apply_thresholds(grids, threshold)
     if threshold == "otsu":
         return _otsu(grids, levels)
     if threshold == "adaptive":

@@ -1,4 +1,4 @@
-"""How a picture becomes text: the settings that decide every byte of an ASCII_Image."""
+"""Settings that decide every byte of an ASCII_Image."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from glyphsight.codec.formats import FORMATS
+from glyphsight.codec.resample import FILTERS
 from glyphsight.errors import FormatError
 from glyphsight.settings import check, setting
 
@@ -22,18 +24,6 @@ PALETTES = {
 """Named palettes, dark to bright."""
 
 _THRESHOLDS = ("equal", "otsu", "adaptive")
-
-
-def _formats() -> list[str]:
-    from glyphsight.codec.formats import FORMATS  # whose modules import this one
-
-    return FORMATS.names()
-
-
-def _filters() -> tuple[str, ...]:
-    from glyphsight.codec.resample import FILTERS
-
-    return FILTERS
 
 
 def parse_thresholds(text: str) -> str | tuple[int, ...]:
@@ -73,8 +63,8 @@ class Profile:
 
     width: int = setting(20, low=1)
     palette: str = PALETTES["seed"]
-    format: str = setting("seed", choices=_formats)
-    filter: str = setting("bicubic", choices=_filters)
+    format: str = setting("seed", choices=FORMATS.names)
+    filter: str = setting("bicubic", choices=FILTERS)
     height: int | None = setting(None, low=1)
     aspect: float = setting(CELL_ASPECT, above=0)
     invert: str = setting("no", choices=("no", "yes", "auto"))
@@ -121,9 +111,9 @@ class Profile:
         return len(self.palette)
 
     def rows(self, height: int, width: int) -> int:
-        """Rows for a picture of ``height`` x ``width`` pixels.
+        """Count the rows of a picture of ``height`` x ``width`` pixels.
 
-        ``height`` of the profile where it has one, else int(columns * H/W * aspect), at least 1.
+        The profile's own ``height``, else int(columns * H/W * aspect), at least 1.
         """
         if self.height is not None:
             return self.height
@@ -131,7 +121,7 @@ class Profile:
 
 
 def _glyph_problem(glyph: str) -> str | None:
-    """Why one code point cannot be a glyph, None when it can."""
+    """Say why a code point cannot be a glyph; None where it can."""
     code = f"U+{ord(glyph):04X}"
     category = unicodedata.category(glyph)
     if glyph in "<>\n\r\0":
@@ -175,15 +165,15 @@ def check_palette(palette: str) -> None:
 
 
 def palette_of_levels(levels: int, palette: str | None = None) -> str:
-    """A palette of so many levels: glyphs evenly picked from a named one, both ends kept.
+    """Pick glyphs evenly from a named palette, both ends kept.
 
     Args:
-        levels: 2 to 16.
-        palette: A name, or glyphs, which must be as many as levels; None for the first of
-            ``PALETTES`` that has enough.
+        levels: Number of glyphs, 2 to 16.
+        palette: Name of a palette, or the glyphs themselves; None for the first of ``PALETTES``
+            that has enough.
 
     Raises:
-        FormatError: The palette does not have so many glyphs.
+        FormatError: The palette does not have that many glyphs.
     """
     if not 2 <= levels <= 16:
         raise FormatError(f"levels are 2 to 16, not {levels}")

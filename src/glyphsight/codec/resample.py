@@ -32,7 +32,7 @@ _HAMMING = float(np.float32(0.54)), float(np.float32(0.46))  # Pillow holds them
 
 
 def _libm(function: Callable[[float], float], x: _Array) -> _Array:
-    """Of each element: numpy's own sine may differ from the C library's in the last bit."""
+    """Apply a function of the C library: numpy's sine may differ from it in the last bit."""
     return np.array([function(value) for value in x.tolist()])
 
 
@@ -79,7 +79,7 @@ FILTERS = ("nearest", *_KERNELS)
 
 
 def _nearest(size_in: int, size_out: int) -> _Array:
-    """One pixel a row, where steps of ``size_in / size_out``, added up one by one, arrive."""
+    """Take one pixel per row, where steps of ``size_in / size_out``, added one by one, arrive."""
     matrix = np.zeros((size_out, size_in), dtype=np.float64)
     step = size_in / size_out
     steps = np.full(size_out, step)
@@ -91,7 +91,7 @@ def _nearest(size_in: int, size_out: int) -> _Array:
 
 @lru_cache(maxsize=16)
 def weights(size_in: int, size_out: int, filter_name: str = "bicubic") -> _Array:
-    """Fixed-point resampling matrix of one axis.
+    """Compute the fixed-point resampling matrix of one axis.
 
     The support is widened by the scale when shrinking; each row is normalised, then rounded to 22
     fractional bits.
@@ -128,7 +128,7 @@ def weights(size_in: int, size_out: int, filter_name: str = "bicubic") -> _Array
 
 @lru_cache(maxsize=16)
 def _bands(size_in: int, size_out: int, filter_name: str) -> list[tuple[slice, slice, _Array]]:
-    """The transposed weights cut into bands: the columns read, those written, float64[in, out]."""
+    """Split the transposed weights into bands: columns read, columns written, float64[in, out]."""
     matrix = weights(size_in, size_out, filter_name)
     bands = []
     for start in range(0, size_out, _BAND):
@@ -141,14 +141,14 @@ def _bands(size_in: int, size_out: int, filter_name: str) -> list[tuple[slice, s
 
 
 def _round_and_clip(sums: _Array) -> _Array:
-    """Halves up to whole 0..255, in place."""
+    """Round halves up to whole 0..255, in place."""
     sums += 0.5
     np.floor(sums, out=sums)
     return np.clip(sums, 0.0, 255.0, out=sums)
 
 
 def _room(images: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
-    """Room for the result, unless it or the weights would be too large."""
+    """Allocate the result, unless it or the weights would be too large."""
     count, height, width = images.shape
     if max(width * columns, height * rows, rows * columns) > _MAX_WEIGHTS:
         raise PictureError(
@@ -161,10 +161,10 @@ def _room(images: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint
 def _passes(
     images: NDArray[np.uint8], rows: int, columns: int, filter_name: str
 ) -> Iterator[tuple[slice, _Array]]:
-    """Both passes, a chunk of pictures at a time, the last rounding and clipping left out.
+    """Run both passes, a chunk of pictures at a time, without the last rounding and clipping.
 
     Yields:
-        Which pictures, and their float64[n, rows, columns], good until the next are asked for;
+        Slice of the pictures, and their float64[n, rows, columns], valid until the next chunk;
         :func:`_round_and_clip` makes pixels of them.
     """
     count, height, width = images.shape
@@ -222,7 +222,7 @@ def resize(
 def resize_to_levels(
     images: NDArray[np.uint8], rows: int, columns: int, levels: int, filter_name: str = "bicubic"
 ) -> NDArray[np.uint8]:
-    """Resize and cut into equal levels in one go: ``resize(...) * levels // 256``, but faster.
+    """Resize and quantize in one go: ``resize(...) * levels // 256``, but faster.
 
     A pixel reaches level k from ceil(256 * k / levels) on, a sum half a unit earlier: comparing
     the sums spares their rounding and clipping.
@@ -231,7 +231,7 @@ def resize_to_levels(
         images: uint8[N, H, W], values 0..255.
         rows: Height of the result, at least 1.
         columns: Width of the result, at least 1.
-        levels: How many, 2 to 256.
+        levels: Number of levels, 2 to 256.
         filter_name: One of :data:`FILTERS`.
 
     Returns:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec.cells import cell_places
+from glyphsight.codec.cells import cell_offsets
 from glyphsight.codec.formats import get_format
 from glyphsight.console import progress_bar
 from glyphsight.errors import ModelError
@@ -198,7 +198,7 @@ def gradient(loaded: LoadedModel, text: str, label: str | None = None) -> Attrib
             does not say which characters a token covers.
     """
     run = _run(loaded)
-    places = cell_places(text, run.profile)
+    places = cell_offsets(text, run.profile)
     if label is None:
         label = run.labels[int(_log_odds(loaded, run, [text], 1, True)[0].argmax())]
     column = _column(run, label)

@@ -1,20 +1,28 @@
-"""What a format is."""
+"""What a format is, and what formats share: checks, writing and reading lines of glyphs."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from glyphsight.errors import FormatError
+
+Affix = Callable[[int], str]
+"""Text at one end of a row, by the row's number, from 1."""
+
+_CHUNK_BYTES = 1 << 19  # of text, four bytes a glyph: larger falls out of a core's cache
 
 
 class Format(Protocol):
     """A way to write level grids as text. ``read(render_batch(grid)) == grid``, for every grid.
 
     Attributes:
-        name: What ``--format`` calls it.
+        name: Name in ``--format``.
         cell: Rows and columns of the grid that one glyph holds: (1, 1), or (4, 2) for braille.
-        max_levels: The most levels it can carry.
+        max_levels: Largest number of levels.
     """
 
     name: str
@@ -32,3 +40,178 @@ class Format(Protocol):
             FormatError: Names the line and what is wrong with it.
         """
         ...
+
+
+def no_affix(row: int) -> str:
+    """Give the empty text for every row."""
+    return ""
+
+
+def check_palette(form: Format, palette: str) -> None:
+    """Refuse a palette of more levels than the format carries.
+
+    Raises:
+        FormatError: Says how many it carries.
+    """
+    if len(palette) > form.max_levels:
+        ends = palette[0] + palette[-1]
+        raise FormatError(
+            f"format {form.name} carries {form.max_levels} levels, palette {palette!r} has "
+            f"{len(palette)}; give one of {form.max_levels}, such as {ends!r}"
+        )
+
+
+def check_grids(form: Format, levels: NDArray[np.uint8], palette: str) -> None:
+    """Refuse grids uint8[N, rows, columns] that the format cannot write.
+
+    Raises:
+        FormatError: Too many levels, a level without a glyph, no cell, or a part of a cell.
+    """
+    check_palette(form, palette)
+    _, rows, columns = levels.shape
+    if not rows or not columns:
+        raise FormatError(f"a grid of {rows}x{columns} cells holds nothing to write")
+    if int(levels.max(initial=0)) >= len(palette):
+        raise FormatError(f"level {int(levels.max())} has no glyph in palette {palette!r}")
+    tall, wide = form.cell
+    if rows % tall or columns % wide:
+        raise FormatError(
+            f"a grid of {rows}x{columns} cells does not divide into the {tall}x{wide} that a "
+            f"glyph of format {form.name} holds"
+        )
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    """Give the code points of a text, uint32[len(text)]."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+def write_lines(
+    symbols: NDArray[Any],
+    alphabet: str,
+    *,
+    before: Affix = no_affix,
+    after: Affix = no_affix,
+    gap: str = "",
+    header: str = "",
+) -> list[str]:
+    """Write arrays of symbols as lines of glyphs.
+
+    Args:
+        symbols: Integers [N, rows, columns], indices into ``alphabet``.
+        alphabet: One glyph per symbol.
+        before: Text before the glyphs of a row, by the row's number, from 1.
+        after: Text after the glyphs of a row.
+        gap: Text between two glyphs.
+        header: Text before the first row.
+
+    Returns:
+        N texts, every line ended by a newline.
+    """
+    count, rows, columns = symbols.shape
+    if not count:
+        return []
+    blank = gap.join(alphabet[0] * columns)
+    lines = [f"{before(row)}{blank}{after(row)}\n" for row in range(1, rows + 1)]
+    ends = len(header) + np.cumsum([len(line) for line in lines])
+    template = code_points(header + "".join(lines))
+    glyphs, step = code_points(alphabet), 1 + len(gap)
+    chunk = max(1, _CHUNK_BYTES // template.nbytes)
+    text = np.empty((min(chunk, count), len(template)), dtype=np.uint32)
+    text[:] = template
+    strings: list[str] = []
+    for start in range(0, count, chunk):
+        # mode="clip" spares numpy a copy of the result; every symbol is within the alphabet
+        cells = np.take(glyphs, symbols[start : start + chunk], mode="clip")
+        part = text[: len(cells)]
+        for row, (end, line) in enumerate(zip(ends.tolist(), lines, strict=True)):
+            first = end - len(line) + len(before(row + 1))
+            part[:, first : first + len(blank) : step] = cells[:, row]  # an index takes twice
+        view: Any = part.view(f"<U{len(template)}").reshape(len(part))
+        strings += view.tolist()
+    return strings
+
+
+def split_lines(text: str, name: str) -> list[str]:
+    r"""Split a text whose every line ends in ``\n``.
+
+    Raises:
+        FormatError: No line, a last line without its end, or a carriage return.
+    """
+    if not text:
+        raise FormatError(f"the text is empty; format {name} has at least one row")
+    if not text.endswith("\n"):
+        column = len(text) - text.rfind("\n")
+        raise FormatError(
+            f"column {column}: the last line does not end in a newline", text.count("\n") + 1
+        )
+    lines = text[:-1].split("\n")
+    for number, line in enumerate(lines, start=1):
+        if line.endswith("\r"):
+            raise FormatError(
+                f"column {len(line)}: a carriage return; save it with \\n line ends", number
+            )
+    return lines
+
+
+def read_lines(
+    lines: list[str],
+    alphabet: str,
+    *,
+    gaps: bool = False,
+    first: int = 1,
+    before: Affix = no_affix,
+) -> NDArray[np.intp]:
+    """Read lines of glyphs back to symbols.
+
+    Args:
+        lines: The glyphs of each row, nothing else.
+        alphabet: One glyph per symbol.
+        gaps: True where a space stands between two glyphs.
+        first: Number of the first line, for errors.
+        before: Text before the glyphs in the line of a number, for errors.
+
+    Returns:
+        Integers [rows, columns], indices into ``alphabet``.
+
+    Raises:
+        FormatError: A glyph of another alphabet, a row without glyphs or of another width.
+    """
+    width = len(lines[0])
+    for number, line in enumerate(lines, start=first):
+        if not line or len(line) != width:
+            expected = width if width else "at least 1"
+            raise FormatError(
+                f"column {len(before(number)) + min(len(line), width) + 1}: {len(line)} "
+                f"{'glyphs and gaps' if gaps else 'glyphs'} in the row, "
+                f"expected {expected}",
+                number,
+            )
+    codes = code_points("".join(lines)).reshape(len(lines), width)
+    if gaps:
+        _check_gaps(codes, first)
+        codes = codes[:, ::2]
+    known = code_points(alphabet)
+    order = np.argsort(known)
+    nearest = np.minimum(np.searchsorted(known, codes, sorter=order), len(known) - 1)
+    symbols = order[nearest]
+    wrong = np.argwhere(known[symbols] != codes)
+    if len(wrong):
+        row, column = wrong[0].tolist()
+        raise FormatError(
+            f"column {len(before(first + row)) + column * (1 + gaps) + 1}: glyph "
+            f"{chr(codes[row, column])!r} is not one of "
+            f"{alphabet if len(alphabet) <= 16 else alphabet[:16] + '...'!r}",
+            first + row,
+        )
+    return symbols
+
+
+def _check_gaps(codes: NDArray[np.uint32], first: int) -> None:
+    """Every second code point must be a space, and the last must not be a gap."""
+    wrong = np.argwhere(codes[:, 1::2] != ord(" "))
+    if len(wrong):
+        row, gap = wrong[0].tolist()
+        raise FormatError(f"column {2 * gap + 2}: no space between two glyphs", first + row)
+    if codes.shape[1] % 2 == 0:
+        raise FormatError(f"column {codes.shape[1]}: a gap ends the row", first)

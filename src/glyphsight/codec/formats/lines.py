@@ -1,172 +1,186 @@
-"""What formats share: checks before writing, lines of glyphs, and reading them back."""
+"""Formats of a line per row of glyphs: plain ones, and those whose glyph is a small bitmap."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec.formats.base import Format
+from glyphsight.codec.formats.base import (
+    check_grids,
+    check_palette,
+    read_lines,
+    split_lines,
+    write_lines,
+)
 from glyphsight.errors import FormatError
 
+DIGITS = "0123456789abcdef"
+_BRAILLE_DOTS = ((1, 8), (2, 16), (4, 32), (64, 128))  # the bits of U+2800..U+28FF (Unicode 15.5)
 
-def check_palette(form: Format, palette: str) -> None:
-    """Refuse a palette of more levels than the format carries.
 
-    Raises:
-        FormatError: Says how many it carries.
+class Lines:
+    """A format of one line per row of glyphs, one glyph per cell.
+
+    Attributes:
+        gap: Text between two glyphs, "" or a space.
     """
-    if len(palette) > form.max_levels:
-        ends = palette[0] + palette[-1]
-        raise FormatError(
-            f"format {form.name} carries {form.max_levels} levels, palette {palette!r} has "
-            f"{len(palette)}; give one of {form.max_levels}, such as {ends!r}"
+
+    name = ""
+    cell = (1, 1)
+    max_levels = 16
+    gap = ""
+
+    def before(self, row: int) -> str:
+        """Give the text before the glyphs of a row, numbered from 1."""
+        return ""
+
+    def after(self, row: int) -> str:
+        """Give the text after the glyphs of a row."""
+        return ""
+
+    def alphabet(self, palette: str) -> str:
+        """Give the glyph of each symbol."""
+        return palette
+
+    def to_symbols(self, levels: NDArray[np.uint8]) -> NDArray[Any]:
+        """Turn level grids [N, rows, columns] into indices of glyphs."""
+        return levels
+
+    def to_levels(self, symbols: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """Turn indices of glyphs, [rows, columns], back into a level grid."""
+        return symbols.astype(np.uint8)
+
+    def render_batch(self, levels: NDArray[np.uint8], palette: str) -> list[str]:
+        """Write level grids uint8[N, rows, columns] as N texts."""
+        check_grids(self, levels, palette)
+        return write_lines(
+            self.to_symbols(levels),
+            self.alphabet(palette),
+            before=self.before,
+            after=self.after,
+            gap=self.gap,
         )
 
+    def read(self, text: str, palette: str) -> NDArray[np.uint8]:
+        """Read one text back to its level grid, strictly."""
+        check_palette(self, palette)
+        glyphs = []
+        for number, line in enumerate(split_lines(text, self.name), start=1):
+            before, after = self.before(number), self.after(number)
+            inner = line.removeprefix(before).removesuffix(after)
+            if len(line) != len(before) + len(inner) + len(after):
+                raise FormatError(f"column 1: not a {before}...{after} line: {line[:60]!r}", number)
+            glyphs.append(inner)
+        alphabet = self.alphabet(palette)
+        symbols = read_lines(glyphs, alphabet, gaps=bool(self.gap), before=self.before)
+        return self.to_levels(symbols)
 
-def check_grids(form: Format, levels: NDArray[np.uint8], palette: str) -> None:
-    """Refuse grids uint8[N, rows, columns] that the format cannot write.
 
-    Raises:
-        FormatError: Too many levels, a level without a glyph, no cell, or a part of a cell.
+class Seed(Lines):
+    """The published format and the default."""
+
+    name = "seed"
+
+    def before(self, row: int) -> str:
+        """Give the opening tag."""
+        return f"<row:{row}>"
+
+    def after(self, row: int) -> str:
+        """Give the closing tag."""
+        return f"</row:{row}>"
+
+
+class Plain(Lines):
+    """The glyphs alone, a line a row, no tags."""
+
+    name = "plain"
+
+
+class Rows(Lines):
+    """The row's number and a colon before its glyphs, no tags."""
+
+    name = "rows"
+
+    def before(self, row: int) -> str:
+        """Give the number and the colon."""
+        return f"{row}:"
+
+
+class Spaced(Lines):
+    """Glyphs with one space between two, so that each is a token of its own."""
+
+    name = "spaced"
+    gap = " "
+
+
+class Digits(Lines):
+    """One digit 0-9a-f a cell, the level itself, whatever the palette's glyphs."""
+
+    name = "digits"
+
+    def alphabet(self, palette: str) -> str:
+        """Give a digit for each level."""
+        return DIGITS[: len(palette)]
+
+
+class Blocks(Lines):
+    """Bitmaps of two levels, one glyph for each pattern.
+
+    Attributes:
+        bits: Weight of each pixel of a glyph, [rows][columns].
+        glyphs: Glyph of each sum of weights.
     """
-    check_palette(form, palette)
-    _, rows, columns = levels.shape
-    if not rows or not columns:
-        raise FormatError(f"a grid of {rows}x{columns} cells holds nothing to write")
-    if int(levels.max(initial=0)) >= len(palette):
-        raise FormatError(f"level {int(levels.max())} has no glyph in palette {palette!r}")
-    tall, wide = form.cell
-    if rows % tall or columns % wide:
-        raise FormatError(
-            f"a grid of {rows}x{columns} cells does not divide into the {tall}x{wide} that a "
-            f"glyph of format {form.name} holds"
-        )
+
+    max_levels = 2
+    bits: tuple[tuple[int, ...], ...] = ((1,),)
+    glyphs = ""
+
+    def alphabet(self, palette: str) -> str:
+        """Give the glyph of each pattern."""
+        return self.glyphs
+
+    def to_symbols(self, levels: NDArray[np.uint8]) -> NDArray[Any]:
+        """Sum the weights of each glyph's bright pixels."""
+        count, rows, columns = levels.shape
+        tall, wide = self.cell
+        cells = levels.reshape(count, rows // tall, tall, columns // wide, wide)
+        symbols: NDArray[Any] = np.einsum("nrtcw,tw->nrc", cells, np.array(self.bits, np.intp))
+        return symbols
+
+    def to_levels(self, symbols: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """Find each glyph's bright pixels."""
+        tall, wide = self.cell
+        weights = np.array(self.bits, dtype=np.intp)
+        held = (symbols[:, None, :, None] & weights[None, :, None, :]) != 0
+        rows, columns = symbols.shape
+        pixels: NDArray[np.uint8] = held.reshape(rows * tall, columns * wide).astype(np.uint8)
+        return pixels
 
 
-def code_points(text: str) -> NDArray[np.uint32]:
-    """The text as code points, uint32[len(text)]."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+class Braille(Blocks):
+    """Braille patterns, 2x4 dots a glyph, two levels."""
+
+    name = "braille"
+    cell = (4, 2)
+    bits = _BRAILLE_DOTS
+    glyphs = "".join(map(chr, range(0x2800, 0x2900)))
 
 
-def write_lines(
-    symbols: NDArray[Any],
-    alphabet: str,
-    *,
-    prefix: Callable[[int], str] = lambda row: "",
-    gap: str = "",
-    header: str = "",
-) -> list[str]:
-    """Write arrays of symbols as lines of glyphs.
+class Quadrant(Blocks):
+    """Quadrant blocks, 2x2 pixels a glyph, two levels."""
 
-    Args:
-        symbols: Integers [N, rows, columns], indices into ``alphabet``.
-        alphabet: One glyph a symbol.
-        prefix: What stands before the glyphs of a row, numbered from 1.
-        gap: What stands between two glyphs.
-        header: What stands before the first row.
-
-    Returns:
-        N texts, every line ended by a newline.
-    """
-    count, rows, columns = symbols.shape
-    if not count:
-        return []
-    blank = gap.join(alphabet[0] * columns)
-    lines = [prefix(row) + blank + "\n" for row in range(1, rows + 1)]
-    ends = len(header) + np.cumsum([len(line) for line in lines])
-    template = code_points(header + "".join(lines))
-    starts = ends - 1 - len(blank)
-    cells = (starts[:, None] + np.arange(columns) * (1 + len(gap))).reshape(-1)
-    text = np.empty((count, len(template)), dtype=np.uint32)
-    text[:] = template
-    text[:, cells] = code_points(alphabet)[symbols.reshape(count, -1)]
-    strings: Any = text.view(f"<U{len(template)}").reshape(count).tolist()
-    return list(strings)
+    name = "quadrant"
+    cell = (2, 2)
+    bits = ((1, 2), (4, 8))
+    glyphs = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
 
 
-def split_lines(text: str, name: str) -> list[str]:
-    r"""The lines of a text whose every line ends in ``\n``.
+class Half(Blocks):
+    """Half blocks, 1x2 pixels a glyph, two levels."""
 
-    Raises:
-        FormatError: No line, a last line without its end, or a carriage return.
-    """
-    if not text:
-        raise FormatError(f"the text is empty; format {name} has at least one row")
-    if not text.endswith("\n"):
-        column = len(text) - text.rfind("\n")
-        raise FormatError(
-            f"column {column}: the last line does not end in a newline", text.count("\n") + 1
-        )
-    lines = text[:-1].split("\n")
-    for number, line in enumerate(lines, start=1):
-        if line.endswith("\r"):
-            raise FormatError(
-                f"column {len(line)}: a carriage return; save it with \\n line ends", number
-            )
-    return lines
-
-
-def read_lines(
-    lines: list[str],
-    alphabet: str,
-    *,
-    gaps: bool = False,
-    first: int = 1,
-    before: Callable[[int], int] = lambda line: 0,
-) -> NDArray[np.intp]:
-    """Read lines of glyphs back to symbols.
-
-    Args:
-        lines: The glyphs of each row, nothing else.
-        alphabet: One glyph a symbol.
-        gaps: Whether a space stands between two glyphs.
-        first: Line number of the first, for errors.
-        before: How many columns stand before the glyphs in the line of a number, for errors.
-
-    Returns:
-        Integers [rows, columns], indices into ``alphabet``.
-
-    Raises:
-        FormatError: A glyph of another alphabet, a row without glyphs or of another width.
-    """
-    width = len(lines[0])
-    for number, line in enumerate(lines, start=first):
-        if not line or len(line) != width:
-            expected = width if width else "at least 1"
-            raise FormatError(
-                f"column {before(number) + min(len(line), width) + 1}: {len(line)} "
-                f"{'glyphs and gaps' if gaps else 'glyphs'} in the row, "
-                f"expected {expected}",
-                number,
-            )
-    codes = code_points("".join(lines)).reshape(len(lines), width)
-    if gaps:
-        _check_gaps(codes, first)
-        codes = codes[:, ::2]
-    known = code_points(alphabet)
-    order = np.argsort(known)
-    places = np.minimum(np.searchsorted(known, codes, sorter=order), len(known) - 1)
-    symbols = order[places]
-    wrong = np.argwhere(known[symbols] != codes)
-    if len(wrong):
-        row, column = wrong[0].tolist()
-        raise FormatError(
-            f"column {before(first + row) + column * (1 + gaps) + 1}: glyph "
-            f"{chr(codes[row, column])!r} is not one of "
-            f"{alphabet if len(alphabet) <= 16 else alphabet[:16] + '...'!r}",
-            first + row,
-        )
-    return symbols
-
-
-def _check_gaps(codes: NDArray[np.uint32], first: int) -> None:
-    """Every second code point must be a space, and the last must not be a gap."""
-    wrong = np.argwhere(codes[:, 1::2] != ord(" "))
-    if len(wrong):
-        row, gap = wrong[0].tolist()
-        raise FormatError(f"column {2 * gap + 2}: no space between two glyphs", first + row)
-    if codes.shape[1] % 2 == 0:
-        raise FormatError(f"column {codes.shape[1]}: a gap ends the row", first)
+    name = "half"
+    cell = (2, 1)
+    bits = ((1,), (2,))
+    glyphs = " ▀▄█"

@@ -7,14 +7,14 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec.formats.glyphs import DIGITS, Plain
-from glyphsight.codec.formats.lines import (
+from glyphsight.codec.formats.base import (
     check_grids,
     check_palette,
     read_lines,
     split_lines,
     write_lines,
 )
+from glyphsight.codec.formats.lines import DIGITS, Lines
 from glyphsight.errors import FormatError
 
 MAX_CELLS = 1 << 24
@@ -38,15 +38,13 @@ def _read_size(line: str) -> tuple[int, int]:
     return int(match[2]), int(match[1])
 
 
-class Trim:
+class Trim(Lines):
     """Plain, but rows end at their last glyph that is not dark; the first and last row are whole.
 
     So the first row states the width, and no empty line stands at either end.
     """
 
     name = "trim"
-    cell = (1, 1)
-    max_levels = 16
 
     def render_batch(self, levels: NDArray[np.uint8], palette: str) -> list[str]:
         """Write grids as lines of glyphs."""
@@ -58,7 +56,7 @@ class Trim:
                 (line.rstrip(dark) if 0 < row < last else line) + "\n"
                 for row, line in enumerate(text[:-1].split("\n"))
             )
-            for text in Plain().render_batch(levels, palette)
+            for text in write_lines(levels, palette)
         ]
 
     def read(self, text: str, palette: str) -> NDArray[np.uint8]:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.codec.formats import get_format
-from glyphsight.codec.formats.base import Format
-from glyphsight.codec.formats.lines import code_points
+from glyphsight.codec.formats.base import Format, code_points
 from glyphsight.dataset.storage import read_manifest
 from glyphsight.errors import DatasetError, FormatError
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import glyphsight
-from glyphsight.codec import Profile
+from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.codec.formats import FORMATS, get_format
-from glyphsight.codec.repair import MAX_COLUMNS, MAX_ROWS, read, tidy
+from glyphsight.codec.repair import MAX_COLUMNS, MAX_ROWS, repair
 from glyphsight.errors import FormatError
 
 ROWS = ["<row:1>▓▓ </row:1>", "<row:2> ██</row:2>", "<row:3>▓ █</row:3>"]
@@ -19,21 +19,21 @@ FLAWLESS = "".join(f"{row}\n" for row in ROWS)
 
 def test_a_flawless_text_is_read_as_it_is(golden):
     five = (golden / "five.txt").read_text("utf-8")
-    assert read(five).mendings == ()
+    assert repair(five).repairs == ()
     np.testing.assert_array_equal(glyphsight.decode(five), glyphsight.decode(five, strict=True))
 
 
 @pytest.mark.parametrize("name", ["five.json", "as-published.json"])
 def test_the_published_dataset_file_is_taken(golden, name):
-    reading = read((golden / name).read_text("utf-8"))
+    reading = repair((golden / name).read_text("utf-8"))
     np.testing.assert_array_equal(
-        reading.levels, read((golden / "five.txt").read_text("utf-8")).levels
+        reading.levels, repair((golden / "five.txt").read_text("utf-8")).levels
     )
-    assert reading.mendings == ("ASCII_image taken out of a JSON record",)
+    assert reading.repairs == ("ASCII_image taken out of a JSON record",)
 
 
 @pytest.mark.parametrize(
-    ("text", "mended"),
+    ("text", "repaired"),
     [
         (f"\n\n  {FLAWLESS}  \n", "whitespace around the rows"),
         (FLAWLESS[:-1], "whitespace around the rows"),
@@ -62,19 +62,19 @@ def test_the_published_dataset_file_is_taken(golden, name):
         (FLAWLESS + "<row:999999999>█</row:999999999>", "1 row left out, numbered outside"),
     ],
 )
-def test_flaws_are_mended_and_said(text, mended):
-    reading = read(text)
+def test_flaws_are_repaired_and_said(text, repaired):
+    reading = repair(text)
     np.testing.assert_array_equal(reading.levels, GRID)
-    assert any(mended in mending for mending in reading.mendings), reading.mendings
+    assert any(repaired in said for said in reading.repairs), reading.repairs
     assert glyphsight.decode(text).shape == (3, 3)
     with pytest.raises(FormatError):
         glyphsight.decode(text, strict=True)
 
 
 def test_missing_rows_are_dark():
-    reading = read(f"{ROWS[0]}\n{ROWS[2]}\n<row:6>███</row:6>")
+    reading = repair(f"{ROWS[0]}\n{ROWS[2]}\n<row:6>███</row:6>")
     assert reading.levels.tolist() == [[1, 1, 0], [0, 0, 0], [1, 0, 2]] + [[0] * 3] * 2 + [[2] * 3]
-    assert reading.mendings == ("3 missing rows filled with dark",)
+    assert reading.repairs == ("3 missing rows filled with dark",)
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS.names() if name != "seed"])
@@ -91,11 +91,11 @@ def test_every_format_is_taken_out_of_what_stands_around_it(name):
         json.dumps([{"size": "8", "ASCII_image": text}]),
         f"\ufeff{text}",
     ):
-        reading = read(flawed, profile)
+        reading = repair(flawed, profile)
         np.testing.assert_array_equal(reading.levels, grid)
-        assert reading.mendings
+        assert reading.repairs
     with pytest.raises(FormatError):
-        read("hello", profile)
+        repair("hello", profile)
 
 
 @pytest.mark.parametrize(
@@ -107,18 +107,18 @@ def test_every_format_is_taken_out_of_what_stands_around_it(name):
         ("<row:5000>█</row:5000>", "no <row:N>"),
         ("<row:1></row:1>", "no row holds a glyph"),
         ("<row:2>█x</row:2>", "row 2: glyph 'x', cell 2, is not in palette ' ▓█'; give the"),
-        (f"<row:2>{'█' * (MAX_COLUMNS + 1)}</row:2>", "rows of 4097 glyphs are too wide to mend"),
+        (f"<row:2>{'█' * (MAX_COLUMNS + 1)}</row:2>", "rows of 4097 glyphs are too wide to repair"),
     ],
 )
-def test_what_cannot_be_mended_is_refused(text, complaint):
+def test_what_cannot_be_repaired_is_refused(text, complaint):
     with pytest.raises(FormatError) as caught:
-        read(text)
+        repair(text)
     assert str(caught.value).startswith(complaint)
 
 
 def test_the_largest_that_is_filled_up_is_bounded():
     text = f"<row:{MAX_ROWS}>{'█' * MAX_COLUMNS}</row:{MAX_ROWS}>"
-    assert read(text).levels.shape == (MAX_ROWS, MAX_COLUMNS)
+    assert repair(text).levels.shape == (MAX_ROWS, MAX_COLUMNS)
 
 
 PIECES = [
@@ -133,7 +133,7 @@ PIECES = [
 def test_any_text_is_a_grid_or_a_format_error(text):
     for name in ("seed", "plain", "rle", "coords"):
         try:
-            levels = read(text, Profile(format=name)).levels
+            levels = repair(text, Profile(format=name)).levels
         except FormatError:
             continue
         rows, columns = levels.shape
@@ -144,12 +144,14 @@ def test_any_text_is_a_grid_or_a_format_error(text):
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from([*ROWS, "\n", "prose"]), min_size=1, max_size=9).map("".join))
-def test_what_was_mended_is_flawless(text):
+def test_what_was_repaired_is_flawless(text):
     try:
-        tidied, _ = tidy(text)
+        reading = repair(text)
     except FormatError:
         return
-    assert read(tidied).mendings == ()
+    written = get_format("seed").render_batch(reading.levels[None], PUBLISHED.palette)[0]
+    assert repair(written).repairs == ()
+    np.testing.assert_array_equal(repair(written).levels, reading.levels)
 
 
 @pytest.mark.parametrize(
@@ -159,4 +161,4 @@ def test_long_nonsense_takes_no_long_time(piece):
     text = piece * (1_000_000 // len(piece))
     for name in ("seed", "plain"):
         with pytest.raises(FormatError):
-            read(text, Profile(format=name))
+            repair(text, Profile(format=name))
