@@ -152,7 +152,7 @@ def test_a_sweep_measures_goes_on_and_keeps_to_its_plan(tmp_path):
 
     assert "| plain" in write_findings(results, out)
     assert (out / "pareto.svg").read_text().startswith("<svg")
-    with pytest.raises(ModelError, match="holds a sweep with validation 40, not 30"):
+    with pytest.raises(ModelError, match=r"made with validation 40, not 30; .* another --out"):
         run_sweep(replace(plan, validation=30), "bundled", out, quiet=True)
     other = "encodings: [{format: plain, palette: ' .#'}, quadrant]\ntokens: [24]\n"
     with pytest.raises(ModelError, match="give the encoding another name"):

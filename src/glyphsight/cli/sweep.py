@@ -21,9 +21,9 @@ def sweep(
     out: Annotated[Path, typer.Option(help="Directory of the sweep.")],
     json_: Json = False,
 ) -> None:
-    """Teach one model on the same pictures in many encodings and compare accuracy and tokens.
+    """Train one model on the same pictures in many encodings; compare accuracy and tokens.
 
-    Goes on where it was stopped. Started twice on one --out, the two share the work. Writes
+    The same command resumes a stopped sweep. Two processes with one --out share the work. Writes
     results.jsonl, table.md and pareto.svg.
     """
     from glyphsight.evaluate.sweep import read_plan, run_sweep

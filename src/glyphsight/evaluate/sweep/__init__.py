@@ -1,4 +1,4 @@
-"""Encodings compared: what a model learns to see for the tokens that each way of writing costs."""
+"""Encodings compared: accuracy against the tokens that each way of writing costs."""
 
 from glyphsight.evaluate.sweep.plan import Cell, Encoding, SweepPlan, read_plan
 from glyphsight.evaluate.sweep.run import run_sweep

@@ -1,10 +1,10 @@
-"""What a sweep found: a table and a plot of accuracy against tokens."""
+"""Findings of a sweep: a table and a plot of accuracy against tokens."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,19 @@ PLOT = "pareto.svg"
 
 @dataclass(frozen=True)
 class Finding:
-    """One encoding at one size with one amount of data, over its seeds.
+    """Result of one encoding at one size with one amount of data, over its seeds.
 
     Attributes:
-        encoding: Its name.
-        size: The budget in tokens, or the columns.
-        rows: Of the grid of levels.
-        columns: Of the grid of levels.
-        records: Training records.
-        tokens: Mean tokens a text.
-        accuracies: Of each seed, 0-1.
+        encoding: Name of the encoding.
+        size: Budget in tokens, or columns.
+        rows: Rows of the level grid.
+        columns: Columns of the level grid.
+        records: Number of training records.
+        tokens: Mean tokens per text.
+        accuracies: Accuracy of each seed, 0-1.
         nats: Mean negative log-likelihood of the right label, over the seeds.
-        n: Records each accuracy is of.
-        on_front: Whether nothing cheaper or as cheap is more accurate, among equal records.
+        n: Number of records behind each accuracy.
+        on_front: Whether nothing as cheap or cheaper is more accurate, at equal records.
     """
 
     encoding: str
@@ -45,12 +45,12 @@ class Finding:
 
     @property
     def accuracy(self) -> float:
-        """Mean over the seeds, 0-1."""
+        """Mean accuracy over the seeds, 0-1."""
         return math.fsum(self.accuracies) / len(self.accuracies)
 
 
 def summarize(results: Sequence[dict[str, Any]]) -> list[Finding]:
-    """Results over their seeds, in the order of records, then tokens."""
+    """Average results over their seeds, in the order of records, then tokens."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for result in results:
         if "left_out" in result:
@@ -73,14 +73,11 @@ def summarize(results: Sequence[dict[str, Any]]) -> list[Finding]:
         for key, group in groups.items()
     ]
     findings.sort(key=lambda f: (f.records, f.tokens, f.encoding))
-    return [
-        Finding(**{**vars(f), "on_front": not any(_better(other, f) for other in findings)})
-        for f in findings
-    ]
+    return [replace(f, on_front=not any(_better(other, f) for other in findings)) for f in findings]
 
 
 def _better(one: Finding, other: Finding) -> bool:
-    """Whether ``one`` is at least as cheap and accurate, and better in one of the two."""
+    """Say whether ``one`` is at least as cheap and accurate, and better in one of the two."""
     if one.records != other.records:
         return False
     as_good = one.tokens <= other.tokens and one.accuracy >= other.accuracy
@@ -88,7 +85,7 @@ def _better(one: Finding, other: Finding) -> bool:
 
 
 def table(findings: Sequence[Finding]) -> str:
-    """A Markdown table, cheapest first; * marks what nothing as cheap or cheaper beats."""
+    """Write a Markdown table, cheapest first; * marks what nothing as cheap or cheaper beats."""
     lines = [
         "| encoding | budget | grid | tokens | records | accuracy | over the seeds | nats |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
@@ -109,14 +106,14 @@ _MARKS = "osD^v<>PXph*"
 
 
 def pareto_svg(findings: Sequence[Finding]) -> str:
-    """Accuracy against tokens, a line an encoding and amount of data, the front drawn through."""
+    """Plot accuracy against tokens: a line per encoding and amount of data, and the front."""
     from matplotlib import colormaps
 
     figure, drawn = axes(8.6, 5.2)
     amounts = sorted({f.records for f in findings})
     names = sorted({f.encoding for f in findings})
-    for place, name in enumerate(names):
-        color = colormaps["tab20"](place % 20)
+    for index, name in enumerate(names):
+        color = colormaps["tab20"](index % 20)
         for step, records in enumerate(amounts):
             own = [f for f in findings if (f.encoding, f.records) == (name, records)]
             if not own:
@@ -132,7 +129,7 @@ def pareto_svg(findings: Sequence[Finding]) -> str:
                 means,
                 yerr=spread,
                 color=color,
-                marker=_MARKS[place % len(_MARKS)],
+                marker=_MARKS[index % len(_MARKS)],
                 markersize=5,
                 linewidth=1,
                 linestyle=("-", "--", ":", "-.")[step % 4],
@@ -155,18 +152,18 @@ def pareto_svg(findings: Sequence[Finding]) -> str:
     drawn.set_xticks([t for t in ticks if low <= t <= high])
     drawn.set_xticklabels([str(t) for t in ticks if low <= t <= high])
     drawn.minorticks_off()
-    drawn.set_xlabel("tokens a picture")
+    drawn.set_xlabel("tokens per picture")
     drawn.set_ylabel("accuracy on held-out pictures, %")
     drawn.legend(
         loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, labelcolor=INK, fontsize=9
     )
-    return svg(figure)
+    return svg(figure, "accuracy against tokens")
 
 
 def write_findings(results: Sequence[dict[str, Any]], out: Path) -> str:
     """Write ``table.md`` and ``pareto.svg`` into ``out`` and return the table.
 
-    What was left out stands below it. Without a result nothing is drawn.
+    Cells that were left out stand below the table. Without a result nothing is drawn.
     """
     findings = summarize(results)
     text = table(findings) if findings else ""

@@ -1,4 +1,4 @@
-"""What a sweep compares: one YAML file of encodings, sizes, amounts of data and seeds."""
+"""Plans of sweeps: one YAML file of encodings, sizes, amounts of data and seeds."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class Encoding:
-    """A way to write pictures, but for its size.
+    """A way to write pictures, of any size.
 
     Attributes:
-        name: What tables and plots call it.
-        profile: Its settings; the width is chosen later.
+        name: Name in tables and plots.
+        profile: Settings; the width is chosen later.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Cell:
     """One run of a sweep.
 
     Attributes:
-        encoding: How pictures are written.
-        tokens: Mean tokens a text may cost; None where the width is given.
+        encoding: Way to write pictures.
+        tokens: Largest mean number of tokens per text; None where the width is given.
         width: Columns of glyphs; None where tokens decide.
-        records: Training records, each seen once.
-        seed: Of weights and order.
+        records: Number of training records, each seen once.
+        seed: Random seed for initial weights and record order.
     """
 
     encoding: Encoding
@@ -52,18 +52,18 @@ class Cell:
 
     @property
     def size(self) -> str:
-        """The budget or the width, as file names and tables have it."""
+        """Budget or width, as in file names."""
         return f"{self.tokens}tokens" if self.width is None else f"{self.width}columns"
 
     @property
     def key(self) -> str:
-        """A name that no other cell of the plan has; good for a directory."""
+        """Name of the cell's directory; no other cell of the plan has it."""
         safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in self.name)
         return f"{safe}-{self.size}-{self.records}-seed{self.seed}"
 
     @property
     def name(self) -> str:
-        """The encoding's name."""
+        """Name of the encoding."""
         return self.encoding.name
 
 
@@ -72,17 +72,17 @@ class SweepPlan:
     """A sweep: every encoding at every size, with every amount of data and every seed.
 
     Attributes:
-        model: ``nano``, made anew for each seed, or any model that ``train`` takes.
-        tokenizer: Whose tokens are counted. A ``nano`` reads them too, so that formats are compared
-            as a language model of the field would get them.
+        model: ``nano``, made again for each seed, or any model that ``train`` takes.
+        tokenizer: Name of the model whose tokens are counted. A ``nano`` reads them too, so that
+            formats are compared as a language model of the field gets them.
         encodings: Ways to write pictures.
-        tokens: Budgets: the widest grid is taken whose texts cost so many tokens in the mean, never
-            finer than the picture's own pixels.
+        tokens: Budgets: the widest grid is taken whose texts cost at most this many tokens on
+            average, never finer than the picture's own pixels.
         widths: Columns of glyphs, in place of budgets.
-        records: Amounts of training records, each seen once. The largest amount is the same records
-            for every seed; smaller ones are drawn from it anew with each.
-        seeds: Of weights and order.
-        validation: Records held out of the training split, which every run is judged by.
+        records: Numbers of training records, each seen once. The largest number is the same records
+            for every seed; smaller ones are drawn from it with each seed.
+        seeds: Random seeds for initial weights and record order.
+        validation: Number of records held out of the training split, the same for every run.
         train: Training settings by name.
     """
 
@@ -97,7 +97,7 @@ class SweepPlan:
     train: dict[str, Any] = field(default_factory=dict)
 
     def cells(self) -> list[Cell]:
-        """Every run, seeds last, so that a sweep cut short has each encoding once."""
+        """List every run, seeds last, so that an unfinished sweep has each encoding once."""
         sizes: list[tuple[int | None, int | None]] = [(t, None) for t in self.tokens]
         sizes += [(None, w) for w in self.widths]
         return [
@@ -112,12 +112,12 @@ def read_plan(path: Path) -> SweepPlan:
     """Read a plan.
 
     ``encodings`` holds names of formats, or mappings of a ``format``, a ``name`` for the tables and
-    any setting of :class:`glyphsight.codec.Profile` but the size. With ``palettes``, every encoding
-    that does not say its own comes in each of them.
+    any setting of :class:`glyphsight.codec.Profile` except the size. With ``palettes``, an encoding
+    without its own palette is run in each of them.
 
     Raises:
-        ModelError: The file cannot be read or says something no plan says.
-        FormatError: There is no such format, or it cannot carry a palette.
+        ModelError: The file cannot be read, or a key or a value is not a plan's.
+        FormatError: A format is unknown, or cannot carry a palette.
     """
     value = read_mapping(path)
     refuse_unknown(path, "a plan", set(value), _KEYS)
