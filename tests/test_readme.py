@@ -9,33 +9,66 @@ from pathlib import Path
 
 import pytest
 
+from glyphsight.cli.app import VERBS
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+PAGES = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md"))]
+BLOCKS = re.findall(r"^```\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+COMMANDS = [line.split("  #")[0].strip() for block in BLOCKS for line in block.splitlines()]
+
+
+def run(command, directory):
+    """Run a line of the README in a directory, files it copies taken from the repository."""
+    name, *arguments = shlex.split(command)
+    if name == "cp":
+        return shutil.copy(ROOT / arguments[0], directory / arguments[1])
+    if name == "python":
+        line = [sys.executable, str(ROOT / arguments[0]), *arguments[1:]]
+    else:
+        line = [sys.executable, "-m", name, *arguments]
+    done = subprocess.run(line, cwd=directory, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, (command, done.stderr)
+    assert done.stdout or "--out" in arguments or name == "python"
+    return done.stdout
 
 
 @pytest.mark.slow
-def test_the_commands_run_in_order(tmp_path):
-    [block] = re.findall(r"## Use it\n\n```\n(.*?)```", README, re.DOTALL)
-    copied, *commands = [line.split("#")[0].strip() for line in block.splitlines()]
-    program, *files, target = shlex.split(copied)
-    assert (program, len(files), target) == ("cp", 2, ".")
-    for file in files:
-        shutil.copy(ROOT / file, tmp_path)
-    assert len(commands) == 14
-    for command in commands:
-        program, *arguments = shlex.split(command)
-        assert program == "glyphsight"
-        result = subprocess.run(
-            [sys.executable, "-m", "glyphsight", *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
-        assert result.returncode == 0, (command, result.stderr)
-        assert result.stdout or "--out" in arguments
+def test_the_commands_run_in_order_and_give_what_the_page_says(tmp_path):
+    said = {
+        command: run(command, tmp_path)
+        for command in COMMANDS
+        if command.split(" ")[0] in ("cp", "python", "glyphsight")
+    }
+    assert len(said) >= 18
+    five = (ROOT / "tests" / "golden" / "five.txt").read_text("utf-8")
+    assert said["glyphsight encode five.png"] == five
+    assert said["glyphsight see five.png --model nano-digits"].startswith("five.png: 5 (")
+    [measured] = [
+        text for command, text in said.items() if "evaluate --model runs/shapes" in command
+    ]
+    assert float(re.search(r"by label likelihood +([\d.]+) %", measured)[1]) > 80
     assert (tmp_path / "why.png").is_file()
-    assert (tmp_path / "runs" / "mine" / "evaluation" / "report.html").is_file()
+    assert (tmp_path / "runs" / "shapes" / "evaluation" / "report.html").is_file()
+
+
+def test_every_command_of_the_program_is_on_the_page():
+    for verb in VERBS:
+        assert f"`{verb}" in README or f"glyphsight {verb} " in README or f"make {verb}" in README
+
+
+def test_the_two_make_commands_are_there():
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    named = [line.split()[1] for line in COMMANDS if line.startswith("make ")]
+    assert named == ["demo", "test"]
+    assert all(f"\n{name}: " in makefile for name in named)
+
+
+def test_the_terminal_picture_shows_the_first_commands():
+    drawn = (ROOT / "docs" / "images" / "terminal.svg").read_text("utf-8")
+    first = [line for line in BLOCKS[1].splitlines() if line.startswith("glyphsight ")]
+    assert len(first) == 6
+    assert re.findall(r'class="typed">([^<]*)<', drawn) == first
 
 
 def test_the_files_and_folders_it_names_are_there():
@@ -46,6 +79,11 @@ def test_the_files_and_folders_it_names_are_there():
     for indent, name in names:
         folder = ROOT / "src" / "glyphsight" if indent else ROOT
         assert (folder / name).exists(), name
-    for link in re.findall(r'src="([^"]+)"|\]\(([^)#]+)\)', README):
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    text = (ROOT / page).read_text("utf-8")
+    for link in re.findall(r'src="([^"]+)"|\]\(([^)#]+)\)', text):
         target = next(filter(None, link))
-        assert target.startswith("http") or (ROOT / target).exists(), target
+        assert target.startswith("http") or (ROOT / page).parent.joinpath(target).exists(), target

@@ -106,6 +106,11 @@ class Setting:
     default: Any
     values: Values
 
+    @property
+    def textual(self) -> bool:
+        """Whether text can give a value, such as an option of the command line."""
+        return self.kind is not object or self.values.read is not None
+
     def line(self, *notes: str) -> str:
         """Return the documentation, then values, default and notes in brackets, for a help text."""
         said = [", ".join(self.values.names()) or self.values.bounds()]

@@ -17,7 +17,7 @@ from glyphsight.cli.output import say, stopped
 from glyphsight.errors import GlyphsightError
 from glyphsight.version import __version__
 
-_VERBS = (
+VERBS = (
     "encode", "decode", "tokens", "dataset", "train", "evaluate", "compare", "see", "sweep",
     "talk", "demo",
 )  # fmt: skip
@@ -29,11 +29,11 @@ class Verbs(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Name the verbs in the order of the pipeline."""
-        return list(_VERBS)
+        return list(VERBS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import a verb."""
-        if cmd_name not in _VERBS:
+        if cmd_name not in VERBS:
             return None
         module = import_module(f"glyphsight.cli.{cmd_name}")
         found = getattr(module, cmd_name)

@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
-from glyphsight.cli.options import Command, Group, Json, PictureToText, Processes, with_settings
+from glyphsight.cli.options import (
+    Command,
+    Group,
+    Json,
+    PictureToText,
+    Processes,
+    listing,
+    with_settings,
+)
 from glyphsight.cli.output import print_json, print_table, say, will_resume
 from glyphsight.codec import Profile
 from glyphsight.dataset import BuildReport, BuildSettings, CheckReport, build_dataset, check_dataset
@@ -24,7 +32,7 @@ from glyphsight.dataset.inspect.statistics import (
     spread_text,
 )
 from glyphsight.dataset.inspect.statistics_page import write_page
-from glyphsight.dataset.layouts import get_output
+from glyphsight.dataset.layouts import LAYOUTS, get_output
 from glyphsight.dataset.prompt import read_wordings
 from glyphsight.errors import DatasetError
 from glyphsight.extras import need
@@ -78,27 +86,21 @@ def _counter() -> TokenCounter:
     return TokenCounter(EMBEDDED, lambda texts: count_tokens(texts, tokenizer))
 
 
-@dataset.command(cls=Command)
+_EPILOG = f"{listing('Sources for --source', SOURCES.help())}\n\n" + listing(
+    "Layouts for --output", LAYOUTS.help()
+)
+
+
+@dataset.command(cls=Command, epilog=_EPILOG)
 @with_settings
 def build(
-    source: Annotated[
-        str, typer.Option(help="Where the pictures are. " + " ".join(SOURCES.help().splitlines()))
-    ],
+    source: Annotated[str, typer.Option(metavar="SPEC", help="Source of labelled pictures.")],
     out: Annotated[
         str, typer.Option(help="Directory to write, or a URL such as s3://bucket/digits.")
     ],
     *,
     profile: PictureToText,
-    settings: Annotated[
-        BuildSettings,
-        Group(
-            "Choice of pictures",
-            (
-                *("split", "limit", "validation", "hold_out", "balance", "keep_duplicates"),
-                *("copies", "seed", "output", "shard_size"),
-            ),
-        ),
-    ],
+    settings: Annotated[BuildSettings, Group("Dataset")],
     augmentation: Annotated[Augmentation, Group("Changed copies of training pictures")],
     wordings: Annotated[
         Path | None,
@@ -107,13 +109,11 @@ def build(
     processes: Processes,
     force: Annotated[
         bool,
-        typer.Option(
-            "--force", help="Build anew what is there already, and replace another dataset."
-        ),
+        typer.Option("--force", help="Build again, and replace another dataset that is there."),
     ] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    json_: Json = False,
 ) -> None:
-    """Write the splits of a source as a dataset; killed, the same command goes on.
+    """Write the splits of a source as a dataset; after a kill the same command resumes.
 
     Exit status 1 when pictures could not be read: each is named, the rest is done.
     """
@@ -130,7 +130,7 @@ def build(
     )
     say_what_was_left_out(report)
     if report.found:
-        say(f"glyphsight: {out} was built already, with these settings; --force builds it anew")
+        say(f"glyphsight: {out} was built already, with these settings; --force builds it again")
     if json_:
         print_json(asdict(report))
     else:
@@ -141,7 +141,7 @@ def build(
 
 
 def _labels(given: str) -> list[str]:
-    """``a,b,c``, or the lines of a file."""
+    """Read ``a,b,c``, or the lines of a file."""
     file = Path(given)
     if not file.is_file():
         return [label.strip() for label in given.split(",")]

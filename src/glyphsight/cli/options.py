@@ -41,7 +41,7 @@ class Group:
 
     Attributes:
         title: Title of the group in the help.
-        fields: Names of the fields; empty for all.
+        fields: Names of the fields; empty for all that text can name.
         of: The settings class, where it is not the parameter's own type.
         make: Function from the given values to what the command takes; left out, the class. Its
             named parameters are options too.
@@ -51,6 +51,12 @@ class Group:
     fields: tuple[str, ...] = ()
     of: type | None = None
     make: Callable[..., Any] | None = None
+
+
+def listing(title: str, text: str) -> str:
+    """Return lines as a paragraph of a help text that keeps them."""
+    lines = "\n".join(f"  {line}" for line in text.replace("``", "").splitlines())
+    return f"\b\n{title}:\n{lines}"
 
 
 def _option(setting: Setting, title: str) -> inspect.Parameter:
@@ -85,7 +91,7 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., None]:
         settings = {
             field: one
             for field, one in settings_of(cls).items()
-            if field in (group.fields or settings_of(cls))
+            if (field in group.fields if group.fields else one.textual)
         }
         make = group.make or cls
         parameters += [_option(one, group.title) for one in settings.values()]
