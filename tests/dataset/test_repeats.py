@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 from glyphsight.dataset.inspect.repeats import (
     Traces,
     counts_by_split,
-    digest,
     find_repeats,
     likenesses,
 )
 from glyphsight.errors import FormatError
+from glyphsight.files import hash64
 
 
 def traced(splits):
@@ -103,10 +103,10 @@ def test_likeness_is_of_the_grid_and_of_the_text_where_there_is_none():
     bad = FormatError("no picture")
     found = likenesses([small, bad, large, small, bad], ["s", "b", "l", "s", "b"])
     assert found[0] == found[3] != found[2]
-    assert found[1] == found[4] == digest("b")
+    assert found[1] == found[4] == hash64("b")
     assert likenesses([], []) == []
 
 
 def test_a_digest_is_eight_bytes_and_takes_any_text():
-    assert digest("five") == digest("five") != digest("fire")
-    assert 0 <= digest("\ud800 half a pair") < 2**64
+    assert hash64("five") == hash64("five") != hash64("fire")
+    assert 0 <= hash64("\ud800 half a pair") < 2**64

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +16,7 @@ from glyphsight.cli.output import say, will_resume
 from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
 from glyphsight.console import progress_bar
-from glyphsight.media.bulk import Reading, open_log, plan, results
-from glyphsight.media.picture import MAX_PIXELS
+from glyphsight.media.bulk import EncodeSettings, open_log, plan, results
 from glyphsight.models.tokens import EMBEDDED, TokenBudget, load_tokenizer
 from glyphsight.parallel import Workers
 
@@ -36,6 +36,10 @@ def encode(
     ],
     *,
     profile: PictureToText,
+    settings: Annotated[
+        EncodeSettings,
+        Group("From file to picture", ("frame", "background", "max_pixels", "fast_jpeg")),
+    ],
     processes: Annotated[Workers, Group("Processes", fields=("workers",))],
     budget: Annotated[
         int | None,
@@ -50,19 +54,6 @@ def encode(
             "one."
         ),
     ] = EMBEDDED,
-    frame: Annotated[int, typer.Option(min=0, help="Frame of an animation, from 0.")] = 0,
-    background: Annotated[
-        str, typer.Option(help="Under transparency: black, white, or auto for what stands out.")
-    ] = "auto",
-    max_pixels: Annotated[
-        int, typer.Option(min=1, help="Largest number of pixels of a file.")
-    ] = MAX_PIXELS,
-    fast_jpeg: Annotated[
-        bool,
-        typer.Option(
-            "--fast-jpeg", help="Decode large JPEGs smaller: faster, and the text may differ."
-        ),
-    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -79,26 +70,26 @@ def encode(
 ) -> None:
     """Print the ASCII_Image of each picture, in the order given; exit status 1 when any failed."""
     width = ctx.params["width"]  # None where it is not given
-    if budget is not None and (width is not None or fast_jpeg):
+    if budget is not None and (width is not None or settings.fast_jpeg):
         other = "--fast-jpeg" if width is None else "--width"
         raise typer.BadParameter(f"give {other} or --tokens, not both")
     get_format(profile.format)  # a format that cannot be loaded is one error, not one per picture
     fit = None if budget is None else TokenBudget(budget, tokenizer)
     if fit is not None:
         load_tokenizer(tokenizer)  # a wrong name is likewise
-    reading = Reading(profile, frame, background, max_pixels, fast_jpeg, fit)
+    settings = replace(settings, profile=profile, fit=fit)
     if out is not None:
         will_resume()
     failed = 0
     printing = jsonl or out is None
     hidden = not sys.stderr.isatty() or (printing and sys.stdout.isatty())
     with ExitStack() as stack:
-        log = None if out is None else stack.enter_context(open_log(out, reading))
+        log = None if out is None else stack.enter_context(open_log(out, settings))
         tasks = plan(paths, out, None if force else log)
         bar = stack.enter_context(
             progress_bar(total=len(tasks), unit="pic", delay=2, disable=hidden)
         )
-        for done in results(tasks, reading, processes.workers, log):
+        for done in results(tasks, settings, processes.workers, log):
             if done.error is not None:
                 bar.clear()
                 say(f"glyphsight: {done.error}")

@@ -17,7 +17,7 @@ from glyphsight.console import progress_bar
 from glyphsight.errors import GlyphsightError
 from glyphsight.files import claim
 from glyphsight.inference import Model
-from glyphsight.media.bulk import Task, plan
+from glyphsight.media.bulk import PictureFile, plan
 from glyphsight.models.record import RUN_FILE
 from glyphsight.models.runs import resolve
 from glyphsight.sources.items import is_unicode
@@ -25,7 +25,7 @@ from glyphsight.sources.items import is_unicode
 STDIN = "-"
 
 
-def _listed(file: str) -> Iterator[Task]:
+def _listed(file: str) -> Iterator[PictureFile]:
     """What each line of a file of paths names."""
     with ExitStack() as stack:
         try:
@@ -186,7 +186,7 @@ def answer_lines(
         progress_bar(total=total, unit="pic", delay=2, disable=hidden) as bar,
     ):
 
-        def left() -> Iterator[Task]:
+        def left() -> Iterator[PictureFile]:
             for task in chain(tasks, () if files_from is None else _listed(files_from)):
                 if task.error is None and _key(task.path) in lines.answered:
                     bar.update()

@@ -6,7 +6,6 @@ the texts of the few that are shown are read in a second pass.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from array import array
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from glyphsight.evaluate.result import (
 )
 from glyphsight.evaluate.statistics import Calibration, Paired, calibrate, paired
 from glyphsight.evaluate.study import SHOWN
+from glyphsight.files import hash64
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: spreads small numbers
 _SELECTION = {
@@ -210,7 +210,7 @@ def read_entry(run: Path, name: str) -> Entry:
         )
     keys, right, probability, read = array("Q"), array("b"), array("f"), array("b")
     for sample in SampleFile(directory / SAMPLES_FILE, count):
-        keys.append(_number(sample.ascii_image, sample.truth))
+        keys.append(hash64(f"{sample.ascii_image}\0{sample.truth}"))
         right.append(sample.answer == sample.truth)
         probability.append(sample.probability)
         read.append(not sample.too_long)
@@ -232,12 +232,6 @@ def read_entry(run: Path, name: str) -> Entry:
         hits,
         sure,
     )
-
-
-def _number(*texts: str) -> int:
-    """A number for texts, alike for like ones."""
-    digest = hashlib.blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=8)
-    return int.from_bytes(digest.digest(), "little")
 
 
 def _told_apart(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:

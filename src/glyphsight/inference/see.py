@@ -14,7 +14,7 @@ from glyphsight import parallel
 from glyphsight.codec import Profile, encode_batch, prepare
 from glyphsight.codec.formats import get_format
 from glyphsight.errors import PictureError
-from glyphsight.media.bulk import Task
+from glyphsight.media.bulk import PictureFile
 from glyphsight.media.picture import PictureLike, load_picture
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.parallel import Workers
@@ -120,7 +120,7 @@ class _Seeing:
 
     model: Model
 
-    def __call__(self, tasks: list[Task]) -> list[Seen]:
+    def __call__(self, tasks: list[PictureFile]) -> list[Seen]:
         seen = [Seen(task.path, error=task.error or "") for task in tasks]
         texts: dict[int, PictureText] = {}
         for row, task in enumerate(tasks):
@@ -144,7 +144,9 @@ class _Seeing:
         return seen
 
 
-def see_many(tasks: Iterable[Task], model: Model, where: Workers | None = None) -> Iterator[Seen]:
+def see_many(
+    tasks: Iterable[PictureFile], model: Model, where: Workers | None = None
+) -> Iterator[Seen]:
     """Answer any number of pictures, in order, in bounded memory.
 
     Args:

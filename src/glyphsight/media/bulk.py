@@ -1,4 +1,4 @@
-"""Many picture files to texts: folders and globs, in parallel, in order, resumable."""
+"""Picture files to texts: folders and globs, in parallel, in order, resumable."""
 
 from __future__ import annotations
 
@@ -14,48 +14,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight import parallel
-from glyphsight.codec import Profile, encode_batch
+from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.errors import GlyphsightError, PictureError
 from glyphsight.files import JsonLog, hash64, replacing
-from glyphsight.media.picture import PICTURE_SUFFIXES, load_picture
+from glyphsight.media.picture import MAX_PIXELS, PICTURE_SUFFIXES, load_picture
 from glyphsight.parallel import Workers
+from glyphsight.settings import check, setting
 
 _LOG = ".glyphsight-encode.jsonl"  # in --out: its texts and the pictures they were made from
 _CHUNK = 4  # pictures
-_FAST_JPEG = 4  # pixels a cell that --fast-jpeg leaves at least
+_FAST_JPEG = 4  # pixels per cell that fast_jpeg leaves at least
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How every picture of a call is read and written.
+class EncodeSettings:
+    """Settings of a call, which with a picture decide its text.
 
     Attributes:
-        profile: How pixels become text.
-        frame: Which frame of an animation, from 0.
-        background: What lies under transparency: ``auto``, ``black`` or ``white``.
-        max_pixels: Files that hold more are refused.
-        fast_jpeg: Decode large JPEGs at a reduced scale; the text may differ.
-        fit: Chooses the profile of each picture, from its gray pixels and ``profile``: a frozen
-            dataclass, so that it reaches other processes and is noted with the settings.
+        profile: Settings of the conversion from picture to text.
+        frame: Number of the image frame of an animation, from 0.
+        background: Gray value under transparency; auto takes the one that stands out.
+        max_pixels: Largest number of pixels of a file.
+        fast_jpeg: Decode large JPEGs at a reduced scale: faster, and the text may differ.
+        fit: Function that chooses the profile of a picture from its gray pixels and ``profile``: a
+            frozen dataclass, so that it reaches other processes and is noted with the settings.
+
+    Raises:
+        GlyphsightError: A value cannot be.
     """
 
-    profile: Profile
-    frame: int
-    background: str
-    max_pixels: int
-    fast_jpeg: bool
+    profile: Profile = PUBLISHED
+    frame: int = setting(0, low=0)
+    background: str = setting("auto", choices=("auto", "black", "white"))
+    max_pixels: int = setting(MAX_PIXELS, low=1)
+    fast_jpeg: bool = False
     fit: Callable[[NDArray[np.uint8], Profile], Profile] | None = None
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)
-class Task:
-    """A picture and where its text goes.
+class PictureFile:
+    """A picture file to read, and the file that its text goes to.
 
     Attributes:
-        path: The picture; ``-`` is standard input.
-        target: File of its text; None where it is only printed.
-        found: The target holds a whole text of an earlier call.
-        error: Why there is nothing to do: the argument names no picture.
+        path: Path of the picture; ``-`` is standard input.
+        target: Path of its text; None where it is only printed.
+        found: The target holds the text already.
+        error: Reason why there is nothing to do: the argument names no picture.
     """
 
     path: str
@@ -66,23 +73,23 @@ class Task:
 
 @dataclass(frozen=True)
 class Done:
-    """Outcome of a task.
+    """Outcome of a picture file.
 
     Attributes:
-        task: The task.
+        task: The picture file.
         text: The text; "" where there is none.
         error: Reason why there is none.
         state: Size and time of the picture whose text was written.
     """
 
-    task: Task
+    task: PictureFile
     text: str = ""
     error: str | None = None
     state: str = ""
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    """Files under the folder whose suffix is a picture's, sorted; hidden ones left out."""
+    """List the files under a folder whose suffix is a picture's, sorted, without hidden ones."""
 
     def refuse(error: OSError) -> None:
         raise PictureError(f"{error.filename}: cannot be read ({error.strerror})")
@@ -99,7 +106,7 @@ def _pictures_in(folder: Path) -> list[Path]:
 
 
 def _expand(path: str) -> list[tuple[str, Path]]:
-    """The pictures that an argument names, each with its place under ``--out``."""
+    """Return the pictures that an argument names, each with its text's path under ``--out``."""
     if path == "-":
         return [("-", Path("stdin.txt"))]
     given = Path(path)
@@ -121,7 +128,7 @@ def _expand(path: str) -> list[tuple[str, Path]]:
     return [(path, Path(given.stem + ".txt"))]
 
 
-def open_log(out: Path, reading: Reading) -> JsonLog:
+def open_log(out: Path, settings: EncodeSettings) -> JsonLog:
     """Open the list of the texts in ``out``, each with the picture it was made from.
 
     Texts that other settings made are not in the list.
@@ -129,7 +136,7 @@ def open_log(out: Path, reading: Reading) -> JsonLog:
     Raises:
         GlyphsightError: Nothing can be written there, or another process writes there.
     """
-    return JsonLog(out / _LOG, asdict(reading), restart=True)
+    return JsonLog(out / _LOG, asdict(settings), restart=True)
 
 
 def _state(path: str) -> str:
@@ -145,7 +152,7 @@ def _key(picture: str, state: str) -> int:
     return hash64(f"{os.path.abspath(picture)}\0{state}")  # noqa: PTH100
 
 
-def plan(paths: list[str], out: Path | None, log: JsonLog | None = None) -> list[Task]:
+def plan(paths: list[str], out: Path | None, log: JsonLog | None = None) -> list[PictureFile]:
     """Return one task per picture, in the order of ``paths``, folders and globs sorted.
 
     Args:
@@ -158,22 +165,22 @@ def plan(paths: list[str], out: Path | None, log: JsonLog | None = None) -> list
         The tasks. Of two that would write one file the later one carries an error.
     """
     made = {hash64(line["text"]): _key(line["picture"], line["state"]) for line in log or ()}
-    tasks: list[Task] = []
+    tasks: list[PictureFile] = []
     owner: dict[Path, str] = {}
     for path in paths:
         try:
             expanded = _expand(path)
         except PictureError as error:
-            tasks.append(Task(path, error=str(error)))
+            tasks.append(PictureFile(path, error=str(error)))
             continue
         for name, text in expanded:
             if out is None:
-                tasks.append(Task(name))
+                tasks.append(PictureFile(name))
                 continue
             target = out / text
             if target in owner:
                 problem = f"{name}: would overwrite {target}, written from {owner[target]}"
-                tasks.append(Task(name, error=f"{problem}; rename one of the two"))
+                tasks.append(PictureFile(name, error=f"{problem}; rename one of the two"))
                 continue
             owner[target] = name
             found = (
@@ -181,11 +188,11 @@ def plan(paths: list[str], out: Path | None, log: JsonLog | None = None) -> list
                 and target.is_file()
                 and target.stat().st_size > 0
             )
-            tasks.append(Task(name, target, found))
+            tasks.append(PictureFile(name, target, found))
     return tasks
 
 
-def _encode_one(task: Task, reading: Reading) -> Done:
+def _encode_one(task: PictureFile, settings: EncodeSettings) -> Done:
     """Read, encode and write one picture; a failure comes back as a line."""
     if task.error is not None:
         return Done(task, error=task.error)
@@ -193,18 +200,18 @@ def _encode_one(task: Task, reading: Reading) -> Done:
     try:
         if task.found and task.target is not None:
             return Done(task, task.target.read_text(encoding="utf-8"))
-        profile = reading.profile
+        profile = settings.profile
         rows_or_columns = max(profile.width, profile.height or 0)
         pixels = load_picture(
             sys.stdin.buffer if task.path == "-" else task.path,
-            frame=reading.frame,
-            background=reading.background,
-            max_pixels=reading.max_pixels,
-            jpeg_at_least=_FAST_JPEG * rows_or_columns if reading.fast_jpeg else None,
+            frame=settings.frame,
+            background=settings.background,
+            max_pixels=settings.max_pixels,
+            jpeg_at_least=_FAST_JPEG * rows_or_columns if settings.fast_jpeg else None,
         )
         try:
-            if reading.fit is not None:
-                profile = reading.fit(pixels, profile)
+            if settings.fit is not None:
+                profile = settings.fit(pixels, profile)
             text = encode_batch(pixels[None], profile)[0]
         except GlyphsightError as error:
             raise PictureError(f"{task.path}: {error}") from None
@@ -220,18 +227,21 @@ def _encode_one(task: Task, reading: Reading) -> Done:
     return Done(task, text, state=state)
 
 
-def _encode_some(reading: Reading, tasks: list[Task]) -> list[Done]:
-    return [_encode_one(task, reading) for task in tasks]
+def _encode_some(settings: EncodeSettings, tasks: list[PictureFile]) -> list[Done]:
+    return [_encode_one(task, settings) for task in tasks]
 
 
 def results(
-    tasks: list[Task], reading: Reading, workers: int | None, log: JsonLog | None = None
+    tasks: list[PictureFile],
+    settings: EncodeSettings,
+    workers: int | None,
+    log: JsonLog | None = None,
 ) -> Iterator[Done]:
     """Yield the outcome of every task, in order; a failed task says why and raises nothing.
 
     Args:
         tasks: Pictures to encode.
-        reading: Settings of the call.
+        settings: Settings of the call.
         workers: Number of processes; None for one per core once there is work for them.
         log: List of texts, which the written ones join.
 
@@ -241,7 +251,7 @@ def results(
     if len(tasks) <= _CHUNK or any(task.path == "-" for task in tasks):
         workers = 1  # standard input is this process's own
     chunks = [tasks[start : start + _CHUNK] for start in range(0, len(tasks), _CHUNK)]
-    for some in parallel.map(partial(_encode_some, reading), chunks, Workers(workers=workers)):
+    for some in parallel.map(partial(_encode_some, settings), chunks, Workers(workers=workers)):
         if log is not None:
             log.append(
                 [

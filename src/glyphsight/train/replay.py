@@ -14,7 +14,7 @@ import torch
 from glyphsight.console import progress_bar
 from glyphsight.dataset.text import read_text
 from glyphsight.errors import DatasetError, ModelError
-from glyphsight.files import alone, cache_dir, checksum, replacing
+from glyphsight.files import cache_dir, cached, checksum
 from glyphsight.inference.passes import left_padded
 from glyphsight.inference.tokenize import prompt_ids, text_ids
 from glyphsight.models import LoadedModel, load_model, nano
@@ -110,12 +110,12 @@ def own_words(
     weights = checksum(sorted(Path(base).glob("*.safetensors"))) if Path(base).is_dir() else ""
     made_by = f"{base} {weights} {seed} {texts} {length} {sums} {_ANSWER} {_TOP_K}"
     kept = cache_dir() / "own-words" / f"{sha256(made_by.encode()).hexdigest()[:12]}.txt"
-    with alone(kept):
-        if not kept.is_file():
-            written = _written(base, seed, texts, length, sums)
-            with replacing(kept) as stream:
-                stream.write("\n\n".join(written) + "\n")
-    return kept
+
+    def write(path: Path) -> None:
+        written = _written(base, seed, texts, length, sums)
+        path.write_text("\n\n".join(written) + "\n", encoding="utf-8", newline="\n")
+
+    return cached(kept, write)
 
 
 def _written(base: str, seed: int, texts: int, length: int, sums: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -17,12 +16,7 @@ from glyphsight.dataset.build.likeness import alike_hashes
 from glyphsight.dataset.inspect.grids import Grid, GridReader
 from glyphsight.dataset.record import Record
 from glyphsight.errors import FormatError
-
-
-def digest(text: str) -> int:
-    """Return 8 bytes of BLAKE2b of a text, as a number."""
-    raw = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(raw, "little")
+from glyphsight.files import hash64
 
 
 def likenesses(grids: Sequence[Grid], texts: Sequence[str]) -> list[int]:
@@ -36,7 +30,7 @@ def likenesses(grids: Sequence[Grid], texts: Sequence[str]) -> list[int]:
     groups: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
     for place, grid in enumerate(grids):
         if isinstance(grid, FormatError):
-            found[place] = digest(texts[place])
+            found[place] = hash64(texts[place])
         else:
             groups.setdefault(grid.shape, []).append((place, grid))
     for same in groups.values():
@@ -66,7 +60,7 @@ def look_at(records: Sequence[Record], reader: GridReader) -> list[Seen]:
     seen = []
     for record in records:
         own = list(islice(pairs, len(record.pictures)))
-        likeness = own[0][1] if len(own) == 1 else digest(f"{[one for _, one in own]}{key(record)}")
+        likeness = own[0][1] if len(own) == 1 else hash64(f"{[one for _, one in own]}{key(record)}")
         seen.append(Seen([grid for grid, _ in own], likeness))
     return seen
 
@@ -112,13 +106,13 @@ class Traces:
             answer: Answer of the record.
             likeness: Number that is equal for pictures that look alike; below 2**64.
         """
-        self._texts.append(digest(text))
+        self._texts.append(hash64(text))
         self._likenesses.append(likeness)
         self._answers.append(self.answers.setdefault(answer, len(self.answers)))
 
     def skip(self) -> None:
         """Count an entry that is no record, and like no other."""
-        own = digest(f"\0{len(self)}")
+        own = hash64(f"\0{len(self)}")
         self._texts.append(own)
         self._likenesses.append(own)
         self._answers.append(-1)
