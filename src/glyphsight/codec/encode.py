@@ -63,10 +63,6 @@ def level_grids(
     count, height, width = images.shape
     if not height or not width:
         raise PictureError(f"pictures of {height}x{width} pixels hold nothing to encode")
-    steps = (profile.invert, profile.centre, profile.crop, profile.contrast, profile.edges)
-    if steps == ("no", False, None, False, "none"):
-        yield _levels_of_same_size(images, profile)
-        return
     chunk = max(1, _CHUNK_PIXELS // (height * width))
     for start in range(0, count, chunk):
         for part in prepare_batch(images[start : start + chunk], profile):

@@ -180,8 +180,9 @@ def centre_content(images: Images) -> tuple[NDArray[np.bool_], Images]:
                 for row, (top, _, left, _) in zip(rows, boxes[rows].tolist(), strict=True)
             ]
         )
-        flat = images[rows].reshape(len(rows), -1)
-        _place(_stretch(content, flat.min(axis=1), flat.max(axis=1)), centred, rows)
+        low = images[rows].min(axis=(1, 2), keepdims=True)
+        scale = 255 / (images[rows].max(axis=(1, 2), keepdims=True).astype(np.float64) - low)
+        _scale_into(np.round((content - low) * scale).astype(np.uint8), centred, rows)
     return moved, _exchange(centred, light[moved])
 
 
@@ -218,15 +219,8 @@ def _centres_of_mass(mass: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
     return down, across
 
 
-def _stretch(content: Images, low: NDArray[np.uint8], high: NDArray[np.uint8]) -> Images:
-    """Stretch ``low`` to 0 and ``high`` to 255, given for each picture."""
-    scale = 255 / (high.astype(np.float64) - low)
-    wide = (content.astype(np.float64) - low[:, None, None]) * scale[:, None, None]
-    return np.round(wide).astype(np.uint8)
-
-
-def _place(content: Images, centred: Images, rows: NDArray[np.intp]) -> None:
-    """Scale content uint8[n, h, w] to the box and write it into ``centred`` at ``rows``."""
+def _scale_into(content: Images, centred: Images, rows: NDArray[np.intp]) -> None:
+    """Scale content uint8[n, h, w] to the box and write it into ``centred[rows]``."""
     _, height, width = content.shape
     scale = _BOX / max(height, width)
     tall, wide = max(1, round(height * scale)), max(1, round(width * scale))

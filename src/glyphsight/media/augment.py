@@ -1,4 +1,4 @@
-"""Changed copies of training pictures: stroke, mirror, shift, rotation, scale, shear and noise."""
+"""Change copies of training pictures: stroke, mirror, shift, rotation, scale, shear and noise."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def augment(
 ) -> NDArray[np.uint8]:
     """Change each picture by values of its own: mirror, stroke, an affine map, then noise.
 
-    What a picture becomes depends on the ranges, ``seed``, ``turn`` and its own number, not on the
+    The result depends on the ranges, ``seed``, ``turn`` and a picture's own number, not on the
     pictures beside it.
 
     Args:
-        pixels: uint8[N, H, W]; what lies outside a picture counts as black.
-        how: The ranges.
-        seed: Of all random numbers.
-        turn: Which copy this is.
-        numbers: int64[N], which picture each is.
+        pixels: uint8[N, H, W]; the outside of a picture counts as black.
+        how: Ranges of the changes.
+        seed: Random seed.
+        turn: Number of the copy.
+        numbers: Numbers of the pictures, int64[N].
 
     Returns:
         uint8[N, H, W].
@@ -81,7 +81,7 @@ def augment(
 
 
 def _mix(values: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
-    """SplitMix64's output function (Steele, Lea & Flood 2014), of whole arrays."""
+    """Apply SplitMix64's output function (Steele, Lea & Flood 2014)."""
     state = np.atleast_1d(values) + np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -89,7 +89,7 @@ def _mix(values: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
 
 
 def _uniform(states: NDArray[np.uint64], first: int, count: int) -> NDArray[np.float64]:
-    """Numbers ``first`` to ``first + count`` of each state's row: float64[N, count] in [0, 1)."""
+    """Draw numbers ``first`` to ``first + count`` of each state, float64[N, count] in [0, 1)."""
     steps = np.arange(first, first + count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     numbers = _mix(states[:, None] + steps) >> np.uint64(11)
     return numbers.astype(np.float64) * 2.0**-53
@@ -121,12 +121,13 @@ def thicken(pixels: NDArray[np.uint8], amount: NDArray[np.float64]) -> NDArray[n
 def move(
     pixels: NDArray[np.uint8], how: Augmentation, drawn: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
-    """An affine map of each picture about its centre, sampled bilinearly.
+    """Map each picture affinely about its centre, sampled bilinearly.
 
     Args:
         pixels: uint8[N, H, W].
-        how: The ranges.
-        drawn: float64[N, 6], -1 to 1: turn, height, width, slant, shift down, shift right.
+        how: Ranges of the changes.
+        drawn: Share of each range, float64[N, 6], -1 to 1: turn, height, width, slant, shift down,
+            shift right.
     """
     _, height, width = pixels.shape
     turn, taller, wider, slant, down_by, right_by = drawn.T[:, :, None]

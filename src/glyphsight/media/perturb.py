@@ -17,13 +17,13 @@ from glyphsight.media.augment import Augmentation, move, thicken
 Pixels = NDArray[np.uint8]
 Change = Callable[[Pixels, float, np.random.Generator], Pixels]
 
-_FRAME = 28  # MNIST's side: strengths in pixels are meant for it and grow with the picture
+_SIDE = 28  # MNIST's: strengths in pixels are meant for it and grow with the picture
 _CHUNK_PIXELS = 1 << 20
 _LARGEST_DRAWN = 5.3826  # mean of the largest of 10,000 x 28 x 28 standard normal magnitudes
 
 
 def _on_dark(change: Change) -> Change:
-    """The change done bright on dark, piece by piece: what comes in from outside is black."""
+    """Apply a change bright on dark, piece by piece, so that the outside comes in black."""
 
     def changed(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
         result = np.empty_like(pixels)
@@ -39,18 +39,18 @@ def _on_dark(change: Change) -> Change:
 
 
 def _ways(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """-1 or 1 for each of ``count``."""
+    """Draw -1 or 1 for each of ``count``."""
     return rng.choice(np.array([-1.0, 1.0]), count)
 
 
 def _pixels(pixels: Pixels, strength: float) -> float:
-    """A strength in pixels of a 28-pixel frame as pixels of these pictures."""
-    return strength * float(max(pixels.shape[1:])) / _FRAME
+    """Convert a strength in pixels of a 28-pixel picture to pixels of these pictures."""
+    return strength * float(max(pixels.shape[1:])) / _SIDE
 
 
 @_on_dark
 def shift(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
-    """Moved by ``strength`` pixels of a 28-pixel frame along both axes, each way at random."""
+    """Shift by ``strength`` pixels of a 28-pixel picture along both axes, each way at random."""
     drawn = np.zeros((len(pixels), 6))
     drawn[:, 4], drawn[:, 5] = _ways(len(pixels), rng), _ways(len(pixels), rng)
     return move(pixels, Augmentation(shift=_pixels(pixels, strength)), drawn)
@@ -58,7 +58,7 @@ def shift(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
 
 @_on_dark
 def rotation(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
-    """Turned about the centre by ``strength`` degrees, either way at random."""
+    """Rotate about the centre by ``strength`` degrees, either way at random."""
     drawn = np.zeros((len(pixels), 6))
     drawn[:, 0] = _ways(len(pixels), rng)
     return move(pixels, Augmentation(rotation=strength), drawn)
@@ -66,7 +66,7 @@ def rotation(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixel
 
 @_on_dark
 def scale(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
-    """Made ``strength`` times as large about the centre."""
+    """Scale to ``strength`` times the size about the centre."""
     drawn = np.zeros((len(pixels), 6))
     drawn[:, 1:3] = np.sign(strength - 1)
     return move(pixels, Augmentation(scale=abs(strength - 1)), drawn)
@@ -74,7 +74,7 @@ def scale(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
 
 @_on_dark
 def thickness(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
-    """Strokes wider by ``strength`` pixels of a 28-pixel frame on each side; negative: narrower.
+    """Widen strokes by ``strength`` pixels of a 28-pixel picture on each side; negative: narrow.
 
     Gray dilation or erosion by a cross.
     """
@@ -82,34 +82,34 @@ def thickness(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixe
 
 
 def salt(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
-    """A share ``strength`` of the pixels, drawn one by one, white."""
+    """Whiten a share ``strength`` of the pixels, drawn one by one."""
     return np.where(rng.random(pixels.shape) < strength, np.uint8(255), pixels)
 
 
 def gaussian(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
-    """LIFT's Gaussian noise, within ``strength`` of each pixel on a scale of 0 to 1.
+    """Add LIFT's Gaussian noise, within ``strength`` of each pixel on a scale of 0 to 1.
 
     The code published with Dinh et al. 2022 (arXiv 2206.06565) divides normal noise over its 10,000
     test digits by the largest magnitude that was drawn, so that it lies in an L-infinity ball, then
-    clips to 0..255 and cuts down to whole gray values. Here the divisor is the largest magnitude to
-    be expected of their 7.84 million draws, so that the noise is theirs however many pictures are
-    broken and in whatever batches; the rare draw beyond it is cut to the ball. The standard
-    deviation is 0.186 of ``strength``.
+    clips to 0..255 and rounds down to whole gray values. Here the divisor is the largest magnitude
+    to be expected of their 7.84 million draws, so that the noise is theirs for any number of
+    pictures, in any batches; the rare draw beyond it is clipped to the ball. The standard deviation
+    is 0.186 of ``strength``.
     """
     noise = np.clip(rng.standard_normal(pixels.shape) / _LARGEST_DRAWN, -1, 1)
     return np.clip(pixels + noise * (255 * strength), 0, 255).astype(np.uint8)
 
 
 def signed_constant(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
-    """LIFT's signed constant noise: each pixel ``strength`` brighter or darker, 0 to 1, at random.
+    """Add LIFT's signed constant noise: each pixel ``strength``, 0 to 1, brighter or darker.
 
-    Either sign with probability a half, independently; clipped to 0..255 and cut down to whole gray
-    values, as the code published with Dinh et al. 2022 (arXiv 2206.06565) has it.
+    Either sign with probability a half, independently; clipped to 0..255, rounded down to whole
+    gray values, as the code published with Dinh et al. 2022 (arXiv 2206.06565) has it.
     """
     noise = (2 * rng.integers(0, 2, pixels.shape) - 1) * (255 * strength)
     return np.clip(pixels + noise, 0, 255).astype(np.uint8)
 
 
 def inversion(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
-    """Bright and dark turned, and shown to the model as that."""
+    """Exchange bright and dark."""
     return np.bitwise_not(pixels)

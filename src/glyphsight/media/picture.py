@@ -20,42 +20,20 @@ from glyphsight.files import replacing
 PictureLike = str | os.PathLike[str] | BinaryIO | Image.Image | NDArray[Any]
 
 MAX_PIXELS = 89_478_485
-"""Most pixels a file may hold, a quarter of a gibibyte in colour: as Pillow has it."""
+"""Default limit of pixels in a file, a quarter of a gibibyte in colour: Pillow's own."""
 
-PICTURE_SUFFIXES = frozenset(
-    [
-        ".avif",
-        ".bmp",
-        ".dib",
-        ".gif",
-        ".ico",
-        ".j2k",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".pbm",
-        ".pcx",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".qoi",
-        ".sgi",
-        ".tga",
-        ".tif",
-        ".tiff",
-        ".webp",
-    ]
-)
+PICTURE_SUFFIXES = frozenset((
+    ".avif", ".bmp", ".dib", ".gif", ".ico", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg",
+    ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".sgi", ".tga", ".tif", ".tiff",
+    ".webp",
+))  # fmt: skip
 """Suffixes, in lower case, by which a picture is known in a folder."""
 
 _BACKGROUNDS = {"black": (0, 0, 0, 255), "white": (255, 255, 255, 255)}
 
 
 def _gray(image: Image.Image, background: str = "auto") -> NDArray[np.uint8]:
-    """Flatten alpha on the background, then go gray.
+    """Lay transparency on a background, then convert to gray.
 
     ``auto`` is black or white, whichever the opaque part stands out from.
     """
@@ -94,7 +72,7 @@ def _from_array(array: NDArray[Any], background: str) -> NDArray[np.uint8]:
 
 
 def _name(picture: str | os.PathLike[str] | BinaryIO | Image.Image) -> str:
-    """What an error calls the picture."""
+    """Name a picture in an error."""
     if isinstance(picture, str | os.PathLike):
         return str(picture) or "''"
     if isinstance(picture, Image.Image):

@@ -1,4 +1,4 @@
-"""What a format is, and what formats share: checks, writing and reading lines of glyphs."""
+"""The protocol of formats, and their common parts: checks, writing and reading lines."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def read_lines(
 
 
 def _check_gaps(codes: NDArray[np.uint32], first: int) -> None:
-    """Every second code point must be a space, and the last must not be a gap."""
+    """Check that every second code point is a space, and that the last is no gap."""
     wrong = np.argwhere(codes[:, 1::2] != ord(" "))
     if len(wrong):
         row, gap = wrong[0].tolist()

@@ -1,4 +1,4 @@
-"""Formats that state less than a symbol a cell: trim, rle, hex and coords."""
+"""Formats of less than one symbol per cell: trim, rle, hex and coords."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from glyphsight.codec.formats.lines import DIGITS, Lines
 from glyphsight.errors import FormatError
 
 MAX_CELLS = 1 << 24
-"""Cells of the largest grid whose size is only stated, not written out cell by cell."""
+"""Largest number of cells in a grid whose size is stated, not written out cell by cell."""
 
 _SIZE = re.compile(r"([1-9][0-9]{0,7})x([1-9][0-9]{0,7})")
 _RUN = re.compile(r"([1-9][0-9]{0,7})([^0-9 ]?)")
@@ -31,7 +31,7 @@ def _check_size(rows: int, columns: int, line: int = 0) -> None:
 
 
 def _read_size(line: str) -> tuple[int, int]:
-    """Rows and columns of a first line ``COLUMNSxROWS``."""
+    """Read rows and columns from a first line ``COLUMNSxROWS``."""
     match = _SIZE.fullmatch(line)
     if match is None:
         raise FormatError(f"column 1: {line[:20]!r} is no size such as 20x11", 1)
@@ -147,7 +147,7 @@ class Rle:
 
 
 def _bits(levels: int) -> int:
-    """Bits a cell: 1, 2 or 4, so that no cell lies across two digits."""
+    """Count the bits per cell, 1, 2 or 4, so that no cell lies across two digits."""
     return 1 if levels <= 2 else 2 if levels <= 4 else 4
 
 
