@@ -15,6 +15,7 @@ from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt, Record, load_dataset, write_records
 from glyphsight.dataset.layouts import LAYOUTS, get_output, join
 from glyphsight.dataset.prompt import wordings_from_json
+from glyphsight.dataset.record import record_from_json
 from glyphsight.dataset.storage import read_records, sources_file, split_files, write_sources
 from glyphsight.errors import DatasetError
 
@@ -365,8 +366,8 @@ GOOD_LINE = b'{"prompt": "<row:1>x</row:1>\\nResponse:", "completion": " 1"}\n'
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (b"", "is empty, a dataset has a record a line"),
-        (b"\n \n", "is empty, a dataset has a record a line"),
+        (b"", "is empty, a dataset has a record per line"),
+        (b"\n \n", "is empty, a dataset has a record per line"),
         (b"\0\0", "not JSON at line 1 column 1"),
         (GOOD_LINE * 6 + b"{'prompt': 1}\n" + GOOD_LINE, "not JSON at line 7 column 2"),
         (GOOD_LINE * 6 + b'{"prompt": "\xff"}\n', "not UTF-8 at byte 12 of line 7; give a text"),
@@ -530,7 +531,8 @@ def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
 def test_the_settings_in_the_documentation_name_the_columns_that_are_written(tmp_path):
     docs = Path(__file__).parents[2] / "docs" / "datasets.md"
     blocks = re.findall(r"```json\n(.*?)```", docs.read_text("utf-8"), re.DOTALL)
-    wordings, factory, manifest = map(json.loads, blocks)
+    shown, wordings, factory, manifest = map(json.loads, blocks)
+    assert [record_from_json(one, "docs").as_json() for one in shown] == shown
     assert wordings_from_json(wordings, "docs")[0] == Prompt()
     assert wordings_from_json(manifest["wordings"], "docs")
     for entry, name in (("digits", "jsonl"), ("digits_chat", "chat"), ("digits_hub", "hub")):

@@ -1,4 +1,4 @@
-"""What a layout is: how the records of a split are written, and read back as JSON values."""
+"""Contract of a layout: it writes the records of a split and reads them as JSON values."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Output(Protocol):
     A split is written in pieces of consecutive records, each apart and in any order. Where
     ``sharded`` is true a piece is a file, ``data/train-00000-of-00007.parquet``. Where it is false
     the split is the one file ``train.json``: ``head``, the pieces with ``between`` between them,
-    ``tail``; see :func:`join`. Its bytes are the same however the split is cut into pieces.
+    ``tail``; see :func:`join`. Its bytes are the same however the split is divided into pieces.
 
     Attributes:
-        name: What ``--output`` calls it.
-        suffix: Of its files, with the dot.
+        name: Name for ``--output``.
+        suffix: Suffix of its files, with the dot.
         sharded: Whether each piece of a split is a file of its own.
-        sourced: Whether a row says where it was made from; where false, the file of
-            :func:`glyphsight.dataset.storage.sources_file` beside it does.
+        sourced: Whether a row has the source of its record; where false, the file of
+            :func:`glyphsight.dataset.storage.sources_file` beside it has it.
         card: Whether a dataset card, ``README.md``, belongs to it.
         head: First bytes of a file that is joined from pieces.
         between: Bytes between two pieces.
-        tail: Its last bytes.
+        tail: Last bytes of such a file.
     """
 
     name: str
@@ -50,19 +50,19 @@ class Output(Protocol):
         """Write one piece of a split.
 
         Args:
-            records: The records of the piece, in order.
-            stream: Where to; it is not closed.
+            records: Records of the piece, in order.
+            stream: Open file to write to; it is not closed.
             wordings: Words around the picture; record number i of the split takes
                 ``wordings[i % len(wordings)]``.
             first: Number of the first record in its split, from 0.
 
         Returns:
-            How many records were written.
+            Number of records written.
         """
         ...
 
     def read(self, file: Path) -> Iterator[Any]:
-        """Each record of a whole file as JSON values, in memory that does not grow where it can.
+        """Yield each record of a file as JSON values, in bounded memory where the layout allows.
 
         Raises:
             DatasetError: Names the file, the place in it and what is wrong.
@@ -71,12 +71,12 @@ class Output(Protocol):
 
 
 def join(output: Output, pieces: Iterable[Path], stream: IO[bytes]) -> None:
-    """Make the one file of a split from its pieces, in order; those without a record are left out.
+    """Join the pieces of a split to its one file, in order; empty pieces are left out.
 
     Args:
-        output: A layout that is not sharded.
-        pieces: Files with what ``write`` wrote.
-        stream: Where to.
+        output: Layout that is not sharded.
+        pieces: Files that ``write`` wrote.
+        stream: Open file to write to.
     """
     stream.write(output.head)
     some = False

@@ -33,14 +33,9 @@ def _pyarrow() -> tuple[Any, Any]:
 class Parquet:
     """Shards data/SPLIT-00000-of-00001.parquet: the record, its prompt, completion and source."""
 
-    name = "parquet"
-    suffix = ".parquet"
-    sharded = True
-    sourced = True
-    card = False
-    head = b""
-    between = b""
-    tail = b""
+    name, suffix = "parquet", ".parquet"
+    sharded, sourced, card = True, True, False
+    head = between = tail = b""
 
     def write(
         self,
@@ -68,7 +63,7 @@ class Parquet:
         return count
 
     def read(self, file: Path) -> Iterator[Any]:
-        """Each row: the published columns and the source where there are such, else the others."""
+        """Yield each row: the columns of a record where there are such, else those of its words."""
         pyarrow, parquet = _pyarrow()
         try:
             with parquet.ParquetFile(file) as table:
@@ -101,7 +96,7 @@ def _row(record: Record, prompt: Prompt, number: int) -> dict[str, Any]:
 
 
 def _columns(names: Sequence[str], file: Path) -> list[str]:
-    """The columns that make a record, of those a file has."""
+    """Choose the columns that make a record, of those a file has."""
     for needed in _LAYOUTS:
         if set(needed) <= set(names):
             return [*needed, *(name for name in _FURTHER if name in names)]
