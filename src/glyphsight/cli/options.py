@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -45,12 +45,19 @@ class Group:
         of: The settings class, where it is not the parameter's own type.
         make: Function from the given values to what the command takes; left out, the class. Its
             named parameters are options too.
+        notes: Function from the name of a field to further defaults, for its help.
     """
 
     title: str
     fields: tuple[str, ...] = ()
     of: type | None = None
     make: Callable[..., Any] | None = None
+    notes: Callable[[str], Iterable[str]] = lambda name: ()
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Return the values that were given, for a command that adds its own."""
+    return values
 
 
 def listing(title: str, text: str) -> str:
@@ -59,10 +66,10 @@ def listing(title: str, text: str) -> str:
     return f"\b\n{title}:\n{lines}"
 
 
-def _option(setting: Setting, title: str) -> inspect.Parameter:
+def _option(setting: Setting, group: Group) -> inspect.Parameter:
     """Return the option for a field; its value is None where it is not given."""
-    name = f"--{setting.name.replace('_', '-')}"
-    info = typer.Option(name, help=setting.line(), show_default=False, rich_help_panel=title)
+    name, help_ = f"--{setting.name.replace('_', '-')}", setting.line(*group.notes(setting.name))
+    info = typer.Option(name, help=help_, show_default=False, rich_help_panel=group.title)
     kind = str if setting.kind is object else setting.kind
     return _keyword(setting.name, Annotated[kind | None, info], None)
 
@@ -94,7 +101,7 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., None]:
             if (field in group.fields if group.fields else one.textual)
         }
         make = group.make or cls
-        parameters += [_option(one, group.title) for one in settings.values()]
+        parameters += [_option(one, group) for one in settings.values()]
         extra = [] if group.make is None else _named(group.make)
         parameters += extra
         groups[name] = make, settings, [one.name for one in extra]
