@@ -1,0 +1,361 @@
+"""Passes of Llama models in numpy, so that a picture is answered before torch is imported.
+
+The architecture is that of Touvron et al. 2023 (arXiv:2302.13971) with grouped queries (Ainslie et
+al. 2023): RMSNorm, rotary positions, SwiGLU. Sequences of a pass lie one after the other, without
+padding. Weights stay as they are in the file, mapped into memory; each pass turns one block at a
+time into float32, in which all arithmetic is done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.errors import ModelError
+
+Floats = NDArray[np.float32]
+_TYPES = {"BF16": "<u2", "F16": "<f2", "F32": "<f4"}
+_BLOCK = 1 << 20  # weights turned into float32 at a time: they stay in the cache
+_HIDDEN = np.float32(-1e30)  # score of a position that may not be seen
+_PLAIN = {"attention_bias": False, "mlp_bias": False, "hidden_act": "silu"}
+_PLAIN_ADAPTER: dict[str, Any] = {"peft_type": "LORA", "bias": "none", "fan_in_fan_out": False}
+_PLAIN_ADAPTER |= {"use_dora": False, "use_rslora": False, "rank_pattern": {}, "alpha_pattern": {}}
+_PLAIN_ADAPTER |= {"modules_to_save": None, "trainable_token_indices": None}
+
+
+def read_safetensors(file: Path) -> dict[str, NDArray[Any]]:
+    """Map the tensors of a file into memory; bfloat16 as its bits, uint16.
+
+    Format: https://github.com/huggingface/safetensors, an 8-byte length, JSON, then the bytes.
+    """
+    data = np.memmap(file, np.uint8, "r")
+    start = 8 + int(data[:8].view("<u8")[0])
+    header = json.loads(data[8:start].tobytes())
+    return {
+        name: data[start + one["data_offsets"][0] : start + one["data_offsets"][1]]
+        .view(_TYPES[one["dtype"]])
+        .reshape(one["shape"])
+        for name, one in header.items()
+        if name != "__metadata__"
+    }
+
+
+def _float32(values: NDArray[Any]) -> Floats:
+    if values.dtype != np.uint16:
+        return values.astype(np.float32)
+    return (values.astype(np.uint32) << 16).view(np.float32)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A linear layer [out, in] as it is in the file, and the factors of its adapter."""
+
+    weight: NDArray[Any]
+    added: tuple[Floats, Floats] | None = None
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Weights of a layer; those that read the same values stand together."""
+
+    before_attention: Floats
+    query_key_value: list[_Part]
+    output: list[_Part]
+    before_mlp: Floats
+    gate_up: list[_Part]
+    down: list[_Part]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A sequence of a pass.
+
+    Attributes:
+        ids: Token ids.
+        positions: Position of each, int64[T].
+        past: Keys and values float32[heads, S, D] of each layer; empty where there are none.
+        seen: Which of the S + T positions each token sees, bool[T, S + T]; None for all before it.
+    """
+
+    ids: Sequence[int]
+    positions: NDArray[np.int64]
+    past: Sequence[tuple[Floats, Floats]] = ()
+    seen: NDArray[np.bool_] | None = None
+
+
+class NumpyEngine:
+    """Passes of a Llama model whose files lie in a directory.
+
+    Args:
+        base: Directory with ``config.json`` and ``model.safetensors``.
+        adapter: Directory of a PEFT LoRA adapter on it, None for none.
+
+    Raises:
+        ModelError: The model is of another kind, or its weights are in several files.
+    """
+
+    device = "cpu"
+
+    def __init__(self, base: Path, adapter: Path | None = None) -> None:
+        config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+        rope = config.get("rope_parameters") or {}
+        if (
+            config.get("model_type") != "llama"
+            or rope.get("rope_type") != "default"
+            or any(config.get(key, plain) != plain for key, plain in _PLAIN.items())
+            or not (base / "model.safetensors").is_file()
+        ):
+            raise ModelError(f"{base}: not a plain Llama model in one file; load it with torch")
+        self.window: int = config["max_position_embeddings"]
+        self._heads: int = config["num_attention_heads"]
+        self._groups: int = config["num_key_value_heads"]
+        self._size: int = config.get("head_dim") or config["hidden_size"] // self._heads
+        self._epsilon = np.float32(config["rms_norm_eps"])
+        steps = np.arange(0, self._size, 2, dtype=np.float32) / np.float32(self._size)
+        self._frequencies = (1.0 / np.float32(rope["rope_theta"]) ** steps).astype(np.float32)
+        tensors = read_safetensors(base / "model.safetensors")
+        added = _adapter(adapter) if adapter is not None else {}
+
+        def parts(*names: str) -> list[_Part]:
+            return [_Part(tensors[f"{name}.weight"], added.get(name)) for name in names]
+
+        def norm(name: str) -> Floats:
+            return _float32(tensors[f"{name}.weight"])
+
+        self._scratch = np.zeros(_BLOCK, dtype=np.float32)
+        self._embeddings = tensors["model.embed_tokens.weight"]
+        tied = config.get("tie_word_embeddings")
+        self._head = parts("model.embed_tokens" if tied else "lm_head")
+        self._norm = norm("model.norm")
+        self._layers = []
+        for number in range(config["num_hidden_layers"]):
+            at = f"model.layers.{number}"
+            self._layers.append(
+                _Layer(
+                    norm(f"{at}.input_layernorm"),
+                    parts(*(f"{at}.self_attn.{part}_proj" for part in "qkv")),
+                    parts(f"{at}.self_attn.o_proj"),
+                    norm(f"{at}.post_attention_layernorm"),
+                    parts(f"{at}.mlp.gate_proj", f"{at}.mlp.up_proj"),
+                    parts(f"{at}.mlp.down_proj"),
+                )
+            )
+
+    def forward(
+        self, sequences: Sequence[list[int]], keep: int, *, share: bool, cached: bool
+    ) -> tuple[Floats, Any]:
+        """Run one pass; see :class:`~glyphsight.inference.score.Engine`."""
+        rows = [_Row(ids, np.arange(len(ids))) for ids in sequences]
+        logprobs, kept = self._pass(rows, keep, cached=cached)
+        result = np.zeros((len(rows), keep, logprobs[0].shape[1]), dtype=np.float32)
+        for row, own in enumerate(logprobs):
+            result[row, keep - len(own) :] = own
+        return result, kept
+
+    def endings(
+        self, passed: Any, sequences: Sequence[list[int]], endings: Sequence[Sequence[list[int]]]
+    ) -> list[Floats]:
+        """Score endings; see :class:`~glyphsight.inference.score.Engine`."""
+        found = []
+        for past, ids, own in zip(passed, sequences, endings, strict=True):
+            scores = [np.float32(0)] * len(own)
+            if own:
+                lengths = [len(ending) - 1 for ending in own]
+                starts = np.cumsum([0, *lengths])
+                seen = np.zeros((starts[-1], len(ids) + starts[-1]), dtype=bool)
+                seen[:, : len(ids)] = True
+                for start, length in zip(starts, lengths, strict=False):
+                    at = len(ids) + start
+                    seen[start : start + length, at : at + length] = np.tri(length, dtype=bool)
+                positions = np.concatenate([len(ids) + np.arange(length) for length in lengths])
+                row = _Row([t for e in own for t in e[:-1]], positions, past, seen)
+                [logprobs], _ = self._pass([row], len(row.ids), cached=False)
+                for column, ending in enumerate(own):
+                    told = logprobs[starts[column] : starts[column + 1]]
+                    scores[column] = told[np.arange(len(told)), ending[1:]].sum()
+            found.append(np.array(scores, dtype=np.float32))
+        return found
+
+    def write(
+        self, sequences: Sequence[list[int]], most: int, ends: Sequence[int]
+    ) -> list[list[int]]:
+        """Write greedily; see :class:`~glyphsight.inference.score.Engine`."""
+        written: list[list[int]] = [[] for _ in sequences]
+        going = list(range(len(sequences)))
+        rows = [_Row(ids, np.arange(len(ids))) for ids in sequences]
+        for _ in range(most):
+            logprobs, kept = self._pass(rows, 1, cached=True)
+            for row, own in zip(going, logprobs, strict=True):
+                written[row].append(int(own[-1].argmax()))
+            left = [i for i, row in enumerate(going) if written[row][-1] not in ends]
+            going, kept = [going[i] for i in left], [kept[i] for i in left]
+            if not going:
+                break
+            rows = [
+                _Row(written[row][-1:], np.array([past[0][0].shape[1]]), past)
+                for row, past in zip(going, kept, strict=True)
+            ]
+        return written
+
+    def _pass(
+        self, rows: Sequence[_Row], keep: int, *, cached: bool
+    ) -> tuple[list[Floats], list[list[tuple[Floats, Floats]]]]:
+        """Return log-probabilities float32[keep, V] at the ends of rows, and keys and values."""
+        ends = np.cumsum([len(row.ids) for row in rows])
+        counts = [len(row.ids) for row in rows]
+        hidden = _float32(self._embeddings[[token for row in rows for token in row.ids]])
+        angles = np.concatenate([row.positions for row in rows])[:, None] * self._frequencies
+        turn = np.concatenate([angles, angles], axis=1)[:, None].astype(np.float32)
+        turns = np.cos(turn), np.sin(turn)
+        kept: list[list[tuple[Floats, Floats]]] = [[] for _ in rows]
+        for number, layer in enumerate(self._layers):
+            if number == len(self._layers) - 1:  # nothing reads its other positions
+                counts = [min(keep, count) for count in counts]
+            last = np.concatenate(
+                [np.arange(end - n, end) for end, n in zip(ends, counts, strict=True)]
+            )
+            mixed = self._attend(rows, number, hidden, turns, counts, kept if cached else None)
+            hidden = hidden[last] + self._times(mixed, layer.output)
+            both = self._times(self._normed(hidden, layer.before_mlp), layer.gate_up)
+            gate, up = np.split(both, 2, axis=1)
+            hidden += self._times(gate / (1 + np.exp(-gate)) * up, layer.down)
+        logits = self._times(self._normed(hidden, self._norm), self._head)
+        logits -= logits.max(axis=1, keepdims=True)
+        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return np.split(logits, np.cumsum(counts)[:-1]), kept
+
+    def _attend(
+        self,
+        rows: Sequence[_Row],
+        number: int,
+        hidden: Floats,
+        turns: tuple[Floats, Floats],
+        counts: Sequence[int],
+        kept: list[list[tuple[Floats, Floats]]] | None,
+    ) -> Floats:
+        """Return what the last ``counts`` positions of each row gather from those they see."""
+        layer, heads, groups, size = self._layers[number], self._heads, self._groups, self._size
+        mixed = self._times(self._normed(hidden, layer.before_attention), layer.query_key_value)
+        mixed = mixed.reshape(len(mixed), heads + 2 * groups, size)
+        turned, values = mixed[:, : heads + groups], mixed[:, heads + groups :]
+        half = size // 2
+        swapped = np.concatenate([-turned[..., half:], turned[..., :half]], axis=2)
+        turned = turned * turns[0] + swapped * turns[1]
+        found, start = [], 0
+        for place, (row, count) in enumerate(zip(rows, counts, strict=True)):
+            stop = start + len(row.ids)
+            key = turned[start:stop, heads:].transpose(1, 0, 2)
+            value = values[start:stop].transpose(1, 0, 2)
+            if row.past:
+                before = row.past[number]
+                key = np.concatenate([before[0], key], axis=1)
+                value = np.concatenate([before[1], value], axis=1)
+            if kept is not None:
+                kept[place].append((key, value))
+            seen = row.seen
+            if seen is None:
+                seen = np.tri(len(row.ids), key.shape[1], key.shape[1] - len(row.ids), dtype=bool)
+            query = turned[stop - count : stop, :heads].transpose(1, 0, 2)
+            query = query.reshape(groups, -1, size) * np.float32(size**-0.5)
+            scores = (query @ key.transpose(0, 2, 1)).reshape(heads, count, -1)
+            scores = np.where(seen[-count:], scores, _HIDDEN)
+            scores = np.exp(scores - scores.max(axis=2, keepdims=True))
+            scores /= scores.sum(axis=2, keepdims=True)
+            gathered = scores.reshape(groups, -1, scores.shape[2]) @ value
+            gathered = gathered.reshape(heads, count, size).transpose(1, 0, 2)
+            found.append(gathered.reshape(count, -1))
+            start = stop
+        return np.concatenate(found)
+
+    def _times(self, values: Floats, parts: Sequence[_Part]) -> Floats:
+        """Multiply values float32[T, in] with the transposed weights of all parts."""
+        width = sum(len(part.weight) for part in parts)
+        result = np.empty((len(values), width), dtype=np.float32)
+        start = 0
+        for part in parts:
+            rows, columns = part.weight.shape
+            at_once = max(1, _BLOCK // columns)
+            for first in range(0, rows, at_once):
+                block = part.weight[first : first + at_once]
+                if block.dtype != np.float32:
+                    exact = self._scratch[: block.size].reshape(block.shape)
+                    if block.dtype == np.uint16:  # bfloat16 is the upper half of a float32
+                        np.multiply(block, np.uint32(1 << 16), out=exact.view(np.uint32))
+                    else:
+                        exact[...] = block
+                    block = exact
+                result[:, start + first : start + first + len(block)] = values @ block.T
+            if part.added:
+                down, up = part.added
+                result[:, start : start + rows] += (values @ down.T) @ up.T
+            start += rows
+        return result
+
+    def _normed(self, hidden: Floats, weight: Floats) -> Floats:
+        squares = np.mean(hidden * hidden, axis=1, keepdims=True)
+        result: Floats = hidden / np.sqrt(squares + self._epsilon) * weight
+        return result
+
+
+def _adapter(directory: Path) -> dict[str, tuple[Floats, Floats]]:
+    """Read the factors of a LoRA adapter by name of the layer they change.
+
+    Raises:
+        ModelError: The adapter does more than add a product of two matrices.
+    """
+    config = json.loads((directory / "adapter_config.json").read_text(encoding="utf-8"))
+    file = directory / "adapter_model.safetensors"
+    if not file.is_file() or any(config.get(k, v) != v for k, v in _PLAIN_ADAPTER.items()):
+        raise ModelError(f"{directory}: not a plain LoRA adapter; load it with torch")
+    scale = np.float32(config["lora_alpha"] / config["r"])
+    tensors = read_safetensors(file)
+    ending = ".lora_A.weight"
+    names = [name.removesuffix(ending) for name in tensors if name.endswith(ending)]
+    return {
+        name.removeprefix("base_model.model."): (
+            _float32(tensors[f"{name}{ending}"]),
+            _float32(tensors[f"{name}.lora_B.weight"]) * scale,
+        )
+        for name in names
+    }
+
+
+class SmallTokenizer:
+    """A ``tokenizer.json`` that is called as a tokenizer of transformers is.
+
+    Args:
+        directory: Directory with ``tokenizer.json`` and ``tokenizer_config.json``.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        from tokenizers import Tokenizer
+
+        self._own = Tokenizer.from_file(str(directory / "tokenizer.json"))
+        self._own.no_truncation()
+        self._own.no_padding()
+        file = directory / "tokenizer_config.json"
+        config = json.loads(file.read_text(encoding="utf-8"))
+        self.eos_token_id = self._id(config.get("eos_token"))
+        self.bos_token_id = self._id(config.get("bos_token"))
+
+    def _id(self, token: Any) -> int | None:
+        text = token.get("content") if isinstance(token, dict) else token
+        return None if text is None else self._own.token_to_id(text)
+
+    def __call__(self, texts: str | Sequence[str], *, add_special_tokens: bool) -> dict[str, Any]:
+        """Tokenize a text or a list of texts."""
+        if isinstance(texts, str):
+            return {"input_ids": self._own.encode(texts, add_special_tokens=add_special_tokens).ids}
+        found = self._own.encode_batch(list(texts), add_special_tokens=add_special_tokens)
+        return {"input_ids": [one.ids for one in found]}
+
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str:
+        """Return the text of token ids."""
+        text: str = self._own.decode(list(ids), skip_special_tokens=skip_special_tokens)
+        return text
