@@ -5,6 +5,7 @@ import pytest
 import glyphsight
 
 FACE = [
+    "Model",
     "PUBLISHED",
     "Answer",
     "Profile",
@@ -13,6 +14,7 @@ FACE = [
     "decode",
     "encode",
     "encode_batch",
+    "load",
     "load_dataset",
     "parse",
     "see",

@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any
 from glyphsight.version import __version__
 
 if TYPE_CHECKING:
-    from glyphsight.api import decode, encode, see
+    from glyphsight.api import decode, encode, load, see
     from glyphsight.codec import PUBLISHED, Profile, encode_batch, parse
     from glyphsight.dataset import Record, load_dataset
-    from glyphsight.evaluate import Answer
+    from glyphsight.inference import Answer, Model
 
 
 _HOME = {
-    "Answer": "glyphsight.evaluate",
+    "Answer": "glyphsight.inference",
+    "Model": "glyphsight.inference",
     "PUBLISHED": "glyphsight.codec",
     "Profile": "glyphsight.codec",
     "Record": "glyphsight.dataset",
     "decode": "glyphsight.api",
     "encode": "glyphsight.api",
     "encode_batch": "glyphsight.codec",
+    "load": "glyphsight.api",
     "load_dataset": "glyphsight.dataset",
     "parse": "glyphsight.codec",
     "see": "glyphsight.api",
@@ -30,12 +32,14 @@ _HOME = {
 __all__ = [
     "PUBLISHED",
     "Answer",
+    "Model",
     "Profile",
     "Record",
     "__version__",
     "decode",
     "encode",
     "encode_batch",
+    "load",
     "load_dataset",
     "parse",
     "see",

@@ -1,10 +1,10 @@
-"""The functions of the package's face that take pictures in any form."""
+"""Functions of the public face that take pictures in any form, or a model."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from glyphsight.codec import decode as decode_text
 from glyphsight.media.picture import PictureLike, load_picture
 
 if TYPE_CHECKING:
-    from glyphsight.evaluate import Answer
+    from glyphsight.inference import Answer, Model
 
 
 def encode(image: PictureLike, profile: Profile = PUBLISHED) -> str:
@@ -22,7 +22,8 @@ def encode(image: PictureLike, profile: Profile = PUBLISHED) -> str:
 
     Args:
         image: Path, open binary file, PIL image or array uint8[H, W], [H, W, 3] or [H, W, 4].
-        profile: Default: the published one, 20 columns and int(20 * H/W * 0.55) rows.
+        profile: Profile of the text; the published one has 20 columns and int(20 * H/W * 0.55)
+            rows.
 
     Raises:
         PictureError: The picture cannot be read.
@@ -41,30 +42,43 @@ def decode(text: str, profile: Profile = PUBLISHED, *, strict: bool = False) -> 
     return decode_text(text, profile, strict=strict)
 
 
-@lru_cache(maxsize=2)
-def _loaded(name: str | Path, written: int | None) -> Any:
-    """The model, kept until its run is trained anew (``written``: when its record was)."""
-    from glyphsight.models import load_model
+def load(model: str | Path = "sight", engine: str = "auto", dtype: str | None = None) -> Model:
+    """Load a model to ask: ``load("sight").see(["five.png"])``.
 
-    return load_model(name)
+    Args:
+        model: ``sight``, the adapter of SmolLM2 in the package, trained on digits; ``nano-digits``,
+            the small one, in milliseconds; or a run directory, path or hub id.
+        engine: ``numpy``, which answers at once; ``torch``, faster where much is asked; ``auto``.
+        dtype: ``float32`` or ``bfloat16``; None for the faster one on this machine.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+    """
+    from glyphsight.inference import Model
+
+    return Model.load(model, engine, dtype)
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: str | Path, written: int | None) -> Model:
+    """Keep a model until its run is trained again; ``written`` is the time of the run's record."""
+    return load(name)
 
 
 def see(image: PictureLike, model: str | Path = "sight") -> Answer:
-    """What a trained model sees in a picture; the model stays loaded between calls.
+    """Answer one picture; the model stays loaded between calls.
 
     Args:
-        image: As for :func:`encode`; turned and centred where the run was taught such pictures.
-        model: ``sight``, the adapter of SmolLM2 that ships, taught digits; ``nano-digits``, the
-            small one, in milliseconds; or a run directory.
+        image: As for :func:`encode`.
+        model: As for :func:`load`.
 
     Raises:
         PictureError: The picture cannot be read.
         ModelError: The model cannot be loaded.
     """
-    from glyphsight.evaluate import see as ask
     from glyphsight.models.record import RUN_FILE
     from glyphsight.models.runs import resolve
 
     run = resolve(model).user_run
     written = (run / RUN_FILE).stat().st_mtime_ns if run else None
-    return ask(image, _loaded(model, written))
+    return _loaded(model, written).see([image])[0]

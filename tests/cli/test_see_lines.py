@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,8 @@ from typer.testing import CliRunner
 
 import glyphsight
 from glyphsight.cli.app import app
-from glyphsight.cli.see_lines import Lines
 from glyphsight.errors import GlyphsightError
+from glyphsight.files import JsonLog
 
 pytestmark = pytest.mark.slow
 
@@ -76,8 +77,9 @@ def test_many_at_once_are_answered_as_each_alone(answered, pictures):
 
 
 def test_a_file_is_gone_on_with_after_a_torn_line(answered, pictures, tmp_path):
-    whole, out = answered.stdout.encode(), tmp_path / "out.jsonl"
-    lines = whole.splitlines(keepends=True)
+    out = tmp_path / "out.jsonl"
+    assert see(pictures, "--out", out).exit_code == 1
+    lines = out.read_bytes().splitlines(keepends=True)
     out.write_bytes(b"".join(lines[:64]) + lines[64][:20])
     done = see(pictures, "--out", out)
     assert done.stdout == ""
@@ -112,53 +114,40 @@ def test_workers_answer_alike(answered, pictures):
         assert mine == other
 
 
-def test_a_file_with_other_answers_is_left_as_it_is(nano_run, tmp_path):
+def refused(*arguments):
+    with pytest.raises(GlyphsightError) as caught:
+        CliRunner().invoke(app, ["see", "--jsonl", *map(str, arguments)], catch_exceptions=False)
+    return str(caught.value)
+
+
+def test_a_file_with_other_answers_is_left_as_it_is(pictures, nano_run, tmp_path):
     out = tmp_path / "out.jsonl"
-    for text, wrong in (
-        ('{"path": "a", "model": "other"}\n', "line 1 is an answer of other"),
-        ("hello\n", "line 1 is no answer of glyphsight see --jsonl"),
-        (f'{{"path": "a", "model": "{nano_run}"}}\n', "trained anew"),
-    ):
-        out.write_text(text)
-        os.utime(out, (0, 0))
-        with pytest.raises(GlyphsightError, match=wrong):
-            Lines(out, str(nano_run))
-        assert out.read_text() == text
+    run = shutil.copytree(nano_run, tmp_path / "run")
+    assert see(pictures / "01.png", "--out", out).exit_code == 0
+    before = out.read_bytes()
+    more = (pictures, "--out", out)
+    assert "model 'nano-digits', now" in refused(*more, "--model", run)
+    assert "show False, now True" in refused(*more, "--model", "nano-digits", "--show")
+    assert out.read_bytes() == before
+    own = tmp_path / "own.jsonl"
+    asked = (pictures / "01.png", "--out", own, "--model", run)
+    assert see(*asked).exit_code == 0
+    os.utime(run / "glyphsight.json", (0, 0))
+    assert "trained" in refused(*asked)
+    other = tmp_path / "other.jsonl"
+    other.write_text("hello\n")
+    assert "no log of ours" in refused(pictures, "--model", "nano-digits", "--out", other)
+    assert other.read_text() == "hello\n"
 
 
-def test_options_of_many_pictures_need_jsonl(pictures):
-    result = CliRunner().invoke(app, ["see", str(pictures / "01.png"), "--workers", "2"])
-    assert result.exit_code == 2
-    assert "give it too" in result.stderr
-    assert CliRunner().invoke(app, ["see"]).exit_code == 2
-
-
-def test_a_file_is_written_by_one_process_at_a_time(tmp_path):
-    first = Lines(tmp_path / "out.jsonl", "nano-digits")
-    first.write({"path": "a"})
-    with pytest.raises(GlyphsightError, match="another process is writing it; wait"):
-        Lines(tmp_path / "out.jsonl", "nano-digits")
-    first.write({"path": "b"})
-    first.close()
-    again = Lines(tmp_path / "out.jsonl", "nano-digits")
-    again.close()
-    assert len(again.answered) == 2
-
-
-def test_lines_with_the_text_and_without_it_are_not_mixed(tmp_path):
-    for show, wrong in (
-        (True, "written with --show; give it"),
-        (False, "written without --show; leave"),
-    ):
-        out = tmp_path / f"{show}.jsonl"
-        lines = Lines(out, "nano-digits", show=show)
-        lines.write({"path": "a"} | ({"ascii_image": "x"} if show else {}))
-        lines.close()
-        before = out.read_bytes()
-        with pytest.raises(GlyphsightError, match=f"line 1 was {wrong}"):
-            Lines(out, "nano-digits", show=not show)
-        assert out.read_bytes() == before
-        Lines(out, "nano-digits", show=show).close()
+def test_a_file_is_written_by_one_process_at_a_time(pictures, tmp_path):
+    out = tmp_path / "out.jsonl"
+    settings = {"model": "nano-digits", "trained": None, "show": False}
+    with JsonLog(out, settings) as first:
+        first.append([{"path": str(pictures / "01.png")}])
+        said = refused(pictures, "--model", "nano-digits", "--out", out)
+        assert "another process is writing it; wait" in said
+    assert "1 were there already" in see(pictures, "--out", out).stderr
 
 
 def test_one_document_and_many_lines_are_not_both_given():

@@ -1,4 +1,4 @@
-"""Where ``glyphsight see --explain`` draws what the model looked at, and the drawing."""
+"""The drawings of ``glyphsight see --explain``: what the model looked at."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from glyphsight.cli.output import say
 from glyphsight.files import replacing
 
 if TYPE_CHECKING:
-    from glyphsight.evaluate import Answer
+    from glyphsight.inference import Seen
     from glyphsight.models import LoadedModel
 
 
@@ -52,13 +50,20 @@ def explanation_files(out: Path | None, images: Sequence[str]) -> dict[str, Path
     return files
 
 
-def write_explanation(
-    file: Path, name: str, pixels: NDArray[np.uint8], answer: Answer, loaded: LoadedModel
-) -> None:
-    """Draw one picture's explanation and say where it is."""
+def write_explanation(file: Path, seen: Seen, loaded: LoadedModel) -> None:
+    """Draw one picture's explanation and say where it is.
+
+    Args:
+        file: PNG to write.
+        seen: Outcome of the picture, with its pixels.
+        loaded: Model that answered.
+    """
     from glyphsight.evaluate.report.explanation import draw_explanation
 
-    drawn = draw_explanation("-" if name == "-" else Path(name).name, pixels, answer, loaded)
+    assert seen.pixels is not None
+    assert seen.answer is not None
+    name = "-" if seen.path == "-" else Path(seen.path).name
+    drawn = draw_explanation(name, seen.pixels, seen.answer, loaded)
     with replacing(file, "wb") as stream:
         stream.write(drawn)
-    say(f"{name}: what it looked at: {file}")
+    say(f"{seen.path}: what it looked at: {file}")

@@ -1,40 +1,125 @@
-"""``glyphsight see``: the model's answer to a picture."""
+"""``glyphsight see``: the model's answers to pictures."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from glyphsight.cli.explain import explanation_files, write_explanation
-from glyphsight.cli.options import Json
-from glyphsight.cli.output import print_json, say
-from glyphsight.errors import PictureError
-from glyphsight.media.picture import load_picture
-from glyphsight.models.runs import DEFAULT_MODEL
+from glyphsight.cli.options import Json, Processes, with_settings
+from glyphsight.cli.output import print_json, say, will_resume
+from glyphsight.console import progress_bar
+from glyphsight.errors import GlyphsightError
+from glyphsight.files import JsonLog, hash64, json_line
+from glyphsight.media.bulk import PictureFile, plan
+from glyphsight.models.record import RUN_FILE
+from glyphsight.models.runs import DEFAULT_MODEL, resolve
 
 if TYPE_CHECKING:
-    from glyphsight.evaluate import Answer
+    from glyphsight.inference import Answer
 
 
 _SHOWN = 4  # likeliest labels
+_STDIN = "-"
 
 
 def _what_was_done(answer: Answer) -> list[str]:
-    """What the user should know about how the picture was read."""
+    """Say what the user should know about how the picture was read."""
     said = ["dark on light, inverted"] if answer.inverted else []
     said += ["cropped and centred"] if answer.cropped else []
     said += ["nothing to see in it, every cell is alike: a guess"] if answer.empty else []
     return said
 
 
+def _listed(file: str) -> Iterator[PictureFile]:
+    """Yield the pictures that each line of a file of paths names."""
+    with ExitStack() as stack:
+        try:
+            lines: IO[str] = (
+                sys.stdin
+                if file == _STDIN
+                else stack.enter_context(Path(file).open(encoding="utf-8"))
+            )
+            for line in lines:
+                if path := line.rstrip("\r\n"):
+                    yield from plan([path], None)
+        except (OSError, UnicodeDecodeError) as error:
+            raise GlyphsightError(f"{file}: cannot be read ({error}); give another file") from error
+
+
+def _open_log(file: Path, model: str, show: bool) -> JsonLog:
+    """Open a file of answers of one model, to resume where it is there.
+
+    Raises:
+        GlyphsightError: The file holds something else, answers of another model, of an earlier
+            training of the model or with other keys, or another process writes it.
+    """
+    run = resolve(model).user_run
+    trained = (run / RUN_FILE).stat().st_mtime_ns if run else None
+    return JsonLog(file, {"model": model, "trained": trained, "show": show})
+
+
+class _Printer:
+    """Prints each answer as it comes.
+
+    Args:
+        model: Name of the model.
+        names: Meanings of labels.
+        show: Print the text that the model read.
+        form: ``text``, ``json`` or ``jsonl``.
+        log: File of the answers in place of standard output, None for none.
+    """
+
+    def __init__(
+        self, model: str, names: dict[str, str], show: bool, form: str, log: JsonLog | None
+    ) -> None:
+        self._model, self._names, self._show, self._form = model, names, show, form
+        self._log = log
+        self._documents: list[dict[str, Any]] = []
+
+    def write(self, path: str, answer: Answer) -> None:
+        """Print one answer."""
+        if self._form == "json":
+            self._documents.append({"path": path} | asdict(answer))
+            return
+        if self._form == "jsonl":
+            value = {"path": path} | asdict(answer) | {"model": self._model}
+            if not self._show:
+                del value["ascii_image"]
+            if self._log is not None:
+                self._log.append([value], sync=False)
+            else:
+                print(json_line(value), flush=True)
+            return
+        if self._show:
+            sys.stdout.write(answer.ascii_image)
+        best, *others = [
+            (self._names.get(label, label), f"{100 * chance:.1f} %")
+            for label, chance in list(answer.probabilities.items())[:_SHOWN]
+        ]
+        print(f"{path}: {', '.join([f'{best[0]} ({best[1]})', *map(' '.join, others)])}")
+
+    def close(self) -> None:
+        """Print what comes at the end."""
+        if self._form == "json":
+            print_json(self._documents)
+
+
+@with_settings
 def see(
     images: Annotated[
-        list[str] | None, typer.Argument(help="Pictures; - is standard input.")
+        list[str] | None,
+        typer.Argument(help="Pictures, folders (with all below), globs; - is standard input."),
     ] = None,
+    *,
+    processes: Processes,
     model: Annotated[
         str,
         typer.Option(
@@ -53,97 +138,92 @@ def see(
     ] = None,
     json_: Json = False,
     jsonl: Annotated[
-        bool,
-        typer.Option(
-            "--jsonl",
-            help="Print a JSON object a picture as it is answered; any number of pictures, "
-            "folders (with all below), globs.",
-        ),
+        bool, typer.Option("--jsonl", help="Print one JSON object per picture.")
     ] = False,
     files_from: Annotated[
-        str | None,
-        typer.Option(help="With --jsonl: a file of paths, one a line; - is standard input."),
+        str | None, typer.Option(help="File of paths, one per line; - is standard input.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="With --jsonl: a file to write, gone on with where it is there."),
-    ] = None,
-    engine: Annotated[
-        str, typer.Option(help="With --jsonl: local, or ray for a Ray cluster.")
-    ] = "local",
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="With --jsonl: processes, each with the model.")
-    ] = None,
-    ray_address: Annotated[
-        str | None, typer.Option(help="Of a running Ray cluster; left out, one is started here.")
+        typer.Option(help="With --jsonl: file to write; the same command resumes it."),
     ] = None,
 ) -> None:
     """Print what a trained model sees in each picture, with probabilities."""
-    if not images and files_from is None:
-        raise typer.BadParameter("name a picture")
-    if jsonl:
-        if json_:
-            raise typer.BadParameter("give one of --json and --jsonl", param_hint="--json")
-        if explain is not None:
-            raise typer.BadParameter(
-                "draws single pictures, not those of --jsonl", param_hint="--explain"
-            )
-        from glyphsight.cli.see_lines import answer_lines
-
-        failed = answer_lines(
-            images or [],
-            files_from,
-            model,
-            out=out,
-            show=show,
-            engine=engine,
-            workers=workers,
-            ray_address=ray_address,
+    _require_fit(images or [], files_from, out, explain, json_, jsonl)
+    if processes.engine == "local" and processes.workers is None:
+        processes = replace(processes, workers=1)
+    if not processes.here and _STDIN in (images or []):
+        raise GlyphsightError(
+            "-: a picture on standard input is read by one process; leave --engine and --workers "
+            "out"
         )
-        if failed:
-            raise typer.Exit(1)
-        return
-    if (files_from, out, engine, workers, ray_address) != (None, None, "local", None, None):
-        raise typer.BadParameter("these options are of use with --jsonl; give it too")
-    drawings = explanation_files(explain, images or [])
-    failed = 0
-    pictures = []
-    for path in images or []:  # before the model is loaded: a wrong path should not cost seconds
-        try:
-            pictures.append((path, load_picture(sys.stdin.buffer if path == "-" else path)))
-        except PictureError as error:
-            say(f"glyphsight: {error}")
-            failed += 1
-    documents = []
-    if pictures:
-        from glyphsight.evaluate import see as ask
-        from glyphsight.inference.see import taught
-        from glyphsight.models import load_model
+    from glyphsight.inference import Model, see_many
 
-        loaded = load_model(model)
-        name_of = taught(loaded).name_of
-        for path, pixels in pictures:
-            try:
-                answer = ask(pixels, loaded)
-            except PictureError as error:
-                say(f"glyphsight: {path}: {error}")
+    tasks = plan(images or [], None)
+    drawings = explanation_files(explain, [task.path for task in tasks])
+    asked = Model(model)
+    names = asked.trained.names
+    if out is not None:
+        will_resume()
+    failed = written = 0
+    form = "jsonl" if jsonl else "json" if json_ else "text"
+    hidden = not sys.stderr.isatty() or (out is None and sys.stdout.isatty())
+    total = None if files_from else len(tasks)
+    with ExitStack() as stack:
+        log = None if out is None else stack.enter_context(_open_log(out, asked.name, show))
+        bar = stack.enter_context(progress_bar(total=total, unit="pic", delay=2, disable=hidden))
+        known = {hash64(line["path"]) for line in log or ()}
+
+        def left() -> Iterator[PictureFile]:
+            for task in chain(tasks, () if files_from is None else _listed(files_from)):
+                if known and task.error is None and hash64(task.path) in known:
+                    bar.update()
+                else:
+                    yield task
+
+        printer = _Printer(asked.name, names, show, form, log)
+        for seen in see_many(left(), asked, processes, pixels=bool(drawings)):
+            if seen.answer is None:
+                bar.clear()
+                say(f"glyphsight: {seen.error}")
                 failed += 1
-                continue
-            if done := _what_was_done(answer):
-                say(f"{path}: {'; '.join(done)}")
-            if drawing := drawings.get(path):
-                write_explanation(drawing, path, pixels, answer, loaded)
-            if json_:
-                documents.append({"path": path} | asdict(answer))
-                continue
-            if show:
-                sys.stdout.write(answer.ascii_image)
-            best, *others = [
-                (name_of(label), f"{100 * p:.1f} %") for label, p in answer.probabilities.items()
-            ][:_SHOWN]
-            words = [f"{best[0]} ({best[1]})", *(" ".join(other) for other in others)]
-            print(f"{path}: {', '.join(words)}")
-    if json_:
-        print_json(documents)
+            else:
+                if form != "jsonl" and (done := _what_was_done(seen.answer)):
+                    say(f"{seen.path}: {'; '.join(done)}")
+                if drawing := drawings.get(seen.path):
+                    write_explanation(drawing, seen, asked.get())
+                printer.write(seen.path, seen.answer)
+                written += 1
+            bar.update()
+        printer.close()
+        if out is not None:
+            before = f"; {len(known)} were there already" if known else ""
+            say(f"{out}: {written} answers written{before}")
     if failed:
         raise typer.Exit(1)
+
+
+def _require_fit(
+    images: list[str],
+    files_from: str | None,
+    out: Path | None,
+    explain: Path | None,
+    json_: bool,
+    jsonl: bool,
+) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        typer.BadParameter: Names the option and the fix.
+    """
+    if not images and files_from is None:
+        raise typer.BadParameter("name a picture")
+    if jsonl and json_:
+        raise typer.BadParameter("give one of --json and --jsonl", param_hint="--json")
+    if out is not None and not jsonl:
+        raise typer.BadParameter("is of use with --jsonl; give it too", param_hint="--out")
+    if explain is not None and (jsonl or files_from is not None):
+        raise typer.BadParameter(
+            "draws pictures named on the command line; leave --jsonl and --files-from out",
+            param_hint="--explain",
+        )

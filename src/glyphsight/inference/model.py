@@ -6,28 +6,35 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.dataset import Prompt
+from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import ModelError, PictureError
+from glyphsight.inference.numpy_engine import NumpyEngine, SmallTokenizer
 from glyphsight.inference.passes import TorchEngine, in_batches
 from glyphsight.inference.score import Completions, Engine, PromptTooLongError, probabilities, score
 from glyphsight.inference.see import Answer, PictureText, to_answer, to_text
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.media.picture import PictureLike
+from glyphsight.models import smollm2
 from glyphsight.models.chat import Turns, chat_turns
 from glyphsight.models.load import LoadedModel, load_model
 from glyphsight.models.record import RunRecord
+from glyphsight.models.runs import resolve, weights_of
 
 SPARE_TOKENS = 12
 """Tokens that a free answer may have beyond the longest label, so that a refusal can be told."""
 _BATCH = 64
 _REPLY = 256  # tokens of a chat's reply
 _KNOWN = 4096  # sets of answers whose tokens are kept
+_NUMPY_TYPES = (None, "float32")
+_ENGINES = ("auto", "numpy", "torch")
+_TORCH_PAYS = 2e11  # multiplications of one call; numpy does as many while torch is imported
 
 Progress = Callable[[int], object]
 
@@ -56,6 +63,8 @@ class Opened:
     """An engine with what belongs to it.
 
     Attributes:
+        name: Name that the user gave.
+        run: Record of the model's training with glyphsight; None for a base model.
         engine: Computes the passes.
         tokenizer: Callable as those of transformers are.
         chat: Turns around a prompt and its answer, None where the model is asked plainly.
@@ -64,6 +73,8 @@ class Opened:
         loaded: The model of torch, None for another engine.
     """
 
+    name: str
+    run: RunRecord | None
     engine: Engine
     tokenizer: Any
     chat: Turns | None
@@ -97,12 +108,18 @@ class Model:
         model: Name, run directory, path or hub id, as :func:`glyphsight.models.load_model` takes
             it; or a loaded model.
         dtype: ``float32`` or ``bfloat16``; None for the faster one on this machine.
-        engine: ``auto`` or ``torch``.
+        engine: ``numpy``, which answers at once, for runs of Llama models; ``torch``; ``auto``:
+            numpy where it can, until more is asked than it computes while torch is imported.
+
+    Raises:
+        ModelError: There is no such engine.
     """
 
     def __init__(
         self, model: str | Path | LoadedModel, dtype: str | None = None, engine: str = "auto"
     ) -> None:
+        if engine not in _ENGINES:
+            raise ModelError(f"unknown engine {engine!r}; choose one of {', '.join(_ENGINES)}")
         self._given = model
         self._engine, self._dtype = engine, dtype
         self._prepare()
@@ -127,7 +144,8 @@ class Model:
         return model
 
     def __getstate__(self) -> dict[str, Any]:
-        dtype = self._dtype if self._opened is None else self._opened.dtype
+        torch = self._opened is not None and self._opened.loaded is not None
+        dtype = self.dtype if torch else self._dtype
         return {"_given": self._given, "_engine": self._engine, "_dtype": dtype}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -135,27 +153,46 @@ class Model:
         self._prepare()
 
     def _open(self) -> Opened:
+        if (opened := self._opened) is not None:  # at once, though another thread computes
+            return opened
         with self._lock:
-            if self._opened is None:
+            if self._opened is None and self._engine != "torch" and self._dtype in _NUMPY_TYPES:
+                assert not isinstance(self._given, LoadedModel)
+                self._opened = _with_numpy(self._given)
+                if self._opened is None and self._engine == "numpy":
+                    raise ModelError(
+                        f"{self._given}: no run of a Llama model, which numpy needs; "
+                        "take the engine torch"
+                    )
+            return self._opened or self._open_torch()
+
+    def _open_torch(self) -> Opened:
+        with self._lock:
+            if self._opened is None or self._opened.loaded is None:
                 assert not isinstance(self._given, LoadedModel)
                 self._opened = _with_torch(load_model(self._given, dtype=self._dtype))
             return self._opened
 
     def get(self) -> LoadedModel:
         """Return the model of torch, for training and for a look inside."""
-        loaded = self._open().loaded
+        loaded = self._open_torch().loaded
         assert loaded is not None
         return loaded
 
     @property
     def name(self) -> str:
         """Name that the user gave."""
-        return self._given.name if isinstance(self._given, LoadedModel) else self.get().name
+        if isinstance(self._given, LoadedModel):
+            return self._given.name
+        return resolve(self._given).name
 
     @property
     def run(self) -> RunRecord | None:
         """Record of the model's training with glyphsight; None for a base model."""
-        return self.get().run
+        if self._opened is not None:
+            return self._opened.run
+        assert not isinstance(self._given, LoadedModel)
+        return resolve(self._given).run
 
     @property
     def trained(self) -> RunRecord:
@@ -164,13 +201,14 @@ class Model:
         Raises:
             ModelError: The model was not trained with glyphsight, so its labels are not known.
         """
-        if self.run is None:
+        run = self.run
+        if run is None:
             raise ModelError(
                 f"{self.name}: was not trained with glyphsight, so its labels are not known; give "
                 "--model sight, nano-digits or a directory that glyphsight train wrote, or train "
                 f"it: glyphsight train --data DATA --model {self.name} --out RUN"
             )
-        return self.run
+        return run
 
     @property
     def tokenizer(self) -> Any:
@@ -306,7 +344,7 @@ class Model:
         Raises:
             ModelError: The model has no chat template, or the conversation exceeds its window.
         """
-        opened = self._open()
+        opened = self._open_torch()
         chat_turns(opened.tokenizer, self.name)  # says what is wrong with the template
         text: str = opened.tokenizer.apply_chat_template(
             list(messages), tokenize=False, add_generation_prompt=True, enable_thinking=False
@@ -380,6 +418,15 @@ class Model:
         if reasons := self._too_long(prompts, rooms):
             raise PromptTooLongError({row + 1: reason for row, reason in reasons.items()})
 
+    def _opened_for(self, jobs: Sequence[_Job]) -> Opened:
+        """Return the engine for jobs: torch where they are worth the time of its import."""
+        opened = self._open()
+        if self._engine != "auto" or not isinstance(opened.engine, NumpyEngine):
+            return opened
+        tokens = sum(len(ids) + (max(job.rooms, default=0)) for job in jobs for ids in job.prompts)
+        worth = tokens * opened.engine.parameters > _TORCH_PAYS
+        return self._open_torch() if worth and find_spec("torch") else opened
+
     def _ask(self, job: _Job) -> list[Any]:
         """Wait for the result of a job; whose turn it is computes the jobs of all who wait."""
         if not job.prompts:
@@ -391,7 +438,7 @@ class Model:
                 while self._waiting:
                     other = self._waiting.popleft()
                     jobs += [other] if other is not job else []
-                opened = self._open()
+                opened = self._opened_for(jobs)
                 for alike in ([j for j in jobs if j.choices], [j for j in jobs if j.rooms]):
                     if alike:
                         _compute(opened, alike)
@@ -400,8 +447,30 @@ class Model:
         return job.result
 
 
+def _with_numpy(name: str | Path) -> Opened | None:
+    """Open the run of a Llama model; None where the name means another model."""
+    source = resolve(name)
+    if source.directory is None or source.run is None:
+        return None
+    directory, run = weights_of(source.directory, source.run), source.run
+    adapter = directory if (directory / "adapter_config.json").is_file() else None
+    base: Path | None = directory
+    if adapter is not None:
+        record = RunRecord.load(directory) or run
+        base = smollm2.ensure_smollm2() if record.base == smollm2.NAME else None
+    try:
+        if base is None:
+            return None
+        engine, tokenizer = NumpyEngine(base, adapter), SmallTokenizer(base)
+    except (ModelError, OSError, ValueError, KeyError, TypeError):  # torch says what is wrong
+        return None
+    return Opened(source.name, run, engine, tokenizer, run.chat, engine.window, "float32")
+
+
 def _with_torch(loaded: LoadedModel) -> Opened:
     return Opened(
+        loaded.name,
+        loaded.run,
         TorchEngine(loaded),
         loaded.tokenizer,
         loaded.chat,

@@ -9,7 +9,7 @@ time into float32, in which all arithmetic is done.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,11 +96,16 @@ class NumpyEngine:
         base: Directory with ``config.json`` and ``model.safetensors``.
         adapter: Directory of a PEFT LoRA adapter on it, None for none.
 
+    Attributes:
+        window: Longest sequence in tokens.
+        parameters: Number of weights of the layers, which every token is multiplied with.
+
     Raises:
         ModelError: The model is of another kind, or its weights are in several files.
     """
 
     device = "cpu"
+    parameters: int
 
     def __init__(self, base: Path, adapter: Path | None = None) -> None:
         config = json.loads((base / "config.json").read_text(encoding="utf-8"))
@@ -128,6 +133,7 @@ class NumpyEngine:
         def norm(name: str) -> Floats:
             return _float32(tensors[f"{name}.weight"])
 
+        self.parameters = sum(one.size for name, one in tensors.items() if "layers" in name)
         self._scratch = np.zeros(_BLOCK, dtype=np.float32)
         self._embeddings = tensors["model.embed_tokens.weight"]
         tied = config.get("tie_word_embeddings")
@@ -224,7 +230,9 @@ class NumpyEngine:
             hidden = hidden[last] + self._times(mixed, layer.output)
             both = self._times(self._normed(hidden, layer.before_mlp), layer.gate_up)
             gate, up = np.split(both, 2, axis=1)
-            hidden += self._times(gate / (1 + np.exp(-gate)) * up, layer.down)
+            with np.errstate(over="ignore"):  # exp may be infinite: then the gate is shut
+                open_gate = gate / (1 + np.exp(-gate))
+            hidden += self._times(open_gate * up, layer.down)
         logits = self._times(self._normed(hidden, self._norm), self._head)
         logits -= logits.max(axis=1, keepdims=True)
         logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
@@ -243,10 +251,10 @@ class NumpyEngine:
         layer, heads, groups, size = self._layers[number], self._heads, self._groups, self._size
         mixed = self._times(self._normed(hidden, layer.before_attention), layer.query_key_value)
         mixed = mixed.reshape(len(mixed), heads + 2 * groups, size)
-        turned, values = mixed[:, : heads + groups], mixed[:, heads + groups :]
+        straight, values = mixed[:, : heads + groups], mixed[:, heads + groups :]
         half = size // 2
-        swapped = np.concatenate([-turned[..., half:], turned[..., :half]], axis=2)
-        turned = turned * turns[0] + swapped * turns[1]
+        swapped = np.concatenate([-straight[..., half:], straight[..., :half]], axis=2)
+        turned: Any = straight * turns[0] + swapped * turns[1]
         found, start = [], 0
         for place, (row, count) in enumerate(zip(rows, counts, strict=True)):
             stop = start + len(row.ids)
@@ -264,7 +272,7 @@ class NumpyEngine:
             query = turned[stop - count : stop, :heads].transpose(1, 0, 2)
             query = query.reshape(groups, -1, size) * np.float32(size**-0.5)
             scores = (query @ key.transpose(0, 2, 1)).reshape(heads, count, -1)
-            scores = np.where(seen[-count:], scores, _HIDDEN)
+            scores[:, ~seen[-count:]] = _HIDDEN
             scores = np.exp(scores - scores.max(axis=2, keepdims=True))
             scores /= scores.sum(axis=2, keepdims=True)
             gathered = scores.reshape(groups, -1, scores.shape[2]) @ value
@@ -298,7 +306,7 @@ class NumpyEngine:
         return result
 
     def _normed(self, hidden: Floats, weight: Floats) -> Floats:
-        squares = np.mean(hidden * hidden, axis=1, keepdims=True)
+        squares: Any = np.mean(hidden * hidden, axis=1, keepdims=True)
         result: Floats = hidden / np.sqrt(squares + self._epsilon) * weight
         return result
 

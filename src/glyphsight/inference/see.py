@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glyphsight import parallel
 from glyphsight.codec import Profile, encode_batch, prepare
@@ -107,11 +108,13 @@ class Seen:
         path: Path as it was given or found.
         answer: Answer of the model; None where there is none.
         error: Reason why there is none, "" where there is one.
+        pixels: The picture, gray uint8[H, W], where it was asked for.
     """
 
     path: str
     answer: Answer | None = None
     error: str = ""
+    pixels: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,10 @@ class _Seeing:
     """Answers a list of pictures; a worker keeps it, with the model."""
 
     model: Model
+    pixels: bool
 
     def __call__(self, tasks: list[PictureFile]) -> list[Seen]:
+        profile = self.model.trained.profile
         seen = [Seen(task.path, error=task.error or "") for task in tasks]
         texts: dict[int, PictureText] = {}
         for row, task in enumerate(tasks):
@@ -131,21 +136,25 @@ class _Seeing:
             except PictureError as error:
                 seen[row] = Seen(task.path, error=str(error))
                 continue
+            seen[row] = Seen(task.path, pixels=pixels if self.pixels else None)
             try:
-                texts[row] = to_text(pixels, self.model.trained.profile)
+                texts[row] = to_text(pixels, profile)
             except PictureError as error:
                 seen[row] = Seen(task.path, error=f"{task.path}: {error}")
         for row, answer in zip(texts, self.model.answers(list(texts.values())), strict=True):
-            path = tasks[row].path
             if isinstance(answer, PictureError):
-                seen[row] = Seen(path, error=f"{path}: {answer}")
+                seen[row] = Seen(tasks[row].path, error=f"{tasks[row].path}: {answer}")
             else:
-                seen[row] = Seen(path, answer)
+                seen[row] = replace(seen[row], answer=answer)
         return seen
 
 
 def see_many(
-    tasks: Iterable[PictureFile], model: Model, where: Workers | None = None
+    tasks: Iterable[PictureFile],
+    model: Model,
+    where: Workers | None = None,
+    *,
+    pixels: bool = False,
 ) -> Iterator[Seen]:
     """Answer any number of pictures, in order, in bounded memory.
 
@@ -153,6 +162,7 @@ def see_many(
         tasks: Pictures as :func:`glyphsight.media.bulk.plan` finds them; taken as they are needed.
         model: A trained model; workers load it by its name.
         where: Processes that do the work, None for this one.
+        pixels: Keep the pixels of the pictures.
 
     Raises:
         ModelError: The model was not trained with glyphsight.
@@ -160,7 +170,7 @@ def see_many(
     assert model.trained
     left = iter(tasks)
     chunks = iter(lambda: list(islice(left, _CHUNK)), [])
-    for some in parallel.map(_Seeing(model), chunks, where or Workers(workers=1)):
+    for some in parallel.map(_Seeing(model, pixels), chunks, where or Workers(workers=1)):
         yield from some
 
 

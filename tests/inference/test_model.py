@@ -1,0 +1,167 @@
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import glyphsight
+from glyphsight.codec import encode_batch
+from glyphsight.dataset import Prompt
+from glyphsight.errors import ModelError, PictureError
+from glyphsight.inference import Model, Request
+from glyphsight.inference.numpy_engine import NumpyEngine, read_safetensors
+from glyphsight.models.runs import SHIPPED_RUNS
+
+LABELS = ["5", "T-shirt", "T-shirt/top", "12"]
+
+
+def requests(model, pixels, labels=None):
+    run = model.trained
+    texts = encode_batch(pixels, run.profile)
+    return [Request.about(run.prompt, text, labels or run.labels) for text in texts]
+
+
+@pytest.fixture(scope="module")
+def nano():
+    return Model.load("nano-digits", "numpy")
+
+
+def test_a_list_of_pictures_is_answered_without_torch(nano, validation, golden):
+    five = golden / "five.png"
+    answers = nano.see([five, validation.pixels[0], 255 - validation.pixels[0]])
+    assert [answer.label for answer in answers] == ["5", "3", "3"]
+    assert glyphsight.load("nano-digits").see([five])[0] == glyphsight.see(five, "nano-digits")
+    with pytest.raises(PictureError, match="too tall"):
+        nano.see([np.zeros((300, 1), dtype=np.uint8)])
+    with pytest.raises(ModelError, match="was not trained to answer"):
+        nano.see([five], "Is it even?")
+
+
+def test_what_several_threads_ask_is_batched_and_answered_as_alone(nano, validation, monkeypatch):
+    asked = requests(nano, validation.pixels[:8])
+    alone = [nano.score([request])[0] for request in asked]
+    passes, forward = [], NumpyEngine.forward
+    begun, gate = threading.Event(), threading.Event()
+
+    def slow(engine, sequences, keep, **options):
+        begun.set()
+        assert gate.wait(30)  # until the others wait too
+        passes.append(len(sequences))
+        return forward(engine, sequences, keep, **options)
+
+    monkeypatch.setattr(NumpyEngine, "forward", slow)
+    found = [None] * 8
+
+    def ask(row):
+        [found[row]] = nano.score([asked[row]])
+
+    threads = [threading.Thread(target=ask, args=(row,)) for row in range(8)]
+    for thread in threads:
+        thread.start()
+        assert begun.wait(30)
+    for _ in range(1000):
+        if len(nano._waiting) == 7:
+            break
+        time.sleep(0.01)
+    gate.set()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_allclose(found, alone, atol=1e-4)
+    assert sum(passes) == 8
+    assert len(passes) == 2  # the first one's, then all others in one
+
+
+def test_an_error_is_that_of_the_thread_that_asked(nano, validation):
+    [good] = requests(nano, validation.pixels[:1])
+    with pytest.raises(ModelError, match="exceed"):
+        nano.score([good, Request("x" * 5000, good.answers)])
+    with pytest.raises(ModelError, match="same tokens"):
+        nano.score([Request("x", (" 1", " 1"))])
+    assert list(nano.too_long([good, Request("x" * 5000, good.answers)])) == [1]
+    assert len(nano.score([good])[0]) == 10
+
+
+def test_a_model_goes_to_another_process_by_its_name(nano, validation):
+    packed = pickle.dumps(nano)
+    assert len(packed) < 500
+    asked = requests(nano, validation.pixels[:3])
+    np.testing.assert_array_equal(pickle.loads(packed).score(asked), nano.score(asked))
+
+
+def test_an_unknown_engine_is_refused_and_numpy_says_what_it_needs():
+    with pytest.raises(ModelError, match="unknown engine 'tpu'; choose one of auto, numpy, torch"):
+        Model("nano-digits", engine="tpu")
+    with pytest.raises(ModelError, match="take the engine torch"):
+        Model.load("nano", "numpy")
+
+
+def test_safetensors_are_read_as_the_library_reads_them():
+    from safetensors.numpy import load_file
+
+    file = SHIPPED_RUNS["nano-digits"] / "model.safetensors"
+    mine, theirs = read_safetensors(file), load_file(file)
+    assert mine.keys() == theirs.keys()
+    for name, values in theirs.items():
+        np.testing.assert_array_equal(mine[name], values)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "count"), [("nano-digits", 500), ("nano-fashion", 100), ("sight", 6)]
+)
+def test_numpy_and_torch_agree(name, count, validation):
+    small, whole = Model(name, engine="numpy"), Model(name, "float32", "torch")
+    asked = requests(whole, validation.pixels[:count])
+    scores = np.array(small.score(asked)), np.array(whole.score(asked))
+    assert np.abs(scores[0] - scores[1]).max() < 1e-3
+    assert (scores[0].argmax(axis=1) == scores[1].argmax(axis=1)).all()
+    some = requests(whole, validation.pixels[:5], LABELS)
+    np.testing.assert_allclose(small.score(some), whole.score(some), atol=1e-3)
+    assert small.generate(asked[:3]) == whole.generate(asked[:3])
+    assert small.dtype == whole.dtype == "float32"
+
+
+@pytest.mark.slow
+def test_numpy_gives_way_to_torch_where_much_is_asked(validation):
+    model = Model.load("nano-digits")
+    few = requests(model, validation.pixels[:4])
+    before = model.score(few)
+    assert "numpy" in type(model._open().engine).__module__
+    model._open().engine.parameters = 10**12
+    after = model.score(few)
+    assert "passes" in type(model._open().engine).__module__
+    np.testing.assert_allclose(before, after, atol=1e-3)
+
+
+def test_a_picture_is_seen_where_torch_cannot_be_imported(golden, tmp_path):
+    for name in ("torch", "transformers", "peft", "safetensors", "accelerate", "gguf"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('not here')\n")
+    path = f"{tmp_path}:{Path(glyphsight.__file__).parents[1]}"
+    done = subprocess.run(
+        [sys.executable, "-m", "glyphsight", "see", golden / "five.png", "--model", "nano-digits"],
+        env={"PYTHONPATH": path, "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{golden / 'five.png'}: 5 (99.8 %)")
+
+
+def test_chat_needs_a_template(nano_run):
+    model = Model(nano_run)
+    with pytest.raises(ModelError, match="no chat template"):
+        model.chat([{"role": "user", "content": "Hello"}])
+
+
+def test_requests_of_one_call_may_differ_in_their_answers(nano):
+    asked = [Request("ab", (" 1", " 2")), Request("abc", (" 5", " T-shirt", " T-shirts"))]
+    together = nano.score(asked)
+    for request, scores in zip(asked, together, strict=True):
+        np.testing.assert_allclose(nano.score([request])[0], scores, atol=1e-4)
+    assert nano.score([]) == []
+    assert nano.best(asked) == [int(scores.argmax()) for scores in together]
+    assert Prompt().reply("5") == " 5"
