@@ -1,4 +1,4 @@
-"""Draw the learning curve of a model taught in several stages, one after the other.
+"""Draw the learning curve of a model trained in several stages, one after the other.
 
 python scripts/training_curves.py docs/training/sight-*.jsonl --out docs/images/sight-training.svg
 """
@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from glyphsight.files import replacing
-from glyphsight.pages import axes, svg
+from glyphsight.pages import INK, axes, svg
 from glyphsight.train.history import read_history
 
 
@@ -33,9 +33,9 @@ def main() -> None:
     drawn.set_ylim(60, 100)
     drawn.set_xlabel("digits seen")
     drawn.set_ylabel("validation digits right, %")
-    drawn.legend(frameon=False, loc="lower right")
+    drawn.legend(frameon=False, loc="lower right", labelcolor=INK)
     with replacing(given.out) as stream:
-        stream.write(svg(figure) + "\n")
+        stream.write(svg(figure, "validation accuracy against digits seen") + "\n")
 
 
 if __name__ == "__main__":

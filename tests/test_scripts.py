@@ -37,6 +37,16 @@ def test_the_pictures_of_the_readme_are_those_of_its_script(tmp_path, monkeypatc
     assert (tmp_path / "seven-text.png").stat().st_size > 0
 
 
+def test_learning_curves_are_drawn_one_after_the_other(tmp_path, monkeypatch):
+    histories = sorted((ROOT / "docs" / "training").glob("sight-[12]*.jsonl"))
+    out = tmp_path / "curves.svg"
+    program = ROOT / "scripts" / "training_curves.py"
+    run(program, *histories, "--out", out, monkeypatch=monkeypatch)
+    drawn = out.read_text("utf-8")
+    assert drawn.startswith("<svg")
+    assert all(history.stem in drawn for history in histories)
+
+
 @pytest.fixture(scope="module")
 def ceilings():
     return runpy.run_path(str(ROOT / "benchmarks" / "ceilings.py"))

@@ -52,7 +52,7 @@ def svg(figure: Any, says: str = "") -> str:
     """Write a figure as an ``<svg>`` element in the colours of the page it stands in.
 
     Args:
-        figure: Figure whose colours are of ``TONES``. Nothing may be drawn beyond its axes.
+        figure: Figure whose colours are of ``TONES``.
         says: Words for a reader who cannot see the plot; also makes its ids unlike another plot's.
 
     Returns:
@@ -66,7 +66,6 @@ def svg(figure: Any, says: str = "") -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :].rstrip()
     text = re.sub(r'<g id="[^"]*">', "<g>", text)
-    text = re.sub(r' clip-path="[^"]*"|<clipPath.*?</clipPath>', "", text, flags=re.DOTALL)
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font: \1 system-ui, sans-serif", text)
     for name, tone in TONES.items():
         text = text.replace(tone, f"var(--{name}, {tone})")
