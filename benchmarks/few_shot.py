@@ -114,7 +114,7 @@ def new_adapter(start: Start) -> dict[str, Any]:
 
 def by_teaching(case: Case, train_on: Path, judge_on: Path, out: Path) -> dict[str, Any]:
     """Teach a language model and judge it."""
-    from glyphsight.evaluate import evaluate
+    from glyphsight.evaluate import EvaluateSettings, evaluate
     from glyphsight.train.run import train
 
     start = start_from(case.start)
@@ -128,7 +128,7 @@ def by_teaching(case: Case, train_on: Path, judge_on: Path, out: Path) -> dict[s
     shutil.rmtree(run, ignore_errors=True)  # of a call that was stopped
     report = train(train_on, model, run, resolved, prompt=taught_with(start).prompt)
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
-    judged = evaluate(run, str(judge_on), seed=case.seed, generate=0, zero_shot=0)
+    judged = evaluate(run, str(judge_on), EvaluateSettings(seed=case.seed, generate=0, zero_shot=0))
     passes = report.steps / math.ceil(case.pictures / resolved.values.batch_size)
     return asdict(judged.score) | {"seconds": report.seconds, "passes": passes}
 

@@ -1,4 +1,4 @@
-"""Make the English text that ``glyphsight talk`` measures from pages of SQLite's documentation.
+"""Make the text of ``glyphsight evaluate --forgetting`` from pages of SQLite's documentation.
 
     apt-get download sqlite3-doc && dpkg-deb -x sqlite3-doc_*.deb pages
     python scripts/bundle_prose.py pages/usr/share/doc/sqlite3

@@ -46,4 +46,4 @@ stage 7 --data "$dir/5-data" --from "$dir/6" --seed 6 --batch-size 16 --learning
   --set warmup=0.03 --set text_share=0.14 --set max_steps=2900 --set evaluations=6 --set validation_records=500 --set checkpoints=30
 made mean average.py "$dir/6" "$dir/7" "$dir/mean"
 "$glyphsight" evaluate --model "$dir/mean" --data "$dir/5-data" --split validation
-"$glyphsight" talk "$dir/mean"
+"$glyphsight" evaluate --model "$dir/mean" --forgetting

@@ -11,7 +11,8 @@ import glyphsight
 from glyphsight.cli.app import app
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.dataset import BuildSettings, build_dataset, load_dataset
-from glyphsight.evaluate.selection import look_at
+from glyphsight.evaluate.settings import EvaluateSettings
+from glyphsight.evaluate.tasks.records import records_task
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import SHIPPED_RUNS
 
@@ -66,8 +67,8 @@ def test_a_dataset_and_an_evaluation_hold_what_encode_gives(name, pictures, tmp_
     )
     built = {record.answer: record.picture for record in load_dataset(tmp_path)}
     assert built == encoded
-    judged = look_at(spec, "train", None, 0, profile).held
-    assert {record.answer: record.picture for record in judged} == encoded
+    judged = records_task(spec, None, EvaluateSettings(split="train"), profile)
+    assert {item.answers[0]: item.ascii_image for item in judged.items} == encoded
     if profile.invert == "auto":
         assert encoded["dark"] == encoded["bright"]
         assert encoded["drawn"] == encoded["drawn-bright"]

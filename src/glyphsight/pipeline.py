@@ -16,11 +16,11 @@ from glyphsight.codec import Profile, encode_batch
 from glyphsight.console import say
 from glyphsight.dataset import BuildSettings, Prompt, build_dataset
 from glyphsight.errors import GlyphsightError, ModelError
-from glyphsight.evaluate.measure import run_study
 from glyphsight.evaluate.report.page import Shown
 from glyphsight.evaluate.report.record import record_study
 from glyphsight.evaluate.result import Sample, Share
-from glyphsight.evaluate.study import Study
+from glyphsight.evaluate.settings import EvaluateSettings
+from glyphsight.evaluate.study import Study, run_study
 from glyphsight.files import replacing
 from glyphsight.inference.score import best_labels
 from glyphsight.inference.see import taught
@@ -114,7 +114,9 @@ def run_demo(
     resolved = resolve_settings(nano.NAME, {"minutes": minutes})
     trained = train(data, nano.NAME, out, resolved, quiet=quiet)
     say("glyphsight: 3/4 measure it on test digits it has never seen")
-    measured = run_study(out, str(data), quiet=quiet, generate=1000, zero_shot=200)
+    measured = run_study(
+        out, str(data), EvaluateSettings(generate=1000, zero_shot=200), quiet=quiet
+    )
     result = measured.evaluation
 
     if have_smollm2:

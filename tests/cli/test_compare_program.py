@@ -4,10 +4,10 @@ import pytest
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
-from glyphsight.evaluate.outcomes import look_closer
 from glyphsight.evaluate.report.record import record_study
 from glyphsight.evaluate.result import Evaluation, Sample, Share
 from glyphsight.evaluate.statistics import per_class
+from glyphsight.evaluate.study import describe
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def runs(tmp_path):
             *(Share.of(2, 3), "b", None, per_class(matrix, ["a", "b"]), ["a", "b"]),
             *(matrix.tolist(), 1.0, samples),
         )
-        record_study(look_closer(result), tmp_path / name / "evaluation", run=None)
+        record_study(describe(result), tmp_path / name / "evaluation", run=None)
     return [str(tmp_path / "first"), str(tmp_path / "second")]
 
 

@@ -42,9 +42,9 @@ def test_a_file_is_judged_alone_and_a_run_gets_its_report(glyphsight, nano_run, 
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode().startswith(f"./nano on {digits}/train.json\n")
     assert b"warning: " in done.stderr
-    assert b"these are the records it was trained on" in done.stderr
+    assert b"the model was trained on these records" in done.stderr
     report = (run / "evaluation" / "report.html").read_text("utf-8")
-    assert "these are the records it was trained on" in report
+    assert "the model was trained on these records" in report
 
 
 def test_a_directory_that_is_no_run_is_left_as_it_is(nano_run, tmp_path):
@@ -70,7 +70,7 @@ def test_full_says_what_it_could_not_do_and_does_the_rest(nano_run, digits, tmp_
     assert result.exit_code == 0, result.stderr
     document = json.loads(result.stdout)
     [note] = document["notes"]
-    assert "say with --train-data what they may learn from" in note
+    assert "name other records to learn from with --train-data" in note
     assert note in result.stderr
     assert document["baselines"] == []
     assert document["robustness"][0]["accuracy"] == document["accuracy"]
@@ -100,4 +100,4 @@ def test_full_beside_baselines(nano_run, digits, tmp_path):
 def test_records_to_learn_from_are_of_use_in_full_alone():
     done = evaluate("--data", "bundled", "--train-data", "bundled")
     assert done.exit_code == 2
-    assert "is of use with --full" in done.stderr
+    assert "needs --full" in done.stderr

@@ -9,11 +9,11 @@ import pytest
 from outcomes import answers, evaluation, some_digits
 
 from glyphsight.errors import DatasetError
-from glyphsight.evaluate.compare import _told_apart, compare
-from glyphsight.evaluate.outcomes import look_closer
+from glyphsight.evaluate.compare import compare
 from glyphsight.evaluate.report.page import write_comparison
 from glyphsight.evaluate.report.record import record_study
 from glyphsight.evaluate.statistics import paired
+from glyphsight.evaluate.study import describe
 
 COUNT = 60
 
@@ -26,7 +26,7 @@ def items(validation):
 def write(directory, texts, truth, wrong, limit=None, items=None, **other):
     labels = sorted(set(truth))
     made = evaluation(texts, truth, answers(truth, wrong, labels), **other)
-    found = look_closer(made, limit=limit)
+    found = describe(made, limit=limit)
     found = replace(found, selection=replace(found.selection, items_sha256=items))
     record_study(found, directory, run=None)
     return directory
@@ -78,14 +78,6 @@ def test_like_records_meet_one_another_once_each(tmp_path):
     second = write(tmp_path / "y", texts[::-1], truth[::-1], {0}, data="y")
     [pair] = compare([first, second]).pairs
     assert pair.found.n == 5
-
-
-def test_keys_told_apart_are_different():
-    keys = np.array([5, 7, 5, 5, 7, 1], dtype=np.uint64)
-    told = _told_apart(keys)
-    assert len(set(told.tolist())) == 6
-    assert told[[0, 1, 5]].tolist() == [5, 7, 1]
-    assert set(_told_apart(keys[::-1].copy()).tolist()) == set(told.tolist())
 
 
 def test_other_texts_are_paired_by_order_of_the_same_selection_alone(runs, items, tmp_path):
@@ -210,9 +202,8 @@ def test_the_page_is_one_file_that_loads_nothing(runs, tmp_path):
     assert json.loads(json.dumps(found.as_json()))["pairs"][0]["n"] == COUNT
 
 
-def test_figures_of_a_set_are_not_taken_for_an_evaluation(runs, tmp_path):
-    metrics = {"accuracy": 0.5, "n": 2, "set": "vitc", "file": "s.json"}
-    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
-    (tmp_path / "samples.jsonl").write_text("{}\n{}\n")
-    with pytest.raises(DatasetError, match=r"holds figures of the set vitc:s\.json; only"):
-        compare([runs[0], tmp_path])
+def test_an_unfinished_evaluation_is_named(runs, items, tmp_path):
+    begun = write(tmp_path / "begun", *items, {1})
+    (begun / "metrics.json").unlink()
+    with pytest.raises(DatasetError, match="begun: an unfinished evaluation; give the same"):
+        compare([runs[0], begun])

@@ -10,9 +10,9 @@ from PIL import Image
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import Record, write_records
 from glyphsight.errors import DatasetError
-from glyphsight.evaluate import evaluate
-from glyphsight.evaluate.outcomes import look_closer
+from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.evaluate.report.record import record_study
+from glyphsight.evaluate.study import describe
 from glyphsight.models import LoadedModel, load_model
 
 pytestmark = pytest.mark.slow
@@ -20,7 +20,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def evaluation(nano_run, digits):
-    return evaluate(str(nano_run), str(digits), generate=20, zero_shot=20, quiet=True)
+    return evaluate(
+        str(nano_run), str(digits), EvaluateSettings(generate=20, zero_shot=20), quiet=True
+    )
 
 
 def test_the_figures_agree_with_the_samples(evaluation):
@@ -38,12 +40,12 @@ def test_json_has_accuracy_count_and_interval_at_the_top(evaluation):
 
 
 def test_a_source_gives_the_same_figures_as_the_dataset_built_from_it(nano_run, digits, evaluation):
-    from_source = evaluate(str(nano_run), "bundled", limit=60, generate=0, zero_shot=0, quiet=True)
+    from_source = judge(str(nano_run), "bundled", limit=60)
     assert from_source.score == evaluation.score
 
 
 def test_the_report_is_one_file_that_loads_nothing(evaluation, nano_run, tmp_path):
-    record_study(look_closer(evaluation), tmp_path, run=nano_run)
+    record_study(describe(evaluation), tmp_path, run=nano_run)
     page = (tmp_path / "report.html").read_text("utf-8")
     assert not re.search(r'(src|href)="(?!data:|#)', page)
     assert f"{100 * evaluation.score.accuracy:.2f} %" in page
@@ -59,7 +61,8 @@ def run(nano_run):
 
 
 def judge(model, data, **options):
-    return evaluate(model, str(data), generate=0, zero_shot=0, quiet=True, **options)
+    settings = EvaluateSettings(**{"generate": 0, "zero_shot": 0} | options)
+    return evaluate(model, str(data), settings, quiet=True)
 
 
 def write(pictures, path, profile):
@@ -79,7 +82,7 @@ def test_a_single_file_has_no_split(run, digits, evaluation, tmp_path):
     result = judge(run, digits / "test.json", split="nonsense")
     assert result.score == evaluation.score
     assert result.split is result.as_json()["split"] is None
-    record_study(look_closer(result), tmp_path, run=None)
+    record_study(describe(result), tmp_path, run=None)
     assert "split" not in (tmp_path / "report.html").read_text("utf-8")
     assert evaluation.split == "test"
 
@@ -99,16 +102,18 @@ def test_records_of_another_width_are_warned_of_in_json_and_report(run, validati
     result = judge(run, file)
     [warning] = result.as_json()["warnings"]
     assert warning == (
-        "4 of 4 records are not 20 columns wide, as the model was taught (record 1: 16)"
+        "4 of 4 records are not 20 columns wide, as the model was trained (record 1: 16)"
     )
-    record_study(look_closer(result), tmp_path, run=None)
+    record_study(describe(result), tmp_path, run=None)
     assert warning in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_records_in_other_glyphs_are_warned_of(run, validation, tmp_path):
     file = write(validation.take(np.arange(4)), tmp_path / "x.json", Profile(palette=".+#"))
     [warning] = judge(run, file).warnings
-    assert warning.startswith("4 of 4 records are not in the glyphs ' ▓█' the model was taught")
+    assert warning.startswith(
+        "4 of 4 records are not in the glyphs ' ▓█' that the model was trained on"
+    )
 
 
 @pytest.mark.parametrize("name", ["plain", "quadrant"])
@@ -121,13 +126,13 @@ def test_a_run_taught_another_format_is_not_warned_of_its_own(run, validation, t
 
 def test_the_records_it_was_trained_on_are_warned_of(run, digits):
     [warning] = judge(run, digits, split="train", limit=10).warnings
-    assert warning.startswith(f"{digits}/train.json: these are the records it was trained on")
+    assert warning.startswith(f"{digits}/train.json: the model was trained on these records")
 
 
 def test_a_run_whose_base_is_gone_is_still_measured(run, digits, tmp_path):
     gone = str(tmp_path / "base")
     moved = LoadedModel(run.model, run.tokenizer, run.name, replace(run.run, base=gone))
-    result = evaluate(moved, str(digits), limit=10, generate=0, zero_shot=5, quiet=True)
+    result = judge(moved, digits, limit=10, zero_shot=5)
     assert result.zero_shot is None
     [warning] = result.warnings
     assert warning.startswith(f"no figure from before its training: {gone}: cannot be loaded")
@@ -140,5 +145,5 @@ def test_speed_is_said_once(evaluation):
 
 def test_a_directory_that_is_no_run_tells_no_history(evaluation, nano_run, tmp_path):
     shutil.copy(nano_run / "history.jsonl", tmp_path)
-    record_study(look_closer(evaluation), tmp_path / "out", run=None)
+    record_study(describe(evaluation), tmp_path / "out", run=None)
     assert "How it learned" not in (tmp_path / "out" / "report.html").read_text("utf-8")

@@ -15,16 +15,15 @@ from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.evaluate.attribution import Attribution
 from glyphsight.evaluate.baselines import Baseline
 from glyphsight.evaluate.compare import read_entry
-from glyphsight.evaluate.outcomes import look_closer
 from glyphsight.evaluate.report import record
 from glyphsight.evaluate.report.page import confusions
 from glyphsight.evaluate.report.plots import confusion_png
 from glyphsight.evaluate.report.record import record_study
-from glyphsight.evaluate.result import Share
+from glyphsight.evaluate.result import SAMPLES_FILE, SampleFile, Share
 from glyphsight.evaluate.robustness import Condition
-from glyphsight.evaluate.sample_log import SampleLog
 from glyphsight.evaluate.statistics import paired
-from glyphsight.evaluate.study import SHOWN
+from glyphsight.evaluate.study import SHOWN, describe
+from glyphsight.files import JsonLog
 
 SECTIONS = ["seen", "good", "sure", "fails", "why", "breaks", "made"]
 _EMPTY = {"meta", "img", "br"}
@@ -69,7 +68,7 @@ def made(validation):
 
 @pytest.fixture(scope="module")
 def whole(made):
-    found = look_closer(made)
+    found = describe(made)
     cells = np.linspace(-1, 1, 220, dtype=np.float32).reshape(11, 20)
     truth = [one.truth for one in made.samples]
     right = [one.truth == one.answer for one in made.samples]
@@ -141,7 +140,7 @@ def test_names_and_replies_are_shown_as_they_are_written(page):
 
 
 def test_a_quick_study_has_no_empty_section(made, tmp_path):
-    record_study(look_closer(made), tmp_path, run=None)
+    record_study(describe(made), tmp_path, run=None)
     page = (tmp_path / "report.html").read_text("utf-8")
     assert Page(page).sections == ["seen", "good", "sure", "fails", "made"]
     assert "baseline" not in page
@@ -152,7 +151,7 @@ def test_attributions_are_kept_as_numbers_until_there_are_none(whole, made, tmp_
     record_study(whole, tmp_path, run=None)
     lines = (tmp_path / "attributions.jsonl").read_text("utf-8").splitlines()
     assert len(lines) == len(whole.attributions)
-    record_study(look_closer(made), tmp_path, run=None)
+    record_study(describe(made), tmp_path, run=None)
     assert not (tmp_path / "attributions.jsonl").exists()
 
 
@@ -160,7 +159,7 @@ def test_hundreds_of_labels_make_no_larger_page(validation, tmp_path):
     texts, _ = some_digits(validation, 300)
     truth = [f"label {place}" for place in range(300)]
     made = evaluation(texts, truth, [*truth[1:], truth[0]])
-    record_study(look_closer(made), tmp_path, run=None)
+    record_study(describe(made), tmp_path, run=None)
     assert (tmp_path / "report.html").stat().st_size < 200_000
     assert (tmp_path / "confusion.png").stat().st_size < 1_000_000
 
@@ -183,26 +182,26 @@ def test_labels_of_any_letters_stand_at_the_confusion_matrix(tmp_path):
 
 def test_a_model_without_mistakes_has_no_cards_of_them(validation, tmp_path):
     texts, truth = some_digits(validation, 30)
-    record_study(look_closer(evaluation(texts, truth, truth)), tmp_path, run=None)
+    record_study(describe(evaluation(texts, truth, truth)), tmp_path, run=None)
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "Nowhere: every answer is right." in page
     assert "surest mistakes" not in page
 
 
 def test_an_evaluation_killed_before_its_page_is_written_is_unfinished(made, tmp_path, monkeypatch):
-    log = SampleLog(tmp_path, {})
-    log.append(list(made.samples), 1.0)
+    log = JsonLog(tmp_path / SAMPLES_FILE, {})
+    log.append(one.as_json() for one in made.samples)
+    samples = SampleFile(log.path, log.count)
     with pytest.raises(GlyphsightError, match="another evaluation is writing here"):
-        record_study(look_closer(replace(made, samples=log.samples)), tmp_path, run=None)
+        record_study(describe(replace(made, samples=samples)), tmp_path, run=None)
     log.close()
-    whole = look_closer(replace(made, samples=log.samples))
+    whole = describe(replace(made, samples=samples))
     with monkeypatch.context() as patched:
         patched.setattr(record, "write_report", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             record_study(whole, tmp_path, run=None)
-    again = SampleLog(tmp_path, {})
-    again.close()
-    assert again.count == len(made.samples)  # no answer is lost
+    with JsonLog(tmp_path / SAMPLES_FILE, {}) as again:
+        assert again.count == len(made.samples)  # no answer is lost
     with pytest.raises(DatasetError, match="an unfinished evaluation"):
         read_entry(tmp_path, "killed")
     record_study(whole, tmp_path, run=None)

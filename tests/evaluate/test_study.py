@@ -2,9 +2,7 @@
 
 import json
 import shutil
-import sys
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -13,14 +11,19 @@ from outcomes import answers, evaluation, some_digits
 from glyphsight.codec import PUBLISHED
 from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import DatasetError
-from glyphsight.evaluate.baselines import Baseline, baselines
-from glyphsight.evaluate.measure import _items_digest, run_study
-from glyphsight.evaluate.outcomes import look_closer
-from glyphsight.evaluate.parts import _pictures, with_attributions, with_baselines
+from glyphsight.evaluate.baselines import Baseline
 from glyphsight.evaluate.result import Share
-from glyphsight.evaluate.selection import look_at
+from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.statistics import calibrate
-from glyphsight.evaluate.study import SHOWN, Selection
+from glyphsight.evaluate.study import (
+    SHOWN,
+    describe,
+    pictures_at,
+    run_study,
+    with_attributions,
+    with_baselines,
+)
+from glyphsight.evaluate.tasks import open_task
 from glyphsight.models import load_model
 from glyphsight.sampling import stratified_sample as sample
 
@@ -33,21 +36,21 @@ def made(validation):
 
 
 def test_the_surest_mistakes_are_kept_and_no_more_than_a_dozen(made):
-    found = look_closer(made)
+    found = describe(made)
     wrong = [one for one in made.samples if one.answer != one.truth]
     assert len(wrong) == 40
     assert found.mistakes == sorted(wrong, key=lambda one: -one.probability)[:SHOWN]
 
 
 def test_one_sample_of_each_label_is_shown(made):
-    shown = look_closer(made).shown
+    shown = describe(made).shown
     assert [first.truth for first in shown] == made.labels
     for first in shown:
         assert first == next(one for one in made.samples if one.truth == first.truth)
 
 
 def test_calibration_and_replies_are_those_of_the_samples(made):
-    found = look_closer(made)
+    found = describe(made)
     right = [one.answer == one.truth for one in made.samples]
     expected = calibrate([one.probability for one in made.samples], right)
     assert found.calibration.error == pytest.approx(expected.error, abs=1e-6)
@@ -58,23 +61,23 @@ def test_calibration_and_replies_are_those_of_the_samples(made):
 
 def test_the_selection_knows_other_answers_and_another_order(made):
     def labels(samples):
-        return look_closer(replace(made, samples=samples)).selection.labels_sha256
+        return describe(replace(made, samples=samples)).selection.labels_sha256
 
     samples = list(made.samples)
     other = replace(samples[0], truth=samples[0].truth + "x")
-    assert labels(samples) == labels(list(samples)) == look_closer(made).selection.labels_sha256
+    assert labels(samples) == labels(list(samples)) == describe(made).selection.labels_sha256
     assert len({labels(samples), labels(samples[::-1]), labels([other, *samples[1:]])}) == 3
 
 
 def test_tokens_are_those_of_the_texts(made):
-    assert 150 < look_closer(made).tokens["smollm2-135m"] < 231
+    assert 150 < describe(made).tokens["smollm2-135m"] < 231
 
 
 def test_the_ceiling_is_the_best_baseline_and_may_be_passed(made):
     low, high = (
         Baseline(name, "", Share.of(n, 200), 1, 9, False, []) for name, n in (("a", 60), ("b", 120))
     )
-    found = replace(look_closer(made), baselines=[high, low])
+    found = replace(describe(made), baselines=[high, low])
     document = found.as_json()
     assert document["ceiling"]["name"] == "b"
     assert document["ceiling"]["of_ceiling"] == pytest.approx((160 / 200) / (120 / 200))
@@ -88,47 +91,48 @@ def test_the_ceiling_is_the_best_baseline_and_may_be_passed(made):
 def test_the_pictures_of_a_source_are_those_that_were_judged(validation, limit):
     """The places of judged records, under a limit too, find their pictures again."""
     whole = np.arange(len(validation)) if limit is None else sample(validation.labels, limit, 3)
-    selection = Selection("bundled", "validation", limit, 3, len(whole), "")
+    task = open_task("bundled", None, EvaluateSettings("validation", limit, 3))
     chosen = np.array([0, 7, 50, len(whole) - 1])
-    found = _pictures(selection, chosen)
+    rows = np.array(task.rows)[chosen] if task.rows else chosen
+    found = pictures_at("bundled", "validation", rows)
     assert [name for batch in found for name in batch.ids] == validation.take(whole[chosen]).ids
 
 
-def test_two_builds_of_the_same_pictures_are_known_by_their_lists(digits, tmp_path):
+@pytest.mark.slow
+def test_two_builds_of_the_same_pictures_are_known_by_their_lists(nano_run, digits, tmp_path):
+    settings = EvaluateSettings(limit=2, generate=0, zero_shot=0)
+
+    def items(data, split):
+        study = run_study(str(nano_run), str(data), replace(settings, split=split), quiet=True)
+        return study.selection.items_sha256
+
     other = replace(PUBLISHED, format="plain")
     for place, output in ((tmp_path / "a", "jsonl"), (tmp_path / "b", "parquet")):
         build_dataset(
             "bundled", place, BuildSettings(limit=60, output=output, profile=other), quiet=True
         )
-    known = _items_digest(str(digits), "test")
-    assert known == _items_digest(str(tmp_path / "a"), "test")
-    assert known == _items_digest(str(tmp_path / "a" / "test.jsonl"), "")
-    assert known != _items_digest(str(digits), "validation")
-    assert _items_digest(str(tmp_path / "b"), "test") is None
-    assert _items_digest("bundled", "test") is None
+    known = items(digits, "test")
+    assert known == items(tmp_path / "a", "test")
+    assert known == items(tmp_path / "a" / "test.jsonl", "")
+    assert known != items(digits, "validation")
+    assert items(tmp_path / "b", "test") is None
+    assert items("bundled", "test") is None
 
 
 # Baselines
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    """Two baselines alone."""
-    module = sys.modules["glyphsight.evaluate.parts"]
-    monkeypatch.setattr(module, "baselines", partial(baselines, names=("majority", "knn")))
-    return module
-
-
 def judge(data, split, count=None):
-    """All right answers to records of a dataset."""
-    records = look_at(str(data), split or "", None, 0, PUBLISHED).held[:count]
-    truth = [record.answer for record in records]
-    made = evaluation([r.picture for r in records], truth, truth, data=str(data), split=split)
-    return look_closer(made)
+    """All right answers to records of a dataset, and their task."""
+    task = open_task(str(data), None, EvaluateSettings(split=split or ""))
+    truth = task.truth[:count]
+    texts = [item.ascii_image for item in task.items[:count]]
+    return describe(evaluation(texts, truth, truth, data=str(data), split=split)), task
 
 
-def and_baselines(measured, train_data=None):
-    return with_baselines(measured, None, seed=0, train_data=train_data, quiet=True)
+def and_baselines(judged, train_data=None, **options):
+    settings = EvaluateSettings(train_data=train_data)
+    return with_baselines(*judged, settings, names=("majority", "knn"), quiet=True, **options)
 
 
 def test_baselines_do_not_learn_from_the_files_that_are_judged(digits):
@@ -148,7 +152,7 @@ def test_baselines_do_not_learn_from_a_copy_of_what_is_judged(digits, tmp_path):
         and_baselines(judge(digits, "test"), str(copied))
 
 
-def test_how_many_judged_records_are_learnt_from_is_said(digits, tmp_path, quick):
+def test_how_many_judged_records_are_learnt_from_is_said(digits, tmp_path):
     train = json.loads((digits / "train.json").read_text("utf-8"))
     test = json.loads((digits / "test.json").read_text("utf-8"))
     mixed = tmp_path / "mixed.json"
@@ -162,10 +166,9 @@ def test_how_many_judged_records_are_learnt_from_is_said(digits, tmp_path, quick
     assert and_baselines(judge(digits, "test")).notes == []
 
 
-def test_baselines_are_asked_a_part_of_many_records(digits, quick, monkeypatch):
-    monkeypatch.setattr(quick, "_NAMED", 20)
-    measured = judge(digits, "test")
-    found = and_baselines(measured)
+def test_baselines_are_asked_a_part_of_many_records(digits):
+    measured, task = judge(digits, "test")
+    found = and_baselines((measured, task), most=20)
     assert found.notes == [
         "baselines were asked 20 of the 60 records, stratified, seed 0; the model is compared with "
         "them on these"
@@ -184,7 +187,7 @@ def test_baselines_are_asked_a_part_of_many_records(digits, quick, monkeypatch):
 
 @pytest.mark.slow
 def test_a_sample_that_cannot_be_attributed_leaves_the_others(digits):
-    measured = judge(digits, "test", 20)
+    measured, _ = judge(digits, "test", 20)
     good, other, torn = measured.shown[:3]
     wrong = [replace(other, answer="seven"), replace(torn, ascii_image="torn", answer="8")]
     found = with_attributions(
@@ -203,7 +206,12 @@ def test_a_sample_that_cannot_be_attributed_leaves_the_others(digits):
 
 @pytest.mark.slow
 def test_the_full_study_of_a_run(nano_run, digits):
-    found = run_study(str(nano_run), str(digits), full=True, generate=10, zero_shot=0, quiet=True)
+    found = run_study(
+        str(nano_run),
+        str(digits),
+        EvaluateSettings(full=True, generate=10, zero_shot=0),
+        quiet=True,
+    )
     assert found.notes == []
     assert {one.name for one in found.baselines} >= {"majority", "logistic", "svm"}
     truth = [one.truth for one in found.evaluation.samples]
@@ -222,11 +230,16 @@ def test_the_full_study_of_a_run(nano_run, digits):
 @pytest.mark.slow
 def test_what_a_single_file_cannot_give_is_said_and_the_rest_is_done(nano_run, digits):
     file = str(digits / "test.json")
-    found = run_study(str(nano_run), file, limit=10, full=True, generate=0, zero_shot=0, quiet=True)
+    found = run_study(
+        str(nano_run),
+        file,
+        EvaluateSettings(limit=10, full=True, generate=0, zero_shot=0),
+        quiet=True,
+    )
     [note] = found.notes
     assert note == (
-        f"baselines left out: {file} is a single file; say with --train-data what they may "
-        "learn from"
+        f"baselines left out: {file} is a single file; name other records to learn "
+        "from with --train-data"
     )
     assert found.baselines == []
     assert found.robustness[0].name == "clean"

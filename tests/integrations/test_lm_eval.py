@@ -18,7 +18,7 @@ from glyphsight.dataset import (
 )
 from glyphsight.dataset.storage import split_files
 from glyphsight.errors import DatasetError, ModelError
-from glyphsight.evaluate import evaluate
+from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.inference.score import score_labels
 from glyphsight.models import load_model
 from glyphsight.models.runs import SHIPPED_RUNS
@@ -80,7 +80,7 @@ def test_the_harness_gives_our_accuracy_and_log_likelihoods(harness, digits, mon
     monkeypatch.chdir(digits.parent)
     scores, accuracy = harness("glyphsight_mnist", HERE, SHIPPED_RUNS["nano-digits"])
     loaded = load_model("nano-digits")
-    judged = evaluate(loaded, str(digits), generate=0, zero_shot=0, quiet=True)
+    judged = evaluate(loaded, str(digits), EvaluateSettings(generate=0, zero_shot=0), quiet=True)
     assert accuracy == judged.score.accuracy
     assert scores.shape == (judged.score.n, 10) == (200, 10)
     some = load_dataset(digits, "test")[:40]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import glyphsight
-from glyphsight.evaluate import evaluate, see
+from glyphsight.evaluate import EvaluateSettings, evaluate, see
 from glyphsight.models import load_model
 from glyphsight.models.adapter import without_peft_warning
 from glyphsight.models.runs import SHIPPED_RUNS
@@ -23,7 +23,12 @@ def test_the_models_that_ship_are_small():
 
 @pytest.mark.slow
 def test_the_nano_that_ships_reads_digits():
-    result = evaluate("nano-digits", "bundled", limit=500, generate=100, zero_shot=50, quiet=True)
+    result = evaluate(
+        "nano-digits",
+        "bundled",
+        EvaluateSettings(limit=500, generate=100, zero_shot=50),
+        quiet=True,
+    )
     assert result.score.accuracy >= 0.97
     assert result.generation is not None
     assert result.generation.accuracy >= 0.95
@@ -44,7 +49,9 @@ def test_the_nano_that_ships_for_clothes_answers_by_name():
 
 @pytest.mark.slow
 def test_the_adapter_that_ships_reads_digits_and_is_asked_unless_another_is_named(golden):
-    result = evaluate("sight", "bundled", limit=100, generate=10, zero_shot=10, quiet=True)
+    result = evaluate(
+        "sight", "bundled", EvaluateSettings(limit=100, generate=10, zero_shot=10), quiet=True
+    )
     assert result.score.accuracy >= 0.92
     assert result.generation is not None
     assert result.generation.accuracy >= 0.8

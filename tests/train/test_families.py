@@ -15,12 +15,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from glyphsight.dataset import Prompt, Record, load_dataset, write_records
 from glyphsight.errors import ModelError
-from glyphsight.evaluate import evaluate, see
-from glyphsight.evaluate import evaluation as scoring_module
+from glyphsight.evaluate import EvaluateSettings, evaluate, see
+from glyphsight.evaluate import evaluation as evaluation_module
 from glyphsight.evaluate.forgetting import plain_questions
-from glyphsight.evaluate.forgetting.questions import answered_right
 from glyphsight.inference.score import (
-    best_labels,
     generate_replies,
     score_choices,
     score_labels,
@@ -245,8 +243,9 @@ def test_questions_that_are_gone_on_with_are_plain_to_a_model_of_a_chat(made):
     loaded = load_model(made("qwen2"))
     plain = load_model(made("qwen2"), chat=False)
     assert loaded.chat is not None
-    asked = plain_questions()
-    assert answered_right(loaded, asked) == answered_right(plain, asked)
+    settings = EvaluateSettings(generate=0, zero_shot=0)
+    found = [evaluate(one, plain_questions(), settings, quiet=True) for one in (loaded, plain)]
+    assert found[0].samples == found[1].samples
 
 
 @pytest.mark.parametrize("chat", ["no", "auto"])
@@ -257,12 +256,13 @@ def test_a_base_is_asked_in_the_turns_of_the_run_it_is_held_against(
     train(few, str(base), tmp_path, settings(base, chat=chat), quiet=True)
     asked = []
 
-    def noted(loaded, *given, **options):
+    def noted(*given, **options):
+        loaded = load_model(*given, **options)
         asked.append(loaded.chat)
-        return best_labels(loaded, *given, **options)
+        return loaded
 
-    monkeypatch.setattr(scoring_module, "best_labels", noted)
-    evaluate(str(tmp_path), str(few), generate=0, zero_shot=2, quiet=True)
+    monkeypatch.setattr(evaluation_module, "load_model", noted)
+    evaluate(str(tmp_path), str(few), EvaluateSettings(generate=0, zero_shot=2), quiet=True)
     assert asked == [load_model(tmp_path).chat]
     assert (asked == [None]) == (chat == "no")
 

@@ -10,7 +10,7 @@ from glyphsight.cli.app import app
 from glyphsight.codec import Profile
 from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import ModelError
-from glyphsight.evaluate import evaluate
+from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.inference.see import see
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.runs import copy_records, records_of
@@ -141,9 +141,12 @@ def _folder(path):
 def test_a_kind_that_was_taught_is_told_so_where_it_is_judged_on_it(both, coarse):
     run, _ = both
     judged = evaluate(
-        run / "kinds" / "coarse", str(coarse / "train.json"), generate=0, zero_shot=0, quiet=True
+        run / "kinds" / "coarse",
+        str(coarse / "train.json"),
+        EvaluateSettings(generate=0, zero_shot=0),
+        quiet=True,
     )
-    assert any("the records it was trained on" in warning for warning in judged.warnings)
+    assert any("the model was trained on these records" in warning for warning in judged.warnings)
 
 
 def test_a_report_of_a_kind_shows_what_that_kind_learnt(both, coarse, tmp_path):

@@ -19,7 +19,7 @@ from glyphsight.version import __version__
 
 VERBS = (
     "encode", "decode", "tokens", "dataset", "train", "evaluate", "compare", "see", "sweep",
-    "talk", "demo",
+    "demo",
 )  # fmt: skip
 _INTERRUPTED = 130  # exit status after Ctrl-C
 

@@ -1,197 +1,270 @@
-"""``glyphsight evaluate``: how well a model sees."""
+"""``glyphsight evaluate``: how well a model sees, and what it forgot."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glyphsight.cli.evaluate_set import evaluate_set
-from glyphsight.cli.options import Json
-from glyphsight.cli.output import print_json, say, will_resume
+from glyphsight.cli.options import Group, Json, Processes, with_settings
+from glyphsight.cli.output import print_json, print_table, say, will_resume
+from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.models.runs import NANO_DIGITS
 
 if TYPE_CHECKING:
     from glyphsight.evaluate import Study
+    from glyphsight.evaluate.forgetting import Forgetting
+    from glyphsight.evaluate.result import Share
+
+_SETTINGS = (
+    "split", "limit", "seed", "batch_size", "generate", "zero_shot", "full", "train_data",
+)  # fmt: skip
+_LISTED = 40  # questions or concepts that are listed
+_PLAIN = "Plain English (--forgetting)"
 
 
-_NOT_OF_SETS = ("split", "full", "train_data", "zero_shot", "engine", "workers", "ray_address")
-
-
+@with_settings
 def evaluate(
-    ctx: typer.Context,
+    settings: Annotated[EvaluateSettings, Group("What is measured", fields=_SETTINGS)],
+    processes: Processes,
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Dataset directory or file, a source SPEC, or a set of others: vitc:FILE, "
+            help="Dataset directory or file, a source SPEC, or a benchmark: vitc:FILE, "
             "asciieval:FILE, bigbench:FILE."
         ),
-    ],
+    ] = None,
     model: Annotated[
         str,
         typer.Option(
-            help="nano-digits, sight: trained on digits, in the package; nano-fashion: on clothes; "
-            "a run directory, smollm2-135m, any path or hub id."
+            help="Shipped model (sight and nano-digits read digits, nano-fashion clothes), run "
+            "directory, smollm2-135m, path or hub id."
         ),
     ] = NANO_DIGITS,
-    split: Annotated[
-        str, typer.Option(help="Split of a directory or source; a file has none.")
-    ] = "test",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="At most so many records, stratified.")
-    ] = None,
-    full: Annotated[
-        bool,
-        typer.Option(
-            "--full", help="Also baselines on the same text, robustness and attributions: minutes."
-        ),
-    ] = False,
-    train_data: Annotated[
-        str | None,
-        typer.Option(
-            help="What the baselines of --full learn from.",
-            show_default="the split train of --data",
-        ),
-    ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(min=0, help="Of the choice under a limit, and of all that --full draws."),
-    ] = 0,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Pictures a forward pass; changes speed alone.")
-    ] = 64,
-    generate: Annotated[
-        int, typer.Option(min=0, help="Also let it write freely on so many records.")
-    ] = 200,
-    zero_shot: Annotated[
-        int, typer.Option(min=0, help="Also ask the base model, untaught, so many records.")
-    ] = 100,
-    engine: Annotated[str, typer.Option(help="local, or ray for a Ray cluster.")] = "local",
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Processes that score, each with the model; left out, one, with Ray one a core.",
-        ),
-    ] = None,
-    ray_address: Annotated[
-        str | None, typer.Option(help="Of a running Ray cluster; left out, one is started here.")
-    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Directory of the report; default RUN/evaluation for a trained run."),
     ] = None,
+    forgetting: Annotated[
+        bool,
+        typer.Option(
+            "--forgetting",
+            help="Measure plain English beside the base instead: perplexity and easy questions.",
+        ),
+    ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="Model to compare with.",
+            show_default="the base in the run's glyphsight.json",
+            rich_help_panel=_PLAIN,
+        ),
+    ] = None,
+    text: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="UTF-8 text to measure on, repeatable.",
+            show_default="58 KB of plain English that come with the package",
+            rich_help_panel=_PLAIN,
+        ),
+    ] = None,
+    window: Annotated[
+        int,
+        typer.Option(
+            min=2,
+            help="Tokens read at once; fewer where the model takes fewer.",
+            rich_help_panel=_PLAIN,
+        ),
+    ] = 512,
+    stride: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Tokens from one window to the next; at most --window.",
+            rich_help_panel=_PLAIN,
+        ),
+    ] = 256,
     json_: Json = False,
 ) -> None:
-    """Accuracy, calibration, confusion, label by label, beside floors; --full: beside ceilings."""
+    """Measure accuracy and calibration, beside chance, the commonest answer and the base model."""
+    if forgetting:
+        if data is not None or out is not None:
+            raise typer.BadParameter(
+                "leave it out with --forgetting", param_hint="--data" if data else "--out"
+            )
+        if stride > window:
+            raise typer.BadParameter(f"{stride} exceeds --window {window}", param_hint="--stride")
+        from glyphsight.evaluate.forgetting import measure_forgetting
+
+        found = measure_forgetting(
+            model, against, text or [], window=window, stride=stride, seed=settings.seed
+        )
+        print_json(found.as_json()) if json_ else _print_forgetting(found)
+        return
+    if data is None:
+        raise typer.BadParameter("name the data to measure on", param_hint="--data")
+    _check(data, settings)
     from glyphsight.evaluate import run_study
     from glyphsight.evaluate.report.record import record_study
-    from glyphsight.evaluate.tasks.spec import is_set
     from glyphsight.extras import need
-    from glyphsight.inference.model import Model
+    from glyphsight.inference import Model
     from glyphsight.models.runs import resolve
-    from glyphsight.parallel import Workers
 
-    if is_set(data):
-        for name in _NOT_OF_SETS:
-            source = ctx.get_parameter_source(name)
-            if source is not None and source.name == "COMMANDLINE":
-                option = f"--{name.replace('_', '-')}"
-                raise typer.BadParameter("is of no use with a set; leave it out", param_hint=option)
-        evaluate_set(
-            model,
-            data,
-            limit=limit,
-            seed=seed,
-            batch_size=batch_size,
-            generate=generate,
-            out=out,
-            json_=json_,
-        )
-        return
-    if train_data is not None and not full:
-        raise typer.BadParameter("is of use with --full", param_hint="--train-data")
-    workers = 1 if engine == "local" and workers is None else workers
-    where = Workers(engine, workers, ray_address)
     run = resolve(model).user_run
     target = out or (run / "evaluation" if run else None)
     if target is not None:
         need("page")
         will_resume()
+    if processes.engine == "local" and processes.workers is None:
+        processes = replace(processes, workers=1)  # each process holds the model
     asks = Model(model)
-    measured = run_study(
-        asks,
-        data,
-        split=split,
-        limit=limit,
-        seed=seed,
-        batch_size=batch_size,
-        generate=generate,
-        zero_shot=zero_shot,
-        full=full,
-        train_data=train_data,
-        directory=target,
-        where=where,
-    )
-    for warning in measured.evaluation.warnings:
+    study = run_study(asks, data, settings, directory=target, workers=processes)
+    for warning in study.evaluation.warnings:
         say(f"glyphsight: warning: {warning}")
     if target is not None:
-        record_study(measured, target, run=run, taught=asks.get().run)
+        record_study(study, target, run=run, taught=asks.run)
         say(f"report: {target / 'report.html'}")
     else:
         say("no report and no samples are written; --out DIR writes them")
     if json_:
-        print_json(measured.as_json())
+        print_json(study.as_json())
     else:
-        print_summary(measured)
+        print_summary(study)
 
 
-def print_summary(measured: Study) -> None:
-    """The figures as a table for a terminal."""
-    result = measured.evaluation
-    rows = [("by label likelihood", result.score), ("writing freely", result.generation)]
+def _check(data: str, settings: EvaluateSettings) -> None:
+    """Refuse options that the data cannot use.
+
+    Raises:
+        typer.BadParameter: Names the option.
+    """
+    from glyphsight.evaluate.tasks import is_task
+
+    if settings.train_data is not None and not settings.full:
+        raise typer.BadParameter("needs --full; give it too", param_hint="--train-data")
+    if not is_task(data):
+        return
+    for name in ("split", "full", "train_data"):
+        if getattr(settings, name) != getattr(EvaluateSettings(), name):
+            option = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter(
+                "does not work with a benchmark; leave it out", param_hint=option
+            )
+
+
+def _line(name: str, share: Share) -> None:
+    low, high = share.interval
+    print(
+        f"  {name:<30} {100 * share.accuracy:6.2f} %   "
+        f"95 % interval {100 * low:.2f}-{100 * high:.2f}   n = {share.n}"
+    )
+
+
+def print_summary(study: Study) -> None:
+    """Print the figures as a table for a terminal."""
+    result = study.evaluation
+    by = {"log-likelihood": "by label likelihood", "writing": "by writing", "both": "by both"}
+    rows: list[tuple[str, Share | None]] = [(by[result.by], result.score)]
+    rows += [("writing freely", result.generation)] if result.by != "writing" else []
     rows += [(f"{result.base} before training", result.zero_shot)]
     rows += [(f"always {result.majority_label!r}, commonest here", result.majority)]
-    rows += [(f"baseline {one.name}", one.share) for one in measured.baselines]
+    rows += [(f"baseline {one.name}", one.share) for one in study.baselines]
     print(f"{result.model} on {result.data}{f', split {result.split}' if result.split else ''}")
     for name, share in rows:
         if share is not None:
-            low, high = share.interval
-            print(
-                f"  {name:<30} {100 * share.accuracy:6.2f} %   "
-                f"95 % interval {100 * low:.2f}-{100 * high:.2f}   n = {share.n}"
-            )
-    if (ceiling := measured.ceiling) and (part := measured.of_ceiling(ceiling)) is not None:
+            _line(name, share)
+    for name, value in (
+        ("chance", result.chance),
+        (f"mean over {len(result.groups)} groups", result.macro),
+        ("characters found in writing", result.character_match),
+    ):
+        if value is not None:
+            print(f"  {name:<30} {100 * value:6.2f} %")
+    if (ceiling := study.ceiling) and (part := study.of_ceiling(ceiling)) is not None:
         learnt = f"which learnt from {ceiling.trained_on:,} records"
         print(f"  {100 * part:.1f} % of the best baseline, {ceiling.name}, {learnt}")
-        if (found := measured.against.get(ceiling.name)) is not None:
+        if (found := study.against.get(ceiling.name)) is not None:
             low, high = found.interval
             print(
                 f"  {100 * found.difference:+.2f} points against it, "
                 f"95 % interval {100 * low:+.2f} to {100 * high:+.2f}, p = {found.p_value:.2g}"
             )
-    print(f"  calibration error {100 * measured.calibration.error:.2f} points")
-    if (replies := measured.replies) is not None and replies.refused + replies.malformed:
+    if study.calibration.bins:
+        print(f"  calibration error {100 * study.calibration.error:.2f} points")
+    if (replies := study.replies) is not None and replies.refused + replies.malformed:
         print(
             f"  of the freely written answers {replies.refused} refused, "
             f"{replies.malformed} malformed"
         )
-    _print_robustness(measured)
-    print(f"  {'label':<12}{'n':>7}{'precision':>12}{'recall':>10}")
-    for score in result.classes:
-        precision = "never said" if score.precision is None else f"{100 * score.precision:.2f} %"
-        recall = "none there" if score.recall is None else f"{100 * score.recall:.2f} %"
-        print(f"  {score.label:<12}{score.n:>7}{precision:>12}{recall:>10}")
+    _print_robustness(study)
+    for name, share in list(result.groups.items())[:_LISTED]:
+        _line(name or "(the dataset's question)", share)
+    if result.classes:
+        _print_classes(study)
     print(f"  {result.scoring_seconds:.1f} s, {result.pictures_per_second:.0f} pictures/s")
 
 
-def _print_robustness(measured: Study) -> None:
-    """A line for each kind of damage: its strengths and what is left."""
+def _print_classes(study: Study) -> None:
+    print(f"  {'label':<12}{'n':>7}{'precision':>12}{'recall':>10}")
+    for score in study.evaluation.classes:
+        precision = "never said" if score.precision is None else f"{100 * score.precision:.2f} %"
+        recall = "none there" if score.recall is None else f"{100 * score.recall:.2f} %"
+        print(f"  {score.label:<12}{score.n:>7}{precision:>12}{recall:>10}")
+
+
+def _print_robustness(study: Study) -> None:
+    """Print a line for each kind of damage: strengths and accuracies."""
     kinds: dict[str, list[str]] = {}
-    for one in measured.robustness:
+    for one in study.robustness:
         strength = "" if one.strength is None else f"{one.strength:g}: "
         left = "left out" if one.share is None else f"{100 * one.share.accuracy:.2f} %"
         kinds.setdefault(one.name, []).append(strength + left)
     for name, parts in kinds.items():
         print(f"  {name:<30} {', '.join(parts)}")
+
+
+def _print_forgetting(found: Forgetting) -> None:
+    """Print the figures as a table for a terminal."""
+    columns = [found.run] if found.base is None else [found.base, found.run]
+    figures = [one.as_json() for one in columns]
+    heads = [found.run.model]
+    if found.base is not None:
+        heads = [f"base {found.base.model}", f"run {found.run.model}"]
+    lines = [
+        ["", *heads],
+        ["perplexity per token", *(f"{one['perplexity'] or math.inf:.2f}" for one in figures)],
+        ["bits per byte", *(f"{one['bits_per_byte']:.4f}" for one in figures)],
+    ]
+    for kind in found.run.answers.groups:
+        shares = [one.answers.groups[kind] for one in columns]
+        lines += [[f"{kind} right", *(f"{s.accuracy * s.n:.0f} of {s.n}" for s in shares)]]
+    results = [one.answers for one in columns]
+    totals = [one.score for one in results]
+    lines += [
+        ["questions right", *(f"{100 * share.accuracy:.1f} %" for share in totals)],
+        ["  95 % interval", *("-".join(f"{100 * x:.1f}" for x in s.interval) for s in totals)],
+        ["  chance", *(f"{100 * (one.chance or 0):.1f} %" for one in results)],
+        [
+            f"  always {results[0].majority_label!r}",
+            *(f"{100 * one.majority.accuracy:.1f} %" for one in results),
+        ],
+    ]
+    print_table(lines)
+    if found.relative_loss is None:
+        return
+    said = f"{100 * found.relative_loss:+.2f} % bits per byte"
+    if found.relative_loss_interval is not None:
+        low, high = found.relative_loss_interval
+        said += f", 95 % interval {100 * low:+.2f} to {100 * high:+.2f}"
+    else:
+        said += "; no interval (the text is too short, or its tokens differ)"
+    print(f"relative loss  {said}")
+    if (pair := found.questions) is not None:
+        low, high = pair.interval
+        print(
+            f"questions      {100 * pair.difference:+.1f} points, 95 % interval "
+            f"{100 * low:+.1f} to {100 * high:+.1f}, p = {pair.p_value:.2g}"
+        )

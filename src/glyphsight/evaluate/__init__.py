@@ -1,16 +1,18 @@
-"""How well a model sees: one scorer, honest intervals, floors beside every figure, a report."""
+"""Measure how well a model sees: one evaluator over tasks, intervals, floors, a report."""
 
-from glyphsight.evaluate.evaluation import Evaluation, Sample, evaluate
-from glyphsight.evaluate.measure import run_study
+from glyphsight.evaluate.evaluation import evaluate
 from glyphsight.evaluate.report.page import Story, write_report
+from glyphsight.evaluate.result import Evaluation, Sample
+from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.statistics import ClassScore, per_class, wilson_interval
-from glyphsight.evaluate.study import Study
+from glyphsight.evaluate.study import Study, run_study
 from glyphsight.inference.see import Answer, Seen, see, see_many
 from glyphsight.parallel import Workers
 
 __all__ = [
     "Answer",
     "ClassScore",
+    "EvaluateSettings",
     "Evaluation",
     "Sample",
     "Seen",

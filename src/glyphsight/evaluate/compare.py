@@ -1,13 +1,9 @@
-"""Evaluations side by side, and every two of them item by item where they judged the same items.
-
-Of each record 13 bytes are held, however long its text, and some 70 while its evaluation is read;
-the texts of the few that are shown are read in a second pass.
-"""
+"""Evaluations side by side, and every two of them item by item where they judged the same items."""
 
 from __future__ import annotations
 
 import json
-from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -22,16 +18,15 @@ from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.evaluate.result import (
     METRICS_FILE,
     SAMPLES_FILE,
-    STATE_FILE,
     Sample,
     SampleFile,
     Share,
+    pick,
 )
 from glyphsight.evaluate.statistics import Calibration, Paired, calibrate, paired
-from glyphsight.evaluate.study import SHOWN
 from glyphsight.files import hash64
 
-_ODD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: spreads small numbers
+SHOWN = 12  # disagreements that are shown
 _SELECTION = {
     "data": "data",
     "split": "split",
@@ -46,18 +41,19 @@ _NAMES = ("data", "split")  # say less than what the records were made of, where
 
 @dataclass(frozen=True)
 class Entry:
-    """One evaluation, as it lies on disk.
+    """One evaluation on disk.
 
     Attributes:
-        name: What tables call it.
-        directory: Where it lies.
-        metrics: Its ``metrics.json``.
+        name: Name in tables.
+        directory: Directory of the evaluation.
+        metrics: Content of ``metrics.json``.
         share: Right answers.
-        calibration: Of its probabilities.
-        profile: How its texts are written.
-        keys: uint64[N], for text and right answer of each record, no two alike.
-        right: bool[N].
-        probability: float32[N], of the answer.
+        calibration: Calibration of the probabilities.
+        profile: Profile that the texts are written in.
+        rows: Row of each record by a hash of its text and right answer, and how many records with
+            the same hash came before it.
+        right: Whether each answer is right, bool[N].
+        probability: Probability of each answer, float32[N].
     """
 
     name: str
@@ -66,17 +62,17 @@ class Entry:
     share: Share
     calibration: Calibration
     profile: Profile
-    keys: NDArray[np.uint64]
+    rows: dict[tuple[int, int], int]
     right: NDArray[np.bool_]
     probability: NDArray[np.float32]
 
     @property
     def samples(self) -> SampleFile:
-        """Its records' outcomes, read as they are iterated."""
-        return SampleFile(self.directory / SAMPLES_FILE, len(self.keys))
+        """Outcomes of the records, read as they are iterated."""
+        return SampleFile(self.directory / SAMPLES_FILE, len(self.right))
 
     def as_json(self) -> dict[str, Any]:
-        """Its line of a comparison."""
+        """Return the line of a comparison."""
         told = {
             key: self.metrics.get(key)
             for key in ("model", "data", "split", "tokens", "ceiling", "pictures_per_second")
@@ -96,12 +92,12 @@ class Pair:
     """Two evaluations, item by item.
 
     Attributes:
-        first: Name of the one.
-        second: Name of the other.
-        matched: ``order`` where they say that they judged the same selection, ``text`` where
+        first: Name of the first.
+        second: Name of the second.
+        matched: ``order`` where both say that they judged the same selection, ``text`` where
             records were found by text and right answer; None where they cannot be paired.
-        found: The comparison; None where they cannot be paired.
-        refused: Why not; "" where they can.
+        found: Difference of the two; None where they cannot be paired.
+        refused: Reason why they cannot be paired; "" where they can.
     """
 
     first: str
@@ -111,7 +107,7 @@ class Pair:
     refused: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """The figures at its top."""
+        """Return names and figures on one level."""
         told = {"first": self.first, "second": self.second, "matched": self.matched}
         return told | (asdict(self.found) if self.found else {"refused": self.refused})
 
@@ -121,7 +117,7 @@ class Disagreement:
     """A record on which evaluations do not agree.
 
     Attributes:
-        sample: As the first evaluation has it.
+        sample: Outcome in the first evaluation that judged it.
         answers: Answer and probability of each evaluation that judged it, by name.
     """
 
@@ -134,10 +130,10 @@ class Comparison:
     """Several evaluations side by side.
 
     Attributes:
-        entries: In the order given.
+        entries: Evaluations in the order given.
         pairs: Every two of them.
-        disagreements: Records that one of the first and another has right alone, both sure; at
-            most a dozen.
+        disagreements: Records that only the first or only another has right, where both are sure;
+            at most a dozen.
     """
 
     entries: list[Entry]
@@ -145,7 +141,7 @@ class Comparison:
     disagreements: list[Disagreement]
 
     def as_json(self) -> dict[str, Any]:
-        """Everything as JSON values."""
+        """Return everything as JSON values."""
         return {
             "runs": [entry.as_json() for entry in self.entries],
             "pairs": [pair.as_json() for pair in self.pairs],
@@ -164,32 +160,33 @@ class Comparison:
 
 
 def find_evaluation(run: Path) -> Path:
-    """The directory of an evaluation: ``run`` itself, or ``evaluation`` in it.
+    """Return the directory of an evaluation: ``run`` itself, or ``evaluation`` in it.
 
     Raises:
-        DatasetError: There is none; it says which file is missing and how to make it.
+        DatasetError: There is none, or it is unfinished.
     """
     if not run.is_dir():
         raise DatasetError(f"{run}: no such directory; give what glyphsight evaluate --out wrote")
     for directory in (run, run / "evaluation"):
-        if (directory / STATE_FILE).exists():
+        metrics, samples = (directory / name for name in (METRICS_FILE, SAMPLES_FILE))
+        if samples.is_file() and not metrics.is_file():
             raise DatasetError(
                 f"{directory}: an unfinished evaluation; give the same evaluate command again"
             )
-        if not (directory / METRICS_FILE).is_file():
+        if not metrics.is_file():
             continue
-        if not (directory / SAMPLES_FILE).is_file():
-            raise DatasetError(f"{directory / SAMPLES_FILE}: no such file; {_mend(directory)}")
+        if not samples.is_file():
+            raise DatasetError(f"{samples}: no such file; {_fix(directory)}")
         return directory
-    raise DatasetError(f"{run / METRICS_FILE}: no such file; {_mend(run)}")
+    raise DatasetError(f"{run / METRICS_FILE}: no such file; {_fix(run)}")
 
 
-def _mend(directory: Path) -> str:
+def _fix(directory: Path) -> str:
     return f"make it with: glyphsight evaluate --model RUN --data DATA --out {directory}"
 
 
 def read_entry(run: Path, name: str) -> Entry:
-    """Read an evaluation, a line of its samples at a time.
+    """Read an evaluation, one line of its samples at a time.
 
     Raises:
         DatasetError: There is none, or it is damaged.
@@ -198,67 +195,50 @@ def read_entry(run: Path, name: str) -> Entry:
     file = directory / METRICS_FILE
     try:
         metrics = json.loads(file.read_text(encoding="utf-8"))
-        of_set = "set" in metrics
-        count = 0 if of_set else int(metrics["n"])
+        count = int(metrics["n"])
         profile = Profile(**metrics["profile"]) if "profile" in metrics else PUBLISHED
     except (OSError, ValueError, KeyError, TypeError, GlyphsightError) as error:
-        raise DatasetError(f"{file}: damaged ({error!r}); {_mend(directory)}") from error
-    if of_set:
+        raise DatasetError(f"{file}: damaged ({error!r}); {_fix(directory)}") from error
+    rows: dict[tuple[int, int], int] = {}
+    alike: Counter[int] = Counter()
+    right, sure, chosen = [], [], []
+    for row, sample in enumerate(SampleFile(directory / SAMPLES_FILE, count)):
+        key = hash64(f"{sample.ascii_image}\0{sample.truth}")
+        rows[key, alike[key]] = row
+        alike[key] += 1
+        right.append(sample.right)
+        sure.append(sample.probability)
+        if sample.probabilities:
+            chosen.append(row)
+    if len(right) != count or not count:
         raise DatasetError(
-            f"{directory}: holds figures of the set {metrics['set']}:{metrics.get('file')}; only "
-            "evaluations of a dataset or source are compared"
+            f"{directory / SAMPLES_FILE}: {len(right)} records where {METRICS_FILE} tells of "
+            f"{count}; {_fix(directory)}"
         )
-    keys, right, probability, read = array("Q"), array("b"), array("f"), array("b")
-    for sample in SampleFile(directory / SAMPLES_FILE, count):
-        keys.append(hash64(f"{sample.ascii_image}\0{sample.truth}"))
-        right.append(sample.answer == sample.truth)
-        probability.append(sample.probability)
-        read.append(not sample.too_long)
-    if len(keys) != count or not count:
-        raise DatasetError(
-            f"{directory / SAMPLES_FILE}: {len(keys)} records where {METRICS_FILE} tells of "
-            f"{count}; {_mend(directory)}"
-        )
-    hits, seen = np.array(right, dtype=np.bool_), np.array(read, dtype=np.bool_)
-    sure = np.frombuffer(probability, dtype=np.float32)
+    hits, probability = np.array(right, dtype=np.bool_), np.array(sure, dtype=np.float32)
     return Entry(
         name,
         directory,
         metrics,
-        Share.of(int(hits.sum()), count),
-        calibrate(sure[seen], hits[seen]),
+        Share.of(sum(right), count),
+        calibrate(probability[chosen], hits[chosen]) if chosen else Calibration(0.0, []),
         profile,
-        _told_apart(np.frombuffer(keys, dtype=np.uint64)),
+        rows,
         hits,
-        sure,
+        probability,
     )
 
 
-def _told_apart(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Keys of which no two are alike: the second of like ones meets the second elsewhere."""
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    starts = np.r_[True, ordered[1:] != ordered[:-1]]
-    places = np.arange(len(keys))
-    before = places - np.maximum.accumulate(np.where(starts, places, 0))
-    result = keys.copy()
-    result[order] += before.astype(np.uint64) * _ODD
-    return result
-
-
-def _aligned(first: Entry, second: Entry) -> tuple[str, NDArray[np.int64], NDArray[np.int64]] | str:
-    """How two evaluations are matched, and the rows of each; or why they cannot be."""
+def _aligned(first: Entry, second: Entry) -> tuple[str, list[int], list[int]] | str:
+    """Match two evaluations: how, and the rows of each; or why they cannot be matched."""
     one, other = first.metrics.get("selection"), second.metrics.get("selection")
     different = _differences(one or {}, other or {})
     if one is not None and other is not None and not different:
-        rows = np.arange(len(first.keys))
+        rows = list(range(len(first.right)))
         return "order", rows, rows
-    _, rows, others = np.intersect1d(
-        first.keys, second.keys, assume_unique=True, return_indices=True
-    )
-    if len(rows):
-        order = np.argsort(rows)
-        return "text", rows[order], others[order]
+    both = [(row, second.rows[key]) for key, row in first.rows.items() if key in second.rows]
+    if both:
+        return "text", [row for row, _ in both], [row for _, row in both]
     reason = "no record of the one has text and right answer of one of the other"
     if one is None or other is None:
         older = first if one is None else second
@@ -267,7 +247,7 @@ def _aligned(first: Entry, second: Entry) -> tuple[str, NDArray[np.int64], NDArr
 
 
 def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """What two selections do not share, in words."""
+    """Say in words what two selections do not share."""
     known = one.get("items_sha256") and other.get("items_sha256")
     passed_over = _NAMES if known else ("items_sha256",)
     return [
@@ -278,11 +258,11 @@ def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 
 def compare(runs: Sequence[Path], *, seed: int = 0) -> Comparison:
-    """Put evaluations side by side.
+    """Compare evaluations.
 
     Args:
         runs: Two or more directories that ``glyphsight evaluate`` wrote, or runs with one in them.
-        seed: Of the bootstrap.
+        seed: Random seed for the bootstrap.
 
     Raises:
         DatasetError: One is not an evaluation.
@@ -301,7 +281,7 @@ def compare(runs: Sequence[Path], *, seed: int = 0) -> Comparison:
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
-    """What tables call each: the last part of its path where that tells them apart."""
+    """Name each in tables: by the last part of its path where that tells them apart."""
     paths = [run.parent if run.name == "evaluation" and run.parent.name else run for run in runs]
     short = [path.name or str(path) for path in paths]
     names = short if len(set(short)) == len(short) else [str(run) for run in runs]
@@ -312,29 +292,30 @@ def _names(runs: Sequence[Path]) -> list[str]:
 
 
 def _disagreements(entries: list[Entry]) -> list[Disagreement]:
-    """Records that the first or another has right alone, the surest of both first."""
+    """Find records that only the first or only another has right, the surest of both first."""
     first = entries[0]
-    rows_of = {0: np.arange(len(first.keys))}
-    score = np.zeros(len(first.keys), dtype=np.float32)
-    for place, entry in enumerate(entries[1:], start=1):
+    score = np.zeros(len(first.right), dtype=np.float32)
+    matched: dict[int, dict[int, int]] = {0: {row: row for row in range(len(first.right))}}
+    for number, entry in enumerate(entries[1:], start=1):
         found = _aligned(first, entry)
         if isinstance(found, str):
             continue
         _, rows, others = found
-        rows_of[place] = np.full(len(first.keys), -1)
-        rows_of[place][rows] = others
+        matched[number] = dict(zip(rows, others, strict=True))
         apart = first.right[rows] != entry.right[others]
         sure = np.minimum(first.probability[rows], entry.probability[others])
         score[rows] = np.maximum(score[rows], np.where(apart, sure, 0))
     chosen = np.argsort(-score, kind="stable")[:SHOWN]
     chosen = chosen[score[chosen] > 0]
-    samples: dict[int, Sample] = {}
-    answers: dict[int, dict[str, tuple[str, float]]] = {row: {} for row in chosen.tolist()}
-    for place, rows in rows_of.items():
-        wanted = {int(rows[row]): row for row in answers if rows[row] >= 0}
-        for number, sample in enumerate(entries[place].samples):
-            if number in wanted:
-                row = wanted[number]
-                samples.setdefault(row, sample)
-                answers[row][entries[place].name] = (sample.answer, sample.probability)
-    return [Disagreement(samples[row], answers[row]) for row in chosen.tolist()]
+    answers: dict[int, dict[str, Sample]] = {row: {} for row in chosen.tolist()}
+    for number, rows_of in matched.items():
+        own = {row: rows_of[row] for row in answers if row in rows_of}
+        for row, sample in zip(own, pick(entries[number].samples, [*own.values()]), strict=True):
+            answers[row][entries[number].name] = sample
+    return [
+        Disagreement(
+            next(iter(own.values())),
+            {name: (sample.answer, sample.probability) for name, sample in own.items()},
+        )
+        for own in answers.values()
+    ]

@@ -1,87 +1,351 @@
-"""One evaluation: a model's answers to labelled pictures, beside what chance and the base give."""
+"""The evaluator: figures of one model on one task, beside chance, majority and the base model."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import asdict
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
 import numpy as np
 
-from glyphsight.codec import PUBLISHED
-from glyphsight.console import progress_bar
+from glyphsight import parallel
+from glyphsight.console import progress_bar, say
 from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError
-from glyphsight.evaluate.result import Evaluation, Sample, Share
-from glyphsight.evaluate.selection import Judged, look_at
+from glyphsight.evaluate.result import (
+    METRICS_FILE,
+    SAMPLES_FILE,
+    Evaluation,
+    Sample,
+    SampleFile,
+    Samples,
+    Share,
+)
+from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.statistics import per_class
-from glyphsight.evaluate.stream import CHUNK, Asked, stream
-from glyphsight.evaluate.tally import Tally
-from glyphsight.files import checksum
-from glyphsight.inference.model import Model
-from glyphsight.inference.score import best_labels
+from glyphsight.evaluate.tasks import Item, Task, open_task
+from glyphsight.evaluate.tasks.records import doubts
+from glyphsight.files import JsonLog, checksum
+from glyphsight.inference.model import Model, Request
+from glyphsight.inference.score import probabilities
 from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.parallel import Workers
 from glyphsight.sampling import stratified_sample
 from glyphsight.version import __version__
 
-__all__ = ["Evaluation", "Sample", "Share", "evaluate"]
+HERE = Workers(workers=1)
+DEFAULTS = EvaluateSettings()
 
 
-def _of_training(judged: Judged, run: RunRecord) -> list[str]:
-    """A warning where the records are those the model was trained on."""
-    files = judged.reading.files
-    if not files or run.training.get("data_sha256") != checksum(files):
-        return []
-    return [
-        f"{files[0]}: these are the records it was trained on; "
-        "accuracy on them says little about other pictures"
-    ]
+def evaluate(
+    model: str | Path | LoadedModel | Model,
+    task: str | Task,
+    settings: EvaluateSettings = DEFAULTS,
+    *,
+    directory: Path | None = None,
+    workers: Workers = HERE,
+    quiet: bool = False,
+) -> Evaluation:
+    """Measure how well a model answers a task.
 
-
-def _zero_shot(
-    run: RunRecord, pairs: list[tuple[str, str]], count: int, asked: Asked, *, quiet: bool
-) -> Share:
-    """The base model before training, on pairs of text and answer, the rest of ``count`` wrong."""
-    base = load_model(
-        run.base,
-        seed=run.seed,
-        chat=run.chat or False,
-        profile=run.base_profile,
-    )
-    with progress_bar(total=len(pairs), desc="before training", unit="pic", disable=quiet) as bar:
-        said = best_labels(
-            base,
-            [text for text, _ in pairs],
-            asked.labels,
-            asked.prompt,
-            batch_size=asked.batch_size,
-            progress=bar.update,
-        )
-    right = sum(answer == truth for answer, (_, truth) in zip(said, pairs, strict=True))
-    return Share.of(right, count)
-
-
-def _too_long(judged: Judged, tally: Tally, loaded: LoadedModel) -> list[str]:
-    """A warning where records exceed the model's window.
+    Args:
+        model: Name, run directory, path or hub id, which workers load for themselves; or a loaded
+            model, which is sent to them.
+        task: A task, or the name of its data, as
+            :func:`~glyphsight.evaluate.tasks.open_task` takes it.
+        settings: Split, limit, seed and how much is asked.
+        directory: Directory where ``samples.jsonl`` is written as the answers come, so that memory
+            does not grow with them and the same call resumes an evaluation that was stopped. None
+            keeps the answers in memory.
+        workers: Processes that score; by default this one.
+        quiet: Show no progress bars.
 
     Raises:
-        ModelError: All do.
+        DatasetError: The data cannot be read.
+        ModelError: The model cannot be loaded, or takes none of the items.
+        GlyphsightError: Another evaluation is writing to the directory.
     """
-    if tally.first_unread is None:
-        return []
-    count = int(tally.unread.sum())
-    said = f"{judged.name(tally.first_unread)}: exceeds the {loaded.window} tokens {loaded.name}"
-    mend = "encode with fewer columns"
-    if count == len(judged):
-        raise ModelError(f"{said} takes, as all records judged do; {mend}")
-    return [f"{said} takes; {count} of {len(judged)} records do and count as wrong; {mend}"]
+    asks = model if isinstance(model, Model) else Model(model)
+    run = asks.run
+    if isinstance(task, str):
+        task = open_task(task, run, settings)
+    task = task.limited(settings.limit, settings.seed)
+    if task.plain and asks.get().chat is not None:
+        asks = Model(replace(asks.get(), chat=None))
+    tally = _Tally(task)
+    samples, seconds = _answer_all(
+        asks, task, settings, tally, directory=directory, workers=workers, quiet=quiet
+    )
+    warnings = _too_long(task, tally, asks)
+    if run is not None and task.profile is not None:
+        warnings += doubts(task.items, task.profile) + _of_training(task, run)
+    before = None
+    if run is not None and settings.zero_shot:
+        try:
+            before = _zero_shot(run, task, settings, tally.too_long, quiet=quiet)
+        except ModelError as error:  # a run outlives its base; its own figures stand
+            warnings.append(f"no figure from before its training: {error}")
+    majority, count = Counter(task.truth).most_common(1)[0]
+    groups = {name: Share.of(*own) for name, own in sorted(tally.groups.items())}
+    groups = groups if len(groups) > 1 else {}
+    return Evaluation(
+        model=asks.name,
+        base=run.base if run else None,
+        data=task.data,
+        split=task.split,
+        warnings=warnings,
+        seed=settings.seed,
+        score=Share.of(tally.right, len(task.items)),
+        generation=Share.of(tally.written_right, tally.written) if tally.written else None,
+        unreadable=tally.unreadable,
+        majority=Share.of(count, len(task.items)),
+        majority_label=majority,
+        zero_shot=before,
+        classes=per_class(tally.confusion, task.labels, tally.unread),
+        labels=list(task.labels),
+        confusion=tally.confusion.tolist(),
+        scoring_seconds=seconds,
+        samples=samples,
+        too_long=len(tally.too_long),
+        chance=_mean([len(one.answers) / len(one.choices) for one in task.items if one.choices]),
+        groups=groups,
+        macro=_mean([share.accuracy for share in groups.values()]),
+        character_match=_mean(tally.partial),
+        by=_by(task),
+    )
+
+
+def _by(task: Task) -> str:
+    ways = {"log-likelihood" if item.choices else "writing" for item in task.items}
+    return "both" if len(ways) > 1 else ways.pop()
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Items that are scored together, and the rows of those the model also writes on."""
+
+    items: list[Item]
+    free: set[int]
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """Outcomes of a chunk, and the seconds that scoring and free writing took."""
+
+    samples: list[Sample]
+    scoring: float
+    writing: float
+
+
+@dataclass(frozen=True)
+class _Answering:
+    """Answers chunks; a worker keeps it, with the model."""
+
+    model: Model
+    prompt: Prompt
+    read: Callable[[str, Item], str]
+    longest: str  # answer to an item without choices: how long a reply may be
+    batch_size: int
+    progress: Callable[[int], object] | None = None
+
+    def __call__(self, chunk: _Chunk) -> _Answered:
+        items, progress = chunk.items, self.progress or (lambda n: None)
+        self.model.get()  # loaded before the clock starts
+        start = time.monotonic()
+        replies: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for item in items:
+            if item.choices not in replies:
+                own = item.choices or (self.longest,)
+                replies[item.choices] = tuple(map(self.prompt.reply, own))
+        asked = [Request(item.ask(self.prompt), replies[item.choices]) for item in items]
+        too_long = self.model.too_long(asked)
+        closed = [row for row, one in enumerate(items) if one.choices and row not in too_long]
+        scores = self.model.score(
+            [asked[row] for row in closed], batch_size=self.batch_size, progress=progress
+        )
+        chances = {
+            row: dict(zip(items[row].choices, probabilities(own).tolist(), strict=True))
+            for row, own in zip(closed, scores, strict=True)
+        }
+        scored = time.monotonic()
+        wanted = {row for row, item in enumerate(items) if row in chunk.free or not item.choices}
+        free = sorted(wanted.difference(too_long))
+        said = self.model.generate([asked[row] for row in free], batch_size=self.batch_size)
+        texts = dict.fromkeys(wanted, "") | dict(
+            zip(free, map(self.prompt.read_reply, said), strict=True)
+        )
+        progress(len(items) - len(closed))
+        samples = [
+            self._sample(item, chances.get(row, {}), texts.get(row), row in too_long)
+            for row, item in enumerate(items)
+        ]
+        return _Answered(samples, scored - start, time.monotonic() - scored)
+
+    def _sample(
+        self, item: Item, chances: dict[str, float], text: str | None, too_long: bool
+    ) -> Sample:
+        """Judge one item."""
+        found = None if text is None else self.read(text, item)
+        answer = max(chances, key=chances.__getitem__, default="")
+        if not item.choices and not too_long:
+            answer = found or ""
+        return Sample(
+            item.ascii_image,
+            answer if answer in item.answers else item.answers[0],
+            answer,
+            chances.get(answer, 0.0),
+            chances,
+            text,
+            item.group,
+            None if found == text else found,
+            too_long,
+        )
+
+
+class _Tally:
+    """Counts outcomes as they come.
+
+    Attributes:
+        right: Number of right answers.
+        confusion: Counts of right answer (row) and given answer (column), int64[L, L].
+        unread: Number of items of each label that were too long, int64[L].
+        too_long: Rows of the items that were too long.
+        written: Number of items that the model wrote on, and ``written_right`` of them.
+        unreadable: Number of written replies without an answer that may be given.
+        groups: Right answers and items by group.
+        partial: Rating of what was written for each open item.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._labels = {label: row for row, label in enumerate(task.labels)}
+        self.confusion = np.zeros((len(task.labels), len(task.labels)), dtype=np.int64)
+        self.unread = np.zeros(len(task.labels), dtype=np.int64)
+        self.too_long: dict[int, None] = {}
+        self.count = self.right = self.written = self.written_right = self.unreadable = 0
+        self.groups: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+        self.partial: list[float] = []
+
+    def add(self, sample: Sample) -> None:
+        """Count the next outcome."""
+        item = self._task.items[self.count]
+        if sample.too_long:
+            self.too_long[self.count] = None
+        self.count += 1
+        self.right += sample.right
+        group = self.groups[sample.group]
+        group[0] += sample.right
+        group[1] += 1
+        if item.choices:
+            truth = self._labels[sample.truth]
+            if sample.too_long:
+                self.unread[truth] += 1
+            else:
+                self.confusion[truth, self._labels[sample.answer]] += 1
+        elif self._task.partial is not None:
+            self.partial.append(self._task.partial(sample.answer, sample.truth))
+        if (said := sample.written) is not None:
+            self.written += 1
+            self.written_right += said in item.answers
+            self.unreadable += said not in item.choices if item.choices else not said
+
+
+def _answer_all(
+    model: Model,
+    task: Task,
+    settings: EvaluateSettings,
+    tally: _Tally,
+    *,
+    directory: Path | None,
+    workers: Workers,
+    quiet: bool,
+) -> tuple[Samples, float]:
+    """Answer every item, in order, those of an earlier call not again.
+
+    Returns:
+        The outcomes, and the seconds of reading and scoring.
+    """
+    kept: list[Sample] = []
+    done, log = 0, None
+    if directory is not None:
+        log = JsonLog(directory / SAMPLES_FILE, _identity(model, task, settings), restart=True)
+        (directory / METRICS_FILE).unlink(missing_ok=True)  # figures of other answers
+        if log.count < len(task.items):
+            log.truncate(log.count - log.count % settings.chunk)
+        done = log.count
+        if done and not quiet:
+            say(f"glyphsight: {done} of {len(task.items)} answers are there; resuming after them")
+        for value in log:
+            tally.add(Sample(**value))
+    seconds, first = 0.0, done
+    with (
+        log or nullcontext(),
+        progress_bar(
+            total=len(task.items), initial=done, desc="score", unit="pic", disable=quiet
+        ) as bar,
+    ):
+        open_answers = (a for item in task.items if not item.choices for a in item.answers)
+        answering = _Answering(
+            model,
+            task.prompt,
+            task.read,
+            max(open_answers, key=len, default=""),
+            settings.batch_size,
+            bar.update if workers.here else None,
+        )
+        before = None
+        for answered in parallel.map(answering, _chunks(task, settings, done), workers):
+            now = time.monotonic()
+            busy = answered.scoring + answered.writing
+            passed = busy if before is None else now - before  # workers start before the first
+            seconds += passed * answered.scoring / busy
+            before = now
+            done += len(answered.samples)
+            if log is None:
+                kept += answered.samples
+            else:
+                log.append(sample.as_json() for sample in answered.samples)
+            for sample in answered.samples:
+                tally.add(sample)
+            if not workers.here:
+                bar.update(len(answered.samples))
+    if done > first:
+        seconds *= done / (done - first)
+    return (kept if log is None else SampleFile(log.path, log.count)), seconds
+
+
+def _chunks(task: Task, settings: EvaluateSettings, done: int) -> Iterator[_Chunk]:
+    free = set(stratified_sample(task.truth, settings.generate, settings.seed).tolist())
+    for start in range(done, len(task.items), settings.chunk):
+        items = list(task.items[start : start + settings.chunk])
+        yield _Chunk(items, {row for row in range(len(items)) if start + row in free})
+
+
+def _identity(model: Model, task: Task, settings: EvaluateSettings) -> dict[str, object]:
+    """Return all that the outcomes depend on."""
+    return {
+        "glyphsight": __version__,
+        "model": _weights_digest(model.get()),
+        "task": task.digest(),
+        "prompt": [task.prompt.question, task.prompt.answer, task.prompt.instruction],
+        "seed": settings.seed,
+        "generate": settings.generate,
+        "batch_size": settings.batch_size,
+        "chunk": settings.chunk,
+    }
 
 
 def _weights_digest(loaded: LoadedModel) -> str:
-    """SHA-256 of a model's weights, in hexadecimal."""
+    """Return the SHA-256 of a model's weights, in hexadecimal."""
     import torch
 
     digest = sha256()
@@ -92,105 +356,54 @@ def _weights_digest(loaded: LoadedModel) -> str:
     return digest.hexdigest()
 
 
-def evaluate(
-    model: str | Path | LoadedModel | Model,
-    data: str,
-    *,
-    split: str = "test",
-    limit: int | None = None,
-    seed: int = 0,
-    batch_size: int = 64,
-    generate: int = 200,
-    zero_shot: int = 100,
-    directory: Path | None = None,
-    where: Workers | None = None,
-    quiet: bool = False,
-) -> Evaluation:
-    """Measure how well a model recognises labelled pictures it reads as text.
-
-    Args:
-        model: Name, run directory, path, hub id, which workers load for themselves; or a loaded
-            model, which is sent to them.
-        data: Dataset directory, dataset file or source SPEC.
-        split: Which split; a dataset file has none.
-        limit: Judge at most so many records, stratified by label.
-        seed: Of that choice.
-        batch_size: Pictures a forward pass; changes speed alone.
-        generate: Also let the model write freely on so many of the records.
-        zero_shot: Also ask the base model so many of the records, as it was before training.
-        directory: Where ``samples.jsonl`` is written as the answers come, so that memory does not
-            grow with them, and an evaluation that ended early is gone on with by the same call.
-            None keeps the answers in memory.
-        where: Where the work is done; None for this process.
-        quiet: Show no progress bars.
+def _too_long(task: Task, tally: _Tally, model: Model) -> list[str]:
+    """Return a warning where items exceed the model's window.
 
     Raises:
-        DatasetError: The data cannot be read.
-        ModelError: The model cannot be loaded or does not take the pictures.
-        GlyphsightError: Another evaluation is writing to the directory.
+        ModelError: All do.
     """
-    where = where or Workers(workers=1)
-    asks = model if isinstance(model, Model) else Model(model)
-    loaded = asks.get()
-    run = loaded.run
-    judged = look_at(data, split, limit, seed, run.profile if run else PUBLISHED)
-    labels = sorted({*(run.labels if run else []), *judged.labels})
-    asked = Asked(labels, run.prompt if run else Prompt(), batch_size)
-    free = stratified_sample(judged.codes, generate, seed) if generate else _NO_ROWS
-    first = stratified_sample(judged.codes, zero_shot, seed) if run and zero_shot else _NO_ROWS
-    tally = Tally(labels, run, first.tolist())
-    settings: dict[str, Any] = {}
-    if directory is not None:
-        settings = {
-            "glyphsight": __version__,
-            "model": _weights_digest(loaded),
-            "data": judged.digest,
-            "limit": limit,
-            "seed": seed,
-            "generate": generate,
-            "chunk": CHUNK,
-        } | asdict(asked)
-    samples, seconds = stream(
-        asks,
-        judged,
-        asked,
-        free,
-        tally.add,
-        directory=directory,
-        settings=settings,
-        where=where,
-        quiet=quiet,
-    )
-    warnings = _too_long(judged, tally, loaded) + tally.doubts()
-    warnings += _of_training(judged, run) if run else []
-    before = None
-    if run is not None and tally.kept:
-        try:
-            before = _zero_shot(run, tally.kept, len(first), asked, quiet=quiet)
-        except ModelError as error:  # a run outlives its base; its own figures stand
-            warnings.append(f"no figure from before its training: {error}")
-    truth = Counter(judged.codes.tolist())
-    commonest = max(truth, key=lambda code: truth[code])
-    return Evaluation(
-        model=loaded.name,
-        base=run.base if run else None,
-        data=data,
-        split=judged.split,
-        warnings=warnings,
-        seed=seed,
-        score=tally.score,
-        generation=tally.generation,
-        unreadable=tally.unreadable,
-        majority=Share.of(truth[commonest], len(judged)),
-        majority_label=judged.labels[commonest],
-        zero_shot=before,
-        classes=per_class(tally.confusion, labels, tally.unread),
-        labels=labels,
-        confusion=tally.confusion.tolist(),
-        scoring_seconds=seconds,
-        samples=samples,
-        too_long=int(tally.unread.sum()),
-    )
+    if not tally.too_long:
+        return []
+    first, count, total = next(iter(tally.too_long)), len(tally.too_long), len(task.items)
+    said = f"{task.name(first)}: exceeds the {model.window} tokens {model.name}"
+    fix = "encode with fewer columns, or take a model with a longer window"
+    if count == total:
+        raise ModelError(f"{said} takes, as all records judged do; {fix}")
+    return [f"{said} takes; {count} of {total} records do and count as wrong; {fix}"]
 
 
-_NO_ROWS = np.zeros(0, dtype=np.int64)
+def _of_training(task: Task, run: RunRecord) -> list[str]:
+    """Return a warning where the records are those the model was trained on."""
+    if not task.files or run.training.get("data_sha256") != checksum(task.files):
+        return []
+    return [
+        f"{task.files[0]}: the model was trained on these records; "
+        "accuracy on them says little about other pictures"
+    ]
+
+
+def _zero_shot(
+    run: RunRecord,
+    task: Task,
+    settings: EvaluateSettings,
+    too_long: dict[int, None],
+    *,
+    quiet: bool,
+) -> Share | None:
+    """Ask the base model as it was before training; an item too long to read counts as wrong."""
+    rows = stratified_sample(task.truth, settings.zero_shot, settings.seed).tolist()
+    rows = [row for row in rows if task.items[row].choices]
+    items = [task.items[row] for row in rows if row not in too_long]
+    if not items:
+        return None
+    chat = False if task.plain else run.chat or False
+    base = Model(load_model(run.base, seed=run.seed, chat=chat, profile=run.base_profile))
+    asked = [
+        Request(item.ask(task.prompt), tuple(map(task.prompt.reply, item.choices)))
+        for item in items
+    ]
+    with progress_bar(total=len(items), desc="before training", unit="pic", disable=quiet) as bar:
+        best = base.best(asked, batch_size=settings.batch_size, progress=bar.update)
+    said = [item.choices[column] for item, column in zip(items, best, strict=True)]
+    right = sum(one in item.answers for one, item in zip(said, items, strict=True))
+    return Share.of(right, len(rows))

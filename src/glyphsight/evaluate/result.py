@@ -1,22 +1,24 @@
-"""What an evaluation gives: every record's outcome and the figures made of them."""
+"""Results of an evaluation: the outcome of every item and the figures made of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from glyphsight.errors import DatasetError
+from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.evaluate.statistics import ClassScore, wilson_interval
-from glyphsight.files import replacing
+from glyphsight.files import claim, json_line, replacing
 
 METRICS_FILE = "metrics.json"
+"""Written last: with it an evaluation is finished."""
 SAMPLES_FILE = "samples.jsonl"
 REPORT_FILE = "report.html"
-STATE_FILE = ".samples-state.json"
-"""Beside the samples while they are not all there, or no figures are made of them yet."""
+STATE_FILE = f".{SAMPLES_FILE}.settings"
+"""Note of :class:`~glyphsight.files.JsonLog` beside the samples of an unfinished evaluation."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,9 @@ class Share:
     """A share of right answers.
 
     Attributes:
-        accuracy: 0-1.
-        n: Records judged.
-        interval: 95 % Wilson interval.
+        accuracy: Right answers of all, 0-1.
+        n: Number of items judged.
+        interval: 95 % Wilson interval of the accuracy.
     """
 
     accuracy: float
@@ -35,22 +37,28 @@ class Share:
 
     @staticmethod
     def of(right: int, n: int) -> Share:
-        """The share ``right`` of ``n``."""
+        """Return the share ``right`` of ``n``."""
         return Share(right / n, n, wilson_interval(right, n))
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One record's outcome.
+    """Outcome of one item.
 
     Attributes:
-        ascii_image: What the model read.
-        truth: The right answer.
-        answer: The label with the highest log-likelihood; "" where it was too long to read.
-        probability: Its probability among the labels, 0-1; 0 where it was too long to read.
-        probabilities: Of every label; none where it was too long to read.
-        generated: What the model wrote freely, "" where it was too long to read; None where it was
-            not asked to.
+        ascii_image: Text of the picture.
+        truth: Right answer; of several the one that was given, or the first.
+        answer: Choice with the highest log-likelihood; without choices the answer that was written.
+            "" where the item was too long to read.
+        probability: Probability of the answer among the choices, 0-1; 0 without choices and where
+            the item was too long to read.
+        probabilities: Probability of each choice; empty without choices and where the item was too
+            long to read.
+        generated: Text that the model wrote freely, "" where the item was too long to read; None
+            where the model was not asked to write.
+        group: Question or concept of the item; "" where there is none.
+        read: Answer found in ``generated``, "" for none; None where ``generated`` is the answer.
+        too_long: The item exceeds the model's window and counts as wrong.
     """
 
     ascii_image: str
@@ -59,24 +67,42 @@ class Sample:
     probability: float
     probabilities: dict[str, float]
     generated: str | None
+    group: str = ""
+    read: str | None = None
+    too_long: bool = False
 
     @property
-    def too_long(self) -> bool:
-        """Whether it exceeded what the model takes, and so counts as wrong."""
-        return not self.probabilities
+    def right(self) -> bool:
+        """Whether the answer is right."""
+        return self.answer == self.truth
 
-    def as_line(self) -> str:
-        """A line of ``samples.jsonl``."""
-        return json.dumps(asdict(self), ensure_ascii=False) + "\n"
+    @property
+    def written(self) -> str | None:
+        """Answer in what the model wrote; None where the model was not asked to write."""
+        return self.generated if self.read is None else self.read
+
+    def as_json(self) -> dict[str, Any]:
+        """Return a line of ``samples.jsonl``, without unset fields after ``generated``."""
+        value = asdict(self)
+        unset = {"group": "", "read": None, "too_long": False}
+        return {key: one for key, one in value.items() if key not in unset or one != unset[key]}
+
+
+class Samples(Protocol):
+    """Outcomes that can be counted and read several times, in order."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Sample]: ...
 
 
 @dataclass(frozen=True)
 class SampleFile:
-    """Outcomes in a file, a JSON object a line, read as they are iterated.
+    """Outcomes in a file, one JSON object per line, read as they are iterated.
 
     Attributes:
-        path: The file.
-        count: How many it holds.
+        path: Path of the file.
+        count: Number of outcomes in it.
     """
 
     path: Path
@@ -94,8 +120,15 @@ class SampleFile:
                     done += 1
         except (OSError, ValueError, TypeError) as error:
             raise DatasetError(
-                f"{self.path}: line {done + 1}: cannot be read ({error}); evaluate anew"
+                f"{self.path}: line {done + 1}: cannot be read ({error}); evaluate again"
             ) from error
+
+
+def pick(samples: Samples, rows: Sequence[int]) -> list[Sample]:
+    """Return the outcomes at ``rows``, in the order of ``rows``."""
+    wanted = set(rows)
+    found = {row: sample for row, sample in enumerate(samples) if row in wanted}
+    return [found[row] for row in rows]
 
 
 @dataclass(frozen=True)
@@ -103,27 +136,35 @@ class Evaluation:
     """All figures of one evaluation.
 
     Attributes:
-        model: What was evaluated.
-        base: The model it was trained from; None for a plain base model.
-        data: Dataset or source.
-        split: Split of it; None where the data is a single file.
-        warnings: What a reader of the figures must know, such as that the records are the ones the
-            model was trained on.
-        seed: Of the choice under a limit.
-        score: Accuracy by label log-likelihood.
-        generation: Accuracy of free generation, exact match; None when not asked for.
-        unreadable: Freely generated answers that are none of the labels.
-        majority: Accuracy of always giving the commonest label.
-        majority_label: That label.
-        zero_shot: The base model on a part of the same records, before training; None if skipped.
-        classes: Precision and recall a label.
+        model: Name of the model.
+        base: Name of the model it was trained from; None for a plain base model.
+        data: Data as the user named it.
+        split: Split of the data; None where it has none.
+        warnings: Facts that a reader of the figures must know, such as that the model was trained
+            on these records.
+        seed: Random seed for the choice under a limit.
+        score: Accuracy by log-likelihood, and by writing of items without choices.
+        generation: Accuracy of free writing; None where the model was not asked to write.
+        unreadable: Number of written replies without an answer that may be given.
+        majority: Accuracy of always giving the commonest answer.
+        majority_label: The commonest answer.
+        zero_shot: Accuracy of the base model before training, on a part of the same items; None
+            where it was not asked.
+        classes: Precision and recall of each label.
         labels: Rows and columns of ``confusion``.
-        confusion: Counts, true label by answer.
-        scoring_seconds: Of reading the records and scoring them by log-likelihood, from the first
-            of them on: the start of workers and the loading of the model come before.
-        samples: Every record's outcome: iterate them and take their ``len()``.
-        too_long: Records that exceed the model's window, counted as wrong; they are in no column of
-            ``confusion``.
+        confusion: Counts of right answer (row) and given answer (column), of items with choices.
+        scoring_seconds: Seconds of reading and scoring all items, without the start of workers.
+            After a resumption, those of the items scored since, scaled to all.
+        samples: Outcome of every item.
+        too_long: Number of items that exceed the model's window. They count as wrong and are in no
+            column of ``confusion``.
+        chance: Accuracy of guessing: the mean over items of right answers by choices; None where
+            no item has choices.
+        groups: Accuracy of each question or concept, where there are several.
+        macro: Mean accuracy over ``groups``; None without them.
+        character_match: Mean share of an answer's characters in what was written, of items without
+            choices; None where the task does not rate it.
+        by: ``log-likelihood``, ``writing``, or ``both`` where some items have choices.
     """
 
     model: str
@@ -142,16 +183,21 @@ class Evaluation:
     labels: list[str]
     confusion: list[list[int]]
     scoring_seconds: float
-    samples: list[Sample] | SampleFile
+    samples: Samples
     too_long: int = 0
+    chance: float | None = None
+    groups: dict[str, Share] = field(default_factory=dict)
+    macro: float | None = None
+    character_match: float | None = None
+    by: str = "log-likelihood"
 
     @property
     def pictures_per_second(self) -> float:
-        """Speed of scoring by log-likelihood."""
-        return self.score.n / self.scoring_seconds
+        """Speed of scoring."""
+        return self.score.n / self.scoring_seconds if self.scoring_seconds else 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the samples, ``accuracy``, ``n`` and ``interval`` at the top."""
+        """Return all but the samples, with ``accuracy``, ``n`` and ``interval`` at the top."""
         whole = asdict(replace(self, samples=[]))
         whole.pop("samples")
         score: dict[str, Any] = whole.pop("score")
@@ -164,16 +210,40 @@ class Evaluation:
         finish(directory, self.as_json())
 
     def write_samples(self, directory: Path) -> None:
-        """Write ``samples.jsonl``, where they are not in it yet."""
+        """Write ``samples.jsonl``, unless the samples are read from it."""
         file = directory / SAMPLES_FILE
         if not isinstance(self.samples, SampleFile) or self.samples.path != file:
             with replacing(file) as stream:
-                stream.writelines(sample.as_line() for sample in self.samples)
+                stream.writelines(f"{json_line(one.as_json())}\n" for one in self.samples)
 
 
 def finish(directory: Path, metrics: dict[str, Any]) -> None:
-    """Write ``metrics.json``, and let go of what an unfinished evaluation is gone on with from."""
+    """Write ``metrics.json`` and remove the note that an unfinished evaluation resumes from."""
     with replacing(directory / METRICS_FILE) as stream:
         json.dump(metrics, stream, ensure_ascii=False, indent=2)
         stream.write("\n")
     (directory / STATE_FILE).unlink(missing_ok=True)
+
+
+@contextmanager
+def claimed(directory: Path) -> Iterator[None]:
+    """Keep other evaluations out of a directory for the block; the directory is made if missing.
+
+    Raises:
+        GlyphsightError: Nothing can be written there, or another evaluation is writing.
+    """
+    path = directory / SAMPLES_FILE
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        stream = path.open("ab")
+    except OSError as error:
+        raise GlyphsightError(
+            f"{path}: cannot be written ({error.strerror}); choose another path"
+        ) from error
+    with stream:
+        if not claim(stream):
+            raise GlyphsightError(
+                f"{directory}: another evaluation is writing here; wait for it, or give another "
+                "--out"
+            )
+        yield

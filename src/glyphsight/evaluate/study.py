@@ -1,34 +1,70 @@
-"""What is known of one model after one evaluation, and of which records."""
+"""Everything known of one model after one evaluation, with ``full`` also floors and limits."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from glyphsight.codec import Profile
-from glyphsight.evaluate.attribution import Attribution
-from glyphsight.evaluate.baselines import Baseline
-from glyphsight.evaluate.result import Evaluation, Sample
-from glyphsight.evaluate.robustness import Condition
-from glyphsight.evaluate.statistics import Calibration, Paired, ReplyCounts
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.codec import PUBLISHED, Profile
+from glyphsight.console import progress_bar, say
+from glyphsight.dataset import Record
+from glyphsight.dataset.storage import sources_file
+from glyphsight.errors import DatasetError, GlyphsightError
+from glyphsight.evaluate.attribution import Attribution, gradient, occlusion
+from glyphsight.evaluate.baselines import ALL, MOST_RECORDS, Baseline, Grids, baselines
+from glyphsight.evaluate.evaluation import DEFAULTS, HERE, evaluate
+from glyphsight.evaluate.result import Evaluation, Sample, pick
+from glyphsight.evaluate.robustness import Condition, robustness
+from glyphsight.evaluate.settings import EvaluateSettings
+from glyphsight.evaluate.statistics import (
+    Calibration,
+    Paired,
+    ReplyCounts,
+    calibrate,
+    paired,
+    sort_replies,
+)
+from glyphsight.evaluate.tasks import Task, open_task
+from glyphsight.evaluate.tasks.records import records_task
+from glyphsight.files import checksum
+from glyphsight.inference.model import Model
+from glyphsight.models import LoadedModel
+from glyphsight.models.tokens import EMBEDDED, count_tokens, load_tokenizer
+from glyphsight.parallel import Workers
+from glyphsight.sampling import stratified_sample
+from glyphsight.sources import Batch, is_spec, open_source, read_split
 
 SHOWN = 12
 """Most pictures that any part of a report shows."""
+MOST_ASKED = 10_000
+"""Most records that baselines are asked, by default."""
+_EXPLAINED = 4  # right answers, and as many mistakes, that are attributed
+_BROKEN = 2000  # pictures that are broken
+_COUNTED = 256  # texts whose tokens are counted
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which records an evaluation judged; equal for two evaluations of the same, in one order.
+    """Records that an evaluation judged; equal for two evaluations of the same, in one order.
 
     Attributes:
-        data: Dataset or source.
-        split: Its split; None for a file.
-        limit: At most so many were asked for; None for all.
-        seed: Of the choice under a limit.
-        n: How many were judged.
-        labels_sha256: Of their right answers, in order.
-        items_sha256: Of the list of pictures that the split was made of (``*.sources.txt`` beside
-            its files), in order and before the limit; None where there is none.
+        data: Dataset, source or task.
+        split: Split of the data; None where it has none.
+        limit: Largest number of records that was asked for; None for all.
+        seed: Random seed for the choice under a limit.
+        n: Number of records judged.
+        labels_sha256: SHA-256 of the right answers, in order.
+        items_sha256: SHA-256 of the list of pictures that the split was made of (``*.sources.txt``
+            beside its files), in order and before the limit; None where there is none.
     """
 
     data: str
@@ -42,23 +78,23 @@ class Selection:
 
 @dataclass(frozen=True)
 class Study:
-    """What is known of one model, after one evaluation.
+    """Everything known of one model after one evaluation.
 
     Attributes:
-        evaluation: Its answers and their figures.
-        selection: Which records it judged.
-        calibration: How far its probabilities are what they say, of the records it could read.
-        replies: What its free writing gave; None where it was not asked to.
-        tokens: Mean tokens of a picture, alone, by tokenizer: SmolLM2's and the model's own.
-        profile: How the model's pictures become text.
-        shown: The first sample of each label that it could read, at most a dozen.
-        mistakes: The wrong answers it was surest of, at most a dozen.
+        evaluation: Answers of the model and their figures.
+        selection: Records that were judged.
+        calibration: Gap between the probabilities and the accuracy of the answers that were chosen.
+        replies: Kinds of freely written answers; None where the model was not asked to write.
+        tokens: Mean tokens per picture, alone, by tokenizer: SmolLM2's and the model's own.
+        profile: Profile of the model's pictures.
+        shown: First sample of each label that the model could read, at most a dozen.
+        mistakes: Wrong answers with the highest probability, at most a dozen.
         baselines: Floors and ceilings on the same text; empty where none were asked.
-        against: The model's difference to a baseline on the same records, by its name.
-        robustness: What is left when pictures and texts are broken.
-        attributions: Which cells spoke for an answer.
-        notes: What was left out and why, and what a reader of the baselines must know.
-        seconds: What each part took.
+        against: Difference of the model and a baseline on the same records, by its name.
+        robustness: Accuracy when pictures and texts are broken.
+        attributions: Cells that spoke for an answer.
+        notes: Parts that were left out and why, and what a reader of the baselines must know.
+        seconds: Seconds that each part took.
     """
 
     evaluation: Evaluation
@@ -82,14 +118,14 @@ class Study:
         return max(self.baselines, key=lambda one: one.share.accuracy, default=None)
 
     def of_ceiling(self, ceiling: Baseline) -> float | None:
-        """The model's accuracy as a share of a baseline's on the same records; may exceed 1."""
+        """Return the model's accuracy over a baseline's on the same records; it may exceed 1."""
         best, own = ceiling.share.accuracy, self.evaluation.score.accuracy
         if ceiling.name in self.against:
             own = best + self.against[ceiling.name].difference
         return own / best if best else None
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but samples and attributions; ``accuracy``, ``n``, ``interval`` at the top."""
+        """Return all but samples and attributions, with ``accuracy`` and ``n`` at the top."""
         ceiling = self.ceiling
         return self.evaluation.as_json() | {
             "selection": asdict(self.selection),
@@ -116,8 +152,265 @@ class Study:
             "study_seconds": self.seconds,
         }
 
+    def noted(self, *notes: str) -> Study:
+        """Return the study with further notes, and say them."""
+        for note in notes:
+            say(f"glyphsight: warning: {note}")
+        return replace(self, notes=[*self.notes, *notes])
+
 
 def _flat(value: dict[str, Any]) -> dict[str, Any]:
-    """With the keys of its share instead of the share."""
+    """Replace the share by its keys."""
     share = value.pop("share")
     return value | (share or {"accuracy": None, "n": 0, "interval": None})
+
+
+def run_study(
+    model: str | Path | LoadedModel | Model,
+    data: str,
+    settings: EvaluateSettings = DEFAULTS,
+    *,
+    directory: Path | None = None,
+    workers: Workers = HERE,
+    quiet: bool = False,
+) -> Study:
+    """Measure a model, as :func:`~glyphsight.evaluate.evaluate` does, and look closer.
+
+    Args:
+        model: Model as :func:`~glyphsight.evaluate.evaluate` takes it.
+        data: Dataset directory, dataset file, source SPEC or ``KIND:FILE`` of a task.
+        settings: Split, limit, seed and how much is asked; with ``full`` also baselines, robustness
+            and attributions.
+        directory: Directory where ``samples.jsonl`` is written as the answers come; None keeps them
+            in memory.
+        workers: Processes that score; by default this one.
+        quiet: Show no progress bars.
+
+    Raises:
+        DatasetError: The data cannot be read.
+        ModelError: The model cannot be loaded or takes none of the pictures.
+    """
+    asks = model if isinstance(model, Model) else Model(model)
+    started = time.monotonic()
+    task = open_task(data, asks.run, settings)
+    evaluation = evaluate(asks, task, settings, directory=directory, workers=workers, quiet=quiet)
+    found = describe(evaluation, asks.get(), settings.limit)
+    selection = replace(found.selection, items_sha256=_items_digest(task.files))
+    seconds = {"evaluate": time.monotonic() - started}
+    found = replace(found, selection=selection, seconds=seconds)
+    if not settings.full:
+        return found
+    for name, part in (
+        ("baselines", partial(with_baselines, task=task, settings=settings)),
+        ("robustness", partial(_with_robustness, asks.get(), task=task, settings=settings)),
+        ("attributions", partial(with_attributions, loaded=asks.get())),
+    ):
+        began = time.monotonic()
+        try:
+            found = part(study=found, quiet=quiet)
+        except GlyphsightError as error:  # the rest of the study stands
+            found = found.noted(f"{name} left out: {error}")
+        seconds[name] = time.monotonic() - began
+    return found
+
+
+def _items_digest(files: Sequence[Path]) -> str | None:
+    """Return the SHA-256 of the lists of items that dataset files were made of, None without."""
+    lists = [sources_file(file) for file in files]
+    return checksum(lists) if lists and all(file.is_file() for file in lists) else None
+
+
+def describe(
+    evaluation: Evaluation, loaded: LoadedModel | None = None, limit: int | None = None
+) -> Study:
+    """Describe an evaluation by its samples alone.
+
+    Args:
+        evaluation: Answers of the model and their figures.
+        loaded: The model, for its profile and its own tokens per picture; None stands for the
+            published profile and leaves those tokens out.
+        limit: Limit of the evaluation.
+    """
+    digest = hashlib.sha256()
+    sure, right, texts, replies = [], [], [], []
+    first: dict[str, int] = {}
+    mistakes: list[tuple[float, int]] = []
+    for row, sample in enumerate(evaluation.samples):
+        digest.update(json.dumps(sample.truth).encode() + b"\n")
+        if (said := sample.read or sample.generated) is not None:
+            replies.append((said, sample.truth))
+        if row < _COUNTED:
+            texts.append(sample.ascii_image)
+        if not sample.probabilities:
+            continue
+        sure.append(sample.probability)
+        right.append(sample.right)
+        first.setdefault(sample.truth, row)
+        if not sample.right:
+            mistakes.append((-sample.probability, row))
+    tokens = {EMBEDDED: float(np.mean(count_tokens(texts, load_tokenizer())))}
+    if loaded is not None:
+        own = loaded.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        tokens["model"] = float(np.mean([len(ids) for ids in own]))
+    written, truth = [said for said, _ in replies], [one for _, one in replies]
+    known = evaluation.labels or sorted(set(truth))
+    shown = [first[label] for label in sorted(first)][:SHOWN]
+    surest = [row for _, row in sorted(mistakes)[:SHOWN]]
+    picked = dict(zip(rows := [*shown, *surest], pick(evaluation.samples, rows), strict=True))
+    return Study(
+        evaluation,
+        Selection(
+            evaluation.data,
+            evaluation.split,
+            limit,
+            evaluation.seed,
+            evaluation.score.n,
+            digest.hexdigest(),
+        ),
+        calibrate(np.array(sure, dtype=np.float32), right) if sure else Calibration(0.0, []),
+        sort_replies(written, truth, known) if replies else None,
+        tokens,
+        loaded.run.profile if loaded and loaded.run else PUBLISHED,
+        [picked[row] for row in shown],
+        [picked[row] for row in surest],
+    )
+
+
+def with_baselines(
+    study: Study,
+    task: Task,
+    settings: EvaluateSettings,
+    *,
+    names: Sequence[str] = ALL,
+    most: int = MOST_ASKED,
+    quiet: bool = False,
+) -> Study:
+    """Add floors and ceilings that learn from the training split and read the same texts.
+
+    Args:
+        study: What is measured so far.
+        task: The records that are judged.
+        settings: Seed and the data to learn from.
+        names: Names of the baselines.
+        most: Largest number of records that baselines are asked, stratified.
+        quiet: Show no progress bars.
+
+    Raises:
+        DatasetError: They cannot learn, or would learn from the records that are judged.
+    """
+    if settings.train_data is None and task.split is None:
+        raise DatasetError(
+            f"{task.data} is a single file; name other records to learn from with --train-data"
+        )
+    source = settings.train_data or task.data
+    own = replace(settings, split="train", limit=MOST_RECORDS)
+    train = records_task(source, None, own, study.profile)
+    files = {file.resolve() for file in train.files}
+    if (not files and (task.data, task.split) == (train.data, train.split)) or not (
+        files.isdisjoint(file.resolve() for file in task.files)
+    ):
+        raise DatasetError(
+            f"{source}: to learn from it holds the records that are judged; give other records "
+            "with --train-data"
+        )
+    rows = stratified_sample(task.truth, most, settings.seed).tolist()
+    asked = pick(study.evaluation.samples, rows)
+    study = study.noted(*_doubts(asked, train, len(task.items), settings.seed))
+    texts, truth = [one.ascii_image for one in asked], [one.truth for one in asked]
+    found = baselines(
+        Grids.read([one.ascii_image for one in train.items], train.truth, study.profile, source),
+        Grids.read(texts, truth, study.profile, task.data),
+        seed=settings.seed,
+        names=names,
+        quiet=quiet,
+    )
+    right = [sample.right for sample in asked]
+    against = {
+        one.name: paired(
+            right, [said == label for said, label in zip(one.answers, truth, strict=True)]
+        )
+        for one in found
+    }
+    return replace(study, baselines=found, against=against)
+
+
+def _doubts(asked: Sequence[Sample], train: Task, total: int, seed: int) -> list[str]:
+    """Say what a reader must know of the records that baselines are asked.
+
+    Raises:
+        DatasetError: Most of them are among those to learn from.
+    """
+    doubts = []
+    if len(asked) < total:
+        doubts.append(
+            f"baselines were asked {len(asked):,} of the {total:,} records, "
+            f"stratified, seed {seed}; the model is compared with them on these"
+        )
+    learnt = {(item.ascii_image, item.answers[0]) for item in train.items}
+    known = sum((sample.ascii_image, sample.truth) in learnt for sample in asked)
+    said = f"{known:,} of the {len(asked):,} records have text and answer of one in {train.data}"
+    if 2 * known > len(asked):
+        raise DatasetError(
+            f"{said}: learning them by heart would do; give other records with --train-data"
+        )
+    if known:
+        doubts.append(
+            f"{said}, from which baselines learn: the same pictures, or others that look alike in "
+            "so few cells"
+        )
+    return doubts
+
+
+def _with_robustness(
+    loaded: LoadedModel, *, study: Study, task: Task, settings: EvaluateSettings, quiet: bool
+) -> Study:
+    """Add the accuracy that is left when pictures, or texts where there are none, are broken."""
+    read = [row for row, one in enumerate(study.evaluation.samples) if not one.too_long]
+    kept = stratified_sample([task.truth[row] for row in read], _BROKEN, settings.seed)
+    rows = [read[row] for row in kept.tolist()]
+    numbers = [task.rows[row] if task.rows else row for row in rows]
+    found = robustness(
+        loaded,
+        pictures_at(task.data, task.split or "", np.array(numbers))
+        if is_spec(task.data)
+        else [Record((task.items[row].ascii_image,), task.truth[row]) for row in rows],
+        seed=settings.seed,
+        batch_size=settings.batch_size,
+        quiet=quiet,
+    )
+    if count := study.evaluation.too_long:
+        study = study.noted(f"robustness: without the {count} records too long to read")
+    return replace(study, robustness=found)
+
+
+def pictures_at(spec: str, split: str, rows: NDArray[np.int64]) -> list[Batch]:
+    """Read the pictures of a source at ``rows``, ascending."""
+    found, start = [], 0
+    for batch in read_split(open_source(spec), split):
+        stop = start + len(batch)
+        inside = rows[(rows >= start) & (rows < stop)]
+        if len(inside):
+            found.append(batch.take(inside - start))
+        start = stop
+    return found
+
+
+def with_attributions(study: Study, loaded: LoadedModel, *, quiet: bool) -> Study:
+    """Add the cells that spoke for some right answers and for the surest mistakes."""
+    right = [sample for sample in study.shown if sample.right]
+    chosen = right[:: max(1, len(right) // _EXPLAINED)][:_EXPLAINED]
+    chosen += study.mistakes[:_EXPLAINED]
+    found, left_out = [], dict[str, None]()
+    methods: dict[str, Callable[..., Attribution]] = {
+        "occlusion": partial(occlusion, quiet=quiet),
+        "gradient": gradient,
+    }
+    bar = progress_bar(len(chosen), "pic", "attributions", iterable=chosen, disable=quiet)
+    for sample in bar:
+        tried = [("occlusion", label) for label in dict.fromkeys((sample.answer, sample.truth))]
+        for name, label in (*tried, ("gradient", sample.answer)):
+            try:
+                found.append((sample, methods[name](loaded, sample.ascii_image, label)))
+            except GlyphsightError as error:  # the others stand
+                left_out[f"{name} left out: {error}"] = None
+    return replace(study, attributions=found).noted(*left_out)

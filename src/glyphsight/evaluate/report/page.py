@@ -114,12 +114,15 @@ def confusions(evaluation: Evaluation) -> list[tuple[int, str, str]]:
 def _ladder(study: Study) -> list[dict[str, Any]]:
     """List everything that answered the same pictures, best first."""
     evaluation = study.evaluation
+    by = "writing" if evaluation.by == "writing" else "likelihood of the label"
     rungs: list[tuple[str, str, str, Share | None]] = [
-        ("own", evaluation.model, "this model, by likelihood of the label", evaluation.score),
+        ("own", evaluation.model, f"this model, by {by}", evaluation.score),
         ("own", evaluation.model, "this model, writing freely", evaluation.generation),
         ("floor", f"{evaluation.base} before training", "its base", evaluation.zero_shot),
         ("floor", f"always “{evaluation.majority_label}”", "the commonest", evaluation.majority),
     ]
+    if evaluation.by == "writing":
+        rungs.pop(1)  # the same figure
     if any(one.name == "majority" for one in study.baselines):
         rungs.pop()  # the same, of the labels to learn from
     ladder: list[dict[str, Any]] = [
@@ -175,7 +178,7 @@ def write_report(story: Story, path: Path, profile: Profile = PUBLISHED) -> None
         pictures=any(one.picture is not None for one in story.shown[:SHOWN]),
         ladder=_ladder(study),
         reliability=reliability_plot([(study.calibration, "accent")]),
-        certainty=certainty_plot(study.calibration),
+        certainty=certainty_plot(study.calibration) if study.calibration.bins else "",
         matrix=len(evaluation.labels) <= _MATRIX,
         confusions=confusions(evaluation),
         classes=classes,

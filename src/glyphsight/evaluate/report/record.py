@@ -10,8 +10,7 @@ from typing import Any
 from glyphsight.codec import PUBLISHED
 from glyphsight.evaluate.report.page import Shown, Story, write_report
 from glyphsight.evaluate.report.plots import confusion_png
-from glyphsight.evaluate.result import REPORT_FILE, SAMPLES_FILE, finish
-from glyphsight.evaluate.sample_log import claimed
+from glyphsight.evaluate.result import REPORT_FILE, claimed, finish
 from glyphsight.evaluate.study import Study
 from glyphsight.files import replacing
 from glyphsight.models import RunRecord
@@ -58,10 +57,11 @@ def record_study(
         facts=_facts(study, run, record),
     )
     profile = record.profile if record else PUBLISHED
-    with claimed(directory / SAMPLES_FILE):
+    with claimed(directory):
         result.write_samples(directory)
         _write_attributions(study, directory / ATTRIBUTIONS_FILE)
-        confusion_png(result.confusion, result.labels, directory / "confusion.png")
+        if result.labels:
+            confusion_png(result.confusion, result.labels, directory / "confusion.png")
         write_report(story, directory / REPORT_FILE, profile)
         finish(directory, study.as_json())
 

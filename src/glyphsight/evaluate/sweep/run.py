@@ -21,6 +21,7 @@ from glyphsight.console import progress_bar
 from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import ModelError
 from glyphsight.evaluate.evaluation import evaluate
+from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.sweep.plan import Cell, SweepPlan
 from glyphsight.files import alone, cached, claim, replacing
 from glyphsight.models import nano
@@ -33,6 +34,7 @@ from glyphsight.train.settings import resolve_settings
 from glyphsight.version import __version__
 
 RESULTS = "results.jsonl"
+_SETTINGS = EvaluateSettings(split="validation", generate=0, zero_shot=0)
 _COUNTED = 512  # training pictures whose texts are counted to choose a grid
 
 
@@ -161,7 +163,7 @@ def _measure(cell: Cell, plan: SweepPlan, spec: str, out: Path) -> dict[str, Any
         plan.model, plan.train | once | {"seed": cell.seed, "max_steps": steps}
     )
     report = train(data, _base(cell, plan, out), run, settings, quiet=True)
-    judged = evaluate(run, str(data), split="validation", generate=0, zero_shot=0, quiet=True)
+    judged = evaluate(run, str(data), _SETTINGS, quiet=True)
     samples = list(judged.samples)
     tokens = count_tokens([sample.ascii_image for sample in samples], tokenizer)
     likelihood = [sample.probabilities[sample.truth] for sample in samples]

@@ -1,15 +1,78 @@
-"""Text-art recognition sets of others, read as they are published, through the same scorer."""
+"""Tasks by name: labelled pictures, and text-art benchmarks in the files their projects publish.
 
-from glyphsight.evaluate.tasks.base import Question, QuestionSet
-from glyphsight.evaluate.tasks.run import SetEvaluation, SetSample, evaluate_set
-from glyphsight.evaluate.tasks.spec import is_set, open_set
+A user's own kind of task comes by the entry point group ``glyphsight.tasks``: a function that takes
+what follows the colon and returns a :class:`~glyphsight.evaluate.tasks.base.Task`.
+"""
 
-__all__ = [
-    "Question",
-    "QuestionSet",
-    "SetEvaluation",
-    "SetSample",
-    "evaluate_set",
-    "is_set",
-    "open_set",
-]
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from glyphsight.errors import DatasetError
+from glyphsight.evaluate.settings import EvaluateSettings
+from glyphsight.evaluate.tasks.asciieval import read_asciieval
+from glyphsight.evaluate.tasks.base import Item, Task, Wording, read_wording
+from glyphsight.evaluate.tasks.bigbench import read_bigbench
+from glyphsight.evaluate.tasks.records import records_task
+from glyphsight.evaluate.tasks.vitc import read_vitc
+from glyphsight.models import RunRecord
+from glyphsight.plugins import Registry
+from glyphsight.sources.location import take_options
+
+__all__ = ["TASKS", "Item", "Task", "is_task", "open_task"]
+
+
+def _of_file(read: Callable[[Path, Wording | None], Task]) -> Callable[[str], Task]:
+    """Return a factory of tasks for ``FILE`` and ``FILE?wording=FILE``."""
+
+    def task(location: str) -> Task:
+        path, options = take_options(location, "wording")
+        wording = read_wording(Path(options["wording"])) if "wording" in options else None
+        return read(Path(path), wording)
+
+    task.__doc__ = read.__doc__
+    return task
+
+
+TASKS: Registry[Task] = Registry(
+    kind="task",
+    group="glyphsight.tasks",
+    own={
+        "vitc": _of_file(read_vitc),
+        "asciieval": _of_file(read_asciieval),
+        "bigbench": _of_file(read_bigbench),
+    },
+    needed=("items", "prompt", "read"),
+    module="glyphsight.evaluate.tasks.base",
+    error=DatasetError,
+    usage=dict.fromkeys(("vitc", "asciieval", "bigbench"), ":FILE"),
+)
+
+
+def is_task(text: str) -> bool:
+    """Say whether ``text`` is ``KIND:FILE`` of a task; a path that exists is a path."""
+    kind, colon, _ = text.partition(":")
+    return bool(colon) and kind in TASKS and not os.path.exists(text)  # noqa: PTH110 - may be long
+
+
+def open_task(data: str, run: RunRecord | None, settings: EvaluateSettings) -> Task:
+    """Read the questions of a dataset, a source or ``KIND:FILE``, under the limit of the settings.
+
+    Args:
+        data: Dataset directory, dataset file, source SPEC or ``KIND:FILE``. ``?wording=FILE`` after
+            it gives other words of a question; see
+            :class:`~glyphsight.evaluate.tasks.base.Wording`.
+        run: Record of the model's training; None for a base model.
+        settings: Split, limit and seed.
+
+    Raises:
+        DatasetError: The data cannot be read or is empty.
+    """
+    if not is_task(data):
+        return records_task(data, run, settings)
+    kind, _, location = data.partition(":")
+    found = replace(TASKS.make(kind, location), data=data)
+    return found.limited(settings.limit, settings.seed)

@@ -18,9 +18,15 @@ from pathlib import Path
 from glyphsight.dataset.record import json_type
 from glyphsight.dataset.text import parse_json, read_text
 from glyphsight.errors import DatasetError
-from glyphsight.evaluate.tasks.base import Question, QuestionSet, Wording, field
+from glyphsight.evaluate.tasks.base import (
+    Item,
+    Task,
+    Wording,
+    character_match,
+    get_field,
+    read_reply,
+)
 
-NAME = "asciieval"
 WORDING = Wording(
     "What does this ASCII art show?\n\n{art}\n\n{choices}\n\n"
     "Answer with the letter of the right choice.\nAnswer: {answer}"
@@ -28,31 +34,31 @@ WORDING = Wording(
 _MOST = len(string.ascii_uppercase)
 
 
-def read_asciieval(file: Path, wording: Wording | None = None) -> QuestionSet:
-    """Read ``test_examples.jsonl``; empty lines are passed over.
+def read_asciieval(file: Path, wording: Wording | None = None) -> Task:
+    """Read ``test_examples.jsonl`` or ``test.jsonl``; empty lines are skipped.
 
     Args:
-        file: Where.
+        file: Path of the file.
         wording: Words of every question; None for ``WORDING``.
 
     Raises:
-        DatasetError: Names the file, the line, the field and what is wrong with it.
+        DatasetError: Names the file, the line, the field and its fault.
     """
     words = wording or WORDING
-    questions = []
+    items = []
     for number, line in enumerate(read_text(file).split("\n"), start=1):
         if not line.strip():
             continue
         where = f"{file}: line {number}"
         value = parse_json(line, file, number)
-        art: str = field(value, "ascii_art", str, where)
-        choices = field(value, "choices", list, where)
+        art: str = get_field(value, "ascii_art", str, where)
+        choices = get_field(value, "choices", list, where)
         for choice in choices:
             if not isinstance(choice, str):
                 raise DatasetError(f"{where}: 'choices' holds {json_type(choice)}, must be strings")
         if not 2 <= len(choices) <= _MOST:
             raise DatasetError(f"{where}: 'choices' has {len(choices)}, must be 2 to {_MOST}")
-        labels = field(value, "labels", list, where)
+        labels = get_field(value, "labels", list, where)
         if len(labels) != len(choices) or sorted(labels, key=str) != [0] * (len(labels) - 1) + [1]:
             raise DatasetError(
                 f"{where}: 'labels' is {labels}, must be a 1 for the right one of "
@@ -61,13 +67,13 @@ def read_asciieval(file: Path, wording: Wording | None = None) -> QuestionSet:
         letters = tuple(string.ascii_uppercase[: len(choices)])
         listed = "\n".join(f"{letter}: {c}" for letter, c in zip(letters, choices, strict=True))
         groups = [str(value[key]) for key in ("category-2", "category-3") if key in value]
-        questions.append(
-            Question(
+        items.append(
+            Item(
                 art,
-                words.ask(art, listed),
-                letters,
                 (letters[labels.index(1)],),
+                letters,
                 ".".join(groups),
+                words.ask(art, listed),
             )
         )
-    return QuestionSet(NAME, file, questions, words.completion)
+    return Task(str(file), items, words.prompt, read_reply, partial=character_match)

@@ -1,73 +1,179 @@
-"""What every set gives: questions, each with its words, its choices and its right answers."""
+"""Tasks: questions with known answers, and how a reply is judged."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt
 from glyphsight.dataset.record import json_type
 from glyphsight.dataset.text import read_text
 from glyphsight.errors import DatasetError
+from glyphsight.sampling import stratified_sample
 
 _ART, _CHOICES, _ANSWER = "{art}", "{choices}", "{answer}"
+_MARKS = " \t.,:;!?'\"`*()[]"
 
 
-@dataclass(frozen=True)
-class Question:
-    """One question of a set.
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question of a task.
 
     Attributes:
-        art: The picture as text, as it stands in the file.
-        prompt: All that the model reads, up to where its answer begins; no white space at its end.
-        choices: The answers to choose from; empty where the set gives none, and writing alone can
-            be judged.
-        answers: Those that are right, at least one.
-        group: What the set averages over; "" where it does not.
+        ascii_image: Picture as text.
+        answers: Right answers, at least one.
+        choices: Answers to choose from; empty where the answer is open and writing is judged.
+        group: Question or concept that accuracy is also averaged over; "" where there is none.
+        prompt: Text that the model reads, without white space at its end; "" stands for the task's
+            wording around the picture and the group's question.
     """
 
-    art: str
-    prompt: str
-    choices: tuple[str, ...]
+    ascii_image: str
     answers: tuple[str, ...]
+    choices: tuple[str, ...]
     group: str = ""
+    prompt: str = ""
+
+    def ask(self, wording: Prompt) -> str:
+        """Return the prompt, in a wording where the item has none of its own."""
+        return self.prompt or wording.ask(self.ascii_image, self.group)
+
+
+def as_written(reply: str, item: Item) -> str:
+    """Return a reply itself as the answer, composed (Unicode NFC) and without white space around.
+
+    A right answer counts as it is spelled in the data.
+    """
+    said = unicodedata.normalize("NFC", reply.strip())
+    known = (one for one in item.answers if unicodedata.normalize("NFC", one.strip()) == said)
+    return next(known, said)
+
+
+def read_reply(reply: str, item: Item) -> str:
+    """Find the answer in a reply: its first line or first word, without marks and case.
+
+    Returns:
+        The choice that the line or word is. Without choices the first word, as a right answer is
+        spelled where it is one. "" where there is no answer.
+    """
+    line = next((line for line in reply.splitlines() if line.strip()), "")
+    words = line.split()
+    word = words[0].strip(_MARKS) if words else ""
+    known = {one.strip().casefold(): one for one in item.choices or item.answers}
+    if not item.choices:
+        return known.get(word.casefold(), word)
+    return known.get(line.strip(_MARKS).casefold()) or known.get(word.casefold(), "")
+
+
+def character_match(said: str, answer: str) -> float:
+    """Return the share of the characters of ``answer`` that a reply holds, in any order, 0-1.
+
+    The average match ratio of ViTC (Jiang et al. 2024), as its program counts: case is ignored and
+    the reply is cut to the length of the answer.
+    """
+    given, wanted = said.casefold()[: len(answer)], answer.casefold()
+    return (Counter(given) & Counter(wanted)).total() / len(wanted)
 
 
 @dataclass(frozen=True)
-class QuestionSet:
-    """The questions of a file.
+class Task:
+    """Questions with known answers, and how a reply is judged.
 
     Attributes:
-        name: Kind of set: ``vitc``, ``asciieval``, ``bigbench``.
-        file: Where they come from.
-        questions: At least one.
-        completion: Makes completions of answers; its ``question`` is not used.
+        data: Data as the user named it: a path, a source SPEC or ``KIND:FILE``.
+        items: Questions, at least one.
+        prompt: Wording that turns answers into completions, and pictures into prompts for items
+            without a prompt of their own.
+        read: Function from a reply and its item to the answer in the reply, "" for none. It is
+            sent to other processes, so it stands in a module.
+        plain: Ask a chat model without its template too.
+        labels: Answers to choose from in all of the data, sorted; rows of the confusion matrix.
+        rows: Number of each item in the data, from 0; empty for the order of the items.
+        split: Split of the data; None where it has none.
+        files: Dataset files in order; empty for other data.
+        counts: Number of records of each file.
+        profile: Profile that the pictures should be written in; None where any text will do.
+        partial: Function that rates what was written for an open answer, 0-1; None without one.
     """
 
-    name: str
-    file: Path
-    questions: list[Question]
-    completion: Prompt
+    data: str
+    items: Sequence[Item]
+    prompt: Prompt = field(default_factory=Prompt)
+    read: Callable[[str, Item], str] = as_written
+    plain: bool = True
+    labels: Sequence[str] = ()
+    rows: Sequence[int] = ()
+    split: str | None = None
+    files: Sequence[Path] = ()
+    counts: Sequence[int] = ()
+    profile: Profile | None = None
+    partial: Callable[[str, str], float] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.items:
+            raise DatasetError(f"{self.data}: holds no question; give other data")
+        if not self.labels:
+            labels = sorted({choice for item in self.items for choice in item.choices})
+            object.__setattr__(self, "labels", labels)
+
+    @cached_property
+    def truth(self) -> list[str]:
+        """The first right answer to each item."""
+        return [item.answers[0] for item in self.items]
+
+    def limited(self, limit: int | None, seed: int) -> Task:
+        """Return the task with ``limit`` items at most, stratified by answer."""
+        if limit is None or limit >= len(self.items):
+            return self
+        kept = stratified_sample(self.truth, limit, seed).tolist()
+        rows = [self.rows[row] if self.rows else row for row in kept]
+        return replace(self, items=[self.items[row] for row in kept], rows=rows)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all that the items ask, in hexadecimal."""
+        found = sha256(json.dumps(list(self.labels)).encode())
+        for item in self.items:
+            value = [item.ascii_image, item.answers, item.group, item.prompt]
+            found.update(json.dumps(value).encode())
+        return found.hexdigest()
+
+    def name(self, row: int) -> str:
+        """Return what a user calls an item: its data and its number there, from 1."""
+        row = self.rows[row] if self.rows else row
+        if not self.files:
+            return f"{self.data}: {f'split {self.split}: ' if self.split else ''}record {row + 1}"
+        starts = np.cumsum([0, *self.counts])
+        file = int(np.searchsorted(starts, row, side="right")) - 1
+        return f"{self.files[file]}: record {row - int(starts[file]) + 1}"
 
 
 @dataclass(frozen=True)
 class Wording:
-    """The words of a question.
+    """Words of a question about text art.
 
     Attributes:
-        text: ``{art}`` stands for the picture, ``{choices}`` for the choices as the set lists them,
-            ``{answer}``, at the end, for the answer. What stands before the answer is read; the
-            white space there belongs to the answer, since tokenizers merge a space with the word
-            after it.
+        text: ``{art}`` stands for the picture, ``{choices}`` for the choices as the task lists
+            them, ``{answer}``, at the end, for the answer. The model reads what stands before the
+            answer. White space there belongs to the answer, since tokenizers merge a space with
+            the word after it.
     """
 
     text: str
 
     def __post_init__(self) -> None:
-        for field in (_ART, _ANSWER):
-            if self.text.count(field) != 1:
-                raise DatasetError(f"must hold {field} once")
+        for name in (_ART, _ANSWER):
+            if self.text.count(name) != 1:
+                raise DatasetError(f"must hold {name} once")
         if not self.text.rstrip().endswith(_ANSWER):
             raise DatasetError(f"must end with {_ANSWER}")
 
@@ -76,22 +182,22 @@ class Wording:
         return self.text.partition(_ANSWER)[0]
 
     @property
-    def completion(self) -> Prompt:
-        """Makes completions of answers."""
+    def prompt(self) -> Prompt:
+        """Wording that turns answers into completions."""
         space = self._read[len(self._read.rstrip()) :]
         return Prompt(answer=f"{space}{{Response}}")
 
     def ask(self, art: str, choices: str = "") -> str:
-        """The prompt for a picture and its choices, already listed."""
+        """Return the prompt for a picture and its choices, already listed."""
         before, _, after = self._read.rstrip().partition(_ART)
         return f"{before.replace(_CHOICES, choices)}{art}{after.replace(_CHOICES, choices)}"
 
 
 def read_wording(file: Path) -> Wording:
-    """Words of a question from a text file; see :class:`Wording`.
+    """Read the words of a question from a text file; see :class:`Wording`.
 
     Raises:
-        DatasetError: Names the file and what is wrong with it.
+        DatasetError: Names the file and the fault.
     """
     text = read_text(file)
     try:
@@ -102,8 +208,8 @@ def read_wording(file: Path) -> Wording:
         ) from None
 
 
-def field(value: Any, key: str, kind: type, where: str) -> Any:
-    """A field of an object of a set.
+def get_field(value: Any, key: str, kind: type, where: str) -> Any:
+    """Return a field of an object of a published file.
 
     Args:
         value: The object.
@@ -112,7 +218,7 @@ def field(value: Any, key: str, kind: type, where: str) -> Any:
         where: File and number of the object, for errors.
 
     Raises:
-        DatasetError: It is no object, the field is missing or of another type.
+        DatasetError: The value is no object, or the field is missing or of another type.
     """
     if not isinstance(value, dict):
         raise DatasetError(f"{where}: {json_type(value)} where an object belongs")

@@ -20,9 +20,15 @@ from glyphsight.dataset import Prompt
 from glyphsight.dataset.record import json_type
 from glyphsight.dataset.text import parse_json, read_text
 from glyphsight.errors import DatasetError
-from glyphsight.evaluate.tasks.base import Question, QuestionSet, Wording, field
+from glyphsight.evaluate.tasks.base import (
+    Item,
+    Task,
+    Wording,
+    character_match,
+    get_field,
+    read_reply,
+)
 
-NAME = "bigbench"
 _WORDS = {
     "task_prefix": "",
     "example_input_prefix": "\nQ: ",
@@ -32,9 +38,9 @@ _WORDS = {
 
 
 def _choices(example: dict[str, Any], where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Choices, empty where there are none, and right answers of an example."""
+    """Return the choices, empty where there are none, and the right answers of an example."""
     if "target_scores" in example:
-        scores = field(example, "target_scores", dict, where)
+        scores = get_field(example, "target_scores", dict, where)
         for choice, score in scores.items():
             if not isinstance(score, int | float):
                 raise DatasetError(
@@ -57,38 +63,38 @@ def _choices(example: dict[str, Any], where: str) -> tuple[tuple[str, ...], tupl
     return (), tuple(answers)
 
 
-def read_bigbench(file: Path, wording: Wording | None = None) -> QuestionSet:
+def read_bigbench(file: Path, wording: Wording | None = None) -> Task:
     """Read the ``task.json`` of a task without subtasks.
 
     Args:
-        file: Where.
+        file: Path of the file.
         wording: Words of every question, ``{art}`` its input; None for the task's own.
 
     Raises:
-        DatasetError: Names the file, the example, the field and what is wrong with it.
+        DatasetError: Names the file, the example, the field and its fault.
     """
     task = parse_json(read_text(file), file)
-    examples = field(task, "examples", list, str(file))
+    examples = get_field(task, "examples", list, str(file))
     around = {
-        key: field(task, key, str, str(file)) if key in task else usual
+        key: get_field(task, key, str, str(file)) if key in task else usual
         for key, usual in _WORDS.items()
     }
-    listed = "append_choices_to_input" not in task or field(
+    listed = "append_choices_to_input" not in task or get_field(
         task, "append_choices_to_input", bool, str(file)
     )
     before = around["task_prefix"] + around["example_input_prefix"]
     after = around["example_output_prefix"].rstrip()
     space = around["example_output_prefix"][len(after) :]
-    completion = wording.completion if wording else Prompt(answer=f"{space}{{Response}}")
-    questions = []
+    words = wording.prompt if wording else Prompt(answer=f"{space}{{Response}}")
+    items = []
     for number, example in enumerate(examples, start=1):
         where = f"{file}: example {number}"
-        art: str = field(example, "input", str, where)
+        art: str = get_field(example, "input", str, where)
         choices, answers = _choices(example, where)
         shown = "".join(f"{around['choice_prefix']}{choice}" for choice in choices)
         if wording:
             prompt = wording.ask(art, shown)
         else:
             prompt = f"{before}{art}{shown if listed else ''}{after}".rstrip()
-        questions.append(Question(art, prompt, choices, answers))
-    return QuestionSet(NAME, file, questions, completion)
+        items.append(Item(art, answers, choices, prompt=prompt))
+    return Task(str(file), items, words, read_reply, partial=character_match)

@@ -6,7 +6,7 @@ objects with ``id``, ``text``, ``font`` and ``art_text``. ``text`` is a digit or
 the first, two to four of them in the second.
 
 A question says whether it shows a digit or a letter, as the project's own program does by default,
-so there are 10 choices or 26. A string has no choices: what is written is judged.
+so there are 10 choices or 26. A string has no choices: writing is judged.
 """
 
 from __future__ import annotations
@@ -17,9 +17,15 @@ from pathlib import Path
 from glyphsight.dataset.record import json_type
 from glyphsight.dataset.text import parse_json, read_text
 from glyphsight.errors import DatasetError
-from glyphsight.evaluate.tasks.base import Question, QuestionSet, Wording, field
+from glyphsight.evaluate.tasks.base import (
+    Item,
+    Task,
+    Wording,
+    character_match,
+    get_field,
+    read_reply,
+)
 
-NAME = "vitc"
 _KINDS = {
     "digit": (tuple(string.digits), "a digit", "Which digit, 0 to 9, is it?"),
     "letter": (tuple(string.ascii_uppercase), "a letter", "Which letter, A to Z, is it?"),
@@ -44,27 +50,28 @@ def _wording(kind: str) -> Wording:
     )
 
 
-def read_vitc(file: Path, wording: Wording | None = None) -> QuestionSet:
+def read_vitc(file: Path, wording: Wording | None = None) -> Task:
     """Read ``vitc-s.json`` or ``vitc-l.json``.
 
     Args:
-        file: Where.
+        file: Path of the file.
         wording: Words of every question; None for those of this module.
 
     Raises:
-        DatasetError: Names the file, the item and what is wrong with it.
+        DatasetError: Names the file, the item and its fault.
     """
-    items = parse_json(read_text(file), file)
-    if not isinstance(items, list):
-        raise DatasetError(f"{file}: holds {json_type(items)}, ViTC is an array of objects")
-    questions = []
-    for number, item in enumerate(items, start=1):
+    found = parse_json(read_text(file), file)
+    if not isinstance(found, list):
+        raise DatasetError(f"{file}: holds {json_type(found)}, ViTC is an array of objects")
+    items = []
+    for number, one in enumerate(found, start=1):
         where = f"{file}: item {number}"
-        text: str = field(item, "text", str, where).upper()
-        art: str = field(item, "art_text", str, where)
+        text: str = get_field(one, "text", str, where).upper()
+        art: str = get_field(one, "art_text", str, where)
         kind = _kind(text, where)
         choices = _KINDS[kind][0]
         words = wording or _wording(kind)
         prompt = words.ask(art.removesuffix("\n"), ", ".join(choices))
-        questions.append(Question(art, prompt, choices, (text,)))
-    return QuestionSet(NAME, file, questions, (wording or _wording("digit")).completion)
+        items.append(Item(art, (text,), choices, prompt=prompt))
+    words = wording or _wording("digit")
+    return Task(str(file), items, words.prompt, read_reply, partial=character_match)

@@ -7,10 +7,18 @@ from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
 from glyphsight.errors import DatasetError, ModelError
-from glyphsight.evaluate.forgetting import TextLoss, plain_questions, talk, text_loss
-from glyphsight.evaluate.forgetting.perplexity import bits_per_byte, relative_loss, spans
-from glyphsight.evaluate.forgetting.questions import answered_right
-from glyphsight.evaluate.forgetting.talk import read_texts
+from glyphsight.evaluate import EvaluateSettings, evaluate, forgetting
+from glyphsight.evaluate.forgetting import (
+    TextLoss,
+    bits_per_byte,
+    measure_forgetting,
+    perplexity,
+    plain_questions,
+    read_texts,
+    relative_loss,
+    spans,
+    text_loss,
+)
 from glyphsight.models import load_model
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
@@ -80,11 +88,10 @@ def test_windows_that_do_not_overlap_judge_their_first_tokens_too(nano):
 
 
 def test_a_tokenizer_that_opens_a_text_has_its_first_token_judged_too(nano, monkeypatch):
-    from glyphsight.evaluate.forgetting import perplexity
 
     end = nano.tokenizer.eos_token_id
     cut = nano.tokenizer(TEXT)["input_ids"]
-    monkeypatch.setattr(perplexity, "text_ids", lambda tokenizer, text: ([end], cut))
+    monkeypatch.setattr(forgetting, "text_ids", lambda tokenizer, text: ([end], cut))
     found = text_loss(nano, TEXT, window=100, stride=50)
     assert sum(found.tokens) == len(cut)
     assert found.size == len(TEXT.encode())
@@ -113,11 +120,11 @@ def test_the_relative_loss_is_of_bits_and_its_interval_holds_windows_together():
 
 
 def test_the_questions_are_plain_and_each_has_its_answer_once():
-    asked = plain_questions()
+    asked = plain_questions().items
     assert len(asked) >= 60
-    assert {one.kind for one in asked} == {"facts", "completion", "sentiment", "arithmetic"}
+    assert {one.group for one in asked} == {"facts", "completion", "sentiment", "arithmetic"}
     for one in asked:
-        assert one.choices.count(one.answer) == 1
+        assert one.choices.count(one.answers[0]) == 1
         assert len(set(one.choices)) == len(one.choices) >= 2
         assert one.prompt.isascii()
         assert not one.prompt.endswith(" ")
@@ -125,17 +132,17 @@ def test_the_questions_are_plain_and_each_has_its_answer_once():
 
 
 def test_the_answer_is_the_choice_with_the_highest_log_likelihood(nano):
-    asked = plain_questions()[:3]
-    for question, is_right in zip(asked, answered_right(nano, asked), strict=True):
-        begun = nano.tokenizer(question.prompt)["input_ids"]
+    settings = EvaluateSettings(generate=0, zero_shot=0)
+    found = evaluate(nano, plain_questions(), settings, quiet=True)
+    for item, sample in zip(plain_questions().items[:3], found.samples, strict=False):
+        begun = nano.tokenizer(item.prompt)["input_ids"]
         scores = []
-        for choice in question.choices:
+        for choice in item.choices:
             ids = torch.tensor([begun + nano.tokenizer(f" {choice}")["input_ids"]])
             with torch.inference_mode():
                 logprobs = nano.model(ids).logits[0, len(begun) - 1 : -1].log_softmax(-1)
             scores.append(float(logprobs.gather(1, ids[0, len(begun) :, None]).sum()))
-        said = question.choices[scores.index(max(scores))]
-        assert (said == question.answer) == is_right
+        assert sample.answer == item.choices[scores.index(max(scores))]
 
 
 def test_the_text_that_ships_is_plain_english_with_its_licence():
@@ -149,41 +156,49 @@ def test_an_adapter_is_measured_on_and_as_base_off(digits, nano_run, short, tmp_
     lora = {"method": "lora", "lora_rank": 2, "max_steps": 2, "learning_rate": 0.02}
     given = lora | {"batch_size": 8, "validation_records": 5}
     train(digits, str(nano_run), tmp_path / "a", resolve_settings("nano", given), quiet=True)
-    found = talk(tmp_path / "a", texts=[short], quiet=True)
-    alone = talk(nano_run, against=nano_run, texts=[short], quiet=True)
+    found = measure_forgetting(tmp_path / "a", texts=[short], quiet=True)
+    alone = measure_forgetting(nano_run, against=nano_run, texts=[short], quiet=True)
     assert found.base.model == str(nano_run)
-    assert found.base.perplexity == pytest.approx(alone.spoken.perplexity, rel=1e-5)
-    assert found.spoken.perplexity != pytest.approx(found.base.perplexity, rel=1e-4)
+    assert perplexity(found.base.texts) == pytest.approx(perplexity(alone.run.texts), rel=1e-5)
+    assert perplexity(found.run.texts) != pytest.approx(perplexity(found.base.texts), rel=1e-4)
     assert alone.relative_loss == 0
     assert alone.questions.difference == 0
 
 
 def test_a_whole_run_stands_beside_the_base_its_record_names(nano_run, short):
-    found = talk(nano_run, texts=[short], quiet=True)
+    found = measure_forgetting(nano_run, texts=[short], quiet=True)
     untaught = load_model("nano", seed=0)
-    assert found.base.perplexity == pytest.approx(text_loss(untaught, TEXT).perplexity, rel=1e-5)
-    finer = talk(nano_run, texts=[short], window=64, stride=32, quiet=True)
+    assert perplexity(found.base.texts) == pytest.approx(
+        text_loss(untaught, TEXT).perplexity, rel=1e-5
+    )
+    finer = measure_forgetting(nano_run, texts=[short], window=64, stride=32, quiet=True)
     low, high = finer.relative_loss_interval
     assert low <= finer.relative_loss <= high
 
 
 def test_the_command_prints_both_and_json_and_says_what_is_wrong(nano_run, short):
-    run = ["talk", str(nano_run), "--text", str(short)]
+    run = ["evaluate", "--forgetting", "--model", str(nano_run), "--text", str(short)]
     table = CliRunner().invoke(app, run)
     assert table.exit_code == 0
     assert f"run {nano_run}" in table.stdout
-    assert "relative loss" in table.stdout
+    for said in ("relative loss", "  chance", "  always "):
+        assert said in table.stdout
     printed = json.loads(CliRunner().invoke(app, [*run, "--json"]).stdout)
     assert printed["base"]["model"] == "nano"
     assert printed["run"]["texts"][str(short)]["bytes"] == len(TEXT.encode()) - 1
-    assert CliRunner().invoke(app, [*run, "--stride", "600"]).exit_code == 2
-    missing = CliRunner().invoke(app, ["talk", str(nano_run), "--text", "no.txt"])
+    assert 0.2 < printed["run"]["chance"] < 0.6
+    for wrong in (["--stride", "600"], ["--data", "bundled"]):
+        assert CliRunner().invoke(app, [*run, *wrong]).exit_code == 2
+    missing = CliRunner().invoke(app, [*run[:4], "--text", "no.txt"])
     assert "no.txt: no such file" in str(missing.exception)
+    nothing = CliRunner().invoke(app, ["evaluate"])
+    assert nothing.exit_code == 2
+    assert "--data" in nothing.stderr
 
 
 def test_a_model_that_is_no_run_stands_alone(nano_run, short, tmp_path):
     loaded = load_model(nano_run)
     loaded.model.save_pretrained(tmp_path / "plain")
     loaded.tokenizer.save_pretrained(tmp_path / "plain")
-    found = talk(tmp_path / "plain", texts=[short], quiet=True)
+    found = measure_forgetting(tmp_path / "plain", texts=[short], quiet=True)
     assert (found.base, found.relative_loss) == (None, None)

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from glyphsight import plugins
 from glyphsight.cli.app import app
 from glyphsight.dataset import Prompt
-from glyphsight.errors import DatasetError
-from glyphsight.evaluate.tasks import Question, evaluate_set, is_set, open_set
-from glyphsight.evaluate.tasks.replies import character_match, read_reply
+from glyphsight.errors import DatasetError, ModelError
+from glyphsight.evaluate import EvaluateSettings, evaluate
+from glyphsight.evaluate.result import SampleFile
+from glyphsight.evaluate.tasks import Item, Task, is_task, open_task
+from glyphsight.evaluate.tasks.base import as_written, character_match, read_reply
 from glyphsight.inference.score import score_choices, score_labels
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.models import load_model
@@ -67,8 +70,19 @@ def sets(tmp_path):
     return write
 
 
-def questions(spec) -> list[Question]:
-    return open_set(spec).questions
+SETTINGS = EvaluateSettings(generate=0, zero_shot=0)
+
+
+def read(spec) -> Task:
+    return open_task(spec, None, SETTINGS)
+
+
+def questions(spec) -> list[Item]:
+    return read(spec).items
+
+
+def measure(model, spec, **changes):
+    return evaluate(model, spec, replace(SETTINGS, **changes), quiet=True)
 
 
 def test_vitc_asks_for_a_digit_or_a_letter(sets):
@@ -76,7 +90,7 @@ def test_vitc_asks_for_a_digit_or_a_letter(sets):
     assert digit.choices == tuple("0123456789")
     assert letter.choices == tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     assert (digit.answers, letter.answers) == (("1",), ("L",))
-    assert digit.art == ONE
+    assert digit.ascii_image == ONE
     assert digit.prompt.endswith(f"it?\n{ONE}The answer is")
     assert "letter" not in digit.prompt
 
@@ -106,9 +120,9 @@ def test_bigbench_asks_in_the_words_of_its_file(sets):
         "example_output_prefix": "]\n",
         "append_choices_to_input": False,
     }
-    found = open_set(sets("bigbench", own))
-    assert found.questions[1].prompt == f"Read {{answer}}.\n[{ELL}]"
-    assert found.completion.reply("ell") == "\nell"
+    found = read(sets("bigbench", own))
+    assert found.items[1].prompt == f"Read {{answer}}.\n[{ELL}]"
+    assert found.prompt.reply("ell") == "\nell"
 
 
 def test_bigbench_without_scores_has_no_choices_and_ties_are_all_right(sets):
@@ -127,14 +141,14 @@ def test_bigbench_without_scores_has_no_choices_and_ties_are_all_right(sets):
 
 def test_other_words_come_from_a_file(sets, tmp_path):
     (tmp_path / "words.txt").write_text("Look:\n{art}\n{choices}\nIt is {answer}\n")
-    found = open_set(sets("asciieval", ASCIIEVAL, wording=tmp_path / "words.txt"))
+    found = read(sets("asciieval", ASCIIEVAL, wording=tmp_path / "words.txt"))
     listed = "A: house\nB: fish\nC: car\nD: tree"
-    assert found.questions[0].prompt == f"Look:\n{HOUSE}\n{listed}\nIt is"
-    assert found.completion.reply("A") == " A"
+    assert found.items[0].prompt == f"Look:\n{HOUSE}\n{listed}\nIt is"
+    assert found.prompt.reply("A") == " A"
     for text, why in (("{answer}", "must hold {art} once"), ("{answer} {art}", "must end with")):
         (tmp_path / "words.txt").write_text(text)
         with pytest.raises(DatasetError, match=rf"words\.txt: {why}"):
-            open_set(sets("vitc", VITC_S, wording=tmp_path / "words.txt"))
+            read(sets("vitc", VITC_S, wording=tmp_path / "words.txt"))
 
 
 def without(key):
@@ -148,7 +162,7 @@ def without(key):
         ("vitc", [*VITC_S, {"text": "1"}], r"item 4: key 'art_text' is missing \(there is text\)"),
         ("vitc", [{"text": 1, "art_text": "#"}], "item 1: 'text' is a number, must be a string"),
         ("vitc", [{"text": "?", "art_text": "#"}], r"item 1: 'text' is '\?', must be of digits"),
-        ("vitc", [], "holds no question"),
+        ("vitc", [], "holds no question; give other data"),
         ("asciieval", [ASCIIEVAL[0], without("choices")], "line 2: key 'choices' is missing"),
         ("asciieval", [[]], "line 1: an array where an object belongs"),
         ("asciieval", [ASCIIEVAL[0] | {"choices": ["a", 1]}], "'choices' holds a number"),
@@ -166,25 +180,25 @@ def without(key):
 )
 def test_what_is_wrong_with_a_file_is_named(sets, kind, value, message):
     with pytest.raises(DatasetError, match=message):
-        open_set(sets(kind, value))
+        read(sets(kind, value))
 
 
 def test_a_line_that_is_no_json_is_named(tmp_path):
     (tmp_path / "x.jsonl").write_text(json.dumps(ASCIIEVAL[0]) + "\n\n{\n")
     with pytest.raises(DatasetError, match=r"x\.jsonl: not JSON at line 3 column 2"):
-        open_set(f"asciieval:{tmp_path / 'x.jsonl'}")
+        read(f"asciieval:{tmp_path / 'x.jsonl'}")
 
 
 def test_a_spec_is_told_from_paths_and_sources(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert is_set("vitc:vitc-s.json")
-    assert not any(map(is_set, ["vitc", "bundled", "idx:x", "data/test.json"]))
+    assert is_task("vitc:vitc-s.json")
+    assert not any(map(is_task, ["vitc", "bundled", "idx:x", "data/test.json"]))
     (tmp_path / "vitc:here").mkdir()
-    assert not is_set("vitc:here")
-    with pytest.raises(DatasetError, match="unknown set; there is vitc, asciieval, bigbench"):
-        open_set("other:x")
+    assert not is_task("vitc:here")
+    with pytest.raises(DatasetError, match="other:x: no such file"):
+        read("other:x")
     with pytest.raises(DatasetError, match=r"none\.json: no such file"):
-        open_set("vitc:none.json")
+        read("vitc:none.json")
 
 
 @pytest.mark.parametrize(
@@ -193,15 +207,23 @@ def test_a_spec_is_told_from_paths_and_sources(tmp_path, monkeypatch):
         (" A\nB", "AB", "A"),
         ("'b'.", "AB", "B"),
         ("B: a house", "AB", "B"),
-        ("Cat", "AB", None),
-        ("", "AB", None),
+        ("Cat", "AB", ""),
+        ("", "AB", ""),
         ("a hat\n", ["a hat", "a"], "a hat"),
         ("`L1` is it", (), "L1"),
-        ("\n", (), None),
+        ("l1", (), "L1"),
+        ("L2", (), "L2"),
+        ("\n", (), ""),
     ],
 )
 def test_an_answer_is_found_in_a_reply(text, choices, answer):
-    assert read_reply(text, tuple(choices)) == answer
+    assert read_reply(text, Item("", ("L1",), tuple(choices))) == answer
+
+
+def test_an_open_answer_is_right_as_it_is_spelled_whatever_its_unicode_form():
+    item = Item("", ("caf\u00e9 noir",), ())
+    assert as_written(" cafe\u0301 noir\n", item) == "caf\u00e9 noir"
+    assert as_written("Caf\u00e9 noir", item) == "Caf\u00e9 noir"
 
 
 def test_characters_are_matched_in_any_order_and_case():
@@ -234,12 +256,16 @@ def test_choices_are_scored_as_labels_are(nano):
 
 @pytest.mark.slow
 def test_figures_come_with_chance_majority_and_groups(nano, sets, tmp_path):
-    result = evaluate_set(nano, sets("asciieval", ASCIIEVAL), generate=2, quiet=True)
-    right = [sample.answer in sample.answers for sample in result.samples]
+    result = measure(nano, sets("asciieval", ASCIIEVAL), generate=2)
+    right = [sample.right for sample in result.samples]
     assert result.score.accuracy == sum(right) / 3
     assert result.macro == pytest.approx(((right[0] + right[1]) / 2 + right[2]) / 2)
+    assert {name: share.n for name, share in result.groups.items()} == {
+        "building.house": 2,
+        "building.tower": 1,
+    }
     assert (result.chance, result.majority.accuracy) == (0.25, pytest.approx(2 / 3))
-    assert result.majority_answer == "A"
+    assert result.majority_label == "A"
     assert result.generation.n == 2
     assert Counter(sample.generated is None for sample in result.samples) == {False: 2, True: 1}
     for sample in result.samples:
@@ -249,84 +275,113 @@ def test_figures_come_with_chance_majority_and_groups(nano, sets, tmp_path):
     document = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert document["accuracy"] == result.score.accuracy
     assert (document["n"], document["by"]) == (3, "log-likelihood")
-    assert len((tmp_path / "out" / "samples.jsonl").read_text().splitlines()) == 3
+    assert list(SampleFile(tmp_path / "out" / "samples.jsonl", 3)) == result.samples
 
 
 @pytest.mark.slow
-def test_a_set_is_asked_plainly_whatever_the_model(nano, sets):
+def test_a_task_is_asked_plainly_whatever_the_model(nano, sets):
     asked = sets("asciieval", ASCIIEVAL)
-    plain = evaluate_set(nano, asked, generate=2, quiet=True)
-    in_chat = evaluate_set(replace(nano, chat="turns"), asked, generate=2, quiet=True)
+    plain = measure(nano, asked, generate=2)
+    in_chat = measure(replace(nano, chat="turns"), asked, generate=2)
     assert in_chat.samples == plain.samples
 
 
 @pytest.mark.slow
 def test_chance_is_that_of_each_question(nano, sets):
-    result = evaluate_set(nano, sets("bigbench", BIGBENCH), generate=0, quiet=True)
+    result = measure(nano, sets("bigbench", BIGBENCH))
     assert result.chance == pytest.approx((1 / 10 + 1 / 2) / 2)
     assert result.generation is result.macro is None
 
 
 @pytest.mark.slow
 def test_strings_are_judged_by_what_is_written(nano, sets):
-    result = evaluate_set(nano, sets("vitc", VITC_L), generate=0, quiet=True)
-    assert result.score is result.chance is None
-    assert result.generation.n == 1
+    result = measure(nano, sets("vitc", VITC_L))
+    assert result.chance is None
+    assert result.score == result.generation
+    assert result.score.n == 1
     assert 0 <= result.character_match <= 1
     assert result.as_json()["by"] == "writing"
+    assert result.labels == result.confusion == []
 
 
 @pytest.mark.slow
 def test_a_question_too_long_to_read_counts_as_wrong(nano, sets):
     long = VITC_S[0] | {"art_text": "x" * 3000}
-    result = evaluate_set(nano, sets("vitc", [VITC_S[1], long]), quiet=True)
+    result = measure(nano, sets("vitc", [VITC_S[1], long]), generate=200)
     assert (result.too_long, result.score.n, result.generation.n) == (1, 2, 2)
-    assert result.samples[1].answer is result.samples[1].generated is None
-    nothing = evaluate_set(nano, sets("vitc", [long]), quiet=True)
-    assert (nothing.too_long, nothing.score.accuracy) == (1, 0)
+    last = result.samples[1]
+    assert (last.answer, last.generated, last.probabilities, last.too_long) == ("", "", {}, True)
+    with pytest.raises(ModelError, match=r"record 1: exceeds the .* all records"):
+        measure(nano, sets("vitc", [long]))
 
 
 @pytest.mark.slow
-def test_the_command_takes_a_set_and_leaves_a_run_as_it_is(sets, tmp_path):
+def test_a_dataset_of_several_questions_has_figures_for_each(nano, tmp_path):
+    file = tmp_path / "data.jsonl"
+    kinds = [("What digit?", "1"), ("What digit?", "7"), ("What animal?", "cat"), ("", "seven")]
+    lines = [
+        {"size": "4", "ASCII_image": ONE, "Response": answer, "Question": question}
+        for question, answer in kinds
+    ]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+    result = measure(nano, str(file))
+    assert {name: share.n for name, share in result.groups.items()} == {
+        "": 1,
+        "What animal?": 1,
+        "What digit?": 2,
+    }
+    assert [list(sample.probabilities) for sample in result.samples[:3]] == [
+        ["1", "7"],
+        ["1", "7"],
+        ["cat"],
+    ]
+    assert result.chance == (0.5 + 0.5 + 1 + 1) / 4
+
+
+@pytest.mark.slow
+def test_open_answers_of_a_dataset_are_judged_by_writing(nano):
+    items = [Item(ONE, ("a house",), ()), Item(ELL, ("1",), ("1", "2"))]
+    result = evaluate(nano, Task("own", items, plain=False), SETTINGS, quiet=True)
+    assert result.by == "both"
+    assert (result.generation.n, result.score.n, result.chance) == (1, 2, 0.5)
+    assert result.samples[0].probabilities == {}
+    assert sum(map(sum, result.confusion)) == 1
+
+
+@pytest.mark.slow
+def test_the_command_measures_a_task_and_writes_its_report(sets, tmp_path):
     spec = sets("vitc", VITC_S)
-    given = ["evaluate", "--data", spec, "--limit", "2", "--generate", "1"]
+    given = ["evaluate", "--data", spec, "--limit", "2", "--generate", "1", "--zero-shot", "0"]
     done = CliRunner().invoke(app, [*given, "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.stderr
-    assert done.stdout.startswith(f"nano on {spec}\n  by choice likelihood")
+    assert done.stdout.startswith(f"nano-digits on {spec}\n  by label likelihood")
     assert "  chance " in done.stdout
+    assert "commonest here" in done.stdout
     assert "n = 2" in done.stdout
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert len((tmp_path / "out" / "samples.jsonl").read_text().splitlines()) == 2
     done = CliRunner().invoke(app, [*given, "--json"])
     assert json.loads(done.stdout)["n"] == 2
-    assert (tmp_path / "out" / "samples.jsonl").is_file()
+
+
+@pytest.mark.slow
+def test_strings_have_a_report_too(sets, tmp_path):
+    given = ["evaluate", "--data", sets("vitc", VITC_L), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 0, done.stderr
+    assert "  by writing" in done.stdout
+    assert "  characters found in writing" in done.stdout
+    assert "by writing" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
-    "option",
-    [
-        ("--split", "test"),
-        ("--full",),
-        ("--train-data", "x"),
-        ("--zero-shot", "100"),
-        ("--engine", "local"),
-        ("--workers", "1"),
-        ("--ray-address", "auto"),
-    ],
+    "option", [("--split", "train"), ("--full",), ("--full", "--train-data", "x")]
 )
-def test_options_that_are_of_no_use_with_a_set_are_refused(sets, option):
+def test_options_that_a_benchmark_cannot_use_are_refused(sets, option):
     done = CliRunner().invoke(app, ["evaluate", "--data", sets("vitc", VITC_S), *option])
     assert done.exit_code == 2
     assert option[0] in done.stderr
-    assert "no use with a set" in " ".join(done.stderr.split())
-
-
-@pytest.mark.parametrize("name", [".samples-state.json", "report.html"])
-def test_figures_of_a_set_do_not_lie_beside_those_of_an_evaluation(sets, tmp_path, name):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / name).write_text("")
-    given = ["evaluate", "--data", sets("vitc", VITC_S), "--out", str(tmp_path / "out")]
-    done = CliRunner().invoke(app, given)
-    assert str(done.exception).endswith("lies there; give another --out")
-    assert [file.name for file in (tmp_path / "out").iterdir()] == [name]
+    assert "does not work with a benchmark" in " ".join(done.stderr.split())
 
 
 @pytest.mark.slow
@@ -334,16 +389,33 @@ def test_a_question_is_too_long_only_where_its_own_choices_do_not_fit(nano, sets
     def question(art, choices):
         return {"input": art, "target_scores": {c: int(c == choices[0]) for c in choices}}
 
-    def cut(spec):
+    def length(spec):
         [ids] = prompt_ids(nano.tokenizer, [questions(spec)[0].prompt])
         return len(ids)
 
     long, short = ["L" * 300, "M" * 300], ["1", "2"]
     art = "x"
-    while cut(sets("bigbench", {"examples": [question(art, short)]})) + 20 < nano.window:
+    while length(sets("bigbench", {"examples": [question(art, short)]})) + 20 < nano.window:
         art += "x" * 9
     spec = sets("bigbench", {"examples": [question(art, short), question("x", long)]})
-    result = evaluate_set(nano, spec, generate=2, quiet=True)
+    result = measure(nano, spec, generate=2)
     assert (result.too_long, result.generation.n) == (0, 2)
     assert [len(sample.probabilities) for sample in result.samples] == [2, 2]
     assert all(sample.generated is not None for sample in result.samples)
+
+
+@pytest.mark.slow
+def test_a_users_own_task_comes_by_an_entry_point(nano, monkeypatch):
+    def own(location):
+        return Task(location, [Item("#", ("yes",), ("yes", "no"), prompt=f"{location}?")])
+
+    class Point:
+        name, value, dist = "toy", "here:own", None
+
+        @staticmethod
+        def load():
+            return own
+
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [Point] if "tasks" in group else [])
+    result = measure(nano, "toy:Is this a box")
+    assert (result.data, result.score.n, result.chance) == ("toy:Is this a box", 1, 0.5)

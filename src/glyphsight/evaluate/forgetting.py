@@ -1,0 +1,397 @@
+"""Forgetting: how well a trained model still knows plain English, beside its base."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glyphsight.console import progress_bar
+from glyphsight.dataset import Prompt
+from glyphsight.dataset.text import read_text
+from glyphsight.errors import DatasetError, ModelError
+from glyphsight.evaluate.evaluation import evaluate
+from glyphsight.evaluate.result import Evaluation
+from glyphsight.evaluate.settings import EvaluateSettings
+from glyphsight.evaluate.statistics import Paired, paired
+from glyphsight.evaluate.tasks import Item, Task
+from glyphsight.inference.model import Model
+from glyphsight.inference.passes import forward
+from glyphsight.inference.tokenize import text_ids
+from glyphsight.models import LoadedModel, load_model
+
+WINDOW = 512
+STRIDE = 256
+_FEWEST = 10  # windows: resampling fewer says nothing about how far a figure may move
+_BAR_AFTER_SECONDS = 2
+_BATCH = 32
+OWN_TEXT = "plain-english"
+
+
+@dataclass(frozen=True)
+class TextLoss:
+    """Cross-entropy of a model on a text.
+
+    Attributes:
+        name: Name of the text.
+        tokens: Number of tokens judged in each window. Every token is judged once, except a first
+            token with nothing before it.
+        nats: Sum of the cross-entropy of these tokens, natural logarithm, one figure per window.
+        size: UTF-8 bytes of the judged tokens.
+    """
+
+    name: str
+    tokens: tuple[int, ...]
+    nats: tuple[float, ...]
+    size: int
+
+    @property
+    def perplexity(self) -> float:
+        """Perplexity per token; comparable only between models with the same tokens."""
+        return perplexity([self])
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits per byte of the text; comparable between any tokenizers."""
+        return bits_per_byte([self])
+
+
+def perplexity(losses: Sequence[TextLoss]) -> float:
+    """Return the perplexity per token over several texts; infinity where a float cannot hold it."""
+    mean = sum(sum(loss.nats) for loss in losses) / sum(sum(loss.tokens) for loss in losses)
+    return math.exp(mean) if mean < 700 else math.inf
+
+
+def bits_per_byte(losses: Sequence[TextLoss]) -> float:
+    """Return the bits per byte over several texts (as Gao et al. 2020 for The Pile)."""
+    nats = sum(sum(loss.nats) for loss in losses)
+    return nats / math.log(2) / sum(loss.size for loss in losses)
+
+
+def spans(count: int, window: int, stride: int) -> Iterator[tuple[int, int, int]]:
+    """Yield where each window over ``count`` tokens begins, starts to judge, and ends.
+
+    Each window ends ``stride`` tokens after the one before it and judges only those tokens; the
+    tokens before them are context. The first window judges all its tokens.
+    """
+    judged = 0
+    for begin in range(0, count, stride):
+        end = min(begin + window, count)
+        yield begin, judged, end
+        judged = end
+        if end == count:
+            return
+
+
+def _fitted(
+    loaded: LoadedModel, opening: Sequence[int], window: int, stride: int
+) -> tuple[int, int]:
+    """Shrink window and stride where the model takes fewer tokens.
+
+    Raises:
+        ModelError: Window and stride do not fit each other.
+    """
+    if not 1 <= stride <= window or window < 2:
+        raise ModelError(
+            f"window {window} and stride {stride}: give a window of 2 tokens or more and a stride "
+            "from 1 to the window"
+        )
+    if loaded.window is not None:
+        window = min(window, loaded.window - len(opening))
+    return window, min(stride, window)
+
+
+def _window_count(loaded: LoadedModel, text: str, window: int, stride: int) -> int:
+    """Count the windows that :func:`text_loss` takes over a text."""
+    opening, ids = text_ids(loaded.tokenizer, text)
+    return sum(1 for _ in spans(len(ids), *_fitted(loaded, opening, window, stride)))
+
+
+def text_loss(
+    loaded: LoadedModel,
+    text: str,
+    name: str = "text",
+    *,
+    window: int = WINDOW,
+    stride: int = STRIDE,
+    progress: Callable[[int], Any] = lambda n: None,
+) -> TextLoss:
+    """Measure the cross-entropy of a text, every token given those before it in its window.
+
+    Windows slide with a stride, as on transformers' page "Perplexity of fixed-length models": a
+    smaller stride gives each token more context and takes longer. Where the tokenizer opens a text
+    with a token of its own, every window begins with it. Elsewhere the first token of the text has
+    nothing before it and is not judged.
+
+    Args:
+        loaded: The model.
+        text: Text of two tokens at least.
+        name: Name of the text in the result and in errors.
+        window: Largest number of tokens read at once; fewer where the model takes fewer.
+        stride: Tokens from one window to the next, from 1 to ``window``.
+        progress: Function called with the number of windows done since its last call.
+
+    Raises:
+        ModelError: Window or stride do not fit each other.
+        DatasetError: The text is too short to judge.
+    """
+    import torch
+
+    opening, ids = text_ids(loaded.tokenizer, text)
+    window, stride = _fitted(loaded, opening, window, stride)
+    unread = 0 if opening else 1
+    if len(ids) <= unread:
+        raise DatasetError(f"{name}: {len(ids)} tokens are too few to judge; give a longer text")
+    tokens, nats = [], []
+    with torch.inference_mode():
+        for begin, judged, end in spans(len(ids), window, stride):
+            first = max(judged, unread)
+            targets = torch.tensor(ids[first:end], dtype=torch.long)
+            start = begin if opening or first > begin else begin - 1  # one token before it
+            read = opening + ids[start : end - 1]
+            logprobs = forward(loaded, [read], len(targets), share=False).logprobs[0]
+            told = logprobs.gather(1, targets.to(logprobs.device)[:, None])
+            nats.append(-float(told.double().sum()))
+            tokens.append(len(targets))
+            progress(1)
+    size = len(text.encode()) - len(loaded.tokenizer.decode(ids[:unread]).encode())
+    return TextLoss(name, tuple(tokens), tuple(nats), size)
+
+
+def relative_loss(
+    first: Sequence[TextLoss],
+    second: Sequence[TextLoss],
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> tuple[float, tuple[float, float] | None]:
+    """Compare two models: how many more bits per byte the first takes, as a share of the second's.
+
+    Args:
+        first: Losses of the first model.
+        second: Losses of the second model on the same texts.
+        resamples: Number of resamples of the paired bootstrap over windows (Efron 1979).
+        seed: Random seed for the resampling.
+
+    Returns:
+        The share, 0 where both are equal, and its 95 % percentile interval. Windows are drawn with
+        replacement, both models' figures of a window together. No two windows judge the same token.
+        None instead of an interval where the models split the texts into different tokens, and
+        below ten windows.
+    """
+    share = bits_per_byte(first) / bits_per_byte(second) - 1
+    windows = [loss.tokens for loss in first]
+    if windows != [loss.tokens for loss in second] or sum(map(len, windows)) < _FEWEST:
+        return share, None
+    a, b = (np.concatenate([loss.nats for loss in losses]) for losses in (first, second))
+    drawn = np.random.default_rng(seed).integers(len(a), size=(resamples, len(a)))
+    low, high = np.percentile(a[drawn].sum(axis=1) / b[drawn].sum(axis=1) - 1, [2.5, 97.5])
+    return share, (float(low), float(high))
+
+
+@lru_cache(maxsize=1)
+def plain_questions() -> Task:
+    """Return easy questions in plain English, written for this package, as a task.
+
+    Each item is the beginning of a text, asked without examples; the group is its kind: facts,
+    completion, sentiment or arithmetic.
+    """
+    text = (files("glyphsight") / "assets" / "plain-questions.json").read_text("utf-8")
+    items = [
+        Item("", (one["answer"],), tuple(one["choices"]), one["kind"], one["prompt"])
+        for one in json.loads(text)
+    ]
+    return Task("plain questions", items, Prompt())
+
+
+@dataclass(frozen=True)
+class English:
+    """Plain English of one model.
+
+    Attributes:
+        model: Name of the model.
+        texts: Loss on each text.
+        answers: Evaluation on :func:`plain_questions`.
+        precision: Type of the weights, such as ``bfloat16``.
+    """
+
+    model: str
+    texts: tuple[TextLoss, ...]
+    answers: Evaluation
+    precision: str
+
+    @property
+    def right(self) -> list[bool]:
+        """Whether each question is answered right."""
+        return [sample.right for sample in self.answers.samples]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures, texts one by one; infinity, which JSON lacks, as None."""
+        return {
+            "model": self.model,
+            "precision": self.precision,
+            "perplexity": _finite(perplexity(self.texts)),
+            "bits_per_byte": bits_per_byte(self.texts),
+            "questions": asdict(self.answers.score),
+            "chance": self.answers.chance,
+            "kinds": {kind: asdict(share) for kind, share in self.answers.groups.items()},
+            "texts": {
+                loss.name: {
+                    "perplexity": _finite(loss.perplexity),
+                    "bits_per_byte": loss.bits_per_byte,
+                    "tokens": sum(loss.tokens),
+                    "bytes": loss.size,
+                    "windows": len(loss.tokens),
+                }
+                for loss in self.texts
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Forgetting:
+    """A model beside its base.
+
+    Attributes:
+        run: The model.
+        base: The model it is compared with; None where there is none.
+        relative_loss: Additional bits per byte, as a share of the base's; None without a base.
+        relative_loss_interval: 95 % interval of it, paired over windows; None where no windows are
+            the same or there are fewer than ten.
+        questions: Difference in questions right, paired; None without a base.
+        window: Tokens read at once.
+        stride: Tokens from one window to the next.
+    """
+
+    run: English
+    base: English | None
+    relative_loss: float | None
+    relative_loss_interval: tuple[float, float] | None
+    questions: Paired | None
+    window: int
+    stride: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return {
+            "run": self.run.as_json(),
+            "base": self.base.as_json() if self.base else None,
+            "relative_loss": self.relative_loss,
+            "relative_loss_interval": self.relative_loss_interval,
+            "questions": asdict(self.questions) if self.questions else None,
+            "window": self.window,
+            "stride": self.stride,
+        }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def read_texts(paths: Sequence[Path]) -> list[tuple[str, str]]:
+    """Return name and text of each file; without files the text that comes with the package.
+
+    Raises:
+        DatasetError: A file is missing or not UTF-8.
+    """
+    if not paths:
+        own = files("glyphsight") / "assets" / f"{OWN_TEXT}.txt"
+        return [(OWN_TEXT, own.read_text("utf-8"))]
+    return [(str(path), read_text(path)) for path in paths]
+
+
+def measure_english(
+    loaded: LoadedModel,
+    texts: Sequence[tuple[str, str]],
+    *,
+    name: str,
+    window: int = WINDOW,
+    stride: int = STRIDE,
+    quiet: bool = False,
+) -> English:
+    """Measure the plain English of one model.
+
+    Args:
+        loaded: The model.
+        texts: Name and text of each text.
+        name: Name of the model in the result.
+        window: Largest number of tokens read at once.
+        stride: Tokens from one window to the next.
+        quiet: Show no progress bar; one appears after two seconds.
+
+    Raises:
+        DatasetError: A text is too short.
+        ModelError: Window and stride do not fit each other.
+    """
+    count = sum(_window_count(loaded, text, window, stride) for _, text in texts)
+    with progress_bar(
+        total=count, desc=name, unit="window", disable=quiet, delay=_BAR_AFTER_SECONDS
+    ) as bar:
+        losses = [
+            text_loss(loaded, text, own, window=window, stride=stride, progress=bar.update)
+            for own, text in texts
+        ]
+    settings = EvaluateSettings(batch_size=_BATCH, generate=0, zero_shot=0)
+    answers = evaluate(Model(loaded), plain_questions(), settings, quiet=True)
+    precision = str(next(loaded.model.parameters()).dtype).removeprefix("torch.")
+    return English(name, tuple(losses), answers, precision)
+
+
+def measure_forgetting(
+    model: str | Path,
+    against: str | Path | None = None,
+    texts: Sequence[Path] = (),
+    *,
+    window: int = WINDOW,
+    stride: int = STRIDE,
+    seed: int = 0,
+    quiet: bool = False,
+) -> Forgetting:
+    """Measure the plain English of a model and of its base.
+
+    Args:
+        model: Run directory, base model name, path or hub id.
+        against: Model to compare with. None stands for the base in the record of a run, which for
+            an adapter is the same model with the adapter off; a model without a record then stands
+            alone.
+        texts: UTF-8 files; empty for the text that comes with the package.
+        window: Largest number of tokens read at once.
+        stride: Tokens from one window to the next.
+        seed: Random seed for the bootstrap.
+        quiet: Show no progress bars.
+
+    Raises:
+        DatasetError: A text cannot be read or is too short.
+        ModelError: A model cannot be loaded.
+    """
+    read = read_texts(texts)
+    loaded = load_model(model)
+
+    def measure(one: LoadedModel, name: str) -> English:
+        return measure_english(one, read, name=name, window=window, stride=stride, quiet=quiet)
+
+    run = measure(loaded, loaded.name)
+    base: English | None = None
+    if against is not None:
+        del loaded  # two models need not be in memory at once
+        base = measure(other := load_model(against), other.name)
+    elif (record := loaded.run) is not None:
+        with ExitStack() as stack:
+            if hasattr(loaded.model, "disable_adapter"):
+                stack.enter_context(loaded.model.disable_adapter())
+            else:
+                loaded = load_model(record.base, seed=record.seed, profile=record.base_profile)
+            base = measure(loaded, record.base)
+    if base is None:
+        return Forgetting(run, None, None, None, None, window, stride)
+    share, interval = relative_loss(run.texts, base.texts, seed=seed)
+    found = paired(run.right, base.right, seed=seed)
+    return Forgetting(run, base, share, interval, found, window, stride)

@@ -1,0 +1,36 @@
+"""Settings of an evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from glyphsight.settings import setting
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """Settings of an evaluation.
+
+    Attributes:
+        split: Split of a dataset directory or a source; a file has none.
+        limit: Number of records to judge at most, stratified by answer.
+        seed: Random seed for the choice under a limit and for all that --full draws.
+        batch_size: Prompts per forward pass; changes speed alone.
+        generate: Number of records on which the model also writes freely. Records without choices
+            are always judged by writing.
+        zero_shot: Number of records that the base model is also asked, as it was before training.
+        full: Also measure baselines on the same text, robustness and attributions; takes minutes.
+        train_data: Data that the baselines of --full learn from; by default the split train.
+        chunk: Records scored together. They are written at once, so a killed run loses at most
+            these.
+    """
+
+    split: str = "test"
+    limit: int | None = setting(None, low=1)
+    seed: int = setting(0, low=0)
+    batch_size: int = setting(64, low=1)
+    generate: int = setting(200, low=0)
+    zero_shot: int = setting(100, low=0)
+    full: bool = False
+    train_data: str | None = None
+    chunk: int = setting(512, low=1)
