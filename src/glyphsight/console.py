@@ -14,13 +14,13 @@ def say(text: str) -> None:
 
 
 def progress_bar(total: int | None, unit: str, desc: str | None = None, **how: Any) -> Any:
-    """A tqdm bar on standard error; written into a file it moves twice a minute at most.
+    """Make a tqdm bar on standard error; in a file it moves twice a minute at most.
 
     Args:
-        total: Units in all, None where that is not known.
-        unit: What is counted.
-        desc: What is done.
-        how: As ``tqdm`` takes it, such as ``disable``, ``initial`` and ``delay``.
+        total: Number of units, None where it is not known.
+        unit: Name of a unit.
+        desc: Name of the work.
+        how: Further arguments of ``tqdm``, such as ``disable``, ``initial`` and ``delay``.
     """
     from tqdm import tqdm  # not needed by most commands
 

@@ -30,5 +30,5 @@ class ModelError(GlyphsightError):
 
 
 def one_line(error: BaseException) -> str:
-    """What another library's exception says, on one line."""
+    """Return the message of another library's exception, on one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""What the package's extras bring: one way to say that something is not installed."""
+"""The package's extras: one way to say that something is not installed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def need(part: str, *modules: str) -> AbstractContextManager[None]:
     """Fail early, and without importing anything, where a part's packages are not installed.
 
     Args:
-        part: ``train``, ``page``, ``audio``, ``data`` or ``ray``.
-        modules: The modules that are needed; left out, all of the part.
+        part: Name of the extra: ``train``, ``page``, ``audio``, ``data`` or ``ray``.
+        modules: Names of the needed modules; left out, all of the part.
 
     Returns:
         A context whose failing imports, as of a package that is too old, get the same error.

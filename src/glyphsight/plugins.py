@@ -35,7 +35,7 @@ class Registry(Generic[T]):
     usage: Mapping[str, str] = field(default_factory=dict)
 
     def _points(self) -> dict[str, EntryPoint]:
-        """Users' entry points by name."""
+        """Return users' entry points by name."""
         found: dict[str, EntryPoint] = {}
         for point in entry_points(group=self.group):
             if point.name not in self.own:
@@ -43,11 +43,11 @@ class Registry(Generic[T]):
         return found
 
     def names(self) -> list[str]:
-        """Names of all factories, the project's own first."""
+        """List the names of all factories, the project's own first."""
         return [*self.own, *self._points()]
 
     def help(self) -> str:
-        """A line for each name and what it is."""
+        """Return a line for each name: what its factory makes."""
         lines = [
             f"{name}{self.usage.get(name, '')}: {(factory.__doc__ or '').splitlines()[0]}"
             for name, factory in self.own.items()

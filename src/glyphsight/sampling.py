@@ -16,8 +16,8 @@ def stratified_sample(
 
     Args:
         labels: The answer of each example, or a number that stands for it.
-        count: How many.
-        seed: Of the choice.
+        count: Number of examples.
+        seed: Random seed for the choice.
 
     Returns:
         int64[min(count, N)], ascending, no index twice. The same for the same labels and seed.
@@ -36,7 +36,7 @@ def stratified_sample(
 def stratified_groups(
     labels: NDArray[np.int32], groups: NDArray[np.uint64], count: int, seed: int
 ) -> NDArray[np.int64]:
-    """Choose about ``count`` examples as :func:`stratified_sample` does, groups never cut.
+    """Choose about ``count`` examples as :func:`stratified_sample` does, groups never split.
 
     Without a group of two it is the same choice. A group goes in whole, where there is room for
     each of its classes, or stays out; so fewer than ``count`` are chosen where no smaller group is
@@ -45,8 +45,8 @@ def stratified_groups(
     Args:
         labels: int32[N], a number for the answer of each example.
         groups: uint64[N]; equal numbers belong together.
-        count: How many at most.
-        seed: Of the choice.
+        count: Largest number of examples.
+        seed: Random seed for the choice.
 
     Returns:
         int64[at most count], ascending, no index twice.
@@ -116,7 +116,7 @@ def balanced_up(labels: NDArray[np.int32], seed: int) -> NDArray[np.int64]:
 def _quotas(
     labels: Sequence[str] | NDArray[Any], count: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Class number of each example, and how many of each class make up ``count``.
+    """Return the class number of each example, and the number per class that makes up ``count``.
 
     Among classes of equal remainder the seed decides: with an answer for each picture all are.
     """

@@ -174,7 +174,7 @@ def test_records_for_a_card_come_from_files_all_over(hub):
     samples = card_records(files, 10)
     records = load_dataset(files[0])[:5] + load_dataset(files[1])[:5]
     assert [sample.record for sample in samples] == records
-    places = [(sample.shard, sample.place) for sample in samples]
+    places = [(sample.shard, sample.number) for sample in samples]
     assert places == [(shard, place) for shard in range(2) for place in range(5)]
     assert len(card_records(files * 40, 64)) == 64
 

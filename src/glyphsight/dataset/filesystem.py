@@ -32,19 +32,19 @@ class Directory(Protocol):
         ...
 
     def path(self, name: str) -> str:
-        """What a user calls a file of the directory."""
+        """Return the user's name of a file of the directory."""
         ...
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file; None where there is none."""
+        """Return the bytes of a file; None where there is none."""
         ...
 
     def modified(self, name: str) -> float:
-        """When a file was last written, in seconds since the epoch."""
+        """Return the time a file was last written, in seconds since the epoch."""
         ...
 
     def read(self, name: str) -> bytes:
-        """A whole file.
+        """Read a whole file.
 
         Raises:
             FileNotFoundError: There is none.
@@ -52,15 +52,15 @@ class Directory(Protocol):
         ...
 
     def reading(self, name: str) -> AbstractContextManager[Path]:
-        """A context with a file as a local one."""
+        """Open a context with a file as a local one."""
         ...
 
     def names(self, folder: str) -> set[str]:
-        """Names of the files in a folder, none where there is no such folder."""
+        """Return the names of the files in a folder; none where there is no such folder."""
         ...
 
     def writing(self, name: str) -> AbstractContextManager[Path]:
-        """A context with a local file ``Path`` to write, which then takes its place whole."""
+        """Open a context with a local path to write, whose file is then put in place whole."""
         ...
 
     def remove(self, name: str) -> None:
@@ -75,35 +75,35 @@ class LocalDirectory:
     root: str
 
     def path(self, name: str) -> str:
-        """What a user calls a file."""
+        """Return the user's name of a file."""
         return str(Path(self.root, name))
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file."""
+        """Return the bytes of a file."""
         path = Path(self.root, name)
         return path.stat().st_size if path.is_file() else None
 
     def modified(self, name: str) -> float:
-        """When a file was last written."""
+        """Return the time a file was last written."""
         return Path(self.root, name).stat().st_mtime
 
     def read(self, name: str) -> bytes:
-        """A whole file."""
+        """Read a whole file."""
         return Path(self.root, name).read_bytes()
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:
-        """A file as a local one."""
+        """Give a file as a local one."""
         yield Path(self.root, name)
 
     def names(self, folder: str) -> set[str]:
-        """Names in a folder."""
+        """Return the names in a folder."""
         path = Path(self.root, folder)
         return {each.name for each in path.iterdir()} if path.is_dir() else set()
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """Temporary files lie in the state folder: what a killed build leaves goes with it."""
+        """Write in the state folder first, which goes with all that a killed build leaves."""
         with replacing_path(Path(self.root, name), Path(self.root, _TEMPORARY)) as path:
             yield path
 
@@ -124,7 +124,7 @@ class LocalDirectory:
 class RemoteDirectory:
     """A directory that fsspec reaches; an object is put in one step, so it is whole or not there.
 
-    Pickled, it connects anew.
+    Pickled, it connects again.
     """
 
     root: str
@@ -142,35 +142,35 @@ class RemoteDirectory:
         return {"root": self.root}
 
     def path(self, name: str) -> str:
-        """What a user calls a file."""
+        """Return the user's name of a file."""
         return f"{self.root.rstrip('/')}/{name}"
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file."""
+        """Return the bytes of a file."""
         try:
             return int(self._fs.size(self.path(name)))
         except FileNotFoundError:
             return None
 
     def modified(self, name: str) -> float:
-        """When a file was last written."""
+        """Return the time a file was last written."""
         return float(self._fs.modified(self.path(name)).timestamp())
 
     def read(self, name: str) -> bytes:
-        """A whole file."""
+        """Read a whole file."""
         found: bytes = self._fs.cat_file(self.path(name))
         return found
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:
-        """A file as a local one."""
+        """Give a file as a local one."""
         with tempfile.TemporaryDirectory() as folder:
             local = Path(folder, "file")
             self._fs.get_file(self.path(name), str(local))
             yield local
 
     def names(self, folder: str) -> set[str]:
-        """Names in a folder."""
+        """Return the names in a folder."""
         try:
             found = self._fs.ls(self.path(folder), detail=False)
         except FileNotFoundError:
@@ -179,7 +179,7 @@ class RemoteDirectory:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """Written here first, then put there."""
+        """Write a local file first, then put it there."""
         with tempfile.TemporaryDirectory() as folder:
             local = Path(folder, "file")
             yield local
@@ -193,7 +193,7 @@ class RemoteDirectory:
 
 
 def open_directory(root: str | os.PathLike[str]) -> Directory:
-    """The place at a path or an fsspec URL such as ``s3://bucket/digits``.
+    """Open the directory at a path or an fsspec URL such as ``s3://bucket/digits``.
 
     Raises:
         DatasetError: It is remote and the packages for that are not installed.

@@ -66,7 +66,7 @@ SOURCES: Registry[Source] = Registry(
 
 
 def is_spec(text: str) -> bool:
-    """Whether ``text`` is a source SPEC rather than a path; a path that exists is a path."""
+    """Check that ``text`` is a source SPEC, not a path; a path that exists is a path."""
     kind = text.partition(":")[0]
     if os.path.exists(text):  # noqa: PTH110 - a text too long for a path is none
         return False

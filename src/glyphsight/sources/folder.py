@@ -34,8 +34,8 @@ class ListedFile(NamedTuple):
 
     Attributes:
         name: Path relative to the directory, ``/`` between folders.
-        answer: "" where there is none.
-        problem: Why it is not to be read, or "".
+        answer: Its answer; "" where there is none.
+        problem: Reason why it is not to be read, or "".
     """
 
     name: str
@@ -49,7 +49,7 @@ _held: dict[tuple[type, str], Listing] = {}  # the last one of this process
 
 
 def walk(root: Path) -> list[str]:
-    """Files under a directory, relative and sorted; not hidden ones, nor a file manager's own.
+    """List files under a directory, relative and sorted; hidden and file managers' ones left out.
 
     Links are followed, each folder is entered once.
 
@@ -69,9 +69,9 @@ def walk(root: Path) -> list[str]:
             continue
         seen.add((stat.st_dev, stat.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        place = Path(folder).relative_to(root).as_posix()
+        inside = Path(folder).relative_to(root).as_posix()
         found += [
-            name if place == "." else f"{place}/{name}"
+            name if inside == "." else f"{inside}/{name}"
             for name in names
             if not name.startswith(".") and name.lower() not in _SYSTEM
         ]
@@ -86,30 +86,30 @@ class ListedSource(ABC):
 
     def __init__(self, location: str) -> None:
         self._location = location
-        place, self._chosen = take_options(location, *self.options)
-        self._directory = directory(place, self.give)
+        path, self._chosen = take_options(location, *self.options)
+        self._directory = directory(path, self.give)
         self._listed = False
 
     @abstractmethod
     def listing(self) -> Listing:
-        """Every file by split, in a fixed order."""
+        """List every file by split, in a fixed order."""
 
     @abstractmethod
     def load(self, path: Path) -> NDArray[np.uint8]:
-        """Pixels uint8[H, W] of a file."""
+        """Read the pixels uint8[H, W] of a file."""
 
     @property
     def licence(self) -> str:
-        """As its LICENSE file or dataset card says."""
+        """Licence by its LICENSE file or dataset card."""
         return licence_of(self._directory)
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Those the directory has."""
+        """Splits that the directory has."""
         return in_order(self._files(again=not self._listed))
 
     def parts(self, split: str) -> list[Part]:
-        """Ranges of the listing, each with a digest of its names and answers."""
+        """Split the listing into ranges, each with a digest of its names and answers."""
         items = self._files(again=not self._listed)[split]
         return [
             Part(split, (start, start + len(some), _digest(some)))
@@ -118,7 +118,7 @@ class ListedSource(ABC):
         ]
 
     def read(self, part: Part) -> Iterator[Batch | Failure]:
-        """Files of a range; ids are their names."""
+        """Read the files of a range; ids are their names."""
         start, stop, digest = part.location
         for again in (False, True):
             items = self._files(again=again).get(part.split, [])[int(start) : int(stop)]
@@ -155,12 +155,12 @@ def _digest(items: list[ListedFile]) -> str:
     return f"{hash64(told):016x}"
 
 
-def read_metadata(folder: Path, place: str, chosen: str | None) -> dict[str, ListedFile] | None:
-    """What the metadata file of a folder says.
+def read_metadata(folder: Path, prefix: str, chosen: str | None) -> dict[str, ListedFile] | None:
+    """Read the metadata file of a folder.
 
     Args:
-        folder: Where it may be.
-        place: The folder relative to the source, "" or with its ``/``: names begin with it.
+        folder: Directory that may hold it.
+        prefix: The folder relative to the source, "" or with its ``/``: names begin with it.
         chosen: Column of the answers, or None to find it.
 
     Returns:
@@ -188,7 +188,7 @@ def read_metadata(folder: Path, place: str, chosen: str | None) -> dict[str, Lis
             if column is None:
                 others = [name for name in row if name != "file_name"]
                 column = choose_answer(others, chosen, str(path))
-            name = posixpath.normpath(f"{place}{file_name}")
+            name = posixpath.normpath(f"{prefix}{file_name}")
             try:
                 item = ListedFile(name, answer_text(row.get(column)))
             except ValueError as error:
@@ -249,27 +249,27 @@ class FolderSource(ListedSource):
     things = "pictures"
 
     def load(self, path: Path) -> NDArray[np.uint8]:
-        """The picture in gray."""
+        """Read a picture in gray."""
         return load_picture(path)
 
     def listing(self) -> Listing:
-        """Every file by split, those that cannot be an item with the reason."""
+        """List every file by split, those that cannot be an item with the reason."""
         names = walk(self._directory)
         prefixes = self._split_folders(names)
         said = self._metadata(prefixes)
         found: Listing = defaultdict(list)
         strange: dict[tuple[str, str], list[str]] = defaultdict(list)
         for name in names:
-            place = self._place(name, prefixes)
-            split = prefixes.get(place, "train")
-            folders, _, base = name[len(place) :].rpartition("/")
+            prefix = self._prefix(name, prefixes)
+            split = prefixes.get(prefix, "train")
+            folders, _, base = name[len(prefix) :].rpartition("/")
             stem, dot, ending = base.rpartition(".")
             suffix = f".{ending.lower()}" if stem and dot else ""
-            rows = said.get(place, said.get(""))
+            rows = said.get(prefix, said.get(""))
             if rows is not None and name in rows:
                 found[split].append(rows.pop(name))
             elif suffix not in self.suffixes:
-                if folders and (place or not prefixes):
+                if folders and (prefix or not prefixes):
                     strange[split, suffix].append(name)
             elif rows is not None:
                 problem = "is not named in the metadata; add a line for it or remove it"
@@ -277,7 +277,7 @@ class FolderSource(ListedSource):
             elif not folders:
                 problem = "is in no folder that says its answer; move it or write a metadata.csv"
                 found[split].append(ListedFile(name, "", f"{self._directory / name}: {problem}"))
-            elif prefixes and not place:
+            elif prefixes and not prefix:
                 raise DatasetError(
                     f"{self._directory / name}: beside the split folders "
                     f"{', '.join(prefixes)}; move it into one of them"
@@ -286,16 +286,16 @@ class FolderSource(ListedSource):
                 found[split].append(ListedFile(name, folders.rpartition("/")[2]))
         for rows in said.values():
             for name, item in rows.items():
-                split = prefixes.get(self._place(name, prefixes), "train")
+                split = prefixes.get(self._prefix(name, prefixes), "train")
                 problem = "is named in the metadata and not there; fix its file_name"
                 reason = item.problem or f"{self._directory / name}: {problem}"
                 found[split].append(ListedFile(name, "", reason))
         if not found:
             raise DatasetError(f"{self._directory}: holds no {self.things}; give {self.give}")
-        for place, split in prefixes.items():
+        for prefix, split in prefixes.items():
             if split not in found:
                 raise DatasetError(
-                    f"{self._directory / place}: holds no {self.things}; fill it or remove it"
+                    f"{self._directory / prefix}: holds no {self.things}; fill it or remove it"
                 )
         for (split, suffix), some in strange.items():
             reason = (
@@ -306,7 +306,7 @@ class FolderSource(ListedSource):
         return {split: sorted(items) for split, items in found.items()}
 
     def _split_folders(self, names: list[str]) -> dict[str, str]:
-        """Split by folder, with its ``/``."""
+        """Return the split of each split folder, named with its ``/``."""
         found: dict[str, str] = {}
         for path in sorted(self._directory.iterdir()):
             split = folder_split(path.name)
@@ -318,24 +318,24 @@ class FolderSource(ListedSource):
         return found
 
     def _metadata(self, prefixes: dict[str, str]) -> dict[str, dict[str, ListedFile]]:
-        """What the metadata files say, by the folder that each is in."""
+        """Read the metadata files, by the folder that each is in."""
         chosen = self._chosen.get("answer")
         said = {
-            place: rows
-            for place in ("", *prefixes)
-            if (rows := read_metadata(self._directory / place, place, chosen)) is not None
+            prefix: rows
+            for prefix in ("", *prefixes)
+            if (rows := read_metadata(self._directory / prefix, prefix, chosen)) is not None
         }
         if "" in said and len(said) > 1:
-            place = next(place for place in said if place)
+            prefix = next(prefix for prefix in said if prefix)
             raise DatasetError(
-                f"{self._directory}: metadata both here and in {place}; remove one of the two"
+                f"{self._directory}: metadata both here and in {prefix}; remove one of the two"
             )
         if not said and chosen is not None:
             raise DatasetError(f"{self._directory}: ?answer={chosen} needs a metadata.csv")
         return said
 
     @staticmethod
-    def _place(name: str, prefixes: dict[str, str]) -> str:
+    def _prefix(name: str, prefixes: dict[str, str]) -> str:
         top, slash, _ = name.partition("/")
         return top + slash if top + slash in prefixes else ""
 
@@ -348,7 +348,7 @@ class AudioFolderSource(FolderSource):
     things = "sounds"
 
     def load(self, path: Path) -> NDArray[np.uint8]:
-        """Its log-mel spectrogram."""
+        """Read the log-mel spectrogram of a sound."""
         return load_sound(path)
 
 
@@ -359,7 +359,7 @@ class FsddSource(ListedSource):
     licence = "Free Spoken Digit Dataset by Zohar Jackson and others, CC BY-SA 4.0"
 
     def listing(self) -> Listing:
-        """Recordings 0 to 4 of each digit and speaker are ``test``, the others ``train``."""
+        """List recordings: 0 to 4 of each digit and speaker are ``test``, others ``train``."""
         found: Listing = defaultdict(list)
         for name in walk(self._directory):
             path = self._directory / name
@@ -374,5 +374,5 @@ class FsddSource(ListedSource):
         return found
 
     def load(self, path: Path) -> NDArray[np.uint8]:
-        """Its log-mel spectrogram."""
+        """Read the log-mel spectrogram of a sound."""
         return load_sound(path)

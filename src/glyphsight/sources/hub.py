@@ -29,24 +29,24 @@ class HubSource:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Those the dataset has."""
+        """Splits that the dataset has."""
         return in_order(map(str, self._dataset()))
 
     @property
     def licence(self) -> str:
-        """As its card says."""
+        """Licence by its card."""
         if Path(self._name).is_dir():
             return licence_of(Path(self._name))
         return next((str(each.info.license or "") for each in self._dataset().values()), "")
 
     def parts(self, split: str) -> list[Part]:
-        """The shards that ``datasets`` streams; a local folder of pictures is one."""
+        """List the shards that ``datasets`` streams; a local folder of pictures is one."""
         dataset = self._dataset()[split]
         self._columns(dataset)
         return [Part(split, (at, dataset.num_shards)) for at in range(dataset.num_shards)]
 
     def read(self, part: Part) -> Iterator[Batch | Failure]:
-        """Rows of a shard; an id is split, shard and the number of the row in it."""
+        """Read the rows of a shard; an id is split, shard and the number of the row in it."""
         shard, count = map(int, part.location)
         yield from batches(self._rows(part.split, shard, count))
 
@@ -82,7 +82,7 @@ class HubSource:
         return _load(self._name, self._options.get("config"))
 
     def _columns(self, dataset: Any) -> tuple[str, str, list[str] | None]:
-        """The image column, the answer column, and the names of its classes."""
+        """Return the image column, the answer column, and the names of its classes."""
         from datasets import ClassLabel
 
         where = f"hub:{self._name}"
@@ -97,7 +97,7 @@ class HubSource:
 
 @lru_cache(maxsize=2)
 def _load(name: str, config: str | None) -> Any:
-    """The splits of a dataset, opened once a process."""
+    """Open the splits of a dataset, once per process."""
     with need("data"):
         from datasets import load_dataset
     try:
@@ -117,7 +117,7 @@ def _holds_bytes(feature: Any) -> bool:
 
 
 def _bytes(value: Any) -> bytes:
-    """A picture file's bytes: those of a row, or of the file that it names.
+    """Return a picture file's bytes: those of a row, or of the file that it names.
 
     Raises:
         ValueError: It has neither.

@@ -30,7 +30,7 @@ _BATCH = 1024
 
 @lru_cache(maxsize=2)
 def _unpacked(path: Path, stamp: int) -> bytes:
-    """The content of a gzip file, whole: it cannot be read from the middle."""
+    """Unpack a gzip file, whole: it cannot be read from the middle."""
     return gzip.decompress(path.read_bytes())
 
 
@@ -73,7 +73,7 @@ class IdxFile:
             )
 
     def read(self, start: int, stop: int) -> NDArray[np.uint8]:
-        """Items ``start`` to ``stop``: uint8[stop - start, ...].
+        """Read items ``start`` to ``stop``: uint8[stop - start, ...].
 
         Raises:
             DatasetError: The file was changed meanwhile.
@@ -120,11 +120,11 @@ class IdxSource:
         return next((path for path in candidates if path.is_file()), None)
 
     def parts(self, split: str) -> list[Part]:
-        """Ranges of items."""
+        """Split the items into ranges."""
         return ranges(split, self._pair(split)[0].shape[0])
 
     def read(self, part: Part) -> Iterator[Batch | Failure]:
-        """Items of a range, labelled with the numbers of the label file."""
+        """Read the items of a range, labelled with the numbers of the label file."""
         images, labels = self._pair(part.split)
         begin, end = map(int, part.location)
         for start in range(begin, end, _BATCH):
@@ -136,7 +136,7 @@ class IdxSource:
             )
 
     def _pair(self, split: str) -> tuple[IdxFile, IdxFile]:
-        """The pictures and the labels of a split."""
+        """Open the pictures and the labels of a split."""
         images_name, labels_name = _FILES[split]
         images_path, labels_path = self._find(images_name), self._find(labels_name)
         if images_path is None or labels_path is None:
@@ -174,11 +174,11 @@ class BundledSource:
             raise DatasetError("the bundled digits take no location; drop it")
 
     def parts(self, split: str) -> list[Part]:
-        """Ranges of digits."""
+        """Split the digits into ranges."""
         return ranges(split, len(_bundled(split)))
 
     def read(self, part: Part) -> Iterator[Batch | Failure]:
-        """Digits of a range; ids name the item's index in MNIST's own file."""
+        """Read the digits of a range; ids name the item's index in MNIST's own file."""
         start, stop = map(int, part.location)
         for at in range(start, stop, _BATCH):
             yield _bundled(part.split).take(np.arange(at, min(at + _BATCH, stop)))
@@ -186,7 +186,7 @@ class BundledSource:
 
 @lru_cache(maxsize=3)
 def _bundled(split: str) -> Batch:
-    """All digits of a split; unpacked once a process."""
+    """Load all digits of a split, once per process."""
     resource = files("glyphsight") / "assets" / "digits.npz"
     with resource.open("rb") as stream, np.load(stream) as archive:
         pixels, labels = archive[f"{split}_pixels"], archive[f"{split}_labels"]

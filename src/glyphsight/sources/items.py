@@ -1,4 +1,4 @@
-"""Single items of a source: which column answers, what an answer is, bytes to pixels."""
+"""Single items of a source: the column of the answer, the answer as text, bytes to pixels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Named(io.BytesIO):
 
 
 def decode(data: bytes, where: str) -> NDArray[np.uint8]:
-    """Pixels uint8[H, W] of a picture file's bytes.
+    """Decode a picture file's bytes to pixels uint8[H, W].
 
     Raises:
         PictureError: Begins with ``where``.
@@ -56,13 +56,13 @@ def read_item(
 
 
 def choose(kind: str, columns: Sequence[str], chosen: str | None, where: str) -> str:
-    """The one column of a kind, or the chosen one.
+    """Return the one column of a kind, or the chosen one.
 
     Args:
         kind: ``answer`` or ``image``: the option that chooses.
-        columns: Those that may be it.
-        chosen: What the option says, if it is given.
-        where: What the columns are of.
+        columns: Columns that may be it.
+        chosen: Value of the option, if it is given.
+        where: Name of the table in errors.
 
     Raises:
         DatasetError: There is none, or several and none is chosen.
@@ -82,7 +82,7 @@ def choose(kind: str, columns: Sequence[str], chosen: str | None, where: str) ->
 
 
 def choose_answer(columns: Sequence[str], chosen: str | None, where: str) -> str:
-    """The column that answers: the chosen one, one of ``ANSWERS``, else the only one.
+    """Return the answer column: the chosen one, one of ``ANSWERS``, else the only one.
 
     Raises:
         DatasetError: There is none, or several and none is chosen.
@@ -92,22 +92,22 @@ def choose_answer(columns: Sequence[str], chosen: str | None, where: str) -> str
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text can be written as UTF-8: file names and JSON may hold lone surrogates."""
+    """Check that a text can be written as UTF-8: file names may hold lone surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def one_line_name(name: str) -> str:
-    """A name as a line of valid Unicode; what does not fit one is escaped."""
+    """Return a name as a line of valid Unicode; other characters are escaped."""
     if is_unicode(name) and len(name.splitlines()) == 1:
         return name
     return name.encode("unicode_escape").decode("ascii")
 
 
 def answer_text(value: Any, names: Sequence[str] | None = None) -> str:
-    """An answer as text: a class number by its name where there are names.
+    """Return an answer as text: a class number by its name where there are names.
 
     Raises:
-        ValueError: It is none; the message says what it is.
+        ValueError: It is no answer; the message says why.
     """
     if isinstance(value, int) and names is not None:
         if 0 <= value < len(names):

@@ -1,4 +1,4 @@
-"""What follows the colon of a SPEC: a folder, file or glob, local or remote, and options."""
+"""The location in a SPEC: a folder, file or glob, local or remote, and options."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ _OPTIONS = re.compile(r"[a-z]+=[^&]*(&[a-z]+=[^&]*)*")
 
 
 def take_options(location: str, *names: str) -> tuple[str, dict[str, str]]:
-    """Cut ``?name=value&name=value`` off a location.
+    """Take ``?name=value&name=value`` off a location.
 
     Raises:
         DatasetError: An option is none of ``names``. The query of a URL may hold any.
     """
-    place, _, query = location.rpartition("?")
-    if not place or not _OPTIONS.fullmatch(query):
+    path, _, query = location.rpartition("?")
+    if not path or not _OPTIONS.fullmatch(query):
         return location, {}
     options = dict(pair.split("=", 1) for pair in query.split("&"))
     unknown = sorted(set(options) - set(names))
-    if unknown and "://" in place:
+    if unknown and "://" in path:
         return location, {}
     if unknown:
         raise DatasetError(f"unknown option {unknown[0]!r}; there is {', '.join(names)}")
-    return place, options
+    return path, options
 
 
 def directory(location: str, give: str) -> Path:
-    """The local directory that a location names.
+    """Return the local directory that a location names.
 
     Raises:
         DatasetError: There is none; ``give`` is the fix.
@@ -54,13 +54,13 @@ def directory(location: str, give: str) -> Path:
 
 
 def find(pattern: str) -> tuple[str, list[str]]:
-    """The files that a path, a glob or a remote URL with ``*`` names.
+    """Find the files that a path, a glob or a remote URL with ``*`` names.
 
     Returns:
         The folder they are in, with its ``/``, and their names relative to it, sorted.
 
     Raises:
-        DatasetError: There are none, or the remote place cannot be listed.
+        DatasetError: There are none, or the remote directory cannot be listed.
     """
     remote = "://" in pattern
     magic = r"[*\[]" if remote else r"[*?\[]"  # a URL's ? begins its query
@@ -80,7 +80,7 @@ def find(pattern: str) -> tuple[str, list[str]]:
         try:
             system, inner = url_to_fs(pattern)
             names = [path[len(folder(inner)) :] for path in system.glob(inner)]
-        except Exception as error:  # every kind of remote place has errors of its own
+        except Exception as error:  # every kind of file system has errors of its own
             raise DatasetError(f"{pattern}: cannot be listed ({one_line(error)})") from error
     else:
         found = glob.glob(pattern, recursive=True)  # noqa: PTH207 - any root, absolute or not
@@ -92,7 +92,7 @@ def find(pattern: str) -> tuple[str, list[str]]:
 
 @contextmanager
 def opened(path: str) -> Iterator[BinaryIO]:
-    """A local or remote file, for reading.
+    """Open a local or remote file for reading.
 
     Raises:
         DatasetError: It cannot be opened.
@@ -108,14 +108,14 @@ def opened(path: str) -> Iterator[BinaryIO]:
         raise
     except FileNotFoundError:
         raise DatasetError(f"{path}: no such file; fix its name") from None
-    except Exception as error:  # every kind of remote place has errors of its own
+    except Exception as error:  # every kind of file system has errors of its own
         raise DatasetError(f"{path}: cannot be opened ({one_line(error)})") from error
     with stream:
         yield stream
 
 
 def folder_split(name: str) -> str | None:
-    """The split a folder of this name holds: ``val`` and ``valid`` are ``validation``."""
+    """Return the split of a folder by its name: ``val`` and ``valid`` are ``validation``."""
     return _SPLITS.get(name.lower())
 
 
@@ -147,7 +147,7 @@ class SplitFiles:
 
 
 def file_split(root: str, name: str) -> str:
-    """The split a file belongs to: from its name, else from the folders it is in, else train.
+    """Return the split of a file by its name, else by its folders' names, else train.
 
     ``train-00000-of-00002.parquet``, ``test_images.tar`` and ``val/0000.parquet`` say it; in the
     hub's numbered names any other word is a split too, such as ``extra-00000-of-00001``.
@@ -163,13 +163,13 @@ def file_split(root: str, name: str) -> str:
 
 
 def in_order(splits: Iterable[str]) -> tuple[str, ...]:
-    """Splits once each: train, validation, test, then others by name."""
+    """Return each split once: train, validation, test, then others by name."""
     known = list(_ALIASES)
     return tuple(sorted(set(splits), key=lambda s: (known.index(s) if s in known else 3, s)))
 
 
 def licence_of(root: Path) -> str:
-    """First line of a folder's LICENSE file, else what its dataset card says; "" for neither."""
+    """Return the first line of a folder's LICENSE file, else its dataset card's licence, or ""."""
     try:
         names = sorted(path for path in root.iterdir() if path.is_file())
         for path in names:

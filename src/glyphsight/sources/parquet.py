@@ -24,7 +24,7 @@ class ParquetSource(SplitFiles):
     options = ("answer", "image")
 
     def parts(self, split: str) -> list[Part]:
-        """The row groups of each file; only the files' footers are read."""
+        """List the row groups of each file; only the files' footers are read."""
         found = []
         for name in self._files[split]:
             with self._opened(name) as file:
@@ -40,7 +40,7 @@ class ParquetSource(SplitFiles):
         return found
 
     def read(self, part: Part) -> Iterator[Batch | Failure]:
-        """Rows of a row group; an id is the file and the number of the row in it."""
+        """Read the rows of a row group; an id is the file and the number of the row in it."""
         name, group, first = str(part.location[0]), int(part.location[1]), int(part.location[2])
         with self._opened(name) as file:
             image, answer, classes = self._columns(file.schema_arrow, name)
@@ -84,13 +84,13 @@ class ParquetSource(SplitFiles):
                 yield file
         except GlyphsightError:
             raise
-        except Exception as error:  # every kind of damage and remote place has errors of its own
+        except Exception as error:  # every kind of damage and file system has errors of its own
             raise DatasetError(
                 f"{path}: cannot be read as Parquet ({one_line(error)}); fetch it again"
             ) from error
 
     def _columns(self, schema: Any, name: str) -> tuple[str, str, list[str] | None]:
-        """The image column, the answer column, and the names of its classes."""
+        """Return the image column, the answer column, and the names of its classes."""
         path = f"{self._root}{name}"
         features = _features(schema)
         pictures = [each for each in schema.names if features.get(each, {}).get("_type") == "Image"]
@@ -107,7 +107,7 @@ class ParquetSource(SplitFiles):
 
 
 def _features(schema: Any) -> dict[str, dict[str, Any]]:
-    """What the hub's metadata says of the columns; empty without any."""
+    """Return the hub's metadata of the columns; empty without any."""
     try:
         found = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
         return {name: each for name, each in found.items() if isinstance(each, dict)}

@@ -37,11 +37,11 @@ class WebDatasetSource(SplitFiles):
     options = ("answer",)
 
     def parts(self, split: str) -> list[Part]:
-        """The shards."""
+        """List the shards."""
         return [Part(split, (name,)) for name in self._files[split]]
 
     def read(self, part: Part) -> Iterator[Batch | Failure]:
-        """Samples of a shard; an id is its name and the sample's."""
+        """Read the samples of a shard; an id is its name and the sample's."""
         name = str(part.location[0])
         path = f"{self._root}{name}"
         try:
@@ -52,7 +52,7 @@ class WebDatasetSource(SplitFiles):
                 yield from batches(self._samples(archive, name))
         except GlyphsightError:
             raise
-        except Exception as error:  # every kind of damage and remote place has errors of its own
+        except Exception as error:  # every kind of damage and file system has errors of its own
             raise DatasetError(
                 f"{path}: cannot be read as tar ({one_line(error)}); fetch it again"
             ) from error
@@ -81,7 +81,7 @@ class WebDatasetSource(SplitFiles):
             raise DatasetError(f"{self._root}{name}: holds no samples; remove it")
 
     def _text(self, sample: dict[str, bytes]) -> str:
-        """The answer of a sample.
+        """Return the answer of a sample.
 
         Raises:
             ValueError: It has none, or several that differ.
@@ -120,7 +120,7 @@ def _picture(sample: dict[str, bytes], again: bool) -> bytes:
 
 
 def _key_and_ending(name: str) -> tuple[str, str]:
-    """A file's name up to the first dot of its last part, which names its sample, and the rest.
+    """Split a file's name at the first dot of its last part: the sample's name, and the ending.
 
     The first is "" for hidden files.
     """

@@ -1,4 +1,4 @@
-"""Which item of the source goes into which split: pure functions of the scan and the seed."""
+"""Items of the source shared out to splits: pure functions of the scan and the seed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HELD_OUT = ("test", "validation")
 
 @dataclass(frozen=True)
 class Items:
-    """What assigning needs to know of a split's items, in their order.
+    """The items of a split, in their order.
 
     Attributes:
         codes: int32[N], number of the answer among all answers in sorted order, or ``UNUSABLE``.
@@ -41,13 +41,13 @@ class Items:
     alike: NDArray[np.uint64]
 
     def between(self, start: int, stop: int) -> Items:
-        """Those from ``start`` to before ``stop``."""
+        """Return the items from ``start`` to before ``stop``."""
         return Items(self.codes[start:stop], self.exact[start:stop], self.alike[start:stop])
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """How many items of a split look like others.
+    """Numbers of items of a split that look like others.
 
     Attributes:
         same: Items whose level grid is another's.
@@ -66,7 +66,7 @@ class Likeness:
 
 @dataclass(frozen=True)
 class Assigned:
-    """Where everything goes.
+    """The items of each split.
 
     Attributes:
         origin: The source's own split that each split is taken from.
@@ -179,7 +179,7 @@ def _chosen(
 def _without(
     items: Items, rows: NDArray[np.int64], other: Items, other_rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], Likeness]:
-    """Those of ``rows`` that look like none of the other's, and how many do."""
+    """Return the ``rows`` that look like none of the other's, and the number that do."""
     alike = np.isin(items.alike[rows], other.alike[other_rows])
     same = int(np.isin(items.exact[rows], other.exact[other_rows]).sum())
     return rows[~alike], Likeness(same, int(alike.sum()) - same)

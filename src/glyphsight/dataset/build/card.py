@@ -1,4 +1,4 @@
-"""The dataset card: what a dataset is and how it was made, for people and the hub."""
+"""The dataset card: what a dataset holds and how it was made, for people and the hub."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class TokenCounter:
 
 @dataclass(frozen=True)
 class TokenStatistics:
-    """What records cost.
+    """Tokens of records.
 
     Attributes:
-        tokenizer: Name of the model whose tokenizer cut them.
-        records: How many were counted.
+        tokenizer: Name of the model whose tokenizer counted.
+        records: Number of records counted.
         prompt: Tokens of the prompts.
         completion: Tokens of the completions.
     """
@@ -66,23 +66,23 @@ class TokenStatistics:
 
 
 class Sample(NamedTuple):
-    """A record and its place in its split.
+    """A record and its number in its split.
 
     Attributes:
         record: The record.
         shard: The number of its file among those of the split, from 0.
-        place: Its number there, from 0.
+        number: Its number there, from 0.
     """
 
     record: Record
     shard: int = 0
-    place: int = 0
+    number: int = 0
 
 
 def token_statistics(
     numbered: Sequence[tuple[int, Record]], wordings: Sequence[Prompt], counter: TokenCounter
 ) -> TokenStatistics:
-    """What at least one record costs; number i in its split in wording ``i % len(wordings)``."""
+    """Count the tokens of records; number i of a split is in wording ``i % len(wordings)``."""
     pairs = [wordings[number % len(wordings)].pair(record) for number, record in numbered]
     return TokenStatistics(
         counter.tokenizer,
@@ -93,11 +93,11 @@ def token_statistics(
 
 
 def card_records(files: Sequence[Path], count: int = 2048) -> list[Sample]:
-    """The first records of up to 16 files, evenly chosen: about ``count`` for :func:`render_card`.
+    """Read the first records of up to 16 files, evenly chosen: about ``count``.
 
     Args:
         files: The first files of a split, or all, in order.
-        count: How many records.
+        count: Number of records.
 
     Raises:
         DatasetError: A file cannot be read, or none holds a record.
@@ -106,9 +106,9 @@ def card_records(files: Sequence[Path], count: int = 2048) -> list[Sample]:
     chosen = range(0, len(files), step)
     each = -(-count // len(chosen))
     samples = [
-        Sample(record, shard, place)
+        Sample(record, shard, number)
         for shard in chosen
-        for place, record in enumerate(islice(read_records(files[shard]), each))
+        for number, record in enumerate(islice(read_records(files[shard]), each))
     ]
     if not samples:
         raise DatasetError(f"{files[0]}: holds no record for a dataset card to show")
@@ -116,7 +116,7 @@ def card_records(files: Sequence[Path], count: int = 2048) -> list[Sample]:
 
 
 def licence_id(licence: str) -> str:
-    """The hub's identifier of a licence told in words: ``other`` if it has none, or ``unknown``."""
+    """Return the hub's identifier of a licence: ``other`` if it has none, or ``unknown``."""
     text = " ".join(licence.lower().split())
     if not text:
         return "unknown"
@@ -129,7 +129,7 @@ def licence_id(licence: str) -> str:
 
 
 def size_category(records: int) -> str:
-    """The hub's name for a number of records."""
+    """Return the hub's name for a number of records."""
     return next((name for limit, name in (*_SIZES, *_LARGE) if records < limit), "n>1B")
 
 
@@ -141,11 +141,11 @@ def render_card(
     command: str,
     counter: TokenCounter | None = None,
 ) -> str:
-    """The card of a directory of Parquet shards, YAML for the hub and Markdown for people.
+    """Render the card of a directory of Parquet shards, YAML and Markdown.
 
     Args:
-        name: What the dataset is called.
-        manifest: What ``manifest.json`` says; ``records`` and ``labels`` by split must be there,
+        name: Name of the dataset.
+        manifest: Content of ``manifest.json``; ``records`` and ``labels`` by split must be there,
             and with a counter ``files``, which tells the records of each.
         samples: Some records of the largest split, one at least; the first is shown, all are
             counted.
@@ -213,14 +213,14 @@ def write_card(
 def _numbered(
     samples: Sequence[Sample], manifest: Mapping[str, Any], split: str
 ) -> list[tuple[int, Record]]:
-    """Records with their numbers in the split, from 0."""
+    """Return records with their numbers in the split, from 0."""
     entries = manifest["files"][split]
     starts = list(accumulate((entry["records"] for entry in entries), initial=0))
-    return [(starts[sample.shard] + sample.place, sample.record) for sample in samples]
+    return [(starts[sample.shard] + sample.number, sample.record) for sample in samples]
 
 
 def _settings(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What the manifest says in one value, the profile's settings among them."""
+    """Return the manifest's single values, the profile's settings among them."""
     flat = {key: value for key, value in manifest.items() if key not in _ONCE}
     flat |= flat.pop("profile", {})
     return {
@@ -233,7 +233,7 @@ def _settings(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def _histogram(
     labels: Mapping[str, Mapping[str, int]], splits: Sequence[str]
 ) -> tuple[list[dict[str, Any]], int]:
-    """A row a label, with its count in each split and a bar; and how many labels are left out."""
+    """Return a row per label, its counts and a bar, and the number of labels left out."""
     totals: Counter[str] = Counter()
     for counts in labels.values():
         totals.update(counts)
@@ -251,14 +251,14 @@ def _histogram(
 
 
 def _fenced(text: str, language: str) -> str:
-    """A code block whose fence is longer than any in the text."""
+    """Return a code block whose fence is longer than any in the text."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.removesuffix(chr(10))}\n{fence}"
 
 
 def _cell(value: Any) -> str:
-    """A value as code inside a table."""
+    """Return a value as code inside a table."""
     text = " ".join(str(value).splitlines()).replace("|", r"\|")
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     tick = "`" * (longest + 1)

@@ -1,4 +1,4 @@
-"""Which pictures are the same, and which nearly: two hashes of the level grid.
+"""Pictures that are the same, or nearly: two hashes of the level grid.
 
 Two pictures are the *same* when their level grids are equal, and *alike* when on a grid of 12 x 12
 areas brightness rises in the same places, along the rows and down the columns (the difference hash,
@@ -18,7 +18,7 @@ _SIDE = 12
 
 
 def exact_hashes(levels: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """A hash of each grid, its shape included: equal where the grids are.
+    """Hash each grid with its shape: equal where the grids are.
 
     Args:
         levels: uint8[N, rows, columns].
@@ -31,7 +31,7 @@ def exact_hashes(levels: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 
 def alike_hashes(levels: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """A perceptual hash of each grid: equal where the grids are the same or nearly so.
+    """Hash each grid by what it looks like: equal where grids are the same or nearly so.
 
     A grid in which brightness rises nowhere has nothing to compare: its own hash stands for it.
 
@@ -61,7 +61,7 @@ def alike_hashes(levels: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 
 def _digests(rows: NDArray[np.uint8], prefix: bytes) -> NDArray[np.uint64]:
-    """64 bits of BLAKE2b of each row."""
+    """Return 64 bits of BLAKE2b of each row."""
     seed = blake2b(prefix, digest_size=8)
     data = np.ascontiguousarray(rows).tobytes()
     width = rows.shape[1]
@@ -75,7 +75,7 @@ def _digests(rows: NDArray[np.uint8], prefix: bytes) -> NDArray[np.uint64]:
 
 @lru_cache(maxsize=64)
 def _area(size: int, areas: int) -> NDArray[np.float64]:
-    """Weights [areas, size] that sum cells by area.
+    """Return weights [areas, size] that sum cells by area.
 
     They are whole numbers, so that sums are exact on any machine, in whatever order it adds.
     """

@@ -1,4 +1,4 @@
-"""The first look at a source: of each item its answer and what it looks like, part by part."""
+"""The first reading of a source, part by part: the answer, grid and hashes of each item."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from glyphsight.sources import Batch, Failure, Part, Source
 
 @dataclass(frozen=True)
 class Scanned:
-    """A part as it was found.
+    """The items of a part.
 
     Attributes:
         labels: The answers in it, each once.
@@ -44,7 +44,7 @@ class Scanned:
     failures: list[Failure]
 
     def to_bytes(self) -> bytes:
-        """As a file of the state folder."""
+        """Return the bytes of a file of the state folder."""
         note = {"labels": self.labels, "failures": [[f.id, f.reason] for f in self.failures]}
         stream = io.BytesIO()
         np.savez(
@@ -58,7 +58,7 @@ class Scanned:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Scanned:
-        """The inverse of :meth:`to_bytes`."""
+        """Read what :meth:`to_bytes` gives."""
         with np.load(io.BytesIO(data)) as archive:
             note = json.loads(archive["note"].tobytes())
             items = Items(archive["codes"], archive["exact"], archive["alike"])
@@ -68,14 +68,14 @@ class Scanned:
 def scan_part(
     source: Source, part: Part, profile: Profile, likeness: bool, kept: GridWriter
 ) -> Scanned:
-    """Read a part, cut its pictures into levels and hash them.
+    """Read a part, turn its pictures into level grids and hash them.
 
     Args:
-        source: Where the part is.
-        part: What to read.
-        profile: How pictures become grids.
-        likeness: Whether hashes are wanted.
-        kept: Takes the grids; one without cells for a picture that cannot be encoded.
+        source: Source of the part.
+        part: Part to read.
+        profile: Settings of the conversion to grids.
+        likeness: Hash the grids.
+        kept: Writer of the grids; it gets one without cells for a picture that cannot be encoded.
 
     Raises:
         DatasetError: The part as a whole cannot be read.
@@ -118,7 +118,7 @@ _NONE = np.zeros(0, dtype=np.uint64)
 def _one_by_one(
     batch: Batch, profile: Profile
 ) -> tuple[list[NDArray[np.uint8]], dict[int, Failure]]:
-    """The grid of each picture, and those that cannot be encoded, by their place in the batch."""
+    """Return the grid of each picture, and the failures by their number in the batch."""
     grids: list[NDArray[np.uint8]] = []
     bad: dict[int, Failure] = {}
     for row, name in enumerate(batch.ids):
@@ -209,14 +209,14 @@ class GridWriter:
 
 
 def read_names(path: Path) -> list[str]:
-    """The names of all items, in order."""
+    """Read the names of all items, in order."""
     with ZipFile(path) as archive:
         names: list[str] = json.loads(archive.read(_NOTE))[0]
     return names
 
 
 def read_grids(path: Path) -> Iterator[tuple[NDArray[np.uint8], list[str], list[str]]]:
-    """Grids, names and answers, in the pieces they were kept in."""
+    """Yield grids, names and answers, in the pieces they were kept in."""
     with ZipFile(path) as archive:
         ids, labels = json.loads(archive.read(_NOTE))
         at = 0

@@ -66,8 +66,8 @@ class Segment:
     Attributes:
         part: The part.
         number: Its number in its split.
-        items: int64[n], which items of it, ascending; some may repeat.
-        turn: 0 for the pictures as they are, else which copy of them.
+        items: int64[n], numbers of its items, ascending; some may repeat.
+        turn: 0 for the unchanged pictures, else the number of the copy.
         first: Number of the first among the items of its split.
     """
 
@@ -80,13 +80,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class Shard:
-    """A run of consecutive records of a split: what one process writes at a time.
+    """Consecutive records of a split, which one process writes at a time.
 
     Attributes:
         key: Its name in the state folder, such as ``train-00000``.
         name: The file it becomes, or the piece of one.
         first: Number of its first record in the split.
-        segments: Where its records come from, in order.
+        segments: Sources of its records, in order.
     """
 
     key: str
@@ -105,7 +105,7 @@ class Written:
     Attributes:
         records: Records in it.
         bytes: Its size.
-        sha256: Of its bytes, in hexadecimal.
+        sha256: SHA-256 of its bytes, in hexadecimal.
     """
 
     records: int
@@ -114,12 +114,12 @@ class Written:
 
 
 def note_name(key: str) -> str:
-    """Name of the note that says that a shard is in place."""
+    """Return the name of the note that says that a shard is in place."""
     return f"{STATE}/done/{key}.json"
 
 
 def sources_name(key: str) -> str:
-    """Name of the piece that says where each record of a shard was made from."""
+    """Return the name of the piece with the sources of a shard's records."""
     return f"{STATE}/pieces/{key}.sources.txt"
 
 
@@ -212,7 +212,7 @@ _Texts = tuple[list[str], list[str], list[str]]
 
 
 def _kept_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
-    """Texts, ids and labels of pictures as they are, from the grids of the scan."""
+    """Yield texts, ids and labels of unchanged pictures, from the grids of the scan."""
     form = get_format(how.settings.profile.format)
     at = done = 0
     with how.directory.reading(grids_name(segment.part, segment.number)) as path:
@@ -226,7 +226,7 @@ def _kept_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
 
 
 def _copied_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
-    """Texts, ids and labels of changed copies, from the source itself.
+    """Yield texts, ids and labels of changed copies, from the source itself.
 
     Raises:
         DatasetError: It gives other items than it gave before.
@@ -254,7 +254,7 @@ def _copied_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
 def _changed(
     how: Writing, pixels: NDArray[np.uint8], turn: int, numbers: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """Copies; one that looks like a held-out picture is drawn again, and is no change at last."""
+    """Change copies; draw again those that look like held-out pictures, unchanged at last."""
     settings = how.settings
     copies = augment(pixels, settings.augmentation, settings.seed, turn, numbers)
     if not how.held_out:
@@ -341,13 +341,13 @@ def targets(how: Writing, splits: Iterable[Split]) -> set[str]:
 
 
 def _joined_names(layout: Output, split: str) -> list[str]:
-    """The file of a split, and the one that says where its records are from."""
+    """Return the name of a split's file, and of the file with its records' sources."""
     name = Path(f"{split}{layout.suffix}")
     return [str(name), *([] if layout.sourced else [str(sources_file(name))])]
 
 
 def _noted(directory: Directory, shard: Shard) -> Written | None:
-    """The note that a shard is in place, where it is."""
+    """Read the note that a shard is in place; None where it is not."""
     try:
         written = Written(**json.loads(directory.read(note_name(shard.key))))
     except (FileNotFoundError, ValueError, TypeError):
