@@ -24,13 +24,13 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments, then options by group."""
-        groups: dict[str, list[tuple[str, str]]] = {}
+        groups: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
         for param in self.get_params(ctx):
             if (record := param.get_help_record(ctx)) is not None:
                 usual = "Arguments" if param.param_type_name == "argument" else "Options"
                 title = getattr(param, "rich_help_panel", None) or usual
                 groups.setdefault(title, []).append(record)
-        for title, records in groups.items():
+        for title, records in ((title, some) for title, some in groups.items() if some):
             with formatter.section(title):
                 formatter.write_dl(records)
 
