@@ -19,7 +19,7 @@ def test_help_is_there_and_names_every_verb(glyphsight):
 
 @pytest.mark.parametrize(
     "verb",
-    ["encode", "decode", "dataset", "dataset build", "dataset check", "train", "see", "talk"],
+    ["encode", "decode", "dataset", "dataset build", "dataset check", "train", "evaluate", "see"],
 )
 def test_every_verb_has_help(verb):
     result = CliRunner().invoke(app, [*verb.split(), "--help"])
