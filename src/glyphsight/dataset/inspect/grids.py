@@ -161,3 +161,9 @@ class GridReader:
         made = _template(self.format, self.profile.palette, (rows, columns))
         self._templates[length] = made
         return made
+
+
+def cell_ratio(profile: Profile) -> float:
+    """Compute the width of a level cell over its height, as a reader should see it."""
+    tall, wide = get_format(profile.format).cell
+    return profile.aspect * tall / wide

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import Profile
-from glyphsight.codec.formats import get_format
-from glyphsight.dataset.inspect.grids import GridReader
+from glyphsight.dataset.inspect.grids import GridReader, cell_ratio
 from glyphsight.dataset.inspect.items import Item
 from glyphsight.dataset.inspect.show import columns_of, printable
 from glyphsight.dataset.inspect.statistics import Statistics, natural, spread_text
@@ -130,16 +129,10 @@ def _heat_map(mean: NDArray[np.float64]) -> str:
     return png_address(np.ascontiguousarray(colored))
 
 
-def _pixel_aspect(profile: Profile) -> float:
-    """Return the width of a cell over its height."""
-    tall, wide = get_format(profile.format).cell
-    return profile.aspect * tall / wide
-
-
 def _ratio(statistics: Statistics) -> float:
     """Return the width of the mean pictures over their height."""
     for mean in statistics.means.values():
-        return float(mean.shape[1] * _pixel_aspect(statistics.profile) / mean.shape[0])
+        return float(mean.shape[1] * cell_ratio(statistics.profile) / mean.shape[0])
     return 1.0
 
 
@@ -153,7 +146,7 @@ def _card(item: Item, profile: Profile) -> dict[str, Any]:
             images.append({"png": "", "ratio": 1.0})
             continue
         rows, columns = grid.shape
-        ratio = columns * _pixel_aspect(profile) / rows
+        ratio = columns * cell_ratio(profile) / rows
         images.append({"png": png_address(table[grid]), "ratio": ratio})
     return {
         "images": images,

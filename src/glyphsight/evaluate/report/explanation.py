@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import Profile, decode, prepare, resize
-from glyphsight.codec.formats import get_format
+from glyphsight.dataset.inspect.grids import cell_ratio
 from glyphsight.errors import FormatError
 from glyphsight.evaluate.attribution import Attribution, gradient, occlusion
 from glyphsight.inference.see import Answer
@@ -30,19 +30,18 @@ def _rgb(colour: str) -> NDArray[np.float64]:
 
 
 def cells_picture(text: str, profile: Profile) -> NDArray[np.uint8]:
-    """What a model reads, as a picture of its cells in their true shape, uint8[H, W].
+    """Draw the cells of a text in their true shape, uint8[H, W].
 
     Raises:
         FormatError: The text is no ASCII_Image of the profile.
     """
-    tall, wide = get_format(profile.format).cell
-    height = max(1, round(_CELL * wide / tall / profile.aspect))
+    height = max(1, round(_CELL / cell_ratio(profile)))
     drawn: NDArray[np.uint8] = decode(text, profile).repeat(height, axis=0).repeat(_CELL, axis=1)
     return drawn
 
 
 def _shaded(pixels: NDArray[np.uint8], attribution: Attribution, longest: int) -> Colours:
-    """The picture in light gray on white, and over it each cell's colour, uint8[H, W, 3]."""
+    """Draw the picture in light gray and each cell's colour over it, uint8[H, W, 3]."""
     height, width = pixels.shape
     scale = longest / max(height, width)
     height, width = max(1, round(height * scale)), max(1, round(width * scale))
@@ -58,18 +57,12 @@ def _shaded(pixels: NDArray[np.uint8], attribution: Attribution, longest: int) -
 
 
 def attribution_png(pixels: NDArray[np.uint8], attribution: Attribution) -> str:
-    """A small ``data:`` address of an attribution over its picture, uint8[H, W], no legend."""
+    """Draw an attribution over its picture, uint8[H, W], small, as a ``data:`` address."""
     return png_address(_shaded(pixels, attribution, _SMALL))
 
 
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
-
-
 def _bare(drawn: Any, title: str, below: str) -> None:
-    """Axes without numbers, words above and below them."""
+    """Write words above and below axes without numbers."""
     drawn.set_title(title, fontsize=11, parse_math=False)
     drawn.set_xlabel(below, fontsize=8.5, color="#444444", parse_math=False)
     drawn.set_xticks([])
@@ -77,7 +70,7 @@ def _bare(drawn: Any, title: str, below: str) -> None:
 
 
 def _draw_attribution(drawn: Any, bar: Any, pixels: Any, attribution: Attribution) -> None:
-    """An attribution, and in axes of its own the scale of its colours."""
+    """Draw an attribution, and the scale of its colours in axes of its own."""
     from matplotlib.colors import LinearSegmentedColormap
 
     drawn.imshow(_shaded(pixels, attribution, _LARGE))
@@ -95,7 +88,7 @@ def _draw_attribution(drawn: Any, bar: Any, pixels: Any, attribution: Attributio
 
 
 def _caption(attribution: Attribution) -> tuple[str, str]:
-    """Title of an attribution, and what its colours mean."""
+    """Give the title of an attribution and the meaning of its colours."""
     label = attribution.label if len(attribution.label) < _LONG else "the answer"
     if attribution.method == "gradient":
         return (
@@ -109,7 +102,7 @@ def _caption(attribution: Attribution) -> tuple[str, str]:
 
 
 def _attributions(loaded: LoadedModel, answer: Answer) -> list[Attribution | str]:
-    """Both attributions of an answer, or why there is none."""
+    """Make both attributions of an answer; a reason in the place of one that cannot be made."""
     found: list[Attribution | str] = [occlusion(loaded, answer.ascii_image, answer.label)]
     try:
         found.append(gradient(loaded, answer.ascii_image, answer.label))
@@ -127,33 +120,35 @@ def _title(name: str, answer: Answer, run: RunRecord) -> str:
 def draw_explanation(
     name: str, pixels: NDArray[np.uint8], answer: Answer, loaded: LoadedModel
 ) -> bytes:
-    """The picture, what the model read and what it looked at, side by side, as PNG.
+    """Draw the picture, the model's text and its attributions side by side, as PNG.
 
     Args:
-        name: What the title calls the picture.
-        pixels: uint8[H, W], as ``see`` took it.
-        answer: What :func:`~glyphsight.inference.see.see` said of it.
-        loaded: The model that said it.
+        name: Name of the picture in the title.
+        pixels: Picture as ``see`` took it, uint8[H, W].
+        answer: Answer of :func:`~glyphsight.inference.see.see` to the picture.
+        loaded: Model that gave the answer.
 
     Raises:
-        ModelError: The model knows one label alone.
+        ModelError: The model has one label alone.
     """
+    from matplotlib.figure import Figure
+
     assert loaded.run is not None
     profile = loaded.run.profile
     read = cells_picture(answer.ascii_image, profile)
     ground = prepare(pixels, profile).pixels if profile.crop is None else read
     attributions = _attributions(loaded, answer)
-    figure = _figure(13.6, 4.9)
-    places, bars = figure.subplots(2, 2 + len(attributions), height_ratios=[24, 1])
+    figure = Figure(figsize=(13.6, 4.9), layout="constrained", facecolor="white")
+    panels, bars = figure.subplots(2, 2 + len(attributions), height_ratios=[24, 1])
     height, width = pixels.shape
     rows, columns = decode(answer.ascii_image, profile).shape
     done = ", inverted" * answer.inverted + ", cropped and centred" * answer.cropped
-    _bare(places[0], "the picture", f"{width}x{height} pixels")
-    _bare(places[1], "what the model read", f"{columns}x{rows} cells{done}")
-    for drawn, bar, shown in zip(places, bars, (pixels, read), strict=False):
+    _bare(panels[0], "the picture", f"{width}x{height} pixels")
+    _bare(panels[1], "what the model read", f"{columns}x{rows} cells{done}")
+    for drawn, bar, shown in zip(panels, bars, (pixels, read), strict=False):
         drawn.imshow(shown, cmap="gray", vmin=0, vmax=255)
         bar.set_axis_off()
-    for drawn, bar, found in zip(places[2:], bars[2:], attributions, strict=True):
+    for drawn, bar, found in zip(panels[2:], bars[2:], attributions, strict=True):
         if isinstance(found, Attribution):
             _bare(drawn, *_caption(found))
             _draw_attribution(drawn, bar, ground, found)

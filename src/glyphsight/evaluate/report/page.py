@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import PUBLISHED, Profile, decode
-from glyphsight.codec.formats import get_format
+from glyphsight.dataset.inspect.grids import cell_ratio
 from glyphsight.errors import FormatError
 from glyphsight.evaluate.compare import Comparison
 from glyphsight.evaluate.report.explanation import attribution_png, cells_picture
@@ -70,12 +70,6 @@ def picture_cells(text: str, profile: Profile) -> NDArray[np.uint8]:
         return decode(text, profile)
     except FormatError:  # a dataset may hold what no palette reads; the text beside it shows it
         return np.zeros((1, 1), dtype=np.uint8)
-
-
-def cell_ratio(profile: Profile) -> float:
-    """Compute the width of a picture's cell over its height, as a reader should see it."""
-    tall, wide = get_format(profile.format).cell
-    return profile.aspect * tall / wide
 
 
 def picture_card(shown: Shown, profile: Profile) -> dict[str, Any]:

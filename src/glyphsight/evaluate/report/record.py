@@ -1,4 +1,4 @@
-"""Everything an evaluation leaves behind: figures, outcomes, confusion matrix, report."""
+"""Files of an evaluation: figures, outcomes, confusion matrix, attributions, report."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def record_study(
 ) -> None:
     """Write ``samples.jsonl``, ``confusion.png``, ``report.html`` and, last, ``metrics.json``.
 
-    With attributions also ``attributions.jsonl``, a line each. Killed meanwhile, the evaluation is
-    unfinished: the same call goes on from its samples.
+    With attributions also ``attributions.jsonl``, one per line. If it is killed meanwhile, the
+    evaluation is unfinished; the same call resumes it from its samples.
 
     Args:
-        study: What was measured.
-        directory: Where to write.
-        run: Directory of the evaluated run, whose history and settings are told; None for a model
-            that lies elsewhere.
-        taught: How the model was taught; None takes it from ``run``.
-        shown: Pictures to show; None takes the first of each label in turn.
+        study: Figures of the model.
+        directory: Directory to write in.
+        run: Directory of the evaluated run, for its history and settings; None for a model that
+            lies elsewhere.
+        taught: Record of the model's training; None reads it from ``run``.
+        shown: Pictures to show; None takes the first of each label.
 
     Raises:
         GlyphsightError: Nothing can be written there, or another evaluation is writing.
@@ -78,7 +78,7 @@ def _history(run: Path, record: RunRecord | None) -> list[dict[str, Any]]:
 
 
 def _facts(study: Study, run: Path | None, record: RunRecord | None) -> dict[str, str]:
-    """The lines of the table that says how model and figures were made."""
+    """Make the lines of the table of how model and figures were made."""
     facts: dict[str, str] = {}
     if record:
         profile = record.profile
@@ -104,7 +104,7 @@ def _facts(study: Study, run: Path | None, record: RunRecord | None) -> dict[str
 
 
 def _write_attributions(study: Study, path: Path) -> None:
-    """A line for each attribution; an older file goes where there are none."""
+    """Write one attribution per line; without attributions remove an older file."""
     if not study.attributions:
         path.unlink(missing_ok=True)
         return
