@@ -48,7 +48,7 @@ class Attribution:
 
 
 def _run(loaded: LoadedModel) -> RunRecord:
-    run = taught(loaded)
+    run = loaded.run or taught(loaded)
     if len(run.labels) < 2:
         raise ModelError(
             f"{loaded.name}: has one label alone, so nothing speaks for or against it; "
