@@ -45,8 +45,9 @@ from glyphsight.evaluate.result import Share
 from glyphsight.files import replacing
 from glyphsight.models import RunRecord, smollm2
 from glyphsight.models.runs import Start, start_from
+from glyphsight.settings import read_assignments
 from glyphsight.sources import open_source, read_split
-from glyphsight.train.settings import ResolvedSettings, parse_assignments, resolve_settings
+from glyphsight.train.settings import ResolvedSettings, TrainSettings, resolve_settings
 
 WAYS = ("sight", "base", "base-full", "pixels", "text-logreg")
 SIDE = 28
@@ -79,16 +80,17 @@ class Case:
 
 def taught_with(start: Start) -> RunRecord:
     """The profile and the prompt of the run to start from, which all text ways take over."""
-    record = RunRecord.load(start.run)
-    assert record is not None  # start_from has seen it
-    return record
+    assert start.model.run is not None  # start_from has seen it
+    return start.model.run
 
 
 def draw(case: Case, split: str, count: int, out: Path) -> Path:
     """A dataset of so many pictures of a split, stratified."""
     data = out / "data" / f"{case.source}-{split}-{count}-{case.seed}"
-    profile = taught_with(start_from(case.start)).profile
+    taught = taught_with(start_from(case.start))
+    profile = taught.profile
     how: dict[str, Any] = {"split": split, "limit": count, "seed": case.seed, "validation": 0}
+    how["wordings"] = taught.prompts
     settings = BuildSettings(profile=profile, keep_duplicates=True, **how)
     built = build_dataset(case.spec, data, settings, quiet=True)
     if split == "train" and (found := built.records[split]) < count:
@@ -99,13 +101,14 @@ def draw(case: Case, split: str, count: int, out: Path) -> Path:
 def settings_of(case: Case, origin: str, own: dict[str, Any]) -> ResolvedSettings:
     """Settings of a run that the clock ends."""
     given = own | {"minutes": case.minutes, "epochs": EPOCHS, "seed": case.seed}
-    given |= {"evaluations": 1, "checkpoints": 1} | parse_assignments(list(case.settings))
+    given |= {"evaluations": 1, "checkpoints": 1} | read_assignments(TrainSettings, case.settings)
     return resolve_settings(origin, given)
 
 
 def new_adapter(start: Start) -> dict[str, Any]:
     """Settings of an adapter of the size of the run's; of the usual size where it has none."""
-    file = start.weights / "adapter_config.json"
+    assert start.model.directory is not None
+    file = start.model.directory / "adapter_config.json"
     if not file.is_file():
         return {"method": "lora"}
     config = json.loads(file.read_text(encoding="utf-8"))
@@ -119,14 +122,14 @@ def by_teaching(case: Case, train_on: Path, judge_on: Path, out: Path) -> dict[s
 
     start = start_from(case.start)
     model, origin, own = {
-        "sight": (str(start.run.resolve()), start.origin, start.settings),
+        "sight": (start.model.lasting_name, start.origin, start.settings),
         "base": (case.model, case.model, new_adapter(start)),
         "base-full": (case.model, case.model, {"method": "full"}),
     }[case.way]
     resolved = settings_of(case, origin, own)
     run = out / "runs" / case.name
     shutil.rmtree(run, ignore_errors=True)  # of a call that was stopped
-    report = train(train_on, model, run, resolved, prompt=taught_with(start).prompt)
+    report = train(train_on, model, run, resolved)
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
     judged = evaluate(run, str(judge_on), EvaluateSettings(seed=case.seed, generate=0, zero_shot=0))
     passes = report.steps / math.ceil(case.pictures / resolved.values.batch_size)

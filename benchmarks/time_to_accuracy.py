@@ -32,7 +32,7 @@ from glyphsight.codec import Profile
 from glyphsight.dataset import BuildSettings, Prompt, build_dataset, load_dataset
 from glyphsight.errors import GlyphsightError
 from glyphsight.files import replacing
-from glyphsight.train.history import HISTORY_FILE, read_history
+from glyphsight.models.record import HISTORY_FILE, read_history
 
 WAYS = {
     "small": Profile(width=12, height=7, palette=" ·█", format="plain", crop=0.0),
@@ -69,6 +69,7 @@ def trl(data: Path, out: Path, given: argparse.Namespace) -> None:
     from glyphsight.inference.score import best_labels
     from glyphsight.models import load_model
     from glyphsight.train.progress import Progress
+    from glyphsight.train.settings import TrainSettings
 
     loaded, prompt = load_model(given.model, training=True), Prompt()
     pairs = [prompt.pair(record) for record in load_dataset(data, "train")]
@@ -85,12 +86,9 @@ def trl(data: Path, out: Path, given: argparse.Namespace) -> None:
     out.mkdir(parents=True)
     progress = Progress(
         out / HISTORY_FILE,
+        TrainSettings(minutes=given.trl_minutes),
         records_seen=lambda step: step * BATCH,
-        accuracy=accuracy,
-        every=given.every,
-        minutes=given.trl_minutes,
-        step=0,
-        quiet=False,
+        validate=lambda seconds: {"validation_accuracy": accuracy()},
     )
     config = SFTConfig(
         output_dir=str(out / "trl"),

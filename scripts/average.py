@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("second", type=Path)
     parser.add_argument("out", type=Path)
     given = parser.parse_args()
-    save_made(averaged(given.first, given.second), given.second, given.out)
+    save_made(averaged(given.first, given.second), given.out)
     print(f"{given.out}: the mean of {given.first} and {given.second}")
 
 

@@ -100,7 +100,7 @@ def _input_moments(trained: LoadedModel, names: set[str], records: list[Record])
     ]
     assert trained.run is not None
     examples = tokenize_records(
-        trained, in_turn(records, [trained.run.prompt]), str(trained.name)
+        trained, in_turn(records, trained.run.prompts), trained.name
     ).examples
     alike: dict[int, list[list[int]]] = {}  # no padding, which would count as input
     for example in examples:
@@ -132,7 +132,7 @@ def main() -> None:
     given = parser.parse_args()
     records = load_dataset(given.data)[:_RECORDS] if given.data else None
     adapted, kept = low_rank_adapter(given.run, given.rank, records)
-    save_made(adapted, given.run, given.out)
+    save_made(adapted, given.out)
     of = "outputs" if records else "weights"
     print(f"{given.out}: rank {given.rank} keeps {100 * kept:.1f} % of the squared change of {of}")
 

@@ -20,7 +20,6 @@ import torch
 
 from glyphsight.models import load_model
 from glyphsight.models.record import RUN_FILE
-from glyphsight.models.runs import copy_records
 
 _DROPPED = ("generation_config.json", "chat_template.jinja", "README.md")
 
@@ -50,7 +49,7 @@ def main() -> None:
         for file in Path(scratch).iterdir():
             if file.name not in _DROPPED:
                 shutil.copyfile(file, given.target / file.name)
-        copy_records(given.run, loaded.run, given.target)
+        loaded.run.save(given.target)
     size = sum(path.stat().st_size for path in given.target.iterdir())
     print(f"{given.target}: {size / 1e6:.1f} MB")
 

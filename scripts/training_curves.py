@@ -9,8 +9,8 @@ import argparse
 from pathlib import Path
 
 from glyphsight.files import replacing
+from glyphsight.models.record import read_history
 from glyphsight.pages import INK, axes, svg
-from glyphsight.train.history import read_history
 
 
 def main() -> None:

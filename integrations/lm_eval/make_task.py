@@ -94,7 +94,7 @@ def make_task(dataset: Path, model: str, name: str, split: str) -> dict[str, Any
         ModelError: The model cannot be loaded, or its figures would differ.
     """
     loaded = load_model(model)
-    run = loaded.run or RunRecord(model, 0, [])
+    run = loaded.run or RunRecord(model)
     if loaded.chat is not None:
         raise ModelError(f"{model}: is asked in a chat, which a task does not write; use evaluate")
     [files] = split_files(dataset, split).values()

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
 from glyphsight.models import RunRecord, load_model
+from glyphsight.models.record import Task
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_a_model_with_one_label_says_that_one_alone(pictures, tmp_path):
     fresh = load_model("nano")
     fresh.model.save_pretrained(tmp_path / "run")
     fresh.tokenizer.save_pretrained(tmp_path / "run")
-    RunRecord(base="nano", seed=0, labels=["7"]).save(tmp_path / "run")
+    RunRecord(base="nano", seed=0, tasks=(Task("", ("7",)),)).save(tmp_path / "run")
     picture = str(tmp_path / "bright.png")
     result = CliRunner().invoke(app, ["see", picture, "--model", str(tmp_path / "run")])
     assert result.stdout == f"{picture}: 7 (100.0 %)\n"

@@ -6,6 +6,7 @@ import pytest
 from glyphsight.dataset import load_dataset, write_records
 from glyphsight.errors import ModelError
 from glyphsight.models import RunRecord
+from glyphsight.models.record import Task
 from glyphsight.models.runs import SHIPPED_RUNS, start_from
 
 SHORT = ["--set", "max_steps=2", "--set", "lora_rank=2", "--batch-size", "8"]
@@ -18,8 +19,8 @@ def test_the_nano_that_ships_is_a_start_and_brings_nanos_settings():
 
 
 def test_a_start_is_found_through_the_runs_before_it(tmp_path):
-    RunRecord("nano", 0, ["1"]).save(tmp_path / "a")
-    RunRecord(str(tmp_path / "a"), 0, ["1"]).save(tmp_path / "b")
+    RunRecord("nano", tasks=(Task("", ("1",)),)).save(tmp_path / "a")
+    RunRecord(str(tmp_path / "a"), tasks=(Task("", ("1",)),)).save(tmp_path / "b")
     (tmp_path / "b" / "adapter_config.json").write_text("{}")
     start = start_from(str(tmp_path / "b"))
     assert (start.origin, start.settings) == ("nano", {"method": "lora"})

@@ -26,6 +26,7 @@ from glyphsight.inference.score import probabilities, score_labels
 from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.models.adapter import without_peft_warning
 from glyphsight.models.nano import make_tokenizer
+from glyphsight.models.record import Task
 from glyphsight.models.tokens import load_tokenizer
 
 BLUE, ORANGE = (47, 126, 216), (216, 128, 47)
@@ -141,7 +142,7 @@ def test_what_cannot_be_attributed_is_said(nano, text):
     with pytest.raises(ModelError, match="label 'x' is none of the model's: 0, 1"):
         gradient(nano, text, "x")
     with pytest.raises(ModelError, match="has one label alone"):
-        occlusion(with_run(nano, labels=["3"]), text)
+        occlusion(with_run(nano, tasks=(Task("", ("3",)),)), text)
     with pytest.raises(FormatError, match="column 1: not a <row:1>"):
         occlusion(nano, "no picture\n")
 
@@ -199,7 +200,9 @@ def test_what_a_token_gets_is_spread_over_its_cells_and_nothing_is_lost(
     form = get_format(name)
     levels = np.random.default_rng(0).integers(0, len(palette), (12, 20)).astype(np.uint8)
     [written] = form.render_batch(levels[None], palette)
-    run = RunRecord("nano", 0, ["3", "8"], Prompt(instruction="Read this."), profile)
+    run = RunRecord(
+        "nano", 0, (Prompt(instruction="Read this."),), profile, (Task("", ("3", "8")),)
+    )
     loaded = LoadedModel(None, transformers_tokenizer(tokenizer), "test", run)
     asked = run.prompt.ask(written)
     cut = loaded.tokenizer(asked, return_offsets_mapping=True)
@@ -243,7 +246,18 @@ def test_a_tokenizer_that_does_not_say_what_it_cut_is_refused(text):
     class Slow:
         is_fast = False
 
-    run = RunRecord("nano", 0, ["3", "8"])
+    run = RunRecord(
+        "nano",
+        tasks=(
+            Task(
+                "",
+                (
+                    "3",
+                    "8",
+                ),
+            ),
+        ),
+    )
     with pytest.raises(ModelError, match="use occlusion"):
         gradient(LoadedModel(None, Slow(), "test", run), text, "3")
 
@@ -305,7 +319,7 @@ def test_an_explanation_is_drawn_where_one_map_is_missing(nano, validation):
 @pytest.mark.slow
 def test_names_and_labels_of_any_letters_are_drawn_as_they_are(nano, validation):
     labels = ["$\\frac$", "七", "a_b^c", *"3456789"]
-    other = with_run(nano, labels=labels)
+    other = with_run(nano, tasks=(Task("", tuple(labels)),))
     pixels = validation.pixels[0]
     assert draw_explanation("$x$ 七.png", pixels, see(pixels, other), other)
 

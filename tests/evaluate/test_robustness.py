@@ -13,6 +13,7 @@ from glyphsight.evaluate.robustness import ALL, PERTURBATIONS, robustness
 from glyphsight.inference.score import best_labels
 from glyphsight.media import perturb as change
 from glyphsight.models import load_model
+from glyphsight.models.record import Task
 from glyphsight.sources import Batch
 
 
@@ -280,7 +281,8 @@ def test_pictures_of_several_sizes_come_in_batches(nano, some):
 
 @pytest.mark.slow
 def test_what_cannot_be_tried_is_named_with_the_reason(nano, some):
-    run = replace(nano.run, profile=replace(PUBLISHED, format="plain"), labels=["3", "x"])
+    tasks = (Task("", ("3", "x")),)
+    run = replace(nano.run, profile=replace(PUBLISHED, format="plain"), tasks=tasks)
     few = some.take(np.flatnonzero(np.array(some.labels) == "3"))
     names = ("no row tags", "another hand", "salt on cells")
     found = {

@@ -147,7 +147,7 @@ def test_white_space_at_the_end_of_a_prompt_changes_no_answer(harness, make_task
     loaded = load_model("nano-digits")
     run = tmp_path / "run"
     shutil.copytree(SHIPPED_RUNS["nano-digits"], run)
-    replace(loaded.run, prompt=words).save(run)
+    replace(loaded.run, prompts=(words,)).save(run)
     data = tmp_path / "data"
     build_dataset(
         "bundled", data, BuildSettings(limit=12, output="jsonl", wordings=(words,)), quiet=True

@@ -18,6 +18,7 @@ from glyphsight.errors import ModelError
 from glyphsight.extras import need
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.nano import make_nano
+from glyphsight.models.record import Task
 from glyphsight.models.runs import SHIPPED_RUNS, resolve
 
 
@@ -41,7 +42,19 @@ def adapter(whole, tmp_path):
     config = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
     with without_peft_warning():
         get_peft_model(load_model(base).model, config).save_pretrained(tmp_path / "run")
-    RunRecord(base=str(base), seed=0, labels=["1", "2"]).save(tmp_path / "run")
+    RunRecord(
+        base=str(base),
+        seed=0,
+        tasks=(
+            Task(
+                "",
+                (
+                    "1",
+                    "2",
+                ),
+            ),
+        ),
+    ).save(tmp_path / "run")
     return tmp_path / "run"
 
 
@@ -114,7 +127,7 @@ def test_a_directory_that_holds_no_model_is_not_called_missing(tmp_path):
 @pytest.mark.slow
 def test_a_directory_called_like_a_reserved_name_does_not_shadow_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    RunRecord(base="elsewhere", seed=0, labels=["1"]).save(Path("nano"))
+    RunRecord(base="elsewhere", seed=0, tasks=(Task("", ("1",)),)).save(Path("nano"))
     assert load_model("nano").run is None
     for directory in ("./nano", Path("nano"), str(tmp_path / "nano")):
         assert complaint(directory).endswith(
@@ -137,7 +150,7 @@ def test_a_finished_run_called_like_a_reserved_name_is_loaded_itself(tmp_path, m
 @pytest.mark.parametrize("name", ["nano", "smollm2-135m"])
 def test_a_reserved_name_is_never_a_run_directory(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    RunRecord(base="elsewhere", seed=0, labels=["1"]).save(Path(name))
+    RunRecord(base="elsewhere", seed=0, tasks=(Task("", ("1",)),)).save(Path(name))
     assert resolve(name).directory is None
     assert resolve(f"./{name}").user_run == resolve(Path(name)).user_run == Path(name)
     assert resolve(".").user_run is None
@@ -145,7 +158,7 @@ def test_a_reserved_name_is_never_a_run_directory(tmp_path, monkeypatch, name):
 
 def test_a_name_means_the_run_that_ships_or_a_directory_or_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    RunRecord(base="elsewhere", seed=0, labels=["1"]).save(Path("mine"))
+    RunRecord(base="elsewhere", seed=0, tasks=(Task("", ("1",)),)).save(Path("mine"))
     for shipped in SHIPPED_RUNS:
         found = resolve(shipped)
         assert found.run is not None
@@ -267,13 +280,26 @@ def test_a_run_that_was_only_begun_is_named_as_such(tmp_path):
 
 
 def test_an_unfinished_run_is_named_as_such(tmp_path):
-    RunRecord(base="nano", seed=0, labels=["1"]).save(tmp_path)
+    RunRecord(base="nano", seed=0, tasks=(Task("", ("1",)),)).save(tmp_path)
     with pytest.raises(ModelError, match="has not finished"):
         load_model(str(tmp_path))
 
 
 def test_a_run_record_comes_back_as_it_was_saved(tmp_path):
-    record = RunRecord(base="nano", seed=4, labels=["a", "b"], training={"steps": 3})
+    record = RunRecord(
+        base="nano",
+        seed=4,
+        tasks=(
+            Task(
+                "",
+                (
+                    "a",
+                    "b",
+                ),
+            ),
+        ),
+        training={"steps": 3},
+    )
     record.save(tmp_path)
     assert RunRecord.load(tmp_path) == record
 

@@ -40,7 +40,7 @@ def test_the_nano_that_ships_reads_digits():
 def test_the_nano_that_ships_for_clothes_answers_by_name():
     loaded = load_model("nano-fashion")
     assert not loaded.run.profile.centre
-    assert len(loaded.run.names) == len(loaded.run.labels) == 10
+    assert len(loaded.run.tasks[0].names) == len(loaded.run.labels) == 10
     bar = np.zeros((28, 28), dtype=np.uint8)
     bar[2:27, 8:20] = 200
     bar[12:27, 13:15] = 0

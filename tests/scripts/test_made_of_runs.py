@@ -15,6 +15,7 @@ from glyphsight.dataset import load_dataset
 from glyphsight.errors import ModelError
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.models import RunRecord, load_model
+from glyphsight.models.record import Task
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
@@ -65,7 +66,19 @@ def run(tmp_path):
                 weight += 0.05 * left @ torch.randn(2, weight.shape[1], generator=generator)
     loaded.model.save_pretrained(tmp_path / "run")
     loaded.tokenizer.save_pretrained(tmp_path / "run")
-    RunRecord(base="nano", seed=4, labels=["0", "1"]).save(tmp_path / "run")
+    RunRecord(
+        base="nano",
+        seed=4,
+        tasks=(
+            Task(
+                "",
+                (
+                    "0",
+                    "1",
+                ),
+            ),
+        ),
+    ).save(tmp_path / "run")
     return tmp_path / "run"
 
 

@@ -3,7 +3,6 @@
 The models are tiny and made here, with the published classes and the shape of their templates.
 """
 
-import json
 import shutil
 from dataclasses import replace
 
@@ -26,9 +25,8 @@ from glyphsight.inference.score import (
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.models import load_model
 from glyphsight.train.data import tokenize_records
-from glyphsight.train.job import settings_to_resume
 from glyphsight.train.run import train
-from glyphsight.train.settings import TrainSettings, resolve_settings
+from glyphsight.train.settings import resolve_settings
 
 pytestmark = pytest.mark.slow
 
@@ -295,19 +293,6 @@ def test_the_choice_of_a_chat_is_kept_and_goes_on(made, few, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_run_of_before_there_were_chats_is_asked_and_resumed_plainly(made, few, tmp_path):
-    base = made("qwen2")
-    train(few, str(base), tmp_path, settings(base), quiet=True)
-    record, chosen = (tmp_path / name for name in ("glyphsight.json", "settings.json"))
-    for file in (record, chosen):
-        value = json.loads(file.read_text())
-        del value["chat"]
-        file.write_text(json.dumps(value))
-    assert load_model(tmp_path).chat is None
-    assert settings_to_resume(tmp_path, resolve_settings(str(base), {})).chat == "no"
-    assert TrainSettings().chat == "auto"
-
-
 @pytest.mark.parametrize("template", ["{{ raise_exception('never') }}", "Hello."])
 def test_a_template_that_cannot_be_used_is_named_with_the_mend(made, few, tmp_path, template):
     odd = tmp_path / "odd"
@@ -327,9 +312,9 @@ def test_four_bits_without_a_gpu_name_what_is_missing_and_the_mend(made, few, tm
 
 
 def test_four_bits_ask_bitsandbytes_for_nf4(monkeypatch):
-    from glyphsight.models import load
+    from glyphsight.models.adapter import four_bits
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-    asked = load._four_bits()["quantization_config"]
+    asked = four_bits("cuda")["quantization_config"]
     assert asked.load_in_4bit
     assert (asked.bnb_4bit_quant_type, asked.bnb_4bit_compute_dtype) == ("nf4", torch.bfloat16)

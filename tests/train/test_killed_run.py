@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from glyphsight.errors import ModelError
 from glyphsight.models import load_model
+from glyphsight.models.record import read_history
 from glyphsight.train import run as train_run
-from glyphsight.train.history import read_history
 from glyphsight.train.progress import Progress
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings

@@ -1,6 +1,7 @@
 """A dataset teaches and judges the same in whatever layout it is."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -8,9 +9,9 @@ import pytest
 from glyphsight.dataset import Prompt, load_dataset
 from glyphsight.dataset.layouts import get_output, join
 from glyphsight.errors import DatasetError, ModelError
-from glyphsight.evaluate.evaluation import evaluate
+from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.models import load_model
-from glyphsight.train.history import read_history
+from glyphsight.models.record import read_history
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
@@ -48,13 +49,14 @@ def test_training_and_judging_take_every_layout(digits, tmp_path, name):
     laid_out(digits, tmp_path / "data", name, WORDINGS)
     run, data = tmp_path / "run", str(tmp_path / "data")
     train(tmp_path / "data", "nano", run, settings, quiet=True)
-    found = evaluate(run, data, generate=0, zero_shot=0, quiet=True)
-    published = evaluate(run, str(same), generate=0, zero_shot=0, quiet=True)
+    asked = EvaluateSettings(generate=0, zero_shot=0)
+    found = evaluate(run, data, asked, quiet=True)
+    published = evaluate(run, str(same), asked, quiet=True)
     assert found.samples == published.samples
     assert found.score.n == 60
     assert found.warnings == []
-    seen = evaluate(run, data, split="train", generate=0, zero_shot=0, quiet=True)
-    assert "these are the records it was trained on" in seen.warnings[0]
+    seen = evaluate(run, data, replace(asked, split="train"), quiet=True)
+    assert "was trained on these records" in seen.warnings[0]
     train(same, "nano", tmp_path / "again", settings, quiet=True)
     train(digits, "nano", tmp_path / "plain", settings, quiet=True)
     first, again, plain = (

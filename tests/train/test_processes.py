@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 
 from glyphsight.codec import Profile
 from glyphsight.dataset import BuildSettings, build_dataset, load_dataset, write_records
-from glyphsight.models.runs import records_of
+from glyphsight.models import RunRecord
+from glyphsight.models.record import read_history
 from glyphsight.train.data import NOTHING, BucketSampler, Example, Examples, collate
-from glyphsight.train.history import read_history
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
@@ -84,21 +84,19 @@ def test_two_processes_learn_what_one_does_with_twice_the_batch(few, alone, tmp_
 
 
 @pytest.mark.slow
-def test_two_processes_learn_two_kinds_as_one_does(digits, tmp_path):
-    """Each is judged, and each has its record."""
-    coarse = tmp_path / "coarse"
-    build_dataset(
-        "bundled", coarse, BuildSettings(limit=20, profile=Profile(10, format="plain")), quiet=True
-    )
+def test_two_processes_learn_two_datasets_as_one_does(digits, tmp_path):
+    more = tmp_path / "more"
+    profile = Profile(invert="auto", centre=True)
+    settings = BuildSettings(limit=20, profile=profile, seed=1)
+    build_dataset("bundled", more, settings, quiet=True)
     few_judged = {"validation_records": 20}
     settings = resolve_settings("nano", SETTINGS | {"batch_size": 8, "max_steps": 3} | few_judged)
-    expected = train([digits, coarse], "nano", tmp_path / "alone", settings, quiet=True)
-    launch(digits, tmp_path / "run", "--data", coarse, max_steps=3, **few_judged)
+    expected = train([digits, more], "nano", tmp_path / "alone", settings, quiet=True)
+    launch(digits, tmp_path / "run", "--data", more, max_steps=3, **few_judged)
     assert losses(tmp_path / "run") == pytest.approx(losses(tmp_path / "alone"), rel=1e-3)
-    found = records_of(tmp_path / "run")
-    assert [record.training["kind"] for record in found.values()] == [digits.name, "coarse"]
-    accuracies = {r.training["kind"]: r.training["validation_accuracy"] for r in found.values()}
-    assert accuracies == pytest.approx(expected.accuracies, abs=0.11)
+    found = RunRecord.load(tmp_path / "run").training
+    assert found["records"] == expected.records
+    assert found["validation_accuracy"] == pytest.approx(expected.validation_accuracy, abs=0.11)
     ours, theirs = (load_file(tmp_path / run / "model.safetensors") for run in ("alone", "run"))
     for name, weight in ours.items():
         torch.testing.assert_close(theirs[name], weight, rtol=1e-3, atol=1e-4)

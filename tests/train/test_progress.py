@@ -2,17 +2,18 @@ from types import SimpleNamespace
 
 import pytest
 
+from glyphsight.models.record import read_history
 from glyphsight.train import progress
-from glyphsight.train.history import read_history
 from glyphsight.train.progress import Progress
+from glyphsight.train.settings import TrainSettings
 
 ARGS = SimpleNamespace(device="cpu")
 
 
 def made(history, **changes):
-    given = {"minutes": 1.0, "step": 0, "quiet": True, "accuracy": None} | changes
-    given = {"evaluations": 4, "checkpoints": 5} | given
-    return Progress(history, records_seen=lambda step: step, **given)
+    given = {"minutes": 1.0, "step": 0, "validate": None} | changes
+    settings = TrainSettings(minutes=given.pop("minutes"), evaluations=4, checkpoints=5)
+    return Progress(history, settings, records_seen=lambda step: step, quiet=True, **given)
 
 
 @pytest.fixture
@@ -55,12 +56,6 @@ def test_a_resumed_run_keeps_the_pace_it_had(tmp_path, now):
     assert told.pace() == pytest.approx(0.5)
 
 
-def test_a_run_of_before_goes_on_by_the_clock_alone(tmp_path, now):
-    history = tmp_path / "h.jsonl"
-    history.write_text('{"step": 5, "records": 5, "seconds": 45.0, "loss": 1.0}\n')
-    assert made(history, step=5).pace() == pytest.approx(0.75)
-
-
 def due(told, now, seconds_a_step, count, begun=0):
     """The steps after which it asks for a checkpoint, and whether the clock ended the run."""
     saved, stopped = [], False
@@ -96,7 +91,7 @@ def accuracies(history):
 )
 def test_checkpoints_and_accuracies_are_due(tmp_path, now, minutes, seconds_a_step, asked, judged):
     history = tmp_path / "h.jsonl"
-    told = made(history, minutes=minutes, accuracy=lambda: {"validation_accuracy": 0.5})
+    told = made(history, minutes=minutes, validate=lambda seconds: {"validation_accuracy": 0.5})
     told.on_train_begin(ARGS, state(0), None)
     assert due(told, now, seconds_a_step, 100) == asked
     assert accuracies(history) == judged
@@ -105,7 +100,9 @@ def test_checkpoints_and_accuracies_are_due(tmp_path, now, minutes, seconds_a_st
 def test_a_resumed_run_is_due_where_it_would_have_been(tmp_path, now):
     history = tmp_path / "h.jsonl"
     history.write_text('{"step": 6, "records": 6, "seconds": 600.0, "loss": 1.0}\n')
-    told = made(history, minutes=25.0, step=6, accuracy=lambda: {"validation_accuracy": 0.5})
+    told = made(
+        history, minutes=25.0, step=6, validate=lambda seconds: {"validation_accuracy": 0.5}
+    )
     told.on_train_begin(ARGS, state(6), None)
     assert due(told, now, 100.0, 100, begun=6) == ([9, 12, 15], True)
     assert accuracies(history) == [8, 12, 15]
@@ -117,3 +114,22 @@ def test_without_minutes_there_is_no_pace(tmp_path, now):
     told.on_step_begin(ARGS, state(1), None)
     assert told.pace() == told.clock() == 0
     assert (tmp_path / "h.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize("slow", [1.0, 100.0, 400.0])
+def test_validation_takes_a_tenth_of_the_time_and_none_of_the_minutes(tmp_path, now, slow):
+    spent = []
+
+    def validate(seconds):
+        spent.append(min(slow, max(seconds, 1.0)))
+        now["now"] += spent[-1]
+        return {"validation_accuracy": 0.5}
+
+    told = made(tmp_path / "h.jsonl", minutes=60.0, validate=validate)
+    told.on_train_begin(ARGS, state(0), None)
+    assert due(told, now, 100.0, 36)[1]
+    assert now["now"] == pytest.approx(36 * 100.0 + sum(spent))
+    assert sum(spent) <= 0.1 * 36 * 100.0 + 1
+    assert told.clock() == pytest.approx(1)
+    again = made(tmp_path / "h.jsonl", minutes=60.0, validate=validate, step=36)
+    assert again.clock() == pytest.approx(1, abs=0.01)

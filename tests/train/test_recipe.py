@@ -9,7 +9,7 @@ from glyphsight.codec import Profile
 from glyphsight.errors import ModelError
 from glyphsight.media.augment import Augmentation
 from glyphsight.models import RunRecord
-from glyphsight.train.recipe import Pictures, Recipe, read_recipe
+from glyphsight.train.recipe import Recipe, RecipeDataset, read_recipe
 from glyphsight.train.settings import resolve_settings
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
@@ -24,32 +24,34 @@ def test_every_committed_recipe_can_be_followed(path):
 def test_a_recipe_is_read(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text("model: nano\nprofile: {width: 16, format: trim}\ntrain: {epochs: 2}\n")
-    only = Pictures(Profile(16, format="trim"))
-    assert read_recipe(path) == Recipe("nano", {"data": only}, {"epochs": 2}, named=False)
+    only = {"data": RecipeDataset()}
+    assert read_recipe(path) == Recipe("nano", Profile(16, format="trim"), only, {"epochs": 2})
 
 
 def test_a_recipe_says_how_copies_are_changed(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text("model: nano\ndataset: {copies: 2, augmentation: {mirror: 0.5, shift: 1}}\n")
     changes = Augmentation(mirror=0.5, shift=1)
-    assert read_recipe(path).kinds["data"].dataset == {"copies": 2, "augmentation": changes}
+    assert read_recipe(path).datasets["data"].build == {"copies": 2, "augmentation": changes}
 
 
 SEVERAL = """
 model: nano
-kinds:
-  fine: {profile: {width: 24}, dataset: {validation: 50}}
-  coarse: {profile: {width: 10}, dataset: {hold_out: fine}, names: {"9": nine}}
+profile: {width: 24}
+datasets:
+  fine: {dataset: {validation: 50}}
+  coarse: {dataset: {hold_out: fine}, names: {"9": nine}}
 """
 
 
-def test_a_recipe_may_have_several_kinds_of_pictures(tmp_path):
+def test_a_recipe_may_have_several_datasets(tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text(SEVERAL)
     recipe = read_recipe(path)
-    assert recipe.kinds == {
-        "fine": Pictures(Profile(24), {"validation": 50}),
-        "coarse": Pictures(Profile(10), {"hold_out": "fine"}, {"9": "nine"}),
+    assert recipe.profile == Profile(24)
+    assert recipe.datasets == {
+        "fine": RecipeDataset({"validation": 50}),
+        "coarse": RecipeDataset({"hold_out": "fine"}, {"9": "nine"}),
     }
     assert recipe.sources(["coarse=idx:a=b", "fine=bundled"]) == {
         "coarse": "idx:a=b",
@@ -60,16 +62,16 @@ def test_a_recipe_may_have_several_kinds_of_pictures(tmp_path):
 @pytest.mark.parametrize(
     "given", [["bundled"], ["fine=bundled"], ["fine=a", "coarse="], ["fine=a", "fine=b"]]
 )
-def test_each_kind_wants_its_source(tmp_path, given):
+def test_each_dataset_wants_its_source(tmp_path, given):
     path = tmp_path / "r.yaml"
     path.write_text(SEVERAL)
     with pytest.raises(ModelError, match=r"give --source fine=SPEC --source coarse=SPEC"):
         read_recipe(path).sources(given)
 
 
-def test_a_kind_goes_by_its_name_where_it_is_the_only_one(tmp_path):
+def test_a_dataset_goes_by_its_name_where_it_is_the_only_one(tmp_path):
     path = tmp_path / "r.yaml"
-    path.write_text("model: nano\nkinds: {data: {}}\n")
+    path.write_text("model: nano\ndatasets: {data: {}}\n")
     assert read_recipe(path).sources(["data=bundled"]) == {"data": "bundled"}
     with pytest.raises(ModelError, match="give --source data=SPEC"):
         read_recipe(path).sources(["bundled"])
@@ -82,16 +84,15 @@ def test_a_kind_goes_by_its_name_where_it_is_the_only_one(tmp_path):
         ("train: {}", "a recipe names at least its model"),
         (
             "model: nano\nspeed: 3",
-            "a recipe has no speed; it has dataset, kinds, model, names, profile, train",
+            "a recipe has no speed; it has dataset, datasets, model, names, profile, train",
         ),
-        ("model: nano\nkinds: {a: {}}\nprofile: {width: 3}", "profile stands within each"),
-        ("model: nano\nkinds: {}", "kinds: names no kind"),
-        ("model: nano\nkinds: {a/b: {}}", "kinds: 'a/b': a name is letters"),
-        ("model: nano\nkinds: {a: {train: {}}}", "kinds: a has no train"),
-        ("model: nano\nkinds: {a: {profile: {width: 0}}}", "kinds: a: profile: width is a whole"),
-        ("model: nano\nkinds: {a: {dataset: {hold_out: b}}}", "hold_out: 'b' is none of the kinds"),
-        ("model: nano\nkinds: {a: {dataset: {hold_out: }}}", "hold_out: None is none of the kinds"),
-        ("model: nano\ndataset: {hold_out: a}", "hold_out: 'a' is none of the kinds"),
+        ("model: nano\ndatasets: {a: {}}\nnames: {a: b}", "put names into each of the datasets"),
+        ("model: nano\ndatasets: {}", "datasets: names no dataset"),
+        ("model: nano\ndatasets: {a/b: {}}", "datasets: 'a/b': a name is letters"),
+        ("model: nano\ndatasets: {a: {train: {}}}", "datasets: a has no train"),
+        ("model: nano\ndatasets: {a: {dataset: {hold_out: b}}}", "hold_out: 'b' is none of the"),
+        ("model: nano\ndatasets: {a: {dataset: {hold_out: }}}", "hold_out: None is none of the"),
+        ("model: nano\ndataset: {hold_out: a}", "hold_out: 'a' is none of the datasets"),
         ("model: nano\ndataset: {source: x}", "dataset has no source"),
         ("model: nano\nprofile: {wide: 3}", "profile: "),
         ("model: nano\nprofile: {width: 0}", "profile: width is a whole number"),

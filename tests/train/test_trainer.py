@@ -12,8 +12,8 @@ def test_the_first_logged_loss_is_the_mean_over_the_answer_tokens(digits, tmp_pa
     from glyphsight.dataset import Prompt, load_dataset
     from glyphsight.dataset.prompt import in_turn
     from glyphsight.models import load_model
+    from glyphsight.models.record import read_history
     from glyphsight.train.data import collate, tokenize_records
-    from glyphsight.train.history import read_history
 
     settings = resolve_settings("nano", {"max_steps": 1, "batch_size": 120, "precision": "fp32"})
     train(digits, "nano", tmp_path / "run", settings, quiet=True)

@@ -162,7 +162,7 @@ def see(
     tasks = plan(images or [], None)
     drawings = explanation_files(explain, [task.path for task in tasks])
     asked = Model(model)
-    names = asked.trained.names
+    names = asked.trained.tasks[0].names
     if out is not None:
         will_resume()
     failed = written = 0

@@ -16,10 +16,11 @@ from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.extras import need
 from glyphsight.models import smollm2
-from glyphsight.models.runs import KINDS, resolve, start_from
+from glyphsight.models.runs import resolve, start_from
 from glyphsight.parallel import Workers
+from glyphsight.settings import read_assignments
 from glyphsight.train.recipe import ONLY, Recipe, read_recipe
-from glyphsight.train.settings import parse_assignments, resolve_settings, settings_help
+from glyphsight.train.settings import TrainSettings, resolve_settings, settings_help
 
 EPILOG = "\b\nSettings for --set NAME=VALUE:\n" + settings_help()
 
@@ -30,9 +31,8 @@ def train(
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="Dataset directory, from glyphsight dataset build. Given again: another kind of "
-            "pictures, learnt together; the model is asked the first as --model OUT, others as "
-            "--model OUT/kinds/NAME, NAME being that of the directory.",
+            help="Dataset directory, from glyphsight dataset build. Given again: a further "
+            "dataset with the same profile, learned together with the others.",
         ),
     ] = None,
     model: Annotated[
@@ -61,8 +61,8 @@ def train(
         list[str] | None,
         typer.Option(
             metavar="SPEC",
-            help="With --recipe: where the pictures are, as dataset build takes it; NAME=SPEC of "
-            "each where the recipe names kinds.",
+            help="With --recipe: source of the pictures, as dataset build takes it; NAME=SPEC of "
+            "each dataset where the recipe names several.",
         ),
     ] = None,
     setting: Annotated[
@@ -93,7 +93,7 @@ def train(
     said = None if recipe is None else read_recipe(recipe)
     sources = said.sources(source or []) if said else {}
     given = dict(said.train) if said else {}
-    given |= parse_assignments(setting or [])
+    given |= read_assignments(TrainSettings, setting or [], ModelError)
     options = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -114,9 +114,8 @@ def train(
         if not path.exists():
             raise DatasetError(f"{path}: no such dataset; glyphsight dataset build makes one")
     need("train")
-    from glyphsight.train.job import is_first_process, world_size
-    from glyphsight.train.kinds import kind_name
     from glyphsight.train.run import train as run_training
+    from glyphsight.train.state import is_first_process, world_size
 
     failed = 0
     names = None
@@ -127,7 +126,7 @@ def train(
                 "build first and give --data"
             )
         data, failed = _built(said, sources, out)
-        names = [kind.names or None for kind in said.kinds.values()]
+        names = [one.names or None for one in said.datasets.values()]
     assert data
     will_resume("the same command with --resume resumes from here")
     report = run_training(data, model, out, resolved, names=names, resume=resume)
@@ -141,28 +140,26 @@ def train(
         print(f"{report.run}: {report.steps} steps on {report.records} records{mixed}, {seconds}")
         if accuracy is not None:
             print(f"validation accuracy {100 * accuracy:.2f} %")
-        if len(report.accuracies) > 1:
-            for name, share in report.accuracies.items():
-                print(f"  {name} {100 * share:.2f} %")
+        for question, share in report.accuracies.items():
+            print(f"  {100 * share:.2f} % {question or '(no question of its own)'}")
         measured = report.run if os.sep in report.run else f"./{report.run}"
         print(f"measure it: glyphsight evaluate --model {measured} --data {data[0]}")
         for other in data[1:]:
-            kind = f"{measured}/{KINDS}/{kind_name(other)}"
-            print(f"            glyphsight evaluate --model {kind} --data {other}")
+            print(f"            glyphsight evaluate --model {measured} --data {other}")
     if failed:
         raise typer.Exit(1)
 
 
 def _built(recipe: Recipe, sources: dict[str, str], out: Path) -> tuple[list[Path], int]:
-    """The datasets of a recipe, built where they are missing, and how many items failed."""
-    places = {name: out / ONLY / name if recipe.named else out / ONLY for name in recipe.kinds}
+    """Build the datasets of a recipe where they are missing; count the items that failed."""
+    paths = {name: out / ONLY / name if recipe.named else out / ONLY for name in recipe.datasets}
     failed = 0
-    for name, kind in recipe.kinds.items():
-        how = dict(kind.dataset)
+    for name, one in recipe.datasets.items():
+        how = dict(one.build)
         if "hold_out" in how:
-            how["hold_out"] = str(places[how["hold_out"]])
-        settings = BuildSettings(profile=kind.profile, **how)
-        built = build_dataset(sources[name], places[name], settings, workers=Workers())
+            how["hold_out"] = str(paths[how["hold_out"]])
+        settings = BuildSettings(profile=recipe.profile, **how)
+        built = build_dataset(sources[name], paths[name], settings, workers=Workers())
         say_what_was_left_out(built)
         failed += built.failed
-    return list(places.values()), failed
+    return list(paths.values()), failed

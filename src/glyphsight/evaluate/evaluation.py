@@ -374,7 +374,7 @@ def _too_long(task: Task, tally: _Tally, model: Model) -> list[str]:
 
 def _of_training(task: Task, run: RunRecord) -> list[str]:
     """Return a warning where the records are those the model was trained on."""
-    if not task.files or run.training.get("data_sha256") != checksum(task.files):
+    if not task.files or checksum(task.files) not in run.training.get("data_sha256", []):
         return []
     return [
         f"{task.files[0]}: the model was trained on these records; "

@@ -25,7 +25,7 @@ from glyphsight.models import smollm2
 from glyphsight.models.chat import Turns, chat_turns
 from glyphsight.models.load import LoadedModel, load_model
 from glyphsight.models.record import RunRecord
-from glyphsight.models.runs import resolve, weights_of
+from glyphsight.models.runs import resolve
 
 SPARE_TOKENS = 12
 """Tokens that a free answer may have beyond the longest label, so that a refusal can be told."""
@@ -452,12 +452,11 @@ def _with_numpy(name: str | Path) -> Opened | None:
     source = resolve(name)
     if source.directory is None or source.run is None:
         return None
-    directory, run = weights_of(source.directory, source.run), source.run
+    directory, run = source.directory, source.run
     adapter = directory if (directory / "adapter_config.json").is_file() else None
     base: Path | None = directory
     if adapter is not None:
-        record = RunRecord.load(directory) or run
-        base = smollm2.ensure_smollm2() if record.base == smollm2.NAME else None
+        base = smollm2.ensure_smollm2() if run.base == smollm2.NAME else None
     try:
         if base is None:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from glyphsight.models import nano, smollm2
 from glyphsight.models.adapter import four_bits, load_adapter, require_four_bits
 from glyphsight.models.chat import Turns, chat_turns, has_template
 from glyphsight.models.record import SETTINGS_FILE, RunRecord
-from glyphsight.models.runs import NAMES, ModelSource, resolve, weights_of
+from glyphsight.models.runs import NAMES, ModelSource, resolve
 
 _FAST_BFLOAT16_PARAMETERS = 50_000_000
 _CLEAR_GAIN = 1.2
@@ -284,15 +284,6 @@ def load_model(
     _quiet_transformers()
     source = resolve(name)
     directory, run = source.directory, source.run
-    if directory and run:
-        directory = weights_of(directory, run)
-        whole = RunRecord.load(directory) if run.weights else run
-        if whole is None:
-            raise ModelError(
-                f"{name}: its weights are those of a run in {directory}, where there is none; "
-                "copy the whole run"
-            )
-        run = replace(run, base=whole.base, seed=whole.seed, base_profile=whole.base_profile)
     begun = directory and (run or (directory / SETTINGS_FILE).is_file())
     if directory and run and (directory / "adapter_config.json").is_file():
         model, tokenizer = _with_adapter(directory, run, training, four_bits)
@@ -302,7 +293,7 @@ def load_model(
             "with --resume"
         )
     else:
-        model, tokenizer = _base(replace(source, directory=directory), seed, profile, four_bits)
+        model, tokenizer = _base(source, seed, profile, four_bits)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     parameters = sum(p.numel() for p in model.parameters())

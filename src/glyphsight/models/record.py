@@ -1,4 +1,4 @@
-"""What a run keeps of itself, so that its model is asked as it was taught."""
+"""Record of a run: everything needed to ask its model as it was trained. Files of a run."""
 
 from __future__ import annotations
 
@@ -14,44 +14,85 @@ from glyphsight.files import replacing
 from glyphsight.models.chat import Turns, turns_from_json
 
 RUN_FILE = "glyphsight.json"
-"""Written last: with it a run is finished."""
+"""File of the record. It is written last: with it a run is finished."""
 SETTINGS_FILE = "settings.json"
-"""Written before the first step: with it a run is begun."""
+"""File of the settings. It is written before the first step: with it a run is begun."""
+HISTORY_FILE = "history.jsonl"
+"""File of loss and accuracy over the steps."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A question that a run was trained to answer.
+
+    Attributes:
+        question: Question of the records; "" where the wording of the dataset asks it.
+        labels: Answers to choose from, sorted; empty where answers are open.
+        names: Meanings of labels that do not say it themselves, such as ``{"9": "ankle boot"}``.
+    """
+
+    question: str = ""
+    labels: tuple[str, ...] = ()
+    names: dict[str, str] = field(default_factory=dict)
+
+    def name_of(self, label: str) -> str:
+        """Return the meaning of a label: its name, or the label itself where it has none."""
+        return self.names.get(label, label)
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a trained model needs to be asked as it was taught; saved as ``glyphsight.json``.
+    """Record of a run, saved as ``glyphsight.json``.
 
     Attributes:
-        base: Name of the model it was trained from.
-        seed: Seed of the run, which also made the weights of a fresh ``nano``.
-        labels: The answers it was taught, sorted.
-        prompt: The words around the picture.
-        profile: How pictures were turned into text.
-        training: What the training run measured: records, steps, seconds, accuracy.
-        chat: The turns it was taught in, None where it was taught plain prompts. They are kept
-            whole, since some templates write today's date.
-        base_profile: The profile whose pictures a fresh ``nano`` at the root was made to read.
-        names: What labels stand for, where they do not say it, such as ``{"9": "ankle boot"}``.
-        weights: Directory of the run whose weights these are, as seen from the record's own, where
-            one run was taught several kinds of pictures; "" where they lie beside the record.
+        base: Name of the model that the run was trained from.
+        seed: Random seed of the run, which also made the weights of a fresh ``nano``.
+        prompts: Wordings around the pictures; the model is asked in the first.
+        profile: Profile of the pictures.
+        tasks: Questions that the run was trained to answer; the first is asked by default.
+        training: Figures of the training: records, steps, seconds, accuracy.
+        chat: Turns of the chat around a prompt, None for plain prompts. They are kept whole, since
+            some templates write today's date.
+        base_profile: Profile that the tokenizer of a fresh ``nano`` at the root suits.
     """
 
     base: str
-    seed: int
-    labels: list[str]
-    prompt: Prompt = field(default_factory=Prompt)
+    seed: int = 0
+    prompts: tuple[Prompt, ...] = (Prompt(),)
     profile: Profile = PUBLISHED
+    tasks: tuple[Task, ...] = (Task(),)
     training: dict[str, Any] = field(default_factory=dict)
     chat: Turns | None = None
     base_profile: Profile = PUBLISHED
-    names: dict[str, str] = field(default_factory=dict)
-    weights: str = ""
+
+    @property
+    def prompt(self) -> Prompt:
+        """Wording that the model is asked in."""
+        return self.prompts[0]
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels of the first task."""
+        return list(self.tasks[0].labels)
 
     def name_of(self, label: str) -> str:
-        """What a label stands for: its name, or itself where it has none."""
-        return self.names.get(label, label)
+        """Return the meaning of a label of the first task."""
+        return self.tasks[0].name_of(label)
+
+    def task(self, question: str | None = None) -> Task:
+        """Return the task of a question; None asks for the first.
+
+        Raises:
+            ModelError: The run was not trained to answer the question.
+        """
+        for task in self.tasks:
+            if question is None or task.question == question:
+                return task
+        known = ", ".join(repr(task.question) for task in self.tasks if task.question)
+        raise ModelError(
+            f"not trained to answer {question!r}; "
+            + (f"ask one of {known}" if known else "leave the question out")
+        )
 
     def save(self, run: Path) -> None:
         """Write the record into the run directory."""
@@ -60,29 +101,40 @@ class RunRecord:
             stream.write("\n")
 
     @staticmethod
-    def load(run: Path) -> RunRecord | None:
-        """The record of a run directory, None where there is none.
+    def load(run: str | Path) -> RunRecord | None:
+        """Read the record of a run directory, None where there is none.
 
         Raises:
             ModelError: The file is damaged.
         """
-        file = run / RUN_FILE
+        file = Path(run) / RUN_FILE
         try:
             value = json.loads(file.read_text(encoding="utf-8"))
             return RunRecord(
                 base=value["base"],
                 seed=value["seed"],
-                labels=value["labels"],
-                prompt=Prompt(**value["prompt"]),
+                prompts=tuple(Prompt(**one) for one in value["prompts"]),
                 profile=Profile(**value["profile"]),
+                tasks=tuple(
+                    Task(one["question"], tuple(one["labels"]), one["names"])
+                    for one in value["tasks"]
+                ),
                 training=value["training"],
-                # Runs of before lack what follows.
-                chat=turns_from_json(value.get("chat")),
-                base_profile=Profile(**value.get("base_profile", {})),
-                names=dict(value.get("names", {})),
-                weights=str(value.get("weights", "")),
+                chat=turns_from_json(value["chat"]),
+                base_profile=Profile(**value["base_profile"]),
             )
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{file}: damaged ({error!r}); train the run anew") from error
+            raise ModelError(f"{file}: damaged ({error!r}); train the run again") from error
+
+
+def read_history(file: Path) -> list[dict[str, Any]]:
+    """Read the lines of a history file; a half-written last line is left out."""
+    lines: list[dict[str, Any]] = []
+    for text in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            break
+    return lines

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
 SIGHT = "sight"
 NANO_DIGITS = "nano-digits"
 NANO_FASHION = "nano-fashion"
-KINDS = "kinds"
-"""Directory of a run with the records of its further kinds of pictures."""
 _ASSETS = Path(__file__).parents[1] / "assets"
 SHIPPED_RUNS = {name: _ASSETS / name for name in (NANO_DIGITS, NANO_FASHION, SIGHT)}
 """Trained runs in the package: a ``nano`` and an adapter of SmolLM2 trained on handwritten digits,
@@ -87,57 +83,12 @@ def resolve(name: str | Path) -> ModelSource:
     return ModelSource(str(name), directory, run)
 
 
-def weights_of(run: Path, record: RunRecord) -> Path:
-    """Where the weights of a run lie: beside its record, or with the run of which it is a kind."""
-    return (run / record.weights).resolve() if record.weights else run
-
-
-def kind_places(run: Path, names: Sequence[str]) -> list[Path]:
-    """Where the record of each kind of pictures lies that a run is taught, its own first."""
-    return [run / KINDS / name if place else run for place, name in enumerate(names)]
-
-
-def records_of(run: Path) -> dict[str, RunRecord]:
-    """The records of all kinds of pictures that a finished run was taught, its own first.
-
-    A run of before several kinds could be taught has one, by the name "".
-    """
-    own = RunRecord.load(run)
-    if own is None:
-        return {}
-    names = own.training.get("kinds", [own.training.get("kind", "")])
-    found = zip(names, map(RunRecord.load, kind_places(run, names)), strict=True)
-    return {name: record for name, record in found if record}
-
-
-def copy_records(run: Path, record: RunRecord, target: Path) -> None:
-    """Write what a run is told by beside a copy of its weights, with those of its further kinds.
-
-    Args:
-        run: Where the weights come from.
-        record: What is written; of one kind of a run it is then the only one.
-        target: Where the copied weights lie.
-    """
-    training = dict(record.training)
-    if record.weights:
-        training.pop("kinds", None)
-    elif (run / KINDS).is_dir():
-        shutil.copytree(run / KINDS, target / KINDS, dirs_exist_ok=True)
-    replace(record, weights="", training=training).save(target)
-
-
-def save_made(loaded: LoadedModel, run: Path, target: Path) -> None:
-    """Save a model that was made of a run's weights, as a run of its own.
-
-    Args:
-        loaded: The model, its record what the new run is told by.
-        run: The run it was made of.
-        target: Directory of the new run.
-    """
+def save_made(loaded: LoadedModel, target: Path) -> None:
+    """Save a model that was made of a run's weights, as a run of its own."""
     assert loaded.run is not None
     loaded.model.save_pretrained(target)
     loaded.tokenizer.save_pretrained(target)
-    copy_records(run, loaded.run, target)
+    loaded.run.save(target)
 
 
 @dataclass(frozen=True)
@@ -146,13 +97,11 @@ class Start:
 
     Attributes:
         model: The run.
-        weights: Directory of its weights.
         origin: Name of the base model at its root, whose default settings suit the run too.
         settings: Settings that the run asks for: an adapter stays an adapter.
     """
 
     model: ModelSource
-    weights: Path
     origin: str
     settings: dict[str, Any]
 
@@ -171,10 +120,9 @@ def start_from(name: str | Path) -> Start:
             f"--from {name}: is no trained run (it holds no {RUN_FILE}); give "
             f"{base or 'the directory of a run, or ' + ', '.join(SHIPPED_RUNS)}"
         )
-    weights = weights_of(source.directory, source.run)
-    adapter = (weights / "adapter_config.json").is_file()
+    adapter = (source.directory / "adapter_config.json").is_file()
     settings = {"method": "lora"} if adapter else {}
-    return Start(source, weights, root_of(source.run).base, settings)
+    return Start(source, root_of(source.run).base, settings)
 
 
 def root_of(record: RunRecord) -> RunRecord:

@@ -1,4 +1,4 @@
-"""What a run does while it learns: a bar with loss and accuracy, a history, when it is saved."""
+"""Progress of a run: its bar, clock and history; when it is validated and saved."""
 
 from __future__ import annotations
 
@@ -14,70 +14,80 @@ from transformers import TrainerCallback
 
 from glyphsight.console import progress_bar
 from glyphsight.files import replacing
-from glyphsight.train.history import read_history
+from glyphsight.models.record import read_history
+from glyphsight.train.settings import TrainSettings
 
 _LEAST_MINUTES = 5
+_VALIDATION = 0.1
+"""Share of the time of training that validation may take, half of it before the end."""
+_SECONDS = 10.0
+"""Seconds that validation may take in any run."""
 
 
 class Progress(TrainerCallback):
-    """Shows loss and accuracy as they change, keeps the clock, writes ``history.jsonl``.
+    """Shows loss and accuracy, keeps the clock, writes ``history.jsonl``.
 
-    Accuracy and checkpoints are due after equal parts of the run, and at its end.
+    Validations and checkpoints are due after equal parts of the run, and at its end.
 
-    Each line has ``step``, ``records`` (seen so far), ``seconds`` (of training, over all resumes)
-    and ``loss``, ``validation_accuracy``, with ``of_kind`` where several kinds are taught, or
-    ``begun``: the share of the minutes allowed that the first step took.
+    Each line of the history has ``step``, ``records`` (seen so far), ``seconds`` (of training, over
+    all resumes) and one of: ``loss``; what ``validate`` returns and ``validation_seconds`` (so
+    far); ``begun``, the share of the minutes allowed that the first step took.
+
+    Args:
+        history: File of the history.
+        settings: Settings of the run.
+        records_seen: Function from a step to the number of records seen by then.
+        validate: Function from the seconds it may take to figures with ``validation_accuracy``;
+            None where there are no validation records.
+        step: Step of the checkpoint that the run is resumed from, 0 for a new run.
+        quiet: Whether to show no bar.
     """
 
     def __init__(
         self,
         history: Path,
+        settings: TrainSettings,
         *,
         records_seen: Callable[[int], int],
-        accuracy: Callable[[], dict[str, Any]] | None,
-        evaluations: int,
-        checkpoints: int,
-        minutes: float,
-        step: int,
-        quiet: bool,
+        validate: Callable[[float], dict[str, Any]] | None,
+        step: int = 0,
+        quiet: bool = False,
     ) -> None:
         self._history = history
+        self._settings = settings
+        self._minutes = settings.minutes
         self._records_seen = records_seen
-        self._accuracy = accuracy
-        self._evaluations = evaluations
-        self._checkpoints = checkpoints
-        self._passed = (0, 0)
-        self._minutes = minutes
+        self._validate = validate
         self._quiet = quiet
+        self._passed = (0, 0)
         self._bar: Any = None
         self._shown: dict[str, str] = {}
         self._lines = [line for line in read_history(history) if line["step"] <= step]
         self._spent = float(self._lines[-1]["seconds"]) if self._lines else 0.0
+        self._validated = max((x.get("validation_seconds", 0.0) for x in self._lines), default=0.0)
         self._start: float | None = None
         self._agreed = 0.0
         self._begun: float | None = next(
             (line["begun"] for line in self._lines if "begun" in line), None
         )
-        if step and self._begun is None:
-            self._begun = 0.0  # a run of before
 
     def seconds(self) -> float:
-        """Seconds of training so far, those before a resume counted in."""
+        """Return the seconds so far, validation and training before a resume included."""
         running = time.monotonic() - self._start if self._start is not None else 0.0
         return round(self._spent + running, 1)
 
     def clock(self) -> float:
-        """Share of the minutes allowed that is used up; 0 where there is no limit.
+        """Return the share of the minutes allowed that is used up; 0 where there is no limit.
 
-        Several processes go by the first one's clock, as it was before the step: else each would
-        have a learning rate of its own, and stop at a step of its own.
+        Validation does not count. Several processes take the first one's clock, as it was before
+        the step: otherwise each had its own learning rate and its own last step.
         """
         if self._minutes and dist.is_available() and dist.is_initialized():
             return self._agreed
         return self._own_clock()
 
     def pace(self) -> float:
-        """Share of the minutes left after the first step that is used up, as :meth:`clock` has it.
+        """Return the share of the minutes left after the first step that is used up.
 
         A first step takes far longer than any other, on a GPU more than a minute: by the clock
         alone the learning rate had risen before a step was done.
@@ -88,10 +98,10 @@ class Progress(TrainerCallback):
         return (self.clock() - begun) / (1 - begun) if begun < 1 else 1.0
 
     def _parts(self, state: Any, clock: float) -> tuple[int, int]:
-        """Parts of the run that are done, by steps or, when further, by the clock.
+        """Return the parts of the run that are done, by steps or, when further, by the clock.
 
-        As many parts as there are evaluations, and as checkpoints; parts of five minutes at least
-        by the clock, which they take time of.
+        There are as many parts as evaluations, and as checkpoints; by the clock a part has five
+        minutes at least.
         """
 
         def done(parts: int) -> int:
@@ -99,13 +109,21 @@ class Progress(TrainerCallback):
             by_steps: int = state.global_step * parts // state.max_steps
             return max(by_steps, int(clock * timed) * parts // timed)
 
-        return done(self._evaluations), done(self._checkpoints)
+        return done(self._settings.evaluations), done(self._settings.checkpoints)
 
     def _own_clock(self) -> float:
-        return self.seconds() / (60 * self._minutes) if self._minutes else 0.0
+        if not self._minutes:
+            return 0.0
+        return (self.seconds() - self._validated) / (60 * self._minutes)
+
+    def _time_to_validate(self, last: bool) -> float:
+        """Return the seconds that a validation may take now."""
+        share = _VALIDATION * (self.seconds() - self._validated)
+        allowed = max(_SECONDS, share if last else share / 2) - self._validated
+        return max(allowed, 1.0) if last else allowed
 
     def _agree(self, device: Any) -> None:
-        """Take over the first process's clock."""
+        """Take the first process's clock."""
         if self._minutes and dist.is_available() and dist.is_initialized():
             told = torch.tensor([self._own_clock()], dtype=torch.float64, device=device)
             dist.broadcast(told, src=0)
@@ -122,7 +140,7 @@ class Progress(TrainerCallback):
         self._agree(args.device)
         self._passed = self._parts(state, self.clock())
         if not state.is_world_process_zero:
-            self._quiet, self._accuracy = True, None
+            self._quiet, self._validate = True, None
             return
         with replacing(self._history) as stream:
             stream.writelines(json.dumps(line) + "\n" for line in self._lines)
@@ -135,7 +153,7 @@ class Progress(TrainerCallback):
         )
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Let all processes go by one clock."""
+        """Let all processes take one clock."""
         self._agree(args.device)
         if self._minutes and self._begun is None and state.global_step:
             self._begun = self.clock()
@@ -143,7 +161,7 @@ class Progress(TrainerCallback):
                 self._write(state.global_step, begun=self._begun)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        """Advance the bar; take accuracy and checkpoints when due; stop when time is used up."""
+        """Advance the bar; validate and save when due; stop when the time is used up."""
         clock, step = self.clock(), state.global_step
         if clock >= 1:
             control.should_training_stop = True
@@ -157,13 +175,23 @@ class Progress(TrainerCallback):
         self._bar.update(1)
         last = step == state.max_steps or control.should_training_stop
         # The last regular point is left to the very end where the two nearly coincide.
-        due = due and max(step / state.max_steps, clock) + 0.5 / self._evaluations < 1
-        if self._accuracy is not None and (last or due):
-            values = self._accuracy()
-            self._write(step, **values)
-            self._shown["validation"] = f"{100 * values['validation_accuracy']:.2f}%"
-            self._bar.set_postfix(self._shown, refresh=False)
+        due = due and max(step / state.max_steps, clock) + 0.5 / self._settings.evaluations < 1
+        if self._validate is not None and (last or due):
+            seconds = self._time_to_validate(last)
+            if seconds > 0:
+                self._validated_at(step, self._validate, seconds)
         return control
+
+    def _validated_at(
+        self, step: int, validate: Callable[[float], dict[str, Any]], seconds: float
+    ) -> None:
+        """Validate, then show and keep the accuracy."""
+        started = time.monotonic()
+        values = validate(seconds)
+        self._validated = round(self._validated + time.monotonic() - started, 1)
+        self._write(step, **values, validation_seconds=self._validated)
+        self._shown["validation"] = f"{100 * values['validation_accuracy']:.2f}%"
+        self._bar.set_postfix(self._shown, refresh=False)
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any

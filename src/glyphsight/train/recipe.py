@@ -1,4 +1,4 @@
-"""A recipe: all that decides a trained model but where its pictures lie, in one YAML file."""
+"""Recipes: one YAML file with everything that decides a trained model except its pictures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from glyphsight.codec import PUBLISHED, Profile
+from glyphsight.codec import Profile
 from glyphsight.dataset.build.settings import BuildSettings
 from glyphsight.errors import GlyphsightError, ModelError
 from glyphsight.media.augment import Augmentation
@@ -15,62 +15,61 @@ from glyphsight.settings import settings_of
 
 T = TypeVar("T")
 
-_PICTURES = ("profile", "dataset", "names")
-_DATASET_KEYS = settings_of(BuildSettings).keys() - {"profile", "split", "wordings"}
+_DATASET_KEYS = set(settings_of(BuildSettings)) - {"profile", "split", "wordings"}
 ONLY = "data"
-"""What the one kind of pictures of a recipe without ``kinds`` is called."""
+"""Name of the dataset of a recipe without ``datasets``."""
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """A kind of pictures that a model is taught, and how they become a dataset.
+class RecipeDataset:
+    """A dataset that a recipe builds from a source of labelled pictures.
 
     Attributes:
-        profile: How pictures become text.
-        dataset: Further fields of :class:`glyphsight.dataset.BuildSettings`; in the file
-            ``augmentation`` holds the changes of copies by name, and ``hold_out`` names a kind
-            before this, of the same source, whose validation pictures are held out here too.
-        names: What answers stand for, where they do not say it.
+        build: Further fields of :class:`glyphsight.dataset.BuildSettings`; ``augmentation`` holds
+            the changes of copies by name, and ``hold_out`` names a dataset before this, of the same
+            source, whose validation pictures are held out here too.
+        names: Meanings of labels that do not say it themselves.
     """
 
-    profile: Profile = PUBLISHED
-    dataset: dict[str, Any] = field(default_factory=dict)
+    build: dict[str, Any] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is made from sources of labelled pictures.
+    """Everything that decides a trained model except where its pictures lie.
 
     Attributes:
         model: Name of the base model.
-        kinds: What it is taught, by name; one called ``data`` where the file has no ``kinds``.
+        profile: Profile of all pictures.
+        datasets: Datasets by name; one called ``data`` where the file has no ``datasets``.
         train: Training settings by name, see ``glyphsight train --help``.
-        named: The file has ``kinds``.
+        named: Whether the file has ``datasets``.
     """
 
     model: str
-    kinds: dict[str, Pictures]
+    profile: Profile
+    datasets: dict[str, RecipeDataset]
     train: dict[str, Any] = field(default_factory=dict)
     named: bool = False
 
     def sources(self, given: Sequence[str]) -> dict[str, str]:
-        """The source of each kind.
+        """Return the source of each dataset.
 
         Args:
-            given: A single SPEC, or NAME=SPEC of each kind where the recipe names them.
+            given: A single SPEC, or NAME=SPEC of each dataset where the recipe names them.
 
         Raises:
-            ModelError: A kind has no source, or a source no kind.
+            ModelError: A dataset has no source, or a source no dataset.
         """
         if not self.named:
             if len(given) != 1:
-                raise ModelError("--source: this recipe has one kind of pictures; give one SPEC")
+                raise ModelError("--source: this recipe has one dataset; give one SPEC")
             return {ONLY: given[0]}
         found = dict(text.partition("=")[::2] for text in given)
-        if set(found) != set(self.kinds) or len(given) != len(found) or not all(found.values()):
-            wanted = " ".join(f"--source {name}=SPEC" for name in self.kinds)
-            raise ModelError(f"--source: this recipe names its kinds of pictures; give {wanted}")
+        if set(found) != set(self.datasets) or len(given) != len(found) or not all(found.values()):
+            wanted = " ".join(f"--source {name}=SPEC" for name in self.datasets)
+            raise ModelError(f"--source: this recipe names its datasets; give {wanted}")
         return found
 
 
@@ -78,50 +77,53 @@ def read_recipe(path: Path) -> Recipe:
     """Read a recipe.
 
     Raises:
-        ModelError: The file cannot be read or says something no recipe says.
+        ModelError: The file cannot be read or holds a key or value that no recipe has.
     """
     value = read_mapping(path)
     if not isinstance(value.get("model"), str):
         raise ModelError(f"{path}: a recipe names at least its model, such as 'model: nano'")
-    refuse_unknown(path, "a recipe", set(value), {"model", "train", "kinds", *_PICTURES})
+    own_keys = {"dataset", "names"}
+    refuse_unknown(
+        path, "a recipe", set(value), {"model", "train", "profile", "datasets", *own_keys}
+    )
     train = _mapping(path, "train", value.get("train"))
-    if "kinds" not in value:
-        return Recipe(value["model"], {ONLY: _pictures(path, "", value, [])}, train)
-    if both := [name for name in _PICTURES if name in value]:
-        raise ModelError(
-            f"{path}: {both[0]} stands within each of the kinds, or there are no kinds"
-        )
-    kinds: dict[str, Pictures] = {}
-    for name, said in _mapping(path, "kinds", value["kinds"]).items():
-        if not name.replace("-", "").isalnum():
-            raise ModelError(f"{path}: kinds: {name!r}: a name is letters, digits and hyphens")
-        own = _mapping(path, f"kinds: {name}", said)
-        refuse_unknown(path, f"kinds: {name}", set(own), set(_PICTURES))
-        kinds[name] = _pictures(path, f"kinds: {name}: ", own, list(kinds))
-    if not kinds:
-        raise ModelError(f"{path}: kinds: names no kind of pictures")
-    return Recipe(value["model"], kinds, train, named=True)
-
-
-def _pictures(path: Path, within: str, value: dict[Any, Any], before: list[str]) -> Pictures:
-    """A kind of pictures, as the file says it."""
-    parts = {name: _mapping(path, within + name, value.get(name)) for name in _PICTURES}
-    profile, dataset, names = (parts[name] for name in _PICTURES)
+    settings = _mapping(path, "profile", value.get("profile"))
     for key in ("width", "height"):
-        if type(profile.get(key, 1)) is not int:
-            raise ModelError(f"{path}: {within}profile: {key} is a whole number, without quotes")
-    refuse_unknown(path, f"{within}dataset", set(dataset), set(_DATASET_KEYS))
-    if "hold_out" in dataset and dataset["hold_out"] not in before:
+        if type(settings.get(key, 1)) is not int:
+            raise ModelError(f"{path}: profile: {key} is a whole number, without quotes")
+    profile = _made(Profile, settings, f"{path}: profile")
+    if "datasets" not in value:
+        only = _dataset(path, "", value, [])
+        return Recipe(value["model"], profile, {ONLY: only}, train)
+    if both := sorted(own_keys & set(value)):
+        raise ModelError(f"{path}: put {both[0]} into each of the datasets, or leave out datasets")
+    datasets: dict[str, RecipeDataset] = {}
+    for name, said in _mapping(path, "datasets", value["datasets"]).items():
+        if not name.replace("-", "").isalnum():
+            raise ModelError(f"{path}: datasets: {name!r}: a name is letters, digits and hyphens")
+        own = _mapping(path, f"datasets: {name}", said)
+        refuse_unknown(path, f"datasets: {name}", set(own), own_keys)
+        datasets[name] = _dataset(path, f"datasets: {name}: ", own, list(datasets))
+    if not datasets:
+        raise ModelError(f"{path}: datasets: names no dataset; name one, or leave it out")
+    return Recipe(value["model"], profile, datasets, train, named=True)
+
+
+def _dataset(path: Path, within: str, value: dict[Any, Any], before: list[str]) -> RecipeDataset:
+    """Read ``dataset`` and ``names`` of a part of a recipe."""
+    build, names = (_mapping(path, within + key, value.get(key)) for key in ("dataset", "names"))
+    refuse_unknown(path, f"{within}dataset", set(build), _DATASET_KEYS)
+    if "hold_out" in build and build["hold_out"] not in before:
         raise ModelError(
-            f"{path}: {within}dataset: hold_out: {dataset['hold_out']!r} is none of the kinds "
-            "that this recipe has before"
+            f"{path}: {within}dataset: hold_out: {build['hold_out']!r} is none of the datasets "
+            "that this recipe has before; name one of these"
         )
     if odd := [name for name in names.values() if not isinstance(name, str)]:
         raise ModelError(f"{path}: {within}names: {odd[0]!r} is no text; put it in quotes")
-    if (changes := dataset.get("augmentation")) is not None:
+    if (changes := build.get("augmentation")) is not None:
         where = f"{path}: {within}dataset: augmentation"
-        dataset["augmentation"] = _made(Augmentation, changes, where)
-    return Pictures(_made(Profile, profile, f"{path}: {within}profile"), dataset, names)
+        build["augmentation"] = _made(Augmentation, changes, where)
+    return RecipeDataset(build, names)
 
 
 def _mapping(path: Path, name: str, value: Any) -> dict[str, Any]:

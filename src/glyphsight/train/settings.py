@@ -1,120 +1,93 @@
-"""Settings of a training run: each documented once, here, and shown so by the command line."""
+"""Settings of a training run: values, defaults of the models, and where each value came from."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from glyphsight.errors import ModelError
 from glyphsight.files import replacing
 from glyphsight.models import nano, smollm2
+from glyphsight.settings import check, setting, settings_of
 
 Origin = Literal["default", "model", "given"]
 
 
-def _setting(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
-
-
 @dataclass(frozen=True)
 class TrainSettings:
-    """How a model is taught. The help of each field is its documentation."""
+    """Settings of a training run.
 
-    method: str = _setting(
-        "full",
-        "full: all weights; lora: a PEFT adapter on every linear layer; qlora: the same on a base "
-        "in 4 bits, which needs CUDA and bitsandbytes (never run on a GPU so far)",
-    )
-    embedding_rate: float = _setting(
-        1.0, "learning rate of the input embeddings, as a share of the others'; 0: they stay"
-    )
-    epochs: float = _setting(1.0, "passes over the training records")
-    max_steps: int = _setting(-1, "stop after so many steps, whatever epochs says; -1: do not")
-    batch_size: int = _setting(8, "records a step")
-    learning_rate: float = _setting(3e-4, "peak learning rate")
-    hidden_learning_rate: float = _setting(
-        0.0, "peak learning rate of Muon on the hidden matrices; 0: AdamW on everything"
-    )
-    minutes: float = _setting(
-        0.0, "end within so many minutes: where steps are slow the rate falls by the clock; 0: off"
-    )
-    warmup: float = _setting(0.05, "share of the run over which the learning rate rises")
-    schedule: str = _setting("cosine", "fall of the learning rate: cosine, linear or constant")
-    weight_decay: float = _setting(0.01, "decoupled weight decay")
-    clip: float = _setting(1.0, "largest gradient norm; 0: no clipping")
-    label_smoothing: float = _setting(0.0, "share of the target spread over all tokens")
-    chat: str = _setting(
-        "auto",
-        "yes: the prompt is a user's turn of the tokenizer's chat template and the answer the "
-        "assistant's; no: plain text; auto: as a run was taught, else yes where there is a "
-        "template, but no for smollm2-135m and nano",
-    )
-    text_share: float = _setting(
-        0.0,
-        "share of what is learnt that is plain text, so that the model goes on talking; an adapter "
-        "on a base model learns to say of it what that base says, all weights, or a new adapter on "
-        "a trained run, the text itself; 0: none",
-    )
-    text_file: str = _setting(
-        "", "UTF-8 text that text_share is taken from; left out, what the base model itself writes"
-    )
-    lora_rank: int = _setting(16, "rank of the adapter")
-    lora_alpha: int = _setting(32, "scale of the adapter, over its rank")
-    precision: str = _setting("auto", "auto, bf16 (autocast) or fp32; auto: bf16 where it is fast")
-    seed: int = _setting(0, "seed of weights, order and dropout")
-    evaluations: int = _setting(
-        5,
-        "times the validation accuracy is taken during the run; by the clock (minutes) not more "
-        "often than every five minutes",
-    )
-    validation_records: int = _setting(500, "validation records used for it")
-    checkpoints: int = _setting(
-        5, "checkpoints written during the run, the last two kept; by the clock as evaluations"
-    )
+    Attributes:
+        method: Weights that are trained. full: all; lora: a PEFT adapter on every linear layer;
+            qlora: the same on a base in 4 bits, which needs CUDA and bitsandbytes (never run on a
+            GPU so far).
+        embedding_rate: Learning rate of the input embeddings, as a share of the others'; 0 freezes
+            them.
+        epochs: Passes over the training records.
+        max_steps: Steps of the run, whatever epochs says; -1: as epochs says.
+        batch_size: Records per step.
+        learning_rate: Peak learning rate.
+        hidden_learning_rate: Peak learning rate of Muon on the hidden matrices; 0: AdamW on all.
+        minutes: Minutes of training after which the run ends, validation not counted; where steps
+            are slow the learning rate falls by the clock. 0: no limit.
+        warmup: Share of the run over which the learning rate rises.
+        schedule: Fall of the learning rate.
+        weight_decay: Decoupled weight decay.
+        clip: Largest gradient norm; 0: no clipping.
+        label_smoothing: Share of the target that is spread over all tokens.
+        chat: Template of the prompt. yes: a user's turn of the tokenizer's chat template, the
+            answer the assistant's; no: plain text; auto: as a run was trained, else yes where there
+            is a template, but no for smollm2-135m and nano.
+        text_share: Share of plain text among all that is learned, so that the model keeps its
+            language. An adapter on a base model learns what that base says of the text; all
+            weights, or a new adapter on a trained run, learn the text itself. 0: none.
+        text_file: File of UTF-8 text for text_share; left out, text that the base model writes.
+        lora_rank: Rank of the adapter.
+        lora_alpha: Scale of the adapter, over its rank.
+        precision: Arithmetic of a step: bf16 (autocast) or fp32; auto: bf16 where it is fast.
+        seed: Random seed for initial weights, order of records and dropout.
+        most_labels: Distinct answers to a question beyond which its answers are open: the model
+            writes them instead of choosing among labels.
+        evaluations: Validations during the run; under minutes at most one every five minutes. They
+            take a tenth of the time of the run at most.
+        validation_records: Validation records per dataset at most.
+        checkpoints: Checkpoints during the run, the last two kept; under minutes as evaluations.
+    """
+
+    method: str = setting("full", choices=("full", "lora", "qlora"))
+    embedding_rate: float = setting(1.0, low=0, high=1e3)
+    epochs: float = setting(1.0, above=0, high=1e6)
+    max_steps: int = setting(-1, low=-1)
+    batch_size: int = setting(8, low=1, high=1_000_000)
+    learning_rate: float = setting(3e-4, above=0, high=1e3)
+    hidden_learning_rate: float = setting(0.0, low=0, high=1e3)
+    minutes: float = setting(0.0, low=0, high=1e6)
+    warmup: float = setting(0.05, low=0, high=1)
+    schedule: str = setting("cosine", choices=("cosine", "linear", "constant"))
+    weight_decay: float = setting(0.01, low=0, high=1e3)
+    clip: float = setting(1.0, low=0, high=1e6)
+    label_smoothing: float = setting(0.0, low=0, high=1)
+    chat: str = setting("auto", choices=("auto", "yes", "no"))
+    text_share: float = setting(0.0, low=0, high=0.9)
+    text_file: str = setting("")
+    lora_rank: int = setting(16, low=1, high=100_000)
+    lora_alpha: int = setting(32, low=1, high=1_000_000)
+    precision: str = setting("auto", choices=("auto", "bf16", "fp32"))
+    seed: int = setting(0, low=0, high=2**32 - 1)
+    most_labels: int = setting(200, low=1)
+    evaluations: int = setting(5, low=1, high=1_000_000)
+    validation_records: int = setting(500, low=1)
+    checkpoints: int = setting(5, low=1, high=1_000_000)
 
     def __post_init__(self) -> None:
-        choices = {
-            "method": ("full", "lora", "qlora"),
-            "schedule": ("cosine", "linear", "constant"),
-            "precision": ("auto", "bf16", "fp32"),
-            "chat": ("auto", "yes", "no"),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ModelError(f"{name} {getattr(self, name)!r}: choose {' or '.join(allowed)}")
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if not low <= value <= high:  # false for NaN too
-                raise ModelError(f"{name} must be from {low:g} to {high:g}, not {value}")
+        check(self, ModelError)
         if self.text_file and not self.text_share:
             raise ModelError("text_file: give text_share too, the share that is to be text")
         if self.max_steps == 0:
-            raise ModelError("max_steps must be above 0, or -1 to let epochs decide")
+            raise ModelError("max_steps is at least 1, or -1 to let epochs decide, not 0")
 
-
-_TINY = 1e-12
-_RANGES: dict[str, tuple[float, float]] = {
-    "epochs": (_TINY, 1e6),
-    "max_steps": (-1, 1e12),
-    "batch_size": (1, 1e6),
-    "learning_rate": (_TINY, 1e3),
-    "hidden_learning_rate": (0, 1e3),
-    "embedding_rate": (0, 1e3),
-    "minutes": (0, 1e6),
-    "warmup": (0, 1),
-    "weight_decay": (0, 1e3),
-    "clip": (0, 1e6),
-    "label_smoothing": (0, 1),
-    "text_share": (0, 0.9),
-    "lora_rank": (1, 1e5),
-    "lora_alpha": (1, 1e6),
-    "seed": (0, 2**32 - 1),
-    "evaluations": (1, 1e6),
-    "validation_records": (1, 1e9),
-    "checkpoints": (1, 1e6),
-}
 
 MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     nano.NAME: {
@@ -127,10 +100,10 @@ MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     },
     smollm2.NAME: {"learning_rate": 2e-4, "warmup": 0.1, "embedding_rate": 0.0},
 }
-"""What differs from the defaults for a model; LOG.md has the trials behind it."""
+"""Defaults of a model that differ from the common ones; LOG.md has the trials behind them."""
 
 ADAPTER_DEFAULTS: dict[str, dict[str, Any]] = {smollm2.NAME: {"learning_rate": 5e-4}}
-"""What differs from a model's own defaults for an adapter of it."""
+"""Defaults of an adapter that differ from those of its model."""
 
 
 @dataclass(frozen=True)
@@ -152,34 +125,28 @@ class ResolvedSettings:
 
 
 def resolve_settings(model: str, given: dict[str, Any]) -> ResolvedSettings:
-    """Defaults, then the model's own, then what was given (None counts as not given).
+    """Combine the defaults, the model's own and the given settings (None counts as not given).
 
     Raises:
         ModelError: A setting does not exist or has no such value.
     """
-    names = {f.name for f in fields(TrainSettings)}
+    known = settings_of(TrainSettings)
     given = {name: value for name, value in given.items() if value is not None}
-    if unknown := set(given) - names:
-        raise ModelError(f"unknown settings: {', '.join(sorted(unknown))}")
-    for setting in fields(TrainSettings):
-        _check_type(setting.name, type(setting.default), given.get(setting.name, setting.default))
+    if unknown := set(given) - set(known):
+        raise ModelError(
+            f"unknown settings: {', '.join(sorted(unknown))}; there are {', '.join(known)}"
+        )
     own = MODEL_DEFAULTS.get(model, {})
     if given.get("method", TrainSettings.method) != "full":
         own = own | ADAPTER_DEFAULTS.get(model, {})
     origin: dict[str, Origin] = {
-        name: "given" if name in given else "model" if name in own else "default" for name in names
+        name: "given" if name in given else "model" if name in own else "default" for name in known
     }
     return ResolvedSettings(TrainSettings(**(own | given)), origin)
 
 
-def _check_type(name: str, kind: type, value: Any) -> None:
-    """Raise ModelError where a value is not of a setting's kind; 2 will do for 2.0."""
-    if type(value) is not kind and not (kind is float and type(value) is int):
-        raise ModelError(f"{name} is a {kind.__name__}, not {value!r}")
-
-
 def saved_settings(path: Path) -> dict[str, Any]:
-    """The values of a saved settings file, by name.
+    """Read the values of a saved settings file, by name.
 
     Raises:
         ModelError: The file is missing or damaged.
@@ -187,41 +154,20 @@ def saved_settings(path: Path) -> dict[str, Any]:
     try:
         return {name: entry["value"] for name, entry in json.loads(path.read_text()).items()}
     except FileNotFoundError:
-        raise ModelError(f"{path}: no such file; there is no run to resume") from None
+        raise ModelError(f"{path}: no such file; start the run without --resume") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path}: damaged ({error!r}); start the run anew") from error
-
-
-def parse_assignments(texts: list[str]) -> dict[str, Any]:
-    """Read ``NAME=VALUE`` texts, each value as the type of the setting.
-
-    Raises:
-        ModelError: No ``=``, an unknown name or a value of another type.
-    """
-    kinds: dict[str, type] = {f.name: type(f.default) for f in fields(TrainSettings)}
-    values: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or name not in kinds:
-            known = ", ".join(kinds)
-            raise ModelError(f"--set {text}: give NAME=VALUE with a NAME of {known}")
-        try:
-            values[name] = kinds[name](value)
-        except ValueError:
-            raise ModelError(f"--set {text}: {name} is a {kinds[name].__name__}") from None
-    return values
+        raise ModelError(f"{path}: damaged ({error!r}); start a new run") from error
 
 
 def settings_help() -> str:
-    """One line a setting: name, default, what it does, and a model's own default."""
+    """Return one line per setting: name, documentation, values and the defaults of models."""
     lines = []
-    for setting in fields(TrainSettings):
-        own = [
-            f"{model}{what} {values[setting.name]}"
+    for name, one in settings_of(TrainSettings).items():
+        notes = [
+            f"{model}{what}: {values[name]}"
             for what, table in (("", MODEL_DEFAULTS), (" as adapter", ADAPTER_DEFAULTS))
             for model, values in table.items()
-            if setting.name in values
+            if name in values
         ]
-        default = "; ".join([str(setting.default), *own])
-        lines.append(f"  {setting.name} [{default}]: {setting.metadata['help']}")
+        lines.append(f"  {name}: {one.line(*notes)}")
     return "\n".join(lines)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from glyphsight.codec import PUBLISHED
 from glyphsight.evaluate.report.page import Shown, Story, write_report
@@ -14,9 +13,7 @@ from glyphsight.evaluate.result import REPORT_FILE, claimed, finish
 from glyphsight.evaluate.study import Study
 from glyphsight.files import replacing
 from glyphsight.models import RunRecord
-from glyphsight.models.record import SETTINGS_FILE
-from glyphsight.models.runs import weights_of
-from glyphsight.train.history import HISTORY_FILE, read_history
+from glyphsight.models.record import HISTORY_FILE, SETTINGS_FILE, read_history
 from glyphsight.train.settings import saved_settings
 
 ATTRIBUTIONS_FILE = "attributions.jsonl"
@@ -48,11 +45,9 @@ def record_study(
     """
     result = study.evaluation
     record = taught or (RunRecord.load(run) if run else None)
-    if run and record:
-        run = weights_of(run, record)  # of a kind of pictures: the run that was taught it
     story = Story(
         study,
-        history=_history(run, record) if run else [],
+        history=read_history(run / HISTORY_FILE) if run else [],
         shown=[Shown(sample) for sample in study.shown] if shown is None else shown,
         facts=_facts(study, run, record),
     )
@@ -64,17 +59,6 @@ def record_study(
             confusion_png(result.confusion, result.labels, directory / "confusion.png")
         write_report(story, directory / REPORT_FILE, profile)
         finish(directory, study.as_json())
-
-
-def _history(run: Path, record: RunRecord | None) -> list[dict[str, Any]]:
-    """What the run learnt when; of several kinds of pictures the accuracy of the record's own."""
-    kind = record.training.get("kind") if record else None
-    return [
-        line | {"validation_accuracy": line["of_kind"][kind]}
-        if kind in line.get("of_kind", {})
-        else line
-        for line in read_history(run / HISTORY_FILE)
-    ]
 
 
 def _facts(study: Study, run: Path | None, record: RunRecord | None) -> dict[str, str]:

@@ -1,0 +1,188 @@
+"""A training run worked out before anything is written: model, examples and record."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from glyphsight.dataset import Record
+from glyphsight.dataset.prompt import in_turn
+from glyphsight.errors import ModelError
+from glyphsight.files import checksum
+from glyphsight.models import LoadedModel, RunRecord, load_model
+from glyphsight.models.adapter import new_adapter
+from glyphsight.models.runs import ModelSource, resolve, root_of
+from glyphsight.train.data import Example, Examples, tokenize_records
+from glyphsight.train.datasets import Names, all_prompts, make_tasks, read_datasets
+from glyphsight.train.replay import own_words, pieces_for, text_pieces
+from glyphsight.train.settings import ResolvedSettings, TrainSettings
+from glyphsight.train.state import Begun, world_size
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model, examples to learn, and the record that the run will have.
+
+    Attributes:
+        loaded: The model, with its adapter where one is trained.
+        record: Record of the run, its training figures as far as they are known.
+        validation: Validation records of all datasets.
+        examples: Tokenized training records, all of them, then pieces of plain text.
+        own_words: File of the text that the base model wrote, None where it wrote none.
+        inputs: Inputs that a resumed run must find unchanged.
+    """
+
+    loaded: LoadedModel
+    record: RunRecord
+    validation: list[Record]
+    examples: Examples
+    own_words: Path | None
+    inputs: dict[str, Any]
+
+    def _steps_per_epoch(self, batch_size: int) -> int:
+        return math.ceil(len(self.examples) / (batch_size * world_size()))
+
+    def steps(self, settings: TrainSettings) -> int:
+        """Return the optimizer steps of the whole run."""
+        if settings.max_steps > 0:
+            return settings.max_steps
+        return math.ceil(self._steps_per_epoch(settings.batch_size) * settings.epochs)
+
+    def records_seen(self, step: int, batch_size: int) -> int:
+        """Return the number of examples taken after ``step`` steps, repeats counted."""
+        epochs, rest = divmod(step, self._steps_per_epoch(batch_size))
+        whole = len(self.examples)
+        return epochs * whole + min(rest * batch_size * world_size(), whole)
+
+
+def with_its_adapter(resolved: ResolvedSettings, model: str | Path) -> ResolvedSettings:
+    """Take over rank and scale of the adapter of a run that the training starts from.
+
+    Raises:
+        ModelError: Another rank or scale was given.
+    """
+    source = resolve(model)
+    if source.directory is None or source.run is None or resolved.values.method == "full":
+        return resolved
+    config = source.directory / "adapter_config.json"
+    if not config.is_file():
+        return resolved
+    saved = json.loads(config.read_text("utf-8"))
+    own = {"lora_rank": saved["r"], "lora_alpha": saved["lora_alpha"]}
+    for name, value in own.items():
+        if resolved.origin[name] == "given" and getattr(resolved.values, name) != value:
+            raise ModelError(
+                f"{name} {getattr(resolved.values, name)}: the adapter of {model} has {value} and "
+                "keeps it; leave it out, or start from a base model"
+            )
+    return ResolvedSettings(
+        replace(resolved.values, **own), resolved.origin | dict.fromkeys(own, "model")
+    )
+
+
+def _adapted(loaded: LoadedModel, settings: TrainSettings) -> LoadedModel:
+    """Return the model as the method wants it: with a trainable adapter, or whole."""
+    has_adapter = hasattr(loaded.model, "peft_config")
+    if settings.method == "full":
+        if not has_adapter:
+            return loaded
+        merged = loaded.model.merge_and_unload()
+        for weight in merged.parameters():
+            weight.requires_grad_(True)
+        return replace(loaded, model=merged)
+    if has_adapter:
+        return loaded
+    if settings.method == "qlora":
+        from peft import prepare_model_for_kbit_training
+
+        # Its casts and frozen weights only: checkpointing would recompute every pass.
+        prepare_model_for_kbit_training(loaded.model, use_gradient_checkpointing=False)
+    adapted = new_adapter(loaded.model, settings.lora_rank, settings.lora_alpha)
+    return replace(loaded, model=adapted)
+
+
+def make_job(
+    data: Sequence[Path],
+    model: str | Path,
+    settings: TrainSettings,
+    names: Names = None,
+    begun: Begun | None = None,
+) -> Job:
+    """Load the model and the data and make them fit each other.
+
+    Args:
+        data: Dataset directories or files.
+        model: Base model or run, as :func:`load_model` takes it.
+        settings: Settings of the run.
+        names: Meanings of labels.
+        begun: The run that is resumed, which keeps its chat and the text of its base.
+
+    Raises:
+        DatasetError: The data cannot be read, or a record does not fit the model whole.
+        ModelError: The model cannot be loaded, the datasets differ in their profile, or the base
+            cannot write the text that is wanted.
+    """
+    source = resolve(model)
+    datasets = read_datasets(data, settings.validation_records, source.run)
+    tasks = make_tasks(datasets, names, source.run, settings.most_labels)
+    profile = datasets[0].profile
+    text = _text_to_mix_in(source, settings, begun)
+    wanted = {"auto": None, "yes": True, "no": False}[settings.chat]
+    origin = load_model(
+        model,
+        seed=settings.seed,
+        training=True,
+        chat=(begun and begun.chat) or wanted,
+        four_bits=settings.method == "qlora",
+        profile=profile,
+    )
+    stays_adapter = hasattr(origin.model, "peft_config") and settings.method != "full"
+    # An adapter on its own base learns of plain text what that base says; any other the text.
+    as_base = settings.method != "full" and (stays_adapter or origin.run is None)
+    loaded = _adapted(origin, settings)
+    learned: list[Example] = []
+    for one in datasets:
+        asked = in_turn(one.records, one.prompts)
+        learned += tokenize_records(loaded, asked, one.where).examples
+    records, pieces = len(learned), 0
+    if text is not None:
+        pieces = pieces_for(records, settings.text_share)
+        learned += text_pieces(loaded, text, pieces, settings.seed, as_base=as_base)
+    sums = [checksum(one.files) for one in datasets]
+    record = RunRecord(
+        base=origin.run.base if stays_adapter and origin.run else source.lasting_name,
+        seed=origin.run.seed if stays_adapter and origin.run else settings.seed,
+        prompts=all_prompts(datasets),
+        profile=profile,
+        tasks=tasks,
+        training={"records": records, "text_pieces": pieces, "data_sha256": sums},
+        chat=loaded.chat,
+        base_profile=origin.run.base_profile if origin.run else profile,
+    )
+    inputs = {
+        "model": source.lasting_name,
+        "data": sums,
+        "text": checksum([text]) if text else None,
+        "text_as": ("base" if as_base else "text") if text else None,
+        "chat": asdict(loaded.chat) if loaded.chat else None,
+    }
+    validation = [record for one in datasets for record in one.validation]
+    words = None if settings.text_file else text
+    return Job(loaded, record, validation, Examples(learned), words, inputs)
+
+
+def _text_to_mix_in(
+    source: ModelSource, settings: TrainSettings, begun: Begun | None
+) -> Path | None:
+    """Return the file of plain text that a run learns, None where it learns none."""
+    if not settings.text_share:
+        return None
+    if settings.text_file:
+        return Path(settings.text_file)
+    if begun is not None and begun.words is not None:
+        return begun.words
+    return own_words(root_of(source.run).base if source.run else source.lasting_name)

@@ -1,0 +1,184 @@
+"""One run that learns several datasets of one profile, and questions of the records' own."""
+
+import json
+import shutil
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from glyphsight.cli.app import app
+from glyphsight.codec import Profile
+from glyphsight.dataset import BuildSettings, Prompt, build_dataset, load_dataset, write_records
+from glyphsight.errors import ModelError
+from glyphsight.evaluate import EvaluateSettings, evaluate
+from glyphsight.models import RunRecord, load_model
+from glyphsight.models.record import Task, read_history
+from glyphsight.train.run import train
+from glyphsight.train.settings import resolve_settings
+
+pytestmark = pytest.mark.slow
+EVEN = "Is it even?"
+SETTINGS = {"batch_size": 16, "evaluations": 2, "validation_records": 20, "max_steps": 4}
+PLAIN = resolve_settings("nano", {})
+DIGITS = tuple(str(digit) for digit in range(10))
+
+
+def small(**changes):
+    return resolve_settings("nano", SETTINGS | changes)
+
+
+def asking(digits, path, question, answer):
+    """A dataset of the same pictures with a question of their own."""
+    for split in ("train", "validation"):
+        records = [
+            replace(one, question=question, answer=answer(one))
+            for one in load_dataset(digits, split)
+        ]
+        write_records(records, path / f"{split}.json")
+    profile = json.loads((digits / "manifest.json").read_text())["profile"]
+    (path / "manifest.json").write_text(json.dumps({"profile": profile}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def even(digits, tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "even"
+    return asking(digits, path, EVEN, lambda one: "no" if int(one.answer) % 2 else "yes")
+
+
+@pytest.fixture(scope="module")
+def both(digits, even, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "both"
+    report = train([digits, even], "nano", run, small(), names=[{"9": "nine"}, None], quiet=True)
+    return run, report
+
+
+def test_a_run_keeps_its_questions_and_tells_the_accuracy_of_each(both, digits):
+    run, report = both
+    record = RunRecord.load(str(run))
+    assert record.tasks == (Task("", DIGITS, {"9": "nine"}), Task(EVEN, ("no", "yes")))
+    assert record.task(EVEN).labels == ("no", "yes")
+    with pytest.raises(ModelError, match=r"not trained to answer 'Why\?'; ask one of 'Is it even"):
+        record.task("Why?")
+    assert report.records == 2 * len(load_dataset(digits))
+    assert set(report.accuracies) == {"", EVEN}
+    assert report.validation_accuracy == pytest.approx(sum(report.accuracies.values()) / 2)
+    judged = [line for line in read_history(run / "history.jsonl") if "accuracies" in line]
+    assert judged[-1]["accuracies"] == report.accuracies
+    assert record.training["validation_records"] == judged[-1]["validation_records"] == 40
+
+
+def test_a_finished_run_is_left_as_it_is(both, digits, even):
+    run, report = both
+    assert train([digits, even], "nano", run, PLAIN, resume=True, quiet=True) == report
+
+
+def test_a_killed_run_ends_in_the_same_weights(both, digits, even, tmp_path):
+    run, report = both
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken)
+    for file in ("glyphsight.json", "model.safetensors", "config.json"):
+        (broken / file).unlink()
+    shutil.rmtree(max((broken / "checkpoints").glob("*"), key=lambda one: int(one.name[11:])))
+    names = [{"9": "nine"}, None]
+    resumed = train([digits, even], "nano", broken, PLAIN, names=names, resume=True, quiet=True)
+    assert resumed.accuracies == report.accuracies
+    pairs = zip(*(load_model(one).model.parameters() for one in (run, broken)), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    (broken / "glyphsight.json").unlink()
+    with pytest.raises(ModelError, match="started with another data"):
+        train([even, digits], "nano", broken, PLAIN, resume=True, quiet=True)
+
+
+def test_a_run_that_starts_from_it_keeps_the_names(both, digits, even, tmp_path):
+    run, _ = both
+    train([even, digits], run, tmp_path / "next", small(), quiet=True)
+    assert RunRecord.load(tmp_path / "next").task("").names == {"9": "nine"}
+
+
+def test_each_dataset_is_known_as_learned(both, digits):
+    run, _ = both
+    settings = EvaluateSettings(split="train", generate=0, zero_shot=0)
+    judged = evaluate(run, str(digits), settings, quiet=True)
+    assert any("was trained on these records" in warning for warning in judged.warnings)
+
+
+def test_datasets_of_different_profiles_are_refused_by_the_field(digits, tmp_path):
+    other = Profile(width=10, invert="auto", centre=True)
+    settings = BuildSettings(limit=20, profile=other)
+    build_dataset("bundled", tmp_path / "other", settings, quiet=True)
+    with pytest.raises(ModelError, match=r"width of their profiles differs \(20 and 10\)"):
+        train([digits, tmp_path / "other"], "nano", tmp_path / "run", small(), quiet=True)
+
+
+def test_many_different_answers_are_open_and_judged_in_writing(digits, tmp_path):
+    said = asking(digits, tmp_path / "data", "What is it?", lambda one: f"a {one.answer}")
+    train(said, "nano", tmp_path / "run", small(most_labels=5), quiet=True)
+    record = RunRecord.load(tmp_path / "run")
+    assert record.tasks == (Task("What is it?"),)
+    assert 0 <= record.training["validation_accuracy"] <= 1
+    assert record.training["validation_records"] == 20
+
+
+def test_a_dataset_in_a_wording_of_its_own_keeps_it(nano_run, digits, tmp_path):
+    own = Prompt("{ASCII_image}Which digit?", " It is {Response}.")
+    data = shutil.copytree(digits, tmp_path / "data")
+    manifest = json.loads((data / "manifest.json").read_text())
+    (data / "manifest.json").write_text(json.dumps(manifest | {"wordings": [asdict(own)]}))
+    train(data, nano_run, tmp_path / "first", small(), quiet=True)
+    assert RunRecord.load(tmp_path / "first").prompts == (own,)
+    train(digits, tmp_path / "first", tmp_path / "second", small(), quiet=True)
+    assert RunRecord.load(tmp_path / "second").prompts == (own,)
+
+
+def test_a_dataset_without_validation_has_no_accuracy(digits, even, tmp_path):
+    train([digits / "train.json", even], "nano", tmp_path / "a", small(), quiet=True)
+    report = train(digits / "train.json", "nano", tmp_path / "b", small(), quiet=True)
+    training = RunRecord.load(tmp_path / "b").training
+    assert (training["validation_accuracy"], training["validation_records"]) == (None, 0)
+    assert report.validation_accuracy is None
+    assert RunRecord.load(tmp_path / "a").training["validation_records"] == 20
+
+
+def test_names_are_given_of_each_dataset(digits, even, tmp_path):
+    with pytest.raises(ModelError, match="names: give those of each of 2 datasets"):
+        train([digits, even], "nano", tmp_path / "run", small(), names=[{"9": "nine"}], quiet=True)
+
+
+def test_a_recipe_of_two_datasets_holds_out_the_same_digits(tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "model: nano\n"
+        "profile: {width: 16}\n"
+        "datasets:\n"
+        "  whole: {dataset: {limit: 40, validation: 20}}\n"
+        '  part: {dataset: {limit: 20, hold_out: whole}, names: {"9": nine}}\n'
+        "train: {max_steps: 2}\n"
+    )
+    source = f"folder:{_folder(tmp_path)}"
+    run = tmp_path / "run"
+    sources = ["--source", f"whole={source}", "--source", f"part={source}"]
+    told = CliRunner().invoke(app, ["train", "--recipe", str(recipe), "--out", str(run), *sources])
+    assert told.exit_code == 0, told.stderr
+    assert f"--model {run} --data {run}/data/part" in told.stdout
+    held_out = [
+        (run / "data" / name / "validation.sources.txt").read_text() for name in ("whole", "part")
+    ]
+    assert held_out[0] == held_out[1] != ""
+    assert RunRecord.load(run).name_of("9") == "nine"
+
+
+def _folder(path):
+    """A few real digits as files, a directory a label."""
+    from PIL import Image
+
+    from glyphsight.sources import load_split, open_source
+
+    some = load_split(open_source("bundled"), "validation")
+    for number, (pixels, label) in enumerate(zip(some.pixels[:80], some.labels[:80], strict=True)):
+        directory = path / "pictures" / label
+        directory.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(directory / f"{number}.png")
+    return path / "pictures"
