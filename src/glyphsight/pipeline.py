@@ -1,4 +1,4 @@
-"""The whole path once: dataset, training, evaluation, report, on the bundled digits."""
+"""The whole pipeline once: dataset, training, evaluation and report of the bundled digits."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from glyphsight.dataset import BuildSettings, Prompt, build_dataset
 from glyphsight.errors import GlyphsightError, ModelError
 from glyphsight.evaluate.report.page import Shown
 from glyphsight.evaluate.report.record import record_study
-from glyphsight.evaluate.result import Sample, Share
+from glyphsight.evaluate.result import Share
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.study import Study, run_study
 from glyphsight.files import replacing
-from glyphsight.inference.score import best_labels
-from glyphsight.inference.see import taught
+from glyphsight.inference import Model, Request
 from glyphsight.models import load_model, nano, smollm2
 from glyphsight.models.runs import SIGHT
 from glyphsight.sampling import stratified_sample
@@ -35,13 +34,14 @@ _COPIES = 6
 _MINUTES = 6.5  # of training at most
 _WHOLE = 9.5  # minutes from start to report
 _BEFORE = 100  # test digits SmolLM2 is asked, before any training and after
+_BATCH = 32
 _MARKER = "demo.json"
 _BEFORE_NAME = f"{smollm2.NAME} before any training"
 _AFTER_NAME = f"{smollm2.NAME} with the adapter that ships"
 
 
 def _have_smollm2() -> bool:
-    """Bring SmolLM2 into the cache; False, and said so, where it cannot be had."""
+    """Bring SmolLM2 into the cache; where that fails, say so and return False."""
     try:
         smollm2.ensure_smollm2()
     except (ModelError, OSError) as error:
@@ -51,29 +51,28 @@ def _have_smollm2() -> bool:
 
 
 def training_minutes(seconds_so_far: float) -> float:
-    """Minutes that training may take, so that the whole demo ends in time on a slow machine too.
+    """Return the minutes for training, so that the whole demo ends in time on a slow machine too.
 
-    What comes after training takes about as long as what came before it, a minute at least.
+    The steps after training take about as long as those before it, a minute at least.
     """
     rest = max(60.0, seconds_so_far)
     return min(_MINUTES, max(1.0, _WHOLE - (seconds_so_far + rest) / 60))
 
 
-def _answers_before(samples: list[Sample], labels: list[str]) -> list[str]:
-    """SmolLM2's answers to the same texts, before any training."""
-    base = load_model(smollm2.NAME)
-    return best_labels(base, [sample.ascii_image for sample in samples], labels, Prompt())
+def _answers(name: str, texts: list[str], labels: list[str], prompt: Prompt) -> list[str]:
+    """Ask a model for the likeliest label of each text."""
+    asked = [Request.about(prompt, text, labels) for text in texts]
+    return [labels[column] for column in Model(load_model(name)).best(asked, batch_size=_BATCH)]
 
 
 def _answers_after(pixels: NDArray[np.uint8]) -> list[str]:
-    """SmolLM2's answers to pictures uint8[N, H, W] with the adapter that ships, in its own text."""
-    loaded = load_model(SIGHT)
-    run = taught(loaded)
-    return best_labels(loaded, encode_batch(pixels, run.profile), run.labels, run.prompt)
+    """Ask SmolLM2 with the shipped adapter about pictures uint8[N, H, W], as its own texts."""
+    run = Model(SIGHT).trained
+    return _answers(SIGHT, encode_batch(pixels, run.profile), run.labels, run.prompt)
 
 
 def _clear(out: Path) -> None:
-    """Remove the result of an earlier demo, known by its marker, and nothing that is not one."""
+    """Remove the result of an earlier demo, known by its marker, and nothing else."""
     if not out.exists():
         return
     if not out.is_dir() or (any(out.iterdir()) and not (out / _MARKER).is_file()):
@@ -131,7 +130,9 @@ def run_demo(
         pictures = pictures.take(stratified_sample(pictures.labels, limit, seed=0))
     others: dict[str, list[str]] = {}
     if have_smollm2:
-        others[_BEFORE_NAME] = _answers_before([samples[row] for row in rows], result.labels)
+        others[_BEFORE_NAME] = _answers(
+            smollm2.NAME, [samples[row].ascii_image for row in rows], result.labels, Prompt()
+        )
         others[_AFTER_NAME] = _answers_after(pictures.pixels[rows])
     record_study(
         measured,

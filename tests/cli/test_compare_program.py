@@ -1,8 +1,13 @@
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import glyphsight
 from glyphsight.cli.app import app
 from glyphsight.evaluate.report.record import record_study
 from glyphsight.evaluate.result import Evaluation, Sample, Share
@@ -58,3 +63,36 @@ def test_one_run_alone_is_wrong_usage(runs):
     done = run(runs[0])
     assert done.exit_code == 2
     assert "at least two" in done.stderr
+
+
+WITHOUT_TORCH = """
+import sys
+class Barred:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in ("torch", "transformers"):
+            raise ImportError(f"{name} is barred")
+sys.meta_path.insert(0, Barred())
+from glyphsight.cli.app import main
+main()
+"""
+
+
+def test_torch_is_not_needed(runs, tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            WITHOUT_TORCH,
+            "compare",
+            *runs,
+            "--out",
+            str(tmp_path / "compare.html"),
+        ],
+        env=os.environ | {"PYTHONPATH": str(Path(glyphsight.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "+33.33 points" in done.stdout
+    assert (tmp_path / "compare.html").is_file()

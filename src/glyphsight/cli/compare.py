@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 def compare(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="Directories that evaluate wrote, or runs with one in them; two up."),
+        typer.Argument(help="Two or more directories that evaluate wrote, or runs that hold one."),
     ],
-    out: Annotated[Path | None, typer.Option(help="Also write a page, such as compare.html.")] = (
+    out: Annotated[Path | None, typer.Option(help="Page to write, such as compare.html.")] = (
         None
     ),
-    seed: Annotated[int, typer.Option(min=0, help="Of the paired bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for the paired bootstrap.")] = 0,
     json_: Json = False,
 ) -> None:
-    """Accuracy, calibration and cost of several runs, and each two on the same items."""
+    """Compare accuracy, calibration and cost of several runs, every two on the same records."""
     from glyphsight.evaluate.compare import compare as put_side_by_side
     from glyphsight.evaluate.report.page import write_comparison
     from glyphsight.extras import need
@@ -45,7 +45,7 @@ def compare(
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """The figures as tables for a terminal."""
+    """Print the figures as tables for a terminal."""
     wide = max(len(entry.name) for entry in comparison.entries)
     print(f"{'':<{wide}}  {'right':>8}  {'95 % interval':>14}  {'n':>7}  calibration error")
     for entry in comparison.entries:

@@ -71,12 +71,13 @@ def evaluate(
         GlyphsightError: Another evaluation is writing to the directory.
     """
     asks = model if isinstance(model, Model) else Model(model)
-    run = asks.run
+    loaded = asks.get()  # torch computes all figures, whatever engine answers single pictures
+    run = loaded.run
     if isinstance(task, str):
         task = open_task(task, run, settings)
     task = task.limited(settings.limit, settings.seed)
-    if task.plain and asks.get().chat is not None:
-        asks = Model(replace(asks.get(), chat=None))
+    if task.plain and loaded.chat is not None:
+        asks = Model(replace(loaded, chat=None))
     tally = _Tally(task)
     samples, seconds = _answer_all(
         asks, task, settings, tally, directory=directory, workers=workers, quiet=quiet
