@@ -19,9 +19,7 @@ def compare(
         list[Path],
         typer.Argument(help="Two or more directories that evaluate wrote, or runs that hold one."),
     ],
-    out: Annotated[Path | None, typer.Option(help="Page to write, such as compare.html.")] = (
-        None
-    ),
+    out: Annotated[Path | None, typer.Option(help="Page to write, such as compare.html.")] = (None),
     seed: Annotated[int, typer.Option(min=0, help="Random seed for the paired bootstrap.")] = 0,
     json_: Json = False,
 ) -> None:
