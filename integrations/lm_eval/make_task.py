@@ -23,8 +23,9 @@ from glyphsight.dataset import Prompt
 from glyphsight.dataset.storage import read_info, read_records, read_values, split_files
 from glyphsight.errors import DatasetError, GlyphsightError, ModelError
 from glyphsight.files import replacing
+from glyphsight.inference.score import Completions
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
-from glyphsight.models import Completions, RunRecord, load_model
+from glyphsight.models import RunRecord, load_model
 
 _LOADERS = {".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 
