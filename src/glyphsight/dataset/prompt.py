@@ -129,7 +129,7 @@ def _parts(text: str, field: str) -> tuple[str, str]:
 
 
 def _between(text: str, before: str, after: str) -> str | None:
-    """What stands between the two in ``text``, None where it does not start and end with them."""
+    """Return the text between the two, None where ``text`` does not start and end with them."""
     if len(text) < len(before) + len(after) or not (
         text.startswith(before) and text.endswith(after)
     ):
@@ -138,12 +138,16 @@ def _between(text: str, before: str, after: str) -> str | None:
 
 
 def wordings_from_json(value: Any, where: str) -> tuple[Prompt, ...]:
-    """Wordings from the JSON of a list of objects with ``question``, ``answer``, ``instruction``.
+    """Read wordings from a list of objects with ``question``, ``answer`` and ``instruction``.
 
-    What an object leaves out is as in the default :class:`Prompt`.
+    A key that an object leaves out is as in the default :class:`Prompt`.
+
+    Args:
+        value: List as ``json.loads`` gives it.
+        where: File of the list, for errors.
 
     Raises:
-        DatasetError: It is no such list; names the place.
+        DatasetError: ``value`` is no such list; names the wording.
     """
     if not isinstance(value, list) or not value:
         what = "an empty array" if value == [] else json_type(value)
@@ -153,26 +157,26 @@ def wordings_from_json(value: Any, where: str) -> tuple[Prompt, ...]:
     known = [field.name for field in fields(Prompt)]
     wordings = []
     for number, item in enumerate(value, start=1):
-        place = f"{where}: wording {number}"
+        at = f"{where}: wording {number}"
         if not isinstance(item, dict):
-            raise DatasetError(f"{place}: {json_type(item)}, must be an object")
+            raise DatasetError(f"{at}: {json_type(item)}, must be an object")
         for key, text in item.items():
             if key not in known:
-                raise DatasetError(f"{place}: unknown key {key!r}; there is {', '.join(known)}")
+                raise DatasetError(f"{at}: unknown key {key!r}; there is {', '.join(known)}")
             if not isinstance(text, str):
-                raise DatasetError(f"{place}: {key!r} is {json_type(text)}, must be a string")
+                raise DatasetError(f"{at}: {key!r} is {json_type(text)}, must be a string")
         try:
             wordings.append(Prompt(**item))
         except DatasetError as error:
-            raise DatasetError(f"{place}: {error}") from None
+            raise DatasetError(f"{at}: {error}") from None
     return tuple(wordings)
 
 
 def read_wordings(file: Path) -> tuple[Prompt, ...]:
-    """Wordings from a JSON file; see :func:`wordings_from_json`.
+    """Read wordings from a JSON file; see :func:`wordings_from_json`.
 
     Raises:
-        DatasetError: Names the file, the wording and what is wrong with it.
+        DatasetError: The file holds no wordings; names the file and the wording.
     """
     return wordings_from_json(parse_json(read_text(file), file), str(file))
 
@@ -184,7 +188,7 @@ def in_turn(records: Sequence[Record], wordings: Sequence[Prompt]) -> list[tuple
 
 @lru_cache(maxsize=8)
 def by_fixed_text(wordings: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
-    """Wordings with the most words of their own first: of two that fit, the first is meant."""
+    """Sort wordings, the most words of their own first: of two that fit, the first is meant."""
     return tuple(
         sorted(wordings, key=lambda one: -len(one.question + one.answer + one.instruction))
     )

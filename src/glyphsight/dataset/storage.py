@@ -124,7 +124,7 @@ def read_values(file: Path) -> Iterator[Any]:
     """Yield each record of a dataset file as JSON values, in the layout of the file.
 
     Raises:
-        DatasetError: Names the file, the place in it and what is wrong.
+        DatasetError: Names the file, the line or record and what is wrong.
     """
     output = output_of_suffix(file.suffix) or get_output("json")
     yield from output.read(file)

@@ -1,4 +1,4 @@
-"""UTF-8 files and the JSON in them, read with errors that name the place."""
+"""UTF-8 files and the JSON in them, read with errors that name line and column."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from glyphsight.errors import DatasetError
 
 
 def read_text(file: Path) -> str:
-    """A whole UTF-8 file, with or without a byte order mark.
+    """Read a whole UTF-8 file, with or without a byte order mark.
 
     Raises:
-        DatasetError: It is not there, cannot be read or is not UTF-8.
+        DatasetError: The file is not there, cannot be read or is not UTF-8.
     """
     try:
         data = file.read_bytes()
@@ -25,39 +25,44 @@ def read_text(file: Path) -> str:
 
 
 def decode(data: bytes, file: Path, line: int = 0) -> str:
-    """UTF-8 text of a file, or of one line of it, numbered from 1, without a byte order mark.
+    """Decode the UTF-8 text of a file, or of one line of it, without a byte order mark.
+
+    Args:
+        data: Bytes to decode.
+        file: File they come from, for errors.
+        line: Number of the line, from 1; 0 for a whole file.
 
     Raises:
-        DatasetError: It is not UTF-8.
+        DatasetError: The bytes are not UTF-8.
     """
     try:
         return data.decode("utf-8-sig" if line <= 1 else "utf-8")
     except UnicodeDecodeError as error:
-        place = f"byte {error.start}" + (f" of line {line}" if line else "")
+        offset = f"byte {error.start}" + (f" of line {line}" if line else "")
         if error.end == len(data) and "unexpected end" in error.reason:
             raise DatasetError(
-                f"{file}: ends inside a character, at {place}: it was cut off; write it again"
+                f"{file}: ends inside a character, at {offset}: it was cut off; write it again"
             ) from None
-        raise DatasetError(f"{file}: not UTF-8 at {place}; give a text file, in UTF-8") from None
+        raise DatasetError(f"{file}: not UTF-8 at {offset}; give a text file, in UTF-8") from None
 
 
 def parse_json(text: str, file: Path, line: int = 0) -> Any:
-    """One JSON document of a file.
+    """Parse one JSON document of a file.
 
     Args:
-        text: The document.
-        file: Where it comes from.
-        line: The line of the file it is, from 1; 0 where it is the whole file.
+        text: Document to parse.
+        file: File it comes from, for errors.
+        line: Number of its line, from 1; 0 for a whole file.
 
     Raises:
-        DatasetError: Names the place in the file that is not JSON.
+        DatasetError: The document is not JSON; names line and column.
     """
     where = f"{file}: line {line}" if line else str(file)
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        place = f"line {line or error.lineno} column {error.colno}"
-        raise DatasetError(f"{file}: not JSON at {place} ({error.msg})") from None
+        position = f"line {line or error.lineno} column {error.colno}"
+        raise DatasetError(f"{file}: not JSON at {position} ({error.msg})") from None
     except ValueError:  # more digits than sys.get_int_max_str_digits() allows
         raise DatasetError(f"{where}: a number too long to read; records hold strings") from None
     except RecursionError:
@@ -65,10 +70,10 @@ def parse_json(text: str, file: Path, line: int = 0) -> Any:
 
 
 def encode(text: str, number: int) -> bytes:
-    """UTF-8 of record ``number``, from 1, of a split.
+    """Encode a text of record ``number``, from 1, of a split as UTF-8.
 
     Raises:
-        DatasetError: It holds what Python makes of bytes that are not UTF-8, as in a file's name.
+        DatasetError: The text holds half a surrogate pair, as a file's name can that is not UTF-8.
     """
     try:
         return text.encode()

@@ -28,15 +28,15 @@ def likenesses(grids: Sequence[Grid], texts: Sequence[str]) -> list[int]:
     """
     found = [0] * len(grids)
     groups: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
-    for place, grid in enumerate(grids):
+    for index, grid in enumerate(grids):
         if isinstance(grid, FormatError):
-            found[place] = hash64(texts[place])
+            found[index] = hash64(texts[index])
         else:
-            groups.setdefault(grid.shape, []).append((place, grid))
+            groups.setdefault(grid.shape, []).append((index, grid))
     for same in groups.values():
         hashes = alike_hashes(np.stack([grid for _, grid in same])).tolist()
-        for (place, _), likeness in zip(same, hashes, strict=True):
-            found[place] = likeness
+        for (index, _), likeness in zip(same, hashes, strict=True):
+            found[index] = likeness
     return found
 
 

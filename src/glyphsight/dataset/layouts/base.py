@@ -65,7 +65,7 @@ class Output(Protocol):
         """Yield each record of a file as JSON values, in bounded memory where the layout allows.
 
         Raises:
-            DatasetError: Names the file, the place in it and what is wrong.
+            DatasetError: Names the file, the line or record and what is wrong.
         """
         ...
 
