@@ -113,9 +113,13 @@ def write_lines(
         return []
     blank = gap.join(alphabet[0] * columns)
     lines = [f"{before(row)}{blank}{after(row)}\n" for row in range(1, rows + 1)]
-    ends = len(header) + np.cumsum([len(line) for line in lines])
+    spans, end = [], len(header)  # of each row's glyphs
+    for row, line in enumerate(lines, start=1):
+        first = end + len(before(row))
+        spans.append(slice(first, first + len(blank), 1 + len(gap)))
+        end += len(line)
     template = code_points(header + "".join(lines))
-    glyphs, step = code_points(alphabet), 1 + len(gap)
+    glyphs = code_points(alphabet)
     chunk = max(1, _CHUNK_BYTES // template.nbytes)
     text = np.empty((min(chunk, count), len(template)), dtype=np.uint32)
     text[:] = template
@@ -124,9 +128,8 @@ def write_lines(
         # mode="clip" spares numpy a copy of the result; every symbol is within the alphabet
         cells = np.take(glyphs, symbols[start : start + chunk], mode="clip")
         part = text[: len(cells)]
-        for row, (end, line) in enumerate(zip(ends.tolist(), lines, strict=True)):
-            first = end - len(line) + len(before(row + 1))
-            part[:, first : first + len(blank) : step] = cells[:, row]  # an index takes twice
+        for row, span in enumerate(spans):
+            part[:, span] = cells[:, row]  # an index takes twice as long
         view: Any = part.view(f"<U{len(template)}").reshape(len(part))
         strings += view.tolist()
     return strings
