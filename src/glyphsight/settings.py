@@ -59,7 +59,7 @@ class Values:
     def bounds(self) -> str:
         """Say from where to where values go, such as ``at least 1``; empty without bounds."""
         if self.low is not None and self.high is not None:
-            return f"{self.low:g} to {self.high:g}"
+            return f"{self.low:.10g} to {self.high:.10g}"
         bounds = {
             "above": self.above,
             "at least": self.low,
@@ -67,7 +67,7 @@ class Values:
             "below": self.below,
         }
         return " and ".join(
-            f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None
+            f"{word} {bound:.10g}" for word, bound in bounds.items() if bound is not None
         )
 
     def within(self, value: Any) -> bool:

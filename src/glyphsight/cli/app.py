@@ -40,7 +40,7 @@ class Verbs(TyperGroup):
         if isinstance(found, typer.Typer):
             return typer.main.get_group(found)
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        alone.command(cmd_name, cls=Command, epilog=getattr(module, "EPILOG", None))(found)
+        alone.command(cmd_name, cls=Command)(found)
         return typer.main.get_command(alone)
 
 

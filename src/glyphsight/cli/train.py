@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from glyphsight.cli.dataset import say_what_was_left_out
-from glyphsight.cli.options import Json
+from glyphsight.cli.options import Group, Json, with_settings
+from glyphsight.cli.options import given as given_values
 from glyphsight.cli.output import print_json, will_resume
 from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import DatasetError, ModelError
@@ -20,13 +21,17 @@ from glyphsight.models.runs import resolve, start_from
 from glyphsight.parallel import Workers
 from glyphsight.settings import read_assignments
 from glyphsight.train.recipe import ONLY, Recipe, read_recipe
-from glyphsight.train.settings import TrainSettings, resolve_settings, settings_help
-
-EPILOG = "\b\nSettings for --set NAME=VALUE:\n" + settings_help()
+from glyphsight.train.settings import TrainSettings, model_defaults, resolve_settings
 
 
+@with_settings
 def train(
     out: Annotated[Path, typer.Option(help="Directory of the trained model.")],
+    *,
+    chosen: Annotated[
+        dict[str, Any],
+        Group("Settings", of=TrainSettings, make=given_values, notes=model_defaults),
+    ],
     data: Annotated[
         list[Path] | None,
         typer.Option(
@@ -67,22 +72,19 @@ def train(
     ] = None,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any setting, as listed below."),
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Any of the settings by name, as a recipe has it."
+        ),
     ] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the records.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Records a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    method: Annotated[str | None, typer.Option(help="full, lora or qlora.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of weights and order.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the newest checkpoint in --out.")
+        bool, typer.Option("--resume", help="Resume from the newest checkpoint in --out.")
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Teach a language model to answer pictures written as text.
+    """Fine-tune a language model to answer pictures written as text.
 
     From datasets (--data), or by a recipe (--recipe, --source) that builds its own in OUT/data
-    first. Options given here go before the recipe's.
+    first. Options override the recipe.
     """
     if (not data) == (recipe is None):
         raise typer.BadParameter("give --data, or --recipe with --source")
@@ -94,14 +96,7 @@ def train(
     sources = said.sources(source or []) if said else {}
     given = dict(said.train) if said else {}
     given |= read_assignments(TrainSettings, setting or [], ModelError)
-    options = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "method": method,
-        "seed": seed,
-    }
-    given |= {name: value for name, value in options.items() if value is not None}
+    given |= chosen
     model = from_ or model or (said.model if said else smollm2.NAME)
     if from_ is not None or resolve(model).run:
         start = start_from(model)

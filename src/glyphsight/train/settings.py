@@ -159,15 +159,11 @@ def saved_settings(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: damaged ({error!r}); start a new run") from error
 
 
-def settings_help() -> str:
-    """Return one line per setting: name, documentation, values and the defaults of models."""
-    lines = []
-    for name, one in settings_of(TrainSettings).items():
-        notes = [
-            f"{model}{what}: {values[name]}"
-            for what, table in (("", MODEL_DEFAULTS), (" as adapter", ADAPTER_DEFAULTS))
-            for model, values in table.items()
-            if name in values
-        ]
-        lines.append(f"  {name}: {one.line(*notes)}")
-    return "\n".join(lines)
+def model_defaults(name: str) -> list[str]:
+    """Return the defaults of models for a setting, each with the model's name."""
+    return [
+        f"{model}{kind}: {values[name]}"
+        for kind, table in (("", MODEL_DEFAULTS), (" as adapter", ADAPTER_DEFAULTS))
+        for model, values in table.items()
+        if name in values
+    ]
