@@ -1,18 +1,50 @@
 import numpy as np
 import pytest
+import torch
 
 from glyphsight.codec import encode_batch
 from glyphsight.dataset import Prompt, Record
 from glyphsight.dataset.prompt import in_turn
 from glyphsight.errors import DatasetError
 from glyphsight.models import load_model
+from glyphsight.models.adapter import new_adapter
 from glyphsight.train.data import BucketSampler, Example, collate, tokenize_records
+from glyphsight.train.memory import keep_frozen_weights_in, length_multiple
 
 
 def test_a_batch_has_labels_at_the_answers_alone():
     batch = collate([Example([5, 6, 7, 8], 2), Example([1, 2], 1)], pad=0)
     assert batch["input_ids"].tolist() == [[5, 6, 7, 8], [0, 0, 1, 2]]
     assert batch["labels"].tolist() == [[-100, 7, 8], [-100, -100, 2]]
+
+
+def test_a_batch_is_padded_to_lengths_that_come_again():
+    examples = [Example(list(range(1, 1 + n)), 2) for n in (20, 20)]
+    plain, padded = (collate(examples, pad=0, multiple=n) for n in (1, 8))
+    assert plain["input_ids"].shape == (2, 20)
+    assert "attention_mask" not in plain
+    assert padded["input_ids"].shape == padded["attention_mask"].shape == (2, 25)
+    assert padded["attention_mask"].sum() == 40
+    assert torch.equal(padded["input_ids"][:, 5:], plain["input_ids"])
+    assert torch.equal(padded["position_ids"][:, 5:], plain["position_ids"])
+    assert torch.equal(padded["labels"], plain["labels"])
+    assert (length_multiple(range(30, 60)), length_multiple([37] * 100)) == (8, 1)
+
+
+def test_frozen_weights_kept_in_bfloat16_change_no_logit():
+    model = new_adapter(load_model("nano", training=True).model, 2, 4)
+    ids = torch.arange(300, 340)[None]
+
+    def logits():
+        with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+            return model(input_ids=ids).logits
+
+    before = logits()
+    keep_frozen_weights_in(model, torch.bfloat16)
+    kept = {name: weight.dtype for name, weight in model.named_parameters()}
+    assert {kept[name] for name in kept if "base_layer" in name} == {torch.bfloat16}
+    assert {kept[name] for name in kept if "lora" in name or "embed" in name} == {torch.float32}
+    assert torch.equal(logits(), before)
 
 
 def test_every_record_comes_once_an_epoch_in_an_order_of_seed_and_epoch_alone():

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch.utils.data import Dataset, Sampler
 
 from glyphsight.dataset import Prompt, Record
@@ -93,8 +94,13 @@ def tokenize_records(
     return Examples(examples)
 
 
-def collate(examples: Sequence[Example], pad: int) -> dict[str, Any]:
-    """A left-padded batch: the answers end flush right, so logits are needed there alone.
+def collate(examples: Sequence[Example], pad: int, multiple: int = 1) -> dict[str, Any]:
+    """Make a left-padded batch: answers end flush right, so logits are needed there alone.
+
+    Args:
+        examples: N examples.
+        pad: Token id of the padding.
+        multiple: Multiple that the length the model reads, one token less, is padded to.
 
     Returns:
         What :func:`left_padded` gives, and ``labels`` int64[N, K + 1]: the last K + 1 token ids, K
@@ -103,6 +109,12 @@ def collate(examples: Sequence[Example], pad: int) -> dict[str, Any]:
         model, ``as_base`` bool[N] too.
     """
     batch = left_padded([example.ids for example in examples], pad)
+    if extra := (1 - batch["input_ids"].shape[1]) % multiple:
+        batch.setdefault("attention_mask", torch.ones_like(batch["input_ids"]))
+        batch = {
+            name: F.pad(part, (extra, 0), value=pad if name == "input_ids" else 0)
+            for name, part in batch.items()
+        }
     kept = max(1, *(example.answer_tokens for example in examples)) + 1
     labels = batch["input_ids"][:, -kept:].clone()
     for row, example in enumerate(examples):

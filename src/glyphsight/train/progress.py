@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 from glyphsight.console import progress_bar
 from glyphsight.files import replacing
 from glyphsight.models.record import read_history
+from glyphsight.train.memory import release_free_memory
 from glyphsight.train.settings import TrainSettings
 
 _LEAST_MINUTES = 5
@@ -198,6 +199,7 @@ class Progress(TrainerCallback):
     ) -> None:
         """Show and keep the loss."""
         if self._bar is not None and logs and "loss" in logs:
+            release_free_memory()
             self._write(state.global_step, loss=logs["loss"])
             self._shown["loss"] = f"{logs['loss']:.3f}"
             self._bar.set_postfix(self._shown, refresh=False)

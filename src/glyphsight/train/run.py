@@ -23,6 +23,12 @@ from glyphsight.models.load import fast_bfloat16
 from glyphsight.models.record import HISTORY_FILE, read_history
 from glyphsight.train.data import collate
 from glyphsight.train.datasets import Names
+from glyphsight.train.memory import (
+    bound_caches,
+    keep_frozen_weights_in,
+    length_multiple,
+    release_free_memory,
+)
 from glyphsight.train.model import Job, make_job, with_its_adapter
 from glyphsight.train.progress import Progress
 from glyphsight.train.settings import ResolvedSettings, TrainSettings
@@ -118,6 +124,7 @@ def train(
             refuse_existing(run)
         resolved = with_its_adapter(resolved, model)
         settings = resolved.values
+    bound_caches()
     set_seed(settings.seed)
     job = make_job([data] if isinstance(data, Path) else data, model, settings, names, begun)
     reached: tuple[int, Path | None] = (0, None)
@@ -129,6 +136,7 @@ def train(
     elif is_first_process():
         start_run(run, job.inputs, resolved, job.own_words)
     trainer, progress = _make_trainer(run, job, settings, reached[0], quiet=quiet)
+    release_free_memory()
     step = _learn(run, trainer, progress, *reached)
     job.loaded.model.eval()
     if trainer.is_world_process_zero():
@@ -150,6 +158,8 @@ def _make_trainer(
     fast = fast_bfloat16(job.loaded.model.device.type)
     wants_bf16 = settings.precision == "bf16" or (settings.precision == "auto" and fast)
     dtype = torch.bfloat16 if wants_bf16 else None
+    if dtype is not None:
+        keep_frozen_weights_in(job.loaded.model, dtype)
     validate = Validation(job.loaded, job.record, job.validation, dtype, quiet)
     progress = Progress(
         run / HISTORY_FILE,
@@ -165,7 +175,11 @@ def _make_trainer(
         pace=progress.pace,
         model=job.loaded.model,
         args=_arguments(run, job, settings, dtype),
-        data_collator=partial(collate, pad=job.loaded.tokenizer.pad_token_id),
+        data_collator=partial(
+            collate,
+            pad=job.loaded.tokenizer.pad_token_id,
+            multiple=length_multiple(len(one.ids) for one in job.examples.examples),
+        ),
         processing_class=job.loaded.tokenizer,
         callbacks=[progress],
     )
