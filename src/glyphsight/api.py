@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.codec import decode as decode_text
-from glyphsight.media.picture import PictureLike, load_picture
+from glyphsight.media import PictureLike, load_gray
 
 if TYPE_CHECKING:
     from glyphsight.inference import Answer, Model
@@ -28,7 +28,7 @@ def encode(image: PictureLike, profile: Profile = PUBLISHED) -> str:
     Raises:
         PictureError: The picture cannot be read.
     """
-    return encode_batch(load_picture(image)[None], profile)[0]
+    return encode_batch(load_gray(image)[None], profile)[0]
 
 
 def decode(text: str, profile: Profile = PUBLISHED, *, strict: bool = False) -> NDArray[np.uint8]:

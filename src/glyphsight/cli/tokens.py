@@ -14,7 +14,7 @@ from glyphsight.cli.output import print_json, print_table, say
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.codec.formats import FORMATS, get_format
 from glyphsight.errors import FormatError, ModelError, PictureError
-from glyphsight.media.picture import load_picture
+from glyphsight.media import load_gray
 from glyphsight.models.tokens import EMBEDDED, count_tokens, largest_grid, load_tokenizer
 from glyphsight.settings import settings_of
 
@@ -60,7 +60,7 @@ def tokens(
     if width is not None and budget is not None:
         raise typer.BadParameter("give --width or --tokens, not both")
     tokenizers = {name: load_tokenizer(name) for name in tokenizer or [EMBEDDED]}
-    pixels = load_picture(sys.stdin.buffer if image == "-" else image)
+    pixels = load_gray(sys.stdin.buffer if image == "-" else image)
     rows: list[dict[str, Any]] = []
     failed = False
     for name in form or FORMATS.names():

@@ -15,8 +15,8 @@ from glyphsight import parallel
 from glyphsight.codec import Profile, encode_batch, prepare
 from glyphsight.codec.formats import get_format
 from glyphsight.errors import PictureError
+from glyphsight.media import PictureLike, load_gray
 from glyphsight.media.bulk import PictureFile
-from glyphsight.media.picture import PictureLike, load_picture
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.parallel import Workers
 
@@ -76,7 +76,7 @@ def to_text(picture: PictureLike, profile: Profile) -> PictureText:
     Raises:
         PictureError: The picture cannot be read.
     """
-    pixels = load_picture(picture)
+    pixels = load_gray(picture)
     done = prepare(pixels, profile)
     height, width = pixels.shape
     text = encode_batch(pixels[None], profile)[0]
@@ -132,7 +132,7 @@ class _Seeing:
             if task.error:
                 continue
             try:
-                pixels = load_picture(sys.stdin.buffer if task.path == "-" else task.path)
+                pixels = load_gray(sys.stdin.buffer if task.path == "-" else task.path)
             except PictureError as error:
                 seen[row] = Seen(task.path, error=str(error))
                 continue

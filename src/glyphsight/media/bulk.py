@@ -17,7 +17,8 @@ from glyphsight import parallel
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.errors import GlyphsightError, PictureError
 from glyphsight.files import JsonLog, hash64, replacing
-from glyphsight.media.picture import MAX_PIXELS, PICTURE_SUFFIXES, load_picture
+from glyphsight.media.medium import load_gray, medium_of
+from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.parallel import Workers
 from glyphsight.settings import check, setting
 
@@ -98,9 +99,7 @@ def _pictures_in(folder: Path) -> list[Path]:
     for root, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
-            Path(root) / name
-            for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES
+            Path(root) / name for name in names if not name.startswith(".") and medium_of(name)
         ]
     return sorted(found)
 
@@ -202,7 +201,7 @@ def _encode_one(task: PictureFile, settings: EncodeSettings) -> Done:
             return Done(task, task.target.read_text(encoding="utf-8"))
         profile = settings.profile
         rows_or_columns = max(profile.width, profile.height or 0)
-        pixels = load_picture(
+        pixels = load_gray(
             sys.stdin.buffer if task.path == "-" else task.path,
             frame=settings.frame,
             background=settings.background,

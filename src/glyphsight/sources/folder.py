@@ -13,13 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from glyphsight.errors import DatasetError, PictureError
 from glyphsight.files import hash64
-from glyphsight.media.picture import PICTURE_SUFFIXES, load_picture
-from glyphsight.media.sound import SOUND_SUFFIXES, load_sound
+from glyphsight.media import load_gray, medium_of
 from glyphsight.sources.base import PART, Batch, Failure, Item, Part, batches
 from glyphsight.sources.items import answer_text, choose_answer, one_line_name
 from glyphsight.sources.location import directory, folder_split, in_order, licence_of, take_options
@@ -83,6 +79,7 @@ class ListedSource(ABC):
 
     give = ""
     options: tuple[str, ...] = ()
+    sounds = False
 
     def __init__(self, location: str) -> None:
         self._location = location
@@ -94,9 +91,10 @@ class ListedSource(ABC):
     def listing(self) -> Listing:
         """List every file by split, in a fixed order."""
 
-    @abstractmethod
-    def load(self, path: Path) -> NDArray[np.uint8]:
-        """Read the pixels uint8[H, W] of a file."""
+    def takes(self, name: str) -> bool:
+        """Whether a file is of a medium that the source reads: sounds, or any other."""
+        medium = medium_of(name)
+        return medium is not None and (medium.name == "sound") is self.sounds
 
     @property
     def licence(self) -> str:
@@ -133,7 +131,7 @@ class ListedSource(ABC):
         problem = item.problem
         try:
             if not problem:
-                return name, answer_text(item.answer), self.load(path)
+                return name, answer_text(item.answer), load_gray(path)
         except ValueError as error:
             problem = f"{path}: {error}; rename its folder"
         except PictureError as error:
@@ -245,12 +243,7 @@ class FolderSource(ListedSource):
 
     give = "folder:DIR with DIR/ANSWER/x.png or DIR/metadata.csv"
     options = ("answer",)
-    suffixes = PICTURE_SUFFIXES
     things = "pictures"
-
-    def load(self, path: Path) -> NDArray[np.uint8]:
-        """Read a picture in gray."""
-        return load_picture(path)
 
     def listing(self) -> Listing:
         """List every file by split, those that cannot be an item with the reason."""
@@ -268,7 +261,7 @@ class FolderSource(ListedSource):
             rows = said.get(prefix, said.get(""))
             if rows is not None and name in rows:
                 found[split].append(rows.pop(name))
-            elif suffix not in self.suffixes:
+            elif not self.takes(name):
                 if folders and (prefix or not prefixes):
                     strange[split, suffix].append(name)
             elif rows is not None:
@@ -344,17 +337,14 @@ class AudioFolderSource(FolderSource):
     """Sounds in folders named by the answer, or with metadata; the picture is a spectrogram."""
 
     give = "audiofolder:DIR with DIR/ANSWER/x.wav or DIR/metadata.csv"
-    suffixes = SOUND_SUFFIXES
     things = "sounds"
-
-    def load(self, path: Path) -> NDArray[np.uint8]:
-        """Read the log-mel spectrogram of a sound."""
-        return load_sound(path)
+    sounds = True
 
 
 class FsddSource(ListedSource):
     """The Free Spoken Digit Dataset's recordings, as spectrograms, with its official split."""
 
+    sounds = True
     give = "fsdd:DIR with the dataset's recordings/"
     licence = "Free Spoken Digit Dataset by Zohar Jackson and others, CC BY-SA 4.0"
 
@@ -366,13 +356,9 @@ class FsddSource(ListedSource):
             if match := _NAME.fullmatch(name):
                 split = "test" if int(match[2]) < _TEST else "train"
                 found[split].append(ListedFile(name, match[1]))
-            elif path.suffix.lower() in SOUND_SUFFIXES:
+            elif self.takes(name):
                 problem = f"{path}: not named digit_speaker_index.wav; rename it or remove it"
                 found["train"].append(ListedFile(name, "", problem))
         if not found:
             raise DatasetError(f"{self._directory}: holds no recordings; give {self.give}")
         return found
-
-    def load(self, path: Path) -> NDArray[np.uint8]:
-        """Read the log-mel spectrogram of a sound."""
-        return load_sound(path)
