@@ -1,7 +1,8 @@
-"""Which optimizer steps which weights."""
+"""Optimizers of the weights, and the learning rate over a run."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -133,3 +134,24 @@ def make_optimizer(model: Any, settings: TrainSettings) -> Any:
             torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95), fused=True)
         )
     return parts[0] if len(parts) == 1 else Together(parts)
+
+
+def rate_factor(done: float, pace: float, warmup: float, schedule: str) -> float:
+    """Return the learning rate as a share of its peak.
+
+    Args:
+        done: Share of the steps done, 0-1.
+        pace: Share of the time allowed that is used up, less the first step's; 0 where there is no
+            limit. Whichever of the two is further decides rise and fall.
+        warmup: Share of the run over which the rate rises linearly.
+        schedule: ``cosine`` or ``linear`` to 0 at the end, or ``constant``.
+
+    Returns:
+        0-1.
+    """
+    done = max(done, pace)
+    rise = min(1.0, done / warmup) if warmup else 1.0
+    if schedule == "constant":
+        return rise
+    left = 1 - min(1.0, max(0.0, done - warmup) / max(1 - warmup, 1e-9))
+    return min(rise, left if schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left)))

@@ -13,8 +13,7 @@ from safetensors import SafetensorError
 from transformers import Trainer
 
 from glyphsight.train.data import BucketSampler, Examples
-from glyphsight.train.optimizer import make_optimizer
-from glyphsight.train.schedule import rate_factor
+from glyphsight.train.optimizer import make_optimizer, rate_factor
 from glyphsight.train.settings import TrainSettings
 
 
