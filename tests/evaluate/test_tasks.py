@@ -16,7 +16,8 @@ from glyphsight.evaluate.tasks import Item, Task, is_task, open_task
 from glyphsight.evaluate.tasks.base import as_written, character_match, read_reply
 from glyphsight.inference.score import score_choices, score_labels
 from glyphsight.inference.tokenize import prompt_ids
-from glyphsight.models import load_model
+from glyphsight.models import RunRecord, load_model
+from glyphsight.models.record import Task as TrainedOn
 
 # Small samples of our own in the published layouts; nothing here is from the sets themselves.
 ONE = " # \n## \n # \n###\n"
@@ -336,6 +337,19 @@ def test_a_dataset_of_several_questions_has_figures_for_each(nano, tmp_path):
         ["cat"],
     ]
     assert result.chance == (0.5 + 0.5 + 1 + 1) / 4
+
+
+def test_choices_are_those_of_the_question_in_the_runs_record(tmp_path):
+    file = tmp_path / "data.jsonl"
+    asked = [("", "1"), ("What is it?", "a house"), ("How many?", "2"), ("Which?", "b")]
+    lines = [
+        {"size": "4", "ASCII_image": ONE, "Response": answer, "Question": question}
+        for question, answer in asked
+    ]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+    known = (TrainedOn("How many?", ("0", "1")), TrainedOn("", ("3",)), TrainedOn("What is it?"))
+    task = open_task(str(file), RunRecord("nano", tasks=known), SETTINGS)
+    assert [item.choices for item in task.items] == [("1", "3"), (), ("0", "1", "2"), ("b",)]
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from glyphsight.models import RunRecord
 from glyphsight.sources import Failure, is_spec, open_source
 
 _AT_ONCE = 256  # texts read together
-_OPEN = 1000  # different answers to a question from which on it is open, where no run has labels
+_OPEN = 1000  # a question that the run does not know is open if it has more answers than this
 
 
 def records_task(
@@ -87,10 +87,11 @@ def _choices(records: Sequence[Record], run: RunRecord | None) -> dict[str, tupl
     found: defaultdict[str, set[str]] = defaultdict(set)
     for record in records:
         found[record.question].add(record.answer)
-    known = {"": run.labels} if run else {}
+    known = {one.question: one.labels for one in run.tasks} if run else {}
     return {
         question: ()
-        if question and question not in known and len(answers) > _OPEN
+        if not known.get(question, True)
+        or (question and question not in known and len(answers) > _OPEN)
         else tuple(sorted(answers.union(known.get(question, ()))))
         for question, answers in found.items()
     }
