@@ -12,9 +12,13 @@ loaded and have answered once before the clock starts. The ways:
   weights' own type, as ``from_pretrained`` loads them;
 - pipeline: ``transformers.pipeline`` in batches, writes the answer freely;
 - generate: ``model.generate`` in padded batches, likewise;
-- unshared: ``score_labels`` without beginnings shared;
-- score_labels: as ``glyphsight evaluate`` and ``see --jsonl`` ask;
+- unshared: ``Model.score`` with torch, without beginnings shared;
+- torch: ``Model.score`` with torch, as ``glyphsight evaluate`` asks;
+- numpy: ``Model.score`` with numpy, as ``glyphsight see`` asks a few pictures; runs alone;
 - N workers: the same in N processes of one thread each.
+
+``--cold`` times whole processes of ``glyphsight see`` on one picture instead, with numpy and with
+torch in turn.
 
 ``--cpu`` counts CPU seconds of one thread, which other jobs of a busy machine hardly change.
 """
@@ -23,20 +27,28 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
 import torch
+from PIL import Image
 
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import Prompt
-from glyphsight.inference.score import Completions, score_labels
+from glyphsight.errors import ModelError
+from glyphsight.inference import Model, Request
+from glyphsight.inference.score import Completions
 from glyphsight.inference.tokenize import prompt_ids
-from glyphsight.models import LoadedModel, load_model
+from glyphsight.models import load_model
+from glyphsight.models.runs import resolve
 from glyphsight.sources import load_split, open_source
 
 LABELS = [str(digit) for digit in range(10)]
@@ -89,18 +101,19 @@ def by_generate(model: Any, tokenizer: Any, new: int, prompts: list[str]) -> lis
     return found
 
 
-def by_labels(loaded: LoadedModel, share: bool, prompts: list[str]) -> list[str]:
+def by_labels(model: Model, share: bool, prompts: list[str]) -> list[str]:
     """Ours."""
-    scores = score_labels(loaded, prompts, LABELS, PROMPT, batch_size=BATCH, share=share)
-    return [LABELS[row] for row in scores.argmax(axis=1)]
+    replies = tuple(map(PROMPT.reply, LABELS))
+    asked = [Request(text, replies) for text in prompts]
+    return [LABELS[one.argmax()] for one in model.score(asked, batch_size=BATCH, share=share)]
 
 
-_held: list[LoadedModel] = []  # of a worker
+_held: list[Model] = []  # of a worker
 
 
 def _start(name: str, dtype: str, ready: Any, prompt: str) -> None:
     torch.set_num_threads(1)
-    _held.append(load_model(name, dtype=dtype))
+    _held.append(Model.load(name, "torch", dtype))
     by_labels(_held[0], True, [prompt] * 2)
     ready.wait()
 
@@ -120,11 +133,12 @@ def measure(name: str, form: str, count: int, repeats: int, workers: int, cpu: b
     """The table of one model and format; without workers where they are 0."""
     clock = time.process_time if cpu else time.perf_counter
     pixels = load_split(open_source("bundled"), "validation").pixels[:count]
-    palette = {} if form == "seed" else {"format": form}
-    prompts = [PROMPT.ask(text) for text in encode_batch(pixels, Profile(**palette))]
-    loaded = load_model(name)
+    run = resolve(name).run
+    profile = Profile(format=form) if run is None else run.profile
+    prompts = [PROMPT.ask(text) for text in encode_batch(pixels, profile)]
+    loaded = Model.load(name, "torch")
     tokens = [len(ids) for ids in prompt_ids(loaded.tokenizer, prompts)]
-    dtype = str(loaded.model.dtype).removeprefix("torch.")
+    dtype = loaded.dtype
     plain = load_model(name, dtype=dtype)
     new = len(Completions.of(plain.tokenizer, list(map(PROMPT.reply, LABELS))).shared) + 1
     ways: dict[str, Callable[[list[str]], list[str]]] = {
@@ -132,8 +146,10 @@ def measure(name: str, form: str, count: int, repeats: int, workers: int, cpu: b
         "pipeline": partial(by_pipeline, plain.model, plain.tokenizer, new),
         "generate": partial(by_generate, plain.model, plain.tokenizer, new),
         "unshared": partial(by_labels, loaded, False),
-        "score_labels": partial(by_labels, loaded, True),
+        "torch": partial(by_labels, loaded, True),
     }
+    with suppress(ModelError):  # a base model
+        ways["numpy"] = partial(by_labels, Model.load(name, "numpy"), True)
     with ExitStack() as stack:
         if workers:
             context = multiprocessing.get_context("spawn")
@@ -152,7 +168,7 @@ def measure(name: str, form: str, count: int, repeats: int, workers: int, cpu: b
                 answers[way] = answer(prompts)
                 seconds[way].append(clock() - start)
     print(
-        f"\n{name} in {dtype}, format {form}, {statistics.mean(tokens):.0f} tokens a prompt "
+        f"\n{name} in {dtype}, {profile.format}, {statistics.mean(tokens):.0f} tokens a prompt "
         f"({min(tokens)}-{max(tokens)}), {count} pictures, {torch.get_num_threads()} threads"
         f"{', CPU time' if cpu else ''}\n\n"
         "| way | pictures/s | of the loop | same answers as the loop |\n|---|---|---|---|"
@@ -164,10 +180,38 @@ def measure(name: str, form: str, count: int, repeats: int, workers: int, cpu: b
         print(f"| {way} | {rate:.1f} | {statistics.median(ratios):.2f} | {same} |", flush=True)
 
 
+def cold(name: str, repeats: int) -> None:
+    """Print what a whole process takes to answer one picture."""
+    code = "from glyphsight import load; print(load({!r}, {!r}).see([{!r}])[0].label)"
+    with tempfile.TemporaryDirectory() as folder:
+        picture = f"{folder}/digit.png"
+        pixels = load_split(open_source("bundled"), "validation").pixels[0]
+        Image.fromarray(pixels).save(picture)
+        commands = {
+            "glyphsight see": ["-m", "glyphsight", "see", picture, "--model", name],
+            "numpy": ["-c", code.format(name, "numpy", picture)],
+            "torch": ["-c", code.format(name, "torch", picture)],
+        }
+        took: dict[str, list[tuple[float, float]]] = {way: [] for way in commands}
+        for _ in range(repeats + 1):  # the first one fills caches
+            for way, command in commands.items():
+                start, before = time.perf_counter(), os.times()
+                subprocess.run([sys.executable, *command], check=True, capture_output=True)
+                after = os.times()
+                busy = after.children_user + after.children_system
+                busy -= before.children_user + before.children_system
+                took[way].append((time.perf_counter() - start, busy))
+    print(f"\n{name}, one picture, whole process\n\n| way | seconds | CPU seconds |\n|---|---|---|")
+    for way, found in took.items():
+        wall, busy = (statistics.median(column) for column in zip(*found[1:], strict=True))
+        print(f"| {way} | {wall:.2f} | {busy:.2f} |", flush=True)
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", nargs="+", default=["smollm2-135m", "nano-digits"])
+    parser.add_argument("--cold", action="store_true", help="whole processes, one picture")
     parser.add_argument("--format", nargs="+", default=["seed", "trim", "plain"])
     parser.add_argument("--pictures", type=int, help="default 48; of nano-digits 1000")
     parser.add_argument("--repeats", type=int, default=3)
@@ -178,6 +222,9 @@ def main() -> None:
         torch.set_num_threads(1)
         given.workers = 0
     for model in given.model:
+        if given.cold:
+            cold(model, given.repeats)
+            continue
         for form in given.format if model != "nano-digits" else ["seed"]:
             count = given.pictures or (1000 if model == "nano-digits" else 48)
             measure(model, form, count, given.repeats, given.workers, given.cpu)
