@@ -142,7 +142,7 @@ def test_a_file_with_other_answers_is_left_as_it_is(pictures, nano_run, tmp_path
 
 def test_a_file_is_written_by_one_process_at_a_time(pictures, tmp_path):
     out = tmp_path / "out.jsonl"
-    settings = {"model": "nano-digits", "trained": None, "show": False}
+    settings = {"model": "nano-digits", "trained": None, "ask": None, "show": False}
     with JsonLog(out, settings) as first:
         first.append([{"path": str(pictures / "01.png")}])
         said = refused(pictures, "--model", "nano-digits", "--out", out)

@@ -1,19 +1,24 @@
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import glyphsight
+from glyphsight.cli.app import app
 from glyphsight.codec import encode_batch
 from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference import Model, Request
 from glyphsight.inference.numpy_engine import NumpyEngine, read_safetensors
+from glyphsight.models.record import RunRecord, Task
 from glyphsight.models.runs import SHIPPED_RUNS
 
 LABELS = ["5", "T-shirt", "T-shirt/top", "12"]
@@ -37,7 +42,7 @@ def test_a_list_of_pictures_is_answered_without_torch(nano, validation, golden):
     assert glyphsight.load("nano-digits").see([five])[0] == glyphsight.see(five, "nano-digits")
     with pytest.raises(PictureError, match="too tall"):
         nano.see([np.zeros((300, 1), dtype=np.uint8)])
-    with pytest.raises(ModelError, match="was not trained to answer"):
+    with pytest.raises(ModelError, match="nano-digits: not trained to answer"):
         nano.see([five], "Is it even?")
 
 
@@ -165,3 +170,21 @@ def test_requests_of_one_call_may_differ_in_their_answers(nano):
     assert nano.score([]) == []
     assert nano.best(asked) == [int(scores.argmax()) for scores in together]
     assert Prompt().reply("5") == " 5"
+
+
+def test_a_question_without_labels_is_answered_in_writing(nano, golden, tmp_path):
+    source = SHIPPED_RUNS["nano-digits"]
+    run = shutil.copytree(source, tmp_path / "run")
+    record = RunRecord.load(source)
+    tasks = (*record.tasks, Task("Write it.", ()))
+    replace(record, tasks=tasks, prompts=(Prompt("{ASCII_image}Response:"),)).save(run)
+    model = Model(run)
+    [known] = model.see([golden / "five.png"])
+    assert (known.label, known.name) == ("5", "5")
+    [written] = model.see([golden / "five.png"], "Write it.")
+    assert (written.probability, written.probabilities) == (None, {})
+    command = ["see", str(golden / "five.png"), "--model", str(run), "--ask"]
+    shown = CliRunner().invoke(app, [*command, "Write it."])
+    assert shown.stdout == f"{golden / 'five.png'}: {written.label}\n"
+    with pytest.raises(ModelError, match="ask one of 'Write it"):
+        CliRunner().invoke(app, [*command, "What?"], catch_exceptions=False)

@@ -54,7 +54,7 @@ def _listed(file: str) -> Iterator[PictureFile]:
             raise GlyphsightError(f"{file}: cannot be read ({error}); give another file") from error
 
 
-def _open_log(file: Path, model: str, show: bool) -> JsonLog:
+def _open_log(file: Path, model: str, question: str | None, show: bool) -> JsonLog:
     """Open a file of answers of one model, to resume where it is there.
 
     Raises:
@@ -63,7 +63,7 @@ def _open_log(file: Path, model: str, show: bool) -> JsonLog:
     """
     run = resolve(model).user_run
     trained = (run / RUN_FILE).stat().st_mtime_ns if run else None
-    return JsonLog(file, {"model": model, "trained": trained, "show": show})
+    return JsonLog(file, {"model": model, "trained": trained, "ask": question, "show": show})
 
 
 class _Printer:
@@ -100,6 +100,9 @@ class _Printer:
             return
         if self._show:
             sys.stdout.write(answer.ascii_image)
+        if not answer.probabilities:
+            print(f"{path}: {answer.label}")
+            return
         best, *others = [
             (self._names.get(label, label), f"{100 * chance:.1f} %")
             for label, chance in list(answer.probabilities.items())[:_SHOWN]
@@ -128,6 +131,10 @@ def see(
             "from glyphsight train or demo."
         ),
     ] = DEFAULT_MODEL,
+    ask: Annotated[
+        str | None,
+        typer.Option(help="Question that the model was trained to answer.", show_default=False),
+    ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the text the model read.")] = False,
     explain: Annotated[
         Path | None,
@@ -162,7 +169,7 @@ def see(
     tasks = plan(images or [], None)
     drawings = explanation_files(explain, [task.path for task in tasks])
     asked = Model(model)
-    names = asked.trained.tasks[0].names
+    names = asked.trained.task(ask).names
     if out is not None:
         will_resume()
     failed = written = 0
@@ -170,7 +177,7 @@ def see(
     hidden = not sys.stderr.isatty() or (out is None and sys.stdout.isatty())
     total = None if files_from else len(tasks)
     with ExitStack() as stack:
-        log = None if out is None else stack.enter_context(_open_log(out, asked.name, show))
+        log = None if out is None else stack.enter_context(_open_log(out, asked.name, ask, show))
         bar = stack.enter_context(progress_bar(total=total, unit="pic", delay=2, disable=hidden))
         known = {hash64(line["path"]) for line in log or ()}
 
@@ -182,7 +189,7 @@ def see(
                     yield task
 
         printer = _Printer(asked.name, names, show, form, log)
-        for seen in see_many(left(), asked, processes, pixels=bool(drawings)):
+        for seen in see_many(left(), asked, processes, question=ask, pixels=bool(drawings)):
             if seen.answer is None:
                 bar.clear()
                 say(f"glyphsight: {seen.error}")

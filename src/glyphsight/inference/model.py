@@ -31,6 +31,7 @@ SPARE_TOKENS = 12
 """Tokens that a free answer may have beyond the longest label, so that a refusal can be told."""
 _BATCH = 64
 _REPLY = 256  # tokens of a chat's reply
+_SENTENCE = 48  # tokens of an answer that is written freely, beside the spare ones
 _KNOWN = 4096  # sets of answers whose tokens are kept
 _NUMPY_TYPES = (None, "float32")
 _ENGINES = ("auto", "numpy", "torch")
@@ -321,7 +322,7 @@ class Model:
                 for answers in {request.answers for request in requests}
                 if answers
             }
-        rooms = [longest.get(request.answers, _REPLY) + SPARE_TOKENS for request in requests]
+        rooms = [longest.get(request.answers, _SENTENCE) + SPARE_TOKENS for request in requests]
         return self._written(prompts, rooms, batch_size, progress)
 
     def _written(
@@ -359,7 +360,8 @@ class Model:
         Args:
             pictures: N paths, open binary files, PIL images or arrays uint8[H, W], [H, W, 3] or
                 [H, W, 4].
-            question: Question to ask; None for the one that the model was trained to answer.
+            question: Question that the model was trained to answer; None for its first one.
+                Without labels to choose from the model writes its answer.
 
         Raises:
             PictureError: A picture cannot be read, or is too tall for the model once it is text.
@@ -377,9 +379,14 @@ class Model:
     ) -> list[Answer | PictureError]:
         """Answer the texts of pictures; an error stands where the model does not take one."""
         run = self.trained
-        if question is not None:
-            raise ModelError(f"{self.name}: was not trained to answer {question!r}; leave it out")
-        asked = [Request.about(run.prompt, text.ascii_image, run.labels) for text in texts]
+        try:
+            task = run.task(question)
+        except ModelError as error:
+            raise ModelError(f"{self.name}: {error}") from None
+        replies = tuple(map(run.prompt.reply, task.labels))
+        asked = [
+            Request(run.prompt.ask(text.ascii_image, task.question), replies) for text in texts
+        ]
         reasons = self.too_long(asked)
         fit = [row for row in range(len(texts)) if row not in reasons]
         found: list[Answer | PictureError] = [
@@ -389,9 +396,16 @@ class Model:
             )
             for row, text in enumerate(texts)
         ]
-        for row, scores in zip(fit, self.score([asked[row] for row in fit]), strict=True):
-            chances = dict(zip(run.labels, probabilities(scores).tolist(), strict=True))
-            found[row] = to_answer(texts[row], chances, run)
+        some = [asked[row] for row in fit]
+        if not task.labels:
+            for row, reply in zip(fit, self.generate(some), strict=True):
+                found[row] = to_answer(texts[row], run, {}, run.prompt.read_reply(reply))
+            return found
+        for row, scores in zip(fit, self.score(some), strict=True):
+            chances = dict(zip(task.labels, probabilities(scores).tolist(), strict=True))
+            ranked = dict(sorted(chances.items(), key=lambda pair: -pair[1]))
+            best = next(iter(ranked))
+            found[row] = to_answer(texts[row], run, ranked, best, task.name_of(best))
         return found
 
     def _completions(self, request: Request) -> Completions:

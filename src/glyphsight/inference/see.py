@@ -31,10 +31,10 @@ class Answer:
     """Answer of a model to a picture.
 
     Attributes:
-        label: The likeliest label.
+        label: The likeliest label; of a question without labels, what the model wrote.
         name: Meaning of the label; the label itself where the run names none.
-        probability: Probability of the label among all labels, 0-1.
-        probabilities: Probability of every label, likeliest first.
+        probability: Probability of the label among all labels, 0-1; None for a written answer.
+        probabilities: Probability of every label, likeliest first; empty for a written answer.
         ascii_image: Text that the model read.
         inverted: The picture was dark on light and was inverted.
         cropped: The picture was scaled and centred as MNIST's digits are.
@@ -43,7 +43,7 @@ class Answer:
 
     label: str
     name: str
-    probability: float
+    probability: float | None
     probabilities: dict[str, float]
     ascii_image: str
     inverted: bool
@@ -83,16 +83,24 @@ def to_text(picture: PictureLike, profile: Profile) -> PictureText:
     return PictureText(text, height, width, done.inverted, done.centred)
 
 
-def to_answer(text: PictureText, chances: dict[str, float], run: RunRecord) -> Answer:
-    """Make the answer to a picture of the probabilities of all labels."""
-    ranked = sorted(chances.items(), key=lambda pair: -pair[1])
-    label, probability = ranked[0]
+def to_answer(
+    text: PictureText, run: RunRecord, ranked: dict[str, float], label: str, name: str = ""
+) -> Answer:
+    """Make the answer to a picture.
+
+    Args:
+        text: The picture.
+        run: Record of the model that answered.
+        ranked: Probability of every label, likeliest first; empty for an open answer.
+        label: The likeliest label, or the open answer.
+        name: Meaning of the label; "" for the label itself.
+    """
     grid = get_format(run.profile.format).read(text.ascii_image, run.profile.palette)
     return Answer(
         label=label,
-        name=run.name_of(label),
-        probability=probability,
-        probabilities=dict(ranked),
+        name=name or label,
+        probability=ranked.get(label),
+        probabilities=ranked,
         ascii_image=text.ascii_image,
         inverted=text.inverted,
         cropped=text.cropped,
@@ -122,6 +130,7 @@ class _Seeing:
     """Answers a list of pictures; a worker keeps it, with the model."""
 
     model: Model
+    question: str | None
     pixels: bool
 
     def __call__(self, tasks: list[PictureFile]) -> list[Seen]:
@@ -141,7 +150,8 @@ class _Seeing:
                 texts[row] = to_text(pixels, profile)
             except PictureError as error:
                 seen[row] = Seen(task.path, error=f"{task.path}: {error}")
-        for row, answer in zip(texts, self.model.answers(list(texts.values())), strict=True):
+        answers = self.model.answers(list(texts.values()), self.question)
+        for row, answer in zip(texts, answers, strict=True):
             if isinstance(answer, PictureError):
                 seen[row] = Seen(tasks[row].path, error=f"{tasks[row].path}: {answer}")
             else:
@@ -154,6 +164,7 @@ def see_many(
     model: Model,
     where: Workers | None = None,
     *,
+    question: str | None = None,
     pixels: bool = False,
 ) -> Iterator[Seen]:
     """Answer any number of pictures, in order, in bounded memory.
@@ -162,15 +173,16 @@ def see_many(
         tasks: Pictures as :func:`glyphsight.media.bulk.plan` finds them; taken as they are needed.
         model: A trained model; workers load it by its name.
         where: Processes that do the work, None for this one.
+        question: Question that the model was trained to answer; None for its first one.
         pixels: Keep the pixels of the pictures.
 
     Raises:
-        ModelError: The model was not trained with glyphsight.
+        ModelError: The model was not trained with glyphsight, or not to answer the question.
     """
-    assert model.trained
+    model.trained.task(question)
     left = iter(tasks)
     chunks = iter(lambda: list(islice(left, _CHUNK)), [])
-    for some in parallel.map(_Seeing(model, pixels), chunks, where or Workers(workers=1)):
+    for some in parallel.map(_Seeing(model, question, pixels), chunks, where or Workers(workers=1)):
         yield from some
 
 
