@@ -238,7 +238,7 @@ class Model:
             return {}
         with self._tokens:
             prompts = prompt_ids(opened.tokenizer, [r.prompt for r in requests], opened.chat)
-            rooms = [self._completions(request).longest for request in requests]
+            rooms = [self._completions(r).longest if r.answers else 1 for r in requests]
         return self._too_long(prompts, rooms)
 
     def score(

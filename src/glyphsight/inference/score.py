@@ -98,8 +98,10 @@ class Completions:
         """Tokenize answers; they end with the end token only where one continues another.
 
         Raises:
-            ModelError: Two answers are the same tokens, or one has none.
+            ModelError: There are no answers, two are the same tokens, or one has none.
         """
+        if not answers:
+            raise ModelError("no answers to choose from; give one, or let the model write")
         ids = completion_ids(tokenizer, answers, turns, end=False)
         for answer, own in zip(answers, ids, strict=True):
             if not own:
