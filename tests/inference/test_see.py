@@ -64,7 +64,8 @@ def test_pictures_are_asked_as_the_profile_of_their_dataset_says(run, validation
 def test_an_answer_says_what_its_label_stands_for(run, validation):
     answer = see(validation.pixels[0], run)
     assert answer.name == answer.label
-    named = replace(run, run=replace(run.run, names={answer.label: "a digit"}))
+    task = replace(run.run.tasks[0], names={answer.label: "a digit"})
+    named = replace(run, run=replace(run.run, tasks=(task,)))
     again = see(validation.pixels[0], named)
     assert (again.label, again.name) == (answer.label, "a digit")
 
