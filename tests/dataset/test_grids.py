@@ -2,12 +2,10 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.codec.formats import FORMATS, get_format
-from glyphsight.dataset.inspect.grids import GridReader, read_profile
+from glyphsight.dataset.inspect.items import read_grids, read_profile, text_width
 from glyphsight.errors import DatasetError, FormatError
 
 
@@ -19,46 +17,22 @@ def palette_of(name):
 def test_texts_of_any_format_are_read_as_the_format_reads_them(name):
     form, palette = get_format(name), palette_of(name)
     rng = np.random.default_rng(0)
-    texts, grids = [], []
+    profile = Profile(palette=palette, format=name)
     for rows, columns in ((8, 6), (4, 2), (8, 12)):
-        some = rng.integers(0, len(palette), (40, rows, columns)).astype(np.uint8)
-        texts += form.render_batch(some, palette)
-        grids += list(some)
-    reader = GridReader(Profile(palette=palette, format=name))
-    order = rng.permutation(len(texts)).tolist()
-    for part in (order[:60], order[60:]):
-        found = reader.read([texts[place] for place in part])
-        assert all(np.array_equal(grid, grids[p]) for grid, p in zip(found, part, strict=True))
-        assert [reader.columns(grid) for grid in found] == [
-            grids[p].shape[1] // form.cell[1] for p in part
-        ]
+        grids = rng.integers(0, len(palette), (9, rows, columns)).astype(np.uint8)
+        found = list(read_grids(form.render_batch(grids, palette), profile))
+        assert np.array_equal(np.stack(found), grids)
+        assert {text_width(grid, profile) for grid in found} == {columns // form.cell[1]}
 
 
-@pytest.mark.parametrize("name", ["seed", "plain", "spaced", "digits", "rows", "hex", "braille"])
-@given(st.integers(0, 200), st.characters())
-def test_a_flaw_anywhere_is_found_as_the_format_finds_it(name, place, glyph):
-    form, palette = get_format(name), palette_of(name)
-    levels = np.random.default_rng(1).integers(0, len(palette), (3, 8, 6)).astype(np.uint8)
-    texts = form.render_batch(levels, palette)
-    place %= len(texts[1])
-    texts[1] = texts[1][:place] + glyph + texts[1][place + 1 :]
-    found = GridReader(Profile(palette=palette, format=name)).read(texts)
-    for text, grid in zip(texts, found, strict=True):
-        if isinstance(grid, FormatError):
-            with pytest.raises(FormatError) as caught:
-                form.read(text, palette)
-            assert str(grid) == str(caught.value)
-        else:
-            assert np.array_equal(grid, form.read(text, palette))
-
-
-def test_what_cannot_be_read_first_does_not_spoil_what_comes_after():
-    good = get_format("plain").render_batch(np.ones((1, 2, 3), dtype=np.uint8), " #")[0]
-    reader = GridReader(Profile(palette=" #", format="plain"))
-    first, second = reader.read(["x" * len(good), good])
-    assert isinstance(first, FormatError)
+def test_a_text_that_cannot_be_read_does_not_spoil_what_comes_after():
+    form = get_format("plain")
+    good = form.render_batch(np.ones((1, 2, 3), dtype=np.uint8), " #")[0]
+    first, second = read_grids(["x" * len(good), good], Profile(palette=" #", format="plain"))
+    with pytest.raises(FormatError) as caught:
+        form.read("x" * len(good), " #")
+    assert str(first) == str(caught.value)
     assert np.array_equal(second, np.ones((2, 3)))
-    assert reader.read([]) == []
 
 
 def test_the_profile_is_the_callers_then_the_manifests_then_the_published_one(tmp_path):

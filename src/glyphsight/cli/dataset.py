@@ -23,7 +23,7 @@ from glyphsight.codec import Profile
 from glyphsight.dataset import BuildReport, BuildSettings, CheckReport, build_dataset, check_dataset
 from glyphsight.dataset.build.card import TokenCounter
 from glyphsight.dataset.inspect.check import Window
-from glyphsight.dataset.inspect.grids import read_profile
+from glyphsight.dataset.inspect.items import read_profile
 from glyphsight.dataset.inspect.show import choose_items, columns_of, printable, show_lines
 from glyphsight.dataset.inspect.statistics import (
     Statistics,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.console import progress_bar, say
 from glyphsight.dataset import Record
-from glyphsight.dataset.inspect.grids import GridReader
+from glyphsight.dataset.inspect.items import read_grids
 from glyphsight.errors import DatasetError, FormatError
 from glyphsight.evaluate.result import Share
 from glyphsight.extras import need
@@ -75,7 +75,7 @@ class Grids:
         if len(texts) != len(labels):
             raise DatasetError(f"{where}: {len(texts)} texts but {len(labels)} labels")
         cells = []
-        for number, grid in enumerate(GridReader(profile).read(texts), start=1):
+        for number, grid in enumerate(read_grids(texts, profile), start=1):
             if isinstance(grid, FormatError):
                 raise DatasetError(
                     f"{where}: record {number}: {grid}; baselines read the cells of a text: give "

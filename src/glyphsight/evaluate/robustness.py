@@ -21,7 +21,7 @@ from glyphsight.codec.formats import get_format
 from glyphsight.codec.profile import palette_of_levels
 from glyphsight.console import progress_bar
 from glyphsight.dataset import Prompt, Record
-from glyphsight.dataset.inspect.grids import GridReader
+from glyphsight.dataset.inspect.items import read_grids
 from glyphsight.errors import DatasetError, FormatError, GlyphsightError, PictureError
 from glyphsight.evaluate.result import Share
 from glyphsight.extras import need
@@ -223,9 +223,7 @@ def _items(judged: Batch | Sequence[Batch] | Sequence[Record], profile: Profile)
     texts += [record.picture for record in records]
     truth = [label for one in batches for label in one.labels]
     truth += [record.answer for record in records]
-    grids = [
-        None if isinstance(grid, FormatError) else grid for grid in GridReader(profile).read(texts)
-    ]
+    grids = [None if isinstance(grid, FormatError) else grid for grid in read_grids(texts, profile)]
     return _Items(batches, texts, grids, truth)
 
 

@@ -1,20 +1,34 @@
-"""The records of a dataset one after the other, each with its file and number."""
+"""Records of a dataset one after the other, the level grids of their pictures and their profile."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.codec import PUBLISHED, Profile
+from glyphsight.codec.formats import get_format
 from glyphsight.dataset.prompt import by_fixed_text
 from glyphsight.dataset.record import Record
-from glyphsight.dataset.storage import DatasetInfo, read_sources, read_values, to_record
-from glyphsight.errors import DatasetError
+from glyphsight.dataset.storage import (
+    DatasetInfo,
+    read_manifest,
+    read_sources,
+    read_values,
+    to_record,
+)
+from glyphsight.errors import DatasetError, FormatError
 
 _BATCH_RECORDS = 1024
 _BATCH_CHARACTERS = 1 << 22
+
+Grid = NDArray[np.uint8] | FormatError
+"""Level grid uint8[rows, columns] of a picture, or the reason why its text has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,3 +146,57 @@ class Drawn:
     def in_order(self) -> list[Item]:
         """Return the drawn items in the order in which they passed by."""
         return [item for _, item in sorted(self._items, key=lambda pair: pair[0])]
+
+
+def read_profile(path: Path, form: str | None = None, palette: str | None = None) -> Profile:
+    """Read the profile of a dataset's pictures.
+
+    Args:
+        path: Dataset directory, or a file of one.
+        form: Name of the format; None for that of ``manifest.json`` beside the data, else the
+            published one.
+        palette: Glyphs of the palette or its name; None as above.
+
+    Raises:
+        DatasetError: The manifest is damaged.
+        FormatError: There is no such format or palette.
+    """
+    profile = PUBLISHED
+    if (form is None or palette is None) and "profile" in (manifest := read_manifest(path)):
+        try:
+            profile = Profile(**manifest["profile"])
+        except (TypeError, FormatError) as error:
+            raise DatasetError(
+                f"{path}: profile in its manifest: damaged ({error}); build the dataset again, or "
+                "give format and palette"
+            ) from error
+    profile = replace(
+        profile,
+        format=profile.format if form is None else form,
+        palette=profile.palette if palette is None else palette,
+        threshold="equal",  # says nothing of the text, and its number depends on the palette
+    )
+    get_format(profile.format)
+    return profile
+
+
+def read_grids(texts: Iterable[str], profile: Profile) -> Iterator[Grid]:
+    """Yield the grid of each text, or the reason why it has none."""
+    form = get_format(profile.format)
+    for text in texts:
+        try:
+            grid: Grid = form.read(text, profile.palette)
+        except FormatError as error:
+            grid = error
+        yield grid
+
+
+def text_width(grid: NDArray[np.uint8], profile: Profile) -> int:
+    """Return the glyphs per row of a grid, which is the ``size`` of a record."""
+    return int(grid.shape[1]) // get_format(profile.format).cell[1]
+
+
+def cell_ratio(profile: Profile) -> float:
+    """Compute the width of a level cell over its height, as a reader should see it."""
+    tall, wide = get_format(profile.format).cell
+    return profile.aspect * tall / wide

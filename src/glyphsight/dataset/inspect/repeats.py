@@ -1,19 +1,18 @@
-"""Duplicates, contradictions and leaks, found with a few bytes per record in memory."""
+"""Duplicates, contradictions and leaks, found with 24 bytes per record in memory."""
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight.codec import Profile
 from glyphsight.dataset.build.likeness import alike_hashes
-from glyphsight.dataset.inspect.grids import Grid, GridReader
+from glyphsight.dataset.inspect.items import Grid, read_grids
 from glyphsight.dataset.record import Record
 from glyphsight.errors import FormatError
 from glyphsight.files import hash64
@@ -27,15 +26,17 @@ def likenesses(grids: Sequence[Grid], texts: Sequence[str]) -> list[int]:
         texts: Text of each picture, which stands for it where there is no grid.
     """
     found = [0] * len(grids)
-    groups: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
+    groups: dict[tuple[int, ...], list[NDArray[np.uint8]]] = {}
+    places: dict[tuple[int, ...], list[int]] = {}
     for index, grid in enumerate(grids):
         if isinstance(grid, FormatError):
             found[index] = hash64(texts[index])
         else:
-            groups.setdefault(grid.shape, []).append((index, grid))
-    for same in groups.values():
-        hashes = alike_hashes(np.stack([grid for _, grid in same])).tolist()
-        for (index, _), likeness in zip(same, hashes, strict=True):
+            groups.setdefault(grid.shape, []).append(grid)
+            places.setdefault(grid.shape, []).append(index)
+    for shape, same in groups.items():
+        hashes = alike_hashes(np.stack(same)).tolist()
+        for index, likeness in zip(places[shape], hashes, strict=True):
             found[index] = likeness
     return found
 
@@ -52,10 +53,10 @@ class Seen(NamedTuple):
     likeness: int
 
 
-def look_at(records: Sequence[Record], reader: GridReader) -> list[Seen]:
+def look_at(records: Sequence[Record], profile: Profile) -> list[Seen]:
     """Read the pictures of some records, all together."""
     texts = [picture for record in records for picture in record.pictures]
-    grids = reader.read(texts)
+    grids = list(read_grids(texts, profile))
     pairs = zip(grids, likenesses(grids, texts), strict=True)
     seen = []
     for record in records:
@@ -78,20 +79,25 @@ def key(record: Record) -> str:
 class Traces:
     """Traces of the records of a dataset, in the order in which they are added.
 
-    20 bytes per record: a digest of the text, the picture's likeness and a number for the answer.
-    Different answers are kept once, as they are.
+    A trace is a digest of the text, the picture's likeness and a number for the answer. Different
+    answers are kept once, as they are.
+
+    Attributes:
+        splits: Names of the splits begun so far.
+        answers: Different answers and their numbers.
+        texts: Digest of each text.
+        likenesses: Likeness of each picture.
+        answer_numbers: Number of each answer; -1 where there is none.
     """
 
     def __init__(self) -> None:
-        self._texts = array("Q")
-        self._likenesses = array("Q")
-        self._answers = array("i")
-        self._starts: list[int] = []
         self.splits: list[str] = []
         self.answers: dict[str, int] = {}
+        self.texts, self.likenesses, self.answer_numbers = array("Q"), array("Q"), array("q")
+        self._starts: list[int] = []
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self.texts)
 
     def start(self, split: str) -> None:
         """Begin another split; the records added from here on belong to it."""
@@ -106,96 +112,54 @@ class Traces:
             answer: Answer of the record.
             likeness: Number that is equal for pictures that look alike; below 2**64.
         """
-        self._texts.append(hash64(text))
-        self._likenesses.append(likeness)
-        self._answers.append(self.answers.setdefault(answer, len(self.answers)))
+        self.texts.append(hash64(text))
+        self.likenesses.append(likeness)
+        self.answer_numbers.append(self.answers.setdefault(answer, len(self.answers)))
 
     def skip(self) -> None:
         """Count an entry that is no record, and like no other."""
         own = hash64(f"\0{len(self)}")
-        self._texts.append(own)
-        self._likenesses.append(own)
-        self._answers.append(-1)
+        self.texts.append(own)
+        self.likenesses.append(own)
+        self.answer_numbers.append(-1)
 
     def split_of(self) -> NDArray[np.int64]:
         """Return the number of each record's split, int64[N]."""
-        return np.repeat(
-            np.arange(len(self.splits)), np.diff(np.array([*self._starts, len(self)]))
-        ).astype(np.int64)
-
-    def split_and_number(self, index: int) -> tuple[str, int]:
-        """Return the split of a record and its number there, from 0."""
-        split = bisect_right(self._starts, index) - 1
-        return self.splits[split], index - self._starts[split]
-
-    def texts(self) -> NDArray[np.uint64]:
-        """Return the digest of each text, uint64[N]."""
-        return np.frombuffer(self._texts, dtype=np.uint64)
-
-    def likenesses(self) -> NDArray[np.uint64]:
-        """Return the likeness of each picture, uint64[N]."""
-        return np.frombuffer(self._likenesses, dtype=np.uint64)
-
-    def answer_numbers(self) -> NDArray[np.int32]:
-        """Return the number of each answer, -1 where there is none; int32[N]."""
-        return np.frombuffer(self._answers, dtype=np.int32)
+        sizes = np.diff([*self._starts, len(self)])
+        return np.repeat(np.arange(len(self.splits)), sizes).astype(np.int64)
 
 
-@dataclass(frozen=True)
-class Repeats:
-    """Records whose text or looks another record had before them, as pairs of record numbers.
+def find_repeats(traces: Traces) -> dict[str, NDArray[np.int64]]:
+    """Compare every record with all before it, by sorting: N log N.
 
-    Records are numbered from 0 in the order in which their traces were kept. Each array is
-    int64[K, 2]: the record, and the first one that it repeats. A record whose text has two answers
-    before it can be a contradiction and a leak or duplicate too.
-
-    Attributes:
-        contradictions: The same text with another answer, in whatever split.
-        leaks: The same text and answer in an earlier split.
-        duplicates: The same text and answer in the same split.
-        lookalikes: Another text of equal likeness in an earlier split.
+    Returns:
+        Pairs of record numbers by kind, int64[K, 2]: the record, and the first one that it repeats.
+        Records are numbered from 0 in the order in which their traces were kept. The kinds are
+        ``contradictions``, the same text with another answer, in whatever split; ``leaks``, the
+        same text and answer in an earlier split; ``duplicates``, the same text and answer in the
+        same split; ``lookalikes``, another text of equal likeness in an earlier split. A record
+        whose text has two answers before it can be a contradiction and a leak or duplicate too.
     """
+    split, answers = traces.split_of(), np.array(traces.answer_numbers, dtype=np.int64)
+    numbers = np.arange(len(traces))
+    first = _first(np.array(traces.texts, dtype=np.uint64))
+    same = _first(first * (len(traces.answers) + 1) + answers + 1)
+    alike = _first(np.array(traces.likenesses, dtype=np.uint64))
+    leaked = (first != numbers) & (split[first] != split)
+    chosen = {
+        "contradictions": (answers[first] != answers, first),
+        "leaks": (split[same] != split, same),
+        "duplicates": ((same != numbers) & (split[same] == split), same),
+        "lookalikes": ((split[alike] != split) & ~leaked, alike),
+    }
+    return {
+        kind: np.stack([numbers[which], earlier[which]], axis=1)
+        for kind, (which, earlier) in chosen.items()
+    }
 
-    contradictions: NDArray[np.int64]
-    leaks: NDArray[np.int64]
-    duplicates: NDArray[np.int64]
-    lookalikes: NDArray[np.int64]
 
-
-def _first(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+def _first(keys: NDArray[np.uint64] | NDArray[np.int64]) -> NDArray[np.int64]:
     """Return for each key the index of its first occurrence, int64[N]."""
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     result: NDArray[np.int64] = first[inverse.reshape(-1)].astype(np.int64)
     return result
-
-
-def _pairs(chosen: NDArray[np.bool_], first: NDArray[np.int64]) -> NDArray[np.int64]:
-    records = np.flatnonzero(chosen).astype(np.int64)
-    return np.stack([records, first[records]], axis=1)
-
-
-def find_repeats(traces: Traces) -> Repeats:
-    """Compare every record with all before it, by sorting: N log N."""
-    split = traces.split_of()
-    answers = traces.answer_numbers()
-    texts = traces.texts()
-    numbers = np.arange(len(texts))
-    first = _first(texts)
-    kinds = len(traces.answers) + 1  # with none
-    same = _first((first * kinds + answers + 1).astype(np.uint64))
-    again, repeated = first != numbers, same != numbers
-    elsewhere = split[same] != split
-    alike = _first(traces.likenesses())
-    looks = (split[alike] != split) & ~(again & (split[first] != split))
-    return Repeats(
-        contradictions=_pairs(again & (answers[first] != answers), first),
-        leaks=_pairs(repeated & elsewhere, same),
-        duplicates=_pairs(repeated & ~elsewhere, same),
-        lookalikes=_pairs(looks, alike),
-    )
-
-
-def counts_by_split(pairs: NDArray[np.int64], traces: Traces) -> dict[str, int]:
-    """Count the repeating records in each split."""
-    found = np.bincount(traces.split_of()[pairs[:, 0]], minlength=len(traces.splits))
-    return dict(zip(traces.splits, found.tolist(), strict=True))

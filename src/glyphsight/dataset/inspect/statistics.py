@@ -6,33 +6,31 @@ import random
 import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import Profile
-from glyphsight.dataset.inspect.grids import GridReader
-from glyphsight.dataset.inspect.items import Drawn, Item, batched, pair_of, read_items
-from glyphsight.dataset.inspect.repeats import (
-    Repeats,
-    Traces,
-    counts_by_split,
-    find_repeats,
-    key,
-    look_at,
+from glyphsight.dataset.inspect.items import (
+    Drawn,
+    Item,
+    batched,
+    pair_of,
+    read_grids,
+    read_items,
 )
+from glyphsight.dataset.inspect.repeats import Traces, find_repeats, key, look_at
 from glyphsight.dataset.storage import DatasetInfo, read_info, split_files
 from glyphsight.errors import FormatError
 
 MAX_MEANS = 60
 """Number of answers with a mean picture."""
 
-_TOKEN_RECORDS = 2000  # per split; counting all takes longer than all else
+_DRAWN = 2000  # records per split; counting the tokens of all takes longer than all else
 _ALIKE_RECORDS = 1000
 _ALIKE_CELLS = 1 << 19
 _SAMPLES = 6
@@ -103,12 +101,12 @@ class SplitStatistics:
     ink: float | None
     sizes: dict[str, int]
     characters: Spread | None
-    tokens: Spread | None
-    token_records: int
-    duplicates: int
-    contradictions: int
-    leaks: int
-    lookalikes: int
+    tokens: Spread | None = None
+    token_records: int = 0
+    duplicates: int = 0
+    contradictions: int = 0
+    leaks: int = 0
+    lookalikes: int = 0
 
 
 @dataclass(frozen=True)
@@ -182,80 +180,29 @@ def _file_and_number(item: Item) -> dict[str, Any]:
 
 
 class _Means:
-    """Sums of pictures by answer."""
-
-    def __init__(self, levels: int) -> None:
-        self._brightest = levels - 1
-        self._sums: dict[str, tuple[NDArray[np.int64], int]] = {}
-
-    def add(self, grids: Sequence[NDArray[np.uint8]], answers: Sequence[str]) -> None:
-        """Add some pictures, grids of any size."""
-        chosen: dict[str, list[NDArray[np.uint8]]] = {}
-        for grid, answer in zip(grids, answers, strict=True):
-            known = answer in self._sums or answer in chosen
-            if known or len(self._sums.keys() | chosen.keys()) < MAX_MEANS:
-                chosen.setdefault(answer, []).append(grid)
-        for answer, some in chosen.items():
-            first = next(iter(self._sums.values()))[0] if self._sums else grids[0]
-            stacked = np.stack([_stretched(grid, first.shape) for grid in some])
-            total, count = self._sums.get(answer, (0, 0))
-            self._sums[answer] = total + stacked.sum(axis=0, dtype=np.int64), count + len(some)
-
-    def means(self) -> dict[str, NDArray[np.float64]]:
-        """Return the mean picture of each answer, in the order of the answers."""
-        return {
-            answer: total / (count * self._brightest)
-            for answer, (total, count) in sorted(
-                self._sums.items(), key=lambda pair: natural(pair[0])
-            )
-        }
-
-
-def _stretched(grid: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Stretch a grid to another size, each cell that of the nearest one."""
-    if grid.shape == shape:
-        return grid
-    rows, columns = (
-        np.arange(new) * old // new for new, old in zip(shape, grid.shape, strict=True)
-    )
-    stretched: NDArray[np.uint8] = grid[np.ix_(rows, columns)]
-    return stretched
-
-
-class _Split:
-    """Counts of a split while it is read."""
+    """Sums of pictures by answer, of the first answers that come."""
 
     def __init__(self) -> None:
-        self.records = self.unreadable = 0
-        self.answers: Counter[str] = Counter()
-        self.questions: set[str] = set()
-        self.sizes: Counter[str] = Counter()
-        self.characters = array("Q")
-        self.levels = self.cells = 0
-        self.for_tokens = Drawn(_TOKEN_RECORDS, seed=0)
-        self.for_show = Drawn(_SAMPLES, seed=1)
-        self.for_comparison = Drawn(_ALIKE_RECORDS, seed=2)
+        self._sums: dict[str, tuple[NDArray[np.int64], int]] = {}
 
-    def figures(self, token_counts: list[int], levels: int, **found: int) -> SplitStatistics:
-        """Return the figures of the split.
+    def add(self, answer: str, grid: NDArray[np.uint8]) -> None:
+        """Add a picture of any size; it is stretched to the size of the first."""
+        if answer not in self._sums and len(self._sums) == MAX_MEANS:
+            return
+        shape = next(iter(self._sums.values()))[0].shape if self._sums else grid.shape
+        if grid.shape != shape:  # each cell is that of the nearest one
+            rows, columns = (np.arange(n) * o // n for n, o in zip(shape, grid.shape, strict=True))
+            grid = grid[np.ix_(rows, columns)]
+        total, count = self._sums.get(answer, (np.zeros(shape, dtype=np.int64), 0))
+        total += grid
+        self._sums[answer] = total, count + 1
 
-        Args:
-            token_counts: Tokens of the records drawn for that.
-            levels: Levels of a cell.
-            **found: Number of repeats of each kind.
-        """
-        return SplitStatistics(
-            records=self.records,
-            unreadable=self.unreadable,
-            answers=dict(sorted(self.answers.items(), key=lambda pair: (-pair[1], pair[0]))),
-            questions=len(self.questions - {""}),
-            ink=self.levels / (self.cells * (levels - 1)) if self.cells else None,
-            sizes=dict(self.sizes.most_common()),
-            characters=Spread.of(self.characters) if self.characters else None,
-            tokens=Spread.of(token_counts) if token_counts else None,
-            token_records=len(token_counts),
-            **found,
-        )
+    def means(self, levels: int) -> dict[str, NDArray[np.float64]]:
+        """Return the mean picture of each answer, in the order of the answers."""
+        return {
+            answer: self._sums[answer][0] / (self._sums[answer][1] * (levels - 1))
+            for answer in sorted(self._sums, key=natural)
+        }
 
 
 def collect_statistics(
@@ -272,108 +219,107 @@ def collect_statistics(
     Raises:
         DatasetError: The dataset cannot be read.
     """
-    reader, traces, means = GridReader(profile), Traces(), _Means(profile.levels)
     files, info = split_files(path), read_info(path)
-    found: dict[str, _Split] = {}
-    for name, parts in files.items():
-        traces.start(name)
-        found[name] = _Split()
-        for batch in batched(read_items(name, parts, info)):
-            _count(batch, found[name], reader, traces, means)
-    repeats = find_repeats(traces)
-    counts = {kind: counts_by_split(pairs, traces) for kind, pairs in vars(repeats).items()}
+    traces, means = Traces(), _Means()
     splits: dict[str, SplitStatistics] = {}
     token_counts: dict[str, list[int]] = {}
-    for name, split in found.items():
-        pairs = [pair_of(item, info) for item in split.for_tokens.in_order()]
-        token_counts[name] = tokens(pairs) if tokens and pairs else []
-        of_split = {kind: of_kind[name] for kind, of_kind in counts.items()}
-        splits[name] = split.figures(token_counts[name], profile.levels, **of_split)
-    held_out = [
-        item
-        for name, split in found.items()
-        if name != "train"
-        for item in split.for_comparison.in_order()
-    ]
+    drawn: dict[str, list[Item]] = {}
+    for name, parts in files.items():
+        traces.start(name)
+        draw = Drawn(_DRAWN, seed=0)
+        figures = _count(read_items(name, parts, info), profile, traces, means, draw)
+        drawn[name] = draw.in_order()
+        pairs = [pair_of(item, info) for item in drawn[name]]
+        counts = tokens(pairs) if tokens and pairs else []
+        token_counts[name] = counts
+        spread = Spread.of(counts) if counts else None
+        splits[name] = replace(figures, tokens=spread, token_records=len(counts))
+    for kind, found in find_repeats(traces).items():
+        repeats = np.bincount(traces.split_of()[found[:, 0]], minlength=len(splits))
+        for name, count in zip(splits, repeats.tolist(), strict=True):
+            splits[name] = replace(splits[name], **{kind: count})
+    held_out = [item for name, items in drawn.items() if name != "train" for item in items]
     return Statistics(
         path=str(path),
         profile=profile,
         splits=splits,
-        alike=_equal_pair(repeats, traces, files, info)
-        or _most_alike(held_out, files.get("train", []), reader, info),
+        alike=_most_alike(held_out, files.get("train", []), profile, info),
         tokenizer=tokenizer if tokens else "",
         token_counts=token_counts,
-        means=means.means(),
-        samples={name: split.for_show.in_order() for name, split in found.items()},
+        means=means.means(profile.levels),
+        samples={name: _some(items, _SAMPLES) for name, items in drawn.items()},
     )
 
 
 def _count(
-    items: list[Item], split: _Split, reader: GridReader, traces: Traces, means: _Means
-) -> None:
-    """Count a batch of a split."""
-    seen = iter(look_at([item.record for item in items if item.record], reader))
-    alone: list[tuple[NDArray[np.uint8], str]] = []  # records of one picture
-    for item in items:
-        split.records += 1
-        if (record := item.record) is None:
-            split.unreadable += 1
-            traces.skip()
-            continue
-        looked = next(seen)
-        grids = [grid for grid in looked.grids if not isinstance(grid, FormatError)]
-        split.answers[record.answer] += 1
-        split.questions.add(record.question)
-        split.characters.append(len(record.picture))
-        traces.add(key(record), record.answer, looked.likeness)
-        split.for_tokens.offer(item)
-        split.for_show.offer(item)
-        split.unreadable += len(grids) < len(looked.grids)
-        for grid in grids:
-            split.sizes[f"{grid.shape[1]}x{grid.shape[0]}"] += 1
-            split.levels += int(grid.sum())
-            split.cells += grid.size
-        if len(looked.grids) == len(grids) == 1:
-            split.for_comparison.offer(item)
-            alone.append((grids[0], record.answer))
-    means.add([grid for grid, _ in alone], [answer for _, answer in alone])
+    items: Iterator[Item], profile: Profile, traces: Traces, means: _Means, draw: Drawn
+) -> SplitStatistics:
+    """Count the records of a split, and keep their traces, means and a random draw of them."""
+    records = unreadable = levels = cells = 0
+    answers: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    questions: set[str] = set()
+    characters = array("Q")
+    for batch in batched(items):
+        seen = iter(look_at([item.record for item in batch if item.record], profile))
+        for item in batch:
+            records += 1
+            if (record := item.record) is None:
+                unreadable += 1
+                traces.skip()
+                continue
+            looked = next(seen)
+            grids = [grid for grid in looked.grids if not isinstance(grid, FormatError)]
+            unreadable += len(grids) < len(looked.grids)
+            answers[record.answer] += 1
+            questions.add(record.question)
+            characters.append(len(record.picture))
+            traces.add(key(record), record.answer, looked.likeness)
+            draw.offer(item)
+            for grid in grids:
+                sizes[f"{grid.shape[1]}x{grid.shape[0]}"] += 1
+                levels += int(grid.sum())
+                cells += grid.size
+            if len(looked.grids) == len(grids) == 1:
+                means.add(record.answer, grids[0])
+    return SplitStatistics(
+        records=records,
+        unreadable=unreadable,
+        answers=dict(sorted(answers.items(), key=lambda pair: (-pair[1], pair[0]))),
+        questions=len(questions - {""}),
+        ink=levels / (cells * (profile.levels - 1)) if cells else None,
+        sizes=dict(sizes.most_common()),
+        characters=Spread.of(characters) if characters else None,
+    )
 
 
-def _equal_pair(
-    repeats: Repeats, traces: Traces, files: dict[str, list[Path]], info: DatasetInfo
-) -> Alike | None:
-    """Return the first held-out record whose text a training record has: none is more alike."""
-    for index, first in np.concatenate([repeats.leaks, repeats.contradictions]).tolist():
-        ours, theirs = traces.split_and_number(index), traces.split_and_number(first)
-        if theirs[0] == "train" != ours[0]:
-            held_out, training = (
-                next(islice(read_items(split, files[split], info), number, None))
-                for split, number in (ours, theirs)
-            )
-            compared = int((traces.split_of() != traces.splits.index("train")).sum())
-            return Alike(0.0, 0, held_out, training, compared)
-    return None
+_Any = TypeVar("_Any")
+
+
+def _some(items: Sequence[_Any], most: int) -> list[_Any]:
+    """Draw at most ``most`` items at random, in their order."""
+    chosen = random.Random(1).sample(range(len(items)), min(most, len(items)))
+    return [items[index] for index in sorted(chosen)]
 
 
 def _most_alike(
-    held_out: list[Item], training: list[Path], reader: GridReader, info: DatasetInfo
+    held_out: Sequence[Item], training: list[Path], profile: Profile, info: DatasetInfo
 ) -> Alike | None:
     """Compare every training picture with some held-out ones of the same size.
 
     The squared distance of all pairs comes from one matrix product per batch.
     """
-    grids = _with_grids(held_out, reader)
+    grids = _with_grids(held_out, profile)
     if not grids or not training:
         return None
     shape = Counter(grid.shape for _, grid in grids).most_common(1)[0][0]
-    chosen = [(item, grid) for item, grid in grids if grid.shape == shape]
     room = max(1, min(_ALIKE_RECORDS, _ALIKE_CELLS // (shape[0] * shape[1])))
-    chosen = random.Random(3).sample(chosen, min(room, len(chosen)))
+    chosen = _some([pair for pair in grids if pair[1].shape == shape], room)
     ours = np.stack([grid.reshape(-1) for _, grid in chosen]).astype(np.float32)
     lengths = (ours**2).sum(axis=1)
     best: tuple[float, int, Item, NDArray[np.uint8]] | None = None
     for batch in batched(read_items("train", training, info)):
-        same = [(item, grid) for item, grid in _with_grids(batch, reader) if grid.shape == shape]
+        same = [pair for pair in _with_grids(batch, profile) if pair[1].shape == shape]
         if not same:
             continue
         theirs = np.stack([grid.reshape(-1) for _, grid in same]).astype(np.float32)
@@ -387,7 +333,7 @@ def _most_alike(
     _, here, theirs_item, grid = best
     apart = np.abs(chosen[here][1].astype(np.int64) - grid)
     return Alike(
-        difference=float(apart.mean()) / (reader.profile.levels - 1),
+        difference=float(apart.mean()) / (profile.levels - 1),
         cells=int((apart > 0).sum()),
         held_out=chosen[here][0],
         training=theirs_item,
@@ -395,9 +341,9 @@ def _most_alike(
     )
 
 
-def _with_grids(items: Sequence[Item], reader: GridReader) -> list[tuple[Item, NDArray[np.uint8]]]:
+def _with_grids(items: Sequence[Item], profile: Profile) -> list[tuple[Item, NDArray[np.uint8]]]:
     """Return the records of one readable picture, each with its grid."""
     single = [item for item in items if item.record and len(item.record.pictures) == 1]
-    grids = reader.read([item.record.picture for item in single if item.record])
+    grids = read_grids((item.record.picture for item in single if item.record), profile)
     pairs = zip(single, grids, strict=True)
     return [(item, grid) for item, grid in pairs if not isinstance(grid, FormatError)]

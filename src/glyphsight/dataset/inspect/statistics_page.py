@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import Profile
-from glyphsight.dataset.inspect.grids import GridReader, cell_ratio
-from glyphsight.dataset.inspect.items import Item
+from glyphsight.dataset.inspect.items import Item, cell_ratio, read_grids
 from glyphsight.dataset.inspect.show import columns_of, printable
 from glyphsight.dataset.inspect.statistics import Statistics, natural, spread_text
 from glyphsight.dataset.record import Record
@@ -141,7 +140,7 @@ def _card(item: Item, profile: Profile) -> dict[str, Any]:
     record = item.record or Record((), "")
     table = np.round(np.linspace(0, 255, profile.levels)).astype(np.uint8)
     images = []
-    for grid in GridReader(profile).read(record.pictures):
+    for grid in read_grids(record.pictures, profile):
         if isinstance(grid, FormatError):
             images.append({"png": "", "ratio": 1.0})
             continue

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import Profile, decode, prepare, resize
-from glyphsight.dataset.inspect.grids import cell_ratio
+from glyphsight.dataset.inspect.items import cell_ratio
 from glyphsight.errors import FormatError
 from glyphsight.evaluate.attribution import Attribution, gradient, occlusion
 from glyphsight.inference.see import Answer

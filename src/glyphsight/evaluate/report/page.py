@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import PUBLISHED, Profile, decode
-from glyphsight.dataset.inspect.grids import cell_ratio
+from glyphsight.dataset.inspect.items import cell_ratio
 from glyphsight.errors import FormatError
 from glyphsight.evaluate.compare import Comparison
 from glyphsight.evaluate.report.explanation import attribution_png, cells_picture

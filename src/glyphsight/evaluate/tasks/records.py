@@ -8,7 +8,7 @@ from pathlib import Path
 
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.dataset import Prompt, Record
-from glyphsight.dataset.inspect.grids import GridReader
+from glyphsight.dataset.inspect.items import read_grids, text_width
 from glyphsight.dataset.storage import read_info, read_records, split_files
 from glyphsight.errors import DatasetError, FormatError
 from glyphsight.evaluate.settings import EvaluateSettings
@@ -16,7 +16,6 @@ from glyphsight.evaluate.tasks.base import Item, Task
 from glyphsight.models import RunRecord
 from glyphsight.sources import Failure, is_spec, open_source
 
-_AT_ONCE = 256  # texts read together
 _OPEN = 1000  # a question that the run does not know is open if it has more answers than this
 
 
@@ -99,20 +98,18 @@ def _choices(records: Sequence[Record], run: RunRecord | None) -> dict[str, tupl
 
 def doubts(items: Sequence[Item], profile: Profile) -> list[str]:
     """Say which texts are not written in the profile that a model was trained on."""
-    reader = GridReader(profile)
     count: Counter[str] = Counter()
     examples: dict[str, str] = {}
-    for start in range(0, len(items), _AT_ONCE):
-        texts = [item.ascii_image for item in items[start : start + _AT_ONCE]]
-        for number, grid in enumerate(reader.read(texts), start=start + 1):
-            if isinstance(grid, FormatError):
-                kind, what = "glyphs", str(grid)
-            elif reader.columns(grid) != profile.width:
-                kind, what = "width", str(reader.columns(grid))
-            else:
-                continue
-            count[kind] += 1
-            examples.setdefault(kind, f"record {number}: {what}")
+    grids = read_grids((item.ascii_image for item in items), profile)
+    for number, grid in enumerate(grids, start=1):
+        if isinstance(grid, FormatError):
+            kind, what = "glyphs", str(grid)
+        elif (width := text_width(grid, profile)) != profile.width:
+            kind, what = "width", str(width)
+        else:
+            continue
+        count[kind] += 1
+        examples.setdefault(kind, f"record {number}: {what}")
     said = {
         "width": f"are not {profile.width} columns wide, as the model was trained",
         "glyphs": f"are not in the glyphs {profile.palette!r} that the model was trained on",
