@@ -278,7 +278,8 @@ def test_a_token_budget_picks_the_largest_grid_of_each_picture(picture, tmp_path
     for line in map(json.loads, result.stdout.splitlines()):
         width = int(line["size"])
         pixels = load_picture(line["path"])
-        assert largest_grid(pixels, "plain", 60, tokenizer).width == width
+        plain = Profile(format="plain")
+        assert largest_grid(pixels[None], plain, 60, [tokenizer]).width == width
         assert (
             line["ASCII_image"]
             == encode_batch(pixels[None], Profile(width=width, format="plain"))[0]

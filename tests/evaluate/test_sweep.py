@@ -2,14 +2,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from glyphsight.codec import Profile, encode_batch
+from glyphsight.codec import Profile
 from glyphsight.errors import FormatError, ModelError
 from glyphsight.evaluate.sweep import read_plan, run_sweep
 from glyphsight.evaluate.sweep.findings import pareto_svg, summarize, table, write_findings
-from glyphsight.models.tokens import count_tokens, load_tokenizer, widest_grid
 
 PLANS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 
@@ -76,21 +74,6 @@ def test_a_wrong_plan_is_named_with_the_mend(tmp_path, text, complaint):
     with pytest.raises((ModelError, FormatError), match=complaint) as error:
         plan_of(tmp_path, text)
     assert "plan.yaml" in str(error.value)
-
-
-def test_the_widest_grid_keeps_to_the_budget_and_to_the_pixels(validation):
-    pictures, tokenizer = validation.pixels[:64], load_tokenizer()
-
-    def cost(profile):
-        return np.mean(count_tokens(encode_batch(pictures, profile), tokenizer))
-
-    tight = widest_grid(pictures, Profile(format="plain"), 50, tokenizer)
-    assert cost(tight) <= 50 < cost(replace(tight, width=tight.width + 1))
-    assert widest_grid(pictures, Profile(format="plain"), 1e6, tokenizer).width == 28
-    braille = Profile(format="braille", palette=" █")
-    assert widest_grid(pictures, braille, 1e6, tokenizer).width == 14
-    with pytest.raises(ModelError, match="one column of format seed costs"):
-        widest_grid(pictures, Profile(), 3, tokenizer)
 
 
 def result(encoding, tokens, accuracy, seed=0, records=64, budget=32):

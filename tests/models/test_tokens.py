@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_what_is_no_tokenizer_is_named(tmp_path, content, complaint):
 @pytest.mark.parametrize("form", ["seed", "plain", "digits", "rle", "coords", "hex"])
 @pytest.mark.parametrize("budget", [100, 500])
 def test_the_largest_grid_fits_and_the_next_ones_do_not(five, embedded, form, budget):
-    profile = largest_grid(five, form, budget, embedded)
+    profile = largest_grid(five[None], Profile(format=form), budget, [embedded])
 
     def cost(width):
         text = encode_batch(five[None], Profile(width, format=form))
@@ -128,27 +129,40 @@ def test_a_models_window_is_read_from_local_files(nano_run, tmp_path):
 
 def test_of_several_tokenizers_the_text_fits_each(five, embedded):
     both = [embedded, load_tokenizer("nano")]
-    widths = [largest_grid(five, "plain", 100, each).width for each in both]
-    assert largest_grid(five, "plain", 100, both).width <= min(widths)
+    plain = Profile(format="plain")
+    widths = [largest_grid(five[None], plain, 100, [each]).width for each in both]
+    assert largest_grid(five[None], plain, 100, both).width <= min(widths)
 
 
 def test_other_settings_are_kept_and_the_palette_counts(five, embedded):
-    profile = largest_grid(five, "braille", 300, embedded, " █", base=Profile(7, filter="bicubic"))
-    assert (profile.format, profile.palette) == ("braille", " █")
+    braille = Profile(7, " █", "braille", filter="box")
+    profile = largest_grid(five[None], braille, 300, [embedded])
+    assert profile == replace(braille, width=profile.width)
     assert get_format("braille").read(encode_batch(five[None], profile)[0], " █").max() == 1
     with pytest.raises(FormatError, match="carries 2 levels"):
-        largest_grid(five, "braille", 300, embedded)
+        largest_grid(five[None], Profile(format="braille"), 300, [embedded])
 
 
 def test_a_budget_below_one_column_is_refused(five, embedded):
     with pytest.raises(ModelError, match=r"one column of format seed costs \d+ tokens, more"):
-        largest_grid(five, "seed", 3, embedded)
+        largest_grid(five[None], Profile(), 3, [embedded])
 
 
 def test_the_search_is_bounded_and_finds_what_lies_behind_a_gap():
-    assert _widest(lambda width: True) == 4096
-    assert _widest(lambda width: width == 1) == 1
-    assert _widest(lambda width: width <= 20 or width == 23) == 23
+    assert _widest(lambda width: True, 4096) == 4096
+    assert _widest(lambda width: width == 1, 4096) == 1
+    assert _widest(lambda width: width <= 20 or width == 23, 4096) == 23
+
+
+def test_the_largest_grid_keeps_to_the_mean_and_to_the_largest_width(validation, embedded):
+    pictures, plain = validation.pixels[:64], Profile(format="plain")
+
+    def cost(profile):
+        return np.mean(count_tokens(encode_batch(pictures, profile), embedded))
+
+    tight = largest_grid(pictures, plain, 50, [embedded])
+    assert cost(tight) <= 50 < cost(replace(tight, width=tight.width + 1))
+    assert largest_grid(pictures, plain, 1e6, [embedded], 28).width == 28
 
 
 def test_neither_torch_nor_transformers_is_imported():

@@ -72,7 +72,8 @@ def tokens(
                 profile = Profile(width or PUBLISHED.width, carried, name)
             else:
                 every = list(tokenizers.values())
-                profile = largest_grid(pixels, name, budget, every, carried)
+                carrier = Profile(palette=carried, format=name)
+                profile = largest_grid(pixels[None], carrier, budget, every)
             rows.append(_row(pixels, profile, tokenizers))
         except (FormatError, ModelError) as error:
             say(f"glyphsight: {error}")

@@ -1,4 +1,4 @@
-"""What a text costs: tokenizers from local files, token counts, the grid that fits a budget.
+"""Cost of a text: tokenizers from local files, token counts, the grid that fits a budget.
 
 Only the ``tokenizers`` library is needed, neither torch nor transformers; nothing is fetched.
 """
@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec import PUBLISHED, Profile, encode_batch
-from glyphsight.codec.formats import get_format
+from glyphsight.codec import Profile, encode_batch
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.models import nano, smollm2
 from glyphsight.models.record import RunRecord
@@ -31,7 +30,7 @@ MAX_WIDTH = 4096
 
 
 def load_tokenizer(name: str | Path = EMBEDDED) -> Any:
-    """A tokenizer from local files.
+    """Load a tokenizer from local files.
 
     Args:
         name: ``smollm2-135m`` (ships with the package), ``nano``, a ``tokenizer.json`` or a
@@ -39,7 +38,7 @@ def load_tokenizer(name: str | Path = EMBEDDED) -> Any:
             ``"./nano"``, is a file or directory whatever it is called.
 
     Returns:
-        A ``tokenizers.Tokenizer`` that neither pads nor cuts off.
+        A ``tokenizers.Tokenizer`` that neither pads nor truncates.
 
     Raises:
         ModelError: There is none, or it is damaged.
@@ -56,7 +55,9 @@ def load_tokenizer(name: str | Path = EMBEDDED) -> Any:
             "tokenizer.json or a directory with one"
         ) from error
     except UnicodeDecodeError as error:
-        raise ModelError(f"{file}: not UTF-8 at byte {error.start}; no tokenizer.json") from None
+        raise ModelError(
+            f"{file}: not UTF-8 at byte {error.start}; give a tokenizer.json"
+        ) from None
     return _from_json(text, str(file))
 
 
@@ -81,20 +82,20 @@ def _from_json(text: str, where: str) -> Any:
 
 
 def count_tokens(texts: Sequence[str], tokenizer: Any) -> list[int]:
-    """Tokens of each text alone, without a beginning or end token."""
-    cut = tokenizer.encode_batch(list(texts), add_special_tokens=False)
-    return [len(encoding.ids) for encoding in cut]
+    """Count the tokens of each text alone, without a beginning or end token."""
+    encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    return [len(encoding.ids) for encoding in encodings]
 
 
 def count_pairs(pairs: Sequence[tuple[str, str]], tokenizer: Any) -> list[int]:
-    """Tokens of each prompt with its completion, as training cuts them, the end token included."""
+    """Count the tokens of each prompt with its completion and end token, as training does."""
     prompts = tokenizer.encode_batch([prompt for prompt, _ in pairs], add_special_tokens=True)
     replies = count_tokens([reply for _, reply in pairs], tokenizer)
     return [len(asked.ids) + reply + 1 for asked, reply in zip(prompts, replies, strict=True)]
 
 
 def model_window(name: str | Path) -> int:
-    """The longest sequence a model takes, in tokens, from local files and without loading it.
+    """Read a model's longest sequence, in tokens, from local files and without loading it.
 
     Args:
         name: As for :func:`load_tokenizer`, but a directory with a ``config.json``, or a run.
@@ -118,45 +119,33 @@ def model_window(name: str | Path) -> int:
 
 
 def largest_grid(
-    image: NDArray[np.uint8],
-    format: str,  # noqa: A002 - as Profile calls it
-    budget: int,
-    tokenizer: Any,
-    palette: str = PUBLISHED.palette,
-    *,
-    base: Profile = PUBLISHED,
+    pictures: NDArray[np.uint8],
+    profile: Profile,
+    budget: float,
+    tokenizers: Sequence[Any],
+    most: int = MAX_WIDTH,
 ) -> Profile:
-    """The largest width whose text costs at most ``budget`` tokens.
+    """Find the largest width whose texts cost at most ``budget`` tokens, in the mean over pictures.
 
-    What a text costs grows with its width, but not always: a wider one may merge into fewer tokens.
-    So beyond the widest found by bisection the next widths, an eighth as many, are tried too. What
-    is returned has been counted.
+    The cost of a text grows with its width, but not always: a wider one may merge into fewer
+    tokens. So beyond the widest found by bisection the next widths, an eighth as many, are tried
+    too. The texts of the result have been counted.
 
     Args:
-        image: Gray pixels uint8[H, W].
-        format: Name of the format.
-        budget: Most tokens.
-        tokenizer: As :func:`load_tokenizer` gives; of several, the text fits each.
-        palette: One glyph a level, dark to bright.
-        base: All other settings.
+        pictures: Gray pixels uint8[N, H, W].
+        profile: All other settings.
+        budget: Largest number of tokens per text.
+        tokenizers: Tokenizers as :func:`load_tokenizer` gives them; the texts fit each.
+        most: Largest width to try.
 
     Raises:
         FormatError: The format is unknown or cannot carry the palette.
         ModelError: Not even one column fits.
     """
-    tokenizers = tokenizer if isinstance(tokenizer, list | tuple) else [tokenizer]
-    wanted = replace(base, format=format, palette=palette)
 
-    def cost(width: int) -> int:
-        text = encode_batch(image[None], replace(wanted, width=width))
-        return max(count_tokens(text, each)[0] for each in tokenizers)
-
-    least = cost(1)
-    if least > budget:
-        raise ModelError(
-            f"one column of format {format} costs {least} tokens, more than the {budget} allowed; "
-            "allow more, or crop the picture"
-        )
+    def cost(width: int) -> float:
+        texts = encode_batch(pictures, replace(profile, width=width))
+        return max(float(np.mean(count_tokens(texts, each))) for each in tokenizers)
 
     def fits(width: int) -> bool:
         try:
@@ -164,46 +153,37 @@ def largest_grid(
         except PictureError:  # more arithmetic than the resize allows
             return False
 
-    return replace(wanted, width=_widest(fits))
-
-
-def widest_grid(
-    pictures: NDArray[np.uint8], profile: Profile, budget: float, tokenizer: Any
-) -> Profile:
-    """The widest grid whose texts cost at most ``budget`` tokens in the mean over pictures.
-
-    It is never finer than the pictures' own pixels: a wider text would say nothing more.
-
-    Args:
-        pictures: Gray pixels uint8[N, H, W].
-        profile: All other settings.
-        budget: Most tokens a text, in the mean.
-        tokenizer: As :func:`load_tokenizer` gives.
-
-    Raises:
-        FormatError: The format cannot carry the palette.
-        ModelError: Not even one column fits.
-    """
-    finest = max(1, pictures.shape[2] // get_format(profile.format).cell[1])
-
-    def cost(width: int) -> float:
-        texts = encode_batch(pictures, replace(profile, width=width))
-        return float(np.mean(count_tokens(texts, tokenizer)))
-
-    if (least := cost(1)) > budget:
+    least = cost(1)
+    if least > budget:
         raise ModelError(
-            f"one column of format {profile.format} costs {least:.1f} tokens in the mean, more "
-            f"than the {budget} allowed; allow more"
+            f"one column of format {profile.format} costs {least:g} tokens, more than the "
+            f"{budget:g} allowed; allow more, or crop the picture"
         )
-    return replace(profile, width=_widest(lambda width: width <= finest and cost(width) <= budget))
+    return replace(profile, width=_widest(fits, most))
+
+
+def _widest(fits: Callable[[int], bool], most: int) -> int:
+    """Find the largest number from 1 to ``most`` that fits, of a rule that is almost monotone."""
+    good, bad = 1, 2
+    while bad <= most and fits(bad):
+        good, bad = bad, 2 * bad
+    bad = min(bad, most + 1)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if fits(middle) else (good, middle)
+    width = good + 1
+    while width <= min(good + max(4, good // 8), most):
+        good = width if fits(width) else good
+        width += 1
+    return good
 
 
 @dataclass(frozen=True)
 class TokenBudget:
-    """Chooses the largest grid of a profile's format that a number of tokens pays for.
+    """A choice of the largest grid for each picture, as a value that reaches other processes.
 
     Attributes:
-        tokens: The most a text may cost.
+        tokens: Largest number of tokens per text.
         tokenizer: Name or path, as :func:`load_tokenizer` takes it.
     """
 
@@ -211,31 +191,8 @@ class TokenBudget:
     tokenizer: str = EMBEDDED
 
     def __call__(self, image: NDArray[np.uint8], profile: Profile) -> Profile:
-        """The profile with the width for a picture, gray pixels uint8[H, W].
-
-        Raises:
-            ModelError: Not even one column fits, or there is no such tokenizer.
-        """
-        tokenizer = _cached(self.tokenizer)
-        return largest_grid(
-            image, profile.format, self.tokens, tokenizer, profile.palette, base=profile
-        )
+        """Return the profile with the width for a picture, gray pixels uint8[H, W]."""
+        return largest_grid(image[None], profile, self.tokens, [_cached(self.tokenizer)])
 
 
 _cached = lru_cache(maxsize=4)(load_tokenizer)
-
-
-def _widest(fits: Callable[[int], bool]) -> int:
-    """The largest number from 1 to MAX_WIDTH that fits, of a rule that is almost monotone."""
-    good, bad = 1, 2
-    while bad <= MAX_WIDTH and fits(bad):
-        good, bad = bad, 2 * bad
-    bad = min(bad, MAX_WIDTH + 1)
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        good, bad = (middle, bad) if fits(middle) else (good, middle)
-    width = good + 1
-    while width <= min(good + max(4, good // 8), MAX_WIDTH):
-        good = width if fits(width) else good
-        width += 1
-    return good

@@ -26,7 +26,7 @@ from glyphsight.evaluate.sweep.plan import Cell, SweepPlan
 from glyphsight.files import alone, cached, claim, replacing
 from glyphsight.models import nano
 from glyphsight.models.load import model_tokenizer
-from glyphsight.models.tokens import count_tokens, load_tokenizer, widest_grid
+from glyphsight.models.tokens import count_tokens, largest_grid, load_tokenizer
 from glyphsight.sampling import stratified_sample
 from glyphsight.sources import load_split, open_source
 from glyphsight.train.run import train
@@ -151,7 +151,9 @@ def _measure(cell: Cell, plan: SweepPlan, spec: str, out: Path) -> dict[str, Any
         if cell.width is not None:
             profile = replace(profile, width=cell.width)
         elif cell.tokens is not None:
-            profile = widest_grid(_pictures(spec), profile, cell.tokens, tokenizer)
+            pictures = _pictures(spec)  # a grid finer than their pixels would say nothing more
+            finest = max(1, pictures.shape[2] // get_format(profile.format).cell[1])
+            profile = largest_grid(pictures, profile, cell.tokens, [tokenizer], finest)
     except ModelError as error:  # a budget that does not pay for one column
         return {"left_out": str(error)}
     data = _dataset(cell, plan, profile, spec, out)
