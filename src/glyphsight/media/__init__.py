@@ -1,7 +1,25 @@
-"""Files to arrays: pictures and sounds, and what each may be changed by."""
+"""Media: kinds of files, each with its way from a file to a gray array, and their changes.
 
-from glyphsight.media.medium import MEDIA, Medium, load_gray, medium_of
-from glyphsight.media.picture import PictureLike, load_picture, save_picture
+A user's own medium comes by the entry point group ``glyphsight.media``: a function that returns a
+:class:`Medium`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glyphsight.errors import PictureError
+from glyphsight.media.picture import PICTURE_SUFFIXES, PictureLike, load_picture, save_picture
+from glyphsight.media.sound import SOUND_SUFFIXES, load_sound
+from glyphsight.plugins import Registry
 
 __all__ = [
     "MEDIA",
@@ -12,3 +30,77 @@ __all__ = [
     "medium_of",
     "save_picture",
 ]
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A kind of file.
+
+    Attributes:
+        name: Name of the medium.
+        things: Name of its files in messages, such as ``pictures``.
+        suffixes: Suffixes in lower case, with the dot, that its files are known by.
+        load: Function from a path to gray uint8[H, W], 0 black to 255 white. It raises
+            :class:`~glyphsight.errors.PictureError`, which names the file and the fix.
+    """
+
+    name: str
+    things: str
+    suffixes: frozenset[str]
+    load: Callable[[Path], NDArray[np.uint8]]
+
+
+def picture() -> Medium:
+    """Picture files that Pillow reads."""
+    return Medium("picture", "pictures", PICTURE_SUFFIXES, load_picture)
+
+
+def sound() -> Medium:
+    """Sound files, as log-mel spectrograms."""
+    return Medium("sound", "sounds", SOUND_SUFFIXES, load_sound)
+
+
+MEDIA: Registry[Medium] = Registry(
+    kind="medium",
+    group="glyphsight.media",
+    own={"picture": picture, "sound": sound},
+    needed=("name", "things", "suffixes", "load"),
+    module="glyphsight.media",
+    error=PictureError,
+)
+
+
+@lru_cache(maxsize=1)
+def _by_suffix() -> dict[str, Medium]:
+    """Media by suffix; the project's own suffixes win over a user's."""
+    found: dict[str, Medium] = {}
+    for name in MEDIA.names():
+        medium = MEDIA.make(name)
+        found = dict.fromkeys(medium.suffixes, medium) | found
+    return found
+
+
+def medium_of(path: str | os.PathLike[str]) -> Medium | None:
+    """Return the medium that a file's suffix names, None for a suffix of no medium."""
+    return _by_suffix().get(Path(path).suffix.lower())
+
+
+def load_gray(item: PictureLike, **how: Any) -> NDArray[np.uint8]:
+    """Read a file of any medium as a gray array.
+
+    Args:
+        item: Path of a file of any medium; or a picture: a path, an open binary file, a PIL image
+            or an array, as :func:`~glyphsight.media.picture.load_picture` takes it.
+        how: Options of ``load_picture``, for pictures.
+
+    Returns:
+        uint8[H, W], 0 black to 255 white.
+
+    Raises:
+        PictureError: Names the file, what is wrong with it and the fix.
+    """
+    if isinstance(item, str | os.PathLike):
+        medium = medium_of(item)
+        if medium is not None and medium.name != "picture":
+            return medium.load(Path(item))
+    return load_picture(item, **how)

@@ -17,7 +17,7 @@ from glyphsight import parallel
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.errors import GlyphsightError, PictureError
 from glyphsight.files import JsonLog, hash64, replacing
-from glyphsight.media.medium import load_gray, medium_of
+from glyphsight.media import load_gray, medium_of
 from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.parallel import Workers
 from glyphsight.settings import check, setting

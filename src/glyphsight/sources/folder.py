@@ -16,8 +16,17 @@ from typing import Any, NamedTuple
 from glyphsight.errors import DatasetError, PictureError
 from glyphsight.files import hash64
 from glyphsight.media import load_gray, medium_of
-from glyphsight.sources.base import PART, Batch, Failure, Item, Part, batches
-from glyphsight.sources.items import answer_text, choose_answer, one_line_name
+from glyphsight.sources.base import (
+    PART,
+    Batch,
+    Failure,
+    Item,
+    Part,
+    answer_text,
+    batches,
+    choose_answer,
+    one_line_name,
+)
 from glyphsight.sources.location import directory, folder_split, in_order, licence_of, take_options
 
 _NAME = re.compile(r"(?:.*/)?(\d)_[^_/]+_(\d+)\.wav")  # of a recording: digit, speaker, index

@@ -10,8 +10,17 @@ from typing import Any
 
 from glyphsight.errors import DatasetError, GlyphsightError, one_line
 from glyphsight.extras import need
-from glyphsight.sources.base import Batch, Failure, Item, Part, batches
-from glyphsight.sources.items import answer_text, choose, choose_answer, read_item
+from glyphsight.sources.base import (
+    Batch,
+    Failure,
+    Item,
+    Part,
+    answer_text,
+    batches,
+    choose,
+    choose_answer,
+    read_item,
+)
 from glyphsight.sources.location import SplitFiles, opened
 
 _ROWS = 32  # read at a time: few, for a row may hold a photo

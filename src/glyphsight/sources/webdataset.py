@@ -11,8 +11,17 @@ from typing import Self
 
 from glyphsight.errors import DatasetError, GlyphsightError, one_line
 from glyphsight.media.picture import PICTURE_SUFFIXES
-from glyphsight.sources.base import Batch, Failure, Item, Part, batches
-from glyphsight.sources.items import ANSWERS, answer_text, one_line_name, read_item
+from glyphsight.sources.base import (
+    ANSWERS,
+    Batch,
+    Failure,
+    Item,
+    Part,
+    answer_text,
+    batches,
+    one_line_name,
+    read_item,
+)
 from glyphsight.sources.location import SplitFiles, opened
 
 _TEXTS = (".cls", ".txt", ".json")
