@@ -3,9 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glyphsight.codec import Profile
-from glyphsight.codec.cells import cell_offsets, row_lines
-from glyphsight.codec.formats import FORMATS, get_format
+from glyphsight.codec.formats import FORMATS, cell_offsets, get_format, row_lines
 from glyphsight.errors import FormatError
 
 
@@ -20,11 +18,11 @@ def grid(rows, columns, levels, seed):
     seed=st.integers(0, 99),
 )
 def test_each_cell_is_written_at_its_offset(name, rows, columns, seed):
-    profile = Profile(format=name)
+    palette = " ▓█"
     levels = grid(rows, columns, 3, seed)
-    [text] = get_format(name).render_batch(levels[None], profile.palette)
-    offsets = cell_offsets(text, profile)
-    glyphs = "012" if name == "digits" else profile.palette
+    [text] = get_format(name).render_batch(levels[None], palette)
+    offsets = cell_offsets(text, name, palette)
+    glyphs = "012" if name == "digits" else palette
     for level, offset in zip(levels.flat, offsets.flat, strict=True):
         assert text[offset] == glyphs[level] if offset >= 0 else level == 0
     found = offsets[offsets >= 0]
@@ -38,7 +36,7 @@ def test_cells_that_share_a_glyph_share_its_offset(name):
     tall, wide = form.cell
     levels = grid(3 * tall, 5 * wide, 2, 0)
     [text] = form.render_batch(levels[None], " #")
-    offsets = cell_offsets(text, Profile(format=name, palette=" #"))
+    offsets = cell_offsets(text, name, " #")
     for row in range(3):
         for column in range(5):
             block = offsets[row * tall : (row + 1) * tall, column * wide : (column + 1) * wide]
@@ -47,7 +45,7 @@ def test_cells_that_share_a_glyph_share_its_offset(name):
 
 def test_a_format_without_offsets_names_those_that_have_them():
     with pytest.raises(FormatError, match=r"^format rle gives cells no .* seed, plain, trim, rows"):
-        cell_offsets("20\n", Profile(format="rle"))
+        cell_offsets("20\n", "rle", " #")
 
 
 @pytest.mark.parametrize("name", FORMATS.names())

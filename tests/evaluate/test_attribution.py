@@ -207,7 +207,7 @@ def test_what_a_token_gets_is_spread_over_its_cells_and_nothing_is_lost(
     asked = run.prompt.ask(written)
     cut = loaded.tokenizer(asked, return_offsets_mapping=True)
     first = asked.index(written)
-    places = maps.cell_offsets(written, profile)
+    places = maps.cell_offsets(written, profile.format, profile.palette)
     at = set((places[places >= 0] + first).tolist())
     holds = [bool(at & set(range(start, end))) for start, end in cut["offset_mapping"]]
     seen = []

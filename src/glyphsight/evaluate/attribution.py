@@ -19,8 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec.cells import cell_offsets
-from glyphsight.codec.formats import get_format
+from glyphsight.codec.formats import cell_offsets, get_format
 from glyphsight.console import progress_bar
 from glyphsight.errors import ModelError
 from glyphsight.inference.score import Completions, score_labels
@@ -198,7 +197,7 @@ def gradient(loaded: LoadedModel, text: str, label: str | None = None) -> Attrib
             does not say which characters a token covers.
     """
     run = _run(loaded)
-    places = cell_offsets(text, run.profile)
+    places = cell_offsets(text, run.profile.format, run.profile.palette)
     if label is None:
         label = run.labels[int(_log_odds(loaded, run, [text], 1, True)[0].argmax())]
     column = _column(run, label)

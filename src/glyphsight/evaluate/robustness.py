@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
-from glyphsight.codec.cells import row_lines
-from glyphsight.codec.formats import get_format
+from glyphsight.codec.formats import get_format, row_lines
 from glyphsight.codec.profile import palette_of_levels
 from glyphsight.console import progress_bar
 from glyphsight.dataset import Prompt, Record

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.errors import FormatError
-
-Affix = Callable[[int], str]
-"""Text at one end of a row, by the row's number, from 1."""
 
 _CHUNK_BYTES = 1 << 19  # of text, four bytes a glyph: larger falls out of a core's cache
 
@@ -40,11 +36,6 @@ class Format(Protocol):
             FormatError: Names the line and what is wrong with it.
         """
         ...
-
-
-def no_affix(row: int) -> str:
-    """Give the empty text for every row."""
-    return ""
 
 
 def check_palette(form: Format, palette: str) -> None:
@@ -90,8 +81,8 @@ def write_lines(
     symbols: NDArray[Any],
     alphabet: str,
     *,
-    before: Affix = no_affix,
-    after: Affix = no_affix,
+    before: str = "",
+    after: str = "",
     gap: str = "",
     header: str = "",
 ) -> list[str]:
@@ -100,8 +91,8 @@ def write_lines(
     Args:
         symbols: Integers [N, rows, columns], indices into ``alphabet``.
         alphabet: One glyph per symbol.
-        before: Text before the glyphs of a row, by the row's number, from 1.
-        after: Text after the glyphs of a row.
+        before: Text before the glyphs of a row; ``{}`` is the row's number, from 1.
+        after: Text after the glyphs of a row, likewise.
         gap: Text between two glyphs.
         header: Text before the first row.
 
@@ -112,10 +103,10 @@ def write_lines(
     if not count:
         return []
     blank = gap.join(alphabet[0] * columns)
-    lines = [f"{before(row)}{blank}{after(row)}\n" for row in range(1, rows + 1)]
+    lines = [f"{before.format(row)}{blank}{after.format(row)}\n" for row in range(1, rows + 1)]
     spans, end = [], len(header)  # of each row's glyphs
     for row, line in enumerate(lines, start=1):
-        first = end + len(before(row))
+        first = end + len(before.format(row))
         spans.append(slice(first, first + len(blank), 1 + len(gap)))
         end += len(line)
     template = code_points(header + "".join(lines))
@@ -163,7 +154,7 @@ def read_lines(
     *,
     gaps: bool = False,
     first: int = 1,
-    before: Affix = no_affix,
+    before: str = "",
 ) -> NDArray[np.intp]:
     """Read lines of glyphs back to symbols.
 
@@ -172,7 +163,7 @@ def read_lines(
         alphabet: One glyph per symbol.
         gaps: True where a space stands between two glyphs.
         first: Number of the first line, for errors.
-        before: Text before the glyphs in the line of a number, for errors.
+        before: Text before the glyphs of a row, as for :func:`write_lines`, for errors.
 
     Returns:
         Integers [rows, columns], indices into ``alphabet``.
@@ -185,7 +176,7 @@ def read_lines(
         if not line or len(line) != width:
             expected = width if width else "at least 1"
             raise FormatError(
-                f"column {len(before(number)) + min(len(line), width) + 1}: {len(line)} "
+                f"column {len(before.format(number)) + min(len(line), width) + 1}: {len(line)} "
                 f"{'glyphs and gaps' if gaps else 'glyphs'} in the row, "
                 f"expected {expected}",
                 number,
@@ -202,7 +193,7 @@ def read_lines(
     if len(wrong):
         row, column = wrong[0].tolist()
         raise FormatError(
-            f"column {len(before(first + row)) + column * (1 + gaps) + 1}: glyph "
+            f"column {len(before.format(first + row)) + column * (1 + gaps) + 1}: glyph "
             f"{chr(codes[row, column])!r} is not one of "
             f"{alphabet if len(alphabet) <= 16 else alphabet[:16] + '...'!r}",
             first + row,

@@ -24,21 +24,17 @@ class Lines:
     """A format of one line per row of glyphs, one glyph per cell.
 
     Attributes:
+        before: Text before the glyphs of a row; ``{}`` is the row's number, from 1.
+        after: Text after the glyphs of a row, likewise.
         gap: Text between two glyphs, "" or a space.
     """
 
     name = ""
     cell = (1, 1)
     max_levels = 16
+    before = ""
+    after = ""
     gap = ""
-
-    def before(self, row: int) -> str:
-        """Give the text before the glyphs of a row, numbered from 1."""
-        return ""
-
-    def after(self, row: int) -> str:
-        """Give the text after the glyphs of a row."""
-        return ""
 
     def alphabet(self, palette: str) -> str:
         """Give the glyph of each symbol."""
@@ -68,7 +64,7 @@ class Lines:
         check_palette(self, palette)
         glyphs = []
         for number, line in enumerate(split_lines(text, self.name), start=1):
-            before, after = self.before(number), self.after(number)
+            before, after = self.before.format(number), self.after.format(number)
             inner = line.removeprefix(before).removesuffix(after)
             if len(line) != len(before) + len(inner) + len(after):
                 raise FormatError(f"column 1: not a {before}...{after} line: {line[:60]!r}", number)
@@ -82,14 +78,8 @@ class Seed(Lines):
     """The published format and the default."""
 
     name = "seed"
-
-    def before(self, row: int) -> str:
-        """Give the opening tag."""
-        return f"<row:{row}>"
-
-    def after(self, row: int) -> str:
-        """Give the closing tag."""
-        return f"</row:{row}>"
+    before = "<row:{}>"
+    after = "</row:{}>"
 
 
 class Plain(Lines):
@@ -102,10 +92,7 @@ class Rows(Lines):
     """The row's number and a colon before its glyphs, no tags."""
 
     name = "rows"
-
-    def before(self, row: int) -> str:
-        """Give the number and the colon."""
-        return f"{row}:"
+    before = "{}:"
 
 
 class Spaced(Lines):
