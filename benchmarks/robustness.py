@@ -15,7 +15,7 @@ from pathlib import Path
 
 from matplotlib.lines import Line2D
 
-from glyphsight.evaluate.report.plots import by_strength, draw_damage
+from glyphsight.evaluate.plots import by_strength, draw_damage
 from glyphsight.evaluate.robustness import PERTURBATIONS, Condition, robustness
 from glyphsight.models import load_model
 from glyphsight.pages import INK, TONES, axes, in_ink, svg

@@ -16,8 +16,7 @@ from glyphsight.codec import Profile, encode_batch
 from glyphsight.console import say
 from glyphsight.dataset import BuildSettings, Prompt, build_dataset
 from glyphsight.errors import GlyphsightError, ModelError
-from glyphsight.evaluate.report.page import Shown
-from glyphsight.evaluate.report.record import record_study
+from glyphsight.evaluate.report import Shown, record_study
 from glyphsight.evaluate.result import Share
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.study import Study, run_study

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import glyphsight
 from glyphsight.cli.app import app
-from glyphsight.evaluate.report.record import record_study
+from glyphsight.evaluate.report import record_study
 from glyphsight.evaluate.result import Evaluation, Sample, Share
 from glyphsight.evaluate.statistics import per_class
 from glyphsight.evaluate.study import describe

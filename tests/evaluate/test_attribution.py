@@ -17,7 +17,7 @@ from glyphsight.errors import FormatError, ModelError
 from glyphsight.evaluate import attribution as maps
 from glyphsight.evaluate import see
 from glyphsight.evaluate.attribution import Attribution, gradient, occlusion
-from glyphsight.evaluate.report.explanation import (
+from glyphsight.evaluate.explanation import (
     attribution_png,
     cells_picture,
     draw_explanation,

@@ -10,8 +10,7 @@ from outcomes import answers, evaluation, some_digits
 
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate.compare import compare
-from glyphsight.evaluate.report.page import write_comparison
-from glyphsight.evaluate.report.record import record_study
+from glyphsight.evaluate.report import record_study, write_comparison
 from glyphsight.evaluate.statistics import paired
 from glyphsight.evaluate.study import describe
 

@@ -11,7 +11,7 @@ from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import Record, write_records
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate import EvaluateSettings, evaluate
-from glyphsight.evaluate.report.record import record_study
+from glyphsight.evaluate.report import record_study
 from glyphsight.evaluate.study import describe
 from glyphsight.models import LoadedModel, load_model
 

@@ -12,13 +12,12 @@ from outcomes import answers, evaluation, some_digits
 from PIL import Image
 
 from glyphsight.errors import DatasetError, GlyphsightError
+from glyphsight.evaluate import report
 from glyphsight.evaluate.attribution import Attribution
 from glyphsight.evaluate.baselines import Baseline
 from glyphsight.evaluate.compare import read_entry
-from glyphsight.evaluate.report import record
-from glyphsight.evaluate.report.page import confusions
-from glyphsight.evaluate.report.plots import confusion_png
-from glyphsight.evaluate.report.record import record_study
+from glyphsight.evaluate.plots import confusion_png
+from glyphsight.evaluate.report import confusions, record_study
 from glyphsight.evaluate.result import SAMPLES_FILE, SampleFile, Share
 from glyphsight.evaluate.robustness import Condition
 from glyphsight.evaluate.statistics import paired
@@ -197,7 +196,7 @@ def test_an_evaluation_killed_before_its_page_is_written_is_unfinished(made, tmp
     log.close()
     whole = describe(replace(made, samples=samples))
     with monkeypatch.context() as patched:
-        patched.setattr(record, "write_report", lambda *_: 1 / 0)
+        patched.setattr(report, "write_report", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             record_study(whole, tmp_path, run=None)
     with JsonLog(tmp_path / SAMPLES_FILE, {}) as again:

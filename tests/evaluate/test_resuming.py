@@ -18,7 +18,7 @@ from glyphsight.dataset import BuildSettings, build_dataset, load_dataset, write
 from glyphsight.errors import DatasetError, GlyphsightError, ModelError
 from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.evaluate.compare import read_entry
-from glyphsight.evaluate.report.record import record_study
+from glyphsight.evaluate.report import record_study
 from glyphsight.evaluate.result import SAMPLES_FILE, STATE_FILE, Sample, SampleFile
 from glyphsight.evaluate.study import run_study
 from glyphsight.evaluate.tasks import open_task

@@ -6,8 +6,14 @@ import pytest
 
 from glyphsight.codec import Profile
 from glyphsight.errors import FormatError, ModelError
-from glyphsight.evaluate.sweep import read_plan, run_sweep
-from glyphsight.evaluate.sweep.findings import pareto_svg, summarize, table, write_findings
+from glyphsight.evaluate.sweep import (
+    pareto_svg,
+    read_plan,
+    run_sweep,
+    summarize,
+    table,
+    write_findings,
+)
 
 PLANS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 
@@ -31,7 +37,7 @@ def test_a_plan_crosses_everything_and_takes_every_encoding_before_the_next_seed
     assert len(cells) == 16
     assert [c.seed for c in cells] == [0] * 8 + [1] * 8
     assert cells[0].key == "seed-32tokens-8-seed0"
-    assert cells[1].encoding.profile == Profile(format="braille", palette=" █")
+    assert cells[1].profile == Profile(format="braille", palette=" █")
 
 
 def test_palettes_make_encodings_of_their_own(tmp_path):
@@ -40,12 +46,12 @@ def test_palettes_make_encodings_of_their_own(tmp_path):
         "encodings: [plain, {format: plain, name: dotted, palette: ' .#', threshold: otsu}]\n"
         "palettes: [seed, ' .:#']\nwidths: 20",
     )
-    assert [(e.name, e.profile.palette) for e in plan.encodings] == [
+    assert [(name, profile.palette) for name, profile in plan.encodings] == [
         ("plain seed", " ▓█"),
         ("plain  .:#", " .:#"),
         ("dotted", " .#"),
     ]
-    assert plan.encodings[2].profile.threshold == "otsu"
+    assert plan.encodings[2][1].threshold == "otsu"
     assert plan.cells()[0].width == 20
 
 
@@ -65,7 +71,7 @@ def test_palettes_make_encodings_of_their_own(tmp_path):
         ("encodings: [braille]\npalettes: [seed]\ntokens: [8]", "braille: carries 2 levels"),
         ("encodings: [plain]\ntokens: [8]\nspeed: 3", "a plan has no speed"),
         ("encodings: [plain]\ntokens: [8]\nvalidation: 0", "validation is a whole number"),
-        ("encodings: [plain]\ntokens: [8]\nmodel: 3", "model is a name"),
+        ("encodings: [plain]\ntokens: [8]\nmodel: 3", "model is text, not 3"),
         ("encodings: [plain]\ntokens: [8]\ntrain: {epochs: 2}", "epochs is decided by records"),
         ("- a list", "holds settings by name"),
     ],

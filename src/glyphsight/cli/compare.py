@@ -25,7 +25,7 @@ def compare(
 ) -> None:
     """Compare accuracy, calibration and cost of several runs, every two on the same records."""
     from glyphsight.evaluate.compare import compare as put_side_by_side
-    from glyphsight.evaluate.report.page import write_comparison
+    from glyphsight.evaluate.report import write_comparison
     from glyphsight.extras import need
 
     if len(runs) < 2:

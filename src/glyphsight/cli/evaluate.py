@@ -108,7 +108,7 @@ def evaluate(
         raise typer.BadParameter("name the data to measure on", param_hint="--data")
     _check(data, settings)
     from glyphsight.evaluate import run_study
-    from glyphsight.evaluate.report.record import record_study
+    from glyphsight.evaluate.report import record_study
     from glyphsight.extras import need
     from glyphsight.inference import Model
     from glyphsight.models.runs import resolve
@@ -125,7 +125,7 @@ def evaluate(
     for warning in study.evaluation.warnings:
         say(f"glyphsight: warning: {warning}")
     if target is not None:
-        record_study(study, target, run=run, taught=asks.run)
+        record_study(study, target, run=run, record=asks.run)
         say(f"report: {target / 'report.html'}")
     else:
         say("no report and no samples are written; --out DIR writes them")

@@ -58,7 +58,7 @@ def write_explanation(file: Path, seen: Seen, loaded: LoadedModel) -> None:
         seen: Outcome of the picture, with its pixels.
         loaded: Model that answered.
     """
-    from glyphsight.evaluate.report.explanation import draw_explanation
+    from glyphsight.evaluate.explanation import draw_explanation
 
     assert seen.pixels is not None
     assert seen.answer is not None

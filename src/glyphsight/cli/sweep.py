@@ -26,8 +26,7 @@ def sweep(
     The same command resumes a stopped sweep. Two processes with one --out share the work. Writes
     results.jsonl, table.md and pareto.svg.
     """
-    from glyphsight.evaluate.sweep import read_plan, run_sweep
-    from glyphsight.evaluate.sweep.findings import write_findings
+    from glyphsight.evaluate.sweep import read_plan, run_sweep, write_findings
     from glyphsight.extras import need
 
     need("train")

@@ -1,7 +1,7 @@
 """Measure how well a model sees: one evaluator over tasks, intervals, floors, a report."""
 
 from glyphsight.evaluate.evaluation import evaluate
-from glyphsight.evaluate.report.page import Story, write_report
+from glyphsight.evaluate.report import record_study
 from glyphsight.evaluate.result import Evaluation, Sample
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.statistics import ClassScore, per_class, wilson_interval
@@ -16,14 +16,13 @@ __all__ = [
     "Evaluation",
     "Sample",
     "Seen",
-    "Story",
     "Study",
     "Workers",
     "evaluate",
     "per_class",
+    "record_study",
     "run_study",
     "see",
     "see_many",
     "wilson_interval",
-    "write_report",
 ]

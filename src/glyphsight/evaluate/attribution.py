@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from glyphsight.codec.formats import cell_offsets, get_format
 from glyphsight.console import progress_bar
 from glyphsight.errors import ModelError
+from glyphsight.inference.model import Model
 from glyphsight.inference.score import Completions, score_labels
-from glyphsight.inference.see import taught
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.models import LoadedModel, RunRecord
 
@@ -47,7 +47,7 @@ class Attribution:
 
 
 def _run(loaded: LoadedModel) -> RunRecord:
-    run = loaded.run or taught(loaded)
+    run = Model(loaded).trained
     if len(run.labels) < 2:
         raise ModelError(
             f"{loaded.name}: has one label alone, so nothing speaks for or against it; "

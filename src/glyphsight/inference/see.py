@@ -191,10 +191,3 @@ def see(picture: PictureLike, loaded: LoadedModel) -> Answer:
     from glyphsight.inference.model import Model
 
     return Model(loaded).see([picture])[0]
-
-
-def taught(loaded: LoadedModel) -> RunRecord:
-    """Return the record of a model's training; goes when nothing calls it."""
-    from glyphsight.inference.model import Model
-
-    return Model(loaded).trained

@@ -13,11 +13,15 @@ from pathlib import Path
 
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate.settings import EvaluateSettings
-from glyphsight.evaluate.tasks.asciieval import read_asciieval
-from glyphsight.evaluate.tasks.base import Item, Task, Wording, read_wording
-from glyphsight.evaluate.tasks.bigbench import read_bigbench
+from glyphsight.evaluate.tasks.base import Item, Task
 from glyphsight.evaluate.tasks.records import records_task
-from glyphsight.evaluate.tasks.vitc import read_vitc
+from glyphsight.evaluate.tasks.text_art import (
+    Wording,
+    read_asciieval,
+    read_bigbench,
+    read_vitc,
+    read_wording,
+)
 from glyphsight.models import RunRecord
 from glyphsight.plugins import Registry
 from glyphsight.sources.location import take_options
@@ -64,7 +68,7 @@ def open_task(data: str, run: RunRecord | None, settings: EvaluateSettings) -> T
     Args:
         data: Dataset directory, dataset file, source SPEC or ``KIND:FILE``. ``?wording=FILE`` after
             it gives other words of a question; see
-            :class:`~glyphsight.evaluate.tasks.base.Wording`.
+            :class:`~glyphsight.evaluate.tasks.text_art.Wording`.
         run: Record of the model's training; None for a base model.
         settings: Split, limit and seed.
 

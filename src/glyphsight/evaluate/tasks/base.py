@@ -10,18 +10,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt
-from glyphsight.dataset.record import json_type
-from glyphsight.dataset.text import read_text
 from glyphsight.errors import DatasetError
 from glyphsight.sampling import stratified_sample
 
-_ART, _CHOICES, _ANSWER = "{art}", "{choices}", "{answer}"
 _MARKS = " \t.,:;!?'\"`*()[]"
 
 
@@ -155,80 +151,3 @@ class Task:
         starts = np.cumsum([0, *self.counts])
         file = int(np.searchsorted(starts, row, side="right")) - 1
         return f"{self.files[file]}: record {row - int(starts[file]) + 1}"
-
-
-@dataclass(frozen=True)
-class Wording:
-    """Words of a question about text art.
-
-    Attributes:
-        text: ``{art}`` stands for the picture, ``{choices}`` for the choices as the task lists
-            them, ``{answer}``, at the end, for the answer. The model reads what stands before the
-            answer. White space there belongs to the answer, since tokenizers merge a space with
-            the word after it.
-    """
-
-    text: str
-
-    def __post_init__(self) -> None:
-        for name in (_ART, _ANSWER):
-            if self.text.count(name) != 1:
-                raise DatasetError(f"must hold {name} once")
-        if not self.text.rstrip().endswith(_ANSWER):
-            raise DatasetError(f"must end with {_ANSWER}")
-
-    @property
-    def _read(self) -> str:
-        return self.text.partition(_ANSWER)[0]
-
-    @property
-    def prompt(self) -> Prompt:
-        """Wording that turns answers into completions."""
-        space = self._read[len(self._read.rstrip()) :]
-        return Prompt(answer=f"{space}{{Response}}")
-
-    def ask(self, art: str, choices: str = "") -> str:
-        """Return the prompt for a picture and its choices, already listed."""
-        before, _, after = self._read.rstrip().partition(_ART)
-        return f"{before.replace(_CHOICES, choices)}{art}{after.replace(_CHOICES, choices)}"
-
-
-def read_wording(file: Path) -> Wording:
-    """Read the words of a question from a text file; see :class:`Wording`.
-
-    Raises:
-        DatasetError: Names the file and the fault.
-    """
-    text = read_text(file)
-    try:
-        return Wording(text)
-    except DatasetError as error:
-        raise DatasetError(
-            f"{file}: {error}; such as 'What is this?\\n{_ART}\\n{_ANSWER}'"
-        ) from None
-
-
-def get_field(value: Any, key: str, kind: type, where: str) -> Any:
-    """Return a field of an object of a published file.
-
-    Args:
-        value: The object.
-        key: Name of the field.
-        kind: ``str``, ``list``, ``dict`` or ``bool``.
-        where: File and number of the object, for errors.
-
-    Raises:
-        DatasetError: The value is no object, or the field is missing or of another type.
-    """
-    if not isinstance(value, dict):
-        raise DatasetError(f"{where}: {json_type(value)} where an object belongs")
-    if key not in value:
-        there = ", ".join(value) or "none"
-        raise DatasetError(
-            f"{where}: key {key!r} is missing (there is {there}); "
-            "take the file as its project publishes it"
-        )
-    if not isinstance(value[key], kind):
-        wanted = {str: "a string", list: "an array", dict: "an object", bool: "true or false"}
-        raise DatasetError(f"{where}: {key!r} is {json_type(value[key])}, must be {wanted[kind]}")
-    return value[key]

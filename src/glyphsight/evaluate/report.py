@@ -1,7 +1,8 @@
-"""Self-contained HTML pages: the report of a study and the comparison of several evaluations."""
+"""Report of a study and page of a comparison: HTML that loads nothing, and the files beside it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,24 +11,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec import PUBLISHED, Profile, decode
+from glyphsight.codec import Profile, decode
 from glyphsight.dataset.inspect.items import cell_ratio
 from glyphsight.errors import FormatError
 from glyphsight.evaluate.compare import Comparison
-from glyphsight.evaluate.report.explanation import attribution_png, cells_picture
-from glyphsight.evaluate.report.plots import (
+from glyphsight.evaluate.explanation import attribution_png, cells_picture
+from glyphsight.evaluate.plots import (
     accuracy_plot,
     certainty_plot,
+    confusion_png,
     learning_plots,
     reliability_plot,
     robustness_plots,
 )
-from glyphsight.evaluate.result import Evaluation, Sample, Share
+from glyphsight.evaluate.result import REPORT_FILE, Evaluation, Sample, Share, claimed, finish
 from glyphsight.evaluate.study import SHOWN, Study
 from glyphsight.files import replacing
+from glyphsight.models import RunRecord
+from glyphsight.models.record import HISTORY_FILE, SETTINGS_FILE, read_history
 from glyphsight.models.tokens import EMBEDDED
 from glyphsight.pages import TONES, png_address, render_page
+from glyphsight.train.settings import saved_settings
 
+ATTRIBUTIONS_FILE = "attributions.jsonl"
 _MATRIX = 30  # labels up to which the confusion matrix is shown whole
 _LISTED = 200  # rows of a table
 
@@ -47,21 +53,88 @@ class Shown:
     others: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Story:
-    """Contents of a report.
+def record_study(
+    study: Study,
+    directory: Path,
+    *,
+    run: Path | None,
+    record: RunRecord | None = None,
+    shown: Sequence[Shown] | None = None,
+) -> None:
+    """Write ``samples.jsonl``, ``confusion.png``, ``report.html`` and, last, ``metrics.json``.
 
-    Attributes:
+    With attributions also ``attributions.jsonl``, one per line. If it is killed meanwhile, the
+    evaluation is unfinished; the same call resumes it from its samples.
+
+    Args:
         study: Figures of the model.
-        history: Lines of the training history; empty without one.
-        shown: Pictures beside their text and answers.
-        facts: Lines of the table at the end: settings, seconds, versions.
-    """
+        directory: Directory to write in.
+        run: Directory of the evaluated run, for its history and settings; None for a model that
+            lies elsewhere.
+        record: Record of the model's training; None reads it from ``run``.
+        shown: Pictures to show; None takes the first of each label.
 
-    study: Study
-    history: Sequence[dict[str, Any]] = ()
-    shown: Sequence[Shown] = ()
-    facts: dict[str, str] = field(default_factory=dict)
+    Raises:
+        GlyphsightError: Nothing can be written there, or another evaluation is writing.
+    """
+    result = study.evaluation
+    with claimed(directory):
+        result.write_samples(directory)
+        _write_attributions(study, directory / ATTRIBUTIONS_FILE)
+        if result.labels:
+            confusion_png(result.confusion, result.labels, directory / "confusion.png")
+        write_report(
+            study,
+            directory / REPORT_FILE,
+            history=read_history(run / HISTORY_FILE) if run else [],
+            shown=[Shown(sample) for sample in study.shown] if shown is None else shown,
+            facts=_facts(study, run, record or (RunRecord.load(run) if run else None)),
+        )
+        finish(directory, study.as_json())
+
+
+def _facts(study: Study, run: Path | None, record: RunRecord | None) -> dict[str, str]:
+    """Make the lines of the table of how model and figures were made."""
+    facts: dict[str, str] = {}
+    if record:
+        profile = record.profile
+        facts |= {
+            "base model": record.base,
+            "prompt": record.prompt.question + record.prompt.answer,
+            "pictures as text": f"format {profile.format}, {profile.width} columns, "
+            f"palette {profile.palette!r}",
+        }
+        facts |= {name: str(value) for name, value in record.training.items()}
+        if run and (run / SETTINGS_FILE).is_file():
+            facts |= {k: str(v) for k, v in saved_settings(run / SETTINGS_FILE).items()}
+    result = study.evaluation
+    facts["scoring"] = (
+        f"{result.scoring_seconds:.1f} s, {result.pictures_per_second:.0f} pictures/s"
+    )
+    facts |= {f"seconds, {name}": f"{taken:.1f}" for name, taken in study.seconds.items()}
+    selection = study.selection
+    if selection.limit is not None:
+        facts["records judged"] = f"{selection.n}, stratified, seed {selection.seed}"
+    facts["right answers, sha256"] = selection.labels_sha256
+    return facts
+
+
+def _write_attributions(study: Study, path: Path) -> None:
+    """Write one attribution per line; without attributions remove an older file."""
+    if not study.attributions:
+        path.unlink(missing_ok=True)
+        return
+    with replacing(path) as stream:
+        for sample, attribution in study.attributions:
+            line = {
+                "ascii_image": sample.ascii_image,
+                "truth": sample.truth,
+                "answer": sample.answer,
+                "label": attribution.label,
+                "method": attribution.method,
+                "cells": [[round(v, 5) for v in row] for row in attribution.cells.tolist()],
+            }
+            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def picture_cells(text: str, profile: Profile) -> NDArray[np.uint8]:
@@ -94,7 +167,7 @@ def picture_card(shown: Shown, profile: Profile) -> dict[str, Any]:
 
 
 def confusions(evaluation: Evaluation) -> list[tuple[int, str, str]]:
-    """List the commonest mistakes, at most a dozen: count, true label, answer."""
+    """List the mistakes, the commonest first: count, true label, answer."""
     labels = evaluation.labels
     found = [
         (count, labels[row], labels[column])
@@ -102,7 +175,7 @@ def confusions(evaluation: Evaluation) -> list[tuple[int, str, str]]:
         for column, count in enumerate(counts)
         if row != column and count
     ]
-    return sorted(found, key=lambda one: (-one[0], one[1], one[2]))[:SHOWN]
+    return sorted(found, key=lambda one: (-one[0], one[1], one[2]))
 
 
 def _ladder(study: Study) -> list[dict[str, Any]]:
@@ -138,17 +211,18 @@ def _ladder(study: Study) -> list[dict[str, Any]]:
     return sorted(ladder, key=lambda rung: -rung["share"].accuracy)
 
 
-def _explained(study: Study, profile: Profile) -> list[dict[str, Any]]:
+def _explained(study: Study) -> list[dict[str, Any]]:
     """Make a card per attributed sample, with a heat map per attribution."""
     cards: dict[int, dict[str, Any]] = {}
     for sample, attribution in study.attributions:
         if id(sample) not in cards:
             if len(cards) == SHOWN:
                 break
-            cards[id(sample)] = picture_card(Shown(sample), profile) | {"heat": []}
+            cards[id(sample)] = picture_card(Shown(sample), study.profile) | {"heat": []}
+        picture = cells_picture(sample.ascii_image, study.profile)
         cards[id(sample)]["heat"].append(
             {
-                "png": attribution_png(cells_picture(sample.ascii_image, profile), attribution),
+                "png": attribution_png(picture, attribution),
                 "label": attribution.label,
                 "method": attribution.method,
             }
@@ -156,11 +230,25 @@ def _explained(study: Study, profile: Profile) -> list[dict[str, Any]]:
     return list(cards.values())
 
 
-def write_report(story: Story, path: Path, profile: Profile = PUBLISHED) -> None:
-    """Write the report; it loads nothing from anywhere and works without JavaScript too."""
-    study = story.study
+def write_report(
+    study: Study,
+    path: Path,
+    *,
+    history: Sequence[dict[str, Any]],
+    shown: Sequence[Shown],
+    facts: dict[str, str],
+) -> None:
+    """Write the page of a study; it loads nothing from anywhere and works without JavaScript too.
+
+    Args:
+        study: Figures of the model.
+        path: File to write.
+        history: Lines of the training history; empty without one.
+        shown: Pictures beside their text and answers; the first dozen stand in the page.
+        facts: Lines of the table at the end: settings, seconds, versions.
+    """
     evaluation = study.evaluation
-    classes = evaluation.classes
+    wrong, classes = confusions(evaluation), evaluation.classes
     if len(classes) > _LISTED:
         known = [one for one in classes if one.recall is not None]
         classes = sorted(known, key=lambda one: one.recall or 0)[:_LISTED]
@@ -168,21 +256,20 @@ def write_report(story: Story, path: Path, profile: Profile = PUBLISHED) -> None
         "report.html.j2",
         e=evaluation,
         s=study,
-        shown=[picture_card(one, profile) for one in story.shown[:SHOWN]],
-        pictures=any(one.picture is not None for one in story.shown[:SHOWN]),
+        shown=[picture_card(one, study.profile) for one in shown[:SHOWN]],
+        pictures=any(one.picture is not None for one in shown[:SHOWN]),
         ladder=_ladder(study),
         reliability=reliability_plot([(study.calibration, "accent")]),
         certainty=certainty_plot(study.calibration) if study.calibration.bins else "",
         matrix=len(evaluation.labels) <= _MATRIX,
-        confusions=confusions(evaluation),
+        confusions=wrong[:SHOWN],
         classes=classes,
-        mistakes=[picture_card(Shown(sample), profile) for sample in study.mistakes],
-        mistakes_total=sum(map(sum, evaluation.confusion))
-        - sum(row[place] for place, row in enumerate(evaluation.confusion)),
-        explained=_explained(study, profile),
+        mistakes=[picture_card(Shown(sample), study.profile) for sample in study.mistakes],
+        mistakes_total=sum(count for count, *_ in wrong),
+        explained=_explained(study),
         broken=robustness_plots(study.robustness),
-        learned=learning_plots(story.history),
-        facts=story.facts,
+        learned=learning_plots(history),
+        facts=facts,
     )
     with replacing(path) as stream:
         stream.write(page)

@@ -1,1 +1,0 @@
-"""The report, the comparison and their plots."""
