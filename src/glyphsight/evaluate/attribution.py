@@ -47,7 +47,7 @@ class Attribution:
 
 
 def _run(loaded: LoadedModel) -> RunRecord:
-    run = Model(loaded).trained
+    run = loaded.run or Model(loaded).trained
     if len(run.labels) < 2:
         raise ModelError(
             f"{loaded.name}: has one label alone, so nothing speaks for or against it; "
