@@ -19,7 +19,7 @@ from glyphsight.codec import PUBLISHED, Profile, parse
 from glyphsight.codec.encode import level_grids
 from glyphsight.dataset import BuildSettings, Prompt, build_dataset, check_dataset, load_dataset
 from glyphsight.dataset.build.likeness import alike_hashes
-from glyphsight.dataset.filesystem import LocalDirectory, locked
+from glyphsight.dataset.filesystem import Directory
 from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.media.augment import Augmentation
 from glyphsight.parallel import Workers
@@ -562,7 +562,7 @@ def test_a_picture_replaced_by_an_older_file_is_noticed(few, tmp_path):
 
 def test_two_builds_do_not_write_into_one_directory(idx, tmp_path):
     with (
-        locked(LocalDirectory(str(tmp_path / "x"))),
+        Directory(str(tmp_path / "x")).locked(),
         pytest.raises(DatasetError, match="another build is writing here"),
     ):
         build(f"idx:{idx}", tmp_path / "x", validation=60)

@@ -6,19 +6,18 @@ import pytest
 from glyphsight.codec import PUBLISHED
 from glyphsight.dataset import Prompt, Record, load_dataset
 from glyphsight.dataset.build.card import (
-    Sample,
     TokenCounter,
-    card_records,
     licence_id,
     render_card,
     size_category,
-    token_statistics,
+    write_card,
 )
+from glyphsight.dataset.filesystem import Directory
 from glyphsight.dataset.layouts import get_output
 from glyphsight.dataset.prompt import wordings_from_json
-from glyphsight.dataset.storage import split_files
-from glyphsight.errors import DatasetError
+from glyphsight.errors import GlyphsightError
 
+LETTERS = TokenCounter("letters", lambda texts: [len(text) for text in texts])
 COMMAND = "glyphsight dataset build --source bundled --out digits --output hub --limit 60"
 WORDINGS = [Prompt(), Prompt("Which digit?\n{ASCII_image}", "{Response}")]
 
@@ -26,31 +25,30 @@ WORDINGS = [Prompt(), Prompt("Which digit?\n{ASCII_image}", "{Response}")]
 @pytest.fixture
 def hub(digits, tmp_path):
     """A directory with shards, manifest and card, as a build leaves it."""
+    path = tmp_path / "digits"
     manifest = json.loads((digits / "manifest.json").read_text("utf-8"))
     manifest["wordings"] = [vars(wording) for wording in WORDINGS]
-    manifest["files"] = {}
+    manifest |= {"command": COMMAND, "files": {}}
     output = get_output("hub")
     for split in ("train", "validation", "test"):
         records = load_dataset(digits, split)
         half = len(records) // 2
         for number, piece in enumerate((records[:half], records[half:])):
-            file = tmp_path / "data" / f"{split}-{number:05}-of-00002.parquet"
-            file.parent.mkdir(exist_ok=True)
+            file = path / "data" / f"{split}-{number:05}-of-00002.parquet"
+            file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("wb") as stream:
                 output.write(piece, stream, WORDINGS, number * half)
             entry = {"name": f"data/{file.name}", "records": len(piece)}
             manifest["files"].setdefault(split, []).append(entry)
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-    (tmp_path / "README.md").write_text(card(tmp_path), "utf-8")
-    return tmp_path
+    (path / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    write_card(Directory(str(path)), manifest, LETTERS)
+    return path
 
 
 def card(path, **more):
     """The card of a directory, tokens counted by a tokenizer of its own."""
     manifest = json.loads((path / "manifest.json").read_text("utf-8"))
-    counter = TokenCounter("letters", lambda texts: [len(text) for text in texts])
-    records = card_records(split_files(path)["train"])
-    return render_card("digits", manifest | more, records, command=COMMAND, counter=counter)
+    return render_card("digits", manifest | more, list(enumerate(load_dataset(path))), LETTERS)
 
 
 def test_datasets_loads_the_directory_as_it_is(hub, digits, tmp_path, monkeypatch):
@@ -105,7 +103,7 @@ def test_the_card_tells_people_what_it_is_and_how_it_was_made(hub, digits):
 
 def test_without_a_counter_the_tokens_are_left_out(hub):
     manifest = json.loads((hub / "manifest.json").read_text("utf-8"))
-    text = render_card("digits", manifest, [Sample(Record("x\n", "1", size="1"))], command=COMMAND)
+    text = render_card("digits", manifest, [(0, Record("x\n", "1", size="1"))])
     assert "## One record" in text
     assert "Tokens" not in text
 
@@ -117,9 +115,9 @@ def test_odd_labels_and_glyphs_do_not_break_the_markdown(hub):
     assert "| `` ` `` | 2 |" in text
     assert "| `two lines` | 3 |" in text
     assert r"| palette | `` `\|`` |" in text
-    manifest = {"records": {"train": 1}, "labels": {"train": {"1": 1}}}
+    manifest = {"records": {"train": 1}, "labels": {"train": {"1": 1}}, "command": COMMAND}
     picture = "<row:1>```</row:1>\n"
-    text = render_card("x", manifest, [Sample(Record(picture, "1", size="3"))], command=COMMAND)
+    text = render_card("x", manifest, [(0, Record(picture, "1", size="3"))])
     assert f"````text\n{picture}````" in text
 
 
@@ -158,41 +156,26 @@ def test_a_number_of_records_has_a_category(records, name):
     assert size_category(records) == name
 
 
-def test_tokens_are_counted_in_the_wording_of_each_record():
-    records = [Record("xx", "1", size="1"), Record("x", "22", size="1")]
-    counter = TokenCounter("letters", lambda texts: [len(text) for text in texts])
-    found = token_statistics(list(enumerate(records)), WORDINGS, counter)
-    assert (found.records, found.tokenizer) == (2, "letters")
-    asked = len("xxResponse:"), len("Which digit?\nx")
-    assert (found.prompt.least, found.prompt.most) == (min(asked), max(asked))
-    assert found.prompt.mean == sum(asked) / 2
-    assert (found.completion.least, found.completion.mean, found.completion.most) == (2, 2.0, 2)
-
-
-def test_records_for_a_card_come_from_files_all_over(hub):
-    files = split_files(hub)["train"]
-    samples = card_records(files, 10)
-    records = load_dataset(files[0])[:5] + load_dataset(files[1])[:5]
-    assert [sample.record for sample in samples] == records
-    places = [(sample.shard, sample.number) for sample in samples]
-    assert places == [(shard, place) for shard in range(2) for place in range(5)]
-    assert len(card_records(files * 40, 64)) == 64
-
-
-def test_the_card_names_the_split_and_takes_each_record_in_its_own_wording(hub):
+def test_tokens_are_counted_in_the_wording_of_each_record(hub):
+    """The numbers of the records decide, in whatever shard they stand."""
     manifest = json.loads((hub / "manifest.json").read_text("utf-8"))
     manifest |= {"records": {"test": 6}, "labels": {"test": {"1": 6}}}
-    manifest["files"] = {"test": [{"name": "a", "records": 3}, {"name": "b", "records": 3}]}
-    record = Record("x", "1", size="1")
-    samples = [Sample(record, 0, 0), Sample(record, 1, 1)]  # numbers 0 and 4: the first wording
-    counter = TokenCounter("letters", lambda texts: [len(text) for text in texts])
-    text = render_card("x", manifest, samples, command=COMMAND, counter=counter)
+    numbered = [(0, Record("xx", "1", size="1")), (5, Record("x", "22", size="1"))]
+    text = render_card("x", manifest, numbered, LETTERS)
     assert "over 2 records of split test." in text
-    asked = len("xResponse:")
-    assert f"| prompt | {asked} | {asked:.1f} | {asked} |" in text
+    first, second = len("xxResponse:"), len("Which digit?\nx")
+    assert f"| prompt | {first} | {(first + second) / 2:.1f} | {second} |" in text
+    assert "| completion | 2 | 2.0 | 2 |" in text
+
+
+def test_records_for_a_card_come_from_the_first_shards(hub, digits):
+    manifest = json.loads((hub / "manifest.json").read_text("utf-8"))
+    manifest["files"]["train"] *= 40
+    write_card(Directory(str(hub)), manifest, LETTERS)
+    assert "over 240 records of split train." in (hub / "README.md").read_text("utf-8")
 
 
 def test_without_jinja2_the_extra_is_named(hub, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
-    with pytest.raises(DatasetError, match=r"pip install 'glyphsight\[data\]'"):
+    with pytest.raises(GlyphsightError, match=r"pip install 'glyphsight\[data\]'"):
         card(hub)

@@ -6,11 +6,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from glyphsight.errors import DatasetError
 from glyphsight.files import claim, replacing_path, unwritable
@@ -18,30 +18,27 @@ from glyphsight.files import claim, replacing_path, unwritable
 STATE = ".build"
 """Folder of a build that is under way."""
 
-_TEMPORARY = f"{STATE}/tmp"
 
+@dataclass(frozen=True)
+class Directory:
+    """A directory of this machine, or of a file system that all machines share.
 
-class Directory(Protocol):
-    """A directory whose files are put in place whole; names in it are relative, with ``/``."""
+    Names of files in it are relative, with ``/``.
 
-    def __hash__(self) -> int: ...
+    Attributes:
+        root: Path of the directory, as the user gave it.
+    """
 
-    @property
-    def root(self) -> str:
-        """The directory, as the user gave it."""
-        ...
+    root: str
 
     def path(self, name: str) -> str:
         """Return the user's name of a file of the directory."""
-        ...
+        return str(Path(self.root, name))
 
     def size(self, name: str) -> int | None:
         """Return the bytes of a file; None where there is none."""
-        ...
-
-    def modified(self, name: str) -> float:
-        """Return the time a file was last written, in seconds since the epoch."""
-        ...
+        path = Path(self.root, name)
+        return path.stat().st_size if path.is_file() else None
 
     def read(self, name: str) -> bytes:
         """Read a whole file.
@@ -49,66 +46,32 @@ class Directory(Protocol):
         Raises:
             FileNotFoundError: There is none.
         """
-        ...
-
-    def reading(self, name: str) -> AbstractContextManager[Path]:
-        """Open a context with a file as a local one."""
-        ...
-
-    def names(self, folder: str) -> set[str]:
-        """Return the names of the files in a folder; none where there is no such folder."""
-        ...
-
-    def writing(self, name: str) -> AbstractContextManager[Path]:
-        """Open a context with a local path to write, whose file is then put in place whole."""
-        ...
-
-    def remove(self, name: str) -> None:
-        """Remove a file, or a folder with all in it; nothing where there is none."""
-        ...
-
-
-@dataclass(frozen=True)
-class LocalDirectory:
-    """A directory of this machine, or of a file system that all machines share."""
-
-    root: str
-
-    def path(self, name: str) -> str:
-        """Return the user's name of a file."""
-        return str(Path(self.root, name))
-
-    def size(self, name: str) -> int | None:
-        """Return the bytes of a file."""
-        path = Path(self.root, name)
-        return path.stat().st_size if path.is_file() else None
-
-    def modified(self, name: str) -> float:
-        """Return the time a file was last written."""
-        return Path(self.root, name).stat().st_mtime
-
-    def read(self, name: str) -> bytes:
-        """Read a whole file."""
         return Path(self.root, name).read_bytes()
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:
-        """Give a file as a local one."""
+        """Open a context with a file as a local one."""
         yield Path(self.root, name)
 
     def names(self, folder: str) -> set[str]:
-        """Return the names in a folder."""
+        """Return the names of the files in a folder; none where there is no such folder."""
         path = Path(self.root, folder)
         return {each.name for each in path.iterdir()} if path.is_dir() else set()
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """Write in the state folder first, which goes with all that a killed build leaves."""
-        with replacing_path(Path(self.root, name), Path(self.root, _TEMPORARY)) as path:
+        """Open a context with a local path to write, whose file is then put in place whole."""
+        # What a killed build leaves half written lies in the state folder and goes with it.
+        with replacing_path(Path(self.root, name), Path(self.root, STATE, "tmp")) as path:
             yield path
 
+    def write(self, name: str, data: bytes) -> None:
+        """Write a small file whole."""
+        with self.writing(name) as path:
+            path.write_bytes(data)
+
     def remove(self, name: str) -> None:
-        """Remove a file or a folder."""
+        """Remove a file, or a folder with all in it; nothing where there is none."""
         path = Path(self.root, name)
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -119,15 +82,40 @@ class LocalDirectory:
             with suppress(OSError):  # it holds something else
                 path.parent.rmdir()
 
+    def remove_if_empty(self) -> None:
+        """Remove the directory itself, unless it holds something."""
+        with suppress(OSError):
+            Path(self.root).rmdir()
 
-@dataclass(frozen=True)
-class RemoteDirectory:
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep the directory to one build at a time, until the block or the process ends.
+
+        Raises:
+            DatasetError: Another build is under way there.
+        """
+        folder = Path(self.root, STATE)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        try:
+            if not claim(handle):
+                raise DatasetError(
+                    f"{self.root}: another build is writing here; wait for it, or give another "
+                    "--out"
+                )
+            yield
+        finally:
+            os.close(handle)
+
+
+class _RemoteDirectory(Directory):
     """A directory that fsspec reaches; an object is put in one step, so it is whole or not there.
 
-    Pickled, it connects again.
+    Pickled, it connects again. Nothing keeps two builds out of it.
     """
-
-    root: str
 
     @cached_property
     def _fs(self) -> Any:
@@ -142,35 +130,26 @@ class RemoteDirectory:
         return {"root": self.root}
 
     def path(self, name: str) -> str:
-        """Return the user's name of a file."""
         return f"{self.root.rstrip('/')}/{name}"
 
     def size(self, name: str) -> int | None:
-        """Return the bytes of a file."""
         try:
             return int(self._fs.size(self.path(name)))
         except FileNotFoundError:
             return None
 
-    def modified(self, name: str) -> float:
-        """Return the time a file was last written."""
-        return float(self._fs.modified(self.path(name)).timestamp())
-
     def read(self, name: str) -> bytes:
-        """Read a whole file."""
         found: bytes = self._fs.cat_file(self.path(name))
         return found
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:
-        """Give a file as a local one."""
         with tempfile.TemporaryDirectory() as folder:
             local = Path(folder, "file")
             self._fs.get_file(self.path(name), str(local))
             yield local
 
     def names(self, folder: str) -> set[str]:
-        """Return the names in a folder."""
         try:
             found = self._fs.ls(self.path(folder), detail=False)
         except FileNotFoundError:
@@ -179,7 +158,6 @@ class RemoteDirectory:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """Write a local file first, then put it there."""
         with tempfile.TemporaryDirectory() as folder:
             local = Path(folder, "file")
             yield local
@@ -187,9 +165,15 @@ class RemoteDirectory:
             self._fs.put_file(str(local), self.path(name))
 
     def remove(self, name: str) -> None:
-        """Remove a file or a folder."""
         with suppress(FileNotFoundError):
             self._fs.rm(self.path(name), recursive=True)
+
+    def remove_if_empty(self) -> None:
+        pass  # object stores have no empty directories
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        yield
 
 
 def open_directory(root: str | os.PathLike[str]) -> Directory:
@@ -200,8 +184,8 @@ def open_directory(root: str | os.PathLike[str]) -> Directory:
     """
     text = os.fspath(root)
     if "://" not in text:
-        return LocalDirectory(text)
-    directory = RemoteDirectory(text)
+        return Directory(text)
+    directory = _RemoteDirectory(text)
     try:
         _ = directory._fs
     except ImportError as error:
@@ -214,36 +198,3 @@ def open_directory(root: str | os.PathLike[str]) -> Directory:
             f"{text}: {error}; give a directory or a URL that fsspec knows"
         ) from None
     return directory
-
-
-def put_bytes(directory: Directory, name: str, data: bytes) -> None:
-    """Write a small file whole."""
-    with directory.writing(name) as path:
-        path.write_bytes(data)
-
-
-@contextmanager
-def locked(directory: Directory) -> Iterator[None]:
-    """Keep a local directory to one build at a time, until the block or the process ends.
-
-    Raises:
-        DatasetError: Another build is under way there.
-    """
-    if not isinstance(directory, LocalDirectory):
-        yield
-        return
-    folder = Path(directory.root, STATE)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
-        if not claim(handle):
-            raise DatasetError(
-                f"{directory.root}: another build is writing here; wait for it, or give another "
-                "--out"
-            )
-        yield
-    finally:
-        os.close(handle)

@@ -40,10 +40,6 @@ class Items:
     exact: NDArray[np.uint64]
     alike: NDArray[np.uint64]
 
-    def between(self, start: int, stop: int) -> Items:
-        """Return the items from ``start`` to before ``stop``."""
-        return Items(self.codes[start:stop], self.exact[start:stop], self.alike[start:stop])
-
 
 @dataclass(frozen=True)
 class Likeness:

@@ -6,26 +6,24 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import islice, pairwise
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
-from glyphsight.dataset.filesystem import Directory, put_bytes
+from glyphsight.dataset.filesystem import Directory
 from glyphsight.dataset.inspect.statistics import Spread
 from glyphsight.dataset.prompt import Prompt, wordings_from_json
 from glyphsight.dataset.record import Record
 from glyphsight.dataset.storage import read_records
-from glyphsight.errors import DatasetError
+from glyphsight.extras import need
 
 CARD = "README.md"
 _SHOWN_LABELS = 50
 _BAR = 24  # glyphs of the longest bar
-_READ_FILES = 16
-_CARD_SHARDS = 4  # whose records a card counts
-_SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"))
-_LARGE = ((1e7, "1M<n<10M"), (1e8, "10M<n<100M"), (1e9, "100M<n<1B"))
+_SHARDS, _RECORDS = 4, 2048  # whose tokens a card counts
+_POWERS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B")
+_SIZES = ("n<1K", *(f"{low}<n<{high}" for low, high in pairwise(_POWERS)), "n>1B")
 _CREATIVE_COMMONS = re.compile(r"\bcc[ -](by(?:-(?:nc|nd|sa))*)[ -](\d\.\d)\b")
 _LICENCES = (
     (re.compile(r"\bcc0\b"), "cc0-1.0"),
@@ -48,73 +46,6 @@ class TokenCounter:
     count: Callable[[Sequence[str]], list[int]]
 
 
-@dataclass(frozen=True)
-class TokenStatistics:
-    """Tokens of records.
-
-    Attributes:
-        tokenizer: Name of the model whose tokenizer counted.
-        records: Number of records counted.
-        prompt: Tokens of the prompts.
-        completion: Tokens of the completions.
-    """
-
-    tokenizer: str
-    records: int
-    prompt: Spread
-    completion: Spread
-
-
-class Sample(NamedTuple):
-    """A record and its number in its split.
-
-    Attributes:
-        record: The record.
-        shard: The number of its file among those of the split, from 0.
-        number: Its number there, from 0.
-    """
-
-    record: Record
-    shard: int = 0
-    number: int = 0
-
-
-def token_statistics(
-    numbered: Sequence[tuple[int, Record]], wordings: Sequence[Prompt], counter: TokenCounter
-) -> TokenStatistics:
-    """Count the tokens of records; number i of a split is in wording ``i % len(wordings)``."""
-    pairs = [wordings[number % len(wordings)].pair(record) for number, record in numbered]
-    return TokenStatistics(
-        counter.tokenizer,
-        len(pairs),
-        Spread.of(counter.count([asked for asked, _ in pairs])),
-        Spread.of(counter.count([said for _, said in pairs])),
-    )
-
-
-def card_records(files: Sequence[Path], count: int = 2048) -> list[Sample]:
-    """Read the first records of up to 16 files, evenly chosen: about ``count``.
-
-    Args:
-        files: The first files of a split, or all, in order.
-        count: Number of records.
-
-    Raises:
-        DatasetError: A file cannot be read, or none holds a record.
-    """
-    step = max(1, -(-len(files) // _READ_FILES))
-    chosen = range(0, len(files), step)
-    each = -(-count // len(chosen))
-    samples = [
-        Sample(record, shard, number)
-        for shard in chosen
-        for number, record in enumerate(islice(read_records(files[shard]), each))
-    ]
-    if not samples:
-        raise DatasetError(f"{files[0]}: holds no record for a dataset card to show")
-    return samples
-
-
 def licence_id(licence: str) -> str:
     """Return the hub's identifier of a licence: ``other`` if it has none, or ``unknown``."""
     text = " ".join(licence.lower().split())
@@ -130,37 +61,30 @@ def licence_id(licence: str) -> str:
 
 def size_category(records: int) -> str:
     """Return the hub's name for a number of records."""
-    return next((name for limit, name in (*_SIZES, *_LARGE) if records < limit), "n>1B")
+    return _SIZES[min(max(0, len(str(records)) - 3), len(_SIZES) - 1)]
 
 
 def render_card(
     name: str,
     manifest: Mapping[str, Any],
-    samples: Sequence[Sample],
-    *,
-    command: str,
+    numbered: Sequence[tuple[int, Record]],
     counter: TokenCounter | None = None,
 ) -> str:
     """Render the card of a directory of Parquet shards, YAML and Markdown.
 
     Args:
         name: Name of the dataset.
-        manifest: Content of ``manifest.json``; ``records`` and ``labels`` by split must be there,
-            and with a counter ``files``, which tells the records of each.
-        samples: Some records of the largest split, one at least; the first is shown, all are
-            counted.
-        command: The command that makes the same dataset again.
+        manifest: Content of ``manifest.json``; ``records`` and ``labels`` by split and ``command``
+            must be there.
+        numbered: Some records of the largest split with their numbers in it, from 0; one at least.
+            The first is shown, the tokens of all are counted.
         counter: Counts tokens; None leaves them out.
 
     Raises:
-        DatasetError: jinja2 is not installed.
+        MissingPackageError: jinja2 is not installed.
     """
-    try:
+    with need("data", "jinja2"):
         from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ModuleNotFoundError as error:
-        raise DatasetError(
-            "a dataset card needs the package jinja2; pip install 'glyphsight[data]'"
-        ) from error
     environment = Environment(
         loader=PackageLoader("glyphsight", "assets"),
         undefined=StrictUndefined,
@@ -179,16 +103,14 @@ def render_card(
         licence_id=licence_id(manifest.get("licence", "")),
         size_category=size_category(total),
         records=manifest["records"],
-        command=command,
+        command=manifest["command"],
         settings=_settings(manifest),
         wordings=[json.dumps(vars(wording), ensure_ascii=False) for wording in wordings],
         histogram=histogram,
         more_labels=more,
-        sample=samples[0].record,
+        sample=numbered[0][1],
         split=split,
-        tokens=token_statistics(_numbered(samples, manifest, split), wordings, counter)
-        if counter
-        else None,
+        tokens=counter and _tokens(numbered, wordings, counter),
     )
 
 
@@ -197,26 +119,29 @@ def write_card(
 ) -> None:
     """Write the dataset card, from the manifest and the first records of the largest split."""
     split = max(manifest["records"], key=manifest["records"].__getitem__)
-    shards = [entry["name"] for entry in manifest["files"][split]]
-    with ExitStack() as stack:
-        files = [stack.enter_context(directory.reading(name)) for name in shards[:_CARD_SHARDS]]
-        card = render_card(
-            PurePosixPath(directory.root).name or Path(directory.root).resolve().name,
-            manifest,
-            card_records(files),
-            command=manifest["command"],
-            counter=counter,
-        )
-    put_bytes(directory, CARD, card.encode())
+    entries = manifest["files"][split][:_SHARDS]
+    numbered: list[tuple[int, Record]] = []
+    first = 0
+    for entry in entries:
+        with directory.reading(entry["name"]) as file:
+            records = islice(read_records(file), -(-_RECORDS // len(entries)))
+            numbered += enumerate(records, start=first)
+        first += entry["records"]
+    name = PurePosixPath(directory.root).name or Path(directory.root).resolve().name
+    directory.write(CARD, render_card(name, manifest, numbered, counter).encode())
 
 
-def _numbered(
-    samples: Sequence[Sample], manifest: Mapping[str, Any], split: str
-) -> list[tuple[int, Record]]:
-    """Return records with their numbers in the split, from 0."""
-    entries = manifest["files"][split]
-    starts = list(accumulate((entry["records"] for entry in entries), initial=0))
-    return [(starts[sample.shard] + sample.number, sample.record) for sample in samples]
+def _tokens(
+    numbered: Sequence[tuple[int, Record]], wordings: Sequence[Prompt], counter: TokenCounter
+) -> dict[str, Any]:
+    """Count the tokens of records; number i of a split is in wording ``i % len(wordings)``."""
+    pairs = [wordings[number % len(wordings)].pair(record) for number, record in numbered]
+    return {
+        "tokenizer": counter.tokenizer,
+        "records": len(pairs),
+        "prompt": Spread.of(counter.count([asked for asked, _ in pairs])),
+        "completion": Spread.of(counter.count([said for _, said in pairs])),
+    }
 
 
 def _settings(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from glyphsight.dataset.build.card import CARD, TokenCounter, write_card
 from glyphsight.dataset.build.scan import Gathered, rows_named, scan_all
 from glyphsight.dataset.build.settings import USUAL, BuildSettings
 from glyphsight.dataset.build.write import Split, Writing, finish_split, targets, write_missing
-from glyphsight.dataset.filesystem import STATE, Directory, locked, open_directory, put_bytes
+from glyphsight.dataset.filesystem import STATE, Directory, open_directory
 from glyphsight.dataset.layouts import Output, get_output
 from glyphsight.dataset.storage import MANIFEST, SPLITS, load_dataset, read_manifest
 from glyphsight.errors import DatasetError
@@ -93,7 +93,7 @@ def build_dataset(
         raise DatasetError(f"existing is one of {', '.join(_EXISTING)}, not {existing!r}")
     plan = _planned(source, out, settings, counter)
     directory = plan.directory
-    with locked(directory):
+    with directory.locked():
         done = state.finished_manifest(directory)
         if existing != "rebuild":
             if done and done.get("stamp") == plan.stamp and state.is_whole(done, directory):
@@ -108,7 +108,8 @@ def build_dataset(
             try:
                 assigned = _assigned(plan, found)
             except DatasetError:
-                state.drop_state(directory)
+                directory.remove(STATE)
+                directory.remove_if_empty()
                 raise
             manifest = plan.said | _told(plan, found, assigned)
             manifest["files"] = _write(plan, found, assigned, workers, quiet)
@@ -118,7 +119,7 @@ def build_dataset(
             manifest["card"] = CARD
         state.remove_others(directory, state.files_of(manifest))
         text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
-        put_bytes(directory, MANIFEST, text.encode())
+        directory.write(MANIFEST, text.encode())
         directory.remove(STATE)
         return replace(_report(manifest, directory, found=False), failures=found.failures)
 

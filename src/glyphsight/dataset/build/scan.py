@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path, PurePosixPath
-from types import TracebackType
+from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
@@ -22,112 +22,13 @@ from glyphsight.console import progress_bar
 from glyphsight.dataset.build.assign import UNUSABLE, Items
 from glyphsight.dataset.build.likeness import alike_hashes, exact_hashes
 from glyphsight.dataset.build.settings import BuildSettings
-from glyphsight.dataset.filesystem import STATE, Directory, put_bytes
+from glyphsight.dataset.filesystem import STATE, Directory
 from glyphsight.errors import DatasetError, PictureError
 from glyphsight.parallel import Workers
 from glyphsight.sources import Batch, Failure, Part, Source
 
-
-@dataclass(frozen=True)
-class Scanned:
-    """The items of a part.
-
-    Attributes:
-        labels: The answers in it, each once.
-        items: Of each item that could be read, its number in ``labels`` and its hashes.
-        failures: The items that could not be read or cannot be encoded; only the latter have a
-            number among the items, as unusable ones.
-    """
-
-    labels: list[str]
-    items: Items
-    failures: list[Failure]
-
-    def to_bytes(self) -> bytes:
-        """Return the bytes of a file of the state folder."""
-        note = {"labels": self.labels, "failures": [[f.id, f.reason] for f in self.failures]}
-        stream = io.BytesIO()
-        np.savez(
-            stream,
-            note=np.frombuffer(json.dumps(note).encode(), dtype=np.uint8),
-            codes=self.items.codes,
-            exact=self.items.exact,
-            alike=self.items.alike,
-        )
-        return stream.getvalue()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Scanned:
-        """Read what :meth:`to_bytes` gives."""
-        with np.load(io.BytesIO(data)) as archive:
-            note = json.loads(archive["note"].tobytes())
-            items = Items(archive["codes"], archive["exact"], archive["alike"])
-        return cls(note["labels"], items, [Failure(*both) for both in note["failures"]])
-
-
-def scan_part(
-    source: Source, part: Part, profile: Profile, likeness: bool, kept: GridWriter
-) -> Scanned:
-    """Read a part, turn its pictures into level grids and hash them.
-
-    Args:
-        source: Source of the part.
-        part: Part to read.
-        profile: Settings of the conversion to grids.
-        likeness: Hash the grids.
-        kept: Writer of the grids; it gets one without cells for a picture that cannot be encoded.
-
-    Raises:
-        DatasetError: The part as a whole cannot be read.
-    """
-    names: dict[str, int] = {}
-    codes: list[int] = []
-    ids: list[str] = []
-    labels: list[str] = []
-    exact, alike = [_NONE], [_NONE]
-    failures: list[Failure] = []
-    for batch in source.read(part):
-        if isinstance(batch, Failure):
-            failures.append(batch)
-            continue
-        try:
-            grids = list(level_grids(batch.pixels, profile))
-            bad: dict[int, Failure] = {}
-        except PictureError:
-            grids, bad = _one_by_one(batch, profile)
-        for levels in grids:
-            kept.add(levels)
-            if likeness:
-                exact.append(exact_hashes(levels))
-                alike.append(alike_hashes(levels))
-        failures += bad.values()
-        ids += batch.ids
-        labels += batch.labels
-        codes += [
-            UNUSABLE if row in bad else names.setdefault(label, len(names))
-            for row, label in enumerate(batch.labels)
-        ]
-    kept.name(ids, labels)
-    items = Items(np.array(codes, dtype=np.int32), np.concatenate(exact), np.concatenate(alike))
-    return Scanned(list(names), items, failures)
-
-
 _NONE = np.zeros(0, dtype=np.uint64)
-
-
-def _one_by_one(
-    batch: Batch, profile: Profile
-) -> tuple[list[NDArray[np.uint8]], dict[int, Failure]]:
-    """Return the grid of each picture, and the failures by their number in the batch."""
-    grids: list[NDArray[np.uint8]] = []
-    bad: dict[int, Failure] = {}
-    for row, name in enumerate(batch.ids):
-        try:
-            grids += level_grids(batch.pixels[row : row + 1], profile)
-        except PictureError as error:
-            bad[row] = Failure(name, f"{name}: {error}")
-            grids.append(np.zeros((1, 0, 0), dtype=np.uint8))
-    return grids, bad
+_NAMES = "items.json"
 
 
 @dataclass(frozen=True)
@@ -145,103 +46,6 @@ class Gathered:
     items: dict[str, Items]
     starts: dict[str, NDArray[np.int64]]
     failures: list[Failure]
-
-
-def gather(scans: dict[str, Iterable[Scanned]]) -> Gathered:
-    """Put the parts of each split together, taken one after the other."""
-    numbers: dict[str, int] = {}  # in the order in which answers turn up
-    items: dict[str, Items] = {}
-    starts: dict[str, NDArray[np.int64]] = {}
-    failures: list[Failure] = []
-    for split, own in scans.items():
-        codes, exact, alike = [np.zeros(0, dtype=np.int32)], [_NONE], [_NONE]
-        for scan in own:
-            known = [numbers.setdefault(label, len(numbers)) for label in scan.labels]
-            codes.append(np.array([*known, UNUSABLE], dtype=np.int32)[scan.items.codes])
-            exact.append(scan.items.exact)
-            alike.append(scan.items.alike)
-            failures += scan.failures
-        starts[split] = np.cumsum([len(part) for part in codes], dtype=np.int64)
-        items[split] = Items(np.concatenate(codes), np.concatenate(exact), np.concatenate(alike))
-    labels = sorted(numbers)
-    rank = {label: number for number, label in enumerate(labels)}
-    table = np.array([*(rank[label] for label in numbers), UNUSABLE], dtype=np.int32)
-    for split, found in items.items():
-        items[split] = Items(table[found.codes], found.exact, found.alike)
-    return Gathered(labels, items, starts, failures)
-
-
-_NOTE = "items.json"
-
-
-def grids_name(part: Part, number: int) -> str:
-    """Return the name of the file with the grids of a part, the ``number``-th of its split."""
-    return f"{STATE}/grids/{part.split}-{number:05d}.zip"
-
-
-class GridWriter:
-    """Writes grids as they come, so that no more than a batch is held."""
-
-    def __init__(self, path: Path) -> None:
-        self._zip = ZipFile(path, "w", ZIP_DEFLATED, compresslevel=1)
-        self._count = 0
-
-    def __enter__(self) -> GridWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._zip.close()
-
-    def add(self, levels: NDArray[np.uint8]) -> None:
-        """Keep uint8[n, rows, columns], the next n items."""
-        with self._zip.open(f"{self._count:05d}.npy", "w", force_zip64=True) as stream:
-            write_array(stream, levels, allow_pickle=False)
-        self._count += 1
-
-    def name(self, ids: list[str], labels: list[str]) -> None:
-        """Note the names and the answers of all items, at the end."""
-        self._zip.writestr(_NOTE, json.dumps([ids, labels]))
-
-
-def read_names(path: Path) -> list[str]:
-    """Read the names of all items, in order."""
-    with ZipFile(path) as archive:
-        names: list[str] = json.loads(archive.read(_NOTE))[0]
-    return names
-
-
-def read_grids(path: Path) -> Iterator[tuple[NDArray[np.uint8], list[str], list[str]]]:
-    """Yield grids, names and answers, in the pieces they were kept in."""
-    with ZipFile(path) as archive:
-        ids, labels = json.loads(archive.read(_NOTE))
-        at = 0
-        for name in archive.namelist():
-            if name == _NOTE:
-                continue
-            with archive.open(name) as stream:
-                levels: NDArray[np.uint8] = read_array(stream, allow_pickle=False)
-            stop = at + len(levels)
-            yield levels, ids[at:stop], labels[at:stop]
-            at = stop
-
-
-def _scan_name(part: Part, number: int) -> str:
-    return f"{STATE}/scan/{part.split}-{number:05d}.npz"
-
-
-def _scan_one(
-    source: Source, directory: Directory, profile: Profile, likeness: bool, task: tuple[Part, int]
-) -> int:
-    """Scan a part into the state folder; return the number of its items."""
-    with directory.writing(grids_name(*task)) as path, GridWriter(path) as kept:
-        scanned = scan_part(source, task[0], profile, likeness, kept)
-    put_bytes(directory, _scan_name(*task), scanned.to_bytes())
-    return len(scanned.items.codes)
 
 
 def scan_all(
@@ -266,15 +70,146 @@ def scan_all(
             pictures += count
             bar.set_postfix_str(f"{pictures:,} pictures", refresh=False)
             bar.update()
-    return gather(
-        {
-            name: (
-                Scanned.from_bytes(directory.read(_scan_name(part, number)))
-                for number, part in enumerate(own)
-            )
-            for name, own in parts.items()
-        }
-    )
+    return _gather(directory, parts)
+
+
+def _gather(directory: Directory, parts: dict[str, list[Part]]) -> Gathered:
+    """Put the scans of the parts of each split together, taken one after the other."""
+    numbers: dict[str, int] = {}  # in the order in which answers turn up
+    items: dict[str, Items] = {}
+    starts: dict[str, NDArray[np.int64]] = {}
+    failures: list[Failure] = []
+    for split, own in parts.items():
+        codes, exact, alike = [np.zeros(0, dtype=np.int32)], [_NONE], [_NONE]
+        for number, part in enumerate(own):
+            with directory.reading(_scan_name(part, number)) as path, np.load(path) as scan:
+                labels, failed = json.loads(scan["note"].tobytes())
+                known = [numbers.setdefault(label, len(numbers)) for label in labels]
+                codes.append(np.array([*known, UNUSABLE], dtype=np.int32)[scan["codes"]])
+                exact.append(scan["exact"])
+                alike.append(scan["alike"])
+                failures += [Failure(*both) for both in failed]
+        starts[split] = np.cumsum([len(found) for found in codes], dtype=np.int64)
+        items[split] = Items(np.concatenate(codes), np.concatenate(exact), np.concatenate(alike))
+    labels = sorted(numbers)
+    rank = {label: number for number, label in enumerate(labels)}
+    table = np.array([*(rank[label] for label in numbers), UNUSABLE], dtype=np.int32)
+    for split, found in items.items():
+        items[split] = Items(table[found.codes], found.exact, found.alike)
+    return Gathered(labels, items, starts, failures)
+
+
+def grids_name(part: Part, number: int) -> str:
+    """Return the name of the file with the grids of a part, the ``number``-th of its split."""
+    return f"{STATE}/grids/{part.split}-{number:05d}.zip"
+
+
+def read_grids(path: Path) -> Iterator[tuple[NDArray[np.uint8], list[str], list[str]]]:
+    """Yield grids, names and answers, in the pieces they were kept in."""
+    with ZipFile(path) as archive:
+        ids, labels = json.loads(archive.read(_NAMES))
+        at = 0
+        for name in archive.namelist():
+            if name == _NAMES:
+                continue
+            with archive.open(name) as stream:
+                levels: NDArray[np.uint8] = read_array(stream, allow_pickle=False)
+            stop = at + len(levels)
+            yield levels, ids[at:stop], labels[at:stop]
+            at = stop
+
+
+def _scan_name(part: Part, number: int) -> str:
+    return f"{STATE}/scan/{part.split}-{number:05d}.npz"
+
+
+def _scan_one(
+    source: Source, directory: Directory, profile: Profile, likeness: bool, task: tuple[Part, int]
+) -> int:
+    """Scan a part into the state folder; return the number of its items."""
+    with (
+        directory.writing(grids_name(*task)) as path,
+        ZipFile(path, "w", ZIP_DEFLATED, compresslevel=1) as kept,
+    ):
+        scanned = _scan_part(source, task[0], profile, likeness, kept)
+    with directory.writing(_scan_name(*task)) as path, path.open("wb") as stream:
+        np.savez(stream, **scanned)
+    return len(scanned["codes"])
+
+
+def _scan_part(
+    source: Source, part: Part, profile: Profile, likeness: bool, kept: ZipFile
+) -> dict[str, Any]:
+    """Read a part, turn its pictures into level grids and hash them.
+
+    Args:
+        source: Source of the part.
+        part: Part to read.
+        profile: Settings of the conversion to grids.
+        likeness: Hash the grids.
+        kept: Archive for the grids, as they come; a picture that cannot be encoded has one without
+            cells. Names and answers of all items follow.
+
+    Returns:
+        ``codes``, ``exact`` and ``alike`` as :class:`Items` has them, and a ``note``, JSON: the
+        different answers, and the items that could not be read or encoded. Only the latter have a
+        number among the items, as unusable ones.
+
+    Raises:
+        DatasetError: The part as a whole cannot be read.
+    """
+    names: dict[str, int] = {}
+    codes: list[int] = []
+    ids: list[str] = []
+    labels: list[str] = []
+    exact, alike = [_NONE], [_NONE]
+    failures: list[Failure] = []
+    pieces = count()
+    for batch in source.read(part):
+        if isinstance(batch, Failure):
+            failures.append(batch)
+            continue
+        try:
+            grids = list(level_grids(batch.pixels, profile))
+            bad: dict[int, Failure] = {}
+        except PictureError:
+            grids, bad = _one_by_one(batch, profile)
+        for levels in grids:
+            with kept.open(f"{next(pieces):05d}.npy", "w", force_zip64=True) as stream:
+                write_array(stream, levels, allow_pickle=False)
+            if likeness:
+                exact.append(exact_hashes(levels))
+                alike.append(alike_hashes(levels))
+        failures += bad.values()
+        ids += batch.ids
+        labels += batch.labels
+        codes += [
+            UNUSABLE if row in bad else names.setdefault(label, len(names))
+            for row, label in enumerate(batch.labels)
+        ]
+    kept.writestr(_NAMES, json.dumps([ids, labels]))
+    note = json.dumps([list(names), [[failure.id, failure.reason] for failure in failures]])
+    return {
+        "note": np.frombuffer(note.encode(), dtype=np.uint8),
+        "codes": np.array(codes, dtype=np.int32),
+        "exact": np.concatenate(exact),
+        "alike": np.concatenate(alike),
+    }
+
+
+def _one_by_one(
+    batch: Batch, profile: Profile
+) -> tuple[list[NDArray[np.uint8]], dict[int, Failure]]:
+    """Return the grid of each picture, and the failures by their number in the batch."""
+    grids: list[NDArray[np.uint8]] = []
+    bad: dict[int, Failure] = {}
+    for row, name in enumerate(batch.ids):
+        try:
+            grids += level_grids(batch.pixels[row : row + 1], profile)
+        except PictureError as error:
+            bad[row] = Failure(name, f"{name}: {error}")
+            grids.append(np.zeros((1, 0, 0), dtype=np.uint8))
+    return grids, bad
 
 
 def rows_named(
@@ -300,7 +235,9 @@ def rows_named(
     found: set[str] = set()
     for number, part in enumerate(parts):
         with directory.reading(grids_name(part, number)) as path:
-            for row, name in enumerate(read_names(path), int(starts[number])):
+            with ZipFile(path) as archive:
+                ids: list[str] = json.loads(archive.read(_NAMES))[0]
+            for row, name in enumerate(ids, int(starts[number])):
                 if name not in names:
                     continue
                 answer = names[name] if codes[row] == UNUSABLE else scanned.labels[codes[row]]

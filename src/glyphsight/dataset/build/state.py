@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.dataset.build.card import CARD
-from glyphsight.dataset.filesystem import STATE, Directory, LocalDirectory, put_bytes
+from glyphsight.dataset.filesystem import STATE, Directory
 from glyphsight.dataset.layouts import Output
 from glyphsight.dataset.storage import MANIFEST
 from glyphsight.errors import DatasetError
@@ -93,7 +92,7 @@ def open_state(directory: Directory, stamp: str, force: bool) -> None:
     if not same or force:
         for name in ("plan.json", "scan", "grids", "done", "pieces"):
             directory.remove(f"{STATE}/{name}")
-        put_bytes(directory, _PLAN, json.dumps(stamp).encode())
+        directory.write(_PLAN, json.dumps(stamp).encode())
 
 
 def keep_held_out(directory: Directory, hashes: NDArray[np.uint64]) -> str:
@@ -102,23 +101,15 @@ def keep_held_out(directory: Directory, hashes: NDArray[np.uint64]) -> str:
         return ""
     data = hashes.tobytes()
     name = f"{STATE}/held-out-{hash64(data):016x}"
-    put_bytes(directory, name, data)
+    directory.write(name, data)
     return name
-
-
-def drop_state(directory: Directory) -> None:
-    """Remove the state of a build, and the directory if it holds nothing else."""
-    directory.remove(STATE)
-    if isinstance(directory, LocalDirectory):
-        with suppress(OSError):  # it holds something else
-            Path(directory.root).rmdir()
 
 
 def withdraw(directory: Directory, targets: set[str]) -> None:
     """Remove the manifest, so that no dataset counts as finished, and note which files it had."""
     earlier = files_of(finished_manifest(directory))
     names = sorted(earlier | targets | noted_files(directory))
-    put_bytes(directory, _FILES, json.dumps(names).encode())
+    directory.write(_FILES, json.dumps(names).encode())
     directory.remove(MANIFEST)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +21,7 @@ from glyphsight.console import progress_bar
 from glyphsight.dataset.build.likeness import alike_hashes
 from glyphsight.dataset.build.scan import grids_name, read_grids
 from glyphsight.dataset.build.settings import BuildSettings
-from glyphsight.dataset.filesystem import STATE, Directory, put_bytes
+from glyphsight.dataset.filesystem import STATE, Directory
 from glyphsight.dataset.layouts import Output, get_output, join
 from glyphsight.dataset.record import Record
 from glyphsight.dataset.storage import sources_file, write_sources
@@ -31,7 +31,6 @@ from glyphsight.media.augment import augment
 from glyphsight.parallel import Workers
 from glyphsight.sources import Failure, Part, Source
 
-_HELD = 1024  # records
 _ATTEMPTS = 8  # at a copy that looks like no held-out picture
 
 
@@ -97,30 +96,15 @@ class Shard:
     def __len__(self) -> int:
         return sum(len(segment.items) for segment in self.segments)
 
+    @property
+    def note(self) -> str:
+        """Name of the note that says that the shard is in place."""
+        return f"{STATE}/done/{self.key}.json"
 
-@dataclass(frozen=True)
-class Written:
-    """A file that is in place.
-
-    Attributes:
-        records: Records in it.
-        bytes: Its size.
-        sha256: SHA-256 of its bytes, in hexadecimal.
-    """
-
-    records: int
-    bytes: int
-    sha256: str
-
-
-def note_name(key: str) -> str:
-    """Return the name of the note that says that a shard is in place."""
-    return f"{STATE}/done/{key}.json"
-
-
-def sources_name(key: str) -> str:
-    """Return the name of the piece with the sources of a shard's records."""
-    return f"{STATE}/pieces/{key}.sources.txt"
+    @property
+    def sources(self) -> str:
+        """Name of the piece with the sources of its records."""
+        return f"{STATE}/pieces/{self.key}.sources.txt"
 
 
 @dataclass(frozen=True)
@@ -168,34 +152,32 @@ class Split:
             at += end - first
 
 
-def write_shard(how: Writing, shard: Shard) -> Written:
+def write_shard(how: Writing, shard: Shard) -> int:
     """Put a shard in place, then the note that it is; done twice it gives the same.
+
+    Returns:
+        Number of its records.
 
     Raises:
         DatasetError: The source gives other items than it gave before.
     """
-    layout, wordings = how.layout, how.settings.wordings
+    layout, records, sources = how.layout, _records(how, shard), io.BytesIO()
+    if not layout.sourced:
+        records = _noting_sources(records, sources)
     with how.directory.writing(shard.name) as path:
-        if layout.sourced:
-            with path.open("wb") as stream:
-                layout.write(_records(how, shard), stream, wordings, shard.first)
-        else:
-            with (
-                how.directory.writing(sources_name(shard.key)) as beside,
-                path.open("wb") as stream,
-                beside.open("wb") as lines,
-            ):
-                records = _noting_sources(_records(how, shard), lines)
-                layout.write(records, stream, wordings, shard.first)
-        written = Written(len(shard), path.stat().st_size, checksum([path]))
-    put_bytes(how.directory, note_name(shard.key), json.dumps(vars(written)).encode())
-    return written
+        with path.open("wb") as stream:
+            layout.write(records, stream, how.settings.wordings, shard.first)
+        entry = _entry(shard.name, path, len(shard))
+    if not layout.sourced:
+        how.directory.write(shard.sources, sources.getvalue())
+    how.directory.write(shard.note, json.dumps(entry).encode())
+    return len(shard)
 
 
-def _noting_sources(records: Iterator[Record], lines: IO[bytes]) -> Iterator[Record]:
-    while held := list(islice(records, _HELD)):
-        write_sources(held, lines)
-        yield from held
+def _noting_sources(records: Iterator[Record], sources: IO[bytes]) -> Iterator[Record]:
+    for record in records:
+        write_sources([record], sources)
+        yield record
 
 
 def _records(how: Writing, shard: Shard) -> Iterator[Record]:
@@ -299,37 +281,40 @@ def write_missing(how: Writing, split: Split, workers: Workers, quiet: bool) -> 
     with progress_bar(
         len(split), "rec", f"write {split.name}", disable=quiet, initial=done, unit_scale=True
     ) as bar:
-        for written in parallel.map(partial(write_shard, how), left, workers, ordered=False):
-            bar.update(written.records)
+        for count in parallel.map(partial(write_shard, how), left, workers, ordered=False):
+            bar.update(count)
 
 
 def finish_split(how: Writing, split: Split) -> list[dict[str, Any]]:
     """Join the pieces where the layout wants one file; return the files for the manifest."""
     directory, layout = how.directory, how.layout
     entries: list[dict[str, Any]] = []
-    keys: list[str] = []
+    sources: list[str] = []
     for shard in split.shards(layout, how.settings.shard_size):
-        written = _noted(directory, shard)
-        if written is None:
+        entry = _noted(directory, shard)
+        if entry is None:
             raise DatasetError(
                 f"{directory.path(shard.name)}: vanished while the dataset was built; run again"
             )
-        entries.append({"name": shard.name} | vars(written))
-        keys.append(shard.key)
+        entries.append(entry)
+        sources.append(shard.sources)
     if layout.sharded:
         return entries
-    names = _joined_names(layout, split.name)
-    with directory.writing(names[0]) as path:
-        with path.open("wb") as stream:
-            join(layout, _pieces(directory, [entry["name"] for entry in entries]), stream)
-        joined = [_entry(names[0], path, len(split))]
-    for name in names[1:]:
+    pieces = ([entry["name"] for entry in entries], sources)
+    writers: tuple[Callable[[Iterable[Path], IO[bytes]], None], ...]
+    writers = (partial(join, layout), _append)
+    names, joined = _joined_names(layout, split.name), []
+    for name, own, write in zip(names, pieces, writers, strict=False):
         with directory.writing(name) as path:
             with path.open("wb") as stream:
-                for piece in _pieces(directory, map(sources_name, keys)):
-                    stream.write(piece.read_bytes())
+                write(_pieces(directory, own), stream)
             joined.append(_entry(name, path, len(split)))
     return joined
+
+
+def _append(pieces: Iterable[Path], stream: IO[bytes]) -> None:
+    for piece in pieces:
+        stream.write(piece.read_bytes())
 
 
 def targets(how: Writing, splits: Iterable[Split]) -> set[str]:
@@ -346,17 +331,19 @@ def _joined_names(layout: Output, split: str) -> list[str]:
     return [str(name), *([] if layout.sourced else [str(sources_file(name))])]
 
 
-def _noted(directory: Directory, shard: Shard) -> Written | None:
+def _noted(directory: Directory, shard: Shard) -> dict[str, Any] | None:
     """Read the note that a shard is in place; None where it is not."""
     try:
-        written = Written(**json.loads(directory.read(note_name(shard.key))))
-    except (FileNotFoundError, ValueError, TypeError):
+        entry: dict[str, Any] = json.loads(directory.read(shard.note))
+        return entry if directory.size(shard.name) == entry["bytes"] else None
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
-    return written if directory.size(shard.name) == written.bytes else None
 
 
 def _entry(name: str, path: Path, records: int) -> dict[str, Any]:
-    return {"name": name} | vars(Written(records, path.stat().st_size, checksum([path])))
+    """Describe a file for the manifest."""
+    size, digest = path.stat().st_size, checksum([path])
+    return {"name": name, "records": records, "bytes": size, "sha256": digest}
 
 
 def _pieces(directory: Directory, names: Iterable[str]) -> Iterator[Path]:
