@@ -14,7 +14,7 @@ import time
 import torch
 
 from glyphsight.models.nano import make_nano
-from glyphsight.train.optimizer import Muon
+from glyphsight.train.trainer import Muon
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ from glyphsight.codec import Profile
 from glyphsight.dataset import BuildSettings, Prompt, build_dataset, load_dataset
 from glyphsight.errors import GlyphsightError
 from glyphsight.files import replacing
-from glyphsight.models.record import HISTORY_FILE, read_history
+from glyphsight.models.runs import HISTORY_FILE, read_history
 
 WAYS = {
     "small": Profile(width=12, height=7, palette=" ·█", format="plain", crop=0.0),

@@ -15,7 +15,6 @@ import torch
 
 from glyphsight.errors import ModelError
 from glyphsight.models import LoadedModel, load_model
-from glyphsight.models.runs import save_made
 
 
 def averaged(first: Path, second: Path) -> LoadedModel:
@@ -57,7 +56,10 @@ def main() -> None:
     parser.add_argument("second", type=Path)
     parser.add_argument("out", type=Path)
     given = parser.parse_args()
-    save_made(averaged(given.first, given.second), given.out)
+    mean = averaged(given.first, given.second)
+    assert mean.run is not None
+    mean.save(given.out)
+    mean.run.save(given.out)
     print(f"{given.out}: the mean of {given.first} and {given.second}")
 
 

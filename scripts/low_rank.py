@@ -17,8 +17,8 @@ from glyphsight.dataset.prompt import in_turn
 from glyphsight.errors import ModelError
 from glyphsight.inference.passes import in_batches
 from glyphsight.models import LoadedModel, load_model
-from glyphsight.models.adapter import new_adapter
-from glyphsight.models.runs import root_of, save_made
+from glyphsight.models.load import new_adapter
+from glyphsight.models.runs import root_of
 from glyphsight.train.data import tokenize_records
 
 _RECORDS = 256
@@ -132,7 +132,9 @@ def main() -> None:
     given = parser.parse_args()
     records = load_dataset(given.data)[:_RECORDS] if given.data else None
     adapted, kept = low_rank_adapter(given.run, given.rank, records)
-    save_made(adapted, given.out)
+    assert adapted.run is not None
+    adapted.save(given.out)
+    adapted.run.save(given.out)
     of = "outputs" if records else "weights"
     print(f"{given.out}: rank {given.rank} keeps {100 * kept:.1f} % of the squared change of {of}")
 

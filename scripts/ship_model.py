@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from glyphsight.models import load_model
-from glyphsight.models.record import RUN_FILE
+from glyphsight.models.runs import RUN_FILE
 
 _DROPPED = ("generation_config.json", "chat_template.jinja", "README.md")
 

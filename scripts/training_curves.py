@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from glyphsight.files import replacing
-from glyphsight.models.record import read_history
+from glyphsight.models.runs import read_history
 from glyphsight.pages import INK, axes, svg
 
 

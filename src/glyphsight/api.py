@@ -76,8 +76,7 @@ def see(image: PictureLike, model: str | Path = "sight") -> Answer:
         PictureError: The picture cannot be read.
         ModelError: The model cannot be loaded.
     """
-    from glyphsight.models.record import RUN_FILE
-    from glyphsight.models.runs import resolve
+    from glyphsight.models.runs import RUN_FILE, resolve
 
     run = resolve(model).user_run
     written = (run / RUN_FILE).stat().st_mtime_ns if run else None

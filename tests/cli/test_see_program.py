@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
 from glyphsight.models import RunRecord, load_model
-from glyphsight.models.record import Task
+from glyphsight.models.runs import Task
 
 
 @pytest.fixture

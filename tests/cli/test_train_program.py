@@ -6,8 +6,7 @@ import pytest
 from glyphsight.dataset import load_dataset, write_records
 from glyphsight.errors import ModelError
 from glyphsight.models import RunRecord
-from glyphsight.models.record import Task
-from glyphsight.models.runs import SHIPPED_RUNS, start_from
+from glyphsight.models.runs import SHIPPED_RUNS, Task, start_from
 
 SHORT = ["--set", "max_steps=2", "--set", "lora_rank=2", "--batch-size", "8"]
 

@@ -24,9 +24,9 @@ from glyphsight.evaluate.explanation import (
 )
 from glyphsight.inference.score import probabilities, score_labels
 from glyphsight.models import LoadedModel, RunRecord, load_model
-from glyphsight.models.adapter import without_peft_warning
+from glyphsight.models.load import without_peft_warning
 from glyphsight.models.nano import make_tokenizer
-from glyphsight.models.record import Task
+from glyphsight.models.runs import Task
 from glyphsight.models.tokens import load_tokenizer
 
 BLUE, ORANGE = (47, 126, 216), (216, 128, 47)

@@ -13,7 +13,7 @@ from glyphsight.evaluate.robustness import ALL, PERTURBATIONS, robustness
 from glyphsight.inference.score import best_labels
 from glyphsight.media import perturb as change
 from glyphsight.models import load_model
-from glyphsight.models.record import Task
+from glyphsight.models.runs import Task
 from glyphsight.sources import Batch
 
 

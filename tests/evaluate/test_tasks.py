@@ -17,7 +17,7 @@ from glyphsight.evaluate.tasks.base import as_written, character_match, read_rep
 from glyphsight.inference.score import score_choices, score_labels
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.models import RunRecord, load_model
-from glyphsight.models.record import Task as TrainedOn
+from glyphsight.models.runs import Task as TrainedOn
 
 # Small samples of our own in the published layouts; nothing here is from the sets themselves.
 ONE = " # \n## \n # \n###\n"

@@ -18,8 +18,7 @@ from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference import Model, Request
 from glyphsight.inference.numpy_engine import NumpyEngine, read_safetensors
-from glyphsight.models.record import RunRecord, Task
-from glyphsight.models.runs import SHIPPED_RUNS
+from glyphsight.models.runs import SHIPPED_RUNS, RunRecord, Task
 
 LABELS = ["5", "T-shirt", "T-shirt/top", "12"]
 

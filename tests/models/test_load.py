@@ -18,8 +18,7 @@ from glyphsight.errors import ModelError
 from glyphsight.extras import need
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.nano import make_nano
-from glyphsight.models.record import Task
-from glyphsight.models.runs import SHIPPED_RUNS, resolve
+from glyphsight.models.runs import SHIPPED_RUNS, Task, resolve
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def adapter(whole, tmp_path):
     """A run that is an adapter on a copy of that directory, ``base`` beside it."""
     from peft import LoraConfig, get_peft_model
 
-    from glyphsight.models.adapter import without_peft_warning
+    from glyphsight.models.load import without_peft_warning
 
     base = shutil.copytree(whole, tmp_path / "base")
     config = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")

@@ -7,7 +7,7 @@ import pytest
 import glyphsight
 from glyphsight.evaluate import EvaluateSettings, evaluate, see
 from glyphsight.models import load_model
-from glyphsight.models.adapter import without_peft_warning
+from glyphsight.models.load import without_peft_warning
 from glyphsight.models.runs import SHIPPED_RUNS
 from glyphsight.models.smollm2 import ensure_smollm2
 

@@ -15,7 +15,7 @@ from glyphsight.dataset import load_dataset
 from glyphsight.errors import ModelError
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.models import RunRecord, load_model
-from glyphsight.models.record import Task
+from glyphsight.models.runs import Task
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 

@@ -7,9 +7,9 @@ from glyphsight.dataset import Prompt, Record
 from glyphsight.dataset.prompt import in_turn
 from glyphsight.errors import DatasetError
 from glyphsight.models import load_model
-from glyphsight.models.adapter import new_adapter
+from glyphsight.models.load import new_adapter
 from glyphsight.train.data import BucketSampler, Example, collate, tokenize_records
-from glyphsight.train.memory import keep_frozen_weights_in, length_multiple
+from glyphsight.train.trainer import keep_frozen_weights_in, length_multiple
 
 
 def test_a_batch_has_labels_at_the_answers_alone():

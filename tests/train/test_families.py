@@ -312,7 +312,7 @@ def test_four_bits_without_a_gpu_name_what_is_missing_and_the_mend(made, few, tm
 
 
 def test_four_bits_ask_bitsandbytes_for_nf4(monkeypatch):
-    from glyphsight.models.adapter import four_bits
+    from glyphsight.models.load import four_bits
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     asked = four_bits("cuda")["quantization_config"]

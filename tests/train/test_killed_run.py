@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from glyphsight.errors import ModelError
 from glyphsight.models import load_model
-from glyphsight.models.record import read_history
+from glyphsight.models.runs import read_history
 from glyphsight.train import run as train_run
 from glyphsight.train.progress import Progress
 from glyphsight.train.run import train

@@ -11,7 +11,7 @@ from glyphsight.dataset.layouts import get_output, join
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.models import load_model
-from glyphsight.models.record import read_history
+from glyphsight.models.runs import read_history
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from glyphsight.models.nano import make_nano
-from glyphsight.train.optimizer import Muon, Together, make_optimizer, orthogonalize, rate_factor
 from glyphsight.train.settings import resolve_settings
+from glyphsight.train.trainer import Muon, Together, make_optimizer, orthogonalize, rate_factor
 
 
 def all_weights(given):

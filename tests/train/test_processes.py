@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from glyphsight.codec import Profile
 from glyphsight.dataset import BuildSettings, build_dataset, load_dataset, write_records
 from glyphsight.models import RunRecord
-from glyphsight.models.record import read_history
+from glyphsight.models.runs import read_history
 from glyphsight.train.data import NOTHING, BucketSampler, Example, Examples, collate
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from glyphsight.models.record import read_history
+from glyphsight.models.runs import read_history
 from glyphsight.train import progress
 from glyphsight.train.progress import Progress
 from glyphsight.train.settings import TrainSettings

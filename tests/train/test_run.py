@@ -11,8 +11,8 @@ from glyphsight.codec import Profile
 from glyphsight.dataset import BuildSettings, build_dataset, load_dataset, write_records
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.models import RunRecord, load_model
-from glyphsight.models.record import read_history
-from glyphsight.train import model as model_module
+from glyphsight.models.runs import read_history
+from glyphsight.train import job as job_module
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
@@ -132,7 +132,7 @@ def words(tmp_path, monkeypatch):
     """What a base is made to have written, and the bases that were asked for it."""
     made, asked = tmp_path / "words.txt", []
     made.write_text("One sentence and another one, all of the same kind. " * 40)
-    monkeypatch.setattr(model_module, "own_words", lambda base: asked.append(base) or made)
+    monkeypatch.setattr(job_module, "own_words", lambda base: asked.append(base) or made)
     return made, asked
 
 

@@ -14,7 +14,7 @@ from glyphsight.dataset import BuildSettings, Prompt, build_dataset, load_datase
 from glyphsight.errors import ModelError
 from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.models import RunRecord, load_model
-from glyphsight.models.record import Task, read_history
+from glyphsight.models.runs import Task, read_history
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 

@@ -12,7 +12,7 @@ def test_the_first_logged_loss_is_the_mean_over_the_answer_tokens(digits, tmp_pa
     from glyphsight.dataset import Prompt, load_dataset
     from glyphsight.dataset.prompt import in_turn
     from glyphsight.models import load_model
-    from glyphsight.models.record import read_history
+    from glyphsight.models.runs import read_history
     from glyphsight.train.data import collate, tokenize_records
 
     settings = resolve_settings("nano", {"max_steps": 1, "batch_size": 120, "precision": "fp32"})

@@ -1,1 +1,1 @@
-"""The command line: one module a verb, each parsing, calling and printing, nothing more."""
+"""The command line: verbs parse, call and print, nothing more."""

@@ -17,15 +17,23 @@ from glyphsight.cli.output import say, stopped
 from glyphsight.errors import GlyphsightError
 from glyphsight.version import __version__
 
-VERBS = (
-    "encode", "decode", "tokens", "dataset", "train", "evaluate", "compare", "see", "sweep",
-    "demo",
-)  # fmt: skip
+VERBS = {  # in the order of the pipeline, each with its module
+    "encode": "codec",
+    "decode": "codec",
+    "tokens": "codec",
+    "dataset": "dataset",
+    "train": "train",
+    "evaluate": "evaluate",
+    "compare": "runs",
+    "see": "see",
+    "sweep": "runs",
+    "demo": "runs",
+}
 _INTERRUPTED = 130  # exit status after Ctrl-C
 
 
 class Verbs(TyperGroup):
-    """The verbs; each is a function, or a group, called as its module is."""
+    """The verbs; each is a function, or a group, of its name."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Name the verbs in the order of the pipeline."""
@@ -35,7 +43,7 @@ class Verbs(TyperGroup):
         """Import a verb."""
         if cmd_name not in VERBS:
             return None
-        module = import_module(f"glyphsight.cli.{cmd_name}")
+        module = import_module(f"glyphsight.cli.{VERBS[cmd_name]}")
         found = getattr(module, cmd_name)
         if isinstance(found, typer.Typer):
             return typer.main.get_group(found)

@@ -19,8 +19,7 @@ from glyphsight.console import progress_bar
 from glyphsight.errors import GlyphsightError
 from glyphsight.files import JsonLog, hash64, json_line
 from glyphsight.media.bulk import PictureFile, plan
-from glyphsight.models.record import RUN_FILE
-from glyphsight.models.runs import DEFAULT_MODEL, resolve
+from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, resolve
 
 if TYPE_CHECKING:
     from glyphsight.inference import Answer

@@ -28,7 +28,7 @@ from glyphsight.evaluate.result import REPORT_FILE, Evaluation, Sample, Share, c
 from glyphsight.evaluate.study import SHOWN, Study
 from glyphsight.files import replacing
 from glyphsight.models import RunRecord
-from glyphsight.models.record import HISTORY_FILE, SETTINGS_FILE, read_history
+from glyphsight.models.runs import HISTORY_FILE, SETTINGS_FILE, read_history
 from glyphsight.models.tokens import EMBEDDED
 from glyphsight.pages import TONES, png_address, render_page
 from glyphsight.train.settings import saved_settings

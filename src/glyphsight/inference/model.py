@@ -24,8 +24,7 @@ from glyphsight.media.picture import PictureLike
 from glyphsight.models import smollm2
 from glyphsight.models.chat import Turns, chat_turns
 from glyphsight.models.load import LoadedModel, load_model
-from glyphsight.models.record import RunRecord
-from glyphsight.models.runs import resolve
+from glyphsight.models.runs import RunRecord, resolve
 
 SPARE_TOKENS = 12
 """Tokens that a free answer may have beyond the longest label, so that a refusal can be told."""

@@ -1,17 +1,145 @@
-"""What a model's name means: a base model, a trained run, or a directory or hub id of its own."""
+"""Names of models: base models, trained runs, directories and hub ids; the record of a run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from glyphsight.codec import PUBLISHED, Profile
+from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError
+from glyphsight.files import replacing
 from glyphsight.models import nano, smollm2
-from glyphsight.models.record import RUN_FILE, RunRecord
+from glyphsight.models.chat import Turns, turns_from_json
 
-if TYPE_CHECKING:
-    from glyphsight.models.load import LoadedModel
+RUN_FILE = "glyphsight.json"
+"""File of the record. It is written last: with it a run is finished."""
+SETTINGS_FILE = "settings.json"
+"""File of the settings. It is written before the first step: with it a run is begun."""
+HISTORY_FILE = "history.jsonl"
+"""File of loss and accuracy over the steps."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A question that a run was trained to answer.
+
+    Attributes:
+        question: Question of the records; "" where the wording of the dataset asks it.
+        labels: Answers to choose from, sorted; empty where answers are open.
+        names: Meanings of labels that do not say it themselves, such as ``{"9": "ankle boot"}``.
+    """
+
+    question: str = ""
+    labels: tuple[str, ...] = ()
+    names: dict[str, str] = field(default_factory=dict)
+
+    def name_of(self, label: str) -> str:
+        """Return the meaning of a label: its name, or the label itself where it has none."""
+        return self.names.get(label, label)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Record of a run, saved as ``glyphsight.json``.
+
+    Attributes:
+        base: Name of the model that the run was trained from.
+        seed: Random seed of the run, which also made the weights of a fresh ``nano``.
+        prompts: Wordings around the pictures; the model is asked in the first.
+        profile: Profile of the pictures.
+        tasks: Questions that the run was trained to answer; the first is asked by default.
+        training: Figures of the training: records, steps, seconds, accuracy.
+        chat: Turns of the chat around a prompt, None for plain prompts. They are kept whole, since
+            some templates write today's date.
+        base_profile: Profile that the tokenizer of a fresh ``nano`` at the root suits.
+    """
+
+    base: str
+    seed: int = 0
+    prompts: tuple[Prompt, ...] = (Prompt(),)
+    profile: Profile = PUBLISHED
+    tasks: tuple[Task, ...] = (Task(),)
+    training: dict[str, Any] = field(default_factory=dict)
+    chat: Turns | None = None
+    base_profile: Profile = PUBLISHED
+
+    @property
+    def prompt(self) -> Prompt:
+        """Wording that the model is asked in."""
+        return self.prompts[0]
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels of the first task."""
+        return list(self.tasks[0].labels)
+
+    def name_of(self, label: str) -> str:
+        """Return the meaning of a label of the first task."""
+        return self.tasks[0].name_of(label)
+
+    def task(self, question: str | None = None) -> Task:
+        """Return the task of a question; None asks for the first.
+
+        Raises:
+            ModelError: The run was not trained to answer the question.
+        """
+        for task in self.tasks:
+            if question is None or task.question == question:
+                return task
+        known = ", ".join(repr(task.question) for task in self.tasks if task.question)
+        raise ModelError(
+            f"not trained to answer {question!r}; "
+            + (f"ask one of {known}" if known else "leave the question out")
+        )
+
+    def save(self, run: Path) -> None:
+        """Write the record into the run directory."""
+        with replacing(run / RUN_FILE) as stream:
+            json.dump(asdict(self), stream, ensure_ascii=False, indent=2)
+            stream.write("\n")
+
+    @staticmethod
+    def load(run: str | Path) -> RunRecord | None:
+        """Read the record of a run directory, None where there is none.
+
+        Raises:
+            ModelError: The file is damaged.
+        """
+        file = Path(run) / RUN_FILE
+        try:
+            value = json.loads(file.read_text(encoding="utf-8"))
+            return RunRecord(
+                base=value["base"],
+                seed=value["seed"],
+                prompts=tuple(Prompt(**one) for one in value["prompts"]),
+                profile=Profile(**value["profile"]),
+                tasks=tuple(
+                    Task(one["question"], tuple(one["labels"]), one["names"])
+                    for one in value["tasks"]
+                ),
+                training=value["training"],
+                chat=turns_from_json(value["chat"]),
+                base_profile=Profile(**value["base_profile"]),
+            )
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{file}: damaged ({error!r}); train the run again") from error
+
+
+def read_history(file: Path) -> list[dict[str, Any]]:
+    """Read the lines of a history file; a half-written last line is left out."""
+    lines: list[dict[str, Any]] = []
+    for text in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            break
+    return lines
+
 
 SIGHT = "sight"
 NANO_DIGITS = "nano-digits"
@@ -81,14 +209,6 @@ def resolve(name: str | Path) -> ModelSource:
         directory = Path(name)
     run = None if directory is None else RunRecord.load(directory)
     return ModelSource(str(name), directory, run)
-
-
-def save_made(loaded: LoadedModel, target: Path) -> None:
-    """Save a model that was made of a run's weights, as a run of its own."""
-    assert loaded.run is not None
-    loaded.model.save_pretrained(target)
-    loaded.tokenizer.save_pretrained(target)
-    loaded.run.save(target)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.models import nano, smollm2
-from glyphsight.models.record import RunRecord
+from glyphsight.models.runs import RunRecord
 
 EMBEDDED = smollm2.NAME
 """Name of the tokenizer that ships with the package."""

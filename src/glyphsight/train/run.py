@@ -20,17 +20,10 @@ from glyphsight.console import say
 from glyphsight.errors import ModelError
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.load import fast_bfloat16
-from glyphsight.models.record import HISTORY_FILE, read_history
+from glyphsight.models.runs import HISTORY_FILE, read_history
 from glyphsight.train.data import collate
-from glyphsight.train.datasets import Names
-from glyphsight.train.memory import (
-    bound_caches,
-    keep_frozen_weights_in,
-    length_multiple,
-    release_free_memory,
-)
-from glyphsight.train.model import Job, make_job, with_its_adapter
-from glyphsight.train.progress import Progress
+from glyphsight.train.job import Job, Names, make_job, with_its_adapter
+from glyphsight.train.progress import Progress, Validation
 from glyphsight.train.settings import ResolvedSettings, TrainSettings
 from glyphsight.train.state import (
     CHECKPOINTS,
@@ -43,8 +36,15 @@ from glyphsight.train.state import (
     settings_to_resume,
     start_run,
 )
-from glyphsight.train.trainer import AnswerTrainer, UnwritableError, reason_of
-from glyphsight.train.validate import Validation
+from glyphsight.train.trainer import (
+    AnswerTrainer,
+    UnwritableError,
+    bound_caches,
+    keep_frozen_weights_in,
+    length_multiple,
+    reason_of,
+    release_free_memory,
+)
 
 _UNCERTAIN = 50
 """Steps between two losses at most where the clock may end a run long before its last step."""
@@ -255,8 +255,7 @@ def _out_of_room(run: Path, step: int, reason: str) -> ModelError:
 def _publish(loaded: LoadedModel, run: Path) -> None:
     """Write the model beside its place, then move file by file, each atomically."""
     with tempfile.TemporaryDirectory(dir=run, prefix=".model-") as scratch:
-        loaded.model.save_pretrained(scratch)
-        loaded.tokenizer.save_pretrained(scratch)
+        loaded.save(scratch)
         for path in sorted(Path(scratch).iterdir()):
             path.replace(run / path.name)
 

@@ -12,7 +12,7 @@ from typing import Any
 from glyphsight.errors import ModelError
 from glyphsight.files import replacing
 from glyphsight.models.chat import Turns, turns_from_json
-from glyphsight.models.record import SETTINGS_FILE
+from glyphsight.models.runs import SETTINGS_FILE
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, saved_settings
 
 CHECKPOINTS = "checkpoints"

@@ -1,14 +1,16 @@
-"""``glyphsight compare``: evaluations side by side."""
+"""``glyphsight compare``, ``sweep`` and ``demo``: several runs, and the whole pipeline."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from glyphsight.cli.options import Json
-from glyphsight.cli.output import print_json, say
+from glyphsight.cli.output import print_json, say, will_resume
+from glyphsight.extras import need
 
 if TYPE_CHECKING:
     from glyphsight.evaluate.compare import Comparison
@@ -26,7 +28,6 @@ def compare(
     """Compare accuracy, calibration and cost of several runs, every two on the same records."""
     from glyphsight.evaluate.compare import compare as put_side_by_side
     from glyphsight.evaluate.report import write_comparison
-    from glyphsight.extras import need
 
     if len(runs) < 2:
         raise typer.BadParameter("give at least two evaluations to compare", param_hint="RUNS")
@@ -64,3 +65,59 @@ def print_comparison(comparison: Comparison) -> None:
             f"{100 * high:+.2f}, p = {found.p_value:.2g}; {found.only_first} only the first has "
             f"right, {found.only_second} only the second, of {found.n}"
         )
+
+
+def sweep(
+    plan: Annotated[
+        Path, typer.Argument(help="YAML file of encodings, sizes, amounts of data and seeds.")
+    ],
+    source: Annotated[
+        str, typer.Option(help="Labelled pictures, as dataset build takes them; training split.")
+    ],
+    out: Annotated[Path, typer.Option(help="Directory of the sweep.")],
+    json_: Json = False,
+) -> None:
+    """Train one model on the same pictures in many encodings; compare accuracy and tokens.
+
+    The same command resumes a stopped sweep. Two processes with one --out share the work. Writes
+    results.jsonl, table.md and pareto.svg.
+    """
+    from glyphsight.evaluate.sweep import read_plan, run_sweep, write_findings
+
+    need("train")
+    read = read_plan(plan)
+    will_resume()
+    results = run_sweep(read, source, out)
+    table = write_findings(results, out)
+    missing = len(read.cells()) - len(results)
+    if missing:
+        say(f"glyphsight: {missing} runs are still under way in another process")
+    if json_:
+        print_json(results)
+    else:
+        print(table)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("runs/demo"),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Take few digits and a minute, to see that it works.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Run the whole pipeline on the bundled digits.
+
+    Build the dataset, train nano, evaluate it on all test digits, and show SmolLM2 before training.
+    """
+    started = time.monotonic()  # before the imports, which a user waits for too
+    need("train")
+    from glyphsight.cli.evaluate import print_summary
+    from glyphsight.pipeline import run_demo
+
+    measured, metrics = run_demo(out, quick=quick, started=started)
+    if json_:
+        print_json(metrics)
+        return
+    print_summary(measured)
+    print(f"{metrics['seconds']:.0f} s from start to report: {out / 'report.html'}")
+    print(f"try it: glyphsight see PICTURE --model {out}")

@@ -1,0 +1,283 @@
+"""``glyphsight encode``, ``decode`` and ``tokens``: pictures to text, text to pictures, costs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from glyphsight.cli.options import Group, Json, PictureToText, with_settings
+from glyphsight.cli.output import print_json, print_table, say, will_resume
+from glyphsight.codec import PUBLISHED, Profile, encode_batch
+from glyphsight.codec.formats import FORMATS, get_format
+from glyphsight.codec.repair import Repaired, repair
+from glyphsight.console import progress_bar
+from glyphsight.errors import FormatError, ModelError, PictureError
+from glyphsight.media import load_gray
+from glyphsight.media.bulk import EncodeSettings, open_log, plan, results
+from glyphsight.media.picture import save_picture
+from glyphsight.models.tokens import (
+    EMBEDDED,
+    TokenBudget,
+    count_tokens,
+    largest_grid,
+    load_tokenizer,
+)
+from glyphsight.parallel import Workers
+from glyphsight.settings import settings_of
+
+
+def _columns(text: str, profile: Profile) -> int:
+    """Columns of glyphs in a text of the profile's format."""
+    form = get_format(profile.format)
+    return int(form.read(text, profile.palette).shape[1]) // form.cell[1]
+
+
+@with_settings
+def encode(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Pictures, folders (with all below), globs; - reads standard input."),
+    ],
+    *,
+    profile: PictureToText,
+    settings: Annotated[
+        EncodeSettings,
+        Group("From file to picture", ("frame", "background", "max_pixels", "fast_jpeg")),
+    ],
+    processes: Annotated[Workers, Group("Processes", fields=("workers",))],
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            "--tokens", min=1, help="Largest number of tokens per picture; it decides the width."
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        str,
+        typer.Option(
+            help="Tokenizer for --tokens: smollm2-135m, nano, a tokenizer.json or a directory with "
+            "one."
+        ),
+    ] = EMBEDDED,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory for one .txt per picture; folders are kept. A text that is there stays "
+            "unless its picture or a setting changed."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write texts again that --out holds already.")
+    ] = False,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Print one JSON object per picture: path, size, text.")
+    ] = False,
+) -> None:
+    """Print the ASCII_Image of each picture, in the order given; exit status 1 when any failed."""
+    width = ctx.params["width"]  # None where it is not given
+    if budget is not None and (width is not None or settings.fast_jpeg):
+        other = "--fast-jpeg" if width is None else "--width"
+        raise typer.BadParameter(f"give {other} or --tokens, not both")
+    get_format(profile.format)  # a format that cannot be loaded is one error, not one per picture
+    fit = None if budget is None else TokenBudget(budget, tokenizer)
+    if fit is not None:
+        load_tokenizer(tokenizer)  # a wrong name is likewise
+    settings = replace(settings, profile=profile, fit=fit)
+    if out is not None:
+        will_resume()
+    failed = 0
+    printing = jsonl or out is None
+    hidden = not sys.stderr.isatty() or (printing and sys.stdout.isatty())
+    with ExitStack() as stack:
+        log = None if out is None else stack.enter_context(open_log(out, settings))
+        tasks = plan(paths, out, None if force else log)
+        bar = stack.enter_context(
+            progress_bar(total=len(tasks), unit="pic", delay=2, disable=hidden)
+        )
+        for done in results(tasks, settings, processes.workers, log):
+            if done.error is not None:
+                bar.clear()
+                say(f"glyphsight: {done.error}")
+                failed += 1
+            elif jsonl:
+                size = str(_columns(done.text, profile) if fit else profile.width)
+                line = {"path": done.task.path, "size": size, "ASCII_image": done.text}
+                print(json.dumps(line, ensure_ascii=False))
+            elif out is None:
+                sys.stdout.write(done.text)
+            bar.update()
+    if found := sum(task.found for task in tasks):
+        say(f"glyphsight: {found} of {len(tasks)} texts were there already; --force redoes them")
+    if failed:
+        raise typer.Exit(1)
+
+
+_MAX_PIXELS = 1 << 28
+
+
+@with_settings
+def decode(
+    file: Annotated[str, typer.Argument(help="File with one ASCII_Image; - is standard input.")],
+    *,
+    profile: Annotated[Profile, Group("How the text is written", fields=("palette", "format"))],
+    out: Annotated[
+        Path | None, typer.Option(help="Picture to write; the suffix names the file type.")
+    ] = None,
+    levels: Annotated[
+        bool, typer.Option("--levels", help="Print the level of each cell, as a digit 0-9a-f.")
+    ] = False,
+    scale: Annotated[int, typer.Option(min=1, max=100, help="Pixels per column.")] = 8,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a text with flaws; name line and column.")
+    ] = False,
+) -> None:
+    """Turn an ASCII_Image back into a picture.
+
+    Flaws are fixed where possible, and each is named on standard error: text or a code fence around
+    the rows, a JSON record, HTML escapes, rows missing, repeated or of differing width.
+    """
+    if out is None and not levels:
+        raise typer.BadParameter("give --out PICTURE, --levels or both")
+    try:
+        text = (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).decode("utf-8")
+    except OSError as error:
+        raise FormatError(f"{file}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{file}: not UTF-8 text at byte {error.start}") from None
+    try:
+        reading = (
+            Repaired(get_format(profile.format).read(text, profile.palette))
+            if strict
+            else repair(text, profile)
+        )
+        for done in reading.repairs:
+            say(f"glyphsight: {file}: {done}")
+        if out is not None:
+            save_picture(_picture(reading, profile, scale), out)
+    except FormatError as error:
+        raise FormatError(f"{file}: {error}") from None
+    if levels:
+        sys.stdout.write(
+            get_format("digits").render_batch(reading.levels[None], profile.palette)[0]
+        )
+
+
+def _picture(reading: Repaired, profile: Profile, scale: int) -> NDArray[np.uint8]:
+    """Return gray pixels, uint8[H, W], that encode to as many rows and columns again."""
+    tall, wide = get_format(profile.format).cell
+    gray = np.round(np.linspace(0, 255, profile.levels)).astype(np.uint8)[reading.levels]
+    rows, columns = gray.shape
+    across = Profile(columns // wide, profile.palette)
+    width = columns * scale
+    height = next(h for h in count(1) if across.rows(h, width) >= rows // tall)
+    if height * width > _MAX_PIXELS:
+        raise FormatError(f"{rows}x{columns} cells make {height}x{width} pixels; lower --scale")
+    return np.repeat(gray[np.arange(height) * rows // height], scale, axis=1)
+
+
+def tokens(
+    image: Annotated[str, typer.Argument(help="Picture; - reads standard input.")],
+    tokenizer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Tokenizer, repeatable: smollm2-135m, nano, a tokenizer.json or a directory with "
+            "one.",
+            show_default=EMBEDDED,
+        ),
+    ] = None,
+    form: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            help=f"Format, repeatable: {', '.join(FORMATS.names())}.",
+            show_default="every format",
+        ),
+    ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of columns.", show_default=str(PUBLISHED.width)),
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            "--tokens", min=1, help="Show the largest grid that costs at most this many tokens."
+        ),
+    ] = None,
+    palette: Annotated[
+        str, typer.Option(help=settings_of(Profile)["palette"].help)
+    ] = PUBLISHED.palette,
+    as_json: Json = False,
+) -> None:
+    """Count what a picture costs in each format: grid, characters, tokens.
+
+    A format that carries fewer levels than the palette has is shown with its darkest and brightest
+    glyph alone.
+    """
+    if width is not None and budget is not None:
+        raise typer.BadParameter("give --width or --tokens, not both")
+    tokenizers = {name: load_tokenizer(name) for name in tokenizer or [EMBEDDED]}
+    pixels = load_gray(sys.stdin.buffer if image == "-" else image)
+    rows: list[dict[str, Any]] = []
+    failed = False
+    for name in form or FORMATS.names():
+        try:
+            carried = palette
+            if len(palette) > get_format(name).max_levels == 2:
+                carried = palette[0] + palette[-1]
+            if budget is None:
+                profile = Profile(width or PUBLISHED.width, carried, name)
+            else:
+                every = list(tokenizers.values())
+                carrier = Profile(palette=carried, format=name)
+                profile = largest_grid(pixels[None], carrier, budget, every)
+            rows.append(_row(pixels, profile, tokenizers))
+        except (FormatError, ModelError) as error:
+            say(f"glyphsight: {error}")
+            failed = True
+        except PictureError as error:
+            raise PictureError(f"{image}: {error}") from None
+    if as_json:
+        print_json(rows)
+    elif rows:
+        _print_table(rows, list(tokenizers))
+    if failed:
+        raise typer.Exit(1)
+
+
+def _row(pixels: NDArray[np.uint8], profile: Profile, tokenizers: dict[str, Any]) -> dict[str, Any]:
+    """Count what the picture costs in one format."""
+    text = encode_batch(pixels[None], profile)[0]
+    form = get_format(profile.format)
+    rows, columns = form.read(text, profile.palette).shape
+    counts = {name: count_tokens([text], each)[0] for name, each in tokenizers.items()}
+    return {
+        "format": profile.format,
+        "width": profile.width,
+        "columns": columns,
+        "rows": rows,
+        "levels": profile.levels,
+        "characters": len(text),
+        "tokens": counts,
+        "cells_per_token": {name: rows * columns / count for name, count in counts.items()},
+    }
+
+
+def _print_table(rows: list[dict[str, Any]], tokenizers: list[str]) -> None:
+    table = [["format", "grid", "levels", "characters"]]
+    table[0] += [head for name in tokenizers for head in (name, "cells a token")]
+    for row in rows:
+        line = [row["format"], f"{row['columns']}x{row['rows']}"]
+        line += [str(row["levels"]), str(row["characters"])]
+        for name in tokenizers:
+            line += [str(row["tokens"][name]), f"{row['cells_per_token'][name]:.2f}"]
+        table.append(line)
+    print_table(table)
