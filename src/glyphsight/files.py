@@ -1,4 +1,4 @@
-"""Files written whole, made once, appended to and hashed; locks; the cache directory."""
+"""Files written whole, made once, appended to, listed and hashed; locks; the cache directory."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _BLOCK = 1 << 20  # bytes read at a time
+_SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini")  # a file manager's own
 
 
 def cache_dir() -> Path:
@@ -296,6 +297,36 @@ class JsonLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def walk(root: Path) -> list[str]:
+    """List files under a directory, relative and sorted; hidden and file managers' ones left out.
+
+    Links are followed, each folder is entered once.
+
+    Raises:
+        GlyphsightError: A folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise GlyphsightError(f"{error.filename}: cannot be read ({error.strerror}); allow it")
+
+    found = []
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
+        stat = Path(folder).stat()
+        if (stat.st_dev, stat.st_ino) in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        inside = Path(folder).relative_to(root).as_posix()
+        found += [
+            name if inside == "." else f"{inside}/{name}"
+            for name in names
+            if not name.startswith(".") and name.lower() not in _SYSTEM
+        ]
+    return sorted(found)
 
 
 def json_line(value: Any) -> str:

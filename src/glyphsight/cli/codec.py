@@ -110,7 +110,7 @@ def encode(
                 failed += 1
             elif jsonl:
                 size = str(_columns(done.text, profile) if fit else profile.width)
-                line = {"path": done.task.path, "size": size, "ASCII_image": done.text}
+                line = {"path": done.path, "size": size, "ASCII_image": done.text}
                 print(json.dumps(line, ensure_ascii=False))
             elif out is None:
                 sys.stdout.write(done.text)

@@ -6,7 +6,7 @@ import glob
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from glyphsight import parallel
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.errors import GlyphsightError, PictureError
-from glyphsight.files import JsonLog, hash64, replacing
+from glyphsight.files import JsonLog, hash64, replacing, walk
 from glyphsight.media import load_gray, medium_of
 from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.parallel import Workers
@@ -57,51 +57,23 @@ class EncodeSettings:
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture file to read, and the file that its text goes to.
+    """A picture file, the file that its text goes to, and what came of it.
 
     Attributes:
         path: Path of the picture; ``-`` is standard input.
         target: Path of its text; None where it is only printed.
         found: The target holds the text already.
-        error: Reason why there is nothing to do: the argument names no picture.
+        error: Reason why there is no text.
+        text: The text; "" until there is one.
+        state: Size and time of the picture whose text was written.
     """
 
     path: str
     target: Path | None = None
     found: bool = False
     error: str | None = None
-
-
-@dataclass(frozen=True)
-class Done:
-    """Outcome of a picture file.
-
-    Attributes:
-        task: The picture file.
-        text: The text; "" where there is none.
-        error: Reason why there is none.
-        state: Size and time of the picture whose text was written.
-    """
-
-    task: PictureFile
     text: str = ""
-    error: str | None = None
     state: str = ""
-
-
-def _pictures_in(folder: Path) -> list[Path]:
-    """List the files under a folder whose suffix is a picture's, sorted, without hidden ones."""
-
-    def refuse(error: OSError) -> None:
-        raise PictureError(f"{error.filename}: cannot be read ({error.strerror})")
-
-    found = []
-    for root, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(root) / name for name in names if not name.startswith(".") and medium_of(name)
-        ]
-    return sorted(found)
 
 
 def _expand(path: str) -> list[tuple[str, Path]]:
@@ -110,14 +82,14 @@ def _expand(path: str) -> list[tuple[str, Path]]:
         return [("-", Path("stdin.txt"))]
     given = Path(path)
     if path and given.is_dir():
-        inside = _pictures_in(given)
+        inside = sorted(Path(name) for name in walk(given) if medium_of(name))
         if not inside:
             raise PictureError(f"{path}: a folder without pictures; name one that holds some")
-        return [(str(each), each.relative_to(given).with_suffix(".txt")) for each in inside]
+        return [(str(given / name), name.with_suffix(".txt")) for name in inside]
     if glob.has_magic(path) and not given.exists():
         matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - any root, absolute or not
         if not matches:
-            raise PictureError(f"{path}: matches no file")
+            raise PictureError(f"{path}: matches no file; fix the pattern")
         root = Path(os.path.commonpath([os.path.dirname(match) for match in matches]))  # noqa: PTH120
         return [
             (match, Path(match).relative_to(root).with_suffix(".txt"))
@@ -169,7 +141,7 @@ def plan(paths: list[str], out: Path | None, log: JsonLog | None = None) -> list
     for path in paths:
         try:
             expanded = _expand(path)
-        except PictureError as error:
+        except GlyphsightError as error:
             tasks.append(PictureFile(path, error=str(error)))
             continue
         for name, text in expanded:
@@ -191,14 +163,14 @@ def plan(paths: list[str], out: Path | None, log: JsonLog | None = None) -> list
     return tasks
 
 
-def _encode_one(task: PictureFile, settings: EncodeSettings) -> Done:
+def _encode_one(task: PictureFile, settings: EncodeSettings) -> PictureFile:
     """Read, encode and write one picture; a failure comes back as a line."""
     if task.error is not None:
-        return Done(task, error=task.error)
+        return task
     state = _state(task.path)  # before it is read: a later change is seen next time
     try:
         if task.found and task.target is not None:
-            return Done(task, task.target.read_text(encoding="utf-8"))
+            return replace(task, text=task.target.read_text(encoding="utf-8"))
         profile = settings.profile
         rows_or_columns = max(profile.width, profile.height or 0)
         pixels = load_gray(
@@ -217,16 +189,17 @@ def _encode_one(task: PictureFile, settings: EncodeSettings) -> Done:
         if task.target is not None:
             with replacing(task.target) as stream:
                 stream.write(text)
+        return replace(task, text=text, state=state)
     except GlyphsightError as error:
-        return Done(task, error=str(error))
+        problem = str(error)
     except (OSError, UnicodeDecodeError) as error:
-        return Done(task, error=f"{task.target}: cannot be read ({error}); remove the file")
+        problem = f"{task.target}: cannot be read ({error}); remove the file"
     except MemoryError:
-        return Done(task, error=f"{task.path}: not enough memory; shrink it or lower --workers")
-    return Done(task, text, state=state)
+        problem = f"{task.path}: not enough memory; shrink it or lower --workers"
+    return replace(task, error=problem)
 
 
-def _encode_some(settings: EncodeSettings, tasks: list[PictureFile]) -> list[Done]:
+def _encode_some(settings: EncodeSettings, tasks: list[PictureFile]) -> list[PictureFile]:
     return [_encode_one(task, settings) for task in tasks]
 
 
@@ -235,8 +208,8 @@ def results(
     settings: EncodeSettings,
     workers: int | None,
     log: JsonLog | None = None,
-) -> Iterator[Done]:
-    """Yield the outcome of every task, in order; a failed task says why and raises nothing.
+) -> Iterator[PictureFile]:
+    """Yield every task with its text or the reason why there is none, in order.
 
     Args:
         tasks: Pictures to encode.
@@ -255,12 +228,12 @@ def results(
             log.append(
                 [
                     {
-                        "text": str(done.task.target.relative_to(log.path.parent)),
-                        "picture": os.path.abspath(done.task.path),  # noqa: PTH100
+                        "text": str(done.target.relative_to(log.path.parent)),
+                        "picture": os.path.abspath(done.path),  # noqa: PTH100
                         "state": done.state,
                     }
                     for done in some
-                    if done.task.target is not None and done.state
+                    if done.target is not None and done.state
                 ],
                 sync=False,
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import posixpath
 import re
 from abc import ABC, abstractmethod
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from glyphsight.errors import DatasetError, PictureError
-from glyphsight.files import hash64
+from glyphsight.files import hash64, walk
 from glyphsight.media import load_gray, medium_of
 from glyphsight.sources.base import (
     PART,
@@ -31,7 +30,6 @@ from glyphsight.sources.location import directory, folder_split, in_order, licen
 
 _NAME = re.compile(r"(?:.*/)?(\d)_[^_/]+_(\d+)\.wav")  # of a recording: digit, speaker, index
 _TEST = 5  # recordings per digit and speaker that the dataset's authors hold out
-_SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini")  # a file manager's own
 
 
 class ListedFile(NamedTuple):
@@ -51,36 +49,6 @@ class ListedFile(NamedTuple):
 Listing = dict[str, list[ListedFile]]
 
 _held: dict[tuple[type, str], Listing] = {}  # the last one of this process
-
-
-def walk(root: Path) -> list[str]:
-    """List files under a directory, relative and sorted; hidden and file managers' ones left out.
-
-    Links are followed, each folder is entered once.
-
-    Raises:
-        DatasetError: A folder cannot be read.
-    """
-
-    def refuse(error: OSError) -> None:
-        raise DatasetError(f"{error.filename}: cannot be read ({error.strerror})")
-
-    found = []
-    seen: set[tuple[int, int]] = set()
-    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
-        stat = Path(folder).stat()
-        if (stat.st_dev, stat.st_ino) in seen:  # a link that leads back
-            folders.clear()
-            continue
-        seen.add((stat.st_dev, stat.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        inside = Path(folder).relative_to(root).as_posix()
-        found += [
-            name if inside == "." else f"{inside}/{name}"
-            for name in names
-            if not name.startswith(".") and name.lower() not in _SYSTEM
-        ]
-    return sorted(found)
 
 
 class ListedSource(ABC):

@@ -24,9 +24,9 @@ from glyphsight.dataset.filesystem import STATE, Directory, open_directory
 from glyphsight.dataset.layouts import Output, get_output
 from glyphsight.dataset.storage import MANIFEST, SPLITS, load_dataset, read_manifest
 from glyphsight.errors import DatasetError
+from glyphsight.files import walk
 from glyphsight.parallel import HERE, Workers, same_processes
 from glyphsight.sources import Failure, Part, Source, open_source
-from glyphsight.sources.folder import walk
 from glyphsight.version import __version__
 
 _FAILURES_KEPT = 100
