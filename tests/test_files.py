@@ -8,7 +8,7 @@ import pytest
 
 import glyphsight
 from glyphsight.errors import GlyphsightError
-from glyphsight.files import JsonLog, cached, hash64, replacing
+from glyphsight.files import JsonLog, cached, hash64, replacing, walk
 
 
 def write(path, text):
@@ -223,3 +223,12 @@ def test_a_log_where_nothing_can_be_written_is_refused(tmp_path):
 def test_equal_texts_have_equal_hashes():
     assert hash64("a\udcff") == hash64("a\udcff") != hash64("b")
     assert hash64("a") == hash64(b"a") < 1 << 64
+
+
+def test_files_behind_links_are_listed_once_each_way_and_no_link_leads_back(tmp_path):
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.png").touch()
+    (tmp_path / "cat" / "Thumbs.db").touch()
+    (tmp_path / "kitten").symlink_to(tmp_path / "cat")
+    (tmp_path / "cat" / "all").symlink_to(tmp_path)
+    assert walk(tmp_path) == ["cat/1.png", "kitten/1.png"]

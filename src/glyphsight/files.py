@@ -302,25 +302,28 @@ class JsonLog:
 def walk(root: Path) -> list[str]:
     """List files under a directory, relative and sorted; hidden and file managers' ones left out.
 
-    Links are followed, each folder is entered once.
+    Links are followed, but not one that leads back to a folder around it.
 
     Raises:
         GlyphsightError: A folder cannot be read.
     """
 
     def refuse(error: OSError) -> None:
-        raise GlyphsightError(f"{error.filename}: cannot be read ({error.strerror}); allow it")
+        raise GlyphsightError(
+            f"{error.filename}: cannot be read ({error.strerror}); change its permissions"
+        )
 
     found = []
-    seen: set[tuple[int, int]] = set()
+    identity: dict[Path, tuple[int, int]] = {}
     for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
-        stat = Path(folder).stat()
-        if (stat.st_dev, stat.st_ino) in seen:  # a link that leads back
-            folders.clear()
+        here = Path(folder)
+        stat = here.stat()
+        identity[here] = stat.st_dev, stat.st_ino
+        if any(identity.get(each) == identity[here] for each in here.parents):
+            folders.clear()  # a link that leads back
             continue
-        seen.add((stat.st_dev, stat.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        inside = Path(folder).relative_to(root).as_posix()
+        inside = here.relative_to(root).as_posix()
         found += [
             name if inside == "." else f"{inside}/{name}"
             for name in names

@@ -83,3 +83,11 @@ def test_an_empty_batch_gives_no_texts():
 def test_what_is_no_batch_of_pictures_is_refused(images, complaint):
     with pytest.raises(PictureError, match=complaint):
         glyphsight.encode_batch(images)
+
+
+def test_numbers_from_0_to_1_are_refused_with_the_right_advice(golden, five):
+    with Image.open(golden / "five.png") as image:
+        array = np.asarray(image)[None] / 255
+    with pytest.raises(PictureError, match=r"as \(255 \* array\)\.round\(\)\.astype\('uint8'\)"):
+        glyphsight.encode_batch(array)
+    assert glyphsight.encode_batch((255 * array).round().astype("uint8")) == [five]

@@ -57,6 +57,29 @@ def test_ink_on_transparent_stands_out_from_its_background(five, tmp_path, ink, 
     assert gray[0, 0] == paper
 
 
+def test_faint_ink_on_transparent_stands_out_too():
+    rgba = np.zeros((9, 9, 4), dtype=np.uint8)
+    rgba[3:6, 3:6, 3] = 100
+    gray = load_picture(rgba)
+    assert (gray[0, 0], gray[4, 4]) == (255, 155)
+
+
+@pytest.mark.parametrize("kind", [0, 2], ids=["gray", "RGB"])
+def test_a_key_colour_of_sixteen_bits_is_transparent_and_no_other_colour(kind):
+    ramp = np.array([[0, 20_000, 40_000, 65_535]], dtype=">u2").repeat(1 + kind, axis=1)
+    for key, expected in ((65_535, [0, 78, 156, 0]), (30_000, [0, 78, 156, 255])):
+        size = struct.pack(">2I5B", 4, 1, 16, kind, 0, 0, 0)
+        transparent = struct.pack(">H", key) * (1 + kind)
+        pixels = zlib.compress(b"\0" + ramp.tobytes())
+        parts = [(b"IHDR", size), (b"tRNS", transparent), (b"IDAT", pixels), (b"IEND", b"")]
+        data = b"\x89PNG\r\n\x1a\n" + b"".join(
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+            for name, body in parts
+        )
+        gray = load_picture(io.BytesIO(data), background="black")
+        assert np.abs(gray[0].astype(int) - expected).max() <= 1, key
+
+
 def test_a_fully_transparent_picture_is_flat(tmp_path):
     assert np.ptp(saved(Image.new("RGBA", (9, 9)), tmp_path / "x.png")) == 0
 

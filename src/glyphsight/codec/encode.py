@@ -17,6 +17,9 @@ from glyphsight.codec.repair import repair
 from glyphsight.codec.resample import resize, resize_to_levels
 from glyphsight.errors import PictureError
 
+AS_BYTES = "give numbers from 0 to 1 as (255 * array).round().astype('uint8')"
+"""Advice to who has an array of another dtype, for messages."""
+
 _FINE = 4  # pixels per cell at which edges are sought: finer ones do not show in the grid
 _CHUNK_PIXELS = 1 << 22
 
@@ -58,7 +61,7 @@ def level_grids(
     if images.dtype != np.uint8 or images.ndim != 3:
         raise PictureError(
             f"pictures must be uint8[N, H, W], not {images.dtype}{list(images.shape)}; "
-            "give one picture as picture[None], other numbers as .astype(numpy.uint8)"
+            f"give one picture as picture[None]; {AS_BYTES}"
         )
     count, height, width = images.shape
     if not height or not width:
@@ -70,7 +73,7 @@ def level_grids(
 
 
 def _levels_of_same_size(images: NDArray[np.uint8], profile: Profile) -> NDArray[np.uint8]:
-    """Adjust, resize and quantize pictures whose polarity, place and crop are done."""
+    """Adjust, resize and quantize pictures whose polarity, centring and crop are done."""
     _, height, width = images.shape
     form = get_format(profile.format)
     check_palette(form, profile.palette)  # before the work rather than after it

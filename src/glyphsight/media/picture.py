@@ -12,8 +12,9 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ContainerIO, Image, ImageFile, ImageOps
+from PIL import ContainerIO, Image, ImageFile, ImageOps, ImageStat
 
+from glyphsight.codec.encode import AS_BYTES
 from glyphsight.errors import PictureError, one_line
 from glyphsight.files import replacing
 
@@ -35,33 +36,39 @@ _BACKGROUNDS = {"black": (0, 0, 0, 255), "white": (255, 255, 255, 255)}
 def _gray(image: Image.Image, background: str = "auto") -> NDArray[np.uint8]:
     """Lay transparency on a background, then convert to gray.
 
-    ``auto`` is black or white, whichever the opaque part stands out from.
+    ``auto`` is black or white, whichever the visible part stands out from.
     """
     if image.mode in ("RGBa", "La"):
         image = image.convert(image.mode.upper())
-    if ("A" in image.getbands() and image.mode != "LAB") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        colour = _BACKGROUNDS.get(background)
-        if colour is None:
-            opaque = np.asarray(rgba)
-            visible = opaque[..., 3] > 127
-            ink = opaque[..., :3][visible].mean() if visible.any() else 255.0
-            colour = _BACKGROUNDS["black" if ink > 127 else "white"]
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, colour), rgba)
-    if image.mode == "LAB":  # no luma without a colour profile; lightness is near it
-        return np.asarray(image.getchannel(0))
+    key = image.info.get("transparency")
     if image.mode.startswith(("I", "F")):
         wide = np.nan_to_num(np.asarray(image).astype(np.float64))
         top = 65535.0 if image.mode.startswith("I") else max(float(wide.max(initial=1.0)), 1e-9)
-        return np.clip(np.round(wide * (255.0 / top)), 0, 255).astype(np.uint8)
+        gray = np.clip(np.round(wide * (255.0 / top)), 0, 255).astype(np.uint8)
+        if not isinstance(key, int):
+            return gray
+        image = Image.fromarray(gray)
+        image.putalpha(Image.fromarray(np.where(wide == key, 0, 255).astype(np.uint8)))
+    elif isinstance(key, tuple) and max(key) > 255:  # of 16 bits, as its pixels no longer are
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+    if image.mode == "LAB":  # no luma without a colour profile; lightness is near it
+        return np.asarray(image.getchannel(0))
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        colour = _BACKGROUNDS.get(background)
+        if colour is None:
+            *inks, alpha = ImageStat.Stat(rgba.convert("RGBa")).sum
+            dark = alpha and 255 * sum(inks) <= 3 * 127 * alpha
+            colour = _BACKGROUNDS["white" if dark else "black"]
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, colour), rgba)
     return np.asarray(image.convert("L"))
 
 
 def _from_array(array: NDArray[Any], background: str) -> NDArray[np.uint8]:
     if array.dtype != np.uint8 or array.ndim not in (2, 3):
         raise PictureError(
-            f"an array must be uint8[H, W], [H, W, 3] or [H, W, 4], "
-            f"not {array.dtype}{list(array.shape)}"
+            f"an array must be uint8[H, W], [H, W, 3] or [H, W, 4], not {array.dtype}"
+            f"{list(array.shape)}; {AS_BYTES}"
         )
     if array.ndim == 2:
         return array
@@ -196,7 +203,7 @@ def load_picture(
         picture: A path, an open binary file, a PIL image or an array uint8[H, W], [H, W, 3 or 4].
         frame: Number of the image frame in a file with several, from 0.
         background: Colour under transparency: ``black``, ``white``, or ``auto`` for the one that
-            the opaque part stands out from.
+            the visible part stands out from.
         max_pixels: Limit of pixels. A file that declares more, in itself, in a frame up to the one
             that is read or in any picture of an icon, is refused before it is decoded.
         jpeg_at_least: Smallest side, in pixels, that a JPEG may be decoded to: at half, a quarter
