@@ -44,7 +44,7 @@ from glyphsight.evaluate.baselines import Grids, baselines
 from glyphsight.evaluate.result import Share
 from glyphsight.files import replacing
 from glyphsight.models import RunRecord, smollm2
-from glyphsight.models.runs import Start, start_from
+from glyphsight.models.runs import ModelSource, start_from
 from glyphsight.settings import read_assignments
 from glyphsight.sources import open_source, read_split
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, resolve_settings
@@ -78,10 +78,10 @@ class Case:
         return f"{self.source}-{self.pictures}-{self.seed}-{self.way}"
 
 
-def taught_with(start: Start) -> RunRecord:
+def taught_with(start: ModelSource) -> RunRecord:
     """The profile and the prompt of the run to start from, which all text ways take over."""
-    assert start.model.run is not None  # start_from has seen it
-    return start.model.run
+    assert start.run is not None  # start_from has seen it
+    return start.run
 
 
 def draw(case: Case, split: str, count: int, out: Path) -> Path:
@@ -105,13 +105,11 @@ def settings_of(case: Case, origin: str, own: dict[str, Any]) -> ResolvedSetting
     return resolve_settings(origin, given)
 
 
-def new_adapter(start: Start) -> dict[str, Any]:
+def new_adapter(start: ModelSource) -> dict[str, Any]:
     """Settings of an adapter of the size of the run's; of the usual size where it has none."""
-    assert start.model.directory is not None
-    file = start.model.directory / "adapter_config.json"
-    if not file.is_file():
+    if start.adapter is None:
         return {"method": "lora"}
-    config = json.loads(file.read_text(encoding="utf-8"))
+    config = json.loads(start.adapter.read_text(encoding="utf-8"))
     return {"method": "lora", "lora_rank": config["r"], "lora_alpha": config["lora_alpha"]}
 
 
@@ -122,7 +120,7 @@ def by_teaching(case: Case, train_on: Path, judge_on: Path, out: Path) -> dict[s
 
     start = start_from(case.start)
     model, origin, own = {
-        "sight": (start.model.lasting_name, start.origin, start.settings),
+        "sight": (start.lasting_name, start.origin, {"method": "lora"} if start.adapter else {}),
         "base": (case.model, case.model, new_adapter(start)),
         "base-full": (case.model, case.model, {"method": "full"}),
     }[case.way]

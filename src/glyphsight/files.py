@@ -131,6 +131,12 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         yield stream
 
 
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON document for people to read, whole or not at all."""
+    with replacing(path) as stream:
+        stream.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
 def cached(
     path: Path, make: Callable[[Path], object], whole: Callable[[Path], bool] = Path.exists
 ) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from dataclasses import asdict
@@ -20,7 +19,7 @@ from glyphsight.evaluate.report import Shown, record_study
 from glyphsight.evaluate.result import Share
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.study import Study, run_study
-from glyphsight.files import replacing
+from glyphsight.files import write_json
 from glyphsight.inference import Model, Request
 from glyphsight.models import load_model, nano, smollm2
 from glyphsight.models.runs import SIGHT
@@ -34,6 +33,7 @@ _MINUTES = 6.5  # of training at most
 _WHOLE = 9.5  # minutes from start to report
 _BEFORE = 100  # test digits SmolLM2 is asked, before any training and after
 _BATCH = 32
+_QUICK = 600  # digits a split
 _MARKER = "demo.json"
 _BEFORE_NAME = f"{smollm2.NAME} before any training"
 _AFTER_NAME = f"{smollm2.NAME} with the adapter that ships"
@@ -64,10 +64,22 @@ def _answers(name: str, texts: list[str], labels: list[str], prompt: Prompt) -> 
     return [labels[column] for column in Model(load_model(name)).best(asked, batch_size=_BATCH)]
 
 
-def _answers_after(pixels: NDArray[np.uint8]) -> list[str]:
-    """Ask SmolLM2 with the shipped adapter about pictures uint8[N, H, W], as its own texts."""
+def _ask_smollm2(
+    texts: list[str], pixels: NDArray[np.uint8], labels: list[str]
+) -> dict[str, list[str]]:
+    """Ask SmolLM2 about pictures, by the name of the model: before any training and after.
+
+    Args:
+        texts: Texts of N pictures, for the model before any training.
+        pixels: Pictures, uint8[N, H, W], which the shipped adapter reads in its own profile.
+        labels: Labels to choose from, for the model before any training.
+    """
     run = Model(SIGHT).trained
-    return _answers(SIGHT, encode_batch(pixels, run.profile), run.labels, run.prompt)
+    after = _answers(SIGHT, encode_batch(pixels, run.profile), run.labels, run.prompt)
+    return {
+        _BEFORE_NAME: _answers(smollm2.NAME, texts, labels, Prompt()),
+        _AFTER_NAME: after,
+    }
 
 
 def _clear(out: Path) -> None:
@@ -95,19 +107,17 @@ def run_demo(
     """
     started = time.monotonic() if started is None else started
     _clear(out)
-    with replacing(out / _MARKER) as stream:
-        json.dump({"made_by": "glyphsight demo", "quick": quick}, stream)
+    write_json(out / _MARKER, {"made_by": "glyphsight demo", "quick": quick})
     data = out / "data"
-    limit = 600 if quick else None
-
     have_smollm2 = _have_smollm2()
     say("glyphsight: 1/4 build the dataset from the bundled digits")
-    copies = 0 if quick else _COPIES
-    profile = Profile(invert="auto", centre=True)
-    built = build_dataset(
-        "bundled", data, BuildSettings(profile=profile, limit=limit, copies=copies), quiet=quiet
+    settings = BuildSettings(
+        profile=Profile(invert="auto", centre=True),
+        limit=_QUICK if quick else None,
+        copies=0 if quick else _COPIES,
     )
-    say(f"glyphsight: 2/4 teach {nano.NAME}, a small language model made from scratch")
+    built = build_dataset("bundled", data, settings, quiet=quiet)
+    say(f"glyphsight: 2/4 train {nano.NAME}, a small language model made from scratch")
     minutes = training_minutes(time.monotonic() - started)
     resolved = resolve_settings(nano.NAME, {"minutes": minutes})
     trained = train(data, nano.NAME, out, resolved, quiet=quiet)
@@ -115,52 +125,46 @@ def run_demo(
     measured = run_study(
         out, str(data), EvaluateSettings(generate=1000, zero_shot=200), quiet=quiet
     )
-    result = measured.evaluation
-
     if have_smollm2:
         say(f"glyphsight: 4/4 ask {smollm2.NAME} the same, before any training and after")
-    samples = list(result.samples)
-    truth = [sample.truth for sample in samples]
-    shown_rows = [truth.index(label) for label in sorted(set(truth))]
-    judged_rows = stratified_sample(truth, 10 if quick else _BEFORE, seed=0).tolist()
-    rows = shown_rows + judged_rows
-    pictures = load_split(open_source("bundled"), "test")
-    if limit is not None:
-        pictures = pictures.take(stratified_sample(pictures.labels, limit, seed=0))
-    others: dict[str, list[str]] = {}
-    if have_smollm2:
-        others[_BEFORE_NAME] = _answers(
-            smollm2.NAME, [samples[row].ascii_image for row in rows], result.labels, Prompt()
-        )
-        others[_AFTER_NAME] = _answers_after(pictures.pixels[rows])
-    record_study(
-        measured,
-        out,
-        run=out,
-        shown=[
-            Shown(
-                samples[row],
-                pictures.pixels[row],
-                {name: said[place] for name, said in others.items()},
-            )
-            for place, row in enumerate(shown_rows)
-        ],
-    )
+    compared = _record(measured, out, quick=quick, have_smollm2=have_smollm2)
     metrics = measured.as_json() | {
         "seconds": time.monotonic() - started,
         "training_seconds": trained.seconds,
         "training_records": built.records["train"],
         "validation_accuracy": trained.validation_accuracy,
-        "smollm2_before_training": None,
-        "smollm2_after_training": None,
+        "smollm2_before_training": compared.get(_BEFORE_NAME),
+        "smollm2_after_training": compared.get(_AFTER_NAME),
         "quick": quick,
     }
-    for key, name in (("before", _BEFORE_NAME), ("after", _AFTER_NAME)):
-        if name in others:
-            said = others[name][len(shown_rows) :]
-            right = sum(truth[row] == answer for row, answer in zip(judged_rows, said, strict=True))
-            metrics[f"smollm2_{key}_training"] = asdict(Share.of(right, len(judged_rows)))
-    with replacing(out / "metrics.json") as stream:
-        json.dump(metrics, stream, ensure_ascii=False, indent=2)
-        stream.write("\n")
+    write_json(out / "metrics.json", metrics)
     return measured, metrics
+
+
+def _record(
+    measured: Study, out: Path, *, quick: bool, have_smollm2: bool
+) -> dict[str, dict[str, Any]]:
+    """Write the report, with SmolLM2's answers beside; return its shares by the model's name."""
+    samples = list(measured.evaluation.samples)
+    truth = [sample.truth for sample in samples]
+    shown_rows = [truth.index(label) for label in sorted(set(truth))]
+    judged_rows = stratified_sample(truth, 10 if quick else _BEFORE, seed=0).tolist()
+    rows = shown_rows + judged_rows
+    pictures = load_split(open_source("bundled"), "test")
+    if quick:
+        pictures = pictures.take(stratified_sample(pictures.labels, _QUICK, seed=0))
+    answers: dict[str, list[str]] = {}
+    if have_smollm2:
+        texts = [samples[row].ascii_image for row in rows]
+        answers = _ask_smollm2(texts, pictures.pixels[rows], measured.evaluation.labels)
+    shown = [
+        Shown(samples[row], pictures.pixels[row], {name: said[n] for name, said in answers.items()})
+        for n, row in enumerate(shown_rows)
+    ]
+    record_study(measured, out, run=out, shown=shown)
+    shares = {}
+    for name, said in answers.items():
+        judged = zip(judged_rows, said[len(shown_rows) :], strict=True)
+        right = sum(truth[row] == answer for row, answer in judged)
+        shares[name] = asdict(Share.of(right, len(judged_rows)))
+    return shares

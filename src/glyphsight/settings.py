@@ -30,60 +30,9 @@ _KINDS: dict[Any, tuple[Any, str]] = {  # what isinstance asks for, and its name
 }
 
 
-@dataclass(frozen=True)
-class Values:
-    """The values that a field takes.
-
-    Attributes:
-        choices: All values, or a function that lists the values known by name. The command line
-            alone asks such a function, since a user's package may add names.
-        low: Least value.
-        high: Greatest value.
-        above: Bound that every value exceeds.
-        below: Bound that every value stays under.
-        read: Function that turns text of the command line into a value, for a field that is
-            neither text, number, path nor switch.
-    """
-
-    choices: Sequence[str] | Callable[[], Sequence[str]] = ()
-    low: float | None = None
-    high: float | None = None
-    above: float | None = None
-    below: float | None = None
-    read: Callable[[str], Any] | None = None
-
-    def names(self) -> list[str]:
-        """List the values known by name; empty where any value of the field's type is one."""
-        return list(self.choices() if callable(self.choices) else self.choices)
-
-    def bounds(self) -> str:
-        """Say from where to where values go, such as ``at least 1``; empty without bounds."""
-        if self.low is not None and self.high is not None:
-            return f"{self.low:.10g} to {self.high:.10g}"
-        bounds = {
-            "above": self.above,
-            "at least": self.low,
-            "at most": self.high,
-            "below": self.below,
-        }
-        return " and ".join(
-            f"{word} {bound:.10g}" for word, bound in bounds.items() if bound is not None
-        )
-
-    def within(self, value: Any) -> bool:
-        """Say whether a value is one of the choices and inside the bounds."""
-        return (
-            (callable(self.choices) or not self.choices or value in self.choices)
-            and (self.low is None or value >= self.low)
-            and (self.high is None or value <= self.high)
-            and (self.above is None or value > self.above)
-            and (self.below is None or value < self.below)
-        )
-
-
 def setting(default: Any = MISSING, **values: Any) -> Any:
-    """Declare a field of a settings class: its default, if any, and its :class:`Values`."""
-    return field(default=default, metadata={"values": Values(**values)})
+    """Declare a field of a settings class: its default, if any, and its values."""
+    return field(default=default, metadata=values)
 
 
 @dataclass(frozen=True)
@@ -96,7 +45,14 @@ class Setting:
         kind: Type of a value: bool, int, float, str, Path, or object for others.
         optional: Whether None is a value too.
         default: Value of a field that is not given; MISSING for a required field.
-        values: The values that the field takes.
+        choices: All values, or a function that lists the values known by name. The command line
+            alone asks such a function, since a user's package may add names.
+        low: Least value.
+        high: Greatest value.
+        above: Bound that every value exceeds.
+        below: Bound that every value stays under.
+        read: Function that turns text of the command line into a value, for a field that is
+            neither text, number, path nor switch.
     """
 
     name: str
@@ -104,16 +60,43 @@ class Setting:
     kind: Any
     optional: bool
     default: Any
-    values: Values
+    choices: Sequence[str] | Callable[[], Sequence[str]] = ()
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+    read: Callable[[str], Any] | None = None
 
     @property
     def textual(self) -> bool:
         """Whether text can give a value, such as an option of the command line."""
-        return self.kind is not object or self.values.read is not None
+        return self.kind is not object or self.read is not None
+
+    def names(self) -> list[str]:
+        """List the values known by name; empty where any value of the field's type is one."""
+        return list(self.choices() if callable(self.choices) else self.choices)
+
+    def bounds(self) -> str:
+        """Say from where to where values go, such as ``at least 1``; empty without bounds."""
+        if self.low is not None and self.high is not None:
+            return f"{self.low:.10g} to {self.high:.10g}"
+        words = ("above", self.above), ("at least", self.low), ("at most", self.high)
+        bounds = (*words, ("below", self.below))
+        return " and ".join(f"{word} {bound:.10g}" for word, bound in bounds if bound is not None)
+
+    def _within(self, value: Any) -> bool:
+        """Say whether a value is one of the choices and inside the bounds."""
+        return (
+            (callable(self.choices) or not self.choices or value in self.choices)
+            and (self.low is None or value >= self.low)
+            and (self.high is None or value <= self.high)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
 
     def line(self, *notes: str) -> str:
         """Return the documentation, then values, default and notes in brackets, for a help text."""
-        said = [", ".join(self.values.names()) or self.values.bounds()]
+        said = [", ".join(self.names()) or self.bounds()]
         if self.default not in (None, "", MISSING) and self.kind is not bool:
             blank = str(self.default) != str(self.default).strip()
             said.append(f"default: {repr(self.default) if blank else self.default}")
@@ -126,18 +109,18 @@ class Setting:
             return None
         types, allowed = _KINDS[self.kind]
         right = isinstance(value, types) and (self.kind is bool or not isinstance(value, bool))
-        if right and (self.kind is not float or math.isfinite(value)) and self.values.within(value):
+        if right and (self.kind is not float or math.isfinite(value)) and self._within(value):
             return None
-        if self.values.choices and not callable(self.values.choices):
-            allowed = f"one of {', '.join(self.values.choices)}"
-        elif bounds := self.values.bounds():
+        if self.choices and not callable(self.choices):
+            allowed = f"one of {', '.join(self.choices)}"
+        elif bounds := self.bounds():
             allowed += f", {bounds}"
         return f"{self.name} is {allowed}, not {value!r}"
 
     def parse(self, text: str) -> Any:
         """Read a value from text; text that is no value of the kind stays text."""
-        if self.values.read is not None:
-            return self.values.read(text)
+        if self.read is not None:
+            return self.read(text)
         if self.kind is bool:
             return {"yes": True, "true": True, "no": False, "false": False}.get(text.lower(), text)
         try:
@@ -166,7 +149,7 @@ def settings_of(cls: type) -> Mapping[str, Setting]:
             kind if kind in _KINDS else object,
             optional,
             one.default,
-            one.metadata.get("values", Values()),
+            **one.metadata,
         )
     return types.MappingProxyType(result)
 

@@ -13,8 +13,8 @@ SHORT = ["--set", "max_steps=2", "--set", "lora_rank=2", "--batch-size", "8"]
 
 def test_the_nano_that_ships_is_a_start_and_brings_nanos_settings():
     start = start_from("nano-digits")
-    assert start.model.directory == SHIPPED_RUNS["nano-digits"]
-    assert (start.origin, start.settings) == ("nano", {})
+    assert start.directory == SHIPPED_RUNS["nano-digits"]
+    assert (start.origin, start.adapter) == ("nano", None)
 
 
 def test_a_start_is_found_through_the_runs_before_it(tmp_path):
@@ -22,7 +22,7 @@ def test_a_start_is_found_through_the_runs_before_it(tmp_path):
     RunRecord(str(tmp_path / "a"), tasks=(Task("", ("1",)),)).save(tmp_path / "b")
     (tmp_path / "b" / "adapter_config.json").write_text("{}")
     start = start_from(str(tmp_path / "b"))
-    assert (start.origin, start.settings) == ("nano", {"method": "lora"})
+    assert (start.origin, start.adapter) == ("nano", tmp_path / "b" / "adapter_config.json")
 
 
 @pytest.mark.parametrize(

@@ -139,9 +139,9 @@ def _made(make: Callable[..., Any], settings: dict[str, Setting], given: dict[st
             continue
         if one.kind is object:
             given[field] = value = one.parse(value)
-        names = one.values.names()
+        names = one.names()
         problem = one.problem(value)
-        if callable(one.values.choices) and names and value not in names:
+        if callable(one.choices) and names and value not in names:
             problem = f"{field} is one of {', '.join(names)}, not {value!r}"
         if problem:
             raise typer.BadParameter(problem, param_hint=f"--{field.replace('_', '-')}")

@@ -100,8 +100,9 @@ def train(
     model = from_ or model or (said.model if said else smollm2.NAME)
     if from_ is not None or resolve(model).run:
         start = start_from(model)
-        model = start.model.lasting_name
-        resolved = resolve_settings(start.origin, start.settings | given)
+        model = start.lasting_name
+        stays = {"method": "lora"} if start.adapter else {}
+        resolved = resolve_settings(start.origin, stays | given)
     else:
         resolved = resolve_settings(model, given)
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.evaluate.statistics import ClassScore, wilson_interval
-from glyphsight.files import claim, json_line, replacing
+from glyphsight.files import claim, json_line, replacing, write_json
 
 METRICS_FILE = "metrics.json"
 """Written last: with it an evaluation is finished."""
@@ -219,9 +219,7 @@ class Evaluation:
 
 def finish(directory: Path, metrics: dict[str, Any]) -> None:
     """Write ``metrics.json`` and remove the note that an unfinished evaluation resumes from."""
-    with replacing(directory / METRICS_FILE) as stream:
-        json.dump(metrics, stream, ensure_ascii=False, indent=2)
-        stream.write("\n")
+    write_json(directory / METRICS_FILE, metrics)
     (directory / STATE_FILE).unlink(missing_ok=True)
 
 

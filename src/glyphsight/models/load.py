@@ -374,7 +374,7 @@ def load_model(
     source = resolve(name)
     directory, run = source.directory, source.run
     begun = directory and (run or (directory / SETTINGS_FILE).is_file())
-    if directory and run and (directory / "adapter_config.json").is_file():
+    if directory and run and source.adapter:
         model, tokenizer = _with_adapter(directory, run, training, four_bits)
     elif directory and begun and not (directory / "config.json").is_file():
         raise ModelError(

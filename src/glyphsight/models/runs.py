@@ -10,7 +10,7 @@ from typing import Any
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError
-from glyphsight.files import replacing
+from glyphsight.files import write_json
 from glyphsight.models import nano, smollm2
 from glyphsight.models.chat import Turns, turns_from_json
 
@@ -97,9 +97,7 @@ class RunRecord:
 
     def save(self, run: Path) -> None:
         """Write the record into the run directory."""
-        with replacing(run / RUN_FILE) as stream:
-            json.dump(asdict(self), stream, ensure_ascii=False, indent=2)
-            stream.write("\n")
+        write_json(run / RUN_FILE, asdict(self))
 
     @staticmethod
     def load(run: str | Path) -> RunRecord | None:
@@ -184,6 +182,17 @@ class ModelSource:
         return None if self.run is None or self.ships else self.directory
 
     @property
+    def adapter(self) -> Path | None:
+        """Settings file of PEFT where the directory holds an adapter, None where it holds none."""
+        file = None if self.directory is None else self.directory / "adapter_config.json"
+        return file if file and file.is_file() else None
+
+    @property
+    def origin(self) -> str:
+        """Name of the base model at the root, whose default settings suit a run too."""
+        return root_of(self.run).base if self.run else self.lasting_name
+
+    @property
     def lasting_name(self) -> str:
         """Name that means the same model in every working directory."""
         if self.directory is None or self.ships:
@@ -211,38 +220,21 @@ def resolve(name: str | Path) -> ModelSource:
     return ModelSource(str(name), directory, run)
 
 
-@dataclass(frozen=True)
-class Start:
-    """A trained run that ``train --from`` starts from.
-
-    Attributes:
-        model: The run.
-        origin: Name of the base model at its root, whose default settings suit the run too.
-        settings: Settings that the run asks for: an adapter stays an adapter.
-    """
-
-    model: ModelSource
-    origin: str
-    settings: dict[str, Any]
-
-
-def start_from(name: str | Path) -> Start:
+def start_from(name: str | Path) -> ModelSource:
     """Find the trained run that ``--from`` means.
 
     Raises:
         ModelError: There is no such run, or its training has not finished.
     """
     source = resolve(name)
-    if source.directory is None or source.run is None:
+    if source.run is None:
         shipped = f"--from {NANO_DIGITS}, or " if name == nano.NAME else ""
         base = f"{shipped}--model {name}" if source.directory or name in NAMES else ""
         raise ModelError(
             f"--from {name}: is no trained run (it holds no {RUN_FILE}); give "
             f"{base or 'the directory of a run, or ' + ', '.join(SHIPPED_RUNS)}"
         )
-    adapter = (source.directory / "adapter_config.json").is_file()
-    settings = {"method": "lora"} if adapter else {}
-    return Start(source, root_of(source.run).base, settings)
+    return source
 
 
 def root_of(record: RunRecord) -> RunRecord:

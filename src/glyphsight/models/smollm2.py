@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from glyphsight.console import say
 from glyphsight.errors import GlyphsightError, ModelError
-from glyphsight.files import cache_dir, cached, checksum, replacing
+from glyphsight.files import cache_dir, cached, checksum, write_json
 
 NAME = "smollm2-135m"
 WINDOW = 8192
@@ -106,8 +106,8 @@ def _is_whole(directory: Path) -> bool:
             return False
     except (OSError, ValueError):
         return False
-    with suppress(GlyphsightError), replacing(checked) as stream:
-        json.dump(state, stream)
+    with suppress(GlyphsightError):
+        write_json(checked, state)
     return True
 
 
@@ -162,10 +162,9 @@ def _convert(gguf_file: Path, target: Path) -> None:
     template = reader.get_field("tokenizer.chat_template").contents()
     (target / "chat_template.jinja").write_text(template, encoding="utf-8")
     for name, value in _CONFIGS.items():
-        (target / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        write_json(target / name, value)
     sums = {path.name: checksum([path]) for path in sorted(target.iterdir())}
-    with replacing(target / _SUMS) as stream:
-        json.dump(sums, stream, indent=2)
+    write_json(target / _SUMS, sums)
 
 
 def _bfloat16(values: NDArray[np.float32]) -> NDArray[np.uint16]:

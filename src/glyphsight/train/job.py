@@ -17,7 +17,7 @@ from glyphsight.errors import DatasetError, ModelError
 from glyphsight.files import checksum
 from glyphsight.models import LoadedModel, load_model
 from glyphsight.models.load import new_adapter
-from glyphsight.models.runs import ModelSource, RunRecord, Task, resolve, root_of
+from glyphsight.models.runs import ModelSource, RunRecord, Task, resolve
 from glyphsight.train.data import (
     Example,
     Examples,
@@ -222,12 +222,9 @@ def with_its_adapter(resolved: ResolvedSettings, model: str | Path) -> ResolvedS
         ModelError: Another rank or scale was given.
     """
     source = resolve(model)
-    if source.directory is None or source.run is None or resolved.values.method == "full":
+    if source.run is None or source.adapter is None or resolved.values.method == "full":
         return resolved
-    config = source.directory / "adapter_config.json"
-    if not config.is_file():
-        return resolved
-    saved = json.loads(config.read_text("utf-8"))
+    saved = json.loads(source.adapter.read_text("utf-8"))
     own = {"lora_rank": saved["r"], "lora_alpha": saved["lora_alpha"]}
     for name, value in own.items():
         if resolved.origin[name] == "given" and getattr(resolved.values, name) != value:
@@ -341,4 +338,4 @@ def _text_to_mix_in(
         return Path(settings.text_file)
     if begun is not None and begun.words is not None:
         return begun.words
-    return own_words(root_of(source.run).base if source.run else source.lasting_name)
+    return own_words(source.origin)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from glyphsight.errors import ModelError
-from glyphsight.files import replacing
+from glyphsight.files import write_json
 from glyphsight.models import nano, smollm2
 from glyphsight.settings import check, setting, settings_of
 
@@ -119,9 +119,7 @@ class ResolvedSettings:
             name: {"value": value, "origin": self.origin[name]}
             for name, value in asdict(self.values).items()
         }
-        with replacing(path) as stream:
-            json.dump(table, stream, indent=2)
-            stream.write("\n")
+        write_json(path, table)
 
 
 def resolve_settings(model: str, given: dict[str, Any]) -> ResolvedSettings:

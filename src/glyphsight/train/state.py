@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from glyphsight.errors import ModelError
-from glyphsight.files import replacing
+from glyphsight.files import replacing, write_json
 from glyphsight.models.chat import Turns, turns_from_json
 from glyphsight.models.runs import SETTINGS_FILE
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, saved_settings
@@ -80,8 +80,7 @@ def start_run(
     if words is not None:
         with replacing(run / _WORDS_FILE) as stream:
             stream.write(words.read_text("utf-8"))
-    with replacing(run / _INPUT_FILE) as stream:
-        json.dump(inputs, stream, indent=2)
+    write_json(run / _INPUT_FILE, inputs)
     resolved.save(run / SETTINGS_FILE)
 
 
