@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glyphsight.codec.encode import level_grids
-from glyphsight.dataset.build import likeness
+from glyphsight.dataset import likeness
 from glyphsight.media.augment import Augmentation, augment
 from glyphsight.sources import load_split, open_source
 

@@ -18,8 +18,8 @@ from glyphsight.cli.app import app
 from glyphsight.codec import PUBLISHED, Profile, parse
 from glyphsight.codec.encode import level_grids
 from glyphsight.dataset import BuildSettings, Prompt, build_dataset, check_dataset, load_dataset
-from glyphsight.dataset.build.likeness import alike_hashes
 from glyphsight.dataset.filesystem import Directory
+from glyphsight.dataset.likeness import alike_hashes
 from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.media.augment import Augmentation
 from glyphsight.parallel import Workers

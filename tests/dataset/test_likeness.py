@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from glyphsight.codec.encode import level_grids
-from glyphsight.dataset.build.likeness import alike_hashes, exact_hashes
+from glyphsight.dataset.likeness import alike_hashes, exact_hashes
 from glyphsight.media.augment import Augmentation, augment
 
 

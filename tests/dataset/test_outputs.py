@@ -17,7 +17,7 @@ from glyphsight.dataset.layouts import LAYOUTS, get_output, join
 from glyphsight.dataset.prompt import wordings_from_json
 from glyphsight.dataset.record import record_from_json
 from glyphsight.dataset.storage import read_records, sources_file, split_files, write_sources
-from glyphsight.errors import DatasetError
+from glyphsight.errors import DatasetError, GlyphsightError
 
 WORDINGS = (
     Prompt(),
@@ -524,7 +524,7 @@ def test_a_users_output_that_does_not_work_is_named(installed, tmp_path):
 def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
     write_split(tmp_path, "parquet", some(2))
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(DatasetError, match=r"pip install 'glyphsight\[data\]'"):
+    with pytest.raises(GlyphsightError, match=r"pip install 'glyphsight\[data\]'"):
         load_dataset(tmp_path)
 
 

@@ -57,7 +57,7 @@ def test_parse_is_the_inverse_of_what_is_written(picture, answer, instruction, a
     record = Record(picture, answer, size="20")
     assert prompt.parse(*prompt.pair(record)) == (picture, answer)
     *_, user, assistant = prompt.messages(record)
-    assert prompt.parse_turns(user["content"], assistant["content"]) == (picture, answer)
+    assert prompt.parse(user["content"], assistant["content"], chat=True) == (picture, answer)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from glyphsight.dataset.record import Record, json_type
-from glyphsight.dataset.text import parse_json, read_text
+from glyphsight.dataset.record import Record, json_type, parse_json, read_text
 from glyphsight.errors import DatasetError
 
 _PICTURE, _QUESTION, _ANSWER = "{ASCII_image}", "{Question}", "{Response}"
@@ -92,24 +91,24 @@ class Prompt:
             {"role": "assistant", "content": said},
         ]
 
-    def parse(self, prompt: str, completion: str) -> tuple[str, str] | None:
+    def parse(self, asked: str, said: str, *, chat: bool = False) -> tuple[str, str] | None:
         """Read picture and answer of a prompt and its completion.
 
         This inverts :meth:`pair` for records of one picture without a question of their own.
 
+        Args:
+            asked: Prompt, or the user's message.
+            said: Completion, or the assistant's message.
+            chat: Whether the texts are messages, as :meth:`messages` gives them.
+
         Returns:
             None where the texts are not of this wording.
         """
-        first_line = f"{self.instruction}\n" if self.instruction else ""
         before, after = self._around()
-        picture = _between(prompt, first_line + before, after)
-        answer = _between(completion, *_parts(self.answer, _ANSWER))
-        return None if picture is None or answer is None else (picture, answer)
-
-    def parse_turns(self, user: str, assistant: str) -> tuple[str, str] | None:
-        """Read picture and answer of a user's and an assistant's message, as :meth:`parse` does."""
-        picture = _between(user, *self._around())
-        answer = _between(assistant, *_parts(self.answer.removeprefix(" "), _ANSWER))
+        if self.instruction and not chat:
+            before = f"{self.instruction}\n{before}"
+        reply = self.answer.removeprefix(" ") if chat else self.answer
+        picture, answer = _between(asked, before, after), _between(said, *_parts(reply, _ANSWER))
         return None if picture is None or answer is None else (picture, answer)
 
     def read_reply(self, text: str) -> str:

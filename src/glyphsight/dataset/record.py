@@ -1,8 +1,10 @@
-"""One example of a dataset: pictures as text, a question and the answer."""
+"""One example of a dataset: pictures as text, a question and the answer; and JSON that is read."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from glyphsight.errors import DatasetError
@@ -56,14 +58,6 @@ class Record:
         return value | {QUESTION: self.question} if self.question else value
 
 
-def json_type(value: Any) -> str:
-    """Name the JSON type of a value; Parquet has types that JSON does not know."""
-    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
-    if value is None:
-        return "null"
-    return names.get(type(value), "a number" if isinstance(value, int | float) else "no text")
-
-
 def record_from_json(value: Any, where: str) -> Record:
     """Read one object of a dataset; further keys are allowed and ignored.
 
@@ -81,15 +75,19 @@ def record_from_json(value: Any, where: str) -> Record:
     for key in KEYS:
         if key not in value:
             raise DatasetError(f"{where}: key {key!r} is missing; add it")
-    size, pictures = (_strings(value[key], key, where) for key in KEYS[:2])
-    [answer] = _strings(value["Response"], "Response", where, listed=False)
+    size, pictures = (strings(value[key], key, where, listed=True) for key in KEYS[:2])
+    [answer] = strings(value["Response"], "Response", where)
     question = value.get(QUESTION)  # Parquet has null where there is none
-    [asked] = _strings("" if question is None else question, QUESTION, where, listed=False)
+    [asked] = strings("" if question is None else question, QUESTION, where)
     return Record(pictures, answer, asked, " ".join(size))
 
 
-def _strings(value: Any, key: str, where: str, *, listed: bool = True) -> tuple[str, ...]:
-    """Return a string or, where it may be one, a list of strings as a tuple."""
+def strings(value: Any, key: str, where: str, *, listed: bool = False) -> tuple[str, ...]:
+    """Return a string or, where it may be one, a list of strings as a tuple.
+
+    Raises:
+        DatasetError: ``value`` is neither; names ``where`` and the key.
+    """
     parts = value if listed and isinstance(value, list) else [value]
     for part in parts:
         if not isinstance(part, str):
@@ -99,3 +97,86 @@ def _strings(value: Any, key: str, where: str, *, listed: bool = True) -> tuple[
                 else f"{where}: {key!r} holds {json_type(part)}, must hold strings; quote it"
             )
     return tuple(parts)
+
+
+def json_type(value: Any) -> str:
+    """Name the JSON type of a value; Parquet has types that JSON does not know."""
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
+    if value is None:
+        return "null"
+    return names.get(type(value), "a number" if isinstance(value, int | float) else "no text")
+
+
+def read_text(file: Path) -> str:
+    """Read a whole UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        DatasetError: The file is not there, cannot be read or is not UTF-8.
+    """
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise DatasetError(f"{file}: no such file") from None
+    except OSError as error:
+        raise DatasetError(f"{file}: cannot be read ({error.strerror})") from error
+    return decode(data, file)
+
+
+def decode(data: bytes, file: Path, line: int = 0) -> str:
+    """Decode the UTF-8 text of a file, or of one line of it, without a byte order mark.
+
+    Args:
+        data: Bytes to decode.
+        file: File they come from, for errors.
+        line: Number of the line, from 1; 0 for a whole file.
+
+    Raises:
+        DatasetError: The bytes are not UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig" if line <= 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        offset = f"byte {error.start}" + (f" of line {line}" if line else "")
+        if error.end == len(data) and "unexpected end" in error.reason:
+            raise DatasetError(
+                f"{file}: ends inside a character, at {offset}: it was cut off; write it again"
+            ) from None
+        raise DatasetError(f"{file}: not UTF-8 at {offset}; give a text file, in UTF-8") from None
+
+
+def parse_json(text: str, file: Path, line: int = 0) -> Any:
+    """Parse one JSON document of a file.
+
+    Args:
+        text: Document to parse.
+        file: File it comes from, for errors.
+        line: Number of its line, from 1; 0 for a whole file.
+
+    Raises:
+        DatasetError: The document is not JSON; names line and column.
+    """
+    where = f"{file}: line {line}" if line else str(file)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        position = f"line {line or error.lineno} column {error.colno}"
+        raise DatasetError(f"{file}: not JSON at {position} ({error.msg})") from None
+    except ValueError:  # more digits than sys.get_int_max_str_digits() allows
+        raise DatasetError(f"{where}: a number too long to read; records hold strings") from None
+    except RecursionError:
+        raise DatasetError(f"{where}: nested too deeply for a dataset; records are flat") from None
+
+
+def encode(text: str, number: int) -> bytes:
+    """Encode a text of record ``number``, from 1, of a split as UTF-8.
+
+    Raises:
+        DatasetError: The text holds half a surrogate pair, as a file's name can that is not UTF-8.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        around = text[max(0, error.start - 30) : error.end]
+        raise DatasetError(
+            f"record {number}: {around!r} holds bytes that are not UTF-8; rename it in the source"
+        ) from None

@@ -13,8 +13,15 @@ from typing import IO, Any, NamedTuple
 from glyphsight.dataset.filesystem import STATE
 from glyphsight.dataset.layouts import get_output, output_of_suffix
 from glyphsight.dataset.prompt import Prompt, by_fixed_text, wordings_from_json
-from glyphsight.dataset.record import KEYS, Record, json_type, record_from_json
-from glyphsight.dataset.text import parse_json, read_text
+from glyphsight.dataset.record import (
+    KEYS,
+    Record,
+    json_type,
+    parse_json,
+    read_text,
+    record_from_json,
+    strings,
+)
 from glyphsight.errors import DatasetError
 from glyphsight.files import replacing
 
@@ -223,12 +230,12 @@ def to_record(
     if not isinstance(value, dict) or any(key in value for key in KEYS):
         record = record_from_json(value, where)
     elif "prompt" in value and "completion" in value:
-        asked, said = (_text(value[key], key, where) for key in ("prompt", "completion"))
+        asked, said = (strings(value[key], key, where)[0] for key in ("prompt", "completion"))
         found = (wording.parse(asked, said) for wording in wordings)
         record = _parsed(found, where, wordings, size)
     elif "messages" in value:
-        turns = _turns(value["messages"], where)
-        found = (wording.parse_turns(*turns) for wording in wordings)
+        asked, said = _turns(value["messages"], where)
+        found = (wording.parse(asked, said, chat=True) for wording in wordings)
         record = _parsed(found, where, wordings, size)
     else:
         keys = ", ".join(map(str, value)) or "none"
@@ -238,12 +245,6 @@ def to_record(
         )
     source = value.get("source")
     return replace(record, source=source) if isinstance(source, str) and source else record
-
-
-def _text(value: Any, key: str, where: str) -> str:
-    if not isinstance(value, str):
-        raise DatasetError(f"{where}: {key!r} is {json_type(value)}, must be a string; quote it")
-    return value
 
 
 def _turns(messages: Any, where: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from glyphsight.console import progress_bar
 from glyphsight.dataset import Prompt
-from glyphsight.dataset.text import read_text
+from glyphsight.dataset.record import read_text
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.evaluate.evaluation import evaluate
 from glyphsight.evaluate.result import Evaluation

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset, Sampler
 
 from glyphsight.console import progress_bar
 from glyphsight.dataset import Prompt, Record
-from glyphsight.dataset.text import read_text
+from glyphsight.dataset.record import read_text
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.files import cache_dir, cached, checksum
 from glyphsight.inference.passes import left_padded

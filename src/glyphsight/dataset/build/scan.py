@@ -20,9 +20,9 @@ from glyphsight.codec import Profile
 from glyphsight.codec.encode import level_grids
 from glyphsight.console import progress_bar
 from glyphsight.dataset.build.assign import UNUSABLE, Items
-from glyphsight.dataset.build.likeness import alike_hashes, exact_hashes
 from glyphsight.dataset.build.settings import BuildSettings
 from glyphsight.dataset.filesystem import STATE, Directory
+from glyphsight.dataset.likeness import alike_hashes, exact_hashes
 from glyphsight.errors import DatasetError, PictureError
 from glyphsight.parallel import Workers
 from glyphsight.sources import Batch, Failure, Part, Source

@@ -18,11 +18,11 @@ from glyphsight.codec import encode_batch
 from glyphsight.codec.encode import level_grids
 from glyphsight.codec.formats import get_format
 from glyphsight.console import progress_bar
-from glyphsight.dataset.build.likeness import alike_hashes
 from glyphsight.dataset.build.scan import grids_name, read_grids
 from glyphsight.dataset.build.settings import BuildSettings
 from glyphsight.dataset.filesystem import STATE, Directory
 from glyphsight.dataset.layouts import Output, get_output, join
+from glyphsight.dataset.likeness import alike_hashes
 from glyphsight.dataset.record import Record
 from glyphsight.dataset.storage import sources_file, write_sources
 from glyphsight.errors import DatasetError

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import Profile
-from glyphsight.dataset.build.likeness import alike_hashes
 from glyphsight.dataset.inspect.items import Grid, read_grids
+from glyphsight.dataset.likeness import alike_hashes
 from glyphsight.dataset.record import Record
 from glyphsight.errors import FormatError
 from glyphsight.files import hash64

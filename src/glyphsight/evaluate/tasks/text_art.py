@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from glyphsight.dataset import Prompt
-from glyphsight.dataset.record import json_type
-from glyphsight.dataset.text import parse_json, read_text
+from glyphsight.dataset.record import json_type, parse_json, read_text
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate.tasks.base import Item, Task, character_match, read_reply
 
