@@ -63,7 +63,7 @@ def prepare_batch(images: Images, profile: Profile) -> Iterator[Images]:
     Yields:
         uint8[n, h, w], pieces of one size each, in the order of the pictures.
     """
-    images = _exchange(images, _to_invert(images, profile.invert))
+    images = exchange(images, _to_invert(images, profile.invert))
     pieces = _centred(images) if profile.centre else iter([images])
     if profile.crop is None:
         yield from pieces
@@ -96,7 +96,7 @@ def _to_invert(images: Images, invert: str) -> NDArray[np.bool_]:
     return np.full(len(images), invert == "yes")
 
 
-def _exchange(images: Images, turned: NDArray[np.bool_]) -> Images:
+def exchange(images: Images, turned: NDArray[np.bool_]) -> Images:
     """Exchange bright and dark in the pictures that ``turned``, bool[N], marks."""
     if not turned.any():
         return images
@@ -141,7 +141,7 @@ def crop_to_content(images: Images, margin: float) -> Iterator[Images]:
     Yields:
         Views uint8[h, w]; the whole of a flat picture.
     """
-    boxes = content_boxes(_exchange(images, dark_on_light(images)))
+    boxes = content_boxes(exchange(images, dark_on_light(images)))
     for image, (top, bottom, left, right) in zip(images, boxes.tolist(), strict=True):
         if not bottom:
             yield image
@@ -165,7 +165,7 @@ def centre_content(images: Images) -> tuple[NDArray[np.bool_], Images]:
         bool[N], which pictures had to be centred, and those, uint8[n, 28, 28].
     """
     light = dark_on_light(images)
-    images = _exchange(images, light)
+    images = exchange(images, light)
     boxes = content_boxes(images)
     moved = boxes[:, 1] > 0
     moved[moved] = ~_lie_centred(images[moved], boxes[moved])
@@ -183,7 +183,7 @@ def centre_content(images: Images) -> tuple[NDArray[np.bool_], Images]:
         low = images[rows].min(axis=(1, 2), keepdims=True)
         scale = 255 / (images[rows].max(axis=(1, 2), keepdims=True).astype(np.float64) - low)
         _scale_into(np.round((content - low) * scale).astype(np.uint8), centred, rows)
-    return moved, _exchange(centred, light[moved])
+    return moved, exchange(centred, light[moved])
 
 
 def _lie_centred(images: Images, boxes: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -90,18 +90,15 @@ class Profile:
                     f"threshold is one of {', '.join(_THRESHOLDS)} or numbers, "
                     f"not {self.threshold!r}"
                 )
-        else:
-            increasing = sorted(set(self.threshold)) == list(self.threshold)
-            if not increasing or not all(type(t) is int and 1 <= t <= 255 for t in self.threshold):
-                raise FormatError(
-                    f"thresholds are {self.levels - 1} increasing whole numbers 1 to 255, not "
-                    f"{list(self.threshold)}"
-                )
-            if len(self.threshold) != self.levels - 1:
-                raise FormatError(
-                    f"{self.levels} levels have {self.levels - 1} thresholds between them, "
-                    f"not {len(self.threshold)}"
-                )
+        elif (
+            sorted(set(self.threshold)) != list(self.threshold)
+            or not all(type(value) is int and 1 <= value <= 255 for value in self.threshold)
+            or len(self.threshold) != self.levels - 1
+        ):
+            raise FormatError(
+                f"{self.levels} levels have {self.levels - 1} thresholds between them, increasing "
+                f"whole numbers 1 to 255, not {list(self.threshold)}"
+            )
         if self.dither != "none" and self.threshold != "equal":
             raise FormatError("dither works with equal levels only; leave threshold or dither out")
 

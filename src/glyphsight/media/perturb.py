@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec.prepare import dark_on_light
+from glyphsight.codec.prepare import dark_on_light, exchange
 from glyphsight.media.augment import Augmentation, move, thicken
 
 Pixels = NDArray[np.uint8]
@@ -25,22 +25,22 @@ _LARGEST_DRAWN = 5.3826  # mean of the largest of 10,000 x 28 x 28 standard norm
 def _on_dark(change: Change) -> Change:
     """Apply a change bright on dark, piece by piece, so that the outside comes in black."""
 
-    def changed(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
+    def apply(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
         result = np.empty_like(pixels)
-        turned = dark_on_light(pixels) if len(pixels) else np.zeros(0, dtype=bool)
-        chunk = max(1, _CHUNK_PIXELS // max(1, pixels[0].size)) if len(pixels) else 1
+        chunk = max(1, _CHUNK_PIXELS // max(1, pixels[:1].size))
         for start in range(0, len(pixels), chunk):
-            part = slice(start, start + chunk)
-            mask = np.where(turned[part], 255, 0).astype(np.uint8)[:, None, None]
-            result[part] = change(pixels[part] ^ mask, strength, rng) ^ mask
+            part = pixels[start : start + chunk]
+            light = dark_on_light(part)
+            changed = change(exchange(part, light), strength, rng)
+            result[start : start + chunk] = exchange(changed, light)
         return result
 
-    return changed
+    return apply
 
 
-def _ways(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw -1 or 1 for each of ``count``."""
-    return rng.choice(np.array([-1.0, 1.0]), count)
+def _ways(pixels: Pixels, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw -1 or 1 for each picture."""
+    return rng.choice(np.array([-1.0, 1.0]), len(pixels))
 
 
 def _pixels(pixels: Pixels, strength: float) -> float:
@@ -52,7 +52,7 @@ def _pixels(pixels: Pixels, strength: float) -> float:
 def shift(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
     """Shift by ``strength`` pixels of a 28-pixel picture along both axes, each way at random."""
     drawn = np.zeros((len(pixels), 6))
-    drawn[:, 4], drawn[:, 5] = _ways(len(pixels), rng), _ways(len(pixels), rng)
+    drawn[:, 4], drawn[:, 5] = _ways(pixels, rng), _ways(pixels, rng)
     return move(pixels, Augmentation(shift=_pixels(pixels, strength)), drawn)
 
 
@@ -60,7 +60,7 @@ def shift(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
 def rotation(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
     """Rotate about the centre by ``strength`` degrees, either way at random."""
     drawn = np.zeros((len(pixels), 6))
-    drawn[:, 0] = _ways(len(pixels), rng)
+    drawn[:, 0] = _ways(pixels, rng)
     return move(pixels, Augmentation(rotation=strength), drawn)
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.errors import DatasetError, PictureError, one_line
+from glyphsight.errors import DatasetError, GlyphsightError, PictureError, one_line
 from glyphsight.media import load_picture
 
 PART = 4096
@@ -183,6 +184,20 @@ def load_split(source: Source, split: str) -> Batch:
         [label for batch in found for label in batch.labels],
         [name for batch in found for name in batch.ids],
     )
+
+
+@contextmanager
+def naming(where: str, problem: str, fix: str) -> Iterator[None]:
+    """Turn whatever a library raises in the block into an error that names the file and the fix.
+
+    Every kind of damage, file system and network has errors of its own. Errors of ours pass.
+    """
+    try:
+        yield
+    except GlyphsightError:
+        raise
+    except Exception as error:
+        raise DatasetError(f"{where}: {problem} ({one_line(error)}); {fix}") from error
 
 
 class _Named(io.BytesIO):

@@ -9,6 +9,7 @@ import re
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,8 +48,6 @@ class ListedFile(NamedTuple):
 
 
 Listing = dict[str, list[ListedFile]]
-
-_held: dict[tuple[type, str], Listing] = {}  # the last one of this process
 
 
 class ListedSource(ABC):
@@ -116,13 +115,16 @@ class ListedSource(ABC):
         return Failure(name, one_line_name(problem))
 
     def _files(self, again: bool) -> Listing:
-        key = (type(self), self._location)
-        if again or key not in _held:
-            found = self.listing()
-            _held.clear()
-            _held[key] = found
+        if again:
+            _listing.cache_clear()
             self._listed = True
-        return _held[key]
+        return _listing(type(self), self._location)
+
+
+@lru_cache(maxsize=1)
+def _listing(kind: type[ListedSource], location: str) -> Listing:
+    """List a directory, once per process."""
+    return kind(location).listing()
 
 
 def _digest(items: list[ListedFile]) -> str:

@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from glyphsight.errors import DatasetError, GlyphsightError, one_line
+from glyphsight.errors import DatasetError
 from glyphsight.extras import need
 from glyphsight.sources.base import (
     Batch,
@@ -18,6 +18,7 @@ from glyphsight.sources.base import (
     batches,
     choose,
     choose_answer,
+    naming,
     read_item,
 )
 from glyphsight.sources.location import in_order, licence_of, opened, take_options
@@ -70,7 +71,7 @@ class HubSource:
         if isinstance(dataset.features[image], Image):
             dataset = dataset.cast_column(image, Image(decode=False))
         dataset = dataset.select_columns([image, answer]).shard(count, shard)
-        try:
+        with naming(where, "cannot be read", "try again"):
             for at, row in enumerate(dataset):
                 name = f"{split}/{shard}:{at}"
                 yield read_item(
@@ -79,10 +80,6 @@ class HubSource:
                     partial(answer_text, row[answer], classes),
                     partial(_bytes, row[image]),
                 )
-        except GlyphsightError:
-            raise
-        except Exception as error:  # every format and every network has errors of its own
-            raise DatasetError(f"{where}: cannot be read ({one_line(error)}); try again") from error
 
     def _dataset(self) -> Any:
         if not self._fresh:
@@ -109,11 +106,9 @@ def _load(name: str, config: str | None) -> Any:
     """Open the splits of a dataset, once per process."""
     with need("data"):
         from datasets import load_dataset
-    try:
+    fix = "give a hub id or a directory in the hub's layout, and ?config=NAME where it has any"
+    with naming(f"hub:{name}", "cannot be opened", fix):
         return load_dataset(name, config, streaming=True)
-    except Exception as error:  # every format and every network has errors of its own
-        fix = "give a hub id or a directory in the hub's layout, and ?config=NAME where it has any"
-        raise DatasetError(f"hub:{name}: cannot be opened ({one_line(error)}); {fix}") from error
 
 
 def _holds_bytes(feature: Any) -> bool:

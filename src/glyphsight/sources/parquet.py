@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from glyphsight.errors import DatasetError, GlyphsightError, one_line
+from glyphsight.errors import DatasetError
 from glyphsight.extras import need
 from glyphsight.sources.base import (
     Batch,
@@ -19,6 +19,7 @@ from glyphsight.sources.base import (
     batches,
     choose,
     choose_answer,
+    naming,
     read_item,
 )
 from glyphsight.sources.location import SplitFiles, opened
@@ -80,23 +81,14 @@ class ParquetSource(SplitFiles):
         with need("data", "pyarrow"):
             from pyarrow import parquet
         path = f"{self._root}{name}"
-        try:
-            with (
-                opened(path) as stream,
-                parquet.ParquetFile(
-                    stream,
-                    buffer_size=_BUFFER,
-                    pre_buffer=False,
-                    page_checksum_verification=True,
-                ) as file,
-            ):
-                yield file
-        except GlyphsightError:
-            raise
-        except Exception as error:  # every kind of damage and file system has errors of its own
-            raise DatasetError(
-                f"{path}: cannot be read as Parquet ({one_line(error)}); fetch it again"
-            ) from error
+        with (
+            naming(path, "cannot be read as Parquet", "fetch it again"),
+            opened(path) as stream,
+            parquet.ParquetFile(
+                stream, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True
+            ) as file,
+        ):
+            yield file
 
     def _columns(self, schema: Any, name: str) -> tuple[str, str, list[str] | None]:
         """Return the image column, the answer column, and the names of its classes."""

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import groupby
 from typing import Self
 
-from glyphsight.errors import DatasetError, GlyphsightError, one_line
+from glyphsight.errors import DatasetError
 from glyphsight.media.picture import PICTURE_SUFFIXES
 from glyphsight.sources.base import (
     ANSWERS,
@@ -19,6 +19,7 @@ from glyphsight.sources.base import (
     Part,
     answer_text,
     batches,
+    naming,
     one_line_name,
     read_item,
 )
@@ -53,18 +54,12 @@ class WebDatasetSource(SplitFiles):
         """Read the samples of a shard; an id is its name and the sample's."""
         name = str(part.location[0])
         path = f"{self._root}{name}"
-        try:
-            with (
-                opened(path) as stream,
-                tarfile.open(fileobj=stream, mode="r|*", tarinfo=_Member) as archive,
-            ):
-                yield from batches(self._samples(archive, name))
-        except GlyphsightError:
-            raise
-        except Exception as error:  # every kind of damage and file system has errors of its own
-            raise DatasetError(
-                f"{path}: cannot be read as tar ({one_line(error)}); fetch it again"
-            ) from error
+        with (
+            naming(path, "cannot be read as tar", "fetch it again"),
+            opened(path) as stream,
+            tarfile.open(fileobj=stream, mode="r|*", tarinfo=_Member) as archive,
+        ):
+            yield from batches(self._samples(archive, name))
 
     def _samples(self, archive: tarfile.TarFile, name: str) -> Iterator[Item | Failure]:
         seen: set[str] = set()
