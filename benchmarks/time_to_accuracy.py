@@ -66,7 +66,7 @@ def trl(data: Path, out: Path, given: argparse.Namespace) -> None:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    from glyphsight.inference.score import best_labels
+    from glyphsight.inference import Model, Request
     from glyphsight.models import load_model
     from glyphsight.train.progress import Progress
     from glyphsight.train.settings import TrainSettings
@@ -75,13 +75,14 @@ def trl(data: Path, out: Path, given: argparse.Namespace) -> None:
     pairs = [prompt.pair(record) for record in load_dataset(data, "train")]
     held = load_dataset(data, "validation")[: given.validation]
     labels = sorted({record.answer for record in held})
+    asked = [Request.about(prompt, record.picture, labels) for record in held]
 
     def accuracy() -> float:
         loaded.model.eval()
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            said = best_labels(loaded, [record.picture for record in held], labels, prompt)
+            said = Model(loaded).best(asked)
         loaded.model.train()
-        return sum(a == r.answer for a, r in zip(said, held, strict=True)) / len(held)
+        return sum(labels[a] == r.answer for a, r in zip(said, held, strict=True)) / len(held)
 
     out.mkdir(parents=True)
     progress = Progress(

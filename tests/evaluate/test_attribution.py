@@ -9,20 +9,20 @@ import torch
 import typer
 from PIL import Image
 
+from asking import scores, see
 from glyphsight.cli.explain import explanation_files
 from glyphsight.codec import PUBLISHED, Profile, encode_batch, parse
 from glyphsight.codec.formats import get_format
 from glyphsight.dataset import Prompt
 from glyphsight.errors import FormatError, ModelError
 from glyphsight.evaluate import attribution as maps
-from glyphsight.evaluate import see
 from glyphsight.evaluate.attribution import Attribution, gradient, occlusion
 from glyphsight.evaluate.explanation import (
     attribution_png,
     cells_picture,
     draw_explanation,
 )
-from glyphsight.inference.score import probabilities, score_labels
+from glyphsight.inference.score import probabilities
 from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.models.load import without_peft_warning
 from glyphsight.models.nano import make_tokenizer
@@ -49,8 +49,8 @@ def text(validation):
 def log_odds(loaded, text, label):
     """By another way than the module's: from probabilities in double precision."""
     run = loaded.run
-    scores = score_labels(loaded, [run.prompt.ask(text)], run.labels, run.prompt)
-    chances = probabilities(scores.astype(np.float64))[0]
+    found = scores(loaded, [run.prompt.ask(text)], run.labels, run.prompt)
+    chances = probabilities(found.astype(np.float64))[0]
     chance = chances[run.labels.index(label)]
     return np.log(chance) - np.log(np.delete(chances, run.labels.index(label)).sum())
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from asking import scores
 from glyphsight.codec import PUBLISHED, Profile, encode_batch, parse
 from glyphsight.codec.formats import FORMATS, get_format
 from glyphsight.codec.prepare import content_boxes
@@ -10,7 +11,6 @@ from glyphsight.dataset import Prompt, Record
 from glyphsight.errors import DatasetError, FormatError, GlyphsightError
 from glyphsight.evaluate import robustness as rewrite
 from glyphsight.evaluate.robustness import ALL, PERTURBATIONS, robustness
-from glyphsight.inference.score import best_labels
 from glyphsight.media import perturb as change
 from glyphsight.models import load_model
 from glyphsight.models.runs import Task
@@ -248,8 +248,9 @@ def test_a_condition_depends_neither_on_the_others_nor_on_the_batch(nano, some, 
 
 @pytest.mark.slow
 def test_clean_is_what_the_scorer_says(nano, some, conditions):
-    said = best_labels(nano, encode_batch(some.pixels), nano.run.labels, Prompt())
-    right = sum(a == b for a, b in zip(said, some.labels, strict=True))
+    asked = [Prompt().ask(text) for text in encode_batch(some.pixels)]
+    best = scores(nano, asked, nano.run.labels).argmax(axis=1)
+    right = sum(nano.run.labels[a] == b for a, b in zip(best, some.labels, strict=True))
     assert conditions[0].share.accuracy == right / 24
 
 

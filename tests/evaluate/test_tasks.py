@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from asking import requests
 from glyphsight import plugins
 from glyphsight.cli.app import app
-from glyphsight.dataset import Prompt
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.evaluate.result import SampleFile
 from glyphsight.evaluate.tasks import Item, Task, is_task, open_task
 from glyphsight.evaluate.tasks.base import as_written, character_match, read_reply
-from glyphsight.inference.score import score_choices, score_labels
+from glyphsight.inference import Model
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.runs import Task as TrainedOn
@@ -243,16 +243,19 @@ def nano():
 def test_choices_are_scored_as_labels_are(nano):
     prompts = ["What?", f"{ONE}\nA longer question:", "And this?", ELL]
     choices = [("1", "2", "3"), ("a house", "a fish"), ("1", "10"), ("1", "2", "3")]
-    together = score_choices(nano, prompts, choices, Prompt(), batch_size=4)
-    for prompt, own, scores in zip(prompts, choices, together, strict=True):
-        alone = score_labels(nano, [prompt], own, Prompt())[0]
-        np.testing.assert_allclose(scores, alone, atol=1e-4)
+    asked = [
+        one for prompt, own in zip(prompts, choices, strict=True) for one in requests([prompt], own)
+    ]
+    model = Model(nano)
+    together = model.score(asked, batch_size=4)
+    for one, scores in zip(asked, together, strict=True):
+        np.testing.assert_allclose(scores, model.score([one])[0], atol=1e-4)
     done = []
-    one_by_one = score_choices(nano, prompts, choices, Prompt(), batch_size=1, progress=done.append)
+    one_by_one = model.score(asked, batch_size=1, progress=done.append)
     for scores, same in zip(together, one_by_one, strict=True):
         np.testing.assert_allclose(scores, same, atol=1e-4)
     assert sum(done) == len(prompts)
-    assert score_choices(nano, [], [], Prompt()) == []
+    assert model.score([]) == []
 
 
 @pytest.mark.slow

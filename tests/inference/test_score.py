@@ -5,19 +5,16 @@ import pytest
 import torch
 from transformers import DynamicCache
 
+from asking import replies, requests, scores
 from glyphsight.codec import encode_batch
 from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError
-from glyphsight.inference import passes
+from glyphsight.inference import Model, Request, passes
 from glyphsight.inference.passes import left_padded
 from glyphsight.inference.score import (
     Completions,
     PromptTooLongError,
-    best_labels,
-    generate_replies,
     probabilities,
-    score_labels,
-    score_readable,
 )
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.models import load_model
@@ -40,20 +37,20 @@ def prompts():
 
 
 def test_batch_size_and_padding_change_nothing(nano, prompts):
-    alone = score_labels(nano, prompts, DIGITS, Prompt(), batch_size=1)
-    together = score_labels(nano, prompts, DIGITS, Prompt(), batch_size=32)
+    alone = scores(nano, prompts, DIGITS, batch_size=1)
+    together = scores(nano, prompts, DIGITS, batch_size=32)
     np.testing.assert_allclose(alone, together, atol=2e-5)
     assert (alone.argmax(axis=1) == together.argmax(axis=1)).all()
 
 
 def test_batch_size_and_padding_change_no_generated_text(nano, prompts):
-    alone = generate_replies(nano, prompts, DIGITS, Prompt(), batch_size=1)
-    assert alone == generate_replies(nano, prompts, DIGITS, Prompt(), batch_size=32)
+    alone = replies(nano, prompts, DIGITS, batch_size=1)
+    assert alone == replies(nano, prompts, DIGITS, batch_size=32)
 
 
 def test_a_score_is_the_sum_of_the_token_log_probabilities(nano, prompts):
     labels = ["5", "T-shirt", "T-shirt/top", "12"]
-    scores = score_labels(nano, prompts[:3], labels, Prompt())
+    found = scores(nano, prompts[:3], labels)
     for row, text in enumerate(prompts[:3]):
         for column, label in enumerate(labels):
             [question] = prompt_ids(nano.tokenizer, [text])
@@ -63,7 +60,7 @@ def test_a_score_is_the_sum_of_the_token_log_probabilities(nano, prompts):
                 logprobs = torch.log_softmax(nano.model(ids).logits[0], dim=-1)
             at = range(len(question) - 1, ids.shape[1] - 1)
             expected = sum(float(logprobs[i, ids[0, i + 1]]) for i in at)
-            assert scores[row, column] == pytest.approx(expected, abs=1e-3)
+            assert found[row, column] == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("labels", [DIGITS, ["5", "T-shirt", "T-shirt/top", "12"]])
@@ -77,11 +74,11 @@ def test_a_shared_beginning_computed_once_changes_nothing(nano, prompts, labels,
     )
     words = Prompt(instruction="What digit is drawn here?")
     asked = [words.instruction + "\n" + text for text in prompts]
-    once = score_labels(nano, asked, labels, words)
+    once = scores(nano, asked, labels, words)
     assert max(begun) > len(words.instruction) / 2
     begun.clear()
-    apart = score_labels(nano, asked, labels, words, share=False)
-    alone = score_labels(nano, asked, labels, words, batch_size=1)
+    apart = scores(nano, asked, labels, words, share=False)
+    alone = scores(nano, asked, labels, words, batch_size=1)
     if labels == DIGITS:
         assert not begun
     np.testing.assert_allclose(once, apart, atol=1e-4)
@@ -92,9 +89,9 @@ def test_labels_of_several_tokens_score_the_same_without_kept_keys_and_values(
     nano, prompts, monkeypatch
 ):
     labels = ["5", "T-shirt", "T-shirt/top", "12", "13"]
-    kept = score_labels(nano, prompts, labels, Prompt(), batch_size=8)
+    kept = scores(nano, prompts, labels, batch_size=8)
     monkeypatch.setattr(passes, "_by_token", lambda done: None)
-    whole = score_labels(nano, prompts, labels, Prompt(), batch_size=8)
+    whole = scores(nano, prompts, labels, batch_size=8)
     np.testing.assert_allclose(kept, whole, atol=1e-4)
 
 
@@ -115,10 +112,11 @@ def test_a_shared_beginning_leaves_what_is_kept():
 def test_the_best_label_is_the_one_with_the_highest_score(nano):
     texts = encode_batch(load_split(open_source("bundled"), "validation").pixels[:6])
     words = Prompt(question="{ASCII_image}What is it?", answer=" a {Response}")
-    scores = score_labels(nano, [words.ask(text) for text in texts], DIGITS, words)
+    asked = [Request.about(words, text, DIGITS) for text in texts]
+    found = scores(nano, [words.ask(text) for text in texts], DIGITS, words)
     done = []
-    best = best_labels(nano, texts, DIGITS, words, batch_size=4, progress=done.append)
-    assert best == [DIGITS[index] for index in scores.argmax(axis=1)]
+    best = Model(nano).best(asked, batch_size=4, progress=done.append)
+    assert best == found.argmax(axis=1).tolist()
     assert done == [4, 2]
 
 
@@ -137,20 +135,19 @@ def test_labels_that_cannot_be_told_apart_are_refused(nano):
 def test_a_prompt_longer_than_the_window_is_refused_by_number(nano):
     long = encode_batch(np.zeros((1, 900, 40), np.uint8))[0] * 12
     with pytest.raises(PromptTooLongError, match=r"picture 2: .* exceed") as caught:
-        score_labels(nano, ["x", long, "x", long], DIGITS, Prompt())
+        scores(nano, ["x", long, "x", long], DIGITS)
     assert list(caught.value.reasons) == [2, 4]
     assert str(caught.value) == f"picture 2: {caught.value.reasons[2]}"
     again = pickle.loads(pickle.dumps(caught.value))  # as a worker sends it
     assert (str(again), again.reasons) == (str(caught.value), caught.value.reasons)
 
 
-def test_what_fits_is_scored_beside_what_does_not(nano):
+def test_what_does_not_fit_is_told_before(nano):
     long = "x" * 5000
-    rows, scores, reasons = score_readable(nano, ["a", long, "b", long], DIGITS, Prompt())
-    assert (rows, list(reasons)) == ([0, 2], [1, 3])
-    np.testing.assert_allclose(scores, score_labels(nano, ["a", "b"], DIGITS, Prompt()), atol=1e-5)
-    rows, scores, reasons = score_readable(nano, [long], DIGITS, Prompt())
-    assert (rows, scores.shape, list(reasons)) == ([], (0, 10), [0])
+    model, asked = Model(nano), requests(["a", long, "b", long], DIGITS)
+    assert list(model.too_long(asked)) == [1, 3]
+    assert not model.too_long([asked[0], asked[2]])
+    assert len(model.score([asked[0], asked[2]])) == 2
 
 
 def test_a_prompt_that_can_be_scored_can_be_written_on(nano):
@@ -158,10 +155,10 @@ def test_a_prompt_that_can_be_scored_can_be_written_on(nano):
     text = "x"
     while len(prompt_ids(nano.tokenizer, [text])[0]) + longest < nano.window:
         text += "x"
-    assert score_labels(nano, [text], DIGITS, Prompt()).shape == (1, 10)
+    assert scores(nano, [text], DIGITS).shape == (1, 10)
     beside = ["x", text, "y"]
-    together = generate_replies(nano, beside, DIGITS, Prompt())
-    assert together == [generate_replies(nano, [one], DIGITS, Prompt())[0] for one in beside]
+    together = replies(nano, beside, DIGITS)
+    assert together == [replies(nano, [one], DIGITS)[0] for one in beside]
     assert len(nano.tokenizer(together[1])["input_ids"]) <= longest
 
 

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 import glyphsight
+from asking import see
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import ModelError, PictureError
-from glyphsight.evaluate import see
 from glyphsight.models import load_model
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings

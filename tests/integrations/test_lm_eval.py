@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from asking import scores
 from glyphsight.codec import PUBLISHED, encode_batch
 from glyphsight.dataset import (
     BuildSettings,
@@ -19,7 +20,6 @@ from glyphsight.dataset import (
 from glyphsight.dataset.storage import split_files
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.evaluate import EvaluateSettings, evaluate
-from glyphsight.inference.score import score_labels
 from glyphsight.models import load_model
 from glyphsight.models.runs import SHIPPED_RUNS
 
@@ -73,7 +73,7 @@ def harness(monkeypatch, tmp_path):
 
 def ours(loaded, records, labels, prompt):
     asked = [prompt.ask(record.picture) for record in records]
-    return score_labels(loaded, asked, labels, prompt)
+    return scores(loaded, asked, labels, prompt)
 
 
 def test_the_harness_gives_our_accuracy_and_log_likelihoods(harness, digits, monkeypatch):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import glyphsight
-from glyphsight.evaluate import EvaluateSettings, evaluate, see
+from asking import see
+from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.models import load_model
 from glyphsight.models.load import without_peft_warning
 from glyphsight.models.runs import SHIPPED_RUNS

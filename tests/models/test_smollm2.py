@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from asking import scores
 from glyphsight.codec import encode_batch
 from glyphsight.dataset import Prompt, Record
 from glyphsight.files import cache_dir
 from glyphsight.inference.numpy_engine import read_safetensors
-from glyphsight.inference.score import score_labels
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.models import load_model, smollm2
 from glyphsight.models.chat import chat_turns
@@ -79,15 +79,15 @@ def prompts(loaded):
 def test_batch_size_and_padding_change_nothing_in_float32(prompts):
     whole = load_model("smollm2-135m", training=True)  # training keeps float32
     whole.model.eval()
-    alone = score_labels(whole, prompts, DIGITS, Prompt(), batch_size=1)
-    together = score_labels(whole, prompts, DIGITS, Prompt(), batch_size=8)
+    alone = scores(whole, prompts, DIGITS, Prompt(), batch_size=1)
+    together = scores(whole, prompts, DIGITS, Prompt(), batch_size=8)
     np.testing.assert_allclose(alone, together, atol=1e-3)
 
 
 def test_batch_size_and_padding_change_little_as_users_are_answered(loaded, prompts):
     assert (loaded.model.dtype == torch.bfloat16) == fast_bfloat16()
-    alone = score_labels(loaded, prompts, DIGITS, Prompt(), batch_size=1)
-    together = score_labels(loaded, prompts, DIGITS, Prompt(), batch_size=8)
+    alone = scores(loaded, prompts, DIGITS, Prompt(), batch_size=1)
+    together = scores(loaded, prompts, DIGITS, Prompt(), batch_size=8)
     tolerance = 0.5 if loaded.model.dtype == torch.bfloat16 else 1e-3
     np.testing.assert_allclose(alone, together, rtol=0, atol=tolerance)
     ranked = np.sort(alone, axis=1)

@@ -12,16 +12,13 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
+from asking import replies, requests, scores, see
 from glyphsight.dataset import Prompt, Record, load_dataset, write_records
 from glyphsight.errors import ModelError
-from glyphsight.evaluate import EvaluateSettings, evaluate, see
+from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.evaluate import evaluation as evaluation_module
 from glyphsight.evaluate.forgetting import plain_questions
-from glyphsight.inference.score import (
-    generate_replies,
-    score_choices,
-    score_labels,
-)
+from glyphsight.inference import Model
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.models import load_model
 from glyphsight.train.data import tokenize_records
@@ -189,11 +186,11 @@ def test_batches_and_padding_do_not_change_what_a_family_says(made, few, family)
     texts = [record.picture for record in load_dataset(few)[:4]]
     asked = [Prompt().ask(text) for text in (texts[0], texts[1][:90], texts[2], texts[3][:41])]
     labels = ["1", "7", "seventeen", "74"]
-    alone = score_labels(loaded, asked, labels, Prompt(), batch_size=1, share=False)
-    together = score_labels(loaded, asked, labels, Prompt(), batch_size=8)
+    alone = scores(loaded, asked, labels, Prompt(), batch_size=1, share=False)
+    together = scores(loaded, asked, labels, Prompt(), batch_size=8)
     np.testing.assert_allclose(alone, together, atol=1e-3)
-    told = [generate_replies(loaded, [one], labels, Prompt())[0] for one in asked]
-    assert told == generate_replies(loaded, asked, labels, Prompt())
+    told = [replies(loaded, [one], labels, Prompt())[0] for one in asked]
+    assert told == replies(loaded, asked, labels, Prompt())
 
 
 @pytest.mark.parametrize("instruction", ["", "You read pictures made of characters."])
@@ -228,12 +225,11 @@ def test_training_and_asking_tokenize_a_chat_as_its_template_writes_it(
 def test_choices_are_scored_as_labels_are_in_a_chat_too(made):
     loaded = load_model(made("qwen2"))
     asked, labels = ["What is it?", "And that?"], ["1", "7", "seventeen", "74"]
-    [first, second] = score_choices(loaded, asked, [labels, labels[1:]], Prompt())
+    both = requests(asked[:1], labels) + requests(asked[1:], labels[1:])
+    [first, second] = Model(loaded).score(both)
+    np.testing.assert_allclose(first, scores(loaded, asked[:1], labels, Prompt())[0], atol=1e-4)
     np.testing.assert_allclose(
-        first, score_labels(loaded, asked[:1], labels, Prompt())[0], atol=1e-4
-    )
-    np.testing.assert_allclose(
-        second, score_labels(loaded, asked[1:], labels[1:], Prompt())[0], atol=1e-4
+        second, scores(loaded, asked[1:], labels[1:], Prompt())[0], atol=1e-4
     )
 
 
@@ -280,7 +276,7 @@ def test_the_reply_ends_where_the_turn_ends(made, few, tmp_path):
     train(tmp_path / "one.json", str(base), tmp_path / "run", taught, quiet=True)
     loaded = load_model(tmp_path / "run")
     asked = [loaded.run.prompt.ask(data[0].picture)]
-    assert generate_replies(loaded, asked, loaded.run.labels, Prompt()) == [data[0].answer]
+    assert replies(loaded, asked, loaded.run.labels, Prompt()) == [data[0].answer]
 
 
 def test_the_choice_of_a_chat_is_kept_and_goes_on(made, few, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from itertools import chain
@@ -22,7 +22,7 @@ from glyphsight.media.bulk import PictureFile, plan
 from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, resolve
 
 if TYPE_CHECKING:
-    from glyphsight.inference import Answer
+    from glyphsight.inference import Answer, Model, Seen
 
 
 _SHOWN = 4  # likeliest labels
@@ -66,30 +66,50 @@ def _open_log(file: Path, model: str, question: str | None, show: bool) -> JsonL
 
 
 class _Printer:
-    """Prints each answer as it comes.
+    """Prints each answer as it comes, and counts.
 
     Args:
-        model: Name of the model.
-        names: Meanings of labels.
+        model: The model.
+        question: Question that it is asked, None for its first one.
         show: Print the text that the model read.
         form: ``text``, ``json`` or ``jsonl``.
         log: File of the answers in place of standard output, None for none.
+        drawings: File of the drawing of each picture to explain.
     """
 
     def __init__(
-        self, model: str, names: dict[str, str], show: bool, form: str, log: JsonLog | None
+        self,
+        model: Model,
+        question: str | None,
+        show: bool,
+        form: str,
+        log: JsonLog | None,
+        drawings: Mapping[str, Path],
     ) -> None:
-        self._model, self._names, self._show, self._form = model, names, show, form
-        self._log = log
+        self._model, self._names = model, model.trained.task(question).names
+        self._show, self._form, self._log, self._drawings = show, form, log, drawings
         self._documents: list[dict[str, Any]] = []
+        self.written = self.failed = 0
 
-    def write(self, path: str, answer: Answer) -> None:
-        """Print one answer."""
+    def take(self, seen: Seen) -> None:
+        """Print an answer and draw what it rests on, or say why there is none."""
+        if seen.answer is None:
+            say(f"glyphsight: {seen.error}")
+            self.failed += 1
+            return
+        if self._form != "jsonl" and (done := _what_was_done(seen.answer)):
+            say(f"{seen.path}: {'; '.join(done)}")
+        if drawing := self._drawings.get(seen.path):
+            write_explanation(drawing, seen, self._model.get())
+        self._write(seen.path, seen.answer)
+        self.written += 1
+
+    def _write(self, path: str, answer: Answer) -> None:
         if self._form == "json":
             self._documents.append({"path": path} | asdict(answer))
             return
         if self._form == "jsonl":
-            value = {"path": path} | asdict(answer) | {"model": self._model}
+            value = {"path": path} | asdict(answer) | {"model": self._model.name}
             if not self._show:
                 del value["ascii_image"]
             if self._log is not None:
@@ -168,10 +188,9 @@ def see(
     tasks = plan(images or [], None)
     drawings = explanation_files(explain, [task.path for task in tasks])
     asked = Model(model)
-    names = asked.trained.task(ask).names
+    asked.trained.task(ask)  # refuses a question that the model does not know
     if out is not None:
         will_resume()
-    failed = written = 0
     form = "jsonl" if jsonl else "json" if json_ else "text"
     hidden = not sys.stderr.isatty() or (out is None and sys.stdout.isatty())
     total = None if files_from else len(tasks)
@@ -179,34 +198,28 @@ def see(
         log = None if out is None else stack.enter_context(_open_log(out, asked.name, ask, show))
         bar = stack.enter_context(progress_bar(total=total, unit="pic", delay=2, disable=hidden))
         known = {hash64(line["path"]) for line in log or ()}
-
-        def left() -> Iterator[PictureFile]:
-            for task in chain(tasks, () if files_from is None else _listed(files_from)):
-                if known and task.error is None and hash64(task.path) in known:
-                    bar.update()
-                else:
-                    yield task
-
-        printer = _Printer(asked.name, names, show, form, log)
-        for seen in see_many(left(), asked, processes, question=ask, pixels=bool(drawings)):
+        left = _left(chain(tasks, () if files_from is None else _listed(files_from)), known, bar)
+        printer = _Printer(asked, ask, show, form, log, drawings)
+        for seen in see_many(left, asked, processes, question=ask, pixels=bool(drawings)):
             if seen.answer is None:
                 bar.clear()
-                say(f"glyphsight: {seen.error}")
-                failed += 1
-            else:
-                if form != "jsonl" and (done := _what_was_done(seen.answer)):
-                    say(f"{seen.path}: {'; '.join(done)}")
-                if drawing := drawings.get(seen.path):
-                    write_explanation(drawing, seen, asked.get())
-                printer.write(seen.path, seen.answer)
-                written += 1
+            printer.take(seen)
             bar.update()
         printer.close()
         if out is not None:
             before = f"; {len(known)} were there already" if known else ""
-            say(f"{out}: {written} answers written{before}")
-    if failed:
+            say(f"{out}: {printer.written} answers written{before}")
+    if printer.failed:
         raise typer.Exit(1)
+
+
+def _left(tasks: Iterable[PictureFile], known: set[int], bar: Any) -> Iterator[PictureFile]:
+    """Yield the pictures that have no answer yet."""
+    for task in tasks:
+        if known and task.error is None and hash64(task.path) in known:
+            bar.update()
+        else:
+            yield task
 
 
 def _require_fit(

@@ -6,7 +6,7 @@ from glyphsight.evaluate.result import Evaluation, Sample
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.statistics import ClassScore, per_class, wilson_interval
 from glyphsight.evaluate.study import Study, run_study
-from glyphsight.inference.see import Answer, Seen, see, see_many
+from glyphsight.inference import Answer, Seen, see_many
 from glyphsight.parallel import Workers
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "per_class",
     "record_study",
     "run_study",
-    "see",
     "see_many",
     "wilson_interval",
 ]

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from glyphsight.codec.formats import cell_offsets, get_format
 from glyphsight.console import progress_bar
 from glyphsight.errors import ModelError
-from glyphsight.inference.model import Model
-from glyphsight.inference.score import Completions, score_labels
+from glyphsight.inference import Model, Request
+from glyphsight.inference.score import Completions
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.models import LoadedModel, RunRecord
 
@@ -66,17 +66,17 @@ def _log_odds(
     loaded: LoadedModel, run: RunRecord, texts: Sequence[str], batch_size: int, quiet: bool
 ) -> NDArray[np.float64]:
     """Compute the log-odds of every label against the others, float64[N, L]."""
-    asked = [run.prompt.ask(text) for text in texts]
+    asked = [Request.about(run.prompt, text, run.labels) for text in texts]
     bar = progress_bar(
         total=len(texts), desc="occlusion", unit="text", delay=_PATIENCE, leave=False, disable=quiet
     )
     with bar:
-        scores = score_labels(
-            loaded, asked, run.labels, run.prompt, batch_size=batch_size, progress=bar.update
+        scores = np.array(
+            Model(loaded).score(asked, batch_size=batch_size, progress=bar.update), np.float64
         )
-    odds = np.empty(scores.shape, dtype=np.float64)
+    odds = np.empty_like(scores)
     for column in range(len(run.labels)):
-        others = np.delete(scores.astype(np.float64), column, axis=1)
+        others = np.delete(scores, column, axis=1)
         odds[:, column] = scores[:, column] - np.logaddexp.reduce(others, axis=1)
     return odds
 

@@ -125,7 +125,7 @@ def draw_explanation(
     Args:
         name: Name of the picture in the title.
         pixels: Picture as ``see`` took it, uint8[H, W].
-        answer: Answer of :func:`~glyphsight.inference.see.see` to the picture.
+        answer: Answer of :meth:`Model.see <glyphsight.inference.Model.see>` to the picture.
         loaded: Model that gave the answer.
 
     Raises:

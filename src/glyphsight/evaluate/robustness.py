@@ -24,7 +24,8 @@ from glyphsight.dataset.inspect.items import read_grids
 from glyphsight.errors import DatasetError, FormatError, GlyphsightError, PictureError
 from glyphsight.evaluate.result import Share
 from glyphsight.extras import need
-from glyphsight.inference.score import PromptTooLongError, best_labels
+from glyphsight.inference import Model, Request
+from glyphsight.inference.score import PromptTooLongError
 from glyphsight.media import perturb
 from glyphsight.models import LoadedModel
 from glyphsight.sampling import stratified_sample
@@ -334,7 +335,7 @@ def robustness(
         GlyphsightError: A name is none of ``ALL``.
         ModelError: The model does not take the unchanged pictures.
     """
-    run = loaded.run
+    model, run = Model(loaded), loaded.run
     profile, prompt = (run.profile, run.prompt) if run else (PUBLISHED, Prompt())
     tried = _chosen(names)
     items = _items(judged, profile)
@@ -345,10 +346,10 @@ def robustness(
     bar = progress_bar(total=count * (1 + len(tried)), desc="robustness", unit="pic", disable=quiet)
 
     def share(texts: Sequence[str], truth: Sequence[str]) -> Share:
-        said = best_labels(
-            loaded, texts, labels, prompt, batch_size=batch_size, progress=bar.update
-        )
-        return Share.of(sum(a == t for a, t in zip(said, truth, strict=True)), len(truth))
+        asked = [Request.about(prompt, text, labels) for text in texts]
+        said = model.best(asked, batch_size=batch_size, progress=bar.update)
+        right = sum(labels[a] == t for a, t in zip(said, truth, strict=True))
+        return Share.of(right, len(truth))
 
     with bar:
         conditions = [Condition(CLEAN, None, share(items.texts, items.truth))]

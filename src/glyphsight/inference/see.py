@@ -17,7 +17,7 @@ from glyphsight.codec.formats import get_format
 from glyphsight.errors import PictureError
 from glyphsight.media import PictureLike, load_gray
 from glyphsight.media.bulk import PictureFile
-from glyphsight.models import LoadedModel, RunRecord
+from glyphsight.models import RunRecord
 from glyphsight.parallel import Workers
 
 if TYPE_CHECKING:
@@ -184,10 +184,3 @@ def see_many(
     chunks = iter(lambda: list(islice(left, _CHUNK)), [])
     for some in parallel.map(_Seeing(model, question, pixels), chunks, where or Workers(workers=1)):
         yield from some
-
-
-def see(picture: PictureLike, loaded: LoadedModel) -> Answer:
-    """Answer one picture; goes when nothing calls it."""
-    from glyphsight.inference.model import Model
-
-    return Model(loaded).see([picture])[0]
