@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glyphsight.cli.options import Group, Json, Processes, with_settings
-from glyphsight.cli.output import print_json, print_table, say, will_resume
-from glyphsight.evaluate.settings import EvaluateSettings
+from glyphsight.cli.output import difference, print_json, print_table, say, will_resume
+from glyphsight.evaluate.settings import EvaluateSettings, ForgettingSettings
 from glyphsight.models.runs import NANO_DIGITS
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _PLAIN = "Plain English (--forgetting)"
 def evaluate(
     settings: Annotated[EvaluateSettings, Group("What is measured", fields=_SETTINGS)],
     processes: Processes,
+    english: Annotated[ForgettingSettings, Group(_PLAIN)],
     data: Annotated[
         str | None,
         typer.Option(
@@ -55,14 +56,6 @@ def evaluate(
             help="Measure plain English beside the base instead: perplexity and easy questions.",
         ),
     ] = False,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            help="Model to compare with.",
-            show_default="the base in the run's glyphsight.json",
-            rich_help_panel=_PLAIN,
-        ),
-    ] = None,
     text: Annotated[
         list[Path] | None,
         typer.Option(
@@ -71,38 +64,14 @@ def evaluate(
             rich_help_panel=_PLAIN,
         ),
     ] = None,
-    window: Annotated[
-        int,
-        typer.Option(
-            min=2,
-            help="Tokens read at once; fewer where the model takes fewer.",
-            rich_help_panel=_PLAIN,
-        ),
-    ] = 512,
-    stride: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Tokens from one window to the next; at most --window.",
-            rich_help_panel=_PLAIN,
-        ),
-    ] = 256,
     json_: Json = False,
 ) -> None:
     """Measure accuracy and calibration, beside chance, the commonest answer and the base model."""
     if forgetting:
         if data is not None or out is not None:
-            raise typer.BadParameter(
-                "leave it out with --forgetting", param_hint="--data" if data else "--out"
-            )
-        if stride > window:
-            raise typer.BadParameter(f"{stride} exceeds --window {window}", param_hint="--stride")
-        from glyphsight.evaluate.forgetting import measure_forgetting
-
-        found = measure_forgetting(
-            model, against, text or [], window=window, stride=stride, seed=settings.seed
-        )
-        print_json(found.as_json()) if json_ else _print_forgetting(found)
+            option = "--data" if data else "--out"
+            raise typer.BadParameter("leave it out with --forgetting", param_hint=option)
+        _measure_forgetting(model, text or [], english, settings.seed, json_=json_)
         return
     if data is None:
         raise typer.BadParameter("name the data to measure on", param_hint="--data")
@@ -133,6 +102,23 @@ def evaluate(
         print_json(study.as_json())
     else:
         print_summary(study)
+
+
+def _measure_forgetting(
+    model: str, texts: list[Path], settings: ForgettingSettings, seed: int, *, json_: bool
+) -> None:
+    """Measure plain English and print the figures."""
+    from glyphsight.evaluate.forgetting import measure_forgetting
+
+    found = measure_forgetting(
+        model,
+        settings.against,
+        texts,
+        window=settings.window,
+        stride=settings.stride,
+        seed=seed,
+    )
+    print_json(found.as_json()) if json_ else _print_forgetting(found)
 
 
 def _check(data: str, settings: EvaluateSettings) -> None:
@@ -187,11 +173,7 @@ def print_summary(study: Study) -> None:
         learnt = f"which learnt from {ceiling.trained_on:,} records"
         print(f"  {100 * part:.1f} % of the best baseline, {ceiling.name}, {learnt}")
         if (found := study.against.get(ceiling.name)) is not None:
-            low, high = found.interval
-            print(
-                f"  {100 * found.difference:+.2f} points against it, "
-                f"95 % interval {100 * low:+.2f} to {100 * high:+.2f}, p = {found.p_value:.2g}"
-            )
+            print(f"  against it {difference(found)}")
     if study.calibration.bins:
         print(f"  calibration error {100 * study.calibration.error:.2f} points")
     if (replies := study.replies) is not None and replies.refused + replies.malformed:
@@ -263,8 +245,4 @@ def _print_forgetting(found: Forgetting) -> None:
         said += "; no interval (the text is too short, or its tokens differ)"
     print(f"relative loss  {said}")
     if (pair := found.questions) is not None:
-        low, high = pair.interval
-        print(
-            f"questions      {100 * pair.difference:+.1f} points, 95 % interval "
-            f"{100 * low:+.1f} to {100 * high:+.1f}, p = {pair.p_value:.2g}"
-        )
+        print(f"questions      {difference(pair, digits=1)}")

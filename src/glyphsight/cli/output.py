@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glyphsight.console import say
 
-__all__ = ["print_json", "print_table", "say", "stopped", "will_resume"]
+if TYPE_CHECKING:
+    from glyphsight.evaluate.statistics import Paired
+
+__all__ = ["difference", "print_json", "print_table", "say", "stopped", "will_resume"]
 
 _resume = ""
 
@@ -34,6 +37,12 @@ def print_table(lines: Sequence[Sequence[str]], width: Callable[[str], int] = le
             " " * (wide - width(cell)) + cell for cell, wide in zip(rest, widths[1:], strict=True)
         ]
         print("  ".join(cells).rstrip())
+
+
+def difference(found: Paired, digits: int = 2) -> str:
+    """Write a paired difference in percentage points, with interval and p-value."""
+    by, low, high = (f"{100 * value:+.{digits}f}" for value in (found.difference, *found.interval))
+    return f"{by} points, 95 % interval {low} to {high}, p = {found.p_value:.2g}"
 
 
 def will_resume(how: str = "the same command resumes from here") -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glyphsight.cli.options import Json
-from glyphsight.cli.output import print_json, say, will_resume
+from glyphsight.cli.output import difference, print_json, say, will_resume
 from glyphsight.extras import need
 
 if TYPE_CHECKING:
@@ -59,12 +59,8 @@ def print_comparison(comparison: Comparison) -> None:
         if (found := pair.found) is None:
             print(f"  not paired: {pair.refused}")
             continue
-        low, high = found.interval
-        print(
-            f"  {100 * found.difference:+.2f} points, 95 % interval {100 * low:+.2f} to "
-            f"{100 * high:+.2f}, p = {found.p_value:.2g}; {found.only_first} only the first has "
-            f"right, {found.only_second} only the second, of {found.n}"
-        )
+        only = f"{found.only_first} only the first has right, {found.only_second} only the second"
+        print(f"  {difference(found)}; {only}, of {found.n}")
 
 
 def sweep(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,7 +21,15 @@ from glyphsight.models.runs import resolve, start_from
 from glyphsight.parallel import Workers
 from glyphsight.settings import read_assignments
 from glyphsight.train.recipe import ONLY, Recipe, read_recipe
-from glyphsight.train.settings import TrainSettings, model_defaults, resolve_settings
+from glyphsight.train.settings import (
+    ResolvedSettings,
+    TrainSettings,
+    model_defaults,
+    resolve_settings,
+)
+
+if TYPE_CHECKING:
+    from glyphsight.train.run import TrainReport
 
 
 @with_settings
@@ -95,59 +103,72 @@ def train(
     said = None if recipe is None else read_recipe(recipe)
     sources = said.sources(source or []) if said else {}
     given = dict(said.train) if said else {}
-    given |= read_assignments(TrainSettings, setting or [], ModelError)
-    given |= chosen
-    model = from_ or model or (said.model if said else smollm2.NAME)
-    if from_ is not None or resolve(model).run:
-        start = start_from(model)
-        model = start.lasting_name
-        stays = {"method": "lora"} if start.adapter else {}
-        resolved = resolve_settings(start.origin, stays | given)
-    else:
-        resolved = resolve_settings(model, given)
-
+    given |= read_assignments(TrainSettings, setting or [], ModelError) | chosen
+    base = model or (said.model if said else smollm2.NAME)
+    start, resolved = _start(from_ or base, given, is_run=from_ is not None)
     for path in data or []:
         if not path.exists():
             raise DatasetError(f"{path}: no such dataset; glyphsight dataset build makes one")
     need("train")
     from glyphsight.train.run import train as run_training
-    from glyphsight.train.state import is_first_process, world_size
+    from glyphsight.train.state import is_first_process
 
-    failed = 0
-    names = None
-    if said is not None:
-        if world_size() > 1:
-            raise ModelError(
-                "--source: several processes cannot build one dataset; run glyphsight dataset "
-                "build first and give --data"
-            )
-        data, failed = _built(said, sources, out)
-        names = [one.names or None for one in said.datasets.values()]
+    data, failed = _built(said, sources, out) if said else (data, 0)
+    names = [one.names or None for one in said.datasets.values()] if said else None
     assert data
     will_resume("the same command with --resume resumes from here")
-    report = run_training(data, model, out, resolved, names=names, resume=resume)
+    report = run_training(data, start, out, resolved, names=names, resume=resume)
     if not is_first_process():
         return
     if json_:
         print_json(asdict(report))
     else:
-        seconds, accuracy = f"{report.seconds:.0f} s", report.validation_accuracy
-        mixed = f" and {report.text_pieces} pieces of text" if report.text_pieces else ""
-        print(f"{report.run}: {report.steps} steps on {report.records} records{mixed}, {seconds}")
-        if accuracy is not None:
-            print(f"validation accuracy {100 * accuracy:.2f} %")
-        for question, share in report.accuracies.items():
-            print(f"  {100 * share:.2f} % {question or '(no question of its own)'}")
-        measured = report.run if os.sep in report.run else f"./{report.run}"
-        print(f"measure it: glyphsight evaluate --model {measured} --data {data[0]}")
-        for other in data[1:]:
-            print(f"            glyphsight evaluate --model {measured} --data {other}")
+        _print_report(report, data)
     if failed:
         raise typer.Exit(1)
 
 
+def _start(name: str, given: dict[str, Any], *, is_run: bool) -> tuple[str, ResolvedSettings]:
+    """Return a lasting name of the model to start from, and the settings of the training.
+
+    Raises:
+        ModelError: ``is_run``, and the model is no trained run; or a setting has no such value.
+    """
+    if not is_run and resolve(name).run is None:
+        return name, resolve_settings(name, given)
+    run = start_from(name)
+    stays = {"method": "lora"} if run.adapter else {}
+    return run.lasting_name, resolve_settings(run.origin, stays | given)
+
+
+def _print_report(report: TrainReport, data: list[Path]) -> None:
+    """Print the figures of a run and the command that measures it."""
+    mixed = f" and {report.text_pieces} pieces of text" if report.text_pieces else ""
+    done = f"{report.steps} steps on {report.records} records{mixed}"
+    print(f"{report.run}: {done}, {report.seconds:.0f} s")
+    if report.validation_accuracy is not None:
+        print(f"validation accuracy {100 * report.validation_accuracy:.2f} %")
+    for question, share in report.accuracies.items():
+        print(f"  {100 * share:.2f} % {question or '(no question of its own)'}")
+    measured = report.run if os.sep in report.run else f"./{report.run}"
+    print(f"measure it: glyphsight evaluate --model {measured} --data {data[0]}")
+    for other in data[1:]:
+        print(f"            glyphsight evaluate --model {measured} --data {other}")
+
+
 def _built(recipe: Recipe, sources: dict[str, str], out: Path) -> tuple[list[Path], int]:
-    """Build the datasets of a recipe where they are missing; count the items that failed."""
+    """Build the datasets of a recipe where they are missing; count the items that failed.
+
+    Raises:
+        ModelError: Several processes train together.
+    """
+    from glyphsight.train.state import world_size
+
+    if world_size() > 1:
+        raise ModelError(
+            "--source: several processes cannot build one dataset; run glyphsight dataset build "
+            "first and give --data"
+        )
     paths = {name: out / ONLY / name if recipe.named else out / ONLY for name in recipe.datasets}
     failed = 0
     for name, one in recipe.datasets.items():

@@ -20,7 +20,7 @@ from glyphsight.dataset.record import read_text
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.evaluate.evaluation import evaluate
 from glyphsight.evaluate.result import Evaluation
-from glyphsight.evaluate.settings import EvaluateSettings
+from glyphsight.evaluate.settings import EvaluateSettings, ForgettingSettings
 from glyphsight.evaluate.statistics import Paired, paired
 from glyphsight.evaluate.tasks import Item, Task
 from glyphsight.inference.model import Model
@@ -28,8 +28,8 @@ from glyphsight.inference.passes import forward
 from glyphsight.inference.tokenize import text_ids
 from glyphsight.models import LoadedModel, load_model
 
-WINDOW = 512
-STRIDE = 256
+WINDOW = ForgettingSettings.window
+STRIDE = ForgettingSettings.stride
 _FEWEST = 10  # windows: resampling fewer says nothing about how far a figure may move
 _BAR_AFTER_SECONDS = 2
 _BATCH = 32

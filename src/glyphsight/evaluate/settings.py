@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from glyphsight.settings import setting
+from glyphsight.errors import GlyphsightError
+from glyphsight.settings import check, setting
 
 
 @dataclass(frozen=True)
@@ -34,3 +35,23 @@ class EvaluateSettings:
     full: bool = False
     train_data: str | None = None
     chunk: int = setting(512, low=1)
+
+
+@dataclass(frozen=True)
+class ForgettingSettings:
+    """Settings of a measurement of plain English.
+
+    Attributes:
+        against: Model to compare with; left out, the base in the run's glyphsight.json.
+        window: Tokens read at once; fewer where the model takes fewer.
+        stride: Tokens from one window to the next; at most window.
+    """
+
+    against: str | None = None
+    window: int = setting(512, low=2)
+    stride: int = setting(256, low=1)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.stride > self.window:
+            raise GlyphsightError(f"stride: {self.stride} exceeds window {self.window}")

@@ -1,15 +1,16 @@
 """``nano``: a small Llama-architecture model made from scratch, with a tokenizer for its pictures.
 
-The text stays what it is; only its cut into tokens is nano's own, and suits the profile of the
-pictures it is to read. In the published format a row of 20 glyphs is three tokens: the tags before
-it with its first 6 glyphs, then 7 and 7. A picture of 20x11 cells is 34 tokens where SmolLM2's
-tokenizer makes 198. What other cuts gave is in LOG.md.
+Nano's tokenizer keeps a text as it is and splits it into tokens that suit the profile of the
+pictures. In the published format a row of 20 glyphs is three tokens: the tags before it with its
+first 6 glyphs, then 7 and 7. A picture of 20x11 cells is 34 tokens where SmolLM2's tokenizer makes
+198. LOG.md has what other ways to split gave.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from glyphsight.codec import PUBLISHED, Profile
 
 NAME = "nano"
 WINDOW = 2048
-"""Longest sequence it takes, in tokens."""
+"""Longest sequence that nano takes, in tokens."""
 
 _RUNS = 2187  # most runs of the longest kind: 7 of three glyphs, 4 of five, 2 of sixteen
 _MERGED_ROWS = 11  # rows whose tags are one token with the glyphs after them
@@ -26,14 +27,14 @@ _PAD, _EOS = "<pad>", "<eos>"
 
 
 @dataclass(frozen=True)
-class Cut:
-    """How a picture's text becomes tokens.
+class Splitting:
+    """The way that pictures as text are split into tokens.
 
     Attributes:
-        glyphs: Of the pictures, dark to bright.
-        longest: Glyphs a token at most. A token that begins a row holds what stands before the row,
-            and one glyph less.
-        openings: What may stand before a row and is one token with the row's first glyphs.
+        glyphs: Glyphs of the pictures, dark to bright.
+        longest: Largest number of glyphs per token. A token that begins a row holds the text before
+            the row, and one glyph less.
+        openings: Texts before a row that are one token with the row's first glyphs.
     """
 
     glyphs: str
@@ -41,18 +42,17 @@ class Cut:
     openings: tuple[str, ...]
 
     @property
-    def first(self) -> int:
-        """Glyphs in a token that begins a row."""
-        return self.longest - 1
-
-    @property
     def glyph(self) -> str:
-        """A regular expression of one glyph."""
+        """Regular expression of one glyph."""
         return f"[{re.escape(self.glyphs)}]"
 
+    def runs(self, length: int) -> Iterator[str]:
+        """Yield every run of so many glyphs."""
+        return map("".join, itertools.product(self.glyphs, repeat=length))
 
-def cut_for(profile: Profile = PUBLISHED) -> Cut:
-    """The cut that suits pictures of a profile; of formats that have none the published one.
+
+def splitting_for(profile: Profile = PUBLISHED) -> Splitting:
+    """Return the splitting that suits a profile; for formats without one, the published one.
 
     Rows of ``seed`` begin with their tags, those of ``plain`` with the end of the line before.
     """
@@ -63,28 +63,23 @@ def cut_for(profile: Profile = PUBLISHED) -> Cut:
         longest += 1
     rows = range(1, _MERGED_ROWS + 1)
     openings = ("\n",) if profile.format == "plain" else tuple(map(_opening, rows))
-    return Cut(profile.palette, longest, openings)
-
-
-def _runs(cut: Cut) -> list[str]:
-    """Every run of one glyph to the longest."""
-    lengths = range(1, cut.longest + 1)
-    return ["".join(run) for n in lengths for run in itertools.product(cut.glyphs, repeat=n)]
+    return Splitting(profile.palette, longest, openings)
 
 
 def _opening(row: int) -> str:
-    """The tags between the glyphs of the row before and those of ``row``."""
+    """Return the tags between the glyphs of the row before and those of ``row``."""
     return f"</row:{row - 1}>\n<row:{row}>" if row > 1 else "<row:1>"
 
 
-def _vocabulary(cut: Cut) -> dict[str, int]:
-    """Every token nano knows; what is in none of them falls back to bytes."""
+def _vocabulary(splitting: Splitting) -> dict[str, int]:
+    """Number every token of nano; a text that no token covers falls back to bytes."""
     tokens = [_PAD, _EOS]
     tokens += [f"<0x{byte:02X}>" for byte in range(256)]
     tokens += [chr(code) for code in range(33, 127)] + ["\n"]
-    tokens += _runs(cut)
-    whole = ["".join(run) for run in itertools.product(cut.glyphs, repeat=cut.first)]
-    tokens += [opening + run for opening in cut.openings for run in whole]
+    for length in range(1, splitting.longest + 1):
+        tokens += splitting.runs(length)
+    for opening in splitting.openings:
+        tokens += [opening + run for run in splitting.runs(splitting.longest - 1)]
     tokens += [_opening(row) for row in range(1, _MAX_ROWS + 1)]
     tokens += [f"</row:{row}>\n" for row in range(1, _MAX_ROWS + 1)]
     tokens += ["Response:"]
@@ -93,22 +88,23 @@ def _vocabulary(cut: Cut) -> dict[str, int]:
 
 
 def make_backend(profile: Profile = PUBLISHED) -> Any:
-    """Nano's tokenizer for pictures of a profile as the ``tokenizers`` library has it."""
+    """Make nano's tokenizer for pictures of a profile, for the ``tokenizers`` library."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
-    cut = cut_for(profile)
+    splitting = splitting_for(profile)
+    vocabulary = _vocabulary(splitting)
     backend = Tokenizer(
-        models.BPE(vocab=_vocabulary(cut), merges=[], ignore_merges=True, byte_fallback=True)
+        models.BPE(vocab=vocabulary, merges=[], ignore_merges=True, byte_fallback=True)
     )
-    openings = "|".join(re.escape(opening) for opening in reversed(cut.openings))
+    openings = "|".join(re.escape(opening) for opening in reversed(splitting.openings))
     pieces = [
-        rf"(?:{openings}){cut.glyph}{{{cut.first}}}",
+        rf"(?:{openings}){splitting.glyph}{{{splitting.longest - 1}}}",
         r"</row:\d+>\n<row:\d+>",
         r"</row:\d+>\n",
         r"<row:\d+>",
         r"Response:",
         r" [0-9A-Za-z]",
-        rf"{cut.glyph}{{1,{cut.longest}}}",
+        rf"{splitting.glyph}{{1,{splitting.longest}}}",
     ]
     backend.pre_tokenizer = pre_tokenizers.Split(Regex("|".join(pieces)), behavior="isolated")
     backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
@@ -116,7 +112,7 @@ def make_backend(profile: Profile = PUBLISHED) -> Any:
 
 
 def make_tokenizer(profile: Profile = PUBLISHED) -> Any:
-    """Nano's tokenizer for pictures of a profile, an ordinary ``PreTrainedTokenizerFast``."""
+    """Make nano's tokenizer for pictures of a profile, for transformers."""
     from transformers import PreTrainedTokenizerFast
 
     return PreTrainedTokenizerFast(
@@ -128,11 +124,11 @@ def make_tokenizer(profile: Profile = PUBLISHED) -> Any:
     )
 
 
-def _embeddings(vocabulary: dict[str, int], cut: Cut, width: int) -> Any:
-    """Embeddings that are alike where the pictures are alike.
+def _embeddings(vocabulary: dict[str, int], splitting: Splitting, width: int) -> Any:
+    """Draw embeddings that are alike where the pictures are alike.
 
-    A token of glyphs starts as the sum of one random vector for each place and level, and one for
-    what it begins with; every other token starts random. A fresh model then treats neighbouring
+    A token of glyphs starts as the sum of one random vector for each position and level, and one
+    for its opening; every other token starts random. A fresh model then treats neighbouring
     patterns alike instead of learning each of the thousands apart.
 
     Returns:
@@ -140,27 +136,27 @@ def _embeddings(vocabulary: dict[str, int], cut: Cut, width: int) -> Any:
     """
     import torch
 
-    places = torch.randn(cut.longest, len(cut.glyphs), width) / cut.longest**0.5
-    lengths = torch.randn(cut.longest + 1, width)
-    lengths[cut.longest] = 0
-    begins = {opening: torch.randn(width) for opening in cut.openings}
+    levels = torch.randn(splitting.longest, len(splitting.glyphs), width) / splitting.longest**0.5
+    lengths = torch.randn(splitting.longest + 1, width)
+    lengths[splitting.longest] = 0
+    begins = {opening: torch.randn(width) for opening in splitting.openings}
     table = torch.randn(len(vocabulary), width)
-    glyphs = re.compile(f"(.*?)({cut.glyph}+)", re.DOTALL)
+    glyphs = re.compile(f"(.*?)({splitting.glyph}+)", re.DOTALL)
     for token, index in vocabulary.items():
         match = glyphs.fullmatch(token)
         if match is None or match[1] not in {"", *begins}:
             continue
-        cells = [places[place, cut.glyphs.index(glyph)] for place, glyph in enumerate(match[2])]
+        cells = [levels[at, splitting.glyphs.index(glyph)] for at, glyph in enumerate(match[2])]
         table[index] = torch.stack(cells).sum(dim=0)
         table[index] += begins[match[1]] if match[1] else lengths[len(match[2])]
     return table * 0.2
 
 
 def _byte_embeddings(tokens: list[str], width: int) -> Any:
-    """Embeddings for another tokenizer's tokens, alike where their texts are alike.
+    """Draw embeddings for another tokenizer's tokens, alike where their texts are alike.
 
-    A token starts as the mean of one random vector for each place and character in it (a byte, in a
-    byte-level vocabulary), scaled so that every token has the same length on average: what
+    A token starts as the mean of one random vector for each position and character in it (a byte,
+    in a byte-level vocabulary), scaled so that every token has the same length on average: what
     :func:`_embeddings` does for nano's own glyph tokens, for any text.
 
     Returns:
@@ -172,7 +168,7 @@ def _byte_embeddings(tokens: list[str], width: int) -> Any:
     known = {character: code for code, character in enumerate(sorted(set("".join(tokens))))}
     vectors = torch.randn(longest * len(known), width)
     rows = [index for index, token in enumerate(tokens) for _ in token]
-    cells = [place * len(known) + known[c] for token in tokens for place, c in enumerate(token)]
+    cells = [at * len(known) + known[c] for token in tokens for at, c in enumerate(token)]
     table = torch.zeros(len(tokens), width)
     table.index_add_(0, torch.tensor(rows), vectors[torch.tensor(cells)])
     counts = torch.tensor([max(1, len(token)) for token in tokens], dtype=torch.float32)
@@ -180,21 +176,21 @@ def _byte_embeddings(tokens: list[str], width: int) -> Any:
 
 
 def make_nano(seed: int, tokenizer: Any = None, profile: Profile = PUBLISHED) -> tuple[Any, Any]:
-    """A fresh nano model and its tokenizer; the same weights for the same seed.
+    """Make a fresh nano model and its tokenizer; the same weights for the same seed.
 
-    Its embeddings serve for the output too, which loses nothing and saves a third of the weights;
-    of the published cut they do not, as in all runs there are.
+    The embeddings serve for the output too, which loses nothing and saves a third of the weights;
+    not so with the published splitting, since the shipped runs have an output layer of their own.
 
     Args:
-        seed: Of the weights.
-        tokenizer: A ``PreTrainedTokenizerFast`` whose cut it is to read, in place of nano's own.
-        profile: How the pictures it is to read become text, which its own tokenizer suits.
+        seed: Random seed for the weights.
+        tokenizer: A ``PreTrainedTokenizerFast`` to read, in place of nano's own.
+        profile: Profile of the pictures, which nano's own tokenizer suits.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     own = tokenizer is None
-    cut = cut_for(profile)
+    splitting = splitting_for(profile)
     tokenizer = make_tokenizer(profile) if own else tokenizer
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -205,7 +201,7 @@ def make_nano(seed: int, tokenizer: Any = None, profile: Profile = PUBLISHED) ->
         num_key_value_heads=4,
         max_position_embeddings=WINDOW,
         rope_parameters={"rope_theta": 10000.0, "rope_type": "default"},
-        tie_word_embeddings=not own or cut != cut_for(),
+        tie_word_embeddings=not own or splitting != splitting_for(),
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -215,7 +211,7 @@ def make_nano(seed: int, tokenizer: Any = None, profile: Profile = PUBLISHED) ->
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
         if own:
-            table = _embeddings(vocabulary, cut, config.hidden_size)
+            table = _embeddings(vocabulary, splitting, config.hidden_size)
         else:
             table = _byte_embeddings(sorted(vocabulary, key=vocabulary.__getitem__), 128)
     with torch.no_grad():

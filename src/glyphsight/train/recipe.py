@@ -88,9 +88,6 @@ def read_recipe(path: Path) -> Recipe:
     )
     train = _mapping(path, "train", value.get("train"))
     settings = _mapping(path, "profile", value.get("profile"))
-    for key in ("width", "height"):
-        if type(settings.get(key, 1)) is not int:
-            raise ModelError(f"{path}: profile: {key} is a whole number, without quotes")
     profile = _made(Profile, settings, f"{path}: profile")
     if "datasets" not in value:
         only = _dataset(path, "", value, [])
@@ -121,16 +118,17 @@ def _dataset(path: Path, within: str, value: dict[Any, Any], before: list[str]) 
     if odd := [name for name in names.values() if not isinstance(name, str)]:
         raise ModelError(f"{path}: {within}names: {odd[0]!r} is no text; put it in quotes")
     if (changes := build.get("augmentation")) is not None:
-        where = f"{path}: {within}dataset: augmentation"
-        build["augmentation"] = _made(Augmentation, changes, where)
+        where = f"{within}dataset: augmentation"
+        changes = _mapping(path, where, changes)
+        build["augmentation"] = _made(Augmentation, changes, f"{path}: {where}")
     return RecipeDataset(build, names)
 
 
 def _mapping(path: Path, name: str, value: Any) -> dict[str, Any]:
-    """A part of a recipe that holds settings by name; empty where it is left out.
+    """Return a part of a recipe that holds settings by name; empty where it is left out.
 
     Raises:
-        ModelError: It holds something else.
+        ModelError: The part holds something else.
     """
     part = value or {}
     if not isinstance(part, dict):
@@ -142,14 +140,12 @@ def _mapping(path: Path, name: str, value: Any) -> dict[str, Any]:
     return dict(part)
 
 
-def _made(kind: Callable[..., T], settings: Any, where: str) -> T:
-    """Settings as an object of their kind.
+def _made(kind: Callable[..., T], settings: dict[str, Any], where: str) -> T:
+    """Make an object of its settings.
 
     Raises:
-        ModelError: They are no mapping, or a name or value that the kind does not take.
+        ModelError: The kind does not take a name or a value.
     """
-    if not isinstance(settings, dict):
-        raise ModelError(f"{where} holds settings by name, not {settings!r}")
     try:
         return kind(**settings)
     except (TypeError, GlyphsightError) as error:
@@ -157,7 +153,7 @@ def _made(kind: Callable[..., T], settings: Any, where: str) -> T:
 
 
 def read_mapping(path: Path) -> dict[Any, Any]:
-    """A YAML file of settings by name; an empty file has none.
+    """Read a YAML file of settings by name; an empty file has none.
 
     Raises:
         ModelError: The file cannot be read, or holds something else.
