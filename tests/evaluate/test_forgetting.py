@@ -53,10 +53,10 @@ def test_one_window_costs_what_transformers_own_loss_says(nano):
         expected = float(nano.model(input_ids=ids, labels=ids).loss)
     found = text_loss(nano, TEXT, window=2048, stride=2048)
     assert sum(found.tokens) == ids.shape[1] - 1
-    assert math.log(found.perplexity) == pytest.approx(expected, rel=1e-5)
+    assert math.log(perplexity([found])) == pytest.approx(expected, rel=1e-5)
     first = len(nano.tokenizer.decode(ids[0, :1]).encode())
     assert found.size == len(TEXT.encode()) - first
-    assert found.bits_per_byte == pytest.approx(sum(found.nats) / math.log(2) / found.size)
+    assert bits_per_byte([found]) == pytest.approx(sum(found.nats) / math.log(2) / found.size)
 
 
 def test_windows_with_a_stride_are_those_of_the_page_on_perplexity(nano):
@@ -167,9 +167,9 @@ def test_an_adapter_is_measured_on_and_as_base_off(digits, nano_run, short, tmp_
 
 def test_a_whole_run_stands_beside_the_base_its_record_names(nano_run, short):
     found = measure_forgetting(nano_run, texts=[short], quiet=True)
-    untaught = load_model("nano", seed=0)
+    fresh = load_model("nano", seed=0)
     assert perplexity(found.base.texts) == pytest.approx(
-        text_loss(untaught, TEXT).perplexity, rel=1e-5
+        perplexity([text_loss(fresh, TEXT)]), rel=1e-5
     )
     finer = measure_forgetting(nano_run, texts=[short], window=64, stride=32, quiet=True)
     low, high = finer.relative_loss_interval

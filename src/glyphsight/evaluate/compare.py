@@ -28,10 +28,7 @@ from glyphsight.files import hash64
 
 SHOWN = 12  # disagreements that are shown
 _SELECTION = {
-    "data": "data",
-    "split": "split",
-    "limit": "limit",
-    "seed": "seed",
+    **{name: name for name in ("data", "split", "limit", "seed")},
     "n": "number of records",
     "labels_sha256": "right answers in their order",
     "items_sha256": "pictures they were made of",
@@ -233,7 +230,7 @@ def _aligned(first: Entry, second: Entry) -> tuple[str, list[int], list[int]] | 
     """Match two evaluations: how, and the rows of each; or why they cannot be matched."""
     one, other = first.metrics.get("selection"), second.metrics.get("selection")
     different = _differences(one or {}, other or {})
-    if one is not None and other is not None and not different:
+    if one and other and not different:
         rows = list(range(len(first.right)))
         return "order", rows, rows
     both = [(row, second.rows[key]) for key, row in first.rows.items() if key in second.rows]
@@ -268,8 +265,8 @@ def compare(runs: Sequence[Path], *, seed: int = 0) -> Comparison:
         DatasetError: One is not an evaluation.
     """
     entries = [read_entry(run, name) for run, name in zip(runs, _names(runs), strict=True)]
-    pairs = []
-    for first, second in combinations(entries, 2):
+    pairs, with_first = [], {}
+    for (index, first), (number, second) in combinations(enumerate(entries), 2):
         found = _aligned(first, second)
         if isinstance(found, str):
             pairs.append(Pair(first.name, second.name, None, None, found))
@@ -277,7 +274,9 @@ def compare(runs: Sequence[Path], *, seed: int = 0) -> Comparison:
         matched, rows, others = found
         result = paired(first.right[rows], second.right[others], seed=seed)
         pairs.append(Pair(first.name, second.name, matched, result))
-    return Comparison(entries, pairs, _disagreements(entries))
+        if index == 0:
+            with_first[number] = dict(zip(rows, others, strict=True))
+    return Comparison(entries, pairs, _disagreements(entries, with_first))
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
@@ -291,24 +290,27 @@ def _names(runs: Sequence[Path]) -> list[str]:
     ]
 
 
-def _disagreements(entries: list[Entry]) -> list[Disagreement]:
-    """Find records that only the first or only another has right, the surest of both first."""
+def _disagreements(
+    entries: list[Entry], with_first: dict[int, dict[int, int]]
+) -> list[Disagreement]:
+    """Find records that only the first or only another has right, the surest of both first.
+
+    Args:
+        entries: All evaluations.
+        with_first: Rows of each other evaluation, by its number and the row of the first.
+    """
     first = entries[0]
     score = np.zeros(len(first.right), dtype=np.float32)
-    matched: dict[int, dict[int, int]] = {0: {row: row for row in range(len(first.right))}}
-    for number, entry in enumerate(entries[1:], start=1):
-        found = _aligned(first, entry)
-        if isinstance(found, str):
-            continue
-        _, rows, others = found
-        matched[number] = dict(zip(rows, others, strict=True))
+    for number, matched in with_first.items():
+        entry, rows, others = entries[number], list(matched), list(matched.values())
         apart = first.right[rows] != entry.right[others]
         sure = np.minimum(first.probability[rows], entry.probability[others])
         score[rows] = np.maximum(score[rows], np.where(apart, sure, 0))
     chosen = np.argsort(-score, kind="stable")[:SHOWN]
     chosen = chosen[score[chosen] > 0]
     answers: dict[int, dict[str, Sample]] = {row: {} for row in chosen.tolist()}
-    for number, rows_of in matched.items():
+    itself = {row: row for row in answers}
+    for number, rows_of in {0: itself, **with_first}.items():
         own = {row: rows_of[row] for row in answers if row in rows_of}
         for row, sample in zip(own, pick(entries[number].samples, [*own.values()]), strict=True):
             answers[row][entries[number].name] = sample

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -53,25 +52,21 @@ class TextLoss:
     nats: tuple[float, ...]
     size: int
 
-    @property
-    def perplexity(self) -> float:
-        """Perplexity per token; comparable only between models with the same tokens."""
-        return perplexity([self])
-
-    @property
-    def bits_per_byte(self) -> float:
-        """Bits per byte of the text; comparable between any tokenizers."""
-        return bits_per_byte([self])
-
 
 def perplexity(losses: Sequence[TextLoss]) -> float:
-    """Return the perplexity per token over several texts; infinity where a float cannot hold it."""
+    """Return the perplexity per token over several texts; infinity where a float cannot hold it.
+
+    Comparable only between models with the same tokens.
+    """
     mean = sum(sum(loss.nats) for loss in losses) / sum(sum(loss.tokens) for loss in losses)
     return math.exp(mean) if mean < 700 else math.inf
 
 
 def bits_per_byte(losses: Sequence[TextLoss]) -> float:
-    """Return the bits per byte over several texts (as Gao et al. 2020 for The Pile)."""
+    """Return the bits per byte over several texts (as Gao et al. 2020 for The Pile).
+
+    Comparable between any tokenizers.
+    """
     nats = sum(sum(loss.nats) for loss in losses)
     return nats / math.log(2) / sum(loss.size for loss in losses)
 
@@ -91,30 +86,6 @@ def spans(count: int, window: int, stride: int) -> Iterator[tuple[int, int, int]
             return
 
 
-def _fitted(
-    loaded: LoadedModel, opening: Sequence[int], window: int, stride: int
-) -> tuple[int, int]:
-    """Shrink window and stride where the model takes fewer tokens.
-
-    Raises:
-        ModelError: Window and stride do not fit each other.
-    """
-    if not 1 <= stride <= window or window < 2:
-        raise ModelError(
-            f"window {window} and stride {stride}: give a window of 2 tokens or more and a stride "
-            "from 1 to the window"
-        )
-    if loaded.window is not None:
-        window = min(window, loaded.window - len(opening))
-    return window, min(stride, window)
-
-
-def _window_count(loaded: LoadedModel, text: str, window: int, stride: int) -> int:
-    """Count the windows that :func:`text_loss` takes over a text."""
-    opening, ids = text_ids(loaded.tokenizer, text)
-    return sum(1 for _ in spans(len(ids), *_fitted(loaded, opening, window, stride)))
-
-
 def text_loss(
     loaded: LoadedModel,
     text: str,
@@ -122,7 +93,7 @@ def text_loss(
     *,
     window: int = WINDOW,
     stride: int = STRIDE,
-    progress: Callable[[int], Any] = lambda n: None,
+    quiet: bool = True,
 ) -> TextLoss:
     """Measure the cross-entropy of a text, every token given those before it in its window.
 
@@ -137,7 +108,7 @@ def text_loss(
         name: Name of the text in the result and in errors.
         window: Largest number of tokens read at once; fewer where the model takes fewer.
         stride: Tokens from one window to the next, from 1 to ``window``.
-        progress: Function called with the number of windows done since its last call.
+        quiet: Show no progress bar; one appears after two seconds.
 
     Raises:
         ModelError: Window or stride do not fit each other.
@@ -145,14 +116,24 @@ def text_loss(
     """
     import torch
 
+    if not 1 <= stride <= window or window < 2:
+        raise ModelError(
+            f"window {window} and stride {stride}: give a window of 2 tokens or more and a stride "
+            "from 1 to the window"
+        )
     opening, ids = text_ids(loaded.tokenizer, text)
-    window, stride = _fitted(loaded, opening, window, stride)
+    if loaded.window is not None:
+        window = min(window, loaded.window - len(opening))
     unread = 0 if opening else 1
     if len(ids) <= unread:
         raise DatasetError(f"{name}: {len(ids)} tokens are too few to judge; give a longer text")
     tokens, nats = [], []
+    windows = list(spans(len(ids), window, min(stride, window)))
+    bar = progress_bar(
+        len(windows), "window", name, iterable=windows, disable=quiet, delay=_BAR_AFTER_SECONDS
+    )
     with torch.inference_mode():
-        for begin, judged, end in spans(len(ids), window, stride):
+        for begin, judged, end in bar:
             first = max(judged, unread)
             targets = torch.tensor(ids[first:end], dtype=torch.long)
             start = begin if opening or first > begin else begin - 1  # one token before it
@@ -161,7 +142,6 @@ def text_loss(
             told = logprobs.gather(1, targets.to(logprobs.device)[:, None])
             nats.append(-float(told.double().sum()))
             tokens.append(len(targets))
-            progress(1)
     size = len(text.encode()) - len(loaded.tokenizer.decode(ids[:unread]).encode())
     return TextLoss(name, tuple(tokens), tuple(nats), size)
 
@@ -238,15 +218,15 @@ class English:
         return {
             "model": self.model,
             "precision": self.precision,
-            "perplexity": _finite(perplexity(self.texts)),
+            "perplexity": _perplexity(self.texts),
             "bits_per_byte": bits_per_byte(self.texts),
             "questions": asdict(self.answers.score),
             "chance": self.answers.chance,
             "kinds": {kind: asdict(share) for kind, share in self.answers.groups.items()},
             "texts": {
                 loss.name: {
-                    "perplexity": _finite(loss.perplexity),
-                    "bits_per_byte": loss.bits_per_byte,
+                    "perplexity": _perplexity([loss]),
+                    "bits_per_byte": bits_per_byte([loss]),
                     "tokens": sum(loss.tokens),
                     "bytes": loss.size,
                     "windows": len(loss.tokens),
@@ -281,18 +261,13 @@ class Forgetting:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON values."""
-        return {
-            "run": self.run.as_json(),
-            "base": self.base.as_json() if self.base else None,
-            "relative_loss": self.relative_loss,
-            "relative_loss_interval": self.relative_loss_interval,
-            "questions": asdict(self.questions) if self.questions else None,
-            "window": self.window,
-            "stride": self.stride,
-        }
+        base = self.base.as_json() if self.base else None
+        questions = asdict(self.questions) if self.questions else None
+        return vars(self) | {"run": self.run.as_json(), "base": base, "questions": questions}
 
 
-def _finite(value: float) -> float | None:
+def _perplexity(losses: Sequence[TextLoss]) -> float | None:
+    value = perplexity(losses)
     return value if math.isfinite(value) else None
 
 
@@ -325,20 +300,16 @@ def measure_english(
         name: Name of the model in the result.
         window: Largest number of tokens read at once.
         stride: Tokens from one window to the next.
-        quiet: Show no progress bar; one appears after two seconds.
+        quiet: Show no progress bars.
 
     Raises:
         DatasetError: A text is too short.
         ModelError: Window and stride do not fit each other.
     """
-    count = sum(_window_count(loaded, text, window, stride) for _, text in texts)
-    with progress_bar(
-        total=count, desc=name, unit="window", disable=quiet, delay=_BAR_AFTER_SECONDS
-    ) as bar:
-        losses = [
-            text_loss(loaded, text, own, window=window, stride=stride, progress=bar.update)
-            for own, text in texts
-        ]
+    losses = [
+        text_loss(loaded, text, own, window=window, stride=stride, quiet=quiet)
+        for own, text in texts
+    ]
     settings = EvaluateSettings(batch_size=_BATCH, generate=0, zero_shot=0)
     answers = evaluate(Model(loaded), plain_questions(), settings, quiet=True)
     precision = str(next(loaded.model.parameters()).dtype).removeprefix("torch.")
@@ -383,13 +354,12 @@ def measure_forgetting(
     if against is not None:
         del loaded  # two models need not be in memory at once
         base = measure(other := load_model(against), other.name)
-    elif (record := loaded.run) is not None:
-        with ExitStack() as stack:
-            if hasattr(loaded.model, "disable_adapter"):
-                stack.enter_context(loaded.model.disable_adapter())
-            else:
-                loaded = load_model(record.base, seed=record.seed, profile=record.base_profile)
+    elif (record := loaded.run) is not None and hasattr(loaded.model, "disable_adapter"):
+        with loaded.model.disable_adapter():
             base = measure(loaded, record.base)
+    elif record is not None:
+        loaded = load_model(record.base, seed=record.seed, profile=record.base_profile)
+        base = measure(loaded, record.base)
     if base is None:
         return Forgetting(run, None, None, None, None, window, stride)
     share, interval = relative_loss(run.texts, base.texts, seed=seed)

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.evaluate.statistics import ClassScore, wilson_interval
-from glyphsight.files import claim, json_line, replacing, write_json
+from glyphsight.files import claim, json_line, replacing, unwritable, write_json
 
 METRICS_FILE = "metrics.json"
 """Written last: with it an evaluation is finished."""
@@ -88,14 +88,6 @@ class Sample:
         return {key: one for key, one in value.items() if key not in unset or one != unset[key]}
 
 
-class Samples(Protocol):
-    """Outcomes that can be counted and read several times, in order."""
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Sample]: ...
-
-
 @dataclass(frozen=True)
 class SampleFile:
     """Outcomes in a file, one JSON object per line, read as they are iterated.
@@ -122,6 +114,10 @@ class SampleFile:
             raise DatasetError(
                 f"{self.path}: line {done + 1}: cannot be read ({error}); evaluate again"
             ) from error
+
+
+Samples = list[Sample] | SampleFile
+"""Outcomes that can be counted and read several times, in order."""
 
 
 def pick(samples: Samples, rows: Sequence[int]) -> list[Sample]:
@@ -235,9 +231,7 @@ def claimed(directory: Path) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         stream = path.open("ab")
     except OSError as error:
-        raise GlyphsightError(
-            f"{path}: cannot be written ({error.strerror}); choose another path"
-        ) from error
+        raise unwritable(path, error) from error
     with stream:
         if not claim(stream):
             raise GlyphsightError(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -194,10 +195,9 @@ def run_study(
     started = time.monotonic()
     task = open_task(data, asks.run, settings)
     evaluation = evaluate(asks, task, settings, directory=directory, workers=workers, quiet=quiet)
-    found = describe(evaluation, asks.get(), settings.limit)
-    selection = replace(found.selection, items_sha256=_items_digest(task.files))
-    seconds = {"evaluate": time.monotonic() - started}
-    found = replace(found, selection=selection, seconds=seconds)
+    found = describe(evaluation, asks.get(), settings.limit, task.files)
+    seconds = found.seconds
+    seconds["evaluate"] = time.monotonic() - started
     if not settings.full:
         return found
     for name, part in (
@@ -214,14 +214,11 @@ def run_study(
     return found
 
 
-def _items_digest(files: Sequence[Path]) -> str | None:
-    """Return the SHA-256 of the lists of items that dataset files were made of, None without."""
-    lists = [sources_file(file) for file in files]
-    return checksum(lists) if lists and all(file.is_file() for file in lists) else None
-
-
 def describe(
-    evaluation: Evaluation, loaded: LoadedModel | None = None, limit: int | None = None
+    evaluation: Evaluation,
+    loaded: LoadedModel | None = None,
+    limit: int | None = None,
+    files: Sequence[Path] = (),
 ) -> Study:
     """Describe an evaluation by its samples alone.
 
@@ -230,33 +227,33 @@ def describe(
         loaded: The model, for its profile and its own tokens per picture; None stands for the
             published profile and leaves those tokens out.
         limit: Limit of the evaluation.
+        files: Dataset files that were judged; lists of the items they were made of may lie beside.
     """
     digest = hashlib.sha256()
-    sure, right, texts, replies = [], [], [], []
-    first: dict[str, int] = {}
-    mistakes: list[tuple[float, int]] = []
-    for row, sample in enumerate(evaluation.samples):
+    sure, right, replies = [], [], []
+    first: dict[str, Sample] = {}
+    mistakes: list[Sample] = []
+    for sample in evaluation.samples:
         digest.update(json.dumps(sample.truth).encode() + b"\n")
         if (said := sample.read or sample.generated) is not None:
             replies.append((said, sample.truth))
-        if row < _COUNTED:
-            texts.append(sample.ascii_image)
         if not sample.probabilities:
             continue
         sure.append(sample.probability)
         right.append(sample.right)
-        first.setdefault(sample.truth, row)
-        if not sample.right:
-            mistakes.append((-sample.probability, row))
+        first.setdefault(sample.truth, sample)
+        if len(first) > SHOWN:
+            del first[max(first)]  # as many as are shown, whatever the number of labels
+        if not sample.right:  # a stable sort: of mistakes as sure the first stays
+            mistakes = sorted([*mistakes, sample], key=lambda one: -one.probability)[:SHOWN]
+    texts = [sample.ascii_image for sample in islice(evaluation.samples, _COUNTED)]
     tokens = {EMBEDDED: float(np.mean(count_tokens(texts, load_tokenizer())))}
     if loaded is not None:
         own = loaded.tokenizer(texts, add_special_tokens=False)["input_ids"]
         tokens["model"] = float(np.mean([len(ids) for ids in own]))
     written, truth = [said for said, _ in replies], [one for _, one in replies]
     known = evaluation.labels or sorted(set(truth))
-    shown = [first[label] for label in sorted(first)][:SHOWN]
-    surest = [row for _, row in sorted(mistakes)[:SHOWN]]
-    picked = dict(zip(rows := [*shown, *surest], pick(evaluation.samples, rows), strict=True))
+    lists = [sources_file(file) for file in files]
     return Study(
         evaluation,
         Selection(
@@ -266,13 +263,14 @@ def describe(
             evaluation.seed,
             evaluation.score.n,
             digest.hexdigest(),
+            checksum(lists) if lists and all(file.is_file() for file in lists) else None,
         ),
         calibrate(np.array(sure, dtype=np.float32), right) if sure else Calibration(0.0, []),
         sort_replies(written, truth, known) if replies else None,
         tokens,
         loaded.run.profile if loaded and loaded.run else PUBLISHED,
-        [picked[row] for row in shown],
-        [picked[row] for row in surest],
+        [first[label] for label in sorted(first)],
+        mistakes,
     )
 
 
