@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,6 +20,7 @@ from glyphsight.codec.formats import FORMATS, get_format
 from glyphsight.codec.repair import Repaired, repair
 from glyphsight.console import progress_bar
 from glyphsight.errors import FormatError, ModelError, PictureError
+from glyphsight.files import json_line
 from glyphsight.media import load_gray
 from glyphsight.media.bulk import EncodeSettings, open_log, plan, results
 from glyphsight.media.picture import save_picture
@@ -111,7 +111,7 @@ def encode(
             elif jsonl:
                 size = str(_columns(done.text, profile) if fit else profile.width)
                 line = {"path": done.path, "size": size, "ASCII_image": done.text}
-                print(json.dumps(line, ensure_ascii=False))
+                print(json_line(line))
             elif out is None:
                 sys.stdout.write(done.text)
             bar.update()

@@ -45,15 +45,6 @@ class Turns:
         return f"{self.before}{prompt}{self.after}"
 
 
-def turns_from_json(value: Any) -> Turns | None:
-    """Read turns as ``dataclasses.asdict`` wrote them; None for none.
-
-    Raises:
-        TypeError: ``value`` holds no turns.
-    """
-    return None if value is None else Turns(**value)
-
-
 def has_template(tokenizer: Any) -> bool:
     """Return whether a tokenizer comes with a chat template."""
     return bool(getattr(tokenizer, "chat_template", None))

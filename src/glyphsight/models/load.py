@@ -116,9 +116,9 @@ class LoadedModel:
     Attributes:
         model: The transformers (or PEFT) model.
         tokenizer: Its tokenizer; ``pad_token_id`` and ``eos_token_id`` are set.
-        name: What the user called it.
-        run: The record of its training with glyphsight, None for a plain base model.
-        chat: The turns around a prompt and its answer, None where it is asked plainly.
+        name: Name that the user gave the model.
+        run: Record of the training with glyphsight, None for a plain base model.
+        chat: Turns around a prompt and its answer, None for plain prompts.
     """
 
     model: Any
@@ -128,19 +128,14 @@ class LoadedModel:
     chat: Turns | None = None
 
     @property
-    def parameters(self) -> int:
-        """Number of weights."""
-        return sum(p.numel() for p in self.model.parameters())
-
-    @property
     def window(self) -> int | None:
-        """Longest sequence the model takes, in tokens; None when its config does not say."""
+        """Longest sequence that the model takes, in tokens; None when its config does not say."""
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         return int(limit) if limit else None
 
     @property
     def end_tokens(self) -> list[int]:
-        """Ids of the tokens that end what it writes."""
+        """Ids of the tokens that end an answer."""
         ends = {self.tokenizer.eos_token_id, self.chat.end if self.chat else None}
         return sorted(end for end in ends if end is not None)
 
@@ -151,9 +146,9 @@ class LoadedModel:
 
 
 def fast_bfloat16(device_type: str = "cpu") -> bool:
-    """Whether bfloat16 arithmetic is clearly faster than float32 on this machine.
+    """Say whether bfloat16 arithmetic is clearly faster than float32 on this machine.
 
-    A CPU is asked by multiplying: the instructions alone do not tell. Of two machines with
+    A CPU is measured: its instructions alone do not tell. Of two machines with
     AVX-512 bf16, one multiplied bf16 matrices three times as fast as float32, the other half as
     fast.
     """
@@ -166,7 +161,7 @@ def fast_bfloat16(device_type: str = "cpu") -> bool:
 
 @lru_cache(maxsize=1)
 def _bfloat16_gain() -> float:
-    """Time of a float32 matrix product over that of a bfloat16 one, on the CPU; takes 0.1 s."""
+    """Divide the time of a float32 matrix product by that of a bfloat16 one, on the CPU: 0.1 s."""
     import torch
 
     def seconds(dtype: Any) -> float:
@@ -182,7 +177,7 @@ def _bfloat16_gain() -> float:
 
 
 def default_device() -> str:
-    """``cuda`` where there is one, else ``cpu``; ``$GLYPHSIGHT_DEVICE`` overrides."""
+    """Return ``cuda`` where there is one, else ``cpu``; ``$GLYPHSIGHT_DEVICE`` overrides."""
     import torch
 
     return os.environ.get("GLYPHSIGHT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -196,7 +191,7 @@ def _quiet_transformers() -> None:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error, with the next where the first only announces it."""
+    """Return the first line of an error, with the next where the first only announces it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return repr(error)
@@ -226,7 +221,7 @@ def _require_on_hub(name: str) -> None:
 def _from_pretrained(source: ModelSource, in_four_bits: bool) -> tuple[Any, Any]:
     """Load a model, in float32 or 4 bits, and its tokenizer from a directory or the hub."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     if source.from_hub:
         if close := get_close_matches(source.name, NAMES, n=1, cutoff=0.7):
@@ -236,7 +231,7 @@ def _from_pretrained(source: ModelSource, in_four_bits: bool) -> tuple[Any, Any]
     try:
         if source.from_hub:
             _require_on_hub(source.name)
-        tokenizer = AutoTokenizer.from_pretrained(location)
+        tokenizer = _read_tokenizer(location)
         model, found = AutoModelForCausalLM.from_pretrained(
             location,
             dtype=torch.float32,
@@ -257,7 +252,7 @@ def _from_pretrained(source: ModelSource, in_four_bits: bool) -> tuple[Any, Any]
 
 
 def _location(source: ModelSource) -> str:
-    """The directory or hub id that transformers loads."""
+    """Return the directory or hub id that transformers loads."""
     if source.directory is not None:
         return str(source.directory)
     return str(smollm2.ensure_smollm2()) if source.name == smollm2.NAME else source.name
@@ -273,16 +268,21 @@ def model_tokenizer(name: str | Path) -> Any:
         ModelError: It cannot be loaded.
     """
     need("train")
-    from transformers import AutoTokenizer
-
     _quiet_transformers()
     source = resolve(name)
     if source.name == nano.NAME and source.directory is None:
         return nano.make_tokenizer()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(_location(source))
+        return _read_tokenizer(_location(source))
     except (OSError, ValueError) as error:
         raise ModelError(f"{name}: its tokenizer cannot be loaded ({_reason(error)})") from error
+
+
+def _read_tokenizer(location: str) -> Any:
+    """Load a tokenizer of transformers that has a token for padding."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(location)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -383,8 +383,6 @@ def load_model(
         )
     else:
         model, tokenizer = _base(source, seed, profile, four_bits)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
     parameters = sum(p.numel() for p in model.parameters())
     if dtype is None and not training and parameters >= _FAST_BFLOAT16_PARAMETERS:
         dtype = "bfloat16" if fast_bfloat16(torch.device(device).type) else None

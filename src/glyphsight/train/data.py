@@ -136,13 +136,12 @@ def collate(examples: Sequence[Example], pad: int, multiple: int = 1) -> dict[st
 
 
 class BucketSampler(Sampler):
-    """A new order each epoch, neighbours of like length; the same for the same seed and epoch.
+    """Order of the examples: new each epoch, neighbours of like length.
 
-    Order depends on nothing but seed, epoch and lengths, so a resumed run goes on exactly where
-    the first one stopped. Of several processes each takes every so many-th ``batch_size`` of the
-    order, as accelerate deals them out: together they take at a step what one process with so many
-    times the batch size takes. Where the last records do not go round, ``NOTHING`` fills up, or
-    accelerate would repeat records to have as many for each.
+    The order depends on nothing but seed, epoch and lengths, so a resumed run continues exactly
+    where the first one stopped. N processes take the batches of the order in turn, as accelerate
+    deals them out: at a step they take together what one process with N times the batch size takes.
+    ``NOTHING`` fills the last step up, where accelerate would repeat records.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ from glyphsight.models.load import fast_bfloat16
 from glyphsight.models.runs import HISTORY_FILE, read_history
 from glyphsight.train.data import collate
 from glyphsight.train.job import Job, Names, make_job, with_its_adapter
-from glyphsight.train.progress import Progress, Validation
+from glyphsight.train.progress import Progress, validate
 from glyphsight.train.settings import ResolvedSettings, TrainSettings
 from glyphsight.train.state import (
     CHECKPOINTS,
@@ -38,7 +38,6 @@ from glyphsight.train.state import (
 )
 from glyphsight.train.trainer import (
     AnswerTrainer,
-    UnwritableError,
     bound_caches,
     keep_frozen_weights_in,
     length_multiple,
@@ -160,12 +159,12 @@ def _make_trainer(
     dtype = torch.bfloat16 if wants_bf16 else None
     if dtype is not None:
         keep_frozen_weights_in(job.loaded.model, dtype)
-    validate = Validation(job.loaded, job.record, job.validation, dtype, quiet)
+    judge = partial(validate, job.loaded, job.record, job.validation, dtype, quiet)
     progress = Progress(
         run / HISTORY_FILE,
         settings,
         records_seen=partial(job.records_seen, batch_size=settings.batch_size),
-        validate=validate if job.validation else None,
+        validate=judge if job.validation else None,
         step=step,
         quiet=quiet,
     )
@@ -240,7 +239,7 @@ def _learn(
             f"{run}: stopped at step {trainer.state.global_step}: {error}; {kept(run)} for "
             "--resume. Where it comes again, lower --learning-rate in a new run"
         ) from error
-    except (UnwritableError, OSError) as error:
+    except OSError as error:
         raise _out_of_room(run, trainer.state.global_step, reason_of(error)) from error
     return int(trainer.state.global_step)
 

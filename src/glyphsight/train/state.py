@@ -11,7 +11,7 @@ from typing import Any
 
 from glyphsight.errors import ModelError
 from glyphsight.files import replacing, write_json
-from glyphsight.models.chat import Turns, turns_from_json
+from glyphsight.models.chat import Turns
 from glyphsight.models.runs import SETTINGS_FILE
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, saved_settings
 
@@ -93,7 +93,7 @@ def read_begun(run: Path) -> Begun:
     file, words = run / _INPUT_FILE, run / _WORDS_FILE
     try:
         inputs: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        chat = turns_from_json(inputs.get("chat"))
+        chat = Turns(**inputs["chat"]) if inputs.get("chat") else None
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"{file}: damaged ({error}); start a new run") from error
     return Begun(inputs, chat, words if words.is_file() else None)

@@ -140,7 +140,7 @@ class Together(torch.optim.Optimizer):
             part.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """The parts' states, in order."""
+        """Return the states of the parts, in order."""
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -151,7 +151,7 @@ class Together(torch.optim.Optimizer):
 
 
 def make_optimizer(model: Any, settings: TrainSettings) -> Any:
-    """AdamW on everything, or Muon on the hidden matrices and AdamW on the rest.
+    """Make AdamW for everything, or Muon for the hidden matrices and AdamW for the rest.
 
     Embeddings, norms and other vectors are not decayed. Embeddings whose rate is 0 are frozen.
     """
@@ -209,14 +209,10 @@ def rate_factor(done: float, pace: float, warmup: float, schedule: str) -> float
     return min(rise, left if schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left)))
 
 
-class UnwritableError(Exception):
-    """A checkpoint could not be written; says why."""
-
-
 def reason_of(error: Exception) -> str:
-    """Why a file could not be written, in one line."""
-    said = error.strerror if isinstance(error, OSError) else str(error).strip().split("\n")[0]
-    return said or repr(error)
+    """Say in one line why a file could not be written."""
+    said = error.strerror if isinstance(error, OSError) else None
+    return said or str(error).strip().split("\n")[0] or repr(error)
 
 
 class AnswerTrainer(Trainer):
@@ -245,13 +241,13 @@ class AnswerTrainer(Trainer):
         return BucketSampler(self._lengths, settings.batch_size, settings.seed, processes)
 
     def create_optimizer(self, model: Any = None) -> Any:
-        """AdamW, with Muon on the hidden matrices when its learning rate is set."""
+        """Make AdamW, with Muon for the hidden matrices when its learning rate is set."""
         if self.optimizer is None:  # type: ignore[has-type]
             self.optimizer = make_optimizer(model or self.model, self._settings)
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """The learning rate as a share of its peak, by steps done or, when slower, by the clock."""
+        """Let the learning rate go by steps done or, when slower, by the clock."""
         if self.lr_scheduler is None:  # type: ignore[has-type]
             settings = self._settings
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
@@ -263,11 +259,11 @@ class AnswerTrainer(Trainer):
         return self.lr_scheduler
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a checkpoint of sound weights; what cannot be written whole is taken away again.
+        """Write a checkpoint of sound weights; remove one that cannot be written whole.
 
         Raises:
             FloatingPointError: A weight is no finite number, so nothing is written.
-            UnwritableError: The checkpoint does not fit on the disk.
+            OSError: The checkpoint cannot be written.
         """
         trained = (weight for weight in self.model.parameters() if weight.requires_grad)
         if not all(bool(torch.isfinite(weight).all()) for weight in trained):
@@ -277,17 +273,17 @@ class AnswerTrainer(Trainer):
         except (OSError, SafetensorError, RuntimeError) as error:  # the last is torch.save's
             half = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
             shutil.rmtree(half, ignore_errors=True)
-            raise UnwritableError(reason_of(error)) from error
+            raise OSError(reason_of(error)) from error
 
     def restore_weights(self, checkpoint: Path) -> None:
         """Load the weights of a checkpoint without training on."""
         self._load_from_checkpoint(str(checkpoint))
 
     def _base_logits(self, model: Any, read: dict[str, Any], keep: int) -> Any:
-        """What the model says with its adapter and its dropout off, at the last positions.
+        """Compute the logits with adapter and dropout off, at the last positions.
 
-        The bare model is asked: in several processes the wrapper around it waits for all of them,
-        and not every one of them has text in its batch.
+        The bare model is asked: in several processes its wrapper waits for all processes, and not
+        every process has text in its batch.
         """
         bare = self.accelerator.unwrap_model(model)
         was_training = bare.training
@@ -304,9 +300,9 @@ class AnswerTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Mean cross-entropy of the answer tokens, over the whole step when it is accumulated.
+        """Compute the mean cross-entropy of the answer tokens, over the whole step.
 
-        At tokens that go by the base model it is the divergence from what that model would say,
+        At tokens that go by the base model the loss is the divergence from that model's words,
         KL(base || model): distillation (Hinton et al. 2015) from the model with its adapter off.
         """
         labels = inputs.pop("labels")[:, 1:]
