@@ -21,7 +21,6 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-_BLOCK = 1 << 20  # bytes read at a time
 _SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini")  # a file manager's own
 
 
@@ -356,8 +355,7 @@ def checksum(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
+            hashlib.file_digest(stream, lambda: digest)
     return digest.hexdigest()
 
 

@@ -85,10 +85,11 @@ class ListedSource(ABC):
     def parts(self, split: str) -> list[Part]:
         """Split the listing into ranges, each with a digest of its names and answers."""
         items = self._files(again=not self._listed)[split]
+        starts = range(0, len(items), PART)
+        pieces = [items[start : start + PART] for start in starts]
         return [
-            Part(split, (start, start + len(some), _digest(some)))
-            for start in range(0, len(items), PART)
-            if (some := items[start : start + PART])
+            Part(split, (start, start + len(piece), _digest(piece)))
+            for start, piece in zip(starts, pieces, strict=True)
         ]
 
     def read(self, part: Part) -> Iterator[Batch | Failure]:
@@ -113,6 +114,10 @@ class ListedSource(ABC):
         except PictureError as error:
             problem = str(error)
         return Failure(name, one_line_name(problem))
+
+    def _flawed(self, name: str, problem: str) -> ListedFile:
+        """Return a file that is not to be read, with the reason."""
+        return ListedFile(name, "", f"{self._directory / name}: {problem}")
 
     def _files(self, again: bool) -> Listing:
         if again:
@@ -245,10 +250,10 @@ class FolderSource(ListedSource):
                     strange[split, suffix].append(name)
             elif rows is not None:
                 problem = "is not named in the metadata; add a line for it or remove it"
-                found[split].append(ListedFile(name, "", f"{self._directory / name}: {problem}"))
+                found[split].append(self._flawed(name, problem))
             elif not folders:
                 problem = "is in no folder that says its answer; move it or write a metadata.csv"
-                found[split].append(ListedFile(name, "", f"{self._directory / name}: {problem}"))
+                found[split].append(self._flawed(name, problem))
             elif prefixes and not prefix:
                 raise DatasetError(
                     f"{self._directory / name}: beside the split folders "
@@ -259,9 +264,8 @@ class FolderSource(ListedSource):
         for rows in said.values():
             for name, item in rows.items():
                 split = prefixes.get(self._prefix(name, prefixes), "train")
-                problem = "is named in the metadata and not there; fix its file_name"
-                reason = item.problem or f"{self._directory / name}: {problem}"
-                found[split].append(ListedFile(name, "", reason))
+                missing = "is named in the metadata and not there; fix its file_name"
+                found[split].append(item if item.problem else self._flawed(name, missing))
         if not found:
             raise DatasetError(f"{self._directory}: holds no {self.things}; give {self.give}")
         for prefix, split in prefixes.items():
@@ -270,11 +274,12 @@ class FolderSource(ListedSource):
                     f"{self._directory / prefix}: holds no {self.things}; fill it or remove it"
                 )
         for (split, suffix), some in strange.items():
-            reason = (
-                f"{self._directory / some[0]}: not among the {self.things} that are read "
-                f"({len(some)} such file{'s' * (len(some) > 1)} in {split}); convert or remove"
+            problem = (
+                f"not among the {self.things} that are read ({len(some)} such "
+                f"file{'s' * (len(some) > 1)} in {split}); convert or remove"
             )
-            found[split].append(ListedFile(f"{split}:*{suffix}", "", reason))
+            flawed = self._flawed(some[0], problem)
+            found[split].append(flawed._replace(name=f"{split}:*{suffix}"))
         return {split: sorted(items) for split, items in found.items()}
 
     def _split_folders(self, names: list[str]) -> dict[str, str]:
@@ -331,13 +336,12 @@ class FsddSource(ListedSource):
         """List recordings: 0 to 4 of each digit and speaker are ``test``, others ``train``."""
         found: Listing = defaultdict(list)
         for name in walk(self._directory):
-            path = self._directory / name
             if match := _NAME.fullmatch(name):
                 split = "test" if int(match[2]) < _TEST else "train"
                 found[split].append(ListedFile(name, match[1]))
             elif self.takes(name):
-                problem = f"{path}: not named digit_speaker_index.wav; rename it or remove it"
-                found["train"].append(ListedFile(name, "", problem))
+                problem = "not named digit_speaker_index.wav; rename it or remove it"
+                found["train"].append(self._flawed(name, problem))
         if not found:
             raise DatasetError(f"{self._directory}: holds no recordings; give {self.give}")
         return found

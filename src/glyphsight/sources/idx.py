@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import os
 import struct
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,14 +49,10 @@ class IdxFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._data: bytes | None = None
         try:
-            with path.open("rb") as stream:
+            with self._open() as stream:
                 head = stream.read(_HEADER)
                 size = stream.seek(0, os.SEEK_END)
-            if head[:2] == b"\x1f\x8b":
-                self._data = _unpacked(path, path.stat().st_mtime_ns)
-                head, size = self._data[:_HEADER], len(self._data)
         except (OSError, EOFError, zlib.error) as error:
             raise DatasetError(f"{path}: cannot be read ({error}); fetch the file again") from error
         if len(head) < 4 or head[:2] != b"\0\0" or head[2] != _UNSIGNED_BYTE or not head[3]:
@@ -72,6 +70,15 @@ class IdxFile:
                 f"bytes, {size - self._start} follow; fetch the file again"
             )
 
+    def _open(self) -> BinaryIO:
+        """Open the content; of a gzip file, what it holds."""
+        stream = self.path.open("rb")
+        if stream.read(2) != b"\x1f\x8b":
+            stream.seek(0)
+            return stream
+        with stream:
+            return io.BytesIO(_unpacked(self.path, self.path.stat().st_mtime_ns))
+
     def read(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Read items ``start`` to ``stop``: uint8[stop - start, ...].
 
@@ -81,14 +88,13 @@ class IdxFile:
         size = math.prod(self.shape[1:])
         offset, length = self._start + start * size, (stop - start) * size
         try:
-            if self._data is not None:
-                data = self._data[offset : offset + length]
-            else:
-                with self.path.open("rb") as stream:
-                    stream.seek(offset)
-                    data = stream.read(length)
-        except OSError as error:
-            raise DatasetError(f"{self.path}: cannot be read ({error.strerror})") from error
+            with self._open() as stream:
+                stream.seek(offset)
+                data = stream.read(length)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DatasetError(
+                f"{self.path}: cannot be read ({error}); fetch the file again"
+            ) from error
         if len(data) != length:
             raise DatasetError(f"{self.path}: changed while it was read; start again")
         return np.frombuffer(data, dtype=np.uint8).reshape(stop - start, *self.shape[1:])
@@ -179,9 +185,7 @@ class BundledSource:
 
     def read(self, part: Part) -> Iterator[Batch | Failure]:
         """Read the digits of a range; ids name the item's index in MNIST's own file."""
-        start, stop = map(int, part.location)
-        for at in range(start, stop, _BATCH):
-            yield _bundled(part.split).take(np.arange(at, min(at + _BATCH, stop)))
+        yield _bundled(part.split).take(np.arange(*map(int, part.location)))
 
 
 @lru_cache(maxsize=3)
