@@ -34,11 +34,10 @@ from glyphsight.files import JsonLog, checksum
 from glyphsight.inference.model import Model, Request
 from glyphsight.inference.score import probabilities
 from glyphsight.models import LoadedModel, RunRecord, load_model
-from glyphsight.parallel import Workers
+from glyphsight.parallel import HERE, Workers
 from glyphsight.sampling import stratified_sample
 from glyphsight.version import __version__
 
-HERE = Workers(workers=1)
 DEFAULTS = EvaluateSettings()
 
 

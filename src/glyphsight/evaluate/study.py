@@ -22,7 +22,7 @@ from glyphsight.dataset.storage import sources_file
 from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.evaluate.attribution import Attribution, gradient, occlusion
 from glyphsight.evaluate.baselines import ALL, MOST_RECORDS, Baseline, Grids, baselines
-from glyphsight.evaluate.evaluation import DEFAULTS, HERE, evaluate
+from glyphsight.evaluate.evaluation import DEFAULTS, evaluate
 from glyphsight.evaluate.result import Evaluation, Sample, pick
 from glyphsight.evaluate.robustness import Condition, robustness
 from glyphsight.evaluate.settings import EvaluateSettings
@@ -40,7 +40,7 @@ from glyphsight.files import checksum
 from glyphsight.inference.model import Model
 from glyphsight.models import LoadedModel
 from glyphsight.models.tokens import EMBEDDED, count_tokens, load_tokenizer
-from glyphsight.parallel import Workers
+from glyphsight.parallel import HERE, Workers
 from glyphsight.sampling import stratified_sample
 from glyphsight.sources import Batch, is_spec, open_source, read_split
 

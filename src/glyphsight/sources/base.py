@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -261,6 +261,25 @@ def choose_answer(columns: Sequence[str], chosen: str | None, where: str) -> str
     """
     known = [name for name in columns if name in ANSWERS] if chosen is None else []
     return choose("answer", known or columns, chosen, where)
+
+
+def choose_columns(
+    pictures: Sequence[str], columns: Sequence[str], options: Mapping[str, str], where: str
+) -> tuple[str, str]:
+    """Return the image column and the answer column of a table.
+
+    Args:
+        pictures: Columns that may hold the pictures.
+        columns: All columns.
+        options: Options of the SPEC; ``image`` and ``answer`` choose.
+        where: Name of the table in errors.
+
+    Raises:
+        DatasetError: There is none of a kind, or several and none is chosen.
+    """
+    image = choose("image", pictures, options.get("image"), where)
+    others = [name for name in columns if name != image]
+    return image, choose_answer(others, options.get("answer"), where)
 
 
 def is_unicode(text: str) -> bool:

@@ -12,12 +12,10 @@ from glyphsight.extras import need
 from glyphsight.sources.base import (
     Batch,
     Failure,
-    Item,
     Part,
     answer_text,
     batches,
-    choose,
-    choose_answer,
+    choose_columns,
     naming,
     read_item,
 )
@@ -57,14 +55,11 @@ class HubSource:
 
     def read(self, part: Part) -> Iterator[Batch | Failure]:
         """Read the rows of a shard; an id is split, shard and the number of the row in it."""
-        shard, count = map(int, part.location)
-        yield from batches(self._rows(part.split, shard, count))
-
-    def _rows(self, split: str, shard: int, count: int) -> Iterator[Item | Failure]:
         from datasets import Image
 
-        where = f"hub:{self._name} {split}/{shard}"
-        dataset = _load(self._name, self._options.get("config")).get(split)
+        shard, count = map(int, part.location)
+        where = f"hub:{self._name} {part.split}/{shard}"
+        dataset = _load(self._name, self._options.get("config")).get(part.split)
         if dataset is None or dataset.num_shards != count:
             raise DatasetError(f"{where}: changed since it was listed; start again")
         image, answer, classes = self._columns(dataset)
@@ -72,14 +67,15 @@ class HubSource:
             dataset = dataset.cast_column(image, Image(decode=False))
         dataset = dataset.select_columns([image, answer]).shard(count, shard)
         with naming(where, "cannot be read", "try again"):
-            for at, row in enumerate(dataset):
-                name = f"{split}/{shard}:{at}"
-                yield read_item(
-                    name,
-                    f"hub:{self._name} {name}",
+            yield from batches(
+                read_item(
+                    f"{part.split}/{shard}:{number}",
+                    f"{where}:{number}",
                     partial(answer_text, row[answer], classes),
                     partial(_bytes, row[image]),
                 )
+                for number, row in enumerate(dataset)
+            )
 
     def _dataset(self) -> Any:
         if not self._fresh:
@@ -94,9 +90,7 @@ class HubSource:
         where = f"hub:{self._name}"
         features = dataset.features or {}
         pictures = [name for name, feature in features.items() if _holds_bytes(feature)]
-        image = choose("image", pictures, self._options.get("image"), where)
-        others = [name for name in features if name != image]
-        answer = choose_answer(others, self._options.get("answer"), where)
+        image, answer = choose_columns(pictures, list(features), self._options, where)
         classes = features[answer]
         return image, answer, classes.names if isinstance(classes, ClassLabel) else None
 

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from glyphsight.errors import DatasetError, one_line
-from glyphsight.extras import MissingPackageError, need
+from glyphsight.errors import DatasetError
+from glyphsight.extras import need
+from glyphsight.sources.base import naming
 
 _ALIASES = {
     "train": ("train", "training"),
@@ -77,11 +78,9 @@ def find(pattern: str) -> tuple[str, list[str]]:
     if remote:
         with need("data", "fsspec"):
             from fsspec.core import url_to_fs
-        try:
+        with naming(pattern, "cannot be listed", "check its name and your rights"):
             system, inner = url_to_fs(pattern)
             names = [path[len(folder(inner)) :] for path in system.glob(inner)]
-        except Exception as error:  # every kind of file system has errors of its own
-            raise DatasetError(f"{pattern}: cannot be listed ({one_line(error)})") from error
     else:
         found = glob.glob(pattern, recursive=True)  # noqa: PTH207 - any root, absolute or not
         names = [path[len(folder(pattern)) :] for path in found if Path(path).is_file()]
@@ -97,19 +96,16 @@ def opened(path: str) -> Iterator[BinaryIO]:
     Raises:
         DatasetError: It cannot be opened.
     """
-    try:
-        if "://" in path:
-            with need("data", "fsspec"):
-                import fsspec
-            stream = cast(BinaryIO, fsspec.open(path, "rb").open())
-        else:
-            stream = Path(path).open("rb")  # noqa: SIM115 - closed below
-    except MissingPackageError:
-        raise
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: no such file; fix its name") from None
-    except Exception as error:  # every kind of file system has errors of its own
-        raise DatasetError(f"{path}: cannot be opened ({one_line(error)})") from error
+    with naming(path, "cannot be opened", "check its name and your rights"):
+        try:
+            if "://" in path:
+                with need("data", "fsspec"):
+                    import fsspec
+                stream = cast(BinaryIO, fsspec.open(path, "rb").open())
+            else:
+                stream = Path(path).open("rb")  # noqa: SIM115 - closed below
+        except FileNotFoundError:
+            raise DatasetError(f"{path}: no such file; fix its name") from None
     with stream:
         yield stream
 

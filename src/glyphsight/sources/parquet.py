@@ -13,12 +13,10 @@ from glyphsight.extras import need
 from glyphsight.sources.base import (
     Batch,
     Failure,
-    Item,
     Part,
     answer_text,
     batches,
-    choose,
-    choose_answer,
+    choose_columns,
     naming,
     read_item,
 )
@@ -55,26 +53,20 @@ class ParquetSource(SplitFiles):
         with self._opened(name) as file:
             image, answer, classes = self._columns(file.schema_arrow, name)
 
-            def rows() -> Iterator[Item | Failure]:
-                at = first
-                for batch in file.iter_batches(
-                    batch_size=_ROWS, row_groups=[group], columns=[image, answer]
-                ):
-                    pairs = zip(
-                        batch.column(image).to_pylist(),
-                        batch.column(answer).to_pylist(),
-                        strict=True,
-                    )
-                    for picture, value in pairs:
-                        yield read_item(
-                            f"{name}:{at}",
-                            f"{self._root}{name}:{at}",
-                            partial(answer_text, value, classes),
-                            partial(_bytes, picture),
-                        )
-                        at += 1
-
-            yield from batches(rows())
+            rows = (
+                row
+                for rows in file.iter_batches(_ROWS, row_groups=[group], columns=[image, answer])
+                for row in rows.to_pylist()
+            )
+            yield from batches(
+                read_item(
+                    f"{name}:{number}",
+                    f"{self._root}{name}:{number}",
+                    partial(answer_text, row[answer], classes),
+                    partial(_bytes, row[image]),
+                )
+                for number, row in enumerate(rows, first)
+            )
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[Any]:
@@ -96,13 +88,8 @@ class ParquetSource(SplitFiles):
         features = _features(schema)
         pictures = [each for each in schema.names if features.get(each, {}).get("_type") == "Image"]
         pictures = pictures or [field.name for field in schema if _holds_bytes(field.type)]
-        image = choose("image", pictures, self._chosen.get("image"), path)
-        others = [
-            each
-            for each in schema.names
-            if each != image and not each.startswith("__index_level_")  # as pandas writes them
-        ]
-        answer = choose_answer(others, self._chosen.get("answer"), path)
+        columns = [name for name in schema.names if not name.startswith("__index_level_")]  # pandas
+        image, answer = choose_columns(pictures, columns, self._chosen, path)
         classes = features.get(answer, {}).get("names")
         return image, answer, classes if isinstance(classes, list) else None
 
