@@ -18,10 +18,9 @@ from glyphsight.dataset.build import state
 from glyphsight.dataset.build.assign import Assigned, assign
 from glyphsight.dataset.build.card import CARD, TokenCounter, write_card
 from glyphsight.dataset.build.scan import Gathered, rows_named, scan_all
-from glyphsight.dataset.build.settings import USUAL, BuildSettings
-from glyphsight.dataset.build.write import Split, Writing, finish_split, targets, write_missing
+from glyphsight.dataset.build.settings import USUAL, Build, BuildSettings
+from glyphsight.dataset.build.write import Split, finish_split, targets, write_missing
 from glyphsight.dataset.filesystem import STATE, Directory, open_directory
-from glyphsight.dataset.layouts import Output, get_output
 from glyphsight.dataset.storage import MANIFEST, SPLITS, load_dataset, read_manifest
 from glyphsight.errors import DatasetError
 from glyphsight.files import walk
@@ -92,7 +91,7 @@ def build_dataset(
     if existing not in _EXISTING:
         raise DatasetError(f"existing is one of {', '.join(_EXISTING)}, not {existing!r}")
     plan = _planned(source, out, settings, counter)
-    directory = plan.directory
+    directory, layout = plan.build.directory, plan.build.layout
     with directory.locked():
         done = state.finished_manifest(directory)
         if existing != "rebuild":
@@ -101,20 +100,21 @@ def build_dataset(
                 return _report(done, directory, found=True)
             if existing == "refuse":
                 state.check_replaces(directory, done, plan.said | {"plan": plan.digest})
-            state.check_card(directory, plan.layout, done)
+            state.check_card(directory, layout, done)
         state.open_state(directory, plan.stamp, existing == "rebuild")
         with same_processes():
-            found = scan_all(plan.source, directory, plan.parts, settings, workers, quiet)
+            found = scan_all(plan.build, plan.parts, workers, quiet)
             try:
                 assigned = _assigned(plan, found)
             except DatasetError:
                 directory.remove(STATE)
                 directory.remove_if_empty()
                 raise
-            manifest = plan.said | _told(plan, found, assigned)
-            manifest["files"] = _write(plan, found, assigned, workers, quiet)
+            splits = [_split(plan, name, found, assigned) for name in plan.wanted]
+            manifest = plan.said | _told(plan, found, assigned, splits)
+            manifest["files"] = _write(plan.build, splits, assigned, workers, quiet)
         manifest |= {"plan": plan.digest, "stamp": plan.stamp}
-        if plan.layout.card:
+        if layout.card:
             write_card(directory, manifest, counter)
             manifest["card"] = CARD
         state.remove_others(directory, state.files_of(manifest))
@@ -129,11 +129,7 @@ class _Plan:
     """A build that is asked for, told apart from every other.
 
     Attributes:
-        spec: Name of the source.
-        source: The source.
-        settings: Settings of the build.
-        directory: Directory of the dataset.
-        layout: Layout of the files.
+        build: Source, directory and settings.
         wanted: Splits to make.
         parts: Parts of the source's own splits that decide what is in them.
         held_out: Names of the pictures to hold out, with their answers.
@@ -142,11 +138,7 @@ class _Plan:
         stamp: Hash of that and of the local files of the source.
     """
 
-    spec: str
-    source: Source
-    settings: BuildSettings
-    directory: Directory
-    layout: Output
+    build: Build
     wanted: list[str]
     parts: dict[str, list[Part]]
     held_out: Mapping[str, str]
@@ -162,7 +154,8 @@ def _planned(
     counter: TokenCounter | None,
 ) -> _Plan:
     """Check what is asked for, before anything is written."""
-    source, layout, directory = open_source(spec), get_output(settings.output), open_directory(out)
+    source = open_source(spec)
+    build = Build(spec, source, open_directory(out), settings)
     encode_batch(np.zeros((1, 1, 1), dtype=np.uint8), settings.profile)  # not one error per picture
     held_out = _names_to_hold_out(settings, source, spec, str(out))
     wanted, needed = _splits(source, spec, settings)
@@ -171,13 +164,11 @@ def _planned(
     said["glyphsight"] = __version__
     if settings.hold_out is not None:
         said["held_out"] = _hash(sorted(held_out))
-    if layout.card and counter is not None:
+    if build.layout.card and counter is not None:
         said["tokenizer"] = counter.tokenizer
     digest = _hash([said, {name: [asdict(part) for part in own] for name, own in parts.items()}])
     stamp = _hash([digest, _local_files(spec, out)])
-    return _Plan(
-        spec, source, settings, directory, layout, wanted, parts, held_out, said, digest, stamp
-    )
+    return _Plan(build, wanted, parts, held_out, said, digest, stamp)
 
 
 def _hash(value: Any) -> str:
@@ -267,12 +258,12 @@ def _assigned(plan: _Plan, found: Gathered) -> Assigned:
     Raises:
         DatasetError: A split stays empty, or pictures cannot be held out.
     """
-    named, settings = None, plan.settings
+    named, settings, spec = None, plan.build.settings, plan.build.spec
     if settings.hold_out is not None and "train" in plan.parts:
-        named = rows_named(plan.directory, plan.parts["train"], found, plan.held_out, plan.spec)
-    if "validation" in plan.source.splits:
+        named = rows_named(plan.build, plan.parts["train"], found, plan.held_out)
+    if "validation" in plan.build.source.splits:
         settings = replace(settings, validation=0)
-    assigned = assign(found.items, plan.wanted, settings, plan.spec, named)
+    assigned = assign(found.items, plan.wanted, settings, spec, named)
     for name, rows in assigned.rows.items():
         if len(rows):
             continue
@@ -281,48 +272,37 @@ def _assigned(plan: _Plan, found: Gathered) -> Assigned:
             why = f"; the first that cannot be read: {found.failures[0].reason}"
         elif name not in assigned.removed:
             why = ""
-        raise DatasetError(f"{plan.spec}: no picture is left for the split {name}{why}")
+        raise DatasetError(f"{spec}: no picture is left for the split {name}{why}")
     return assigned
 
 
-def _copies(plan: _Plan, split: str) -> int:
-    return plan.settings.copies if split == "train" else 0
+def _split(plan: _Plan, name: str, found: Gathered, assigned: Assigned) -> Split:
+    origin, copies = assigned.origin[name], plan.build.settings.copies if name == "train" else 0
+    return Split(name, plan.parts[origin], found.starts[origin], assigned.rows[name], copies)
 
 
 def _write(
-    plan: _Plan, found: Gathered, assigned: Assigned, workers: Workers, quiet: bool
+    build: Build, splits: list[Split], assigned: Assigned, workers: Workers, quiet: bool
 ) -> dict[str, list[dict[str, Any]]]:
     """Write all splits; return the files of each for the manifest."""
-    splits = [
-        Split(
-            name,
-            plan.parts[assigned.origin[name]],
-            found.starts[assigned.origin[name]],
-            assigned.rows[name],
-            _copies(plan, name),
-        )
-        for name in plan.wanted
-    ]
-    writing = Writing(plan.spec, plan.source, plan.directory, plan.settings)
-    state.withdraw(plan.directory, targets(writing, splits))
-    if plan.settings.copies:
-        kept = state.keep_held_out(plan.directory, assigned.held_out)
-        writing = replace(writing, held_out=kept)
+    state.withdraw(build.directory, targets(build, splits))
+    if build.settings.copies:
+        build = replace(build, held_out=state.keep_held_out(build.directory, assigned.held_out))
     files = {}
     for split in splits:
-        write_missing(writing, split, workers, quiet)
-        files[split.name] = finish_split(writing, split)
+        write_missing(build, split, workers, quiet)
+        files[split.name] = finish_split(build, split)
     return files
 
 
-def _told(plan: _Plan, found: Gathered, assigned: Assigned) -> dict[str, Any]:
+def _told(plan: _Plan, found: Gathered, assigned: Assigned, splits: list[Split]) -> dict[str, Any]:
     """Return what the manifest says of the items."""
     labels: dict[str, dict[str, int]] = {}
-    for split in plan.wanted:
-        codes = found.items[assigned.origin[split]].codes[assigned.rows[split]]
-        counts = np.bincount(codes, minlength=len(found.labels)) * (_copies(plan, split) + 1)
+    for split in splits:
+        codes = found.items[assigned.origin[split.name]].codes[split.rows]
+        counts = np.bincount(codes, minlength=len(found.labels)) * (split.copies + 1)
         pairs = zip(found.labels, counts.tolist(), strict=True)
-        labels[split] = {label: count for label, count in pairs if count}
+        labels[split.name] = {label: count for label, count in pairs if count}
     return {
         "records": {split: sum(counts.values()) for split, counts in labels.items()},
         "labels": labels,
@@ -334,7 +314,7 @@ def _told(plan: _Plan, found: Gathered, assigned: Assigned) -> dict[str, Any]:
             "count": len(found.failures),
             "items": [asdict(failure) for failure in found.failures[:_FAILURES_KEPT]],
         },
-        "command": plan.settings.command(plan.spec),
+        "command": plan.build.settings.command(plan.build.spec),
     }
 
 

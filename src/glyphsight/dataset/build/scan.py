@@ -20,12 +20,12 @@ from glyphsight.codec import Profile
 from glyphsight.codec.encode import level_grids
 from glyphsight.console import progress_bar
 from glyphsight.dataset.build.assign import UNUSABLE, Items
-from glyphsight.dataset.build.settings import BuildSettings
+from glyphsight.dataset.build.settings import Build
 from glyphsight.dataset.filesystem import STATE, Directory
 from glyphsight.dataset.likeness import alike_hashes, exact_hashes
 from glyphsight.errors import DatasetError, PictureError
 from glyphsight.parallel import Workers
-from glyphsight.sources import Batch, Failure, Part, Source
+from glyphsight.sources import Batch, Failure, Part
 
 _NONE = np.zeros(0, dtype=np.uint64)
 _NAMES = "items.json"
@@ -48,29 +48,20 @@ class Gathered:
     failures: list[Failure]
 
 
-def scan_all(
-    source: Source,
-    directory: Directory,
-    parts: dict[str, list[Part]],
-    settings: BuildSettings,
-    workers: Workers,
-    quiet: bool,
-) -> Gathered:
+def scan_all(build: Build, parts: dict[str, list[Part]], workers: Workers, quiet: bool) -> Gathered:
     """Scan the parts of the splits that no earlier call has scanned; return all items."""
     tasks = [(part, number) for own in parts.values() for number, part in enumerate(own)]
-    there = directory.names(f"{STATE}/scan")
+    there = build.directory.names(f"{STATE}/scan")
     todo = [task for task in tasks if PurePosixPath(_scan_name(*task)).name not in there]
-    likeness = not settings.keep_duplicates
-    work = partial(_scan_one, source, directory, settings.profile, likeness)
     with progress_bar(
         len(tasks), "part", "scan", disable=quiet, initial=len(tasks) - len(todo), unit_scale=True
     ) as bar:
         pictures = 0
-        for count in parallel.map(work, todo, workers, ordered=False):
+        for count in parallel.map(partial(_scan_one, build), todo, workers, ordered=False):
             pictures += count
             bar.set_postfix_str(f"{pictures:,} pictures", refresh=False)
             bar.update()
-    return _gather(directory, parts)
+    return _gather(build.directory, parts)
 
 
 def _gather(directory: Directory, parts: dict[str, list[Part]]) -> Gathered:
@@ -123,30 +114,24 @@ def _scan_name(part: Part, number: int) -> str:
     return f"{STATE}/scan/{part.split}-{number:05d}.npz"
 
 
-def _scan_one(
-    source: Source, directory: Directory, profile: Profile, likeness: bool, task: tuple[Part, int]
-) -> int:
+def _scan_one(build: Build, task: tuple[Part, int]) -> int:
     """Scan a part into the state folder; return the number of its items."""
     with (
-        directory.writing(grids_name(*task)) as path,
+        build.directory.writing(grids_name(*task)) as path,
         ZipFile(path, "w", ZIP_DEFLATED, compresslevel=1) as kept,
     ):
-        scanned = _scan_part(source, task[0], profile, likeness, kept)
-    with directory.writing(_scan_name(*task)) as path, path.open("wb") as stream:
+        scanned = _scan_part(build, task[0], kept)
+    with build.directory.writing(_scan_name(*task)) as path, path.open("wb") as stream:
         np.savez(stream, **scanned)
     return len(scanned["codes"])
 
 
-def _scan_part(
-    source: Source, part: Part, profile: Profile, likeness: bool, kept: ZipFile
-) -> dict[str, Any]:
-    """Read a part, turn its pictures into level grids and hash them.
+def _scan_part(build: Build, part: Part, kept: ZipFile) -> dict[str, Any]:
+    """Read a part, turn its pictures into level grids and hash them where likeness counts.
 
     Args:
-        source: Source of the part.
+        build: The build.
         part: Part to read.
-        profile: Settings of the conversion to grids.
-        likeness: Hash the grids.
         kept: Archive for the grids, as they come; a picture that cannot be encoded has one without
             cells. Names and answers of all items follow.
 
@@ -158,6 +143,7 @@ def _scan_part(
     Raises:
         DatasetError: The part as a whole cannot be read.
     """
+    profile = build.settings.profile
     names: dict[str, int] = {}
     codes: list[int] = []
     ids: list[str] = []
@@ -165,7 +151,7 @@ def _scan_part(
     exact, alike = [_NONE], [_NONE]
     failures: list[Failure] = []
     pieces = count()
-    for batch in source.read(part):
+    for batch in build.source.read(part):
         if isinstance(batch, Failure):
             failures.append(batch)
             continue
@@ -177,7 +163,7 @@ def _scan_part(
         for levels in grids:
             with kept.open(f"{next(pieces):05d}.npy", "w", force_zip64=True) as stream:
                 write_array(stream, levels, allow_pickle=False)
-            if likeness:
+            if not build.settings.keep_duplicates:
                 exact.append(exact_hashes(levels))
                 alike.append(alike_hashes(levels))
         failures += bad.values()
@@ -213,16 +199,15 @@ def _one_by_one(
 
 
 def rows_named(
-    directory: Directory, parts: list[Part], scanned: Gathered, names: Mapping[str, str], spec: str
+    build: Build, parts: list[Part], scanned: Gathered, names: Mapping[str, str]
 ) -> NDArray[np.int64]:
     """Find the items of the training split that have these names.
 
     Args:
-        directory: Directory with the grids of the scan.
+        build: The build; its directory has the grids of the scan.
         parts: Parts of the split.
         scanned: The items.
         names: Names of the items to find, each with its answer.
-        spec: Name of the source, for errors.
 
     Returns:
         int64[len(names)], rows of the items, ascending.
@@ -234,7 +219,7 @@ def rows_named(
     rows: list[int] = []
     found: set[str] = set()
     for number, part in enumerate(parts):
-        with directory.reading(grids_name(part, number)) as path:
+        with build.directory.reading(grids_name(part, number)) as path:
             with ZipFile(path) as archive:
                 ids: list[str] = json.loads(archive.read(_NAMES))[0]
             for row, name in enumerate(ids, int(starts[number])):
@@ -243,14 +228,14 @@ def rows_named(
                 answer = names[name] if codes[row] == UNUSABLE else scanned.labels[codes[row]]
                 if answer != names[name]:
                     raise DatasetError(
-                        f"{spec}: the answer to {name} is {answer!r}, in the dataset that holds "
-                        f"it out {names[name]!r}; give a dataset of this source"
+                        f"{build.spec}: the answer to {name} is {answer!r}, in the dataset that "
+                        f"holds it out {names[name]!r}; give a dataset of this source"
                     )
                 rows.append(row)
                 found.add(name)
     if missing := sorted(names.keys() - found):
         raise DatasetError(
-            f"{spec}: {len(missing)} of the {len(names)} pictures to be held out are not in its "
-            f"training split, such as {missing[0]}; give a dataset of this source"
+            f"{build.spec}: {len(missing)} of the {len(names)} pictures to be held out are not in "
+            f"its training split, such as {missing[0]}; give a dataset of this source"
         )
     return np.array(rows, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""All that decides the bytes of a dataset, and the command that builds it again."""
+"""All that decides the bytes of a dataset, the command that builds it again, and its places."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from glyphsight.codec import PUBLISHED, Profile
-from glyphsight.dataset.layouts import LAYOUTS
+from glyphsight.dataset.filesystem import Directory
+from glyphsight.dataset.layouts import LAYOUTS, Output, get_output
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import DatasetError
 from glyphsight.media.augment import Augmentation
 from glyphsight.settings import check, setting, settings_of
+from glyphsight.sources import Source
 
 _CHANGES = Augmentation()
 
@@ -87,6 +89,30 @@ class BuildSettings:
 
 
 USUAL = BuildSettings()
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build, as far as it is the same for every part and every shard.
+
+    Attributes:
+        spec: Name of the source in records.
+        source: The source.
+        directory: Directory of the dataset.
+        settings: Settings of the build.
+        held_out: Name of the file with the hashes that no copy may have, "" for none.
+    """
+
+    spec: str
+    source: Source
+    directory: Directory
+    settings: BuildSettings
+    held_out: str = ""
+
+    @property
+    def layout(self) -> Output:
+        """Layout of the files."""
+        return get_output(self.settings.output)
 
 
 def _options(settings: Any, usual: Any, *without: str) -> list[str]:

@@ -19,9 +19,9 @@ from glyphsight.codec.encode import level_grids
 from glyphsight.codec.formats import get_format
 from glyphsight.console import progress_bar
 from glyphsight.dataset.build.scan import grids_name, read_grids
-from glyphsight.dataset.build.settings import BuildSettings
+from glyphsight.dataset.build.settings import Build
 from glyphsight.dataset.filesystem import STATE, Directory
-from glyphsight.dataset.layouts import Output, get_output, join
+from glyphsight.dataset.layouts import Output, join
 from glyphsight.dataset.likeness import alike_hashes
 from glyphsight.dataset.record import Record
 from glyphsight.dataset.storage import sources_file, write_sources
@@ -29,33 +29,9 @@ from glyphsight.errors import DatasetError
 from glyphsight.files import checksum
 from glyphsight.media.augment import augment
 from glyphsight.parallel import Workers
-from glyphsight.sources import Failure, Part, Source
+from glyphsight.sources import Failure, Part
 
 _ATTEMPTS = 8  # at a copy that looks like no held-out picture
-
-
-@dataclass(frozen=True)
-class Writing:
-    """A build, as far as it is the same for every shard.
-
-    Attributes:
-        spec: Name of the source in records.
-        source: The source.
-        directory: Directory of the dataset.
-        settings: Settings of the build.
-        held_out: Name of the file with the hashes that no copy may have, "" for none.
-    """
-
-    spec: str
-    source: Source
-    directory: Directory
-    settings: BuildSettings
-    held_out: str = ""
-
-    @property
-    def layout(self) -> Output:
-        """Layout of the files."""
-        return get_output(self.settings.output)
 
 
 @dataclass(frozen=True)
@@ -152,7 +128,7 @@ class Split:
             at += end - first
 
 
-def write_shard(how: Writing, shard: Shard) -> int:
+def write_shard(build: Build, shard: Shard) -> int:
     """Put a shard in place, then the note that it is; done twice it gives the same.
 
     Returns:
@@ -161,16 +137,16 @@ def write_shard(how: Writing, shard: Shard) -> int:
     Raises:
         DatasetError: The source gives other items than it gave before.
     """
-    layout, records, sources = how.layout, _records(how, shard), io.BytesIO()
+    layout, records, sources = build.layout, _records(build, shard), io.BytesIO()
     if not layout.sourced:
         records = _noting_sources(records, sources)
-    with how.directory.writing(shard.name) as path:
+    with build.directory.writing(shard.name) as path:
         with path.open("wb") as stream:
-            layout.write(records, stream, how.settings.wordings, shard.first)
+            layout.write(records, stream, build.settings.wordings, shard.first)
         entry = _entry(shard.name, path, len(shard))
     if not layout.sourced:
-        how.directory.write(shard.sources, sources.getvalue())
-    how.directory.write(shard.note, json.dumps(entry).encode())
+        build.directory.write(shard.sources, sources.getvalue())
+    build.directory.write(shard.note, json.dumps(entry).encode())
     return len(shard)
 
 
@@ -180,34 +156,34 @@ def _noting_sources(records: Iterator[Record], sources: IO[bytes]) -> Iterator[R
         yield record
 
 
-def _records(how: Writing, shard: Shard) -> Iterator[Record]:
-    size = str(how.settings.profile.width)
+def _records(build: Build, shard: Shard) -> Iterator[Record]:
+    size = str(build.settings.profile.width)
     for segment in shard.segments:
         copy = f" copy {segment.turn}" if segment.turn else ""
-        texts = _copied_texts(how, segment) if segment.turn else _kept_texts(how, segment)
+        texts = _copied_texts(build, segment) if segment.turn else _kept_texts(build, segment)
         for some, ids, labels in texts:
             for text, name, label in zip(some, ids, labels, strict=True):
-                yield Record((text,), label, size=size, source=f"{how.spec} {name}{copy}")
+                yield Record((text,), label, size=size, source=f"{build.spec} {name}{copy}")
 
 
 _Texts = tuple[list[str], list[str], list[str]]
 
 
-def _kept_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
+def _kept_texts(build: Build, segment: Segment) -> Iterator[_Texts]:
     """Yield texts, ids and labels of unchanged pictures, from the grids of the scan."""
-    form = get_format(how.settings.profile.format)
+    form = get_format(build.settings.profile.format)
     at = done = 0
-    with how.directory.reading(grids_name(segment.part, segment.number)) as path:
+    with build.directory.reading(grids_name(segment.part, segment.number)) as path:
         for levels, ids, labels in read_grids(path):
             stop = int(np.searchsorted(segment.items, at + len(levels)))
             if stop > done:
                 chosen = segment.items[done:stop] - at
-                texts = form.render_batch(levels[chosen], how.settings.profile.palette)
+                texts = form.render_batch(levels[chosen], build.settings.profile.palette)
                 yield texts, [ids[i] for i in chosen], [labels[i] for i in chosen]
             at, done = at + len(levels), stop
 
 
-def _copied_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
+def _copied_texts(build: Build, segment: Segment) -> Iterator[_Texts]:
     """Yield texts, ids and labels of changed copies, from the source itself.
 
     Raises:
@@ -215,15 +191,15 @@ def _copied_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
     """
     at = done = 0
     items, part = segment.items, segment.part
-    for batch in how.source.read(part):
+    for batch in build.source.read(part):
         if isinstance(batch, Failure):
             continue
         stop = int(np.searchsorted(items, at + len(batch)))
         if stop > done:
             found = batch.take(items[done:stop] - at)
             numbers = np.arange(segment.first + done, segment.first + stop)
-            pixels = _changed(how, found.pixels, segment.turn, numbers)
-            yield encode_batch(pixels, how.settings.profile), found.ids, found.labels
+            pixels = _changed(build, found.pixels, segment.turn, numbers)
+            yield encode_batch(pixels, build.settings.profile), found.ids, found.labels
         at, done = at + len(batch), stop
         if done == len(items):
             return
@@ -234,17 +210,17 @@ def _copied_texts(how: Writing, segment: Segment) -> Iterator[_Texts]:
 
 
 def _changed(
-    how: Writing, pixels: NDArray[np.uint8], turn: int, numbers: NDArray[np.int64]
+    build: Build, pixels: NDArray[np.uint8], turn: int, numbers: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
     """Change copies; draw again those that look like held-out pictures, unchanged at last."""
-    settings = how.settings
+    settings = build.settings
     copies = augment(pixels, settings.augmentation, settings.seed, turn, numbers)
-    if not how.held_out:
+    if not build.held_out:
         return copies
-    looks = _held_out_hashes(how.directory, how.held_out)
+    looks = _held_out_hashes(build.directory, build.held_out)
     left = np.arange(len(copies))
     for attempt in range(1, _ATTEMPTS + 1):
-        grids = level_grids(copies[left], how.settings.profile)
+        grids = level_grids(copies[left], build.settings.profile)
         hashes = np.concatenate([alike_hashes(levels) for levels in grids])
         left = left[np.isin(hashes, looks)]
         if not len(left):
@@ -264,33 +240,33 @@ def _held_out_hashes(directory: Directory, name: str) -> NDArray[np.uint64]:
     return np.frombuffer(directory.read(name), dtype=np.uint64)
 
 
-def write_missing(how: Writing, split: Split, workers: Workers, quiet: bool) -> None:
+def write_missing(build: Build, split: Split, workers: Workers, quiet: bool) -> None:
     """Write the shards of a split that are not in place."""
 
     def shards() -> Iterator[Shard]:
-        return split.shards(how.layout, how.settings.shard_size)
+        return split.shards(build.layout, build.settings.shard_size)
 
-    notes = how.directory.names(f"{STATE}/done")
+    notes = build.directory.names(f"{STATE}/done")
     there = {
         shard.key: len(shard)
         for shard in shards()
-        if f"{shard.key}.json" in notes and _noted(how.directory, shard) is not None
+        if f"{shard.key}.json" in notes and _noted(build.directory, shard) is not None
     }
     left = (shard for shard in shards() if shard.key not in there)
     done = sum(there.values())
     with progress_bar(
         len(split), "rec", f"write {split.name}", disable=quiet, initial=done, unit_scale=True
     ) as bar:
-        for count in parallel.map(partial(write_shard, how), left, workers, ordered=False):
+        for count in parallel.map(partial(write_shard, build), left, workers, ordered=False):
             bar.update(count)
 
 
-def finish_split(how: Writing, split: Split) -> list[dict[str, Any]]:
+def finish_split(build: Build, split: Split) -> list[dict[str, Any]]:
     """Join the pieces where the layout wants one file; return the files for the manifest."""
-    directory, layout = how.directory, how.layout
+    directory, layout = build.directory, build.layout
     entries: list[dict[str, Any]] = []
     sources: list[str] = []
-    for shard in split.shards(layout, how.settings.shard_size):
+    for shard in split.shards(layout, build.settings.shard_size):
         entry = _noted(directory, shard)
         if entry is None:
             raise DatasetError(
@@ -317,12 +293,12 @@ def _append(pieces: Iterable[Path], stream: IO[bytes]) -> None:
         stream.write(piece.read_bytes())
 
 
-def targets(how: Writing, splits: Iterable[Split]) -> set[str]:
+def targets(build: Build, splits: Iterable[Split]) -> set[str]:
     """Return the names of all files that the dataset will have."""
-    if how.layout.sharded:
-        size = how.settings.shard_size
-        return {shard.name for split in splits for shard in split.shards(how.layout, size)}
-    return {name for split in splits for name in _joined_names(how.layout, split.name)}
+    if build.layout.sharded:
+        size = build.settings.shard_size
+        return {shard.name for split in splits for shard in split.shards(build.layout, size)}
+    return {name for split in splits for name in _joined_names(build.layout, split.name)}
 
 
 def _joined_names(layout: Output, split: str) -> list[str]:
