@@ -114,7 +114,7 @@ def check_dataset(
     split, and two of several words to the same pictures and question are a note.
     Copies and repeats of a picture do not count for that.
 
-    A file is read once, in order; 26 bytes per record stay in memory.
+    A file is read once, in order; 25 bytes per record stay in memory.
 
     Args:
         path: Dataset in any layout.
@@ -155,9 +155,9 @@ class _Check:
         self._traces = Traces()
         self._files: list[str] = []
         self._starts: list[int] = []  # number of records before each file
-        self._spoilt = bytearray()
+        self._spoilt: set[int] = set()
         self._copied = bytearray()
-        self._sizes: Counter[tuple[int, int]] = Counter()
+        self._sizes: Counter[str] = Counter()
         self._trained: frozenset[str] | None = None  # answers of the training split, if closed
         self._whole = True
 
@@ -167,8 +167,8 @@ class _Check:
         found[problem.kind] = found.get(problem.kind, 0) + 1
         if self._keep is None or len(self.report.problems) < self._keep:
             self.report.problems.append(problem)
-        if index is not None and not self._spoilt[index]:
-            self._spoilt[index] = 1
+        if index is not None and index not in self._spoilt:
+            self._spoilt.add(index)
             self.report.spoilt[problem.file] = self.report.spoilt.get(problem.file, 0) + 1
 
     def start(self, split: str) -> None:
@@ -212,7 +212,6 @@ class _Check:
         too_long = self._too_long(items)
         for item in items:
             record, index = item.record, len(self._traces)
-            self._spoilt.append(0)
             self._copied.append(record is not None and bool(_COPY.search(record.source)))
             if record is None:
                 problems = [("record", item.fault)]
@@ -258,7 +257,7 @@ class _Check:
                 which = f" picture {number}" if len(seen.grids) > 1 else ""
                 yield "picture", f"{_called(item, 'ASCII_image', 'picture')}{which} {grid}"
             else:
-                self._sizes[grid.shape[1], grid.shape[0]] += 1
+                self._sizes[f"{grid.shape[1]}x{grid.shape[0]}"] += 1
                 widths.append(str(text_width(grid, self._profile)))
         size = " ".join(widths)
         if "size" in item.value and len(widths) == len(seen.grids) and record.size != size:
@@ -322,16 +321,10 @@ class _Check:
                         reason += f"; {len(inside)} records{within} {they}"
                     self.report.notes.append(Problem(*self._file_and_number(index), reason, kind))
         if len(self._sizes) > 1:
-            common = ", ".join(
-                f"{columns}x{rows} ({count})"
-                for (columns, rows), count in self._sizes.most_common(3)
-            )
+            common = ", ".join(f"{size} ({n})" for size, n in self._sizes.most_common(3))
             reason = f"grids of {len(self._sizes)} sizes, most often {common}"
-            note = Problem(self._files[0], 0, reason, "sizes")
-            if strict:
-                self.tell(note)
-            else:
-                self.report.notes.append(note)
+            tell = self.tell if strict else self.report.notes.append
+            tell(Problem(self._files[0], 0, reason, "sizes"))
 
     def _tell_of(self, index: int, kind: str, reason: str) -> None:
         """Tell a problem of a record that was read before, by its index among all."""

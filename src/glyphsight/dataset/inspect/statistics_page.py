@@ -32,7 +32,8 @@ def write_page(statistics: Statistics, path: Path) -> None:
     """
     need("page")
     splits = {name or "the file": split for name, split in statistics.splits.items()}
-    bars = _bars(statistics)
+    answers = _answers(statistics)
+    bars = _bars(statistics, answers[:_SHOWN_ANSWERS])
     page = render_page(
         "statistics.html.j2",
         s=statistics,
@@ -41,8 +42,8 @@ def write_page(statistics: Statistics, path: Path) -> None:
         records=sum(split.records for split in splits.values()),
         bars=bars,
         name_width=min(14, max([1, *(columns_of(bar["answer"]) for bar in bars)])),
-        hidden=max(0, len(_answers(statistics)) - _SHOWN_ANSWERS),
-        kinds=len(_answers(statistics)),
+        hidden=len(answers) - len(bars),
+        kinds=len(answers),
         tokens=_token_histogram(statistics),
         means=[
             (printable(answer) or "(empty)", _heat_map(mean))
@@ -75,9 +76,8 @@ def _answers(statistics: Statistics) -> list[str]:
     return sorted(total, key=lambda answer: (-total[answer], answer))
 
 
-def _bars(statistics: Statistics) -> list[dict[str, Any]]:
+def _bars(statistics: Statistics, shown: list[str]) -> list[dict[str, Any]]:
     """Return for each answer its share of each split, and the width of its bar in percent."""
-    shown = _answers(statistics)[:_SHOWN_ANSWERS]
     splits = list(statistics.splits.values())
     shares = [
         [split.answers.get(answer, 0) / max(1, sum(split.answers.values())) for split in splits]
