@@ -38,7 +38,7 @@ def batch_of(name: str) -> tuple[Any, dict[str, Any]]:
         Record(text, label, size="20")
         for text, label in zip(encode_batch(pictures.pixels[:size]), pictures.labels, strict=False)
     ]
-    examples = tokenize_records(loaded, in_turn(records, [Prompt()]), "bundled").examples
+    examples = tokenize_records(loaded, in_turn(records, [Prompt()]), "bundled")
     return loaded.model, collate(examples, loaded.tokenizer.pad_token_id)
 
 

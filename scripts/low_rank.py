@@ -99,9 +99,7 @@ def _input_moments(trained: LoadedModel, names: set[str], records: list[Record])
         if name in names
     ]
     assert trained.run is not None
-    examples = tokenize_records(
-        trained, in_turn(records, trained.run.prompts), trained.name
-    ).examples
+    examples = tokenize_records(trained, in_turn(records, trained.run.prompts), trained.name)
     alike: dict[int, list[list[int]]] = {}  # no padding, which would count as input
     for example in examples:
         alike.setdefault(len(example.ids), []).append(example.ids)

@@ -47,7 +47,7 @@ def test_a_chat_is_the_same_tokens_in_training_scoring_and_its_template(
     prompt = Prompt("{ASCII_image}{Question}", "{Response}", instruction)
     record = Record((golden / "five.txt").read_text("utf-8"), "It is a 5.", "Which digit is this?")
     chat = replace(loaded, chat=chat_turns(loaded.tokenizer, "smollm2-135m"))
-    [example] = tokenize_records(chat, [(record, prompt)], "d").examples
+    [example] = tokenize_records(chat, [(record, prompt)], "d")
     asked, said = prompt.pair(record)
     [scored] = prompt_ids(chat.tokenizer, [asked], chat.chat)
     [answer] = completion_ids(chat.tokenizer, [said], chat.chat)

@@ -78,7 +78,7 @@ def test_a_record_that_would_be_cut_stops_the_run_and_is_named():
 def test_the_answer_ends_in_the_end_token():
     nano = load_model("nano")
     text = encode_batch(np.zeros((1, 28, 28), np.uint8))[0]
-    [example] = tokenize_records(nano, [(Record(text, "7", size="20"), Prompt())], "d").examples
+    [example] = tokenize_records(nano, [(Record(text, "7", size="20"), Prompt())], "d")
     tail = example.ids[-example.answer_tokens :]
     assert nano.tokenizer.decode(tail[:-1]) == " 7"
     assert tail[-1] == nano.tokenizer.eos_token_id
@@ -89,7 +89,7 @@ def test_every_wording_is_trained_in_turn():
     wordings = (Prompt(), Prompt("{ASCII_image}Answer:", " {Response}", "Read it."))
     text = encode_batch(np.zeros((1, 28, 28), np.uint8))[0]
     records = [Record(text, str(i), "" if i else "Is it even?") for i in range(3)]
-    examples = tokenize_records(nano, in_turn(records, wordings), "d").examples
+    examples = tokenize_records(nano, in_turn(records, wordings), "d")
     said = [nano.tokenizer.decode(example.ids, skip_special_tokens=True) for example in examples]
     assert said == [
         f"{text}Is it even?\nResponse: 0",

@@ -202,7 +202,7 @@ def test_training_and_asking_tokenize_a_chat_as_its_template_writes_it(
     record = replace(load_dataset(few)[0], question="Which digit is this?")
     prompt = Prompt("Look.\n{ASCII_image}Say it.", instruction=instruction)
     question, answer = prompt.pair(record)
-    [example] = tokenize_records(loaded, [(record, prompt)], "d").examples
+    [example] = tokenize_records(loaded, [(record, prompt)], "d")
     [asked] = prompt_ids(loaded.tokenizer, [question], loaded.chat)
     [said] = completion_ids(loaded.tokenizer, [answer], loaded.chat)
     assert example.ids == asked + said

@@ -21,7 +21,7 @@ def test_the_first_logged_loss_is_the_mean_over_the_answer_tokens(digits, tmp_pa
     logged = next(line["loss"] for line in lines if "loss" in line)
 
     nano = load_model("nano")
-    examples = tokenize_records(nano, in_turn(load_dataset(digits), [Prompt()]), "digits").examples
+    examples = tokenize_records(nano, in_turn(load_dataset(digits), [Prompt()]), "digits")
     batch = collate(examples, nano.tokenizer.pad_token_id)
     labels = batch.pop("labels")
     with torch.inference_mode():

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from glyphsight.train.run import TrainReport
 
 
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Resume from the newest checkpoint in --out.")
+]
+
+
 @with_settings
 def train(
     out: Annotated[Path, typer.Option(help="Directory of the trained model.")],
@@ -84,9 +89,7 @@ def train(
             "--set", metavar="NAME=VALUE", help="Any of the settings by name, as a recipe has it."
         ),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Resume from the newest checkpoint in --out.")
-    ] = False,
+    resume: Resume = False,
     json_: Json = False,
 ) -> None:
     """Fine-tune a language model to answer pictures written as text.
@@ -104,28 +107,43 @@ def train(
     sources = said.sources(source or []) if said else {}
     given = dict(said.train) if said else {}
     given |= read_assignments(TrainSettings, setting or [], ModelError) | chosen
-    base = model or (said.model if said else smollm2.NAME)
-    start, resolved = _start(from_ or base, given, is_run=from_ is not None)
-    for path in data or []:
-        if not path.exists():
-            raise DatasetError(f"{path}: no such dataset; glyphsight dataset build makes one")
+    base = from_ or model or (said.model if said else smollm2.NAME)
+    start, resolved = _start(base, given, is_run=from_ is not None)
+    _require_datasets(data or [])
     need("train")
+    names, failed = None, 0
+    if said is not None:
+        data, failed = _built(said, sources, out)
+        names = [one.names or None for one in said.datasets.values()]
+    _run(data or [], start, out, resolved, names, resume=resume, json_=json_)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _run(
+    data: list[Path],
+    start: str,
+    out: Path,
+    resolved: ResolvedSettings,
+    names: list[dict[str, str] | None] | None,
+    *,
+    resume: bool,
+    json_: bool,
+) -> None:
+    """Train, and print the figures in the first process."""
     from glyphsight.train.run import train as run_training
     from glyphsight.train.state import is_first_process
 
-    data, failed = _built(said, sources, out) if said else (data, 0)
-    names = [one.names or None for one in said.datasets.values()] if said else None
-    assert data
     will_resume("the same command with --resume resumes from here")
     report = run_training(data, start, out, resolved, names=names, resume=resume)
-    if not is_first_process():
-        return
-    if json_:
-        print_json(asdict(report))
-    else:
-        _print_report(report, data)
-    if failed:
-        raise typer.Exit(1)
+    if is_first_process():
+        print_json(asdict(report)) if json_ else _print_report(report, data)
+
+
+def _require_datasets(paths: list[Path]) -> None:
+    for path in paths:
+        if not path.exists():
+            raise DatasetError(f"{path}: no such dataset; glyphsight dataset build makes one")
 
 
 def _start(name: str, given: dict[str, Any], *, is_run: bool) -> tuple[str, ResolvedSettings]:

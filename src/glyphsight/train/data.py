@@ -73,7 +73,7 @@ class Examples(Dataset):
 
 def tokenize_records(
     loaded: LoadedModel, asked: Sequence[tuple[Record, Prompt]], where: str
-) -> Examples:
+) -> list[Example]:
     """Tokenize every record in its wording.
 
     Args:
@@ -101,7 +101,7 @@ def tokenize_records(
             if len(answer) < 2:
                 raise DatasetError(f"{where}: record {number} has an empty answer; fill it in")
             examples.append(Example(question + answer, len(answer)))
-    return Examples(examples)
+    return examples
 
 
 def collate(examples: Sequence[Example], pad: int, multiple: int = 1) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from glyphsight.models.load import new_adapter
 from glyphsight.models.runs import ModelSource, RunRecord, Task, resolve
 from glyphsight.train.data import (
     Example,
-    Examples,
     own_words,
     pieces_for,
     text_pieces,
@@ -195,7 +194,7 @@ class Job:
     loaded: LoadedModel
     record: RunRecord
     validation: list[Record]
-    examples: Examples
+    examples: list[Example]
     own_words: Path | None
     inputs: dict[str, Any]
 
@@ -300,7 +299,7 @@ def make_job(
     learned: list[Example] = []
     for one in datasets:
         asked = in_turn(one.records, one.prompts)
-        learned += tokenize_records(loaded, asked, one.where).examples
+        learned += tokenize_records(loaded, asked, one.where)
     records, pieces = len(learned), 0
     if text is not None:
         pieces = pieces_for(records, settings.text_share)
@@ -325,7 +324,7 @@ def make_job(
     }
     validation = [record for one in datasets for record in one.validation]
     words = None if settings.text_file else text
-    return Job(loaded, record, validation, Examples(learned), words, inputs)
+    return Job(loaded, record, validation, learned, words, inputs)
 
 
 def _text_to_mix_in(

@@ -177,7 +177,7 @@ def _make_trainer(
         data_collator=partial(
             collate,
             pad=job.loaded.tokenizer.pad_token_id,
-            multiple=length_multiple(len(one.ids) for one in job.examples.examples),
+            multiple=length_multiple(len(one.ids) for one in job.examples),
         ),
         processing_class=job.loaded.tokenizer,
         callbacks=[progress],
@@ -193,7 +193,7 @@ def _attend_fast(job: Job, batch_size: int) -> None:
     products of a nano in bfloat16, and a fifth of a step of SmolLM2 (``benchmarks/attention.py``).
     Plain attention keeps every pair of tokens, so long texts stay with the fused one.
     """
-    longest = max(len(example.ids) for example in job.examples.examples)
+    longest = max(len(example.ids) for example in job.examples)
     if job.loaded.model.device.type == "cpu" and batch_size * longest**2 <= _PAIRS:
         job.loaded.model.set_attn_implementation("eager")
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from transformers import Trainer
 
-from glyphsight.train.data import BucketSampler, Examples
+from glyphsight.train.data import BucketSampler, Example, Examples
 from glyphsight.train.settings import TrainSettings
 
 _PRIMITIVES = 512
@@ -221,7 +221,7 @@ class AnswerTrainer(Trainer):
     def __init__(
         self,
         settings: TrainSettings,
-        train_examples: Examples,
+        train_examples: list[Example],
         *,
         pace: Callable[[], float],
         **kwargs: Any,
@@ -230,10 +230,9 @@ class AnswerTrainer(Trainer):
         self._settings = settings
         # Plain text goes first, together: among pictures its tokens would outweigh their answers.
         self._lengths = [
-            -len(example.ids) if example.is_text else len(example.ids)
-            for example in train_examples.examples
+            -len(example.ids) if example.is_text else len(example.ids) for example in train_examples
         ]
-        super().__init__(train_dataset=train_examples, **kwargs)
+        super().__init__(train_dataset=Examples(train_examples), **kwargs)
         self.model_accepts_loss_kwargs = True
 
     def _get_train_sampler(self, train_dataset: Any = None) -> BucketSampler:
