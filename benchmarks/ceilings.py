@@ -179,7 +179,9 @@ def grids(data: str, split: str) -> Grids:
     if "profile" not in manifest:
         raise SystemExit(f"{data}: give a source SPEC or a directory of glyphsight dataset build")
     profile = Profile(**manifest["profile"])
-    return Grids.of(load_dataset(data, split), profile, f"{data} {split}")
+    records = load_dataset(data, split)
+    texts, labels = [one.picture for one in records], [one.answer for one in records]
+    return Grids.read(texts, labels, profile, f"{data} {split}")
 
 
 def main() -> None:

@@ -173,7 +173,9 @@ def by_cells(case: Case, train_on: Path, judge_on: Path) -> dict[str, Any]:
     profile = taught_with(start_from(case.start)).profile
 
     def grids(data: Path, split: str) -> Grids:
-        return Grids.of(load_dataset(data, split), profile, str(data))
+        records = load_dataset(data, split)
+        texts, labels = [one.picture for one in records], [one.answer for one in records]
+        return Grids.read(texts, labels, profile, str(data))
 
     known, asked = grids(train_on, "train"), grids(judge_on, "test")
     [found] = baselines(known, asked, seed=case.seed, names=["logistic"], quiet=True)

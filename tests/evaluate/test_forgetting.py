@@ -6,7 +6,7 @@ import torch
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
-from glyphsight.errors import DatasetError, ModelError
+from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.evaluate import EvaluateSettings, evaluate, forgetting
 from glyphsight.evaluate.forgetting import (
     TextLoss,
@@ -19,6 +19,7 @@ from glyphsight.evaluate.forgetting import (
     spans,
     text_loss,
 )
+from glyphsight.evaluate.settings import ForgettingSettings
 from glyphsight.models import load_model
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
@@ -51,7 +52,7 @@ def test_one_window_costs_what_transformers_own_loss_says(nano):
     ids = torch.tensor([nano.tokenizer(TEXT)["input_ids"]])
     with torch.inference_mode():
         expected = float(nano.model(input_ids=ids, labels=ids).loss)
-    found = text_loss(nano, TEXT, window=2048, stride=2048)
+    found = text_loss(nano, TEXT, settings=ForgettingSettings(window=2048, stride=2048))
     assert sum(found.tokens) == ids.shape[1] - 1
     assert math.log(perplexity([found])) == pytest.approx(expected, rel=1e-5)
     first = len(nano.tokenizer.decode(ids[0, :1]).encode())
@@ -73,13 +74,13 @@ def test_windows_with_a_stride_are_those_of_the_page_on_perplexity(nano):
         before = end
         if end == ids.shape[1]:
             break
-    found = text_loss(nano, TEXT, window=window, stride=stride)
+    found = text_loss(nano, TEXT, settings=ForgettingSettings(window=window, stride=stride))
     assert sum(found.nats) == pytest.approx(nats, rel=1e-5)
 
 
 def test_windows_that_do_not_overlap_judge_their_first_tokens_too(nano):
     ids = nano.tokenizer(TEXT)["input_ids"]
-    found = text_loss(nano, TEXT, window=64, stride=64)
+    found = text_loss(nano, TEXT, settings=ForgettingSettings(window=64, stride=64))
     assert sum(found.tokens) == len(ids) - 1
     second = torch.tensor([ids[63:128]])  # the last token before the window is all its first has
     with torch.inference_mode():
@@ -92,7 +93,7 @@ def test_a_tokenizer_that_opens_a_text_has_its_first_token_judged_too(nano, monk
     end = nano.tokenizer.eos_token_id
     cut = nano.tokenizer(TEXT)["input_ids"]
     monkeypatch.setattr(forgetting, "text_ids", lambda tokenizer, text: ([end], cut))
-    found = text_loss(nano, TEXT, window=100, stride=50)
+    found = text_loss(nano, TEXT, settings=ForgettingSettings(window=100, stride=50))
     assert sum(found.tokens) == len(cut)
     assert found.size == len(TEXT.encode())
 
@@ -100,8 +101,8 @@ def test_a_tokenizer_that_opens_a_text_has_its_first_token_judged_too(nano, monk
 def test_a_text_too_short_and_a_stride_too_long_say_so(nano):
     with pytest.raises(DatasetError, match="1 tokens are too few"):
         text_loss(nano, "a", "it")
-    with pytest.raises(ModelError, match="stride from 1 to the window"):
-        text_loss(nano, TEXT, window=10, stride=11)
+    with pytest.raises(GlyphsightError, match="stride: 11 exceeds window 10; lower it"):
+        ForgettingSettings(window=10, stride=11)
 
 
 def test_the_relative_loss_is_of_bits_and_its_interval_holds_windows_together():
@@ -157,7 +158,9 @@ def test_an_adapter_is_measured_on_and_as_base_off(digits, nano_run, short, tmp_
     given = lora | {"batch_size": 8, "validation_records": 5}
     train(digits, str(nano_run), tmp_path / "a", resolve_settings("nano", given), quiet=True)
     found = measure_forgetting(tmp_path / "a", texts=[short], quiet=True)
-    alone = measure_forgetting(nano_run, against=nano_run, texts=[short], quiet=True)
+    alone = measure_forgetting(
+        nano_run, [short], ForgettingSettings(against=str(nano_run)), quiet=True
+    )
     assert found.base.model == str(nano_run)
     assert perplexity(found.base.texts) == pytest.approx(perplexity(alone.run.texts), rel=1e-5)
     assert perplexity(found.run.texts) != pytest.approx(perplexity(found.base.texts), rel=1e-4)
@@ -171,7 +174,9 @@ def test_a_whole_run_stands_beside_the_base_its_record_names(nano_run, short):
     assert perplexity(found.base.texts) == pytest.approx(
         perplexity([text_loss(fresh, TEXT)]), rel=1e-5
     )
-    finer = measure_forgetting(nano_run, texts=[short], window=64, stride=32, quiet=True)
+    finer = measure_forgetting(
+        nano_run, [short], ForgettingSettings(window=64, stride=32), quiet=True
+    )
     low, high = finer.relative_loss_interval
     assert low <= finer.relative_loss <= high
 

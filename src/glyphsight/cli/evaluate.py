@@ -71,7 +71,10 @@ def evaluate(
         if data is not None or out is not None:
             option = "--data" if data else "--out"
             raise typer.BadParameter("leave it out with --forgetting", param_hint=option)
-        _measure_forgetting(model, text or [], english, settings.seed, json_=json_)
+        from glyphsight.evaluate.forgetting import measure_forgetting
+
+        found = measure_forgetting(model, text or [], english, seed=settings.seed)
+        print_json(found.as_json()) if json_ else _print_forgetting(found)
         return
     if data is None:
         raise typer.BadParameter("name the data to measure on", param_hint="--data")
@@ -102,23 +105,6 @@ def evaluate(
         print_json(study.as_json())
     else:
         print_summary(study)
-
-
-def _measure_forgetting(
-    model: str, texts: list[Path], settings: ForgettingSettings, seed: int, *, json_: bool
-) -> None:
-    """Measure plain English and print the figures."""
-    from glyphsight.evaluate.forgetting import measure_forgetting
-
-    found = measure_forgetting(
-        model,
-        settings.against,
-        texts,
-        window=settings.window,
-        stride=settings.stride,
-        seed=seed,
-    )
-    print_json(found.as_json()) if json_ else _print_forgetting(found)
 
 
 def _check(data: str, settings: EvaluateSettings) -> None:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.console import progress_bar, say
-from glyphsight.dataset import Record
 from glyphsight.dataset.inspect.items import read_grids
 from glyphsight.errors import DatasetError, FormatError
 from glyphsight.evaluate.result import Share
@@ -83,12 +82,6 @@ class Grids:
                 )
             cells.append(grid)
         return Grids(cells, list(labels), profile.levels, where)
-
-    @staticmethod
-    def of(records: Sequence[Record], profile: Profile, where: str) -> Grids:
-        """Read the texts of records back to their grids; raises as :meth:`read` does."""
-        texts, labels = [one.picture for one in records], [one.answer for one in records]
-        return Grids.read(texts, labels, profile, where)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import numpy as np
 from glyphsight.console import progress_bar
 from glyphsight.dataset import Prompt
 from glyphsight.dataset.record import read_text
-from glyphsight.errors import DatasetError, ModelError
+from glyphsight.errors import DatasetError
 from glyphsight.evaluate.evaluation import evaluate
 from glyphsight.evaluate.result import Evaluation
 from glyphsight.evaluate.settings import EvaluateSettings, ForgettingSettings
@@ -27,8 +27,7 @@ from glyphsight.inference.passes import forward
 from glyphsight.inference.tokenize import text_ids
 from glyphsight.models import LoadedModel, load_model
 
-WINDOW = ForgettingSettings.window
-STRIDE = ForgettingSettings.stride
+DEFAULTS = ForgettingSettings()
 _FEWEST = 10  # windows: resampling fewer says nothing about how far a figure may move
 _BAR_AFTER_SECONDS = 2
 _BATCH = 32
@@ -90,9 +89,8 @@ def text_loss(
     loaded: LoadedModel,
     text: str,
     name: str = "text",
+    settings: ForgettingSettings = DEFAULTS,
     *,
-    window: int = WINDOW,
-    stride: int = STRIDE,
     quiet: bool = True,
 ) -> TextLoss:
     """Measure the cross-entropy of a text, every token given those before it in its window.
@@ -106,29 +104,23 @@ def text_loss(
         loaded: The model.
         text: Text of two tokens at least.
         name: Name of the text in the result and in errors.
-        window: Largest number of tokens read at once; fewer where the model takes fewer.
-        stride: Tokens from one window to the next, from 1 to ``window``.
+        settings: Window and stride.
         quiet: Show no progress bar; one appears after two seconds.
 
     Raises:
-        ModelError: Window or stride do not fit each other.
         DatasetError: The text is too short to judge.
     """
     import torch
 
-    if not 1 <= stride <= window or window < 2:
-        raise ModelError(
-            f"window {window} and stride {stride}: give a window of 2 tokens or more and a stride "
-            "from 1 to the window"
-        )
     opening, ids = text_ids(loaded.tokenizer, text)
+    window = settings.window
     if loaded.window is not None:
         window = min(window, loaded.window - len(opening))
     unread = 0 if opening else 1
     if len(ids) <= unread:
         raise DatasetError(f"{name}: {len(ids)} tokens are too few to judge; give a longer text")
     tokens, nats = [], []
-    windows = list(spans(len(ids), window, min(stride, window)))
+    windows = list(spans(len(ids), window, min(settings.stride, window)))
     bar = progress_bar(
         len(windows), "window", name, iterable=windows, disable=quiet, delay=_BAR_AFTER_SECONDS
     )
@@ -283,46 +275,11 @@ def read_texts(paths: Sequence[Path]) -> list[tuple[str, str]]:
     return [(str(path), read_text(path)) for path in paths]
 
 
-def measure_english(
-    loaded: LoadedModel,
-    texts: Sequence[tuple[str, str]],
-    *,
-    name: str,
-    window: int = WINDOW,
-    stride: int = STRIDE,
-    quiet: bool = False,
-) -> English:
-    """Measure the plain English of one model.
-
-    Args:
-        loaded: The model.
-        texts: Name and text of each text.
-        name: Name of the model in the result.
-        window: Largest number of tokens read at once.
-        stride: Tokens from one window to the next.
-        quiet: Show no progress bars.
-
-    Raises:
-        DatasetError: A text is too short.
-        ModelError: Window and stride do not fit each other.
-    """
-    losses = [
-        text_loss(loaded, text, own, window=window, stride=stride, quiet=quiet)
-        for own, text in texts
-    ]
-    settings = EvaluateSettings(batch_size=_BATCH, generate=0, zero_shot=0)
-    answers = evaluate(Model(loaded), plain_questions(), settings, quiet=True)
-    precision = str(next(loaded.model.parameters()).dtype).removeprefix("torch.")
-    return English(name, tuple(losses), answers, precision)
-
-
 def measure_forgetting(
     model: str | Path,
-    against: str | Path | None = None,
     texts: Sequence[Path] = (),
+    settings: ForgettingSettings = DEFAULTS,
     *,
-    window: int = WINDOW,
-    stride: int = STRIDE,
     seed: int = 0,
     quiet: bool = False,
 ) -> Forgetting:
@@ -330,12 +287,10 @@ def measure_forgetting(
 
     Args:
         model: Run directory, base model name, path or hub id.
-        against: Model to compare with. None stands for the base in the record of a run, which for
-            an adapter is the same model with the adapter off; a model without a record then stands
-            alone.
         texts: UTF-8 files; empty for the text that comes with the package.
-        window: Largest number of tokens read at once.
-        stride: Tokens from one window to the next.
+        settings: Window, stride and the model to compare with. None stands for the base in the
+            record of a run, which for an adapter is the same model with the adapter off; a model
+            without a record then stands alone.
         seed: Random seed for the bootstrap.
         quiet: Show no progress bars.
 
@@ -347,19 +302,24 @@ def measure_forgetting(
     loaded = load_model(model)
 
     def measure(one: LoadedModel, name: str) -> English:
-        return measure_english(one, read, name=name, window=window, stride=stride, quiet=quiet)
+        losses = tuple(text_loss(one, text, own, settings, quiet=quiet) for own, text in read)
+        asked = EvaluateSettings(batch_size=_BATCH, generate=0, zero_shot=0)
+        answers = evaluate(Model(one), plain_questions(), asked, quiet=True)
+        precision = str(next(one.model.parameters()).dtype).removeprefix("torch.")
+        return English(name, losses, answers, precision)
 
     run = measure(loaded, loaded.name)
     base: English | None = None
-    if against is not None:
+    if settings.against is not None:
         del loaded  # two models need not be in memory at once
-        base = measure(other := load_model(against), other.name)
+        base = measure(other := load_model(settings.against), other.name)
     elif (record := loaded.run) is not None and hasattr(loaded.model, "disable_adapter"):
         with loaded.model.disable_adapter():
             base = measure(loaded, record.base)
     elif record is not None:
         loaded = load_model(record.base, seed=record.seed, profile=record.base_profile)
         base = measure(loaded, record.base)
+    window, stride = settings.window, settings.stride
     if base is None:
         return Forgetting(run, None, None, None, None, window, stride)
     share, interval = relative_loss(run.texts, base.texts, seed=seed)

@@ -54,4 +54,4 @@ class ForgettingSettings:
     def __post_init__(self) -> None:
         check(self)
         if self.stride > self.window:
-            raise GlyphsightError(f"stride: {self.stride} exceeds window {self.window}")
+            raise GlyphsightError(f"stride: {self.stride} exceeds window {self.window}; lower it")
