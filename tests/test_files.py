@@ -8,7 +8,7 @@ import pytest
 
 import glyphsight
 from glyphsight.errors import GlyphsightError
-from glyphsight.files import JsonLog, cached, hash64, replacing, walk
+from glyphsight.files import JsonLog, cached, hash64, matching, replacing, walk
 
 
 def write(path, text):
@@ -232,3 +232,20 @@ def test_files_behind_links_are_listed_once_each_way_and_no_link_leads_back(tmp_
     (tmp_path / "kitten").symlink_to(tmp_path / "cat")
     (tmp_path / "cat" / "all").symlink_to(tmp_path)
     assert walk(tmp_path) == ["cat/1.png", "kitten/1.png"]
+
+
+def test_what_exists_of_a_pattern_is_taken_as_it_is_written(tmp_path, monkeypatch):
+    for name in ("x1/a.png", "x[1]/a.png", "x[1]/b [2].png", "x[1]/sub/c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    here = f"{tmp_path}/"
+    assert matching(f"{here}x[1]/*.png") == (f"{here}x[1]/", ["a.png", "b [2].png"])
+    assert matching(f"{here}x[1]/b [2].png") == (f"{here}x[1]/", ["b [2].png"])
+    assert matching(f"{here}x[[]1]/**/*.png")[1] == [
+        *("x[1]/a.png", "x[1]/b [2].png", "x[1]/sub/c.png")
+    ]
+    assert matching(f"{here}nothing/*.png") == (here, [])
+    monkeypatch.chdir(tmp_path)
+    assert matching("x?/*.png") == ("", ["x1/a.png"])
+    assert matching("x1/a.png") == ("x1/", ["a.png"])
+    assert matching("") == ("", [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -335,6 +336,24 @@ def walk(root: Path) -> list[str]:
             if not name.startswith(".") and name.lower() not in _SYSTEM
         ]
     return sorted(found)
+
+
+def matching(pattern: str) -> tuple[str, list[str]]:
+    """Find the files that a path or a glob names; what exists of it is taken as it is written.
+
+    Returns:
+        The deepest folder of the pattern that exists, with its ``/`` ("" for the current one), and
+        the files' names relative to it, sorted.
+    """
+    pattern = pattern.replace(os.sep, "/")
+    root = pattern if pattern.endswith("/") else pattern[: pattern.rfind("/") + 1]
+    while root and not Path(root).is_dir():
+        root = root[: root[:-1].rfind("/") + 1]
+    rest = pattern[len(root) :]
+    if Path(pattern).is_file():
+        return root, [rest]
+    names = glob.glob(rest, root_dir=root or None, recursive=True)  # noqa: PTH207 - any root
+    return root, sorted(name.replace(os.sep, "/") for name in names if Path(root, name).is_file())
 
 
 def json_line(value: Any) -> str:

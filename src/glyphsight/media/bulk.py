@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from glyphsight import parallel
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.errors import GlyphsightError, PictureError
-from glyphsight.files import JsonLog, hash64, replacing, walk
+from glyphsight.files import JsonLog, hash64, matching, replacing, walk
 from glyphsight.media import load_gray, medium_of
 from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.parallel import Workers
@@ -29,16 +29,16 @@ _FAST_JPEG = 4  # pixels per cell that fast_jpeg leaves at least
 
 @dataclass(frozen=True)
 class EncodeSettings:
-    """Settings of a call, which with a picture decide its text.
+    """Settings that, with a picture, decide its text.
 
     Attributes:
         profile: Settings of the conversion from picture to text.
         frame: Number of the image frame of an animation, from 0.
         background: Gray value under transparency; auto takes the one that stands out.
-        max_pixels: Largest number of pixels of a file.
+        max_pixels: Largest number of pixels per file.
         fast_jpeg: Decode large JPEGs at a reduced scale: faster, and the text may differ.
-        fit: Function that chooses the profile of a picture from its gray pixels and ``profile``: a
-            frozen dataclass, so that it reaches other processes and is noted with the settings.
+        fit: Function from gray pixels and ``profile`` to the profile of that picture: a frozen
+            dataclass, so that it reaches other processes and is noted with the settings.
 
     Raises:
         GlyphsightError: A value cannot be.
@@ -87,14 +87,13 @@ def _expand(path: str) -> list[tuple[str, Path]]:
             raise PictureError(f"{path}: a folder without pictures; name one that holds some")
         return [(str(given / name), name.with_suffix(".txt")) for name in inside]
     if glob.has_magic(path) and not given.exists():
-        matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - any root, absolute or not
-        if not matches:
+        folder, names = matching(path)
+        if not names:
             raise PictureError(f"{path}: matches no file; fix the pattern")
-        root = Path(os.path.commonpath([os.path.dirname(match) for match in matches]))  # noqa: PTH120
+        shared = os.path.commonpath([os.path.dirname(name) for name in names])  # noqa: PTH120
         return [
-            (match, Path(match).relative_to(root).with_suffix(".txt"))
-            for match in matches
-            if Path(match).is_file()
+            (f"{folder}{name}", Path(name).relative_to(shared).with_suffix(".txt"))
+            for name in names
         ]
     return [(path, Path(given.stem + ".txt"))]
 

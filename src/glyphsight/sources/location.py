@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from typing import BinaryIO, cast
 
 from glyphsight.errors import DatasetError
 from glyphsight.extras import need
+from glyphsight.files import matching
 from glyphsight.sources.base import naming
 
 _ALIASES = {
@@ -63,30 +63,26 @@ def find(pattern: str) -> tuple[str, list[str]]:
     Raises:
         DatasetError: There are none, or the remote directory cannot be listed.
     """
-    remote = "://" in pattern
-    magic = r"[*\[]" if remote else r"[*?\[]"  # a URL's ? begins its query
-    if not re.search(magic, pattern) or (not remote and Path(pattern).is_file()):
-        root = pattern[: max(pattern.rfind("/"), pattern.rfind(os.sep)) + 1]
-        if not remote and not Path(pattern).is_file():
+    if "://" not in pattern:
+        root, names = matching(pattern)
+        if not names and not glob.has_magic(pattern):
             raise DatasetError(f"{pattern}: no such file; give a file, or a glob in quotes")
-        return root, [pattern[len(root) :]]
-
-    def folder(path: str) -> str:
-        head = re.split(magic, path)[0]
-        return head[: max(head.rfind("/"), head.rfind(os.sep)) + 1]
-
-    if remote:
-        with need("data", "fsspec"):
-            from fsspec.core import url_to_fs
-        with naming(pattern, "cannot be listed", "check its name and your rights"):
-            system, inner = url_to_fs(pattern)
-            names = [path[len(folder(inner)) :] for path in system.glob(inner)]
     else:
-        found = glob.glob(pattern, recursive=True)  # noqa: PTH207 - any root, absolute or not
-        names = [path[len(folder(pattern)) :] for path in found if Path(path).is_file()]
+
+        def folder(path: str) -> str:
+            head = re.split(r"[*\[]", path)[0]  # a URL's ? begins its query
+            return head[: head.rfind("/") + 1]
+
+        root, names = folder(pattern), [pattern[len(folder(pattern)) :]]
+        if re.search(r"[*\[]", pattern):
+            with need("data", "fsspec"):
+                from fsspec.core import url_to_fs
+            with naming(pattern, "cannot be listed", "check its name and your rights"):
+                system, inner = url_to_fs(pattern)
+                names = sorted(path[len(folder(inner)) :] for path in system.glob(inner))
     if not names:
         raise DatasetError(f"{pattern}: matches no file; fix the pattern")
-    return folder(pattern), sorted(name.replace(os.sep, "/") for name in names)
+    return root, names
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from glyphsight.dataset.build.write import Split, finish_split, targets, write_m
 from glyphsight.dataset.filesystem import STATE, Directory, open_directory
 from glyphsight.dataset.storage import MANIFEST, SPLITS, load_dataset, read_manifest
 from glyphsight.errors import DatasetError
-from glyphsight.files import walk
+from glyphsight.files import matching, walk
 from glyphsight.parallel import HERE, Workers, same_processes
 from glyphsight.sources import Failure, Part, Source, open_source
 from glyphsight.version import __version__
@@ -238,12 +237,13 @@ def _local_files(spec: str, out: str | os.PathLike[str]) -> list[tuple[str, int,
     location, mine = spec.partition(":")[2], Path(out).resolve()
     if not location:
         return []
-    found: list[Path] = []
     if not Path(location).exists():  # a question mark begins the source's options
         location = location.rpartition("?")[0] or location
-    for match in sorted(glob.glob(location, recursive=True)) or [location]:  # noqa: PTH207
-        path = Path(match)
-        found += [path / name for name in walk(path)] if path.is_dir() else [path]
+    if Path(location).is_dir():
+        found = [Path(location, name) for name in walk(Path(location))]
+    else:
+        folder, names = matching(location)
+        found = [Path(folder, name) for name in names]
     stats = [
         (path, path.stat())
         for path in found
