@@ -167,6 +167,14 @@ def test_a_log_of_the_same_settings_is_resumed_and_a_torn_line_dropped(tmp_path)
     assert path.read_text(encoding="utf-8").splitlines()[:2] == ['{"n": 0}', '"▓"']
 
 
+def test_settings_of_a_log_may_hold_bytes_that_are_not_utf8(tmp_path):
+    settings = {"model": "run-\udcff"}
+    with JsonLog(tmp_path / "log", settings) as log:
+        log.append([1])
+    with JsonLog(tmp_path / "log", settings) as log:
+        assert list(log) == [1]
+
+
 def test_lines_of_a_log_can_be_cut_to_whole_chunks(tmp_path):
     with JsonLog(tmp_path / "log", {}) as log:
         log.append(range(7))

@@ -216,7 +216,7 @@ class JsonLog:
             else:
                 self._stream.truncate(0)  # first: old lines are never under a new note
                 with replacing(self._note) as stream:
-                    json.dump(settings, stream, ensure_ascii=False)
+                    stream.write(json_line(settings))
         except BaseException:
             self._stream.close()
             raise

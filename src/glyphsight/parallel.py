@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from glyphsight.errors import GlyphsightError
@@ -134,7 +136,7 @@ class _Processes:
     def started(self) -> bool:
         return self._pool is not None
 
-    def submit(self, count: int, function: bytes, task: Any) -> Future[Any]:
+    def submit(self, count: int, function: Path, task: Any) -> Future[Any]:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(count, context, _prepare_worker, (count,))
@@ -157,12 +159,14 @@ def _in_processes(
     count: int,
     ordered: bool,
 ) -> Iterator[Result]:
-    packed = pickle.dumps(function)
     waiting: list[Future[Result]] = []
+    folder = TemporaryDirectory(prefix="glyphsight-", ignore_cleanup_errors=True)
     try:
+        file = Path(folder.name, "function")  # it may hold a model, and there may be many tasks
+        file.write_bytes(pickle.dumps(function))
         while True:
             for task in islice(left, count * _AHEAD - len(waiting)):
-                waiting.append(processes.submit(count, packed, task))
+                waiting.append(processes.submit(count, file, task))
             if not waiting:
                 return
             if ordered:
@@ -179,15 +183,16 @@ def _in_processes(
     finally:
         for future in waiting:
             future.cancel()
+        folder.cleanup()
 
 
 @lru_cache(maxsize=1)
-def _load(function: bytes) -> Any:
-    """Load the function that comes with each task, once per worker."""
-    return pickle.loads(function)
+def _load(function: Path) -> Any:
+    """Load the function of a call of :func:`map`, once per worker."""
+    return pickle.loads(function.read_bytes())
 
 
-def _call(function: bytes, task: Any) -> Any:
+def _call(function: Path, task: Any) -> Any:
     return _load(function)(task)
 
 

@@ -21,7 +21,7 @@ from glyphsight.evaluate.compare import read_entry
 from glyphsight.evaluate.report import record_study
 from glyphsight.evaluate.result import SAMPLES_FILE, STATE_FILE, Sample, SampleFile
 from glyphsight.evaluate.study import run_study
-from glyphsight.evaluate.tasks import open_task
+from glyphsight.evaluate.tasks import Item, Task, open_task
 from glyphsight.files import JsonLog
 from glyphsight.inference import Model
 from glyphsight.inference import model as model_module
@@ -75,6 +75,22 @@ def test_another_record_is_another_task(tmp_path):
         file.write_text(json.dumps(record | change) + "\n")
         digests.add(open_task(str(file), None, EvaluateSettings()).digest())
     assert len(digests) == 4
+
+
+def test_other_choices_are_another_task():
+    items = [Item("x", ("a",), ("a", "b")), Item("y", ("a",), ("a", "c"))]
+    turned = [
+        replace(one, choices=two.choices) for one, two in zip(items, items[::-1], strict=True)
+    ]
+    first, second = (Task("art", own) for own in (items, turned))
+    assert first.labels == second.labels
+    assert first.digest() != second.digest()
+
+
+@pytest.mark.parametrize("wrong", [{"limit": 0}, {"chunk": 0}, {"seed": -1}, {"split": None}])
+def test_a_setting_that_cannot_be_is_refused(wrong):
+    with pytest.raises(GlyphsightError, match=f"^{next(iter(wrong))} is "):
+        EvaluateSettings(**wrong)
 
 
 @pytest.mark.slow

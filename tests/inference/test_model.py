@@ -1,4 +1,5 @@
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -187,3 +188,35 @@ def test_a_question_without_labels_is_answered_in_writing(nano, golden, tmp_path
     assert shown.stdout == f"{golden / 'five.png'}: {written.label}\n"
     with pytest.raises(ModelError, match="ask one of 'Write it"):
         CliRunner().invoke(app, [*command, "What?"], catch_exceptions=False)
+
+
+def test_a_name_that_means_no_model_is_told_from_an_untrained_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("begun").mkdir()
+    Path("begun", "settings.json").write_text("{}")
+    for name, said in (
+        ("sigth", "sigth: no such directory here; is sight meant?"),
+        ("begun", "begun: its training has not finished; resume it"),
+        ("runs/x", "runs/x: no such directory here, "),
+        (Path("nano"), "nano: no such directory here; give nano, "),
+        ("nano", "nano: was not trained with glyphsight"),
+    ):
+        with pytest.raises(ModelError, match=f"^{re.escape(said)}"):
+            Model(name).trained  # noqa: B018
+
+
+def test_numpy_refuses_a_type_that_it_does_not_compute_in():
+    with pytest.raises(ModelError, match="float32, not in bfloat16; take the engine torch"):
+        Model("nano-digits", "bfloat16", "numpy")
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_damaged_run_is_named_with_torch_and_without(tmp_path, golden, monkeypatch, file):
+    run = tmp_path / "run"
+    shutil.copytree(SHIPPED_RUNS["nano-digits"], run)
+    (run / file).write_bytes((run / file).read_bytes()[:500])
+    with pytest.raises(ModelError, match="run: cannot be loaded as a causal language model"):
+        Model(str(run)).see([golden / "five.png"])
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ModelError, match=r"run: damaged .*; copy the run again or train it again"):
+        Model(str(run)).see([golden / "five.png"])

@@ -24,6 +24,9 @@ class EvaluateSettings:
         train_data: Data that the baselines of --full learn from; by default the split train.
         chunk: Records scored together. They are written at once, so a killed run loses at most
             these.
+
+    Raises:
+        GlyphsightError: A value cannot be.
     """
 
     split: str = "test"
@@ -35,6 +38,9 @@ class EvaluateSettings:
     full: bool = False
     train_data: str | None = None
     chunk: int = setting(512, low=1)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)

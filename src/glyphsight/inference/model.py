@@ -6,7 +6,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import ModelError, PictureError
+from glyphsight.extras import MissingPackageError, need
 from glyphsight.inference.numpy_engine import NumpyEngine, SmallTokenizer
 from glyphsight.inference.passes import TorchEngine, in_batches
 from glyphsight.inference.score import Completions, Engine, PromptTooLongError, probabilities, score
@@ -112,7 +112,7 @@ class Model:
             numpy where it can, until more is asked than it computes while torch is imported.
 
     Raises:
-        ModelError: There is no such engine.
+        ModelError: There is no such engine, or it does not compute in ``dtype``.
     """
 
     def __init__(
@@ -120,6 +120,8 @@ class Model:
     ) -> None:
         if engine not in _ENGINES:
             raise ModelError(f"unknown engine {engine!r}; choose one of {', '.join(_ENGINES)}")
+        if engine == "numpy" and dtype not in _NUMPY_TYPES:
+            raise ModelError(f"numpy computes in float32, not in {dtype}; take the engine torch")
         self._given = model
         self._engine, self._dtype = engine, dtype
         self._prepare()
@@ -161,7 +163,7 @@ class Model:
                 self._opened = _with_numpy(self._given)
                 if self._opened is None and self._engine == "numpy":
                     raise ModelError(
-                        f"{self._given}: no run of a Llama model, which numpy needs; "
+                        f"{self._given}: no whole run of a Llama model, which numpy needs; "
                         "take the engine torch"
                     )
             return self._opened or self._open_torch()
@@ -199,12 +201,20 @@ class Model:
         """Record of the model's training.
 
         Raises:
-            ModelError: The model was not trained with glyphsight, so its labels are not known.
+            ModelError: The model was not trained with glyphsight, so its labels are not known; or
+                its training has not finished, or there is no such model.
         """
         run = self.run
         if run is None:
+            why = "was not trained with glyphsight"
+            if not isinstance(self._given, LoadedModel):
+                source = resolve(self._given)
+                if source.fault:
+                    raise ModelError(f"{self.name}: {source.fault}")
+                if source.from_hub:
+                    why = "no such directory here, and a model of the hub is no run of glyphsight"
             raise ModelError(
-                f"{self.name}: was not trained with glyphsight, so its labels are not known; give "
+                f"{self.name}: {why}, so its labels are not known; give "
                 "--model sight, nano-digits or a directory that glyphsight train wrote, or train "
                 f"it: glyphsight train --data DATA --model {self.name} --out RUN"
             )
@@ -438,7 +448,7 @@ class Model:
             return opened
         tokens = sum(len(ids) + (max(job.rooms, default=0)) for job in jobs for ids in job.prompts)
         worth = tokens * opened.engine.parameters > _TORCH_PAYS
-        return self._open_torch() if worth and find_spec("torch") else opened
+        return self._open_torch() if worth and _has_torch() else opened
 
     def _ask(self, job: _Job) -> list[Any]:
         """Wait for the result of a job; whose turn it is computes the jobs of all who wait."""
@@ -474,9 +484,23 @@ def _with_numpy(name: str | Path) -> Opened | None:
         if base is None:
             return None
         engine, tokenizer = NumpyEngine(base, adapter), SmallTokenizer(base)
-    except (ModelError, OSError, ValueError, KeyError, TypeError):  # torch says what is wrong
+    except (ModelError, KeyError, TypeError):  # not a model for numpy
         return None
+    except (OSError, ValueError) as error:
+        if _has_torch():  # which says what is wrong
+            return None
+        raise ModelError(
+            f"{name}: damaged ({error}); copy the run again or train it again"
+        ) from error
     return Opened(source.name, run, engine, tokenizer, run.chat, engine.window, "float32")
+
+
+def _has_torch() -> bool:
+    try:
+        need("train")
+    except MissingPackageError:
+        return False
+    return True
 
 
 def _with_torch(loaded: LoadedModel) -> Opened:

@@ -325,6 +325,8 @@ def _adapter(directory: Path) -> dict[str, tuple[Floats, Floats]]:
     tensors = read_safetensors(file)
     ending = ".lora_A.weight"
     names = [name.removesuffix(ending) for name in tensors if name.endswith(ending)]
+    if len(tensors) != 2 * len(names):  # factors of embeddings, biases
+        raise ModelError(f"{directory}: not a plain LoRA adapter; load it with torch")
     return {
         name.removeprefix("base_model.model."): (
             _float32(tensors[f"{name}{ending}"]),
@@ -339,12 +341,20 @@ class SmallTokenizer:
 
     Args:
         directory: Directory with ``tokenizer.json`` and ``tokenizer_config.json``.
+
+    Raises:
+        ValueError: A file is damaged.
+        OSError: A file cannot be read.
     """
 
     def __init__(self, directory: Path) -> None:
         from tokenizers import Tokenizer
 
-        self._own = Tokenizer.from_file(str(directory / "tokenizer.json"))
+        own = directory / "tokenizer.json"
+        try:
+            self._own = Tokenizer.from_file(str(own))
+        except Exception as error:  # of no class of its own
+            raise ValueError(f"{own}: {error}") from error
         self._own.no_truncation()
         self._own.no_padding()
         file = directory / "tokenizer_config.json"

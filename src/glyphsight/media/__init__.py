@@ -71,18 +71,25 @@ MEDIA: Registry[Medium] = Registry(
 
 
 @lru_cache(maxsize=1)
-def _by_suffix() -> dict[str, Medium]:
-    """Media by suffix; the project's own suffixes win over a user's."""
-    found: dict[str, Medium] = {}
-    for name in MEDIA.names():
-        medium = MEDIA.make(name)
-        found = dict.fromkeys(medium.suffixes, medium) | found
-    return found
+def _own() -> dict[str, Medium]:
+    """Return the project's own media by suffix."""
+    return {suffix: one for one in (picture(), sound()) for suffix in one.suffixes}
+
+
+@lru_cache(maxsize=1)
+def _of_users() -> dict[str, Medium]:
+    """Return users' media by suffix."""
+    media = [MEDIA.make(name) for name in MEDIA.names() if name not in MEDIA.own]
+    return {suffix: one for one in reversed(media) for suffix in one.suffixes}
 
 
 def medium_of(path: str | os.PathLike[str]) -> Medium | None:
-    """Return the medium that a file's suffix names, None for a suffix of no medium."""
-    return _by_suffix().get(Path(path).suffix.lower())
+    """Return the medium that a file's suffix names, None for a suffix of no medium.
+
+    The project's own suffixes win over a user's, whose media are loaded for other suffixes alone.
+    """
+    suffix = Path(path).suffix.lower()
+    return _own().get(suffix) or _of_users().get(suffix)
 
 
 def load_gray(item: PictureLike, **how: Any) -> NDArray[np.uint8]:

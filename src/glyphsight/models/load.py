@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from glyphsight.errors import ModelError
 from glyphsight.extras import need
 from glyphsight.models import nano, smollm2
 from glyphsight.models.chat import Turns, chat_turns, has_template
-from glyphsight.models.runs import NAMES, SETTINGS_FILE, ModelSource, RunRecord, resolve
+from glyphsight.models.runs import NAMES, ModelSource, RunRecord, resolve
 
 
 @contextmanager
@@ -223,9 +222,9 @@ def _from_pretrained(source: ModelSource, in_four_bits: bool) -> tuple[Any, Any]
     import torch
     from transformers import AutoModelForCausalLM
 
+    if source.fault:
+        raise ModelError(f"{source.name}: {source.fault}")
     if source.from_hub:
-        if close := get_close_matches(source.name, NAMES, n=1, cutoff=0.7):
-            raise ModelError(f"{source.name}: no such directory here; is {close[0]} meant?")
         say(f"{source.name}: no such directory here; asking the Hugging Face hub for it")
     location = _location(source)
     try:
@@ -373,14 +372,8 @@ def load_model(
     _quiet_transformers()
     source = resolve(name)
     directory, run = source.directory, source.run
-    begun = directory and (run or (directory / SETTINGS_FILE).is_file())
     if directory and run and source.adapter:
         model, tokenizer = _with_adapter(directory, run, training, four_bits)
-    elif directory and begun and not (directory / "config.json").is_file():
-        raise ModelError(
-            f"{name}: its training has not finished; resume it: give the command that began it "
-            "with --resume"
-        )
     else:
         model, tokenizer = _base(source, seed, profile, four_bits)
     parameters = sum(p.numel() for p in model.parameters())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,24 @@ class ModelSource:
     def origin(self) -> str:
         """Name of the base model at the root, whose default settings suit a run too."""
         return root_of(self.run).base if self.run else self.lasting_name
+
+    @property
+    def fault(self) -> str:
+        """Reason why the name means no model, and the fix; "" where it may mean one."""
+        directory = self.directory
+        if directory is None:
+            close = get_close_matches(self.name, NAMES, n=1, cutoff=0.7) if self.from_hub else []
+            return f"no such directory here; is {close[0]} meant?" if close else ""
+        if not directory.is_dir():
+            return f"no such directory here; give {', '.join(NAMES)} or a run directory"
+        begun = self.run is not None or (directory / SETTINGS_FILE).is_file()
+        adapter = self.run is not None and self.adapter is not None
+        if begun and not adapter and not (directory / "config.json").is_file():
+            return (
+                "its training has not finished; resume it: give the command that began it with "
+                "--resume"
+            )
+        return ""
 
     @property
     def lasting_name(self) -> str:

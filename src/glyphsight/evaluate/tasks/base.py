@@ -138,9 +138,12 @@ class Task:
     def digest(self) -> str:
         """Return the SHA-256 of all that the items ask, in hexadecimal."""
         found = sha256(json.dumps(list(self.labels)).encode())
+        before: Sequence[str] | None = None
         for item in self.items:
-            value = [item.ascii_image, item.answers, item.group, item.prompt]
+            choices = None if item.choices == before else item.choices  # mostly those of all
+            value = [item.ascii_image, item.answers, item.group, item.prompt, choices]
             found.update(json.dumps(value).encode())
+            before = item.choices
         return found.hexdigest()
 
     def name(self, row: int) -> str:
