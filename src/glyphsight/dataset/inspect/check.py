@@ -13,14 +13,14 @@ import numpy as np
 
 from glyphsight.codec import Profile
 from glyphsight.dataset.inspect.items import (
+    Grid,
     Item,
-    batched,
     pair_of,
     read_items,
     read_profile,
     text_width,
 )
-from glyphsight.dataset.inspect.repeats import Seen, Traces, find_repeats, key, look_at
+from glyphsight.dataset.inspect.repeats import Traces, find_repeats, look_through
 from glyphsight.dataset.record import KEYS, QUESTION, Record
 from glyphsight.dataset.storage import (
     DatasetInfo,
@@ -188,8 +188,9 @@ class _Check:
         self._files.append(name)
         self._starts.append(before)
         try:
-            for batch in batched(read_items(split, [file], self._info)):
-                self._batch(batch)
+            items = read_items(split, [file], self._info)
+            for item, grids in look_through(items, self._profile, self._traces):
+                self._check_item(item, grids)
         except DatasetError as error:
             reason = str(error).removeprefix(f"{name}: ")
             if count := len(self._traces) - before:
@@ -207,26 +208,18 @@ class _Check:
             reason = f"{sources_file(file).name} has {lines} lines for {count} records"
             self.tell(Problem(name, 0, reason, "file"))
 
-    def _batch(self, items: list[Item]) -> None:
-        seen = iter(look_at([item.record for item in items if item.record], self._profile))
-        too_long = self._too_long(items)
-        for item in items:
-            record, index = item.record, len(self._traces)
-            self._copied.append(record is not None and bool(_COPY.search(record.source)))
-            if record is None:
-                problems = [("record", item.fault)]
-                self._traces.skip()
-            else:
-                looked = next(seen)
-                problems = [
-                    *self._answer_problems(item, record),
-                    *self._picture_problems(item, record, looked),
-                ]
-                if item.number in too_long:
-                    problems.append(("window", too_long[item.number]))
-                self._traces.add(key(record), record.answer, looked.likeness)
-            for kind, reason in problems:
-                self.tell(Problem(str(item.file), item.number, reason, kind), index)
+    def _check_item(self, item: Item, grids: list[Grid]) -> None:
+        record, index = item.record, len(self._traces) - 1
+        self._copied.append(record is not None and bool(_COPY.search(record.source)))
+        problems = [("record", item.fault)]
+        if record is not None:
+            problems = [
+                *self._answer_problems(item, record),
+                *self._picture_problems(item, record, grids),
+                *self._length_problems(item),
+            ]
+        for kind, reason in problems:
+            self.tell(Problem(str(item.file), item.number, reason, kind), index)
 
     def _answer_problems(self, item: Item, record: Record) -> Iterator[tuple[str, str]]:
         """Yield kind and reason of what is wrong with the keys and the answer of a record."""
@@ -248,40 +241,37 @@ class _Check:
             yield "answer", f"{called} {_short(answer)} never occurs in the training split"
 
     def _picture_problems(
-        self, item: Item, record: Record, seen: Seen
+        self, item: Item, record: Record, grids: list[Grid]
     ) -> Iterator[tuple[str, str]]:
         """Yield kind and reason of what is wrong with the pictures of a record and their size."""
         widths = []
-        for number, grid in enumerate(seen.grids, start=1):
+        for number, grid in enumerate(grids, start=1):
             if isinstance(grid, FormatError):
-                which = f" picture {number}" if len(seen.grids) > 1 else ""
+                which = f" picture {number}" if len(grids) > 1 else ""
                 yield "picture", f"{_called(item, 'ASCII_image', 'picture')}{which} {grid}"
             else:
                 self._sizes[f"{grid.shape[1]}x{grid.shape[0]}"] += 1
                 widths.append(str(text_width(grid, self._profile)))
         size = " ".join(widths)
-        if "size" in item.value and len(widths) == len(seen.grids) and record.size != size:
+        if "size" in item.value and len(widths) == len(grids) and record.size != size:
             yield "size", f"'size' says {record.size!r}, the rows are {size or 'none'} glyphs wide"
 
-    def _too_long(self, items: list[Item]) -> dict[int, str]:
-        """Return why the window does not take an item whole, by number of the item."""
+    def _length_problems(self, item: Item) -> Iterator[tuple[str, str]]:
+        """Yield kind and reason where the window does not take a record whole."""
         window = self._window
         if window is None:
-            return {}
-        pairs = {item.number: pair_of(item, self._info) for item in items if item.record}
-        doubtful = {  # no text has more tokens than bytes
-            number: pair
-            for number, pair in pairs.items()
-            if sum(len(text.encode("utf-8", "replace")) for text in pair) + _SPECIAL_TOKENS
-            > window.tokens
-        }
-        counts = window.count(list(doubtful.values())) if doubtful else []
-        return {
-            number: f"{count} tokens, {window.model} takes {window.tokens}; its answer would be "
-            "cut. Encode it with fewer columns"
-            for number, count in zip(doubtful, counts, strict=True)
-            if count > window.tokens
-        }
+            return
+        pair = pair_of(item, self._info)
+        size = sum(len(text.encode("utf-8", "replace")) for text in pair)
+        if size + _SPECIAL_TOKENS <= window.tokens:  # no text has more tokens than bytes
+            return
+        [count] = window.count([pair])
+        if count > window.tokens:
+            yield (
+                "window",
+                f"{count} tokens, {window.model} takes {window.tokens}; its answer would be cut. "
+                "Encode it with fewer columns",
+            )
 
     def compare(self, strict: bool) -> None:
         """Compare all records with each other, by their traces."""

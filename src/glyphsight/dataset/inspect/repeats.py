@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import Profile
-from glyphsight.dataset.inspect.items import Grid, read_grids
+from glyphsight.dataset.inspect.items import Grid, Item, batched, read_grids
 from glyphsight.dataset.likeness import alike_hashes
 from glyphsight.dataset.record import Record
 from glyphsight.errors import FormatError
@@ -39,41 +38,6 @@ def likenesses(grids: Sequence[Grid], texts: Sequence[str]) -> list[int]:
         for index, likeness in zip(places[shape], hashes, strict=True):
             found[index] = likeness
     return found
-
-
-class Seen(NamedTuple):
-    """The pictures of a record.
-
-    Attributes:
-        grids: Level grid of each picture, or the reason why it has none.
-        likeness: Number that is equal for records whose pictures look alike; below 2**64.
-    """
-
-    grids: list[Grid]
-    likeness: int
-
-
-def look_at(records: Sequence[Record], profile: Profile) -> list[Seen]:
-    """Read the pictures of some records, all together."""
-    texts = [picture for record in records for picture in record.pictures]
-    grids = list(read_grids(texts, profile))
-    pairs = zip(grids, likenesses(grids, texts), strict=True)
-    seen = []
-    for record in records:
-        own = list(islice(pairs, len(record.pictures)))
-        likeness = own[0][1] if len(own) == 1 else hash64(f"{[one for _, one in own]}{key(record)}")
-        seen.append(Seen([grid for grid, _ in own], likeness))
-    return seen
-
-
-def key(record: Record) -> str:
-    """Return the text that has one answer: pictures and question.
-
-    Without a picture the answer belongs to the text, since "Draw a 7" has many right answers.
-    """
-    if not record.pictures:
-        return f"{record.question}\0{record.answer}"
-    return f"{record.picture}\0{record.question}" if record.question else record.picture
 
 
 class Traces:
@@ -108,7 +72,7 @@ class Traces:
         """Keep the trace of a record.
 
         Args:
-            text: Pictures and question; see :func:`key`.
+            text: Pictures and question.
             answer: Answer of the record.
             likeness: Number that is equal for pictures that look alike; below 2**64.
         """
@@ -127,6 +91,40 @@ class Traces:
         """Return the number of each record's split, int64[N]."""
         sizes = np.diff([*self._starts, len(self)])
         return np.repeat(np.arange(len(self.splits)), sizes).astype(np.int64)
+
+
+def look_through(
+    items: Iterator[Item], profile: Profile, traces: Traces
+) -> Iterator[tuple[Item, list[Grid]]]:
+    """Yield each entry with the level grids of its pictures, and keep its trace.
+
+    Raises:
+        DatasetError: The error that ``items`` raises, after all entries before it.
+    """
+    for batch in batched(items):
+        texts = [text for item in batch if item.record for text in item.record.pictures]
+        grids = list(read_grids(texts, profile))
+        pairs = zip(grids, likenesses(grids, texts), strict=True)
+        for item in batch:
+            own: list[tuple[Grid, int]] = []
+            if item.record is None:
+                traces.skip()
+            else:
+                own = list(islice(pairs, len(item.record.pictures)))
+                text, looks = _key(item.record), [likeness for _, likeness in own]
+                likeness = looks[0] if len(looks) == 1 else hash64(f"{looks}{text}")
+                traces.add(text, item.record.answer, likeness)
+            yield item, [grid for grid, _ in own]
+
+
+def _key(record: Record) -> str:
+    """Return the text that has one answer: pictures and question.
+
+    Without a picture the answer belongs to the text, since "Draw a 7" has many right answers.
+    """
+    if not record.pictures:
+        return f"{record.question}\0{record.answer}"
+    return f"{record.picture}\0{record.question}" if record.question else record.picture
 
 
 def find_repeats(traces: Traces) -> dict[str, NDArray[np.int64]]:

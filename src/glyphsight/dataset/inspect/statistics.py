@@ -23,7 +23,7 @@ from glyphsight.dataset.inspect.items import (
     read_grids,
     read_items,
 )
-from glyphsight.dataset.inspect.repeats import Traces, find_repeats, key, look_at
+from glyphsight.dataset.inspect.repeats import Traces, find_repeats, look_through
 from glyphsight.dataset.storage import DatasetInfo, read_info, split_files
 from glyphsight.errors import FormatError
 
@@ -260,28 +260,23 @@ def _count(
     sizes: Counter[str] = Counter()
     questions: set[str] = set()
     characters = array("Q")
-    for batch in batched(items):
-        seen = iter(look_at([item.record for item in batch if item.record], profile))
-        for item in batch:
-            records += 1
-            if (record := item.record) is None:
-                unreadable += 1
-                traces.skip()
-                continue
-            looked = next(seen)
-            grids = [grid for grid in looked.grids if not isinstance(grid, FormatError)]
-            unreadable += len(grids) < len(looked.grids)
-            answers[record.answer] += 1
-            questions.add(record.question)
-            characters.append(len(record.picture))
-            traces.add(key(record), record.answer, looked.likeness)
-            draw.offer(item)
-            for grid in grids:
-                sizes[f"{grid.shape[1]}x{grid.shape[0]}"] += 1
-                levels += int(grid.sum())
-                cells += grid.size
-            if len(looked.grids) == len(grids) == 1:
-                means.add(record.answer, grids[0])
+    for item, looked in look_through(items, profile, traces):
+        records += 1
+        if (record := item.record) is None:
+            unreadable += 1
+            continue
+        grids = [grid for grid in looked if not isinstance(grid, FormatError)]
+        unreadable += len(grids) < len(looked)
+        answers[record.answer] += 1
+        questions.add(record.question)
+        characters.append(len(record.picture))
+        draw.offer(item)
+        for grid in grids:
+            sizes[f"{grid.shape[1]}x{grid.shape[0]}"] += 1
+            levels += int(grid.sum())
+            cells += grid.size
+        if len(looked) == len(grids) == 1:
+            means.add(record.answer, grids[0])
     return SplitStatistics(
         records=records,
         unreadable=unreadable,
