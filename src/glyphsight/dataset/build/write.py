@@ -213,25 +213,19 @@ def _changed(
     build: Build, pixels: NDArray[np.uint8], turn: int, numbers: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
     """Change copies; draw again those that look like held-out pictures, unchanged at last."""
-    settings = build.settings
-    copies = augment(pixels, settings.augmentation, settings.seed, turn, numbers)
-    if not build.held_out:
-        return copies
-    looks = _held_out_hashes(build.directory, build.held_out)
-    left = np.arange(len(copies))
-    for attempt in range(1, _ATTEMPTS + 1):
-        grids = level_grids(copies[left], build.settings.profile)
+    settings, copies, left = build.settings, pixels.copy(), np.arange(len(pixels))
+    for attempt in range(_ATTEMPTS):
+        draw = turn + (attempt << 32)
+        drawn = augment(pixels[left], settings.augmentation, settings.seed, draw, numbers[left])
+        if not build.held_out:
+            return drawn
+        grids = level_grids(drawn, settings.profile)
         hashes = np.concatenate([alike_hashes(levels) for levels in grids])
-        left = left[np.isin(hashes, looks)]
+        alike = np.isin(hashes, _held_out_hashes(build.directory, build.held_out))
+        copies[left[~alike]] = drawn[~alike]
+        left = left[alike]
         if not len(left):
             break
-        copies[left] = pixels[left]
-        if attempt < _ATTEMPTS:
-            other = turn + (attempt << 32)
-            again = augment(
-                pixels[left], settings.augmentation, settings.seed, other, numbers[left]
-            )
-            copies[left] = again
     return copies
 
 
