@@ -226,7 +226,7 @@ class JsonLog:
         return self.path.with_name(f".{self.path.name.lstrip('.')}.settings")
 
     def _resumes(self, settings: dict[str, Any], restart: bool) -> bool:
-        """Whether lines are there and were written with the same settings."""
+        """Check that lines are there and were written with the same settings."""
         if not self.path.stat().st_size:
             return False
         try:

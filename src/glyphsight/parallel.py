@@ -66,7 +66,7 @@ class Workers:
 
     @property
     def here(self) -> bool:
-        """Whether this process does all the work."""
+        """True where this process does all the work."""
         return self.engine == "local" and self.workers == 1
 
 

@@ -81,6 +81,7 @@ def open_source(spec: str) -> Source:
             kind needs. It names the SPEC.
     """
     kind, _, location = spec.partition(":")
+    location = os.path.expanduser(location)  # noqa: PTH111 - not every location is a path
     if kind not in SOURCES:
         names = ", ".join(SOURCES.names())
         raise DatasetError(f"{spec}: unknown source; there is {names} (see --help)")

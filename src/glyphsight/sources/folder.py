@@ -68,7 +68,7 @@ class ListedSource(ABC):
         """List every file by split, in a fixed order."""
 
     def takes(self, name: str) -> bool:
-        """Whether a file is of a medium that the source reads: sounds, or any other."""
+        """Check that a file is of a medium that the source reads: sounds, or any other."""
         medium = medium_of(name)
         return medium is not None and (medium.name == "sound") is self.sounds
 

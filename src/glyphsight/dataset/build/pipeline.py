@@ -234,7 +234,8 @@ def _splits(source: Source, spec: str, settings: BuildSettings) -> tuple[list[st
 
 def _local_files(spec: str, out: str | os.PathLike[str]) -> list[tuple[str, int, int]]:
     """Return path, size and time of a source's local files, the dataset's own left out."""
-    location, mine = spec.partition(":")[2], Path(out).resolve()
+    location = os.path.expanduser(spec.partition(":")[2])  # noqa: PTH111 - not always a path
+    mine = Path(out).resolve()
     if not location:
         return []
     if not Path(location).exists():  # a question mark begins the source's options
