@@ -132,7 +132,7 @@ def check_dataset(
     for split, files in splits.items():
         check.start(split)
         for file in files:
-            check.file(split, file)
+            check.file(file)
     check.compare(strict)
     return check.report
 
@@ -182,13 +182,13 @@ class _Check:
         own = np.frombuffer(self._copied, dtype=np.uint8) == 0
         return 2 * len(self._traces.answers) > len(np.unique(np.array(self._traces.texts)[own]))
 
-    def file(self, split: str, file: Path) -> None:
+    def file(self, file: Path) -> None:
         """Check each record of a file alone and keep its trace."""
         name, before, whole = str(file), len(self._traces), True
         self._files.append(name)
         self._starts.append(before)
         try:
-            items = read_items(split, [file], self._info)
+            items = read_items([file], self._info)
             for item, grids in look_through(items, self._profile, self._traces):
                 self._check_item(item, grids)
         except DatasetError as error:
@@ -237,7 +237,7 @@ class _Check:
         elif self._labels is not None:
             if answer not in self._labels:
                 yield "answer", f"{called} {_short(answer)} is none of the labels given"
-        elif self._trained is not None and item.split != "train" and answer not in self._trained:
+        elif self._trained is not None and answer not in self._trained:
             yield "answer", f"{called} {_short(answer)} never occurs in the training split"
 
     def _picture_problems(

@@ -36,7 +36,6 @@ class Item:
     """One entry of a dataset file.
 
     Attributes:
-        split: Split of the file; "" for a file alone.
         file: File that holds the entry.
         number: Number of the entry in the file, from 1.
         value: Entry as JSON values.
@@ -44,7 +43,6 @@ class Item:
         fault: Reason why it is none.
     """
 
-    split: str
     file: Path
     number: int
     value: Any
@@ -52,11 +50,10 @@ class Item:
     fault: str = ""
 
 
-def read_items(split: str, files: Sequence[Path], info: DatasetInfo) -> Iterator[Item]:
+def read_items(files: Sequence[Path], info: DatasetInfo) -> Iterator[Item]:
     """Yield every entry of some dataset files, in order.
 
     Args:
-        split: Split of the files.
         files: Files of any layout.
         info: Wordings and width, as the manifest states them.
 
@@ -72,11 +69,11 @@ def read_items(split: str, files: Sequence[Path], info: DatasetInfo) -> Iterator
                 record = to_record(value, "", info.wordings_of(file, number), size)
                 _check_characters(record)
             except DatasetError as error:
-                yield Item(split, file, number, value, None, str(error).removeprefix(": "))
+                yield Item(file, number, value, None, str(error).removeprefix(": "))
                 continue
             if source and not record.source:
                 record = replace(record, source=source)
-            yield Item(split, file, number, value, record)
+            yield Item(file, number, value, record)
 
 
 def _check_characters(record: Record) -> None:

@@ -47,7 +47,7 @@ def choose_items(
     where = f"{path}, split {name}" if name else str(path)
     drawn = Drawn(number, seed)
     seen = 0
-    for item in read_items(name, files, read_info(path)):
+    for item in read_items(files, read_info(path)):
         seen += 1
         if index == seen:
             return [item]

@@ -227,7 +227,7 @@ def collect_statistics(
     for name, parts in files.items():
         traces.start(name)
         draw = Drawn(_DRAWN, seed=0)
-        figures = _count(read_items(name, parts, info), profile, traces, means, draw)
+        figures = _count(read_items(parts, info), profile, traces, means, draw)
         drawn[name] = draw.in_order()
         pairs = [pair_of(item, info) for item in drawn[name]]
         counts = tokens(pairs) if tokens and pairs else []
@@ -313,7 +313,7 @@ def _most_alike(
     ours = np.stack([grid.reshape(-1) for _, grid in chosen]).astype(np.float32)
     lengths = (ours**2).sum(axis=1)
     best: tuple[float, int, Item, NDArray[np.uint8]] | None = None
-    for batch in batched(read_items("train", training, info)):
+    for batch in batched(read_items(training, info)):
         same = [pair for pair in _with_grids(batch, profile) if pair[1].shape == shape]
         if not same:
             continue
