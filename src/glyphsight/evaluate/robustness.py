@@ -140,10 +140,10 @@ class Perturbation:
     strengths: tuple[float, ...]
     on: str
     change: Callable[..., Any] | None
-    published: Mapping[float, Mapping[str, float]] = field(default_factory=dict)
+    published: Mapping[float | None, Mapping[str, float]] = field(default_factory=dict)
 
 
-def _lift(*accuracies: float) -> dict[float, dict[str, float]]:
+def _lift(*accuracies: float) -> dict[float | None, dict[str, float]]:
     """Give LIFT's accuracies at 0.01, 0.1 and 0.3."""
     return {eps: {LIFT: share} for eps, share in zip((0.01, 0.1, 0.3), accuracies, strict=True)}
 
@@ -288,22 +288,6 @@ def _changed(
     return texts, truth
 
 
-def _chosen(names: Sequence[str]) -> list[tuple[Perturbation, float | None]]:
-    """List every strength of the named perturbations, in the order of the table.
-
-    Raises:
-        GlyphsightError: A name is none of ``ALL``.
-    """
-    if unknown := sorted(set(names) - set(ALL)):
-        raise GlyphsightError(f"no perturbation {unknown[0]!r}; there is {', '.join(ALL)}")
-    return [
-        (one, strength)
-        for one in PERTURBATIONS
-        if one.name in names
-        for strength in one.strengths or (None,)
-    ]
-
-
 def robustness(
     loaded: LoadedModel,
     judged: Batch | Sequence[Batch] | Sequence[Record],
@@ -337,7 +321,10 @@ def robustness(
     """
     model, run = Model(loaded), loaded.run
     profile, prompt = (run.profile, run.prompt) if run else (PUBLISHED, Prompt())
-    tried = _chosen(names)
+    if unknown := sorted(set(names) - set(ALL)):
+        raise GlyphsightError(f"no perturbation {unknown[0]!r}; there is {', '.join(ALL)}")
+    wanted = [one for one in PERTURBATIONS if one.name in names]
+    tried = [(one, strength) for one in wanted for strength in one.strengths or (None,)]
     items = _items(judged, profile)
     count = len(items.truth)
     if not count:
@@ -354,8 +341,7 @@ def robustness(
     with bar:
         conditions = [Condition(CLEAN, None, share(items.texts, items.truth))]
         for done, (one, strength) in enumerate(tried, start=2):
-            published = dict(one.published.get(strength, {})) if strength is not None else {}
-            condition = Condition(one.name, strength, None, published)
+            condition = Condition(one.name, strength, None, dict(one.published.get(strength, {})))
             try:
                 texts, truth = _changed(one, strength, items, labels, profile, seed)
                 condition = replace(condition, share=share(texts, truth))

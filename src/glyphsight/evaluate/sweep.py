@@ -30,7 +30,7 @@ from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import FormatError, GlyphsightError, ModelError
 from glyphsight.evaluate.evaluation import evaluate
 from glyphsight.evaluate.settings import EvaluateSettings
-from glyphsight.files import alone, cached, claim, replacing
+from glyphsight.files import alone, cached, claim, replacing, write_json
 from glyphsight.models import nano, smollm2
 from glyphsight.models.load import model_tokenizer
 from glyphsight.models.tokens import count_tokens, largest_grid, load_tokenizer
@@ -242,9 +242,7 @@ def run_sweep(
                 if claim(lock) and read_result(out, cell, plan, spec) is None:
                     bar.set_postfix_str(cell.key, refresh=False)
                     result = _settings(cell, plan, spec) | _measure(cell, plan, spec, out)
-                    with replacing(directory / "result.json") as stream:
-                        json.dump(result, stream, ensure_ascii=False, indent=2)
-                        stream.write("\n")
+                    write_json(directory / "result.json", result)
                     said = result.get("left_out") or f"{100 * result['accuracy']:.2f} %"
                     if not quiet:
                         bar.write(f"{cell.key}: {said}", file=sys.stderr)
