@@ -33,7 +33,7 @@ _INTERRUPTED = 130  # exit status after Ctrl-C
 
 
 class Verbs(TyperGroup):
-    """The verbs; each is a function, or a group, of its name."""
+    """Commands by name, each imported when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Name the verbs in the order of the pipeline."""

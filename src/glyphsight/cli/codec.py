@@ -13,7 +13,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from glyphsight.cli.options import Group, Json, PictureToText, with_settings
+from glyphsight.cli.options import TOKENIZERS, Group, Json, PictureToText, with_settings
 from glyphsight.cli.output import print_json, print_table, say, will_resume
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.codec.formats import FORMATS, get_format
@@ -63,10 +63,7 @@ def encode(
     ] = None,
     tokenizer: Annotated[
         str,
-        typer.Option(
-            help="Tokenizer for --tokens: smollm2-135m, nano, a tokenizer.json or a directory with "
-            "one."
-        ),
+        typer.Option(help=f"Tokenizer for --tokens: {TOKENIZERS}."),
     ] = EMBEDDED,
     out: Annotated[
         Path | None,
@@ -188,11 +185,7 @@ def tokens(
     image: Annotated[str, typer.Argument(help="Picture; - reads standard input.")],
     tokenizer: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Tokenizer, repeatable: smollm2-135m, nano, a tokenizer.json or a directory with "
-            "one.",
-            show_default=EMBEDDED,
-        ),
+        typer.Option(help=f"Tokenizer, repeatable: {TOKENIZERS}.", show_default=EMBEDDED),
     ] = None,
     form: Annotated[
         list[str] | None,

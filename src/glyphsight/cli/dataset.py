@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 
 from glyphsight.cli.options import (
+    TOKENIZERS,
     Command,
     Group,
     Json,
@@ -26,6 +28,7 @@ from glyphsight.dataset.inspect.check import Window
 from glyphsight.dataset.inspect.items import read_profile
 from glyphsight.dataset.inspect.show import choose_items, columns_of, printable, show_lines
 from glyphsight.dataset.inspect.statistics import (
+    SplitStatistics,
     Statistics,
     collect_statistics,
     natural,
@@ -262,10 +265,7 @@ def stats(
     ] = None,
     model: Annotated[
         str,
-        typer.Option(
-            help="Tokenizer to count with: smollm2-135m, nano, a tokenizer.json or a directory "
-            "with one."
-        ),
+        typer.Option(help=f"Tokenizer to count with: {TOKENIZERS}."),
     ] = EMBEDDED,
     format_: Format = None,
     palette: Palette = None,
@@ -298,24 +298,23 @@ def stats(
 def _print_statistics(found: Statistics) -> None:
     splits = list(found.splits.values())
     table = [["", *(name or "the file" for name in found.splits)]]
-    for name in ("records", "unreadable"):
-        table.append([name, *(f"{getattr(split, name):,}" for split in splits)])
+
+    def add(name: str, cell: Callable[[SplitStatistics], str]) -> None:
+        table.append([name, *map(cell, splits)])
+
+    add("records", lambda split: f"{split.records:,}")
+    add("unreadable", lambda split: f"{split.unreadable:,}")
     if any(split.questions for split in splits):
-        table.append(["questions", *(f"{split.questions:,}" for split in splits)])
-    table.append(["answers", *(f"{len(split.answers):,}" for split in splits)])
-    table.append(
-        ["ink", *("–" if split.ink is None else f"{100 * split.ink:.1f} %" for split in splits)]
-    )
-    table.append(["grids", *(_sizes(split.sizes) for split in splits)])
-    table.append(["characters", *(spread_text(split.characters) for split in splits)])
-    table.append([f"tokens ({found.tokenizer})", *(spread_text(split.tokens) for split in splits)])
-    for name, key in (
-        ("duplicates", "duplicates"),
-        ("contradictions", "contradictions"),
-        ("leaked", "leaks"),
-        ("look-alikes", "lookalikes"),
-    ):
-        table.append([name, *(f"{getattr(split, key):,}" for split in splits)])
+        add("questions", lambda split: f"{split.questions:,}")
+    add("answers", lambda split: f"{len(split.answers):,}")
+    add("ink", lambda split: "–" if split.ink is None else f"{100 * split.ink:.1f} %")
+    add("grids", lambda split: _sizes(split.sizes))
+    add("characters", lambda split: spread_text(split.characters))
+    add(f"tokens ({found.tokenizer})", lambda split: spread_text(split.tokens))
+    add("duplicates", lambda split: f"{split.duplicates:,}")
+    add("contradictions", lambda split: f"{split.contradictions:,}")
+    add("leaked", lambda split: f"{split.leaks:,}")
+    add("look-alikes", lambda split: f"{split.lookalikes:,}")
     answers = sorted({answer for split in splits for answer in split.answers}, key=natural)
     if len(answers) <= _TABLE_ANSWERS:
         for answer in answers:

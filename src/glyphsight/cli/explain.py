@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def explanation_files(out: Path | None, images: Sequence[str]) -> dict[str, Path]:
-    """The PNG of each picture: ``out`` itself where it ends in .png, else a file of that directory.
+    """Name the PNG of each picture: ``out`` where it ends in .png, else a file in that directory.
 
-    In a directory each drawing is called after its picture; where two pictures are called alike,
-    the second is ``NAME-2.png``.
+    In a directory each drawing has the name of its picture; the second of one name is
+    ``NAME-2.png``.
 
     Raises:
         typer.BadParameter: Several pictures for one .png, or a file of another kind.

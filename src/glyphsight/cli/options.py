@@ -16,6 +16,9 @@ from glyphsight.errors import GlyphsightError
 from glyphsight.parallel import Workers
 from glyphsight.settings import Setting, settings_of
 
+TOKENIZERS = "smollm2-135m, nano, a tokenizer.json or a directory with one"
+"""Names of tokenizers, for help texts."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 

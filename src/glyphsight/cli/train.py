@@ -49,8 +49,7 @@ def train(
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="Dataset directory, from glyphsight dataset build. Given again: a further "
-            "dataset with the same profile, learned together with the others.",
+            help="Dataset directory, repeatable: datasets of one profile are learned together.",
         ),
     ] = None,
     model: Annotated[

@@ -127,11 +127,6 @@ def _require_same_profile(first: LearnedDataset, other: LearnedDataset) -> None:
             )
 
 
-def all_prompts(datasets: Sequence[LearnedDataset]) -> tuple[Prompt, ...]:
-    """Return the wordings of all datasets, each once, in order."""
-    return tuple(dict.fromkeys(prompt for one in datasets for prompt in one.prompts))
-
-
 def make_tasks(
     datasets: Sequence[LearnedDataset], names: Names, before: RunRecord | None, most_labels: int
 ) -> tuple[Task, ...]:
@@ -308,7 +303,7 @@ def make_job(
     record = RunRecord(
         base=origin.run.base if stays_adapter and origin.run else source.lasting_name,
         seed=origin.run.seed if stays_adapter and origin.run else settings.seed,
-        prompts=all_prompts(datasets),
+        prompts=tuple(dict.fromkeys(prompt for one in datasets for prompt in one.prompts)),
         profile=profile,
         tasks=tasks,
         training={"records": records, "text_pieces": pieces, "data_sha256": sums},
