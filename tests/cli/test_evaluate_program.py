@@ -29,7 +29,7 @@ def test_json_is_one_document_on_a_source(glyphsight, nano_run, tmp_path):
     assert json.loads((tmp_path / "report" / "metrics.json").read_text()) == document
     assert b"report: report/report.html" in done.stderr
     assert len((tmp_path / "report" / "samples.jsonl").read_text().splitlines()) == 20
-    assert not (tmp_path / "report" / ".samples-state.json").exists()
+    assert not list((tmp_path / "report").glob(".*"))
     assert b"Warning" not in done.stderr
     assert not (nano_run / "evaluation").exists()
 
@@ -101,3 +101,19 @@ def test_records_to_learn_from_are_of_use_in_full_alone():
     done = evaluate("--data", "bundled", "--train-data", "bundled")
     assert done.exit_code == 2
     assert "needs --full" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "option", "why"),
+    [
+        (("--data", "bundled", "--against", "nano"), "--against", "needs --forgetting"),
+        (("--data", "bundled", "--text", "a.txt"), "--text", "needs --forgetting"),
+        (("--data", "bundled", "--stride", 9), "--stride", "needs --forgetting"),
+        (("--forgetting", "--limit", 3), "--limit", "does not work with --forgetting"),
+        (("--forgetting", "--full"), "--full", "does not work with --forgetting"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(given, option, why):
+    done = evaluate(*given)
+    assert done.exit_code == 2
+    assert f"{option}: {why}" in " ".join(done.stderr.split())

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from asking import requests
 from glyphsight import plugins
 from glyphsight.cli.app import app
+from glyphsight.codec import encode_batch
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.evaluate.result import SampleFile
@@ -353,6 +354,22 @@ def test_choices_are_those_of_the_question_in_the_runs_record(tmp_path):
     known = (TrainedOn("How many?", ("0", "1")), TrainedOn("", ("3",)), TrainedOn("What is it?"))
     task = open_task(str(file), RunRecord("nano", tasks=known), SETTINGS)
     assert [item.choices for item in task.items] == [("1", "3"), (), ("0", "1", "2"), ("b",)]
+
+
+@pytest.mark.slow
+def test_records_of_several_pictures_are_not_taken_for_flawed_ones(tmp_path):
+    file = tmp_path / "data.jsonl"
+    model = Model("nano-digits")
+    [text] = encode_batch(np.zeros((1, 28, 28), np.uint8), model.trained.profile)
+    pictures = [[text, text], [], [text], text.replace(" ", "x")]
+    lines = [
+        {"size": ["20"] * len(own) if isinstance(own, list) else "20", "ASCII_image": own}
+        for own in pictures
+    ]
+    file.write_text("".join(f"{json.dumps(one | {'Response': '1'})}\n" for one in lines), "utf-8")
+    [warning] = evaluate(model, str(file), SETTINGS, quiet=True).warnings
+    assert "1 of 4 records are not in the glyphs" in warning
+    assert "record 4: " in warning
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from glyphsight.cli.options import Group, Json, Processes, with_settings
 from glyphsight.cli.output import difference, print_json, print_table, say, will_resume
 from glyphsight.evaluate.settings import EvaluateSettings, ForgettingSettings
 from glyphsight.models.runs import NANO_DIGITS
+from glyphsight.settings import settings_of
 
 if TYPE_CHECKING:
     from glyphsight.evaluate import Study
@@ -24,6 +26,7 @@ _SETTINGS = (
 )  # fmt: skip
 _LISTED = 40  # questions or concepts that are listed
 _PLAIN = "Plain English (--forgetting)"
+_ENGLISH = "needs --forgetting; give it too, without --data"
 
 
 @with_settings
@@ -71,6 +74,8 @@ def evaluate(
         if data is not None or out is not None:
             option = "--data" if data else "--out"
             raise typer.BadParameter("leave it out with --forgetting", param_hint=option)
+        others = [name for name in _SETTINGS if name != "seed"]
+        _refuse_given(settings, others, "does not work with --forgetting; leave it out")
         from glyphsight.evaluate.forgetting import measure_forgetting
 
         found = measure_forgetting(model, text or [], english, seed=settings.seed)
@@ -78,6 +83,9 @@ def evaluate(
         return
     if data is None:
         raise typer.BadParameter("name the data to measure on", param_hint="--data")
+    if text:
+        raise typer.BadParameter(_ENGLISH, param_hint="--text")
+    _refuse_given(english, settings_of(ForgettingSettings), _ENGLISH)
     _check(data, settings)
     from glyphsight.evaluate import run_study
     from glyphsight.evaluate.report import record_study
@@ -119,12 +127,20 @@ def _check(data: str, settings: EvaluateSettings) -> None:
         raise typer.BadParameter("needs --full; give it too", param_hint="--train-data")
     if not is_task(data):
         return
-    for name in ("split", "full", "train_data"):
-        if getattr(settings, name) != getattr(EvaluateSettings(), name):
-            option = f"--{name.replace('_', '-')}"
-            raise typer.BadParameter(
-                "does not work with a benchmark; leave it out", param_hint=option
-            )
+    names = ("split", "full", "train_data")
+    _refuse_given(settings, names, "does not work with a benchmark; leave it out")
+
+
+def _refuse_given(settings: object, names: Iterable[str], why: str) -> None:
+    """Refuse options that are not as in the settings that nobody gave.
+
+    Raises:
+        typer.BadParameter: Names the option.
+    """
+    usual = type(settings)()
+    for name in names:
+        if getattr(settings, name) != getattr(usual, name):
+            raise typer.BadParameter(why, param_hint=f"--{name.replace('_', '-')}")
 
 
 def _line(name: str, share: Share) -> None:

@@ -32,6 +32,7 @@ class Item:
         group: Question or concept that accuracy is also averaged over; "" where there is none.
         prompt: Text that the model reads, without white space at its end; "" stands for the task's
             wording around the picture and the group's question.
+        pictures: Number of pictures in the text.
     """
 
     ascii_image: str
@@ -39,6 +40,7 @@ class Item:
     choices: tuple[str, ...]
     group: str = ""
     prompt: str = ""
+    pictures: int = 1
 
     def ask(self, wording: Prompt) -> str:
         """Return the prompt, in a wording where the item has none of its own."""

@@ -54,7 +54,13 @@ def records_task(
     return Task(
         data,
         [
-            Item(one.picture, answers[one.answer], choices[one.question], one.question)
+            Item(
+                one.picture,
+                answers[one.answer],
+                choices[one.question],
+                one.question,
+                pictures=len(one.pictures),
+            )
             for one in records
         ],
         run.prompt if run else Prompt(),
@@ -97,11 +103,12 @@ def _choices(records: Sequence[Record], run: RunRecord | None) -> dict[str, tupl
 
 
 def doubts(items: Sequence[Item], profile: Profile) -> list[str]:
-    """Say which texts are not written in the profile that a model was trained on."""
+    """Say which texts of one picture are not written in the profile a model was trained on."""
     count: Counter[str] = Counter()
     examples: dict[str, str] = {}
-    grids = read_grids((item.ascii_image for item in items), profile)
-    for number, grid in enumerate(grids, start=1):
+    numbers = [number for number, item in enumerate(items, start=1) if item.pictures == 1]
+    grids = read_grids((items[number - 1].ascii_image for number in numbers), profile)
+    for number, grid in zip(numbers, grids, strict=True):
         if isinstance(grid, FormatError):
             kind, what = "glyphs", str(grid)
         elif (width := text_width(grid, profile)) != profile.width:
