@@ -15,6 +15,7 @@ loaded and have answered once before the clock starts. The ways:
 - unshared: ``Model.score`` with torch, without beginnings shared;
 - torch: ``Model.score`` with torch, as ``glyphsight evaluate`` asks;
 - numpy: ``Model.score`` with numpy, as ``glyphsight see`` asks a few pictures; runs alone;
+- fast: ``Model.score`` with int8 weights in onnxruntime, as ``glyphsight see`` asks many pictures;
 - N workers: the same in N processes of one thread each.
 
 ``--cold`` times whole processes of ``glyphsight see`` on one picture instead, with numpy and with
@@ -44,6 +45,7 @@ from PIL import Image
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError
+from glyphsight.extras import MissingPackageError
 from glyphsight.inference import Model, Request
 from glyphsight.inference.score import Completions
 from glyphsight.inference.tokenize import prompt_ids
@@ -148,8 +150,9 @@ def measure(name: str, form: str, count: int, repeats: int, workers: int, cpu: b
         "unshared": partial(by_labels, loaded, False),
         "torch": partial(by_labels, loaded, True),
     }
-    with suppress(ModelError):  # a base model
+    with suppress(ModelError, MissingPackageError):  # a base model; no onnxruntime
         ways["numpy"] = partial(by_labels, Model.load(name, "numpy"), True)
+        ways["fast"] = partial(by_labels, Model.load(name, "fast"), True)
     with ExitStack() as stack:
         if workers:
             context = multiprocessing.get_context("spawn")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from glyphsight.errors import GlyphsightError
@@ -14,6 +14,7 @@ _MODULES = {
     "audio": ("soundfile", "soxr"),
     "data": ("datasets", "fsspec", "pyarrow"),
     "ray": ("ray",),
+    "fast": ("onnxruntime", "onnx"),
 }
 _INSTALLED_BY = {"page": "train"}
 
@@ -26,7 +27,8 @@ def need(part: str, *modules: str) -> AbstractContextManager[None]:
     """Fail early, and without importing anything, where a part's packages are not installed.
 
     Args:
-        part: Name of the extra: ``train``, ``page``, ``audio``, ``data`` or ``ray``.
+        part: Name of the extra: ``train``, ``page``, ``audio``, ``data``, ``ray`` or
+            ``fast``.
         modules: Names of the needed modules; left out, all of the part.
 
     Returns:
@@ -35,11 +37,18 @@ def need(part: str, *modules: str) -> AbstractContextManager[None]:
     Raises:
         MissingPackageError: Names the missing packages and the command that installs them.
     """
-    wanted = modules or _MODULES[part]
-    missing = [name for name in wanted if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := _lacking(modules or _MODULES[part]):
         raise _missing(f"not installed: {', '.join(missing)}", part)
     return _importing(part)
+
+
+def installed(part: str) -> bool:
+    """Return whether all packages of a part are installed; see :func:`need`."""
+    return not _lacking(_MODULES[part])
+
+
+def _lacking(modules: Iterable[str]) -> list[str]:
+    return [name for name in modules if importlib.util.find_spec(name) is None]
 
 
 @contextmanager

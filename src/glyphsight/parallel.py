@@ -199,11 +199,10 @@ def _call(function: Path, task: Any) -> Any:
 def _prepare_worker(count: int) -> None:
     """Leave interrupts to the parent, end when it ends, and take this worker's share of threads."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    threads = max(1, (int(given) if given.isdigit() else _cores()) // count)
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is imported
+    share = max(1, threads() // count)
+    os.environ["OMP_NUM_THREADS"] = str(share)  # read when torch is imported
     if torch := sys.modules.get("torch"):  # imported by the user's script
-        torch.set_num_threads(threads)
+        torch.set_num_threads(share)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
@@ -212,6 +211,12 @@ def _prepare_worker(count: int) -> None:
 def _end_with(sentinel: int) -> None:
     wait_for([sentinel])
     os._exit(1)
+
+
+def threads() -> int:
+    """Return how many threads this process may use: ``$OMP_NUM_THREADS``, else one per core."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, int(given)) if given.isdigit() else _cores()
 
 
 def _cores() -> int:

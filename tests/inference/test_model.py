@@ -98,7 +98,7 @@ def test_a_model_goes_to_another_process_by_its_name(nano, validation):
 
 
 def test_an_unknown_engine_is_refused_and_numpy_says_what_it_needs():
-    with pytest.raises(ModelError, match="unknown engine 'tpu'; choose one of auto, numpy, torch"):
+    with pytest.raises(ModelError, match="unknown engine 'tpu'; choose one of auto, fast, "):
         Model("nano-digits", engine="tpu")
     with pytest.raises(ModelError, match="take the engine torch"):
         Model.load("nano", "numpy")
@@ -128,6 +128,48 @@ def test_numpy_and_torch_agree(name, count, validation):
     np.testing.assert_allclose(small.score(some), whole.score(some), atol=1e-3)
     assert small.generate(asked[:3]) == whole.generate(asked[:3])
     assert small.dtype == whole.dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "right"),
+    [
+        ("nano-digits", 60, 60),
+        pytest.param("nano-digits", 500, 498, marks=pytest.mark.slow),
+        pytest.param("sight", 500, 499, marks=pytest.mark.slow),
+    ],
+)
+def test_int8_weights_are_right_as_often_as_float32(name, count, right, validation):
+    """``right`` is what int8 had when it was measured; one of 500 pictures is 0.2 points."""
+    pytest.importorskip("onnxruntime")
+    model = Model.load(name, "fast")
+    asked = requests(model, validation.pixels[:count])
+    labels = model.trained.labels
+    found = [labels[column] for column in model.best(asked)]
+    assert sum(a == b for a, b in zip(found, validation.labels, strict=False)) >= right - 1
+    assert model.dtype == "int8"
+
+
+def test_int8_scores_hang_neither_on_the_batch_nor_on_kept_keys(nano, validation):
+    pytest.importorskip("onnxruntime")
+    model = Model.load("nano-digits", "fast")
+    asked = requests(model, validation.pixels[:6], LABELS)  # their endings follow kept keys
+    together = np.array(model.score(asked))
+    alone = [model.score([one], batch_size=1)[0] for one in asked]
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_allclose(together, nano.score(asked), rtol=0.02)
+    assert model.generate(asked[:3]) == nano.generate(asked[:3])
+
+
+def test_many_pictures_are_seen_in_int8_and_scored_in_float32(validation, golden):
+    pytest.importorskip("onnxruntime")
+    model = Model.load("nano-digits")
+    [before] = model.see([golden / "five.png"])
+    model._open().engine.parameters = 10**12
+    [after] = model.see([golden / "five.png"])
+    assert after.label == before.label == "5"
+    assert after.probability != before.probability
+    assert after == Model("nano-digits", engine="fast").see([golden / "five.png"])[0]
+    assert model.dtype == "float32"
 
 
 @pytest.mark.slow
@@ -208,6 +250,8 @@ def test_a_name_that_means_no_model_is_told_from_an_untrained_one(tmp_path, monk
 def test_numpy_refuses_a_type_that_it_does_not_compute_in():
     with pytest.raises(ModelError, match="float32, not in bfloat16; take the engine torch"):
         Model("nano-digits", "bfloat16", "numpy")
+    with pytest.raises(ModelError, match="int8, not in float32; take the engine torch"):
+        Model("nano-digits", "float32", "fast")
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "model.safetensors"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import ModelError, PictureError
-from glyphsight.extras import MissingPackageError, need
+from glyphsight.extras import installed
+from glyphsight.inference.fast_engine import FastEngine
 from glyphsight.inference.numpy_engine import NumpyEngine, SmallTokenizer
 from glyphsight.inference.passes import TorchEngine, in_batches
 from glyphsight.inference.score import Completions, Engine, PromptTooLongError, probabilities, score
@@ -33,7 +34,7 @@ _REPLY = 256  # tokens of a chat's reply
 _SENTENCE = 48  # tokens of an answer that is written freely, beside the spare ones
 _KNOWN = 4096  # sets of answers whose tokens are kept
 _NUMPY_TYPES = (None, "float32")
-_ENGINES = ("auto", "numpy", "torch")
+_ENGINES = ("auto", "fast", "numpy", "torch")
 _TORCH_PAYS = 2e11  # multiplications of one call; numpy does as many while torch is imported
 
 Progress = Callable[[int], object]
@@ -85,7 +86,10 @@ class Opened:
 
 @dataclass
 class _Job:
-    """Requests of one thread: token ids of the prompts and, where they are scored, the choices."""
+    """Requests of one thread: token ids of the prompts and, where they are scored, the choices.
+
+    ``rounded`` lets the engine ``auto`` take int8 weights.
+    """
 
     prompts: list[list[int]]
     choices: list[Completions]
@@ -93,6 +97,7 @@ class _Job:
     batch_size: int
     progress: Progress
     share: bool
+    rounded: bool = False
     result: list[Any] = field(default_factory=list)
     error: Exception | None = None
     done: bool = False
@@ -108,8 +113,10 @@ class Model:
         model: Name, run directory, path or hub id, as :func:`glyphsight.models.load_model` takes
             it; or a loaded model.
         dtype: ``float32`` or ``bfloat16``; None for the faster one on this machine.
-        engine: ``numpy``, which answers at once, for runs of Llama models; ``torch``; ``auto``:
-            numpy where it can, until more is asked than it computes while torch is imported.
+        engine: ``numpy``, which answers at once, and ``fast``, int8 weights in onnxruntime, for
+            runs of Llama models; ``torch`` for all; ``auto``: numpy where it can, until more is
+            asked than it computes while torch is imported. From then on :meth:`see` takes
+            ``fast`` where it is installed, everything else ``torch``.
 
     Raises:
         ModelError: There is no such engine, or it does not compute in ``dtype``.
@@ -120,14 +127,18 @@ class Model:
     ) -> None:
         if engine not in _ENGINES:
             raise ModelError(f"unknown engine {engine!r}; choose one of {', '.join(_ENGINES)}")
-        if engine == "numpy" and dtype not in _NUMPY_TYPES:
-            raise ModelError(f"numpy computes in float32, not in {dtype}; take the engine torch")
+        for own, computed in (("numpy", "float32"), ("fast", "int8")):
+            if engine == own and dtype not in (None, computed):
+                raise ModelError(
+                    f"{own} computes in {computed}, not in {dtype}; take the engine torch"
+                )
         self._given = model
         self._engine, self._dtype = engine, dtype
         self._prepare()
 
     def _prepare(self) -> None:
         self._opened: Opened | None = None
+        self._rounded: Opened | None = None
         self._known: dict[tuple[str, ...], Completions] = {}
         self._waiting: deque[_Job] = deque()
         self._lock, self._tokens = threading.RLock(), threading.Lock()
@@ -158,14 +169,17 @@ class Model:
         if (opened := self._opened) is not None:  # at once, though another thread computes
             return opened
         with self._lock:
-            if self._opened is None and self._engine != "torch" and self._dtype in _NUMPY_TYPES:
+            small = self._engine == "fast" or self._dtype in _NUMPY_TYPES
+            if self._opened is None and self._engine != "torch" and small:
                 assert not isinstance(self._given, LoadedModel)
                 self._opened = _with_numpy(self._given)
-                if self._opened is None and self._engine == "numpy":
+                if self._opened is None and self._engine != "auto":
                     raise ModelError(
-                        f"{self._given}: no whole run of a Llama model, which numpy needs; "
-                        "take the engine torch"
+                        f"{self._given}: no whole run of a Llama model, which the engine "
+                        f"{self._engine} needs; take the engine torch"
                     )
+                if self._opened is not None and self._engine == "fast":
+                    self._opened = _in_int8(self._opened)
             return self._opened or self._open_torch()
 
     def _open_torch(self) -> Opened:
@@ -257,6 +271,7 @@ class Model:
         batch_size: int = _BATCH,
         progress: Progress = lambda n: None,
         share: bool = True,
+        rounded: bool = False,
     ) -> list[NDArray[np.float32]]:
         """Score the answers of each request: the log-likelihood of their tokens after the prompt.
 
@@ -271,6 +286,8 @@ class Model:
             batch_size: Prompts per pass at most; changes speed alone.
             progress: Function called with the number of requests done since its last call.
             share: Compute a shared beginning of prompts once; changes speed alone.
+            rounded: Let the engine ``auto`` take int8 weights for many requests, as :meth:`see`
+                does.
 
         Returns:
             N arrays float32[answers], natural logarithm.
@@ -284,7 +301,7 @@ class Model:
             prompts = prompt_ids(opened.tokenizer, [r.prompt for r in requests], opened.chat)
             choices = [self._completions(request) for request in requests]
         self._require_room(prompts, [c.longest for c in choices])
-        return self._ask(_Job(prompts, choices, [], batch_size, progress, share))
+        return self._ask(_Job(prompts, choices, [], batch_size, progress, share, rounded))
 
     def best(
         self,
@@ -410,7 +427,7 @@ class Model:
             for row, reply in zip(fit, self.generate(some), strict=True):
                 found[row] = to_answer(texts[row], run, {}, run.prompt.read_reply(reply))
             return found
-        for row, scores in zip(fit, self.score(some), strict=True):
+        for row, scores in zip(fit, self.score(some, rounded=True), strict=True):
             chances = dict(zip(task.labels, probabilities(scores).tolist(), strict=True))
             ranked = dict(sorted(chances.items(), key=lambda pair: -pair[1]))
             best = next(iter(ranked))
@@ -442,13 +459,20 @@ class Model:
             raise PromptTooLongError({row + 1: reason for row, reason in reasons.items()})
 
     def _opened_for(self, jobs: Sequence[_Job]) -> Opened:
-        """Return the engine for jobs: torch where they are worth the time of its import."""
+        """Return the engine for jobs: another than numpy where they are worth its start."""
         opened = self._open()
         if self._engine != "auto" or not isinstance(opened.engine, NumpyEngine):
             return opened
         tokens = sum(len(ids) + (max(job.rooms, default=0)) for job in jobs for ids in job.prompts)
-        worth = tokens * opened.engine.parameters > _TORCH_PAYS
-        return self._open_torch() if worth and _has_torch() else opened
+        much = tokens * opened.engine.parameters > _TORCH_PAYS
+        if self._dtype is None and all(job.rounded for job in jobs) and (much or self._rounded):
+            if self._rounded is None and installed("fast"):
+                self._rounded = _in_int8(opened)
+            if self._rounded is not None:
+                return self._rounded
+        if not much:
+            return opened
+        return self._open_torch() if installed("train") else opened
 
     def _ask(self, job: _Job) -> list[Any]:
         """Wait for the result of a job; whose turn it is computes the jobs of all who wait."""
@@ -487,7 +511,7 @@ def _with_numpy(name: str | Path) -> Opened | None:
     except (ModelError, KeyError, TypeError):  # not a model for numpy
         return None
     except (OSError, ValueError) as error:
-        if _has_torch():  # which says what is wrong
+        if installed("train"):  # torch says what is wrong
             return None
         raise ModelError(
             f"{name}: damaged ({error}); copy the run again or train it again"
@@ -495,12 +519,9 @@ def _with_numpy(name: str | Path) -> Opened | None:
     return Opened(source.name, run, engine, tokenizer, run.chat, engine.window, "float32")
 
 
-def _has_torch() -> bool:
-    try:
-        need("train")
-    except MissingPackageError:
-        return False
-    return True
+def _in_int8(opened: Opened) -> Opened:
+    assert isinstance(opened.engine, NumpyEngine)
+    return replace(opened, engine=FastEngine(*opened.engine.files), dtype="int8")
 
 
 def _with_torch(loaded: LoadedModel) -> Opened:

@@ -46,14 +46,15 @@ def read_safetensors(file: Path) -> dict[str, NDArray[Any]]:
     }
 
 
-def _float32(values: NDArray[Any]) -> Floats:
+def as_float32(values: NDArray[Any]) -> Floats:
+    """Convert weights as a file has them to float32."""
     if values.dtype != np.uint16:
         return values.astype(np.float32)
     return (values.astype(np.uint32) << 16).view(np.float32)
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """A linear layer [out, in] as it is in the file, and the factors of its adapter."""
 
     weight: NDArray[Any]
@@ -65,15 +66,15 @@ class _Layer:
     """Weights of a layer; those that read the same values stand together."""
 
     before_attention: Floats
-    query_key_value: list[_Part]
-    output: list[_Part]
+    query_key_value: list[Part]
+    output: list[Part]
     before_mlp: Floats
-    gate_up: list[_Part]
-    down: list[_Part]
+    gate_up: list[Part]
+    down: list[Part]
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """A sequence of a pass.
 
     Attributes:
@@ -99,6 +100,7 @@ class NumpyEngine:
     Attributes:
         window: Longest sequence in tokens.
         parameters: Number of weights of the layers, which every token is multiplied with.
+        files: Directories of the base model and of the adapter, None where there is none.
 
     Raises:
         ModelError: The model is of another kind, or its weights are in several files.
@@ -106,6 +108,7 @@ class NumpyEngine:
 
     device = "cpu"
     parameters: int
+    files: tuple[Path, Path | None]
 
     def __init__(self, base: Path, adapter: Path | None = None) -> None:
         config = json.loads((base / "config.json").read_text(encoding="utf-8"))
@@ -117,6 +120,7 @@ class NumpyEngine:
             or not (base / "model.safetensors").is_file()
         ):
             raise ModelError(f"{base}: not a plain Llama model in one file; load it with torch")
+        self.files = base, adapter
         self.window: int = config["max_position_embeddings"]
         self._heads: int = config["num_attention_heads"]
         self._groups: int = config["num_key_value_heads"]
@@ -127,11 +131,11 @@ class NumpyEngine:
         tensors = read_safetensors(base / "model.safetensors")
         added = _adapter(adapter) if adapter is not None else {}
 
-        def parts(*names: str) -> list[_Part]:
-            return [_Part(tensors[f"{name}.weight"], added.get(name)) for name in names]
+        def parts(*names: str) -> list[Part]:
+            return [Part(tensors[f"{name}.weight"], added.get(name)) for name in names]
 
         def norm(name: str) -> Floats:
-            return _float32(tensors[f"{name}.weight"])
+            return as_float32(tensors[f"{name}.weight"])
 
         self.parameters = sum(one.size for name, one in tensors.items() if "layers" in name)
         self._scratch = np.zeros(_BLOCK, dtype=np.float32)
@@ -157,7 +161,7 @@ class NumpyEngine:
         self, sequences: Sequence[list[int]], keep: int, *, share: bool, cached: bool
     ) -> tuple[Floats, Any]:
         """Run one pass; see :class:`~glyphsight.inference.score.Engine`."""
-        rows = [_Row(ids, np.arange(len(ids))) for ids in sequences]
+        rows = [Row(ids, np.arange(len(ids))) for ids in sequences]
         logprobs, kept = self._pass(rows, keep, cached=cached)
         result = np.zeros((len(rows), keep, logprobs[0].shape[1]), dtype=np.float32)
         for row, own in enumerate(logprobs):
@@ -180,7 +184,7 @@ class NumpyEngine:
                     at = len(ids) + start
                     seen[start : start + length, at : at + length] = np.tri(length, dtype=bool)
                 positions = np.concatenate([len(ids) + np.arange(length) for length in lengths])
-                row = _Row([t for e in own for t in e[:-1]], positions, past, seen)
+                row = Row([t for e in own for t in e[:-1]], positions, past, seen)
                 [logprobs], _ = self._pass([row], len(row.ids), cached=False)
                 for column, ending in enumerate(own):
                     told = logprobs[starts[column] : starts[column + 1]]
@@ -194,7 +198,7 @@ class NumpyEngine:
         """Write greedily; see :class:`~glyphsight.inference.score.Engine`."""
         written: list[list[int]] = [[] for _ in sequences]
         going = list(range(len(sequences)))
-        rows = [_Row(ids, np.arange(len(ids))) for ids in sequences]
+        rows = [Row(ids, np.arange(len(ids))) for ids in sequences]
         for _ in range(most):
             logprobs, kept = self._pass(rows, 1, cached=True)
             for row, own in zip(going, logprobs, strict=True):
@@ -204,18 +208,18 @@ class NumpyEngine:
             if not going:
                 break
             rows = [
-                _Row(written[row][-1:], np.array([past[0][0].shape[1]]), past)
+                Row(written[row][-1:], np.array([past[0][0].shape[1]]), past)
                 for row, past in zip(going, kept, strict=True)
             ]
         return written
 
     def _pass(
-        self, rows: Sequence[_Row], keep: int, *, cached: bool
+        self, rows: Sequence[Row], keep: int, *, cached: bool
     ) -> tuple[list[Floats], list[list[tuple[Floats, Floats]]]]:
         """Return log-probabilities float32[keep, V] at the ends of rows, and keys and values."""
         ends = np.cumsum([len(row.ids) for row in rows])
         counts = [len(row.ids) for row in rows]
-        hidden = _float32(self._embeddings[[token for row in rows for token in row.ids]])
+        hidden = as_float32(self._embeddings[[token for row in rows for token in row.ids]])
         angles = np.concatenate([row.positions for row in rows])[:, None] * self._frequencies
         turn = np.concatenate([angles, angles], axis=1)[:, None].astype(np.float32)
         turns = np.cos(turn), np.sin(turn)
@@ -240,7 +244,7 @@ class NumpyEngine:
 
     def _attend(
         self,
-        rows: Sequence[_Row],
+        rows: Sequence[Row],
         number: int,
         hidden: Floats,
         turns: tuple[Floats, Floats],
@@ -281,7 +285,7 @@ class NumpyEngine:
             start = stop
         return np.concatenate(found)
 
-    def _times(self, values: Floats, parts: Sequence[_Part]) -> Floats:
+    def _times(self, values: Floats, parts: Sequence[Part]) -> Floats:
         """Multiply values float32[T, in] with the transposed weights of all parts."""
         width = sum(len(part.weight) for part in parts)
         result = np.empty((len(values), width), dtype=np.float32)
@@ -329,8 +333,8 @@ def _adapter(directory: Path) -> dict[str, tuple[Floats, Floats]]:
         raise ModelError(f"{directory}: not a plain LoRA adapter; load it with torch")
     return {
         name.removeprefix("base_model.model."): (
-            _float32(tensors[f"{name}{ending}"]),
-            _float32(tensors[f"{name}.lora_B.weight"]) * scale,
+            as_float32(tensors[f"{name}{ending}"]),
+            as_float32(tensors[f"{name}.lora_B.weight"]) * scale,
         )
         for name in names
     }
