@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glyphsight.cli.options import Group, Json, Processes, with_settings
-from glyphsight.cli.output import difference, print_json, print_table, say, will_resume
+from glyphsight.cli.output import difference, print_json, print_table, say, share_cells, will_resume
 from glyphsight.evaluate.settings import EvaluateSettings, ForgettingSettings
 from glyphsight.models.runs import NANO_DIGITS
 from glyphsight.settings import settings_of
@@ -144,11 +144,8 @@ def _refuse_given(settings: object, names: Iterable[str], why: str) -> None:
 
 
 def _line(name: str, share: Share) -> None:
-    low, high = share.interval
-    print(
-        f"  {name:<30} {100 * share.accuracy:6.2f} %   "
-        f"95 % interval {100 * low:.2f}-{100 * high:.2f}   n = {share.n}"
-    )
+    right, interval = share_cells(share)
+    print(f"  {name:<30} {right:>8}   95 % interval {interval}   n = {share.n}")
 
 
 def print_summary(study: Study) -> None:

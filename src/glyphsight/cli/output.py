@@ -7,12 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from glyphsight.console import say
+from glyphsight.console import say as say  # for the commands, which print with it
 
 if TYPE_CHECKING:
+    from glyphsight.evaluate.result import Share
     from glyphsight.evaluate.statistics import Paired
-
-__all__ = ["difference", "print_json", "print_table", "say", "stopped", "will_resume"]
 
 _resume = ""
 
@@ -37,6 +36,12 @@ def print_table(lines: Sequence[Sequence[str]], width: Callable[[str], int] = le
             " " * (wide - width(cell)) + cell for cell, wide in zip(rest, widths[1:], strict=True)
         ]
         print("  ".join(cells).rstrip())
+
+
+def share_cells(share: Share) -> list[str]:
+    """Write a share of right answers and its interval, in percent."""
+    low, high = share.interval
+    return [f"{100 * share.accuracy:.2f} %", f"{100 * low:.2f}-{100 * high:.2f}"]
 
 
 def difference(found: Paired, digits: int = 2) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glyphsight.cli.options import Json
-from glyphsight.cli.output import difference, print_json, say, will_resume
+from glyphsight.cli.output import difference, print_json, print_table, say, share_cells, will_resume
 from glyphsight.extras import need
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def compare(
         list[Path],
         typer.Argument(help="Two or more directories that evaluate wrote, or runs that hold one."),
     ],
-    out: Annotated[Path | None, typer.Option(help="Page to write, such as compare.html.")] = (None),
+    out: Annotated[Path | None, typer.Option(help="Page to write, such as compare.html.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed for the paired bootstrap.")] = 0,
     json_: Json = False,
 ) -> None:
@@ -45,15 +45,11 @@ def compare(
 
 def print_comparison(comparison: Comparison) -> None:
     """Print the figures as tables for a terminal."""
-    wide = max(len(entry.name) for entry in comparison.entries)
-    print(f"{'':<{wide}}  {'right':>8}  {'95 % interval':>14}  {'n':>7}  calibration error")
+    table = [["", "right", "95 % interval", "n", "calibration error"]]
     for entry in comparison.entries:
-        share, (low, high) = entry.share, entry.share.interval
-        print(
-            f"{entry.name:<{wide}}  {100 * share.accuracy:6.2f} %  "
-            f"{f'{100 * low:.2f}-{100 * high:.2f}':>14}  {share.n:>7}  "
-            f"{100 * entry.calibration.error:.2f} points"
-        )
+        error = f"{100 * entry.calibration.error:.2f} points"
+        table.append([entry.name, *share_cells(entry.share), str(entry.share.n), error])
+    print_table(table)
     for pair in comparison.pairs:
         print(f"{pair.first} - {pair.second}")
         if (found := pair.found) is None:
