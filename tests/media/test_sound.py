@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from glyphsight.codec.sound import spectrogram
 from glyphsight.errors import PictureError
-from glyphsight.media.sound import load_sound, spectrogram
+from glyphsight.media.sound import load_sound
 
 
 def tone(hertz, seconds=0.5, rate=8000):
