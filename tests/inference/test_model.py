@@ -232,6 +232,42 @@ def test_a_question_without_labels_is_answered_in_writing(nano, golden, tmp_path
         CliRunner().invoke(app, [*command, "What?"], catch_exceptions=False)
 
 
+def test_an_error_in_a_batch_of_several_threads_is_that_of_its_own_thread(nano, validation):
+    asked = requests(nano, validation.pixels[:3])
+    alone = nano.score([asked[2]])[0]
+    begun, gate = threading.Event(), threading.Event()
+    found = {}
+
+    def hold(_):
+        begun.set()
+        assert gate.wait(30)  # until the two others wait
+
+    def fail(_):
+        raise ValueError("a bar that broke")
+
+    def ask(row, progress):
+        try:
+            [found[row]] = nano.score([asked[row]], progress=progress)
+        except ValueError as error:
+            found[row] = str(error)
+
+    shown = [hold, fail, lambda _: None]
+    threads = [threading.Thread(target=ask, args=pair) for pair in enumerate(shown)]
+    threads[0].start()
+    assert begun.wait(30)
+    for thread in threads[1:]:
+        thread.start()
+    for _ in range(1000):
+        if len(nano._waiting) == 2:
+            break
+        time.sleep(0.01)
+    gate.set()
+    for thread in threads:
+        thread.join()
+    assert found[1] == "a bar that broke"
+    np.testing.assert_allclose(found[2], alone, atol=1e-4)
+
+
 def test_a_name_that_means_no_model_is_told_from_an_untrained_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("begun").mkdir()

@@ -566,8 +566,11 @@ def _compute(opened: Opened, jobs: list[_Job]) -> None:
                     found[row] = tokens
                 progress(rows)
     except Exception as error:
-        for job in jobs:
-            job.error, job.done = error, True
+        if len(jobs) > 1:  # an error is that of the thread that asked
+            for job in jobs:
+                _compute(opened, [job])
+        else:
+            jobs[0].error, jobs[0].done = error, True
         return
     for job, result in zip(owners, found, strict=True):
         job.result.append(result)
