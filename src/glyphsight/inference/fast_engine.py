@@ -21,6 +21,7 @@ from glyphsight.inference.numpy_engine import Floats, NumpyEngine, Part, Row, as
 from glyphsight.parallel import threads
 
 _OPSET, _IR = 23, 11  # the first with attention as one operator
+_VERSION = 1  # changes with the graph that is made, so that an earlier one is not taken for it
 
 
 class FastEngine(NumpyEngine):
@@ -40,7 +41,9 @@ class FastEngine(NumpyEngine):
         files = [base / "model.safetensors"]
         files += [adapter / "adapter_model.safetensors"] if adapter is not None else []
         key = [(str(file.resolve()), (at := file.stat()).st_size, at.st_mtime_ns) for file in files]
-        graph = cached(cache_dir() / "int8" / f"{hash64(repr(key)):016x}.onnx", self._make)
+        graph = cached(
+            cache_dir() / "int8" / f"{hash64(repr((_VERSION, key))):016x}.onnx", self._make
+        )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # a sequence per thread
         self._session = onnxruntime.InferenceSession(
