@@ -87,7 +87,7 @@ def reliability_plot(calibrations: Sequence[tuple[Calibration, str]]) -> str:
     figure, drawn = _plot("probability of its answer", "right", shares=("x", "y"))
     drawn.plot([0, 1], [0, 1], "--", color=INK)
     for calibration, tone in calibrations:
-        most = max(one.n for one in calibration.bins)
+        most = max((one.n for one in calibration.bins), default=0)
         for one in calibration.bins:
             bounds = wilson_interval(round(one.accuracy * one.n), one.n)
             drawn.vlines(one.confidence, *bounds, color=TONES[tone], alpha=0.55)
