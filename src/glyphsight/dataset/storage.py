@@ -121,10 +121,11 @@ def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:
     chosen = names if split is None else [name for name in names if name == split]
     if chosen:
         return {name: found[name] for name in chosen}
-    raise DatasetError(
-        f"{path}: has no {f'split {split!r}' if split else 'dataset in it'}; "
-        + (f"it has {', '.join(names)}" if names else "make it with glyphsight dataset build")
-    )
+    missing = "dataset in it" if split is None else f"split {split!r}"
+    fix = "make it with glyphsight dataset build"
+    if names:
+        fix = f"it has {', '.join(names)}; name one (--split)"
+    raise DatasetError(f"{path}: has no {missing}; {fix}")
 
 
 def read_values(file: Path) -> Iterator[Any]:

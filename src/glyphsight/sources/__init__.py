@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.extras import MissingPackageError
@@ -84,7 +85,8 @@ def open_source(spec: str) -> Source:
     location = os.path.expanduser(location)  # noqa: PTH111 - not every location is a path
     if kind not in SOURCES:
         names = ", ".join(SOURCES.names())
-        raise DatasetError(f"{spec}: unknown source; there is {names} (see --help)")
+        fix = f"is folder:{spec} meant?" if Path(spec).is_dir() else "see --help"
+        raise DatasetError(f"{spec}: unknown source; there is {names}; {fix}")
     try:
         return SOURCES.make(kind, location)
     except MissingPackageError:
