@@ -308,9 +308,9 @@ def test_four_bits_without_a_gpu_name_what_is_missing_and_the_mend(made, few, tm
 
 
 def test_four_bits_ask_bitsandbytes_for_nf4(monkeypatch):
-    from glyphsight.models.load import four_bits
+    from glyphsight.models.load import four_bit_options
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-    asked = four_bits("cuda")["quantization_config"]
+    asked = four_bit_options("cuda")["quantization_config"]
     assert asked.load_in_4bit
     assert (asked.bnb_4bit_quant_type, asked.bnb_4bit_compute_dtype) == ("nf4", torch.bfloat16)

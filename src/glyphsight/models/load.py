@@ -85,7 +85,7 @@ def require_four_bits(device: str) -> None:
         )
 
 
-def _four_bits(device: str) -> dict[str, Any]:
+def four_bit_options(device: str) -> dict[str, Any]:
     """Give the arguments of ``from_pretrained`` that quantize linear layers to NF4.
 
     NF4 is of Dettmers et al. 2023. Not verified on a GPU.
@@ -235,7 +235,7 @@ def _from_pretrained(source: ModelSource, in_four_bits: bool) -> tuple[Any, Any]
             location,
             dtype=torch.float32,
             output_loading_info=True,
-            **(_four_bits(default_device()) if in_four_bits else {}),
+            **(four_bit_options(default_device()) if in_four_bits else {}),
         )
         if missing := sorted(found["missing_keys"]):
             raise ValueError(f"{len(missing)} weights are not in the file, such as {missing[0]}")
