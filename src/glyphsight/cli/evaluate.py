@@ -14,6 +14,7 @@ from glyphsight.cli.options import Group, Json, Processes, with_settings
 from glyphsight.cli.output import difference, print_json, print_table, say, share_cells, will_resume
 from glyphsight.evaluate.settings import EvaluateSettings, ForgettingSettings
 from glyphsight.models.runs import NANO_DIGITS
+from glyphsight.parallel import Workers
 from glyphsight.settings import settings_of
 
 if TYPE_CHECKING:
@@ -87,6 +88,17 @@ def evaluate(
         raise typer.BadParameter(_ENGLISH, param_hint="--text")
     _refuse_given(english, settings_of(ForgettingSettings), _ENGLISH)
     _check(data, settings)
+    study = _measure(data, model, settings, processes, out)
+    if json_:
+        print_json(study.as_json())
+    else:
+        print_summary(study)
+
+
+def _measure(
+    data: str, model: str, settings: EvaluateSettings, processes: Workers, out: Path | None
+) -> Study:
+    """Measure a model on data and write the report, where it has a directory."""
     from glyphsight.evaluate import run_study
     from glyphsight.evaluate.report import record_study
     from glyphsight.extras import need
@@ -109,10 +121,7 @@ def evaluate(
         say(f"report: {target / 'report.html'}")
     else:
         say("no report and no samples are written; --out DIR writes them")
-    if json_:
-        print_json(study.as_json())
-    else:
-        print_summary(study)
+    return study
 
 
 def _check(data: str, settings: EvaluateSettings) -> None:

@@ -1,4 +1,4 @@
-"""What a model looked at: how much each cell of a text speaks for an answer.
+"""Attributions: how much each cell of a text speaks for an answer.
 
 ``occlusion`` asks the model again with a part of the picture blotted out (Zeiler & Fergus 2014). It
 works with every format. ``gradient`` multiplies the embedding of each token by the gradient of the
@@ -32,7 +32,7 @@ _PATIENCE = 2.0  # seconds before a progress bar appears
 
 @dataclass(frozen=True)
 class Attribution:
-    """How much each cell speaks for a label.
+    """Map of how much each cell speaks for a label.
 
     Attributes:
         method: ``occlusion`` or ``gradient``.

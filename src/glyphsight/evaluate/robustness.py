@@ -1,4 +1,4 @@
-"""What breaks a model's sight: the same pictures, changed before and after they become text.
+"""Robustness: the same pictures, changed before and after they become text.
 
 A change to a text takes the text, its level grid uint8[rows, columns], its profile, a strength and
 a random generator, and gives the changed text. It raises a FormatError where the format cannot

@@ -33,7 +33,7 @@ _EXISTING = ("replace", "refuse", "rebuild")
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build wrote.
+    """Result of a build.
 
     Attributes:
         records: Number of records written, by split.
