@@ -1,4 +1,4 @@
-"""Files that stand in a dataset's directory beside its records: the manifest, and a build under way."""
+"""Files in a dataset's directory beside its records: the manifest, and a build under way."""
 
 from __future__ import annotations
 
