@@ -46,7 +46,7 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 $(FOR_TESTS): $(INSTALLED)
-	$(PIP) install -q -e '.[train,data,audio,ray,dev]'
+	$(PIP) install -q -e '.[train,data,audio,ray,fast,dev]'
 	touch $@
 
 clean:
