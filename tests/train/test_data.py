@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from glyphsight.codec import encode_batch
-from glyphsight.dataset import Prompt, Record
+from glyphsight.codec import Profile, encode_batch
+from glyphsight.dataset import Prompt, Record, write_records
 from glyphsight.dataset.prompt import in_turn
 from glyphsight.errors import DatasetError
 from glyphsight.models import load_model
 from glyphsight.models.load import new_adapter
 from glyphsight.train.data import BucketSampler, Example, collate, tokenize_records
+from glyphsight.train.job import read_datasets
 from glyphsight.train.trainer import keep_frozen_weights_in, length_multiple
 
 
@@ -112,3 +113,15 @@ def test_plain_text_stands_together_in_the_order_of_a_run():
     mixed = ((batches < 0).any(axis=1) & (batches > 0).any(axis=1)).sum()
     assert mixed <= 4  # one a bucket of 400, and the last batches of short buckets
     assert (batches < 0).all(axis=1).sum() >= 9
+
+
+def test_a_dataset_without_a_manifest_is_told_which_profile_is_taken(tmp_path, capsys):
+    write_records([Record("<row:1> </row:1>\n", "a", size="1")], tmp_path / "train.json")
+    [data] = read_datasets([tmp_path], 10, None)
+    assert data.profile == Profile(width=1)
+    said = capsys.readouterr().err
+    assert f"{tmp_path}: has no manifest" in said
+    assert 'name it in manifest.json beside it: {"profile": {...}}' in said
+    (tmp_path / "manifest.json").write_text('{"profile": {"width": 1, "invert": "auto"}}')
+    assert read_datasets([tmp_path], 10, None)[0].profile == Profile(width=1, invert="auto")
+    assert not capsys.readouterr().err

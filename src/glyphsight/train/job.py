@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from glyphsight.codec import Profile
+from glyphsight.console import say
 from glyphsight.dataset import Prompt, Record, load_dataset
 from glyphsight.dataset.prompt import in_turn
 from glyphsight.dataset.storage import read_info, read_manifest, split_files
@@ -26,7 +27,7 @@ from glyphsight.train.data import (
     tokenize_records,
 )
 from glyphsight.train.settings import ResolvedSettings, TrainSettings
-from glyphsight.train.state import Begun, world_size
+from glyphsight.train.state import Begun, is_first_process, world_size
 
 Names = dict[str, str] | Sequence[dict[str, str] | None] | None
 """Meanings of labels: of one dataset, or of each of several, None where labels say it."""
@@ -109,7 +110,14 @@ def _profile_of(data: Path, records: list[Record]) -> Profile:
     if not records[0].pictures:
         return Profile()
     try:
-        return Profile(width=int(records[0].size.split()[0]))
+        profile = Profile(width=int(records[0].size.split()[0]))
+        if is_first_process():
+            say(
+                f"glyphsight: warning: {data}: has no manifest that says how its pictures became "
+                f"text; see will read others with width {profile.width} and the defaults, such "
+                'as "invert": "no"; name it in manifest.json beside it: {"profile": {...}}'
+            )
+        return profile
     except (ValueError, IndexError):
         raise DatasetError(
             f"{data}: record 1: size {records[0].size!r} is no number of columns; "
