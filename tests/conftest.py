@@ -42,3 +42,15 @@ def nano_run(digits, tmp_path_factory) -> Path:
     given = {"batch_size": 16, "evaluations": 2, "validation_records": 20, "max_steps": 8}
     train(digits, "nano", path, resolve_settings("nano", given), quiet=True)
     return path
+
+
+@pytest.fixture
+def wav():
+    import soundfile  # of the audio extra
+
+    def write(path, samples, rate=8000):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, samples, rate)
+        return path
+
+    return write

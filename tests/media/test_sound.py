@@ -1,24 +1,10 @@
 import numpy as np
 import pytest
-import soundfile
 
 from glyphsight.codec.sound import spectrogram
 from glyphsight.errors import PictureError
 from glyphsight.media.sound import load_sound
-
-
-def tone(hertz, seconds=0.5, rate=8000):
-    return 0.5 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)
-
-
-@pytest.fixture
-def wav():
-    def write(path, samples, rate=8000):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, samples, rate)
-        return path
-
-    return write
+from sounds import tone
 
 
 def loudest_row(pixels):

@@ -1,23 +1,8 @@
-import numpy as np
 import pytest
-import soundfile
 
 from glyphsight.errors import DatasetError
 from glyphsight.sources import Failure, open_source
-
-
-def tone(hertz, seconds=0.5, rate=8000):
-    return 0.5 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)
-
-
-@pytest.fixture
-def wav():
-    def write(path, samples, rate=8000):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, samples, rate)
-        return path
-
-    return write
+from sounds import tone
 
 
 def test_an_audio_folder_is_read_as_a_picture_folder_is(tmp_path, wav):

@@ -47,7 +47,7 @@ class Splitting:
         return f"[{re.escape(self.glyphs)}]"
 
     def runs(self, length: int) -> Iterator[str]:
-        """Yield every run of so many glyphs."""
+        """Yield every run of ``length`` glyphs."""
         return map("".join, itertools.product(self.glyphs, repeat=length))
 
 
