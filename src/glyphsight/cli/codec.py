@@ -13,7 +13,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from glyphsight.cli.options import TOKENIZERS, Group, Json, PictureToText, with_settings
+from glyphsight.cli.options import FROM_FILE, TOKENIZERS, Group, Json, PictureToText, with_settings
 from glyphsight.cli.output import print_json, print_table, say, will_resume
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.codec.formats import FORMATS, get_format
@@ -52,7 +52,7 @@ def encode(
     profile: PictureToText,
     settings: Annotated[
         EncodeSettings,
-        Group("From file to picture", ("frame", "background", "max_pixels", "fast_jpeg")),
+        replace(FROM_FILE, fields=("frame", "background", "max_pixels", "fast_jpeg")),
     ],
     processes: Annotated[Workers, Group("Processes", fields=("workers",))],
     budget: Annotated[
@@ -181,8 +181,11 @@ def _picture(reading: Repaired, profile: Profile, scale: int) -> NDArray[np.uint
     return np.repeat(gray[np.arange(height) * rows // height], scale, axis=1)
 
 
+@with_settings
 def tokens(
     image: Annotated[str, typer.Argument(help="Picture; - reads standard input.")],
+    *,
+    settings: Annotated[EncodeSettings, FROM_FILE],
     tokenizer: Annotated[
         list[str] | None,
         typer.Option(help=f"Tokenizer, repeatable: {TOKENIZERS}.", show_default=EMBEDDED),
@@ -218,7 +221,8 @@ def tokens(
     if width is not None and budget is not None:
         raise typer.BadParameter("give --width or --tokens, not both")
     tokenizers = {name: load_tokenizer(name) for name in tokenizer or [EMBEDDED]}
-    pixels = load_gray(sys.stdin.buffer if image == "-" else image)
+    source = sys.stdin.buffer if image == "-" else image
+    pixels = load_gray(source, max_pixels=settings.max_pixels)
     rows: list[dict[str, Any]] = []
     failed = False
     for name in form or FORMATS.names():

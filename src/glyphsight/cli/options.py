@@ -173,3 +173,5 @@ def _profile(
 
 PictureToText = Annotated[Profile, Group("From picture to text", make=_profile)]
 Processes = Annotated[Workers, Group("Processes")]
+FROM_FILE = Group("From file to picture", ("max_pixels",))
+"""The limit of pixels, for a settings class with that field: every command that reads pictures."""

@@ -13,12 +13,12 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from glyphsight.cli.explain import explanation_files, write_explanation
-from glyphsight.cli.options import Json, Processes, with_settings
+from glyphsight.cli.options import FROM_FILE, Json, Processes, with_settings
 from glyphsight.cli.output import print_json, say, will_resume
 from glyphsight.console import progress_bar
 from glyphsight.errors import GlyphsightError
 from glyphsight.files import JsonLog, hash64, json_line
-from glyphsight.media.bulk import PictureFile, plan
+from glyphsight.media.bulk import EncodeSettings, PictureFile, plan
 from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, resolve
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ def see(
         typer.Argument(help="Pictures, folders (with all below), globs; - is standard input."),
     ] = None,
     *,
+    settings: Annotated[EncodeSettings, FROM_FILE],
     processes: Processes,
     model: Annotated[
         str,
@@ -200,7 +201,13 @@ def see(
         known = {hash64(line["path"]) for line in log or ()}
         left = _left(chain(tasks, () if files_from is None else _listed(files_from)), known, bar)
         printer = _Printer(asked, ask, show, form, log, drawings)
-        for seen in see_many(left, asked, processes, question=ask, pixels=bool(drawings)):
+        answers = see_many(
+            *(left, asked, processes),
+            question=ask,
+            max_pixels=settings.max_pixels,
+            pixels=bool(drawings),
+        )
+        for seen in answers:
             if seen.answer is None:
                 bar.clear()
             printer.take(seen)

@@ -17,6 +17,7 @@ from glyphsight.codec.formats import get_format
 from glyphsight.errors import PictureError
 from glyphsight.media import PictureLike, load_gray
 from glyphsight.media.bulk import PictureFile
+from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.models import RunRecord
 from glyphsight.parallel import Workers
 
@@ -131,23 +132,25 @@ class _Seeing:
 
     model: Model
     question: str | None
+    max_pixels: int
     pixels: bool
 
     def __call__(self, tasks: list[PictureFile]) -> list[Seen]:
-        profile = self.model.trained.profile
-        seen = [Seen(task.path, error=task.error or "") for task in tasks]
+        seen: list[Seen] = []
         texts: dict[int, PictureText] = {}
         for row, task in enumerate(tasks):
+            seen.append(Seen(task.path, error=task.error or ""))
             if task.error:
                 continue
+            source = sys.stdin.buffer if task.path == "-" else task.path
             try:
-                pixels = load_gray(sys.stdin.buffer if task.path == "-" else task.path)
+                pixels = load_gray(source, max_pixels=self.max_pixels)
             except PictureError as error:
                 seen[row] = Seen(task.path, error=str(error))
                 continue
-            seen[row] = Seen(task.path, pixels=pixels if self.pixels else None)
             try:
-                texts[row] = to_text(pixels, profile)
+                texts[row] = to_text(pixels, self.model.trained.profile)
+                seen[row] = Seen(task.path, pixels=pixels if self.pixels else None)
             except PictureError as error:
                 seen[row] = Seen(task.path, error=f"{task.path}: {error}")
         answers = self.model.answers(list(texts.values()), self.question)
@@ -165,6 +168,7 @@ def see_many(
     where: Workers | None = None,
     *,
     question: str | None = None,
+    max_pixels: int = MAX_PIXELS,
     pixels: bool = False,
 ) -> Iterator[Seen]:
     """Answer any number of pictures, in order, in bounded memory.
@@ -174,6 +178,7 @@ def see_many(
         model: A trained model; workers load it by its name.
         where: Processes that do the work, None for this one.
         question: Question that the model was trained to answer; None for its first one.
+        max_pixels: Largest number of pixels per file.
         pixels: Keep the pixels of the pictures.
 
     Raises:
@@ -182,5 +187,6 @@ def see_many(
     model.trained.task(question)
     left = iter(tasks)
     chunks = iter(lambda: list(islice(left, _CHUNK)), [])
-    for some in parallel.map(_Seeing(model, question, pixels), chunks, where or Workers(workers=1)):
+    seeing = _Seeing(model, question, max_pixels, pixels)
+    for some in parallel.map(seeing, chunks, where or Workers(workers=1)):
         yield from some

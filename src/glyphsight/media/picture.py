@@ -150,8 +150,8 @@ def _check_size(pixels: int, name: str, limit: int) -> None:
     """Refuse a picture, not decoded yet, of more pixels than ``limit``."""
     if pixels > limit:
         raise PictureError(
-            f"{name}: {pixels:,} pixels, the limit is {limit:,}; shrink it, or raise the limit "
-            "(--max-pixels)"
+            f"{name}: {pixels:,} pixels, the limit is {limit:,}; shrink it, or raise the limit: "
+            f"--max-pixels {pixels}"
         )
 
 
@@ -236,7 +236,7 @@ def load_picture(
         raise PictureError(f"{name}: no such file") from None
     except IsADirectoryError:
         raise PictureError(
-            f"{name}: is a directory; name the pictures in it (encode and see --jsonl take all)"
+            f"{name}: is a directory; name the pictures in it (encode and see take all)"
         ) from None
     except Image.DecompressionBombError as error:  # a part that Pillow alone looks into
         raise PictureError(f"{name}: {one_line(error)}; shrink it") from None
