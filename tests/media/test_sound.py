@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,102 @@ def test_every_common_kind_of_file_is_read(tmp_path, wav, suffix):
     path = wav(tmp_path / f"x.{suffix}", tone(700, rate=16000), 16000)
     pixels = load_sound(path)
     assert abs(loudest_row(pixels) - loudest_row(spectrogram(tone(700)))) <= 1
+
+
+def subtypes():
+    soundfile = pytest.importorskip("soundfile")
+    for kind in ("WAV", "WAVEX", "RF64", "W64"):
+        for subtype in soundfile.available_subtypes(kind):
+            for endian in ("LITTLE", "BIG"):
+                unwritten = subtype == "MPEG_LAYER_III"  # libsndfile lists it for WAV, no more
+                if soundfile.check_format(kind, subtype, endian) and not unwritten:
+                    yield pytest.param(kind, subtype, endian, id=f"{kind}-{subtype}-{endian}")
+
+
+@pytest.mark.parametrize(("kind", "subtype", "endian"), list(subtypes()))
+def test_every_codec_that_a_wav_may_hold_gives_the_same_tone(tmp_path, kind, subtype, endian):
+    import soundfile
+
+    path = tmp_path / "x.wav"
+    soundfile.write(path, tone(700), 8000, subtype, endian, kind)
+    pixels = load_sound(path)
+    assert abs(loudest_row(pixels) - loudest_row(spectrogram(tone(700)))) <= 1
+    assert 49 <= pixels.shape[1] <= 55  # GSM and ADPCM fill up their last block
+
+
+def riff(samples, *, magic=b"RIFF", size=None, data=None, before=b"", after=b""):
+    """A WAV of 16-bit samples [N] or [N, channels], with the sizes it is told to state."""
+    end = "<" if magic == b"RIFF" else ">"
+    body = np.round(np.asarray(samples) * 32767).astype(f"{end}i2")
+    channels = 1 if body.ndim == 1 else body.shape[1]
+    head = struct.pack(f"{end}2H2I2H", 1, channels, 8000, 16000 * channels, 2 * channels, 16)
+    held = len(body.tobytes()) if data is None else data
+    whole = b"WAVEfmt " + struct.pack(f"{end}I", 16) + head + before
+    whole += b"data" + struct.pack(f"{end}I", held) + body.tobytes() + after
+    return magic + struct.pack(f"{end}I", len(whole) if size is None else size) + whole
+
+
+NOTE = b"LIST" + struct.pack("<I", 5) + b"INFOa"  # an odd size
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"size": 0x7FFFF024, "data": 0x7FFFF000},
+        {"size": 0xFFFFFFFF, "data": 0xFFFFFFFF},
+        {"size": 0x80000024, "data": 0x80000000},
+        {"size": 0},
+        {"size": 100},
+        {"size": 8044},
+        {"size": 8037},
+        {"before": NOTE + b"\0"},
+        {"after": NOTE + b"\0"},
+        {"after": NOTE},
+        {"after": NOTE[:9]},
+        {"before": b"bext" + struct.pack("<I", 602) + bytes(602), "after": NOTE + b"\0"},
+        {"magic": b"RIFX"},
+    ],
+    ids=[
+        *("pipe of SoX", "pipe of ffmpeg", "pipe of arecord", "no size", "too small a size"),
+        *("size of the file", "a pad byte too many", "odd chunk before", "odd chunk after"),
+        *("odd chunk without pad byte", "chunk after cut off", "two chunks", "RIFX"),
+    ],
+)
+def test_the_samples_of_a_wav_count_not_the_size_it_states(tmp_path, how):
+    (tmp_path / "plain.wav").write_bytes(riff(tone(700)))
+    (tmp_path / "x.wav").write_bytes(riff(tone(700), **how))
+    np.testing.assert_array_equal(
+        load_sound(tmp_path / "x.wav"), load_sound(tmp_path / "plain.wav")
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 6, 16])
+def test_channels_are_averaged(tmp_path, channels):
+    samples = np.stack([tone(700)] * channels, axis=1)
+    (tmp_path / "x.wav").write_bytes(riff(samples))
+    (tmp_path / "plain.wav").write_bytes(riff(tone(700)))
+    both = [load_sound(tmp_path / name).astype(int) for name in ("x.wav", "plain.wav")]
+    assert np.abs(both[0] - both[1]).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["WAV", "RIFX", "AIFF"])
+def test_samples_cut_off_are_refused_whatever_the_order_of_bytes(tmp_path, kind):
+    import soundfile
+
+    path = tmp_path / "x.wav"
+    form, endian = ("WAV", "BIG") if kind == "RIFX" else (kind, "FILE")
+    soundfile.write(path, tone(300), 8000, "PCM_16", endian, form)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(PictureError, match=r"x\.wav: cut off, .* bytes; fetch it again"):
+        load_sound(path)
+
+
+def test_a_codec_that_is_not_read_is_named_with_the_command_that_converts_it(tmp_path):
+    data = bytearray(riff(tone(700)))
+    data[20:22] = struct.pack("<H", 0x0161)
+    (tmp_path / "a b.wav").write_bytes(data)
+    with pytest.raises(PictureError, match=r"a b\.wav: .*codec WMA.*ffmpeg -i 'a b\.wav' -c:a pcm"):
+        load_sound(tmp_path / "a b.wav")
 
 
 def test_what_is_no_sound_is_named(tmp_path, wav):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
+from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,28 +15,41 @@ from glyphsight.codec.sound import RATE, spectrogram
 from glyphsight.errors import PictureError, one_line
 from glyphsight.extras import need
 
-SOUND_SUFFIXES = frozenset([".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"])
+SOUND_SUFFIXES = frozenset((
+    ".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav",
+))  # fmt: skip
 """Suffixes, in lower case, by which a sound is known in a folder."""
 
 MAX_SECONDS = 300
 """Length of the longest sound that is read, in seconds."""
 
 _MAX_VALUES = 1 << 27  # samples of all channels
+_UNKNOWN = 0x7FFF0000  # sizes from here on stand for a stream's: SoX's, ffmpeg's and arecord's
+_CODECS = {0x45: "G.726", 0x50: "MPEG", 0x55: "MP3", 0xFF: "AAC", 0x161: "WMA", 0x1610: "AAC"}
 
 
-def _whole(stream: BinaryIO, path: Path) -> BinaryIO:
-    """Return the stream; refuse a WAV shorter than it declares, which libsndfile reads."""
-    head = stream.read(8)
-    promised = int.from_bytes(head[4:], "little") + 8
-    size = stream.seek(0, os.SEEK_END)
+def _look_into(stream: BinaryIO, path: Path) -> int:
+    """Return the codec of a WAV, 0 of another file; refuse samples cut off, which libsndfile reads.
+
+    The chunk of the samples counts: programs differ in the size of the whole.
+    """
+    kind, at, codec, end = stream.read(4), 12, 0, stream.seek(0, os.SEEK_END)
+    order: Literal["little", "big"] = "little" if kind == b"RIFF" else "big"
+    while kind in (b"RIFF", b"RIFX", b"FORM") and at + 8 <= end:
+        stream.seek(at)
+        name, size = stream.read(4), int.from_bytes(stream.read(4), order)
+        if name == b"fmt ":
+            codec = int.from_bytes(stream.read(2), order)
+        at += 8 + size
+        if name in (b"data", b"SSND") and end < at and size < _UNKNOWN:
+            raise PictureError(f"{path}: cut off, {end:,} of {at:,} bytes; fetch it again")
+        at += size % 2
     stream.seek(0)
-    if head[:4] == b"RIFF" and size < promised < 1 << 31:  # more: a stream of unknown length
-        raise PictureError(f"{path}: cut off, {size:,} of {promised:,} bytes; fetch it again")
-    return stream
+    return codec
 
 
 def load_sound(path: Path) -> NDArray[np.uint8]:
-    """Read a sound file (WAV, FLAC, OGG or MP3) as a picture of its spectrum.
+    """Read a sound file (WAV, FLAC, OGG, MP3, AIFF, AU, CAF or W64) as a picture of its spectrum.
 
     Channels are averaged.
 
@@ -48,15 +63,20 @@ def load_sound(path: Path) -> NDArray[np.uint8]:
     with need("audio"):
         import soundfile
         import soxr
+    codec = 0
     try:
-        with path.open("rb") as stream, soundfile.SoundFile(_whole(stream, path)) as sound:
+        with path.open("rb") as stream, ExitStack() as stack:
+            codec = _look_into(stream, path)
+            sound = stack.enter_context(soundfile.SoundFile(stream))
             rate = int(sound.samplerate)
             if sound.frames > MAX_SECONDS * rate or sound.frames * sound.channels > _MAX_VALUES:
                 raise PictureError(
                     f"{path}: {sound.frames / rate:.0f} s of {sound.channels} channels, the limit "
                     f"is {MAX_SECONDS} s; cut it"
                 )
-            samples = sound.read(dtype="float32", always_2d=True).mean(axis=1, dtype=np.float64)
+            # the number of frames, as a codec without a way back, such as GSM 6.10, asks for
+            channels = sound.read(sound.frames, dtype="float32", always_2d=True)
+            samples = channels.mean(axis=1, dtype=np.float64)
     except PictureError:
         raise
     except FileNotFoundError:
@@ -65,8 +85,11 @@ def load_sound(path: Path) -> NDArray[np.uint8]:
         raise PictureError(f"{path}: cannot be read ({error.strerror})") from error
     except (soundfile.SoundFileError, ValueError) as error:
         said = getattr(error, "error_string", one_line(error))
+        if codec not in (0, 1, 3, 0xFFFE):  # those of PCM
+            said = f"codec {_CODECS.get(codec, hex(codec))}: {said}"
         raise PictureError(
-            f"{path}: not a sound that can be read ({said}); save it again as WAV"
+            f"{path}: not a sound that can be read ({said}); save it as WAV in PCM, such as "
+            f"ffmpeg -i {shlex.quote(path.name)} -c:a pcm_s16le new.wav"
         ) from error
     if not len(samples) or not np.isfinite(samples).all():
         raise PictureError(f"{path}: holds no sound; save it again")
