@@ -5,7 +5,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from glyphsight.cli.options import Command, Group, given, listing, with_settings
+from glyphsight.cli.help import Command
+from glyphsight.cli.options import Group, given, with_settings
 from glyphsight.errors import GlyphsightError
 from glyphsight.settings import check, setting
 
@@ -60,8 +61,8 @@ def test_the_help_shows_each_field_with_its_values_under_the_title_of_the_group(
     said = run(bake, "--help").stdout
     assert said.index("Options:") < said.index("The loaf:") < said.index("--minutes")
     words = " ".join(said.split())
-    assert "--heat-top <int> Heat from above. [at least 100; default: 240]" in words
-    assert "--grain <str> Grain of the flour. [rye, wheat; default: rye]" in words
+    assert "--heat-top N Heat from above. [at least 100; default: 240]" in words
+    assert "--grain NAME Grain of the flour. [rye, wheat; default: rye]" in words
     assert "--helper" not in words
 
 
@@ -106,7 +107,3 @@ def test_a_maker_may_have_options_of_its_own():
         print(minutes)
 
     assert run(heat, "--halved").stdout == "25.0\n"
-
-
-def test_a_listing_keeps_its_lines():
-    assert listing("Kinds", "a: ``x``\nb: y") == "\b\nKinds:\n  a: x\n  b: y"

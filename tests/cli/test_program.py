@@ -17,17 +17,6 @@ def test_help_is_there_and_names_every_verb(glyphsight):
         assert b"\n  " + verb + b" " in done.stdout
 
 
-@pytest.mark.parametrize(
-    "verb",
-    ["encode", "decode", "dataset", "dataset build", "dataset check", "train", "evaluate", "see"],
-)
-def test_every_verb_has_help(verb):
-    result = CliRunner().invoke(app, [*verb.split(), "--help"])
-    assert result.exit_code == 0
-    assert result.stdout.startswith("Usage: ")
-    assert CliRunner().invoke(app, [*verb.split(), "-h"]).stdout == result.stdout
-
-
 def test_the_version_is_printed():
     result = CliRunner().invoke(app, ["--version"])
     assert (result.exit_code, result.stdout) == (0, f"glyphsight {__version__}\n")

@@ -10,9 +10,8 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from glyphsight.cli.options import Command
+from glyphsight.cli.help import Command, Commands
 from glyphsight.cli.output import say, stopped
 from glyphsight.errors import GlyphsightError
 from glyphsight.version import __version__
@@ -32,7 +31,7 @@ VERBS = {  # in the order of the pipeline, each with its module
 _INTERRUPTED = 130  # exit status after Ctrl-C
 
 
-class Verbs(TyperGroup):
+class Verbs(Commands):
     """Commands by name, each imported when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -55,7 +54,6 @@ class Verbs(TyperGroup):
 app = typer.Typer(
     cls=Verbs,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -85,7 +83,7 @@ def main() -> None:
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"
     try:
-        app()
+        app(prog_name="glyphsight")  # by ``python -m`` too
     except GlyphsightError as error:
         sys.exit(f"glyphsight: {error}")
     except MemoryError as error:

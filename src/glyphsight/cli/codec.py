@@ -13,6 +13,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from glyphsight.cli.help import explains
 from glyphsight.cli.options import FROM_FILE, TOKENIZERS, Group, Json, PictureToText, with_settings
 from glyphsight.cli.output import print_json, print_table, say, will_resume
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
@@ -21,7 +22,7 @@ from glyphsight.codec.repair import Repaired, repair
 from glyphsight.console import progress_bar
 from glyphsight.errors import FormatError, ModelError, PictureError
 from glyphsight.files import json_line
-from glyphsight.media import load_gray
+from glyphsight.media import MEDIA, load_gray
 from glyphsight.media.bulk import EncodeSettings, open_log, plan, results
 from glyphsight.media.picture import save_picture
 from glyphsight.models.tokens import (
@@ -41,6 +42,8 @@ def _columns(text: str, profile: Profile) -> int:
     return int(form.read(text, profile.palette).shape[1]) // form.cell[1]
 
 
+@explains("Formats", FORMATS.help)
+@explains("Kinds of files", MEDIA.help)
 @with_settings
 def encode(
     ctx: typer.Context,
@@ -79,7 +82,11 @@ def encode(
         bool, typer.Option("--jsonl", help="Print one JSON object per picture: path, size, text.")
     ] = False,
 ) -> None:
-    """Print the ASCII_Image of each picture, in the order given; exit status 1 when any failed."""
+    """Print the ASCII_Image of each picture, in the order given; exit status 1 when any failed.
+
+    Example:
+        glyphsight encode five.png --width 40
+    """
     width = ctx.params["width"]  # None where it is not given
     if budget is not None and (width is not None or settings.fast_jpeg):
         other = "--fast-jpeg" if width is None else "--width"
@@ -141,6 +148,9 @@ def decode(
 
     Flaws are fixed where possible, and each is named on standard error: text or a code fence around
     the rows, a JSON record, HTML escapes, rows missing, repeated or of differing width.
+
+    Example:
+        glyphsight decode five.txt --out again.png
     """
     if out is None and not levels:
         raise typer.BadParameter("give --out PICTURE, --levels or both")
@@ -181,6 +191,8 @@ def _picture(reading: Repaired, profile: Profile, scale: int) -> NDArray[np.uint
     return np.repeat(gray[np.arange(height) * rows // height], scale, axis=1)
 
 
+@explains("Formats", FORMATS.help)
+@explains("Kinds of files", MEDIA.help)
 @with_settings
 def tokens(
     image: Annotated[str, typer.Argument(help="Picture; - reads standard input.")],
@@ -209,7 +221,10 @@ def tokens(
         ),
     ] = None,
     palette: Annotated[
-        str, typer.Option(help=settings_of(Profile)["palette"].help)
+        str,
+        typer.Option(
+            help=settings_of(Profile)["palette"].help, show_default=repr(PUBLISHED.palette)
+        ),
     ] = PUBLISHED.palette,
     as_json: Json = False,
 ) -> None:
@@ -217,6 +232,9 @@ def tokens(
 
     A format that carries fewer levels than the palette has is shown with its darkest and brightest
     glyph alone.
+
+    Example:
+        glyphsight tokens five.png
     """
     if width is not None and budget is not None:
         raise typer.BadParameter("give --width or --tokens, not both")

@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
+from glyphsight.cli.help import Command, Commands, explains
 from glyphsight.cli.options import (
     TOKENIZERS,
-    Command,
     Group,
     Json,
     PictureToText,
     Processes,
-    listing,
+    option,
     with_settings,
 )
 from glyphsight.cli.output import print_json, print_table, say, will_resume
@@ -50,22 +50,22 @@ from glyphsight.models.tokens import (
 from glyphsight.settings import settings_of
 from glyphsight.sources import SOURCES
 
-_SETTINGS = settings_of(Profile)
 _TABLE_ANSWERS = 30
-_AS_BUILT = "as the dataset's manifest says, else the published one"
+_FIELDS = {  # of the profile, which a dataset's manifest holds
+    name: option(replace(one, default="as the dataset's manifest says, else the published one"))
+    for name, one in settings_of(Profile).items()
+}
 
 DatasetPath = Annotated[Path, typer.Argument(help="A dataset file or directory, in any layout.")]
-Format = Annotated[
-    str | None,
-    typer.Option("--format", help=_SETTINGS["format"].help, show_default=_AS_BUILT),
-]
-Palette = Annotated[
-    str | None, typer.Option(help=_SETTINGS["palette"].help, show_default=_AS_BUILT)
-]
+Format = Annotated[str | None, _FIELDS["format"]]
+Palette = Annotated[str | None, _FIELDS["palette"]]
 
 
 dataset = typer.Typer(
-    help="Build datasets and look at them.", no_args_is_help=True, rich_markup_mode=None
+    cls=Commands,
+    help="Build datasets and look at them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -89,12 +89,9 @@ def _counter() -> TokenCounter:
     return TokenCounter(EMBEDDED, lambda texts: count_tokens(texts, tokenizer))
 
 
-_EPILOG = f"{listing('Sources for --source', SOURCES.help())}\n\n" + listing(
-    "Layouts for --output", LAYOUTS.help()
-)
-
-
-@dataset.command(cls=Command, epilog=_EPILOG)
+@dataset.command(cls=Command)
+@explains("Layouts for --output", LAYOUTS.help)
+@explains("Sources for --source", SOURCES.help)
 @with_settings
 def build(
     source: Annotated[str, typer.Option(metavar="SPEC", help="Source of labelled pictures.")],
@@ -119,6 +116,9 @@ def build(
     """Write the splits of a source as a dataset; after a kill the same command resumes.
 
     Exit status 1 when pictures could not be read: each is named, the rest is done.
+
+    Example:
+        glyphsight dataset build --source folder:shapes --out data --centre
     """
     will_resume()
     prompts = () if wordings is None else tuple(read_wordings(wordings))
@@ -197,6 +197,9 @@ def check(
 
     Notes, problems with --strict alone: a picture and answer repeated within a split; different
     pictures that look alike across splits; grids of several sizes.
+
+    Example:
+        glyphsight dataset check data
     """
     if show is None and not json_:
         show = 20
@@ -250,7 +253,11 @@ def show(
     format_: Format = None,
     palette: Palette = None,
 ) -> None:
-    """Print records side by side, each above its answer, file, number and source."""
+    """Print records side by side, each above its answer, file, number and source.
+
+    Example:
+        glyphsight dataset show data --label star
+    """
     profile = read_profile(path, format_, palette)
     items = choose_items(path, split=split, number=number, seed=seed, label=label, index=index)
     for line in show_lines(items, profile, shutil.get_terminal_size().columns, raw=raw):
@@ -276,6 +283,9 @@ def stats(
     Tokens are those of prompt and answer together; in a large split they are counted of some
     records drawn at random. Among some held-out records the one most like a training record is
     sought. The output says how many.
+
+    Example:
+        glyphsight dataset stats data --html data.html
     """
     if html is not None:
         need("page")

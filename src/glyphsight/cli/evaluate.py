@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from glyphsight.cli.help import explains
 from glyphsight.cli.options import Group, Json, Processes, with_settings
 from glyphsight.cli.output import difference, print_json, print_table, say, share_cells, will_resume
 from glyphsight.evaluate.settings import EvaluateSettings, ForgettingSettings
@@ -30,6 +31,13 @@ _PLAIN = "Plain English (--forgetting)"
 _ENGLISH = "needs --forgetting; give it too, without --data"
 
 
+def _benchmarks() -> str:
+    from glyphsight.evaluate.tasks import TASKS
+
+    return TASKS.help()
+
+
+@explains("Benchmarks for --data", _benchmarks)
 @with_settings
 def evaluate(
     settings: Annotated[EvaluateSettings, Group("What is measured", fields=_SETTINGS)],
@@ -38,8 +46,8 @@ def evaluate(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Dataset directory or file, a source SPEC, or a benchmark: vitc:FILE, "
-            "asciieval:FILE, bigbench:FILE."
+            help="Dataset directory or file, a source SPEC as dataset build takes it, or a "
+            "benchmark."
         ),
     ] = None,
     model: Annotated[
@@ -70,7 +78,11 @@ def evaluate(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Measure accuracy and calibration, beside chance, the commonest answer and the base model."""
+    """Measure accuracy and calibration, beside chance, the commonest answer and the base model.
+
+    Example:
+        glyphsight evaluate --model runs/shapes --data data
+    """
     if forgetting:
         if data is not None or out is not None:
             option = "--data" if data else "--out"

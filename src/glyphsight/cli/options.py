@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
-from typer.core import TyperCommand
 
 from glyphsight.codec import Profile
 from glyphsight.codec.profile import palette_of_levels
@@ -20,22 +19,6 @@ TOKENIZERS = "smollm2-135m, nano, a tokenizer.json or a directory with one"
 """Names of tokenizers, for help texts."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-
-
-class Command(TyperCommand):
-    """A command whose help shows each group of options under a title of its own."""
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write arguments, then options by group."""
-        groups: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
-        for param in self.get_params(ctx):
-            if (record := param.get_help_record(ctx)) is not None:
-                usual = "Arguments" if param.param_type_name == "argument" else "Options"
-                title = getattr(param, "rich_help_panel", None) or usual
-                groups.setdefault(title, []).append(record)
-        for title, records in ((title, some) for title, some in groups.items() if some):
-            with formatter.section(title):
-                formatter.write_dl(records)
 
 
 @dataclass(frozen=True)
@@ -63,18 +46,22 @@ def given(**values: Any) -> dict[str, Any]:
     return values
 
 
-def listing(title: str, text: str) -> str:
-    """Return lines as a paragraph of a help text that keeps them."""
-    lines = "\n".join(f"  {line}" for line in text.replace("``", "").splitlines())
-    return f"\b\n{title}:\n{lines}"
-
-
-def _option(setting: Setting, group: Group) -> inspect.Parameter:
+def option(one: Setting, title: str | None = None, notes: Iterable[str] = ()) -> Any:
     """Return the option for a field; its value is None where it is not given."""
-    name, help_ = f"--{setting.name.replace('_', '-')}", setting.line(*group.notes(setting.name))
-    info = typer.Option(name, help=help_, show_default=False, rich_help_panel=group.title)
-    kind = str if setting.kind is object else setting.kind
-    return _keyword(setting.name, Annotated[kind | None, info], None)
+    return typer.Option(
+        f"--{one.name.replace('_', '-')}",
+        help=one.line(*notes),
+        metavar="NAME" if one.choices else None,
+        autocompletion=one.names if one.choices else None,
+        show_default=False,
+        rich_help_panel=title,
+    )
+
+
+def _parameter(one: Setting, group: Group) -> inspect.Parameter:
+    kind: Any = str if one.kind is object else one.kind
+    annotation: Any = Annotated[kind | None, option(one, group.title, group.notes(one.name))]
+    return _keyword(one.name, annotation, None)
 
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
@@ -104,7 +91,7 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., None]:
             if (field in group.fields if group.fields else one.textual)
         }
         make = group.make or cls
-        parameters += [_option(one, group) for one in settings.values()]
+        parameters += [_parameter(one, group) for one in settings.values()]
         extra = [] if group.make is None else _named(group.make)
         parameters += extra
         groups[name] = make, settings, [one.name for one in extra]

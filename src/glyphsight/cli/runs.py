@@ -25,7 +25,11 @@ def compare(
     seed: Annotated[int, typer.Option(min=0, help="Random seed for the paired bootstrap.")] = 0,
     json_: Json = False,
 ) -> None:
-    """Compare accuracy, calibration and cost of several runs, every two on the same records."""
+    """Compare accuracy, calibration and cost of several runs, every two on the same records.
+
+    Example:
+        glyphsight compare runs/mine runs/shipped
+    """
     from glyphsight.evaluate.compare import compare as put_side_by_side
     from glyphsight.evaluate.report import write_comparison
 
@@ -73,6 +77,9 @@ def sweep(
 
     The same command resumes a stopped sweep. Two processes with one --out share the work. Writes
     results.jsonl, table.md and pareto.svg.
+
+    Example:
+        glyphsight sweep sweeps/row-tags.yaml --source bundled --out runs/sweep
     """
     from glyphsight.evaluate.sweep import read_plan, run_sweep, write_findings
 
@@ -100,6 +107,9 @@ def demo(
     """Run the whole pipeline on the bundled digits.
 
     Build the dataset, train nano, evaluate it on all test digits, and show SmolLM2 before training.
+
+    Example:
+        glyphsight demo --quick
     """
     started = time.monotonic()  # before the imports, which a user waits for too
     need("train")

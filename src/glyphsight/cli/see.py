@@ -13,11 +13,13 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from glyphsight.cli.explain import explanation_files, write_explanation
+from glyphsight.cli.help import explains
 from glyphsight.cli.options import FROM_FILE, Json, Processes, with_settings
 from glyphsight.cli.output import print_json, say, will_resume
 from glyphsight.console import progress_bar
 from glyphsight.errors import GlyphsightError
 from glyphsight.files import JsonLog, hash64, json_line
+from glyphsight.media import MEDIA
 from glyphsight.media.bulk import EncodeSettings, PictureFile, plan
 from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, resolve
 
@@ -134,6 +136,7 @@ class _Printer:
             print_json(self._documents)
 
 
+@explains("Kinds of files", MEDIA.help)
 @with_settings
 def see(
     images: Annotated[
@@ -175,7 +178,11 @@ def see(
         typer.Option(help="With --jsonl: file to write; the same command resumes it."),
     ] = None,
 ) -> None:
-    """Print what a trained model sees in each picture, with probabilities."""
+    """Print what a trained model sees in each picture, with probabilities.
+
+    Example:
+        glyphsight see five.png --model nano-digits
+    """
     _require_fit(images or [], files_from, out, explain, json_, jsonl)
     if processes.engine == "local" and processes.workers is None:
         processes = replace(processes, workers=1)

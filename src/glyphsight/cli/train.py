@@ -95,6 +95,9 @@ def train(
 
     From datasets (--data), or by a recipe (--recipe, --source) that builds its own in OUT/data
     first. Options override the recipe.
+
+    Example:
+        glyphsight train --data data --model nano --out runs/shapes --epochs 15
     """
     if (not data) == (recipe is None):
         raise typer.BadParameter("give --data, or --recipe with --source")
