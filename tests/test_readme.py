@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,17 @@ def test_the_commands_run_in_order_and_give_what_the_page_says(tmp_path):
     assert float(re.search(r"by label likelihood +([\d.]+) %", measured)[1]) > 80
     assert (tmp_path / "why.png").is_file()
     assert (tmp_path / "runs" / "shapes" / "evaluation" / "report.html").is_file()
+    ignored = (ROOT / ".gitignore").read_text("utf-8").splitlines()
+    written = [f"{one.name}{'/' * one.is_dir()}" for one in tmp_path.iterdir()]
+    assert [name for name in written if not {name, f"/{name}"} & set(ignored)] == []
+
+
+def test_the_page_of_a_package_index_has_the_first_commands_and_leads_nowhere_that_is_missing():
+    page = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["readme"]
+    text = (ROOT / page).read_text("utf-8")
+    typed = [line for line in text.splitlines() if line.startswith("glyphsight ")]
+    assert typed == [line for line in BLOCKS[1].splitlines() if line.startswith("glyphsight ")][:5]
+    assert not re.search(r"]\(|<img|src=", text)
 
 
 def test_every_command_of_the_program_is_on_the_page():
