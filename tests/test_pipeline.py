@@ -3,12 +3,13 @@
 import json
 import re
 import shutil
+import time
 
 import pytest
 
 from glyphsight.errors import GlyphsightError
 from glyphsight.models import load_model
-from glyphsight.pipeline import _clear, run_demo, training_minutes
+from glyphsight.pipeline import _clear, run_demo, seconds_for
 
 pytestmark = pytest.mark.slow
 
@@ -28,14 +29,35 @@ def test_it_leaves_figures_a_report_and_a_model_that_can_be_asked(demo):
     after = metrics["smollm2_after_training"]
     assert after["n"] == 10
     assert after["accuracy"] >= 0.8
+    same = metrics["smollm2_on_the_pictures_shown"]
+    assert same["n"] == 10
+    assert same["after"] > same["before"]
     assert load_model(str(demo)).run.labels == [str(digit) for digit in range(10)]
 
 
-def test_training_gets_less_time_where_the_machine_is_slow():
-    assert training_minutes(30) == training_minutes(60) == 6.5
-    for seconds in (90, 150, 210):
-        assert seconds / 60 * 2 + training_minutes(seconds) <= 9.5
-    assert training_minutes(10_000) == 1
+def test_each_phase_has_a_share_of_what_the_phases_before_it_left():
+    assert seconds_for("train", 30) == 324
+    assert seconds_for("train", -1000) == 390
+    assert seconds_for("measure", 400) == pytest.approx(0.65 * 170)
+    assert seconds_for("ask", 10_000) == 20
+    passed = 120.0  # a machine that is slow from the start
+    for phase in ("train", "measure", "ask"):
+        passed += seconds_for(phase, passed)
+    assert passed < 570
+
+
+def test_on_a_machine_that_is_late_fewer_pictures_are_judged_and_the_phases_say_so(
+    tmp_path, capsys
+):
+    out = tmp_path / "late"
+    _, metrics = run_demo(out, quick=True, started=time.monotonic() - 10_000)
+    assert 200 <= metrics["n"] <= 600
+    assert metrics["seconds"] - 10_000 < 240
+    assert metrics["smollm2_on_the_pictures_shown"]["n"] == 10
+    err = capsys.readouterr().err
+    assert [f"{n}/4" in err for n in (1, 2, 3, 4)] == [True] * 4
+    assert err.count("20 s at most") == 3
+    assert "smollm2-135m: " in err  # the bar of the last phase
 
 
 def test_the_report_shows_ten_pictures_with_both_answers(demo):

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import Profile, encode_batch
-from glyphsight.console import say
+from glyphsight.console import progress_bar, say
 from glyphsight.dataset import BuildSettings, Prompt, build_dataset
 from glyphsight.errors import GlyphsightError, ModelError
+from glyphsight.evaluate import evaluate
 from glyphsight.evaluate.report import Shown, record_study
 from glyphsight.evaluate.result import Share
 from glyphsight.evaluate.settings import EvaluateSettings
@@ -29,10 +30,13 @@ from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
 _COPIES = 6
-_MINUTES = 6.5  # of training at most
-_WHOLE = 9.5  # minutes from start to report
+_SECONDS = 570.0  # from start to report
+_TRAINING = 390.0  # seconds of training at most
+_SHARES = {"train": 0.6, "measure": 0.65, "ask": 0.8}  # of the seconds that are left by then
+_LEAST = 20.0  # seconds that any of them has
+_TRIAL = 200  # test digits that are judged to time the rest
 _BEFORE = 100  # test digits SmolLM2 is asked, before any training and after
-_BATCH = 32
+_CHUNK = 10  # of them between two looks at the clock
 _QUICK = 600  # digits a split
 _MARKER = "demo.json"
 _BEFORE_NAME = f"{smollm2.NAME} before any training"
@@ -49,23 +53,35 @@ def _have_smollm2() -> bool:
     return True
 
 
-def training_minutes(seconds_so_far: float) -> float:
-    """Return the minutes for training, so that the whole demo ends in time on a slow machine too.
+def seconds_for(phase: str, passed: float) -> float:
+    """Return the seconds that a phase may take: a share of what the phases before it left.
 
-    The steps after training take about as long as those before it, a minute at least.
+    Args:
+        phase: ``train``, ``measure`` or ``ask``.
+        passed: Seconds since the start of the demo.
     """
-    rest = max(60.0, seconds_so_far)
-    return min(_MINUTES, max(1.0, _WHOLE - (seconds_so_far + rest) / 60))
+    share = max(_LEAST, _SHARES[phase] * (_SECONDS - passed))
+    return min(_TRAINING, share) if phase == "train" else share
 
 
-def _answers(name: str, texts: list[str], labels: list[str], prompt: Prompt) -> list[str]:
-    """Ask a model for the likeliest label of each text."""
-    asked = [Request.about(prompt, text, labels) for text in texts]
-    return [labels[column] for column in Model(load_model(name)).best(asked, batch_size=_BATCH)]
+def _affordable(out: Path, data: Path, records: int, seconds: float) -> int:
+    """Return how many of the test digits can be judged in time, by the time of a few."""
+    model = Model(load_model(str(out)))
+    some = EvaluateSettings(limit=_TRIAL, generate=_TRIAL // 10, zero_shot=0)
+    began = time.monotonic()
+    evaluate(model, str(data), some, quiet=True)
+    each = (time.monotonic() - began) / min(_TRIAL, records)
+    count = min(records, max(_TRIAL, int(seconds / each)))
+    if count < records:
+        say(
+            f"glyphsight: {records:,} test digits would take {records * each:.0f} s on this busy "
+            f"machine; {count:,} of them are judged"
+        )
+    return count
 
 
 def _ask_smollm2(
-    texts: list[str], pixels: NDArray[np.uint8], labels: list[str]
+    texts: list[str], pixels: NDArray[np.uint8], labels: list[str], seconds: float, *, quiet: bool
 ) -> dict[str, list[str]]:
     """Ask SmolLM2 about pictures, by the name of the model: before any training and after.
 
@@ -73,13 +89,26 @@ def _ask_smollm2(
         texts: Texts of N pictures, for the model before any training.
         pixels: Pictures, uint8[N, H, W], which the shipped adapter reads in its own profile.
         labels: Labels to choose from, for the model before any training.
+        seconds: Time after which no more are asked; the first ten always are.
+        quiet: Show no progress bar.
     """
-    run = Model(SIGHT).trained
-    after = _answers(SIGHT, encode_batch(pixels, run.profile), run.labels, run.prompt)
-    return {
-        _BEFORE_NAME: _answers(smollm2.NAME, texts, labels, Prompt()),
-        _AFTER_NAME: after,
+    until = time.monotonic() + seconds
+    after, run = Model(load_model(SIGHT)), Model(SIGHT).trained
+    ways = {
+        _BEFORE_NAME: (Model(load_model(smollm2.NAME)), Prompt(), texts, labels),
+        _AFTER_NAME: (after, run.prompt, encode_batch(pixels, run.profile), run.labels),
     }
+    answers: dict[str, list[str]] = {name: [] for name in ways}
+    with progress_bar(len(ways) * len(texts), "pic", smollm2.NAME, disable=quiet) as bar:
+        for start in range(0, len(texts), _CHUNK):
+            if start and time.monotonic() > until:
+                break
+            for name, (model, prompt, own, choices) in ways.items():
+                some = own[start : start + _CHUNK]
+                asked = [Request.about(prompt, text, choices) for text in some]
+                best = model.best(asked, progress=bar.update)
+                answers[name] += [choices[column] for column in best]
+    return answers
 
 
 def _clear(out: Path) -> None:
@@ -106,65 +135,93 @@ def run_demo(
         The study on the test digits, and what ``metrics.json`` holds.
     """
     started = time.monotonic() if started is None else started
+
+    def seconds(phase: str) -> float:
+        return seconds_for(phase, time.monotonic() - started)
+
+    def announce(number: int, what: str, most: float | None = None) -> None:
+        say(f"glyphsight: {number}/4 {what}{'' if most is None else f', {most:.0f} s at most'}")
+
     _clear(out)
     write_json(out / _MARKER, {"made_by": "glyphsight demo", "quick": quick})
     data = out / "data"
+    say(f"glyphsight: {_SECONDS / 60:g} minutes at most, on a busy machine with fewer digits")
     have_smollm2 = _have_smollm2()
-    say("glyphsight: 1/4 build the dataset from the bundled digits")
+    announce(1, "build the dataset from the bundled digits")
     settings = BuildSettings(
         profile=Profile(invert="auto", centre=True),
         limit=_QUICK if quick else None,
         copies=0 if quick else _COPIES,
     )
     built = build_dataset("bundled", data, settings, quiet=quiet)
-    say(f"glyphsight: 2/4 train {nano.NAME}, a small language model made from scratch")
-    minutes = training_minutes(time.monotonic() - started)
-    resolved = resolve_settings(nano.NAME, {"minutes": minutes})
+    announce(2, f"train {nano.NAME}, a small language model from scratch", seconds("train"))
+    resolved = resolve_settings(nano.NAME, {"minutes": seconds("train") / 60})
     trained = train(data, nano.NAME, out, resolved, quiet=quiet)
-    say("glyphsight: 3/4 measure it on test digits it has never seen")
-    measured = run_study(
-        out, str(data), EvaluateSettings(generate=1000, zero_shot=200), quiet=quiet
+    announce(3, "measure it on test digits it has never seen", seconds("measure"))
+    count = _affordable(out, data, built.records["test"], seconds("measure"))
+    asked = EvaluateSettings(
+        limit=count if count < built.records["test"] else None,
+        generate=count // 10,
+        zero_shot=min(200, count // 5),
     )
+    measured = run_study(out, str(data), asked, quiet=quiet)
+    pictures = load_split(open_source("bundled"), "test")
+    for most in (settings.limit, asked.limit):
+        if most is not None:
+            pictures = pictures.take(stratified_sample(pictures.labels, most, seed=0))
     if have_smollm2:
-        say(f"glyphsight: 4/4 ask {smollm2.NAME} the same, before any training and after")
-    compared = _record(measured, out, quick=quick, have_smollm2=have_smollm2)
-    metrics = measured.as_json() | {
-        "seconds": time.monotonic() - started,
-        "training_seconds": trained.seconds,
-        "training_records": built.records["train"],
-        "validation_accuracy": trained.validation_accuracy,
-        "smollm2_before_training": compared.get(_BEFORE_NAME),
-        "smollm2_after_training": compared.get(_AFTER_NAME),
-        "quick": quick,
-    }
+        what = f"ask {smollm2.NAME} the same, before any training and after"
+        announce(4, what, seconds("ask"))
+    compared = _record(
+        measured, out, pictures.pixels, seconds("ask") if have_smollm2 else 0.0, quiet=quiet
+    )
+    metrics = (
+        measured.as_json()
+        | {
+            "seconds": time.monotonic() - started,
+            "training_seconds": trained.seconds,
+            "training_records": built.records["train"],
+            "validation_accuracy": trained.validation_accuracy,
+            "quick": quick,
+        }
+        | compared
+    )
     write_json(out / "metrics.json", metrics)
     return measured, metrics
 
 
 def _record(
-    measured: Study, out: Path, *, quick: bool, have_smollm2: bool
-) -> dict[str, dict[str, Any]]:
-    """Write the report, with SmolLM2's answers beside; return its shares by the model's name."""
+    measured: Study, out: Path, pixels: NDArray[np.uint8], seconds: float, *, quiet: bool
+) -> dict[str, Any]:
+    """Write the report, with SmolLM2's answers beside; return what ``metrics.json`` says of them.
+
+    Args:
+        measured: Study of the test digits.
+        out: Directory of the demo.
+        pixels: Picture of each test digit, uint8[N, H, W].
+        seconds: Time to ask SmolLM2; 0 where it is not there.
+        quiet: Show no progress bar.
+    """
     samples = list(measured.evaluation.samples)
     truth = [sample.truth for sample in samples]
-    shown_rows = [truth.index(label) for label in sorted(set(truth))]
-    judged_rows = stratified_sample(truth, 10 if quick else _BEFORE, seed=0).tolist()
-    rows = shown_rows + judged_rows
-    pictures = load_split(open_source("bundled"), "test")
-    if quick:
-        pictures = pictures.take(stratified_sample(pictures.labels, _QUICK, seed=0))
+    first = [truth.index(label) for label in sorted(set(truth))]
+    rows = first + stratified_sample(truth, min(_BEFORE, len(truth) // 60), seed=0).tolist()
     answers: dict[str, list[str]] = {}
-    if have_smollm2:
+    if seconds:
         texts = [samples[row].ascii_image for row in rows]
-        answers = _ask_smollm2(texts, pictures.pixels[rows], measured.evaluation.labels)
+        labels = measured.evaluation.labels
+        answers = _ask_smollm2(texts, pixels[rows], labels, seconds, quiet=quiet)
     shown = [
-        Shown(samples[row], pictures.pixels[row], {name: said[n] for name, said in answers.items()})
-        for n, row in enumerate(shown_rows)
+        Shown(samples[row], pixels[row], {name: said[n] for name, said in answers.items()})
+        for n, row in enumerate(first)
     ]
     record_study(measured, out, run=out, shown=shown)
-    shares = {}
-    for name, said in answers.items():
-        judged = zip(judged_rows, said[len(shown_rows) :], strict=True)
-        right = sum(truth[row] == answer for row, answer in judged)
-        shares[name] = asdict(Share.of(right, len(judged_rows)))
-    return shares
+    same: dict[str, int | None] = {"n": len(first)}
+    found: dict[str, Any] = {"smollm2_on_the_pictures_shown": same}
+    for key, name in (("before", _BEFORE_NAME), ("after", _AFTER_NAME)):
+        said = answers.get(name, [])
+        hits = [truth[row] == answer for row, answer in zip(rows, said, strict=False)]
+        rest = hits[len(first) :]
+        found[f"smollm2_{key}_training"] = asdict(Share.of(sum(rest), len(rest))) if rest else None
+        same[key] = sum(hits[: len(first)]) if hits else None
+    return found

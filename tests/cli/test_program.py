@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -38,6 +39,17 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
     assert (done.stdout.strip(), done.stderr) == (b"[]", b"")
+
+
+@pytest.mark.parametrize("given", [{}, {"OMP_WAIT_POLICY": "active"}])
+def test_threads_that_wait_do_not_spin_unless_the_user_wants_it(given):
+    env = {key: value for key, value in os.environ.items() if not key.startswith("OMP_")} | given
+    code = (
+        "import os; from glyphsight.cli import app; names = 'OMP_WAIT_POLICY', 'OMP_DYNAMIC'; "
+        "app.app = lambda **_: print(*map(os.getenv, names)); app.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=env, timeout=60)
+    assert done.stdout.decode().split() == [given.get("OMP_WAIT_POLICY", "passive"), "true"]
 
 
 def test_importing_the_package_alone_imports_none_of_its_dependencies():

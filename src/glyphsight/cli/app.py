@@ -28,6 +28,7 @@ VERBS = {  # in the order of the pipeline, each with its module
     "sweep": "runs",
     "demo": "runs",
 }
+_THREADS = {"OMP_WAIT_POLICY": "passive", "OMP_DYNAMIC": "true"}  # beside another busy process
 _INTERRUPTED = 130  # exit status after Ctrl-C
 
 
@@ -79,6 +80,8 @@ def main() -> None:
     """Run the command line; bad input ends in one line on standard error and exit status 1."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # the format is UTF-8 whatever the locale
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+    for name, value in _THREADS.items():  # read when torch is imported
+        os.environ.setdefault(name, value)
     if not sys.warnoptions:  # odd metadata of a picture is no news to a user, nor to workers
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"

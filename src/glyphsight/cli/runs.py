@@ -121,5 +121,11 @@ def demo(
         print_json(metrics)
         return
     print_summary(measured)
+    same = metrics["smollm2_on_the_pictures_shown"]
+    if same["after"] is not None:
+        print(
+            f"SmolLM2 on the same {same['n']} pictures: {same['before']} right before training, "
+            f"{same['after']} with the adapter that ships"
+        )
     print(f"{metrics['seconds']:.0f} s from start to report: {out / 'report.html'}")
     print(f"try it: glyphsight see PICTURE --model {out}")
