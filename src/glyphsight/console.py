@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -11,6 +12,15 @@ _TERMINAL_SECONDS, _FILE_SECONDS = 0.1, 30.0
 def say(text: str) -> None:
     """Print a line on standard error at once."""
     print(text, file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """Write control characters, such as line feeds, as escapes, so that a text keeps its line."""
+    return re.sub(
+        r"[\x00-\x1f\x7f-\x9f\u2028\u2029]",
+        lambda one: one[0].encode("unicode_escape").decode(),
+        text,
+    )
 
 
 def progress_bar(total: int | None, unit: str, desc: str | None = None, **how: Any) -> Any:

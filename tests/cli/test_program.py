@@ -1,10 +1,12 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import glyphsight as package
 from glyphsight.cli.app import app
 from glyphsight.version import __version__
 
@@ -68,10 +70,36 @@ def test_wrong_usage_ends_with_status_2(arguments):
     assert result.stderr
 
 
-def test_a_reader_that_has_enough_is_no_error(golden):
-    picture = golden / "five.png"
-    command = [sys.executable, "-m", "glyphsight", "encode", *[str(picture)] * 400]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
-        assert program.stdout.readline().startswith(b"<row:1>")
-        program.stdout.close()
-        assert program.stderr.read() == b""
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("encode", "--help"),
+        ("encode", "{}/five.png", "--jsonl"),
+        ("encode", *["{}/five.png"] * 300),
+        ("decode", "{}/five.txt", "--levels"),
+        ("tokens", "{}/five.png", "--json"),
+        ("see", "{}/five.png", "--model", "nano-digits"),
+        ("see", "{}/five.png", "--model", "nano-digits", "--jsonl"),
+        ("dataset", "build", "--help"),
+    ],
+    ids=" ".join,
+)
+def test_a_reader_that_has_enough_ends_the_program_quietly(golden, words, unbuffered):
+    command = [sys.executable, "-m", "glyphsight", *(word.format(golden) for word in words)]
+    home = os.environ | {"PYTHONPATH": str(Path(package.__file__).parents[1])}
+    home |= {"PYTHONUNBUFFERED": unbuffered}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, env=home) as program:
+        program.stdout.close()  # as head does
+        said = program.stderr.read()
+    assert (program.returncode, said) == (141, b"")
+
+
+def test_a_program_without_standard_output_writes_what_it_is_told_to(golden, tmp_path):
+    command = f"{sys.executable} -m glyphsight encode {golden}/five.png --out {tmp_path} >&-"
+    home = os.environ | {"PYTHONPATH": str(Path(package.__file__).parents[1])}
+    done = subprocess.run(["sh", "-c", command], capture_output=True, env=home)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "five.txt").read_bytes() == (golden / "five.txt").read_bytes()

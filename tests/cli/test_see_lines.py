@@ -102,6 +102,56 @@ def test_paths_come_from_a_file_or_standard_input(pictures, tmp_path):
     assert "none.png: no such file" in by_file.stderr
 
 
+@pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b""])
+def test_a_list_of_paths_may_begin_with_a_byte_order_mark_and_name_any_bytes(
+    pictures, tmp_path, start
+):
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")
+    shutil.copy(pictures / "01.png", odd)
+    paths = start + f"{pictures}/01.png\r\n{pictures}/02.png\r\n".encode() + os.fsencode(odd)
+    (tmp_path / "paths.txt").write_bytes(paths)
+    for done in (
+        see("--files-from", tmp_path / "paths.txt"),
+        see("--files-from", "-", stdin=paths),
+    ):
+        assert done.exit_code == 0, done.stderr
+        assert [row["path"][-6:-4] for row in rows(done.stdout)] == ["01", "02", odd[-6:-4]]
+
+
+def test_a_list_of_paths_in_utf_16_is_refused_with_the_fix(pictures, tmp_path):
+    (tmp_path / "paths.txt").write_text(f"{pictures}/01.png\n", encoding="utf-16")
+    assert "paths.txt: is in UTF-16; save it in UTF-8" in refused(
+        "--files-from", tmp_path / "paths.txt", "--model", "nano-digits"
+    )
+
+
+@pytest.mark.parametrize("form", [(), ("--jsonl",)])
+def test_an_answer_is_printed_before_the_next_picture_is_named(pictures, form):
+    command = [sys.executable, "-m", "glyphsight", "see", "--model", "nano-digits", *form]
+    with subprocess.Popen(
+        [*command, "--files-from", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(glyphsight.__file__).parents[1])},
+    ) as program:
+        program.stdin.write(f"{pictures}/01.png\n".encode())
+        program.stdin.flush()
+        assert b"01.png" in program.stdout.readline()
+        program.stdin.close()
+        assert program.stdout.read() == b""
+    assert program.returncode == 0
+
+
+def test_the_pictures_of_a_folder_are_read_in_order(pictures):
+    done = CliRunner().invoke(app, ["see", "--model", "nano-digits", str(pictures)])
+    assert done.exit_code == 1
+    names = [*(f"{number:02}" for number in range(70)), "flat"]
+    said = [
+        line.removeprefix(f"{pictures}/").split(".png: ")[0] for line in done.stdout.splitlines()
+    ]
+    assert said == names
+
+
 def test_workers_answer_alike(answered, pictures):
     done = see(pictures, "--workers", 2)
     assert done.exit_code == 1

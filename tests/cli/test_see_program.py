@@ -1,11 +1,13 @@
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import glyphsight as package
 from glyphsight.cli.app import app
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.runs import Task
@@ -23,6 +25,20 @@ def pictures(validation, tmp_path):
     Image.new("L", (28, 28)).save(tmp_path / "flat.png")
     Image.new("L", (1, 4000)).save(tmp_path / "strip.png")  # too much text
     Image.new("L", (1, 300)).save(tmp_path / "tall.png")  # too many tokens
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A run of a nano model that learned nothing, with the tasks that are given."""
+
+    def save(*tasks):
+        loaded = load_model("nano")
+        loaded.model.save_pretrained(tmp_path / "run")
+        loaded.tokenizer.save_pretrained(tmp_path / "run")
+        RunRecord(base="nano", seed=0, tasks=tasks).save(tmp_path / "run")
+        return str(tmp_path / "run")
+
+    return save
 
 
 @pytest.mark.slow
@@ -59,14 +75,46 @@ def test_json_is_one_document_though_a_picture_fails(glyphsight, nano_run, pictu
 
 
 @pytest.mark.slow
-def test_a_model_with_one_label_says_that_one_alone(pictures, tmp_path):
-    fresh = load_model("nano")
-    fresh.model.save_pretrained(tmp_path / "run")
-    fresh.tokenizer.save_pretrained(tmp_path / "run")
-    RunRecord(base="nano", seed=0, tasks=(Task("", ("7",)),)).save(tmp_path / "run")
+def test_a_model_with_one_label_says_that_one_alone(fresh, pictures, tmp_path):
     picture = str(tmp_path / "bright.png")
-    result = CliRunner().invoke(app, ["see", picture, "--model", str(tmp_path / "run")])
+    result = CliRunner().invoke(app, ["see", picture, "--model", fresh(Task("", ("7",)))])
     assert result.stdout == f"{picture}: 7 (100.0 %)\n"
+
+
+@pytest.mark.slow
+def test_a_line_feed_in_a_label_is_printed_as_its_escape(fresh, pictures, tmp_path):
+    run = fresh(Task("", ("7\n8",)))
+    picture = str(tmp_path / "bright.png")
+    result = CliRunner().invoke(app, ["see", picture, "--model", run])
+    assert result.stdout == f"{picture}: 7\\n8 (100.0 %)\n"
+    [found] = json.loads(CliRunner().invoke(app, ["see", picture, "--model", run, "--json"]).stdout)
+    assert found["label"] == "7\n8"
+
+
+@pytest.mark.slow
+def test_of_several_questions_the_one_that_is_asked_is_said(fresh, pictures, tmp_path):
+    run = fresh(Task("Which digit?", ("7",)), Task("Is it odd?", ("no", "yes")))
+    command = ["see", str(tmp_path / "bright.png"), "--model", run]
+    assert (
+        "asked 'Which digit?'; --ask takes 'Is it odd?' too\n"
+        in CliRunner().invoke(app, command).stderr
+    )
+    assert "asked" not in CliRunner().invoke(app, [*command, "--ask", "Is it odd?"]).stderr
+
+
+@pytest.mark.slow
+def test_without_torch_the_answers_come_and_the_missing_drawing_is_one_line(
+    glyphsight, pictures, tmp_path
+):
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None")
+    words = ("see", "bright.png", "dark.png", "--explain", "drawn", "--model", "nano-digits")
+    done = glyphsight(*words, PYTHONPATH=f"{tmp_path}:{Path(package.__file__).parents[1]}")
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr.decode().splitlines() == [
+        "dark.png: dark on light, inverted",
+        "glyphsight: --explain: not installed: torch; run: pip install 'glyphsight[train]'",
+    ]
 
 
 @pytest.mark.slow

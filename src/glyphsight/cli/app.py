@@ -30,6 +30,7 @@ VERBS = {  # in the order of the pipeline, each with its module
 }
 _THREADS = {"OMP_WAIT_POLICY": "passive", "OMP_DYNAMIC": "true"}  # beside another busy process
 _INTERRUPTED = 130  # exit status after Ctrl-C
+_UNREAD = 141  # exit status of a Unix tool whose reader, such as head, has enough: 128 + SIGPIPE
 
 
 class Verbs(Commands):
@@ -78,22 +79,30 @@ def glyphsight(
 
 def main() -> None:
     """Run the command line; bad input ends in one line on standard error and exit status 1."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # the format is UTF-8 whatever the locale
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+    if sys.stdout is None:  # closed: the next file that is opened must not take its number
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - until the program ends
+    output = sys.stdout
+    if isinstance(output, io.TextIOWrapper):  # the format is UTF-8 whatever the locale
+        output.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
     for name, value in _THREADS.items():  # read when torch is imported
         os.environ.setdefault(name, value)
     if not sys.warnoptions:  # odd metadata of a picture is no news to a user, nor to workers
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"
     try:
-        app(prog_name="glyphsight")  # by ``python -m`` too
+        try:
+            app(prog_name="glyphsight")  # by ``python -m`` too
+        finally:
+            output.flush()
+            if sys.stdout is not output:  # typer met a broken pipe
+                raise BrokenPipeError
     except GlyphsightError as error:
         sys.exit(f"glyphsight: {error}")
     except MemoryError as error:
         sys.exit(f"glyphsight: not enough memory ({error})")
-    except BrokenPipeError:  # the reader, such as head, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
+        sys.exit(_UNREAD)
     except OSError as error:
         sys.exit(f"glyphsight: {error.filename or 'output'}: {error.strerror or error}")
     except SystemExit as stop:

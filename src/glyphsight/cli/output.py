@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from glyphsight.console import printable
 from glyphsight.console import say as say  # for the commands, which print with it
 
 if TYPE_CHECKING:
@@ -25,10 +26,13 @@ def print_json(value: Any) -> None:
 def print_table(lines: Sequence[Sequence[str]], width: Callable[[str], int] = len) -> None:
     """Print lines of equally many cells as columns, the first one flush left, the others right.
 
+    A line feed in a cell is printed as its escape.
+
     Args:
         lines: Cells of each line.
         width: Function from a text to the columns of a terminal that the text takes.
     """
+    lines = [list(map(printable, line)) for line in lines]
     widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
     for first, *rest in lines:
         cells = [first + " " * (widths[0] - width(first))]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
@@ -16,8 +18,9 @@ from glyphsight.cli.explain import explanation_files, write_explanation
 from glyphsight.cli.help import explains
 from glyphsight.cli.options import FROM_FILE, Json, Processes, with_settings
 from glyphsight.cli.output import print_json, say, will_resume
-from glyphsight.console import progress_bar
+from glyphsight.console import printable, progress_bar
 from glyphsight.errors import GlyphsightError
+from glyphsight.extras import MissingPackageError
 from glyphsight.files import JsonLog, hash64, json_line
 from glyphsight.media import MEDIA
 from glyphsight.media.bulk import EncodeSettings, PictureFile, plan
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 4  # likeliest labels
+_WATCHED = 8  # pictures answered together while a user reads along
 _STDIN = "-"
 
 
@@ -40,18 +44,21 @@ def _what_was_done(answer: Answer) -> list[str]:
 
 
 def _listed(file: str) -> Iterator[PictureFile]:
-    """Yield the pictures that each line of a file of paths names."""
+    """Yield the pictures that each line of a file of paths names, as the lines come."""
     with ExitStack() as stack:
         try:
-            lines: IO[str] = (
-                sys.stdin
+            lines: IO[bytes] = (
+                sys.stdin.buffer
                 if file == _STDIN
-                else stack.enter_context(Path(file).open(encoding="utf-8"))
+                else stack.enter_context(Path(file).open("rb"))  # a path may be any bytes
             )
-            for line in lines:
-                if path := line.rstrip("\r\n"):
+            for number, line in enumerate(lines):
+                if not number and line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+                    raise GlyphsightError(f"{file}: is in UTF-16; save it in UTF-8")
+                bare = line if number else line.removeprefix(BOM_UTF8)
+                if path := os.fsdecode(bare.rstrip(b"\r\n")):
                     yield from plan([path], None)
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise GlyphsightError(f"{file}: cannot be read ({error}); give another file") from error
 
 
@@ -67,31 +74,30 @@ def _open_log(file: Path, model: str, question: str | None, show: bool) -> JsonL
     return JsonLog(file, {"model": model, "trained": trained, "ask": question, "show": show})
 
 
+@dataclass
 class _Printer:
-    """Prints each answer as it comes, and counts.
+    """Prints each answer as it comes, then draws what it rests on, and counts.
 
-    Args:
+    Attributes:
         model: The model.
-        question: Question that it is asked, None for its first one.
+        names: Meanings of its labels.
         show: Print the text that the model read.
         form: ``text``, ``json`` or ``jsonl``.
         log: File of the answers in place of standard output, None for none.
         drawings: File of the drawing of each picture to explain.
+        undrawn: Reason why nothing can be drawn here.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        question: str | None,
-        show: bool,
-        form: str,
-        log: JsonLog | None,
-        drawings: Mapping[str, Path],
-    ) -> None:
-        self._model, self._names = model, model.trained.task(question).names
-        self._show, self._form, self._log, self._drawings = show, form, log, drawings
-        self._documents: list[dict[str, Any]] = []
-        self.written = self.failed = 0
+    model: Model
+    names: Mapping[str, str]
+    show: bool
+    form: str
+    log: JsonLog | None
+    drawings: Mapping[str, Path]
+    undrawn: MissingPackageError | None = None
+    written: int = 0
+    failed: int = 0
+    _documents: list[dict[str, Any]] = field(default_factory=list)
 
     def take(self, seen: Seen) -> None:
         """Print an answer and draw what it rests on, or say why there is none."""
@@ -99,40 +105,43 @@ class _Printer:
             say(f"glyphsight: {seen.error}")
             self.failed += 1
             return
-        if self._form != "jsonl" and (done := _what_was_done(seen.answer)):
+        if self.form != "jsonl" and (done := _what_was_done(seen.answer)):
             say(f"{seen.path}: {'; '.join(done)}")
-        if drawing := self._drawings.get(seen.path):
-            write_explanation(drawing, seen, self._model.get())
         self._write(seen.path, seen.answer)
         self.written += 1
+        if (file := self.drawings.get(seen.path)) and self.undrawn is None:
+            try:
+                write_explanation(file, seen, self.model.get())
+            except MissingPackageError as error:
+                self.undrawn = error
 
     def _write(self, path: str, answer: Answer) -> None:
-        if self._form == "json":
+        if self.form == "json":
             self._documents.append({"path": path} | asdict(answer))
             return
-        if self._form == "jsonl":
-            value = {"path": path} | asdict(answer) | {"model": self._model.name}
-            if not self._show:
+        if self.form == "jsonl":
+            value = {"path": path} | asdict(answer) | {"model": self.model.name}
+            if not self.show:
                 del value["ascii_image"]
-            if self._log is not None:
-                self._log.append([value], sync=False)
+            if self.log is not None:
+                self.log.append([value], sync=False)
             else:
                 print(json_line(value), flush=True)
             return
-        if self._show:
+        if self.show:
             sys.stdout.write(answer.ascii_image)
-        if not answer.probabilities:
-            print(f"{path}: {answer.label}")
-            return
-        best, *others = [
-            (self._names.get(label, label), f"{100 * chance:.1f} %")
-            for label, chance in list(answer.probabilities.items())[:_SHOWN]
-        ]
-        print(f"{path}: {', '.join([f'{best[0]} ({best[1]})', *map(' '.join, others)])}")
+        said = [answer.label]
+        if answer.probabilities:
+            (best, chance), *others = [
+                (self.names.get(label, label), f"{100 * chance:.1f} %")
+                for label, chance in list(answer.probabilities.items())[:_SHOWN]
+            ]
+            said = [f"{best} ({chance})", *map(" ".join, others)]
+        print(printable(f"{path}: {', '.join(said)}"), flush=True)
 
     def close(self) -> None:
         """Print what comes at the end."""
-        if self._form == "json":
+        if self.form == "json":
             print_json(self._documents)
 
 
@@ -191,38 +200,44 @@ def see(
             "-: a picture on standard input is read by one process; leave --engine and --workers "
             "out"
         )
-    from glyphsight.inference import Model, see_many
+    from glyphsight.inference import Model
+    from glyphsight.inference.see import TOGETHER, see_many
 
     tasks = plan(images or [], None)
     drawings = explanation_files(explain, [task.path for task in tasks])
     asked = Model(model)
-    asked.trained.task(ask)  # refuses a question that the model does not know
+    task = asked.trained.task(ask)  # refuses a question that the model does not know
+    if ask is None and (others := asked.trained.tasks[1:]):
+        more = ", ".join(repr(one.question) for one in others)
+        say(f"asked {task.question or 'as its dataset asks'!r}; --ask takes {more} too")
     if out is not None:
         will_resume()
     form = "jsonl" if jsonl else "json" if json_ else "text"
-    hidden = not sys.stderr.isatty() or (out is None and sys.stdout.isatty())
+    hidden = not sys.stderr.isatty()
     total = None if files_from else len(tasks)
     with ExitStack() as stack:
         log = None if out is None else stack.enter_context(_open_log(out, asked.name, ask, show))
         bar = stack.enter_context(progress_bar(total=total, unit="pic", delay=2, disable=hidden))
         known = {hash64(line["path"]) for line in log or ()}
         left = _left(chain(tasks, () if files_from is None else _listed(files_from)), known, bar)
-        printer = _Printer(asked, ask, show, form, log, drawings)
+        printer = _Printer(asked, task.names, show, form, log, drawings)
         answers = see_many(
             *(left, asked, processes),
             question=ask,
             max_pixels=settings.max_pixels,
             pixels=bool(drawings),
+            together=_WATCHED if form == "text" else TOGETHER,
         )
         for seen in answers:
-            if seen.answer is None:
-                bar.clear()
+            bar.clear()
             printer.take(seen)
             bar.update()
         printer.close()
         if out is not None:
             before = f"; {len(known)} were there already" if known else ""
             say(f"{out}: {printer.written} answers written{before}")
+    if printer.undrawn is not None:
+        raise GlyphsightError(f"--explain: {printer.undrawn}")
     if printer.failed:
         raise typer.Exit(1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count, islice, takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +24,8 @@ from glyphsight.parallel import Workers
 if TYPE_CHECKING:
     from glyphsight.inference.model import Model
 
-_CHUNK = 64  # pictures read and answered together
+TOGETHER = 64
+"""Largest number of pictures read and answered together."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ def see_many(
     question: str | None = None,
     max_pixels: int = MAX_PIXELS,
     pixels: bool = False,
+    together: int = TOGETHER,
 ) -> Iterator[Seen]:
     """Answer any number of pictures, in order, in bounded memory.
 
@@ -180,13 +182,15 @@ def see_many(
         question: Question that the model was trained to answer; None for its first one.
         max_pixels: Largest number of pixels per file.
         pixels: Keep the pixels of the pictures.
+        together: Largest number of pictures answered together, after 1, 2, 4 and so on, so that
+            the first answer comes at once.
 
     Raises:
         ModelError: The model was not trained with glyphsight, or not to answer the question.
     """
     model.trained.task(question)
-    left = iter(tasks)
-    chunks = iter(lambda: list(islice(left, _CHUNK)), [])
+    left, sizes = iter(tasks), (min(2**power, together) for power in count())
+    chunks = takewhile(bool, (list(islice(left, size)) for size in sizes))
     seeing = _Seeing(model, question, max_pixels, pixels)
     for some in parallel.map(seeing, chunks, where or Workers(workers=1)):
         yield from some
