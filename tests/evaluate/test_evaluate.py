@@ -1,14 +1,14 @@
 import json
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from glyphsight.codec import Profile, encode_batch
-from glyphsight.dataset import Record, write_records
+from glyphsight.dataset import BuildSettings, Record, build_dataset, write_records
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.evaluate.report import record_study
@@ -97,23 +97,71 @@ def test_figures_as_they_should_be_come_without_a_warning(evaluation):
     assert evaluation.warnings == evaluation.as_json()["warnings"] == []
 
 
-def test_records_of_another_width_are_warned_of_in_json_and_report(run, validation, tmp_path):
-    file = write(validation.take(np.arange(4)), tmp_path / "narrow.json", Profile(width=16))
-    result = judge(run, file)
-    [warning] = result.as_json()["warnings"]
-    assert warning == (
-        "4 of 4 records are not 20 columns wide, as the model was trained (record 1: 16)"
-    )
+def test_a_few_records_of_another_width_or_glyphs_are_warned_of_in_json_and_report(
+    run, validation, tmp_path
+):
+    files = [
+        write(validation.take(np.arange(n)), tmp_path / f"{n}.json", profile)
+        for n, profile in enumerate((Profile(width=16), Profile(palette=".+#"), Profile()), start=1)
+    ]
+    records = [record for file in files for record in json.loads(file.read_text())]
+    (tmp_path / "mixed.json").write_text(json.dumps(records + records[-3:]))
+    result = judge(run, tmp_path / "mixed.json")
+    width, glyphs = result.as_json()["warnings"]
+    assert width.startswith("1 of 9 records are not 20 columns wide, as the model was trained (")
+    assert "mixed.json: record 1: 16)" in width
+    assert glyphs.startswith("2 of 9 records are not in the glyphs ' ▓█', as the model was trained")
     record_study(describe(result), tmp_path, run=None)
-    assert warning in (tmp_path / "report.html").read_text("utf-8")
+    assert width in (tmp_path / "report.html").read_text("utf-8")
 
 
-def test_records_in_other_glyphs_are_warned_of(run, validation, tmp_path):
-    file = write(validation.take(np.arange(4)), tmp_path / "x.json", Profile(palette=".+#"))
-    [warning] = judge(run, file).warnings
-    assert warning.startswith(
-        "4 of 4 records are not in the glyphs ' ▓█' that the model was trained on"
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        (Profile(width=16), "columns wide.*record 1: 16.*reads format 'seed', width 20"),
+        (Profile(palette=".+#"), "are not in the glyphs.*reads format 'seed', width 20"),
+        (Profile(format="plain"), "are not in the glyphs.*reads format 'seed', width 20"),
+    ],
+)
+def test_a_file_in_another_profile_is_refused_with_the_fix(
+    run, validation, tmp_path, profile, said
+):
+    file = write(validation.take(np.arange(4)), tmp_path / "other.json", profile)
+    with pytest.raises(DatasetError, match=rf"other\.json: .*{said}.*glyphsight dataset build"):
+        judge(run, file)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"width": 16}, {"format": "plain"}, {"palette": ".+#"}, {"height": 20}]
+)
+def test_a_dataset_in_another_profile_is_refused_with_both_and_the_fix(run, tmp_path, changed):
+    build_dataset(
+        "bundled", tmp_path, BuildSettings(profile=Profile(**changed), limit=20), quiet=True
     )
+    [(name, value)] = changed.items()
+    with pytest.raises(DatasetError) as refused:
+        judge(run, tmp_path)
+    of, reads = str(refused.value).split("; the model reads ")
+    assert f"{name} {value!r}" in of
+    assert f"{name} {getattr(Profile(), name)!r}" in reads
+    assert "take --data bundled" in reads
+    assert "glyphsight dataset build --source bundled --out DIR --invert auto --centre" in reads
+
+
+@pytest.mark.parametrize(("polarity", "refused"), [("no", True), ("yes", False)])
+def test_dark_digits_on_light_are_refused_where_the_model_turns_them(
+    run, validation, tmp_path, polarity, refused
+):
+    pictures = replace(validation.take(np.arange(4)), pixels=255 - validation.pixels[:4])
+    profile = replace(run.run.profile, invert=polarity)
+    file = write(pictures, tmp_path / "test.json", profile)
+    (tmp_path / "manifest.json").write_text(json.dumps({"profile": asdict(profile)}))
+    if refused:
+        with pytest.raises(DatasetError, match=r"is of .*invert 'no'.*--invert auto"):
+            judge(run, file)
+    else:
+        [warning] = judge(run, file).warnings
+        assert warning == "invert of the data is 'yes', the model learned with 'auto'"
 
 
 @pytest.mark.parametrize("name", ["plain", "quadrant"])

@@ -77,13 +77,14 @@ def evaluate(
     task = task.limited(settings.limit, settings.seed)
     if task.plain and loaded.chat is not None:
         asks = Model(replace(loaded, chat=None))
+    warnings = doubts(task, task.profile) if task.profile else []
     tally = _Tally(task)
     samples, seconds = _answer_all(
         asks, task, settings, tally, directory=directory, workers=workers, quiet=quiet
     )
-    warnings = _too_long(task, tally, asks)
+    warnings = _too_long(task, tally, asks) + warnings
     if run is not None and task.profile is not None:
-        warnings += doubts(task.items, task.profile) + _of_training(task, run)
+        warnings += _of_training(task, run)
     before = None
     if run is not None and settings.zero_shot:
         try:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
-from glyphsight.dataset import Prompt, Record
-from glyphsight.dataset.inspect.items import read_grids, text_width
-from glyphsight.dataset.storage import read_info, read_records, split_files
+from glyphsight.codec.prepare import dark_on_light
+from glyphsight.dataset import BuildSettings, Prompt, Record
+from glyphsight.dataset.inspect.items import read_grids, read_profile, text_width
+from glyphsight.dataset.storage import read_info, read_manifest, read_records, split_files
 from glyphsight.errors import DatasetError, FormatError
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.tasks.base import Item, Task
 from glyphsight.models import RunRecord
 from glyphsight.sources import Failure, is_spec, open_source
 
+_READ = {"format", "palette", "width", "height"}  # of another one a model can make nothing
 _OPEN = 1000  # a question that the run does not know is open if it has more answers than this
 
 
@@ -102,27 +105,51 @@ def _choices(records: Sequence[Record], run: RunRecord | None) -> dict[str, tupl
     }
 
 
-def doubts(items: Sequence[Item], profile: Profile) -> list[str]:
-    """Say which texts of one picture are not written in the profile a model was trained on."""
-    count: Counter[str] = Counter()
-    examples: dict[str, str] = {}
-    numbers = [number for number, item in enumerate(items, start=1) if item.pictures == 1]
-    grids = read_grids((items[number - 1].ascii_image for number in numbers), profile)
-    for number, grid in zip(numbers, grids, strict=True):
+def doubts(task: Task, ours: Profile) -> list[str]:
+    """Say how the texts of a task differ from those that a model was trained on.
+
+    Args:
+        task: The task.
+        ours: Profile of the model.
+
+    Raises:
+        DatasetError: By its manifest or by most of its texts the data is in another format, palette
+            or size, or in another polarity.
+    """
+    manifest: dict[str, Any] = read_manifest(Path(task.data)) if task.files else {}
+    theirs = read_profile(Path(task.data)) if manifest.get("profile") else ours
+    other = [
+        name
+        for name in manifest.get("profile") or {}
+        if name != "threshold" and getattr(theirs, name) != getattr(ours, name)
+    ]
+    rows = [row for row, item in enumerate(task.items) if item.pictures == 1]
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    grids = read_grids((task.items[row].ascii_image for row in rows), ours)
+    for row, grid in zip(rows, grids, strict=True):
         if isinstance(grid, FormatError):
-            kind, what = "glyphs", str(grid)
-        elif (width := text_width(grid, profile)) != profile.width:
-            kind, what = "width", str(width)
-        else:
-            continue
-        count[kind] += 1
-        examples.setdefault(kind, f"record {number}: {what}")
-    said = {
-        "width": f"are not {profile.width} columns wide, as the model was trained",
-        "glyphs": f"are not in the glyphs {profile.palette!r} that the model was trained on",
-    }
-    return [
-        f"{count[kind]} of {len(items)} records {what} ({examples[kind]})"
-        for kind, what in said.items()
-        if count[kind]
+            found[f"are not in the glyphs {ours.palette!r}"].append(f"{task.name(row)}: {grid}")
+        elif (width := text_width(grid, ours)) != ours.width:
+            found[f"are not {ours.width} columns wide"].append(f"{task.name(row)}: {width}")
+        elif "invert" in other and dark_on_light(grid[None])[0]:
+            found["are not bright on dark"].append(task.name(row))
+    said = [
+        f"{len(where)} of {len(task.items)} records {what}, as the model was trained ({where[0]})"
+        for what, where in found.items()
+    ]
+    if _READ.intersection(other) or any(2 * len(where) > len(rows) for where in found.values()):
+        names = dict.fromkeys(("format", "width", *other))
+        reads, holds = (
+            ", ".join(f"{name} {getattr(one, name)!r}" for name in names) for one in (ours, theirs)
+        )
+        source = manifest.get("source", "SOURCE")
+        raise DatasetError(
+            f"{task.data}: {f'is of {holds}' if other else said[0]}; the model reads {reads}: take "
+            f"--data {source}, which is read as the model needs it, or build the dataset again: "
+            + BuildSettings(profile=ours).command(source)
+        )
+    return said + [
+        f"{name} of the data is {getattr(theirs, name)!r}, the model learned with "
+        f"{getattr(ours, name)!r}"
+        for name in other
     ]
