@@ -215,29 +215,31 @@ class JsonLog:
                 self._drop_torn_line()
             else:
                 self._stream.truncate(0)  # first: old lines are never under a new note
-                with replacing(self._note) as stream:
+                with replacing(_note(self.path)) as stream:
                     stream.write(json_line(settings))
         except BaseException:
             self._stream.close()
             raise
 
-    @property
-    def _note(self) -> Path:
-        return self.path.with_name(f".{self.path.name.lstrip('.')}.settings")
+    @staticmethod
+    def noted(path: Path) -> dict[str, Any] | None:
+        """Return the settings that the lines of a file were written with, None where not known."""
+        try:
+            found = json.loads(_note(path).read_text("utf-8")) if path.stat().st_size else None
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
 
     def _resumes(self, settings: dict[str, Any], restart: bool) -> bool:
         """Check that lines are there and were written with the same settings."""
         if not self.path.stat().st_size:
             return False
-        try:
-            before = json.loads(self._note.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            before = None
-        same = bool(before == settings)
+        before = self.noted(self.path)
+        same = before == settings
         if same or restart:
             return same
         fix = "choose another path, or remove the file"
-        if not isinstance(before, dict):
+        if before is None:
             raise GlyphsightError(f"{self.path}: is there already and no log of ours; {fix}")
         changed = [
             f"{name} {before.get(name)!r}, now {settings.get(name)!r}"
@@ -303,6 +305,10 @@ class JsonLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f".{path.name.lstrip('.')}.settings")
 
 
 def walk(root: Path) -> list[str]:

@@ -190,9 +190,25 @@ def test_a_file_with_other_answers_is_left_as_it_is(pictures, nano_run, tmp_path
     assert other.read_text() == "hello\n"
 
 
+def test_a_resumed_file_keeps_its_engine(pictures, tmp_path):
+    pytest.importorskip("onnxruntime")
+    out, named = tmp_path / "out.jsonl", tmp_path / "named.txt"
+    named.write_text(f"{pictures / '01.png'}\n")
+    listed = ("--files-from", named, "--out")  # of any number, so that int8 weights answer
+    assert see(*listed, out).exit_code == 0
+    assert JsonLog.noted(out)["engine"] == "fast"
+    assert see(pictures / "02.png", "--out", out).exit_code == 0
+    named.write_text(f"{pictures / '01.png'}\n{pictures / '02.png'}\n")
+    assert see(*listed, tmp_path / "again.jsonl").exit_code == 0
+    assert out.read_bytes() == (tmp_path / "again.jsonl").read_bytes()
+    assert see(pictures / "02.png", "--out", tmp_path / "few.jsonl").exit_code == 0
+    assert JsonLog.noted(tmp_path / "few.jsonl")["engine"] == "numpy"
+
+
 def test_a_file_is_written_by_one_process_at_a_time(pictures, tmp_path):
     out = tmp_path / "out.jsonl"
     settings = {"model": "nano-digits", "trained": None, "ask": None, "show": False}
+    settings["engine"] = "numpy"
     with JsonLog(out, settings) as first:
         first.append([{"path": str(pictures / "01.png")}])
         said = refused(pictures, "--model", "nano-digits", "--out", out)

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from glyphsight.codec import encode_batch
 from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference import Model, Request
-from glyphsight.inference.numpy_engine import NumpyEngine, read_safetensors
+from glyphsight.inference.numpy_engine import read_safetensors
+from glyphsight.models import load_model
 from glyphsight.models.runs import SHIPPED_RUNS, RunRecord, Task
 
 LABELS = ["5", "T-shirt", "T-shirt/top", "12"]
@@ -46,38 +48,62 @@ def test_a_list_of_pictures_is_answered_without_torch(nano, validation, golden):
         nano.see([five], "Is it even?")
 
 
-def test_what_several_threads_ask_is_batched_and_answered_as_alone(nano, validation, monkeypatch):
-    asked = requests(nano, validation.pixels[:8])
-    alone = [nano.score([request])[0] for request in asked]
-    passes, forward = [], NumpyEngine.forward
-    begun, gate = threading.Event(), threading.Event()
+def asked_at_once(loaded, asks):
+    """Ask each in a thread: the first pass waits until all others have been asked too."""
+    passes, ready, gate = [], threading.Semaphore(0), threading.Event()
 
-    def slow(engine, sequences, keep, **options):
-        begun.set()
-        assert gate.wait(30)  # until the others wait too
-        passes.append(len(sequences))
-        return forward(engine, sequences, keep, **options)
+    def hold(_, given):
+        passes.append(len(given["input_ids"]))
+        assert gate.wait(30)
 
-    monkeypatch.setattr(NumpyEngine, "forward", slow)
-    found = [None] * 8
+    class Telling:
+        """The tokenizer; it tells when a thread has its tokens and comes to ask."""
 
-    def ask(row):
-        [found[row]] = nano.score([asked[row]])
+        def __getattr__(self, name):
+            return getattr(loaded.tokenizer, name)
 
-    threads = [threading.Thread(target=ask, args=(row,)) for row in range(8)]
-    for thread in threads:
-        thread.start()
-        assert begun.wait(30)
-    for _ in range(1000):
-        if len(nano._waiting) == 7:
-            break
+        def __call__(self, texts, **options):
+            ready.release()
+            return loaded.tokenizer(texts, **options)
+
+    model = Model(replace(loaded, tokenizer=Telling()))
+    model.score([Request("x", answers=(" 1", " 2"))])  # the answers have their tokens from now on
+    while ready.acquire(blocking=False):
+        pass
+    hook = loaded.model.register_forward_pre_hook(lambda m, a, k: hold(m, k), with_kwargs=True)
+    threads = [threading.Thread(target=ask, args=(model,)) for ask in asks]
+    threads[0].start()
+    while not passes:
         time.sleep(0.01)
+    for thread in threads[1:]:
+        thread.start()
+    for _ in threads:
+        assert ready.acquire(timeout=30)
+    time.sleep(0.2)  # from its tokens to the queue
     gate.set()
     for thread in threads:
         thread.join()
+    hook.remove()
+    return passes
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    return load_model("nano")
+
+
+def test_what_several_threads_ask_is_batched_and_answered_as_alone(fresh):
+    asked = [Request("ab" * n, (" 1", " 2")) for n in range(1, 9)]
+    alone = [Model(fresh).score([request])[0] for request in asked]
+    found = [None] * 8
+
+    def ask(row, model):
+        [found[row]] = model.score([asked[row]])
+
+    passes = asked_at_once(fresh, [partial(ask, row) for row in range(8)])
     np.testing.assert_allclose(found, alone, atol=1e-4)
-    assert sum(passes) == 8
-    assert len(passes) == 2  # the first one's, then all others in one
+    assert passes[0] == 1
+    assert passes[-1] == 7  # all others in one, after the model is checked
 
 
 def test_an_error_is_that_of_the_thread_that_asked(nano, validation):
@@ -160,28 +186,31 @@ def test_int8_scores_hang_neither_on_the_batch_nor_on_kept_keys(nano, validation
     assert model.generate(asked[:3]) == nano.generate(asked[:3])
 
 
-def test_many_pictures_are_seen_in_int8_and_scored_in_float32(validation, golden):
+def test_the_engine_is_chosen_once_by_the_questions_to_come(validation, golden):
     pytest.importorskip("onnxruntime")
-    model = Model.load("nano-digits")
-    [before] = model.see([golden / "five.png"])
-    model._open().engine.parameters = 10**12
-    [after] = model.see([golden / "five.png"])
-    assert after.label == before.label == "5"
-    assert after.probability != before.probability
-    assert after == Model("nano-digits", engine="fast").see([golden / "five.png"])[0]
-    assert model.dtype == "float32"
+    few, many = Model.load("nano-digits"), Model.load("nano-digits")
+    assert (few.settle(100), many.settle(100_000, rounded=True)) == ("numpy", "fast")
+    assert (few.settle(), few.dtype) == ("numpy", "float32")  # it stays
+    assert (many.settle(1), many.dtype) == ("fast", "int8")
+    some = [golden / "five.png", *validation.pixels[:3]]
+    for model, engine in ((few, "numpy"), (many, "fast")):
+        named = Model("nano-digits", engine=engine)
+        assert model.see(some) == named.see(some)
+        assert pickle.loads(pickle.dumps(model)).settle() == engine
+    assert few.see(some)[0].probability != many.see(some)[0].probability
+    assert Model("nano-digits").settle(rounded=True) == "fast"  # of a number that is not known
 
 
 @pytest.mark.slow
-def test_numpy_gives_way_to_torch_where_much_is_asked(validation):
-    model = Model.load("nano-digits")
-    few = requests(model, validation.pixels[:4])
-    before = model.score(few)
-    assert "numpy" in type(model._open().engine).__module__
-    model._open().engine.parameters = 10**12
-    after = model.score(few)
-    assert "passes" in type(model._open().engine).__module__
-    np.testing.assert_allclose(before, after, atol=1e-3)
+def test_torch_scores_where_many_are_asked_and_once_it_was_looked_into(golden):
+    many, looked, kept = Model("nano-digits"), Model("nano-digits"), Model("nano-digits")
+    assert many.settle(100_000) == "torch"
+    looked.get()
+    assert looked.settle(1) == "torch"
+    [before] = kept.see([golden / "five.png"])
+    kept.get()
+    assert kept.see([golden / "five.png"]) == [before]
+    assert kept.settle() == "numpy"
 
 
 def test_a_picture_is_seen_where_torch_cannot_be_imported(golden, tmp_path):
@@ -232,38 +261,22 @@ def test_a_question_without_labels_is_answered_in_writing(nano, golden, tmp_path
         CliRunner().invoke(app, [*command, "What?"], catch_exceptions=False)
 
 
-def test_an_error_in_a_batch_of_several_threads_is_that_of_its_own_thread(nano, validation):
-    asked = requests(nano, validation.pixels[:3])
-    alone = nano.score([asked[2]])[0]
-    begun, gate = threading.Event(), threading.Event()
+def test_an_error_in_a_batch_of_several_threads_is_that_of_its_own_thread(fresh):
+    asked = [Request(f"a{n}", (" 1", " 2")) for n in range(3)]
+    alone = Model(fresh).score([asked[2]])[0]
     found = {}
-
-    def hold(_):
-        begun.set()
-        assert gate.wait(30)  # until the two others wait
 
     def fail(_):
         raise ValueError("a bar that broke")
 
-    def ask(row, progress):
+    def ask(row, progress, model):
         try:
-            [found[row]] = nano.score([asked[row]], progress=progress)
+            [found[row]] = model.score([asked[row]], progress=progress)
         except ValueError as error:
             found[row] = str(error)
 
-    shown = [hold, fail, lambda _: None]
-    threads = [threading.Thread(target=ask, args=pair) for pair in enumerate(shown)]
-    threads[0].start()
-    assert begun.wait(30)
-    for thread in threads[1:]:
-        thread.start()
-    for _ in range(1000):
-        if len(nano._waiting) == 2:
-            break
-        time.sleep(0.01)
-    gate.set()
-    for thread in threads:
-        thread.join()
+    shown = [lambda _: None, fail, lambda _: None]
+    asked_at_once(fresh, [partial(ask, *pair) for pair in enumerate(shown)])
     assert found[1] == "a bar that broke"
     np.testing.assert_allclose(found[2], alone, atol=1e-4)
 

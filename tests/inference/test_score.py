@@ -1,9 +1,11 @@
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from transformers import DynamicCache
+import transformers
+from transformers import AutoModelForCausalLM, DynamicCache
 
 from asking import replies, requests, scores
 from glyphsight.codec import encode_batch
@@ -85,13 +87,13 @@ def test_a_shared_beginning_computed_once_changes_nothing(nano, prompts, labels,
     np.testing.assert_allclose(once, alone, atol=1e-4)
 
 
-def test_labels_of_several_tokens_score_the_same_without_kept_keys_and_values(
-    nano, prompts, monkeypatch
-):
+def test_labels_of_several_tokens_score_the_same_after_kept_keys_as_read_whole(nano, prompts):
     labels = ["5", "T-shirt", "T-shirt/top", "12", "13"]
     kept = scores(nano, prompts, labels, batch_size=8)
-    monkeypatch.setattr(passes, "_by_token", lambda done: None)
-    whole = scores(nano, prompts, labels, batch_size=8)
+    plain = AutoModelForCausalLM.from_config(nano.model.config).eval()
+    plain.load_state_dict(nano.model.state_dict())
+    del plain.config.rope_parameters  # then no mask is taken, and every ending is read whole
+    whole = scores(replace(nano, model=plain), prompts, labels, batch_size=8)
     np.testing.assert_allclose(kept, whole, atol=1e-4)
 
 
@@ -174,3 +176,48 @@ def test_probabilities_sum_to_one_even_for_tiny_likelihoods():
     chances = probabilities(np.array([[-900.0, -901.0, -2000.0]], dtype=np.float32))
     assert chances.sum() == pytest.approx(1)
     assert chances[0, 0] == pytest.approx(1 / (1 + np.exp(-1)), rel=1e-5)
+
+
+FAMILIES = {
+    "GPTNeoConfig": {
+        "hidden_size": 32,
+        "num_layers": 4,
+        "num_heads": 2,
+        "attention_types": [[["global", "local"], 2]],
+        "window_size": 16,
+    },
+    "MptConfig": {"d_model": 32, "n_layers": 2, "n_heads": 2, "max_seq_len": 512},
+    "RwkvConfig": {"hidden_size": 32, "num_hidden_layers": 2, "attention_hidden_size": 32},
+    "RecurrentGemmaConfig": {"num_hidden_layers": 3, "num_attention_heads": 2, "lru_width": 32},
+    "GPT2Config": {"n_embd": 32, "n_layer": 2, "n_head": 2},
+}
+FAMILIES["RecurrentGemmaConfig"] |= {"hidden_size": 32, "intermediate_size": 64}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("labels", [DIGITS[:3], ["cat", "cats", "dog"]])
+def test_every_family_scores_a_prompt_in_a_batch_as_alone(nano, prompts, family, labels, capsys):
+    tokenizer = nano.tokenizer
+    config = getattr(transformers, family)(
+        vocab_size=len(tokenizer),
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **FAMILIES[family],
+    )
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    for weight in model.parameters():  # so that positions far away matter
+        torch.nn.init.normal_(weight, std=0.5) if weight.dim() > 1 else None
+    loaded = replace(nano, model=model, name=family)
+    asked = ["Which of these is drawn in the picture? " + text for text in prompts]
+    alone = scores(loaded, asked, labels, batch_size=1, share=False)
+    for options in ({}, {"share": False}, {"batch_size": 5}):
+        np.testing.assert_allclose(scores(loaded, asked, labels, **options), alone, atol=1e-3)
+    written = replies(loaded, asked[:6], labels, batch_size=1)
+    assert replies(loaded, asked[:6], labels, batch_size=6) == written
+    said = capsys.readouterr().err.splitlines()
+    notices = [line for line in said if f"{family}: " in line]
+    assert len(notices) == (family != "GPT2Config")  # once a model
+    assert all("would change its scores by" in line for line in notices)

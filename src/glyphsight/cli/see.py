@@ -62,16 +62,17 @@ def _listed(file: str) -> Iterator[PictureFile]:
             raise GlyphsightError(f"{file}: cannot be read ({error}); give another file") from error
 
 
-def _open_log(file: Path, model: str, question: str | None, show: bool) -> JsonLog:
-    """Open a file of answers of one model, to resume where it is there.
+def _open_log(file: Path, model: Model, engine: str, question: str | None, show: bool) -> JsonLog:
+    """Open a file of answers of one model and engine, to resume where it is there.
 
     Raises:
-        GlyphsightError: The file holds something else, answers of another model, of an earlier
-            training of the model or with other keys, or another process writes it.
+        GlyphsightError: The file holds something else, answers of another model or engine, of an
+            earlier training of the model or with other keys, or another process writes it.
     """
-    run = resolve(model).user_run
+    run = resolve(model.name).user_run
     trained = (run / RUN_FILE).stat().st_mtime_ns if run else None
-    return JsonLog(file, {"model": model, "trained": trained, "ask": question, "show": show})
+    settings = {"model": model.name, "trained": trained, "ask": question, "show": show}
+    return JsonLog(file, settings | {"engine": engine})
 
 
 @dataclass
@@ -205,7 +206,9 @@ def see(
 
     tasks = plan(images or [], None)
     drawings = explanation_files(explain, [task.path for task in tasks])
-    asked = Model(model)
+    noted = (out and JsonLog.noted(out)) or {}
+    same = noted.get("model") == model  # a log is of one engine, however many pictures are left
+    asked = Model(model, engine=noted.get("engine", "auto") if same else "auto")
     task = asked.trained.task(ask)  # refuses a question that the model does not know
     if ask is None and (others := asked.trained.tasks[1:]):
         more = ", ".join(repr(one.question) for one in others)
@@ -216,7 +219,10 @@ def see(
     hidden = not sys.stderr.isatty()
     total = None if files_from else len(tasks)
     with ExitStack() as stack:
-        log = None if out is None else stack.enter_context(_open_log(out, asked.name, ask, show))
+        engine = asked.settle(total, rounded=True)
+        log = None
+        if out is not None:
+            log = stack.enter_context(_open_log(out, asked, engine, ask, show))
         bar = stack.enter_context(progress_bar(total=total, unit="pic", delay=2, disable=hidden))
         known = {hash64(line["path"]) for line in log or ()}
         left = _left(chain(tasks, () if files_from is None else _listed(files_from)), known, bar)

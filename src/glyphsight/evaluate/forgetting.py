@@ -23,7 +23,7 @@ from glyphsight.evaluate.settings import EvaluateSettings, ForgettingSettings
 from glyphsight.evaluate.statistics import Paired, paired
 from glyphsight.evaluate.tasks import Item, Task
 from glyphsight.inference.model import Model
-from glyphsight.inference.passes import forward
+from glyphsight.inference.passes import TorchEngine
 from glyphsight.inference.tokenize import text_ids
 from glyphsight.models import LoadedModel, load_model
 
@@ -124,14 +124,15 @@ def text_loss(
     bar = progress_bar(
         len(windows), "window", name, iterable=windows, disable=quiet, delay=_BAR_AFTER_SECONDS
     )
+    engine = TorchEngine(loaded)
     with torch.inference_mode():
         for begin, judged, end in bar:
             first = max(judged, unread)
             targets = torch.tensor(ids[first:end], dtype=torch.long)
             start = begin if opening or first > begin else begin - 1  # one token before it
             read = opening + ids[start : end - 1]
-            logprobs = forward(loaded, [read], len(targets), share=False).logprobs[0]
-            told = logprobs.gather(1, targets.to(logprobs.device)[:, None])
+            logprobs, _ = engine.forward([read], len(targets), share=False, cached=False)
+            told = torch.from_numpy(logprobs[0]).gather(1, targets[:, None])
             nats.append(-float(told.double().sum()))
             tokens.append(len(targets))
     size = len(text.encode()) - len(loaded.tokenizer.decode(ids[:unread]).encode())

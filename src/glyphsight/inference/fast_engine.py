@@ -34,6 +34,8 @@ class FastEngine(NumpyEngine):
         ModelError: As of :class:`NumpyEngine`.
     """
 
+    name = "fast"
+
     def __init__(self, base: Path, adapter: Path | None = None) -> None:
         super().__init__(base, adapter)
         with need("fast"):

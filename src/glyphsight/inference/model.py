@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,22 @@ from glyphsight.errors import ModelError, PictureError
 from glyphsight.extras import installed
 from glyphsight.inference.fast_engine import FastEngine
 from glyphsight.inference.numpy_engine import NumpyEngine, SmallTokenizer
-from glyphsight.inference.passes import TorchEngine, in_batches
-from glyphsight.inference.score import Completions, Engine, PromptTooLongError, probabilities, score
+from glyphsight.inference.passes import TorchEngine
+from glyphsight.inference.score import (
+    Completions,
+    Engine,
+    PromptTooLongError,
+    probabilities,
+    score,
+    write,
+)
 from glyphsight.inference.see import Answer, PictureText, to_answer, to_text
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.media.picture import PictureLike
 from glyphsight.models import smollm2
 from glyphsight.models.chat import Turns, chat_turns
 from glyphsight.models.load import LoadedModel, load_model
-from glyphsight.models.runs import RunRecord, resolve
+from glyphsight.models.runs import ModelSource, RunRecord, resolve
 
 SPARE_TOKENS = 12
 """Tokens that a free answer may have beyond the longest label, so that a refusal can be told."""
@@ -33,9 +41,8 @@ _BATCH = 64
 _REPLY = 256  # tokens of a chat's reply
 _SENTENCE = 48  # tokens of an answer that is written freely, beside the spare ones
 _KNOWN = 4096  # sets of answers whose tokens are kept
-_NUMPY_TYPES = (None, "float32")
 _ENGINES = ("auto", "fast", "numpy", "torch")
-_TORCH_PAYS = 2e11  # multiplications of one call; numpy does as many while torch is imported
+_MANY = 3e9  # questions times weights; numpy answers as many while another engine starts
 
 Progress = Callable[[int], object]
 
@@ -60,44 +67,26 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """An engine with what belongs to it.
+class _Opened:
+    """An engine with what belongs to it; ``window`` and ``chat`` are None where there is none."""
 
-    Attributes:
-        name: Name that the user gave.
-        run: Record of the model's training with glyphsight; None for a base model.
-        engine: Computes the passes.
-        tokenizer: Callable as those of transformers are.
-        chat: Turns around a prompt and its answer, None where the model is asked plainly.
-        window: Longest sequence in tokens, None where the model does not say.
-        dtype: Type of the weights, such as ``float32``.
-        loaded: The model of torch, None for another engine.
-    """
-
-    name: str
-    run: RunRecord | None
     engine: Engine
     tokenizer: Any
     chat: Turns | None
     window: int | None
     dtype: str
-    loaded: LoadedModel | None = None
 
 
 @dataclass
 class _Job:
-    """Requests of one thread: token ids of the prompts and, where they are scored, the choices.
-
-    ``rounded`` lets the engine ``auto`` take int8 weights.
-    """
+    """Requests of one thread: choices where they are scored, rooms where they are written on."""
 
     prompts: list[list[int]]
     choices: list[Completions]
     rooms: list[int]
-    batch_size: int
-    progress: Progress
-    share: bool
-    rounded: bool = False
+    batch_size: int = _BATCH
+    progress: Progress = lambda n: None
+    share: bool = True
     result: list[Any] = field(default_factory=list)
     error: Exception | None = None
     done: bool = False
@@ -106,17 +95,17 @@ class _Job:
 class Model:
     """A language model that is asked. Several threads may ask at once; their requests are batched.
 
-    The model is loaded when it is first asked. Pickled, it goes to another process by its name and
-    the dtype of its weights, so that all compute alike; a model that the caller loaded goes whole.
+    The model is loaded when it is first asked. Its engine is chosen once, see :meth:`settle`, so
+    that a picture has the same probabilities whatever is asked with it. Pickled, the model goes to
+    another process by its name, its engine and the dtype of its weights, so that all compute
+    alike; a model that the caller loaded goes whole.
 
     Args:
         model: Name, run directory, path or hub id, as :func:`glyphsight.models.load_model` takes
             it; or a loaded model.
         dtype: ``float32`` or ``bfloat16``; None for the faster one on this machine.
         engine: ``numpy``, which answers at once, and ``fast``, int8 weights in onnxruntime, for
-            runs of Llama models; ``torch`` for all; ``auto``: numpy where it can, until more is
-            asked than it computes while torch is imported. From then on :meth:`see` takes
-            ``fast`` where it is installed, everything else ``torch``.
+            runs of Llama models; ``torch`` for all; ``auto`` for one of them.
 
     Raises:
         ModelError: There is no such engine, or it does not compute in ``dtype``.
@@ -127,23 +116,24 @@ class Model:
     ) -> None:
         if engine not in _ENGINES:
             raise ModelError(f"unknown engine {engine!r}; choose one of {', '.join(_ENGINES)}")
-        for own, computed in (("numpy", "float32"), ("fast", "int8")):
-            if engine == own and dtype not in (None, computed):
-                raise ModelError(
-                    f"{own} computes in {computed}, not in {dtype}; take the engine torch"
-                )
+        computed = {"numpy": "float32", "fast": "int8"}.get(engine)
+        if computed and dtype not in (None, computed):
+            raise ModelError(
+                f"{engine} computes in {computed}, not in {dtype}; take the engine torch"
+            )
         self._given = model
         self._engine, self._dtype = engine, dtype
         self._prepare()
 
     def _prepare(self) -> None:
-        self._opened: Opened | None = None
-        self._rounded: Opened | None = None
+        self._opened: _Opened | None = None
+        self._loaded: LoadedModel | None = None
+        self._settled = False
         self._known: dict[tuple[str, ...], Completions] = {}
         self._waiting: deque[_Job] = deque()
         self._lock, self._tokens = threading.RLock(), threading.Lock()
         if isinstance(self._given, LoadedModel):
-            self._opened = _with_torch(self._given)
+            self.get()
 
     @staticmethod
     def load(name: str | Path, engine: str = "auto", dtype: str | None = None) -> Model:
@@ -157,58 +147,91 @@ class Model:
         return model
 
     def __getstate__(self) -> dict[str, Any]:
-        torch = self._opened is not None and self._opened.loaded is not None
-        dtype = self.dtype if torch else self._dtype
-        return {"_given": self._given, "_engine": self._engine, "_dtype": dtype}
+        engine, dtype = self._engine, self._dtype
+        if self._settled and not isinstance(self._given, LoadedModel):
+            opened = self._open()
+            engine = opened.engine.name
+            dtype = None if engine == "fast" else opened.dtype
+        return {"_given": self._given, "_engine": engine, "_dtype": dtype}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._prepare()
 
-    def _open(self) -> Opened:
+    def settle(self, questions: int | None = None, *, rounded: bool = False) -> str:
+        """Choose the engine, where it is not chosen yet, and return its name.
+
+        The first question does so, by the number that are asked with it; call this before where
+        more follow. ``auto`` takes numpy for a few questions to a run of a Llama model. For many,
+        where questions times weights exceed 3e9 (30 pictures of ``sight``, 4,500 of
+        ``nano-digits``), it takes ``fast`` for pictures, else ``torch``, if that is installed.
+
+        Args:
+            questions: Number of questions that will be asked; None for many.
+            rounded: Whether int8 weights will do, as for pictures.
+        """
+        if not self._settled:
+            with self._lock:
+                opened = self._open()
+                if not self._settled and isinstance(opened.engine, NumpyEngine):
+                    if questions is None or questions * opened.engine.parameters > _MANY:
+                        if rounded and self._dtype is None and installed("fast"):
+                            self._opened = _in_int8(opened)
+                        elif installed("train"):
+                            self.get()
+                    self._settled = True
+        return self._open().engine.name
+
+    def _open(self) -> _Opened:
+        """Open the engine: until one is chosen, what numpy knows of the model."""
         if (opened := self._opened) is not None:  # at once, though another thread computes
             return opened
         with self._lock:
-            small = self._engine == "fast" or self._dtype in _NUMPY_TYPES
-            if self._opened is None and self._engine != "torch" and small:
-                assert not isinstance(self._given, LoadedModel)
-                self._opened = _with_numpy(self._given)
+            if self._opened is None and self._engine != "torch" and self._dtype != "bfloat16":
+                self._opened = _with_numpy(self._source)
                 if self._opened is None and self._engine != "auto":
                     raise ModelError(
-                        f"{self._given}: no whole run of a Llama model, which the engine "
+                        f"{self.name}: no whole run of a Llama model, which the engine "
                         f"{self._engine} needs; take the engine torch"
                     )
                 if self._opened is not None and self._engine == "fast":
                     self._opened = _in_int8(self._opened)
-            return self._opened or self._open_torch()
-
-    def _open_torch(self) -> Opened:
-        with self._lock:
-            if self._opened is None or self._opened.loaded is None:
-                assert not isinstance(self._given, LoadedModel)
-                self._opened = _with_torch(load_model(self._given, dtype=self._dtype))
+                self._settled = self._engine != "auto"
+            if self._opened is None:
+                self.get()
+            assert self._opened is not None
             return self._opened
 
     def get(self) -> LoadedModel:
-        """Return the model of torch, for training and for a look inside."""
-        loaded = self._open_torch().loaded
-        assert loaded is not None
-        return loaded
+        """Return the model of torch, for training and for a look inside.
+
+        Where no engine is chosen yet, torch answers from now on.
+        """
+        with self._lock:
+            if self._loaded is None:
+                given = self._given
+                if not isinstance(given, LoadedModel):
+                    given = load_model(given, dtype=self._dtype)
+                self._loaded = given
+            if not self._settled:
+                self._opened, self._settled = _with_torch(self._loaded), True
+            return self._loaded
+
+    @cached_property
+    def _source(self) -> ModelSource:
+        if isinstance(self._given, LoadedModel):
+            return ModelSource(self._given.name, run=self._given.run)
+        return resolve(self._given)
 
     @property
     def name(self) -> str:
         """Name that the user gave."""
-        if isinstance(self._given, LoadedModel):
-            return self._given.name
-        return resolve(self._given).name
+        return self._source.name
 
     @property
     def run(self) -> RunRecord | None:
         """Record of the model's training with glyphsight; None for a base model."""
-        if self._opened is not None:
-            return self._opened.run
-        assert not isinstance(self._given, LoadedModel)
-        return resolve(self._given).run
+        return self._source.run
 
     @property
     def trained(self) -> RunRecord:
@@ -218,21 +241,19 @@ class Model:
             ModelError: The model was not trained with glyphsight, so its labels are not known; or
                 its training has not finished, or there is no such model.
         """
-        run = self.run
-        if run is None:
-            why = "was not trained with glyphsight"
-            if not isinstance(self._given, LoadedModel):
-                source = resolve(self._given)
-                if source.fault:
-                    raise ModelError(f"{self.name}: {source.fault}")
-                if source.from_hub:
-                    why = "no such directory here, and a model of the hub is no run of glyphsight"
-            raise ModelError(
-                f"{self.name}: {why}, so its labels are not known; give "
-                "--model sight, nano-digits or a directory that glyphsight train wrote, or train "
-                f"it: glyphsight train --data DATA --model {self.name} --out RUN"
-            )
-        return run
+        if self.run is not None:
+            return self.run
+        why = "was not trained with glyphsight"
+        if not isinstance(self._given, LoadedModel):
+            if self._source.fault:
+                raise ModelError(f"{self.name}: {self._source.fault}")
+            if self._source.from_hub:
+                why = "no such directory here, and a model of the hub is no run of glyphsight"
+        raise ModelError(
+            f"{self.name}: {why}, so its labels are not known; give "
+            "--model sight, nano-digits or a directory that glyphsight train wrote, or train "
+            f"it: glyphsight train --data DATA --model {self.name} --out RUN"
+        )
 
     @property
     def tokenizer(self) -> Any:
@@ -251,18 +272,15 @@ class Model:
 
     @property
     def dtype(self) -> str:
-        """Type of the weights, such as ``float32``."""
+        """Type of the weights that the engine computes with, such as ``float32``."""
         return self._open().dtype
 
     def too_long(self, requests: Sequence[Request]) -> dict[int, str]:
         """Return why requests do not fit the model's window, by row; empty where all fit."""
-        opened = self._open()
-        if opened.window is None:
+        if self.window is None:
             return {}
-        with self._tokens:
-            prompts = prompt_ids(opened.tokenizer, [r.prompt for r in requests], opened.chat)
-            rooms = [self._completions(r).longest if r.answers else 1 for r in requests]
-        return self._too_long(prompts, rooms)
+        rooms = [self._completions(r).longest if r.answers else 1 for r in requests]
+        return self._too_long(self._prompts(requests), rooms)
 
     def score(
         self,
@@ -271,7 +289,6 @@ class Model:
         batch_size: int = _BATCH,
         progress: Progress = lambda n: None,
         share: bool = True,
-        rounded: bool = False,
     ) -> list[NDArray[np.float32]]:
         """Score the answers of each request: the log-likelihood of their tokens after the prompt.
 
@@ -286,8 +303,6 @@ class Model:
             batch_size: Prompts per pass at most; changes speed alone.
             progress: Function called with the number of requests done since its last call.
             share: Compute a shared beginning of prompts once; changes speed alone.
-            rounded: Let the engine ``auto`` take int8 weights for many requests, as :meth:`see`
-                does.
 
         Returns:
             N arrays float32[answers], natural logarithm.
@@ -296,12 +311,11 @@ class Model:
             PromptTooLongError: Requests exceed the model's window; nothing is scored.
             ModelError: Two answers of a request cannot be told apart.
         """
-        opened = self._open()
-        with self._tokens:
-            prompts = prompt_ids(opened.tokenizer, [r.prompt for r in requests], opened.chat)
-            choices = [self._completions(request) for request in requests]
+        self.settle(len(requests))
+        choices = [self._completions(request) for request in requests]
+        prompts = self._prompts(requests)
         self._require_room(prompts, [c.longest for c in choices])
-        return self._ask(_Job(prompts, choices, [], batch_size, progress, share, rounded))
+        return self._ask(_Job(prompts, choices, [], batch_size, progress, share))
 
     def best(
         self,
@@ -340,16 +354,14 @@ class Model:
         Raises:
             PromptTooLongError: Prompts fill the window; nothing is written.
         """
-        opened = self._open()
+        self.settle(len(requests))
         with self._tokens:
-            prompts = prompt_ids(opened.tokenizer, [r.prompt for r in requests], opened.chat)
             longest = {
-                answers: max(map(len, completion_ids(opened.tokenizer, answers, opened.chat)))
-                for answers in {request.answers for request in requests}
-                if answers
+                answers: max(map(len, completion_ids(self.tokenizer, answers, self.chat_turns)))
+                for answers in {request.answers for request in requests if request.answers}
             }
         rooms = [longest.get(request.answers, _SENTENCE) + SPARE_TOKENS for request in requests]
-        return self._written(prompts, rooms, batch_size, progress)
+        return self._written(self._prompts(requests), rooms, batch_size, progress)
 
     def _written(
         self, prompts: list[list[int]], rooms: list[int], batch_size: int, progress: Progress
@@ -357,9 +369,8 @@ class Model:
         self._require_room(prompts, [1] * len(prompts))
         if (window := self.window) is not None:
             rooms = [min(room, window - len(ids)) for ids, room in zip(prompts, rooms, strict=True)]
-        written = self._ask(_Job(prompts, [], rooms, batch_size, progress, share=True))
-        decode = self.tokenizer.decode
-        return [decode(tokens, skip_special_tokens=True) for tokens in written]
+        written = self._ask(_Job(prompts, [], rooms, batch_size, progress))
+        return [self.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in written]
 
     def chat(self, messages: Sequence[dict[str, str]], *, most: int = _REPLY) -> str:
         """Return the reply to a conversation.
@@ -371,12 +382,12 @@ class Model:
         Raises:
             ModelError: The model has no chat template, or the conversation exceeds its window.
         """
-        opened = self._open_torch()
-        chat_turns(opened.tokenizer, self.name)  # says what is wrong with the template
-        text: str = opened.tokenizer.apply_chat_template(
+        tokenizer = self.get().tokenizer
+        chat_turns(tokenizer, self.name)  # says what is wrong with the template
+        text: str = tokenizer.apply_chat_template(
             list(messages), tokenize=False, add_generation_prompt=True, enable_thinking=False
         )
-        ids = opened.tokenizer([text], add_special_tokens=False)["input_ids"]
+        ids = tokenizer([text], add_special_tokens=False)["input_ids"]
         [reply] = self._written(ids, [most], 1, lambda n: None)
         return reply.strip()
 
@@ -413,6 +424,7 @@ class Model:
         asked = [
             Request(run.prompt.ask(text.ascii_image, task.question), replies) for text in texts
         ]
+        self.settle(len(asked), rounded=True)
         reasons = self.too_long(asked)
         fit = [row for row in range(len(texts)) if row not in reasons]
         found: list[Answer | PictureError] = [
@@ -427,23 +439,26 @@ class Model:
             for row, reply in zip(fit, self.generate(some), strict=True):
                 found[row] = to_answer(texts[row], run, {}, run.prompt.read_reply(reply))
             return found
-        for row, scores in zip(fit, self.score(some, rounded=True), strict=True):
+        for row, scores in zip(fit, self.score(some), strict=True):
             chances = dict(zip(task.labels, probabilities(scores).tolist(), strict=True))
             ranked = dict(sorted(chances.items(), key=lambda pair: -pair[1]))
             best = next(iter(ranked))
             found[row] = to_answer(texts[row], run, ranked, best, task.name_of(best))
         return found
 
+    def _prompts(self, requests: Sequence[Request]) -> list[list[int]]:
+        with self._tokens:
+            return prompt_ids(self.tokenizer, [r.prompt for r in requests], self.chat_turns)
+
     def _completions(self, request: Request) -> Completions:
         """Return the tokens of a request's answers; they are computed once."""
-        if request.answers not in self._known:
-            if len(self._known) >= _KNOWN:
-                self._known.clear()
-            opened = self._open()
-            self._known[request.answers] = Completions.of(
-                opened.tokenizer, request.answers, opened.chat
-            )
-        return self._known[request.answers]
+        with self._tokens:
+            if (known := self._known.get(request.answers)) is None:
+                known = Completions.of(self.tokenizer, request.answers, self.chat_turns)
+                if len(self._known) >= _KNOWN:
+                    self._known.clear()
+                self._known[request.answers] = known
+            return known
 
     def _too_long(self, prompts: Sequence[list[int]], rooms: Sequence[int]) -> dict[int, str]:
         window = self.window
@@ -458,22 +473,6 @@ class Model:
         if reasons := self._too_long(prompts, rooms):
             raise PromptTooLongError({row + 1: reason for row, reason in reasons.items()})
 
-    def _opened_for(self, jobs: Sequence[_Job]) -> Opened:
-        """Return the engine for jobs: another than numpy where they are worth its start."""
-        opened = self._open()
-        if self._engine != "auto" or not isinstance(opened.engine, NumpyEngine):
-            return opened
-        tokens = sum(len(ids) + (max(job.rooms, default=0)) for job in jobs for ids in job.prompts)
-        much = tokens * opened.engine.parameters > _TORCH_PAYS
-        if self._dtype is None and all(job.rounded for job in jobs) and (much or self._rounded):
-            if self._rounded is None and installed("fast"):
-                self._rounded = _in_int8(opened)
-            if self._rounded is not None:
-                return self._rounded
-        if not much:
-            return opened
-        return self._open_torch() if installed("train") else opened
-
     def _ask(self, job: _Job) -> list[Any]:
         """Wait for the result of a job; whose turn it is computes the jobs of all who wait."""
         if not job.prompts:
@@ -485,28 +484,24 @@ class Model:
                 while self._waiting:
                     other = self._waiting.popleft()
                     jobs += [other] if other is not job else []
-                opened = self._opened_for(jobs)
                 for alike in ([j for j in jobs if j.choices], [j for j in jobs if j.rooms]):
                     if alike:
-                        _compute(opened, alike)
+                        _compute(self._open(), alike)
         if job.error is not None:
             raise job.error
         return job.result
 
 
-def _with_numpy(name: str | Path) -> Opened | None:
+def _with_numpy(source: ModelSource) -> _Opened | None:
     """Open the run of a Llama model; None where the name means another model."""
-    source = resolve(name)
     if source.directory is None or source.run is None:
         return None
-    directory, run = source.directory, source.run
-    adapter = directory if (directory / "adapter_config.json").is_file() else None
-    base: Path | None = directory
-    if adapter is not None:
-        base = smollm2.ensure_smollm2() if run.base == smollm2.NAME else None
-    try:
-        if base is None:
+    base, adapter = source.directory, None
+    if source.adapter is not None:
+        if source.run.base != smollm2.NAME:
             return None
+        base, adapter = smollm2.ensure_smollm2(), source.directory
+    try:
         engine, tokenizer = NumpyEngine(base, adapter), SmallTokenizer(base)
     except (ModelError, KeyError, TypeError):  # not a model for numpy
         return None
@@ -514,30 +509,22 @@ def _with_numpy(name: str | Path) -> Opened | None:
         if installed("train"):  # torch says what is wrong
             return None
         raise ModelError(
-            f"{name}: damaged ({error}); copy the run again or train it again"
+            f"{source.name}: damaged ({error}); copy the run again or train it again"
         ) from error
-    return Opened(source.name, run, engine, tokenizer, run.chat, engine.window, "float32")
+    return _Opened(engine, tokenizer, source.run.chat, engine.window, "float32")
 
 
-def _in_int8(opened: Opened) -> Opened:
+def _in_int8(opened: _Opened) -> _Opened:
     assert isinstance(opened.engine, NumpyEngine)
     return replace(opened, engine=FastEngine(*opened.engine.files), dtype="int8")
 
 
-def _with_torch(loaded: LoadedModel) -> Opened:
-    return Opened(
-        loaded.name,
-        loaded.run,
-        TorchEngine(loaded),
-        loaded.tokenizer,
-        loaded.chat,
-        loaded.window,
-        str(loaded.model.dtype).removeprefix("torch."),
-        loaded,
-    )
+def _with_torch(loaded: LoadedModel) -> _Opened:
+    dtype = str(loaded.model.dtype).removeprefix("torch.")
+    return _Opened(TorchEngine(loaded), loaded.tokenizer, loaded.chat, loaded.window, dtype)
 
 
-def _compute(opened: Opened, jobs: list[_Job]) -> None:
+def _compute(opened: _Opened, jobs: list[_Job]) -> None:
     """Compute the jobs of several threads, all scores or all texts, in shared passes."""
     owners = [job for job in jobs for _ in job.prompts]
 
@@ -548,23 +535,19 @@ def _compute(opened: Opened, jobs: list[_Job]) -> None:
 
     prompts = [ids for job in jobs for ids in job.prompts]
     size = max(job.batch_size for job in jobs)
+    found: list[Any]
     try:
         if jobs[0].choices:
             choices = [own for job in jobs for own in job.choices]
             share = all(job.share for job in jobs)
-            found: list[Any] = list(
+            found = list(
                 score(opened.engine, prompts, choices, size, progress=progress, share=share)
             )
         else:
-            found = [[]] * len(prompts)
             rooms = [room for job in jobs for room in job.rooms]
             ends = {opened.tokenizer.eos_token_id, opened.chat.end if opened.chat else None}
             last = sorted(end for end in ends if end is not None)
-            for rows, room in _with_room(prompts, rooms, size, opened.engine.device):
-                some = opened.engine.write([prompts[row] for row in rows], room, last)
-                for row, tokens in zip(rows, some, strict=True):
-                    found[row] = tokens
-                progress(rows)
+            found = list(write(opened.engine, prompts, rooms, last, size, progress=progress))
     except Exception as error:
         if len(jobs) > 1:  # an error is that of the thread that asked
             for job in jobs:
@@ -576,13 +559,3 @@ def _compute(opened: Opened, jobs: list[_Job]) -> None:
         job.result.append(result)
     for job in jobs:
         job.done = True
-
-
-def _with_room(
-    prompts: list[list[int]], rooms: list[int], batch_size: int, device: str
-) -> Iterator[tuple[list[int], int]]:
-    """Yield rows to write on together, and the tokens that all of them may have."""
-    for room in sorted(set(rooms), reverse=True):
-        alike = [row for row, own in enumerate(rooms) if own == room]
-        for some in in_batches([prompts[row] for row in alike], batch_size, device):
-            yield [alike[index] for index in some], room

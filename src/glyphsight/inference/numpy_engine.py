@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.errors import ModelError
+from glyphsight.inference.passes import Packed
 
 Floats = NDArray[np.float32]
 _TYPES = {"BF16": "<u2", "F16": "<f2", "F32": "<f4"}
@@ -106,7 +107,7 @@ class NumpyEngine:
         ModelError: The model is of another kind, or its weights are in several files.
     """
 
-    device = "cpu"
+    name, device = "numpy", "cpu"
     parameters: int
     files: tuple[Path, Path | None]
 
@@ -157,6 +158,10 @@ class NumpyEngine:
                 )
             )
 
+    def agrees(self, sequences: Sequence[list[int]]) -> tuple[bool, bool]:
+        """Return that nothing is padded or shared."""
+        return True, True
+
     def forward(
         self, sequences: Sequence[list[int]], keep: int, *, share: bool, cached: bool
     ) -> tuple[Floats, Any]:
@@ -174,22 +179,15 @@ class NumpyEngine:
         """Score endings; see :class:`~glyphsight.inference.score.Engine`."""
         found = []
         for past, ids, own in zip(passed, sequences, endings, strict=True):
-            scores = [np.float32(0)] * len(own)
+            scores = np.zeros(len(own), dtype=np.float32)
             if own:
-                lengths = [len(ending) - 1 for ending in own]
-                starts = np.cumsum([0, *lengths])
-                seen = np.zeros((starts[-1], len(ids) + starts[-1]), dtype=bool)
-                seen[:, : len(ids)] = True
-                for start, length in zip(starts, lengths, strict=False):
-                    at = len(ids) + start
-                    seen[start : start + length, at : at + length] = np.tri(length, dtype=bool)
-                positions = np.concatenate([len(ids) + np.arange(length) for length in lengths])
-                row = Row([t for e in own for t in e[:-1]], positions, past, seen)
+                packed = Packed.of(own)
+                seen = np.hstack([np.ones((len(packed.ids), len(ids)), dtype=bool), packed.seen])
+                row = Row(packed.ids, len(ids) + packed.places, past, seen)
                 [logprobs], _ = self._pass([row], len(row.ids), cached=False)
-                for column, ending in enumerate(own):
-                    told = logprobs[starts[column] : starts[column + 1]]
-                    scores[column] = told[np.arange(len(told)), ending[1:]].sum()
-            found.append(np.array(scores, dtype=np.float32))
+                for column, (start, stop, targets) in enumerate(packed.spans):
+                    scores[column] = logprobs[np.arange(start, stop), targets].sum()
+            found.append(scores)
         return found
 
     def write(

@@ -1,7 +1,8 @@
 """Forward passes of torch: padded batches, a shared beginning computed once, kept keys and values.
 
 Sequences are padded on the left, with position ids that count from the first token of each
-sequence, so that batch size and padding do not change the result of a position.
+sequence, so that batch size and padding do not change the result of a position. Some families
+read padding or kept keys in another way, so each model is checked once.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+
+from glyphsight.console import say
 
 if TYPE_CHECKING:
     from glyphsight.models.load import LoadedModel
@@ -23,6 +27,9 @@ _CPU_TOKENS = 2048  # per pass: larger ones leave the CPU's caches and gain noth
 _END_TOKENS = 512  # per pass over endings, whose logits are all kept
 _SHARED = 8  # tokens a beginning must have, and how many it must save, to be worth a pass
 _SAVED = 64
+_LIKELY = 64  # tokens whose scores are compared where a model is checked
+_ROUNDED = 1e-3  # largest change of a score by rounding in float32, and in half precision
+_ROUNDED_HALF = 0.5
 
 
 def left_padded(sequences: Sequence[Sequence[int]], pad: int) -> dict[str, Any]:
@@ -47,7 +54,7 @@ def left_padded(sequences: Sequence[Sequence[int]], pad: int) -> dict[str, Any]:
 
 
 def in_batches(
-    sequences: Sequence[Sequence[int]], batch_size: int, device: str
+    sequences: Sequence[Sequence[int]], batch_size: int, device: str, *, padded: bool = True
 ) -> Iterator[list[int]]:
     """Yield the rows of each pass: sequences of like length, those with one beginning together.
 
@@ -55,15 +62,19 @@ def in_batches(
         sequences: Token ids.
         batch_size: Sequences per pass at most; on a CPU fewer where they are long.
         device: Type of the device that computes them, such as ``cpu``.
+        padded: Whether a pass may hold sequences of several lengths.
     """
     order = sorted(range(len(sequences)), key=lambda i: (-len(sequences[i]), sequences[i], i))
     start = 0
     while start < len(order):
-        size = batch_size
+        size, length = batch_size, len(sequences[order[start]])
         if device == "cpu":
-            size = min(size, max(1, _CPU_TOKENS // max(1, len(sequences[order[start]]))))
-        yield order[start : start + size]
-        start += size
+            size = min(size, max(1, _CPU_TOKENS // max(1, length)))
+        rows = order[start : start + size]
+        if not padded:
+            rows = [row for row in rows if len(sequences[row]) == length]
+        yield rows
+        start += len(rows)
 
 
 def shared_beginning(sequences: Sequence[Sequence[int]], keep: int) -> int:
@@ -73,6 +84,36 @@ def shared_beginning(sequences: Sequence[Sequence[int]], keep: int) -> int:
         pairs = zip(first[: max(0, most)], other, strict=False)
         most = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     return max(0, most)
+
+
+class Packed(NamedTuple):
+    """Endings of a sequence in one row, T tokens: all of each but its last.
+
+    Attributes:
+        ids: Token ids.
+        places: Place of each token in its ending, int64[T].
+        seen: Tokens of the row that each sees, bool[T, T]: those before it in its own ending.
+        spans: Start and stop of each ending in the row, and its tokens but the first.
+    """
+
+    ids: list[int]
+    places: NDArray[np.int64]
+    seen: NDArray[np.bool_]
+    spans: list[tuple[int, int, list[int]]]
+
+    @staticmethod
+    def of(endings: Sequence[list[int]]) -> Packed:
+        """Pack endings of at least two tokens each."""
+        ids = [token for ending in endings for token in ending[:-1]]
+        places, seen = np.zeros(len(ids), np.int64), np.zeros((len(ids), len(ids)), dtype=bool)
+        spans, start = [], 0
+        for ending in endings:
+            stop = start + len(ending) - 1
+            places[start:stop] = np.arange(stop - start)
+            seen[start:stop, start:stop] = np.tri(stop - start, dtype=bool)
+            spans.append((start, stop, ending[1:]))
+            start = stop
+        return Packed(ids, places, seen, spans)
 
 
 @dataclass(frozen=True)
@@ -93,90 +134,190 @@ class Passed:
     lengths: Any
 
 
-def forward(
-    loaded: LoadedModel,
-    sequences: Sequence[Sequence[int]],
-    keep: int,
-    *,
-    share: bool = True,
-    cached: bool = False,
-) -> Passed:
-    """Run one pass over N sequences, their shared beginning computed once.
+_CHECKED: WeakKeyDictionary[Any, tuple[int, bool, bool]] = WeakKeyDictionary()
+"""Length of the sequence that a model was checked with, whether it pads and shares."""
 
-    Args:
-        loaded: The model.
-        sequences: Token ids.
-        keep: Last positions wanted.
-        share: Compute a shared beginning once; changes speed alone.
-        cached: Keep keys and values.
+
+class TorchEngine:
+    """Passes of a model that transformers loaded.
+
+    Attributes:
+        name: Name of the engine.
+        device: Type of the device, such as ``cpu``.
     """
-    import torch
 
-    device, count = loaded.model.device, len(sequences)
-    begun = shared_beginning(sequences, keep) if share else 0
-    past = None
-    if begun >= _SHARED and begun * (count - 1) >= _SAVED:
-        once = torch.tensor([list(sequences[0][:begun])], device=device)
-        past = _by_token(loaded.model(input_ids=once, logits_to_keep=1, use_cache=True))
-    if past is None:
-        begun = 0
-    else:
-        past.batch_repeat_interleave(count)
-    batch = left_padded([sequence[begun:] for sequence in sequences], loaded.tokenizer.pad_token_id)
-    batch["position_ids"] += begun
-    if begun and "attention_mask" in batch:
-        shared = torch.ones(count, begun, dtype=torch.long)
-        batch["attention_mask"] = torch.cat([shared, batch["attention_mask"]], dim=1)
-    inputs = {name: tensor.to(device) for name, tensor in batch.items()}
-    if past is not None:
-        inputs[_cache_name(loaded)] = past
-    done = loaded.model(**inputs, logits_to_keep=keep, use_cache=cached or past is not None)
-    return Passed(
-        torch.log_softmax(done.logits.float(), dim=-1),
-        _by_token(done) if cached else None,
-        inputs.get("attention_mask"),
-        torch.tensor([len(sequence) for sequence in sequences], device=device),
-    )
+    name = "torch"
 
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._loaded, self._model = loaded, loaded.model
+        self._pad = loaded.tokenizer.pad_token_id
+        self.device: str = loaded.model.device.type
 
-def score_endings(
-    loaded: LoadedModel,
-    passed: Passed,
-    sequences: Sequence[list[int]],
-    endings: Sequence[Sequence[list[int]]],
-) -> list[NDArray[np.float32]]:
-    """Score endings of each of the N sequences of a pass, all tokens but the first of each.
+    def agrees(self, sequences: Sequence[list[int]]) -> tuple[bool, bool]:
+        """See :class:`~glyphsight.inference.score.Engine`; a model is checked once.
 
-    The endings of a sequence are one row after its kept keys and values, under a mask in which
-    endings do not see each other. A model without such keys reads every ending after its whole
-    sequence.
+        It is checked again for sequences twice as long, since attention may have a window. The
+        longest without its first third is read alone, in a batch with the whole one, and after a
+        beginning that it shares with a longer one.
+        """
+        length, pads, shares = _CHECKED.get(self._model, (0, True, True))
+        whole = max(sequences, key=len, default=[])
+        part = whole[len(whole) // 3 :]
+        if len(sequences) < 2 or len(part) <= 2 * length or len(part) < _SHARED:
+            return pads, shares
+        half = len(part) // 2
+        [alone] = self._run([part], 1).logprobs
+        [padded, _] = self._run([part, whole], 1).logprobs
+        [shared, _] = self._run([part, part[:half] + part[half // 2 :]], 1, half).logprobs
+        likely = alone[0].topk(min(_LIKELY, alone.shape[1])).indices
+        apart = [float((one - alone)[0, likely].abs().max()) for one in (padded, shared)]
+        most = _ROUNDED if str(self._model.dtype) == "torch.float32" else _ROUNDED_HALF
+        found = pads and apart[0] < most, shares and apart[1] < most
+        _CHECKED[self._model] = len(part), *found
+        if found != (pads, shares):
+            ways = [way for way, fit in zip(("padding", "sharing"), found, strict=True) if not fit]
+            say(
+                f"glyphsight: {self._loaded.name}: {' and '.join(ways)} would change its scores by "
+                f"{max(apart):.2g}; it is asked without, which is slower"
+            )
+        return found
 
-    Args:
-        loaded: The model.
-        passed: A pass with ``cached``.
-        sequences: Token ids of the pass.
-        endings: Token ids of the endings of each sequence, at least two per ending.
+    def forward(
+        self, sequences: Sequence[list[int]], keep: int, *, share: bool, cached: bool
+    ) -> tuple[NDArray[np.float32], Passed]:
+        """Run one pass; see :class:`~glyphsight.inference.score.Engine`."""
+        begun = shared_beginning(sequences, keep) if share else 0
+        if begun < _SHARED or begun * (len(sequences) - 1) < _SAVED:
+            begun = 0
+        passed = self._run(sequences, keep, begun, cached=cached)
+        return passed.logprobs.cpu().numpy(), passed
 
-    Returns:
-        N arrays float32[endings].
-    """
-    found = [np.zeros(len(own), dtype=np.float32) for own in endings]
-    order = [(row, column) for row, own in enumerate(endings) for column in range(len(own))]
-    if passed.cache is None or not _takes_any_mask(loaded):
+    def _run(
+        self, sequences: Sequence[list[int]], keep: int, begun: int = 0, *, cached: bool = False
+    ) -> Passed:
+        """Run one pass, the first ``begun`` tokens of all sequences computed once."""
+        import torch
+
+        device, count, past = self._model.device, len(sequences), None
+        with torch.inference_mode():
+            if begun:
+                once = torch.tensor([list(sequences[0][:begun])], device=device)
+                past = _by_token(self._model(input_ids=once, logits_to_keep=1, use_cache=True))
+            if past is None:
+                begun = 0
+            else:
+                past.batch_repeat_interleave(count)
+            batch = left_padded([sequence[begun:] for sequence in sequences], self._pad)
+            batch["position_ids"] += begun
+            if begun and "attention_mask" in batch:
+                shared = torch.ones(count, begun, dtype=torch.long)
+                batch["attention_mask"] = torch.cat([shared, batch["attention_mask"]], dim=1)
+            inputs = {name: tensor.to(device) for name, tensor in batch.items()}
+            if past is not None:
+                inputs[self._cache_name()] = past
+            done = self._model(**inputs, logits_to_keep=keep, use_cache=cached or past is not None)
+            return Passed(
+                torch.log_softmax(done.logits.float(), dim=-1),
+                _by_token(done) if cached else None,
+                inputs.get("attention_mask"),
+                torch.tensor([len(sequence) for sequence in sequences], device=device),
+            )
+
+    def endings(
+        self,
+        passed: Passed,
+        sequences: Sequence[list[int]],
+        endings: Sequence[Sequence[list[int]]],
+    ) -> list[NDArray[np.float32]]:
+        """Score endings; see :class:`~glyphsight.inference.score.Engine`.
+
+        The endings of a sequence are one row after its kept keys and values, under a mask in which
+        endings do not see each other. A model without such keys reads every ending after its whole
+        sequence.
+        """
+        found = [np.zeros(len(own), dtype=np.float32) for own in endings]
+        order = [(row, column) for row, own in enumerate(endings) for column in range(len(own))]
         whole = [sequences[row] + endings[row][column] for row, column in order]
-        for batch in in_batches(whole, len(sequences), loaded.model.device.type):
+        pads, shares = self.agrees(whole)
+        # Where positions are rotations, mask and positions are free of each other.
+        turned = hasattr(self._model.config.get_text_config(), "rope_parameters")
+        if passed.cache is not None and turned and shares:
+            for columns in _columns_per_pass(endings):
+                some = [own[columns] for own in endings]
+                for own, scores in zip(found, self._after(passed, some), strict=True):
+                    own[columns] = scores
+            return found
+        for batch in in_batches(whole, len(sequences), self.device, padded=pads):
             keep = max(len(endings[order[i][0]][order[i][1]]) for i in batch)
-            logprobs = forward(loaded, [whole[i] for i in batch], keep, share=False).logprobs
+            logprobs = self._run([whole[i] for i in batch], keep).logprobs
             for i, own in zip(batch, logprobs, strict=True):
                 row, column = order[i]
                 ending = endings[row][column]
                 found[row][column] = _told(own[keep - len(ending) : -1], ending[1:])
         return found
-    for columns in _columns_per_pass(endings):
-        some = [own[columns] for own in endings]
-        for own, scores in zip(found, _after(loaded, passed, some), strict=True):
-            own[columns] = scores
-    return found
+
+    def _after(self, passed: Passed, endings: Sequence[Sequence[list[int]]]) -> list[list[float]]:
+        """Score the endings of each sequence in one pass over its kept keys."""
+        import torch
+
+        rows = [Packed.of(own) for own in endings]
+        longest = max(len(row.ids) for row in rows)
+        ids = torch.full((len(rows), longest), self._pad, dtype=torch.long)
+        places = torch.zeros_like(ids)
+        seen = torch.eye(longest, dtype=torch.bool).repeat(len(rows), 1, 1)
+        for at, row in enumerate(rows):
+            size = len(row.ids)
+            ids[at, :size] = torch.tensor(row.ids)
+            places[at, :size] = torch.from_numpy(row.places)
+            seen[at, :size, :size] = torch.from_numpy(row.seen)
+        past = copy.copy(passed.cache)
+        past.layers = [copy.copy(layer) for layer in passed.cache.layers]  # a pass may come again
+        before = torch.ones(len(rows), past.get_seq_length())
+        before = before if passed.mask is None else passed.mask.cpu()
+        visible = torch.cat([before.bool()[:, None].expand(-1, longest, -1), seen], dim=2)
+        mask = torch.zeros(visible.shape, dtype=self._model.dtype)
+        mask.masked_fill_(~visible, torch.finfo(mask.dtype).min)
+        device = self._model.device
+        inputs = {
+            "input_ids": ids.to(device),
+            "position_ids": passed.lengths[:, None] + places.to(device),
+            "attention_mask": mask[:, None].to(device),
+            self._cache_name(): past,
+        }
+        with torch.inference_mode():
+            logits = self._model(**inputs, use_cache=True).logits
+            logprobs = torch.log_softmax(logits.float(), dim=-1)
+        return [
+            [_told(own[start:stop], targets) for start, stop, targets in row.spans]
+            for own, row in zip(logprobs, rows, strict=True)
+        ]
+
+    def write(
+        self, sequences: Sequence[list[int]], most: int, ends: Sequence[int]
+    ) -> list[list[int]]:
+        """Write greedily; see :class:`~glyphsight.inference.score.Engine`."""
+        import torch
+
+        batch = left_padded(sequences, self._pad)
+        ids = batch["input_ids"].to(self._model.device)
+        mask = batch.get("attention_mask", torch.ones_like(batch["input_ids"]))
+        with torch.inference_mode():
+            written = self._model.generate(
+                input_ids=ids,
+                attention_mask=mask.to(ids.device),
+                max_new_tokens=most,
+                do_sample=False,
+                pad_token_id=self._pad,
+                eos_token_id=list(ends),
+            )
+        found: list[list[int]] = written[:, ids.shape[1] :].tolist()
+        return found
+
+    def _cache_name(self) -> str:
+        """Name the argument for kept keys: ``cache`` from transformers 5.24 on."""
+        model = self._model
+        inner = model.get_base_model() if hasattr(model, "peft_config") else model
+        return "cache" if "cache" in signature(inner.forward).parameters else "past_key_values"
 
 
 def _columns_per_pass(endings: Sequence[Sequence[list[int]]]) -> Iterator[slice]:
@@ -193,66 +334,12 @@ def _columns_per_pass(endings: Sequence[Sequence[list[int]]]) -> Iterator[slice]
         start = stop
 
 
-def _after(
-    loaded: LoadedModel, passed: Passed, endings: Sequence[Sequence[list[int]]]
-) -> Iterator[list[float]]:
-    """Yield the scores of the endings of each sequence, from one pass over its kept keys."""
-    import torch
-
-    device, count = loaded.model.device, len(endings)
-    longest = max(sum(len(ending) - 1 for ending in own) for own in endings)
-    ids = torch.full((count, longest), loaded.tokenizer.pad_token_id, dtype=torch.long)
-    places = torch.zeros_like(ids)
-    seen = torch.eye(longest, dtype=torch.bool).repeat(count, 1, 1)
-    spans = []
-    for row, own in enumerate(endings):
-        start = 0
-        for ending in own:
-            stop = start + len(ending) - 1
-            ids[row, start:stop] = torch.tensor(ending[:-1])
-            places[row, start:stop] = torch.arange(stop - start)
-            seen[row, start:stop, start:stop] = torch.ones(stop - start, stop - start).tril().bool()
-            spans.append((row, start, stop, ending[1:]))
-            start = stop
-    past = copy.copy(passed.cache)
-    past.layers = [copy.copy(layer) for layer in passed.cache.layers]  # a pass may come again
-    kept = past.get_seq_length()
-    before = torch.ones(count, kept) if passed.mask is None else passed.mask.cpu()
-    visible = torch.cat([before.bool()[:, None].expand(-1, longest, -1), seen], dim=2)
-    mask = torch.zeros(visible.shape, dtype=loaded.model.dtype)
-    mask.masked_fill_(~visible, torch.finfo(mask.dtype).min)
-    inputs = {
-        "input_ids": ids.to(device),
-        "position_ids": passed.lengths[:, None] + places.to(device),
-        "attention_mask": mask[:, None].to(device),
-        _cache_name(loaded): past,
-    }
-    logits = loaded.model(**inputs, use_cache=True).logits
-    logprobs = torch.log_softmax(logits.float(), dim=-1)
-    scores: list[list[float]] = [[] for _ in endings]
-    for row, start, stop, targets in spans:
-        scores[row].append(_told(logprobs[row, start:stop], targets))
-    yield from scores
-
-
 def _told(logprobs: Any, targets: Sequence[int]) -> float:
     """Sum the log-probabilities float32[T, V] of T target tokens."""
     import torch
 
     index = torch.tensor(targets, device=logprobs.device)[:, None]
     return float(logprobs.gather(1, index).sum())
-
-
-def _takes_any_mask(loaded: LoadedModel) -> bool:
-    """Tell whether positions are rotations, so that mask and positions are free of each other."""
-    return hasattr(loaded.model.config.get_text_config(), "rope_parameters")
-
-
-def _cache_name(loaded: LoadedModel) -> str:
-    """Name the argument for kept keys and values: ``cache`` from transformers 5.24 on."""
-    model = loaded.model
-    inner = model.get_base_model() if hasattr(model, "peft_config") else model
-    return "cache" if "cache" in signature(inner.forward).parameters else "past_key_values"
 
 
 def _by_token(done: Any) -> Any:
@@ -262,56 +349,3 @@ def _by_token(done: Any) -> Any:
     cache = done.get("cache", done.get("past_key_values"))
     layers = getattr(cache, "layers", None)
     return cache if layers and all(type(layer) is DynamicLayer for layer in layers) else None
-
-
-class TorchEngine:
-    """Passes of a model that transformers loaded.
-
-    Attributes:
-        device: Type of the device, such as ``cpu``.
-    """
-
-    def __init__(self, loaded: LoadedModel) -> None:
-        self._loaded = loaded
-        self.device: str = loaded.model.device.type
-
-    def forward(
-        self, sequences: Sequence[list[int]], keep: int, *, share: bool, cached: bool
-    ) -> tuple[NDArray[np.float32], Any]:
-        """Return log-probabilities float32[N, keep, V] and what :meth:`endings` needs."""
-        import torch
-
-        with torch.inference_mode():
-            passed = forward(self._loaded, sequences, keep, share=share, cached=cached)
-        return passed.logprobs.cpu().numpy(), passed
-
-    def endings(
-        self, passed: Any, sequences: Sequence[list[int]], endings: Sequence[Sequence[list[int]]]
-    ) -> list[NDArray[np.float32]]:
-        """See :func:`score_endings`."""
-        import torch
-
-        with torch.inference_mode():
-            return score_endings(self._loaded, passed, sequences, endings)
-
-    def write(
-        self, sequences: Sequence[list[int]], most: int, ends: Sequence[int]
-    ) -> list[list[int]]:
-        """Return the token ids written greedily after each sequence, at most ``most``."""
-        import torch
-
-        pad = self._loaded.tokenizer.pad_token_id
-        batch = left_padded(sequences, pad)
-        ids = batch["input_ids"].to(self._loaded.model.device)
-        mask = batch.get("attention_mask", torch.ones_like(batch["input_ids"]))
-        with torch.inference_mode():
-            written = self._loaded.model.generate(
-                input_ids=ids,
-                attention_mask=mask.to(ids.device),
-                max_new_tokens=most,
-                do_sample=False,
-                pad_token_id=pad,
-                eos_token_id=list(ends),
-            )
-        found: list[list[int]] = written[:, ids.shape[1] :].tolist()
-        return found

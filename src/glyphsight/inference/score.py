@@ -19,10 +19,16 @@ class Engine(Protocol):
     """Computes the passes of a model, for one thread at a time.
 
     Attributes:
+        name: Name of the engine, such as ``numpy``.
         device: Type of the device, such as ``cpu``.
     """
 
+    name: str
     device: str
+
+    def agrees(self, sequences: Sequence[list[int]]) -> tuple[bool, bool]:
+        """Return whether padding, and a shared beginning computed once, leave scores alone."""
+        ...
 
     def forward(
         self, sequences: Sequence[list[int]], keep: int, *, share: bool, cached: bool
@@ -150,23 +156,52 @@ def score(
         N arrays float32[answers], natural logarithm.
     """
     scores = [np.empty(0, dtype=np.float32)] * len(prompts)
-    for rows in in_batches(prompts, batch_size, engine.device):
+    sequences = [ids + own.shared for ids, own in zip(prompts, choices, strict=True)]
+    pads, shares = engine.agrees(sequences)
+    for rows in in_batches(sequences, batch_size, engine.device, padded=pads):
         own = [choices[row] for row in rows]
-        sequences = [prompts[row] + c.shared for row, c in zip(rows, own, strict=True)]
+        some = [sequences[row] for row in rows]
         keep = max(len(c.shared) for c in own) + 1
         longer = [[rest for rest in c.rests if len(rest) > 1] for c in own]
-        logprobs, passed = engine.forward(sequences, keep, share=share, cached=any(longer))
+        logprobs, passed = engine.forward(some, keep, share=share and shares, cached=any(longer))
         for row, c, found in zip(rows, own, logprobs, strict=True):
             before = found[keep - 1 - len(c.shared) : -1]
             begun = before[np.arange(len(c.shared)), c.shared].sum(dtype=np.float32)
             scores[row] = begun + found[-1, [rest[0] for rest in c.rests]]
         if any(longer):
-            ends = engine.endings(passed, sequences, longer)
+            ends = engine.endings(passed, some, longer)
             for row, c, end in zip(rows, own, ends, strict=True):
-                columns = [column for column, rest in enumerate(c.rests) if len(rest) > 1]
-                scores[row][columns] += end
+                scores[row][[len(rest) > 1 for rest in c.rests]] += end
         progress(rows)
     return scores
+
+
+def write(
+    engine: Engine,
+    prompts: Sequence[list[int]],
+    rooms: Sequence[int],
+    ends: Sequence[int],
+    batch_size: int,
+    *,
+    progress: Callable[[list[int]], object] = lambda rows: None,
+) -> list[list[int]]:
+    """Write greedily after each prompt, at most as many tokens as it has room for.
+
+    Arguments are those of :func:`score`; ``ends`` are the tokens that end an answer.
+    """
+    written: list[list[int]] = [[] for _ in prompts]
+    pads, _ = engine.agrees(prompts)
+    size = batch_size if pads else 1  # RWKV of transformers 5 mixes states in a batch
+    for room in sorted(set(rooms), reverse=True):  # all of a pass have as much room
+        alike = [row for row, own in enumerate(rooms) if own == room]
+        some = [prompts[row] for row in alike]
+        for batch in in_batches(some, size, engine.device):
+            rows = [alike[index] for index in batch]
+            found = engine.write([prompts[row] for row in rows], room, ends)
+            for row, tokens in zip(rows, found, strict=True):
+                written[row] = tokens
+            progress(rows)
+    return written
 
 
 def probabilities(scores: NDArray[np.float32]) -> NDArray[np.float32]:

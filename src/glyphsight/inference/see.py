@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
 from itertools import count, islice, takewhile
 from typing import TYPE_CHECKING
@@ -106,7 +106,7 @@ def to_answer(
         ascii_image=text.ascii_image,
         inverted=text.inverted,
         cropped=text.cropped,
-        empty=len(np.unique(grid)) == 1,
+        empty=bool((grid == grid.flat[0]).all()),
     )
 
 
@@ -189,6 +189,7 @@ def see_many(
         ModelError: The model was not trained with glyphsight, or not to answer the question.
     """
     model.trained.task(question)
+    model.settle(len(tasks) if isinstance(tasks, Sized) else None, rounded=True)
     left, sizes = iter(tasks), (min(2**power, together) for power in count())
     chunks = takewhile(bool, (list(islice(left, size)) for size in sizes))
     seeing = _Seeing(model, question, max_pixels, pixels)
