@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import cache
 from typing import Any
 
 _TERMINAL_SECONDS, _FILE_SECONDS = 0.1, 30.0
+_LINE = "{desc}: {n_fmt}/{total_fmt} {unit} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
 
 def say(text: str) -> None:
@@ -24,7 +26,7 @@ def printable(text: str) -> str:
 
 
 def progress_bar(total: int | None, unit: str, desc: str | None = None, **how: Any) -> Any:
-    """Make a tqdm bar on standard error; in a file it moves twice a minute at most.
+    """Make a tqdm bar on standard error; in a file, write a line each 30 seconds in its place.
 
     Args:
         total: Number of units, None where it is not known.
@@ -34,8 +36,33 @@ def progress_bar(total: int | None, unit: str, desc: str | None = None, **how: A
     """
     from tqdm import tqdm  # not needed by most commands
 
-    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    pause = _TERMINAL_SECONDS if watched else _FILE_SECONDS
-    return tqdm(
-        total=total, unit=unit, desc=desc, mininterval=pause, maxinterval=max(10.0, pause), **how
-    )
+    if sys.stderr.isatty() or "ipykernel" in sys.modules:
+        return tqdm(total=total, unit=unit, desc=desc, mininterval=_TERMINAL_SECONDS, **how)
+    how |= {"mininterval": _FILE_SECONDS, "delay": _FILE_SECONDS, "miniters": 0}
+    return _lines()(total=total, unit=unit, desc=desc, bar_format=_LINE, **how)
+
+
+@cache
+def _lines() -> Any:
+    """Return a tqdm that writes whole lines; work that ends sooner than the first writes none."""
+    from tqdm import tqdm
+
+    class Lines(tqdm):  # type: ignore[misc]
+        said = 0.0
+
+        def display(self, msg: str | None = None, pos: int | None = None) -> None:
+            if (now := self._time()) - (self.said or self.start_t) >= self.mininterval:
+                self.said = now
+                self.fp.write(f"{self}\n")
+                self.fp.flush()
+
+        def clear(self, nolock: bool = False) -> None:
+            """Leave lines as they are."""
+
+        def close(self) -> None:
+            if self.said and not self.disable:
+                self.fp.write(f"{self}\n")
+            self.sp = None  # tqdm then writes nothing at the end
+            super().close()
+
+    return Lines

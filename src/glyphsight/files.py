@@ -72,6 +72,14 @@ def unwritable(path: Path, error: OSError) -> GlyphsightError:
     return GlyphsightError(f"{path}: cannot be written ({error.strerror or error}); {fix}")
 
 
+def let_others_read(*paths: Path) -> None:
+    """Give files the permissions of the umask, where a library made them its owner's alone."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for path in paths:
+        path.chmod(0o666 & ~umask)
+
+
 @contextmanager
 def replacing_path(path: Path, folder: Path | None = None) -> Iterator[Path]:
     """Yield the path of an empty temporary file that becomes ``path`` when the block ends well.
@@ -101,9 +109,7 @@ def replacing_path(path: Path, folder: Path | None = None) -> Iterator[Path]:
             if error.filename is None:  # the temporary file's own, such as a full disk
                 raise unwritable(path, error) from error
             raise
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        let_others_read(temporary)
         try:
             temporary.replace(path)
         except OSError as error:

@@ -155,7 +155,7 @@ def run_demo(
     )
     built = build_dataset("bundled", data, settings, quiet=quiet)
     announce(2, f"train {nano.NAME}, a small language model from scratch", seconds("train"))
-    resolved = resolve_settings(nano.NAME, {"minutes": seconds("train") / 60})
+    resolved = resolve_settings(nano.NAME, {"minutes": seconds("train") / 60, "epochs": 1.0})
     trained = train(data, nano.NAME, out, resolved, quiet=quiet)
     announce(3, "measure it on test digits it has never seen", seconds("measure"))
     count = _affordable(out, data, built.records["test"], seconds("measure"))

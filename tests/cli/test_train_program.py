@@ -1,12 +1,17 @@
 import json
+import os
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import glyphsight as package
 from glyphsight.dataset import load_dataset, write_records
 from glyphsight.errors import ModelError
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import SHIPPED_RUNS, Task, start_from
+from glyphsight.train.settings import resolve_settings
 
 SHORT = ["--set", "max_steps=2", "--set", "lora_rank=2", "--batch-size", "8"]
 
@@ -86,3 +91,38 @@ def test_a_run_that_has_learnt_nothing_says_so_and_what_to_do(glyphsight, digits
     told = done.stderr.decode()
     assert "% right is no better than always answering '" in told
     assert "start --from a trained run" in told
+
+
+@pytest.fixture
+def without_torch(tmp_path):
+    """A path of Python on which the import of torch ends the program."""
+    (tmp_path / "path" / "torch").mkdir(parents=True)
+    (tmp_path / "path" / "torch" / "__init__.py").write_text("raise SystemExit('imports torch')")
+    return os.pathsep.join([str(tmp_path / "path"), str(Path(package.__file__).parents[1])])
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--data", "none"], "none: no such dataset; glyphsight dataset build makes one"),
+        (["--data", "no-train"], "has no split 'train'"),
+        (["--data", "data", "--set", "batch_size=0"], "batch_size is a whole number"),
+        (["--data", "data", "--set", "speed=1"], "speed"),
+        (["--data", "data", "--out", "begun"], "begun: holds a run already; add --resume"),
+        (["--data", "data", "--resume"], "settings.json: no such file"),
+        (["--data", "data", "--out", "begun", "--resume", "--seed", "5"], "started with seed 0"),
+        (["--data", "data", "--from", "data"], "is no trained run"),
+    ],
+)
+def test_a_cheap_error_does_not_wait_for_torch(
+    glyphsight, golden, tmp_path, without_torch, options, reason
+):
+    for name in ("data/train.json", "no-train/test.json"):
+        (tmp_path / name).parent.mkdir()
+        shutil.copy(golden / "five.json", tmp_path / name)
+    resolve_settings("nano", {}).save(tmp_path / "begun" / "settings.json")
+    model = [] if "--from" in options else ["--model", "nano"]
+    done = glyphsight("train", *model, "--out", "run", *options, PYTHONPATH=without_torch)
+    assert done.returncode in (1, 2)
+    assert reason in " ".join(done.stderr.decode().split())
+    assert b"imports torch" not in done.stderr

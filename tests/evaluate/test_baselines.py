@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -231,9 +232,10 @@ def test_json_says_everything_but_the_answers():
     assert document["share"]["n"] == 4
 
 
-def test_quiet_prints_nothing_and_progress_goes_to_standard_error(capsys):
+def test_quiet_prints_nothing_and_progress_goes_to_standard_error(capsys, monkeypatch):
     baselines(bars(30, 0), bars(4, 1), names=["knn"], quiet=True)
     assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     baselines(bars(30, 2), bars(4, 1), names=["majority", "knn"])
     out, err = capsys.readouterr()
     assert out == ""

@@ -78,7 +78,7 @@ def test_two_processes_learn_what_one_does_with_twice_the_batch(few, alone, tmp_
     for name, weight in ours.items():
         torch.testing.assert_close(theirs[name], weight, rtol=1e-3, atol=1e-4)
     assert len(re.findall("6 steps on 21 records", done.stdout)) == 1
-    assert done.stderr.count("train:   0%") == 1
+    assert "train:" not in done.stderr  # in a file a line after half a minute, no bar
     again = launch(few, tmp_path / "run", "--resume")
     assert again.stderr.count("nothing to resume") == 1
 

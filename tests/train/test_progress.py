@@ -1,18 +1,22 @@
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from glyphsight.models.runs import read_history
 from glyphsight.train import progress
-from glyphsight.train.progress import Progress
+from glyphsight.train.progress import Progress, best_of
 from glyphsight.train.settings import TrainSettings
 
 ARGS = SimpleNamespace(device="cpu")
 
 
 def made(history, **changes):
-    given = {"minutes": 1.0, "step": 0, "validate": None} | changes
-    settings = TrainSettings(minutes=given.pop("minutes"), evaluations=4, checkpoints=5)
+    given = {"minutes": 1.0, "step": 0, "validate": None, "evaluations": 4} | changes
+    some = {name: given.pop(name) for name in ("minutes", "evaluations")}
+    settings = TrainSettings(**some, checkpoints=5)
     return Progress(history, settings, records_seen=lambda step: step, quiet=True, **given)
 
 
@@ -56,6 +60,10 @@ def test_a_resumed_run_keeps_the_pace_it_had(tmp_path, now):
     assert told.pace() == pytest.approx(0.5)
 
 
+def figures(share, of=500):
+    return {"validation_accuracy": share, "validation_records": of}
+
+
 def due(told, now, seconds_a_step, count, begun=0):
     """The steps after which it asks for a checkpoint, and whether the clock ended the run."""
     saved, stopped = [], False
@@ -79,19 +87,20 @@ def accuracies(history):
     ("minutes", "seconds_a_step", "asked", "judged"),
     [
         pytest.param(
-            *(25.0, 100.0, ([3, 6, 9, 12, 15], True), [4, 8, 12, 15]),
+            *(25.0, 100.0, ([3, 4, 6, 9, 12, 15], True), [4, 8, 12, 15]),
             id="by the clock where steps are slow",
         ),
         pytest.param(*(5.0, 20.0, ([15], True), [15]), id="minutes are for learning"),
         pytest.param(
-            *(0.0, 4.0, ([20, 40, 60, 80, 100], False), [25, 50, 75, 100]),
+            *(0.0, 4.0, ([20, 25, 40, 60, 80, 100], False), [25, 50, 75, 100]),
             id="by steps where there are no minutes",
         ),
     ],
 )
 def test_checkpoints_and_accuracies_are_due(tmp_path, now, minutes, seconds_a_step, asked, judged):
     history = tmp_path / "h.jsonl"
-    told = made(history, minutes=minutes, validate=lambda seconds: {"validation_accuracy": 0.5})
+    worse = (figures(share) for share in (0.5, 0.4, 0.3, 0.2))
+    told = made(history, minutes=minutes, validate=lambda seconds: next(worse))
     told.on_train_begin(ARGS, state(0), None)
     assert due(told, now, seconds_a_step, 100) == asked
     assert accuracies(history) == judged
@@ -100,11 +109,10 @@ def test_checkpoints_and_accuracies_are_due(tmp_path, now, minutes, seconds_a_st
 def test_a_resumed_run_is_due_where_it_would_have_been(tmp_path, now):
     history = tmp_path / "h.jsonl"
     history.write_text('{"step": 6, "records": 6, "seconds": 600.0, "loss": 1.0}\n')
-    told = made(
-        history, minutes=25.0, step=6, validate=lambda seconds: {"validation_accuracy": 0.5}
-    )
+    worse = (figures(share) for share in (0.5, 0.4, 0.3))
+    told = made(history, minutes=25.0, step=6, validate=lambda seconds: next(worse))
     told.on_train_begin(ARGS, state(6), None)
-    assert due(told, now, 100.0, 100, begun=6) == ([9, 12, 15], True)
+    assert due(told, now, 100.0, 100, begun=6) == ([8, 9, 12, 15], True)
     assert accuracies(history) == [8, 12, 15]
 
 
@@ -123,7 +131,7 @@ def test_validation_takes_a_tenth_of_the_time_and_none_of_the_minutes(tmp_path, 
     def validate(seconds):
         spent.append(min(slow, max(seconds, 1.0)))
         now["now"] += spent[-1]
-        return {"validation_accuracy": 0.5}
+        return figures(0.5)
 
     told = made(tmp_path / "h.jsonl", minutes=60.0, validate=validate)
     told.on_train_begin(ARGS, state(0), None)
@@ -133,3 +141,39 @@ def test_validation_takes_a_tenth_of_the_time_and_none_of_the_minutes(tmp_path, 
     assert told.clock() == pytest.approx(1)
     again = made(tmp_path / "h.jsonl", minutes=60.0, validate=validate, step=36)
     assert again.clock() == pytest.approx(1, abs=0.01)
+
+
+@given(
+    minutes=st.floats(0, 300),
+    seconds_a_step=st.floats(0.1, 2000),
+    a_validation=st.floats(0.1, 2000),
+    evaluations=st.integers(1, 300),
+)
+def test_never_is_there_one_step_alone_between_two_validations(
+    tmp_path_factory, minutes, seconds_a_step, a_validation, evaluations
+):
+    time = {"now": 0.0}
+
+    def validate(seconds):
+        time["now"] += a_validation
+        return figures(0.5)
+
+    history = tmp_path_factory.mktemp("run") / "h.jsonl"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(progress.time, "monotonic", lambda: time["now"])
+        told = made(history, minutes=minutes, evaluations=evaluations, validate=validate)
+        told.on_train_begin(ARGS, state(0), None)
+        due(told, time, seconds_a_step, 100)
+    steps = accuracies(history)
+    assert all(after - before > 1 for before, after in pairwise(steps[:-1]))
+    # Whatever a validation takes, the next waits until it is a tenth of the training.
+    assert a_validation * (len(steps) - 2) <= max(10, 0.1 * 100 * seconds_a_step)
+
+
+def test_the_best_validation_is_the_last_of_equals_and_not_the_luck_of_a_few():
+    lines = [{"step": 1, "loss": 1.0}]
+    assert best_of(lines) == {}
+    lines += [figures(0.99, 300) | {"step": 2}, figures(0.9633, 300) | {"step": 9}]
+    assert best_of(lines)["step"] == 2
+    assert best_of([*lines, figures(0.99, 300) | {"step": 12}])["step"] == 12
+    assert best_of([*lines, figures(1.0, 8) | {"step": 12}])["step"] == 2

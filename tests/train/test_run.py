@@ -1,10 +1,12 @@
 """Training runs on the bundled digits with the real Trainer, a few steps each."""
 
 import json
+import os
 import shutil
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
 from glyphsight.codec import Profile
@@ -13,6 +15,7 @@ from glyphsight.errors import DatasetError, ModelError
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.runs import read_history
 from glyphsight.train import job as job_module
+from glyphsight.train import run as run_module
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
@@ -264,3 +267,83 @@ def test_a_loss_that_is_no_number_stops_with_one_line(digits, tmp_path):
     nano.tokenizer.save_pretrained(tmp_path / "broken")
     with pytest.raises(ModelError, match="no longer a finite number"):
         train(digits, str(tmp_path / "broken"), tmp_path / "run", settings, quiet=True)
+
+
+def judging(monkeypatch, *shares):
+    """Let validation give these accuracies, one after the other."""
+    left = list(shares)
+
+    def validate(*_):
+        return {"validation_accuracy": left.pop(0), "validation_records": 300}
+
+    monkeypatch.setattr(run_module, "validate", validate)
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_the_weights_of_the_best_validation_are_kept_and_both_figures_said(
+    digits, tmp_path, monkeypatch, capsys, method
+):
+    settings = small(max_steps=6, evaluations=3, checkpoints=3, method=method)
+    judging(monkeypatch, 0.99, 0.98, 0.9633)
+    report = train(digits, "nano", tmp_path / "run", settings, quiet=True)
+    assert (report.steps, report.kept_step, report.validation_accuracy) == (6, 2, 0.99)
+    said = capsys.readouterr().err
+    assert "at step 2 (99.00 % of 300 validation records right), the best" in said
+    assert "at step 6 (96.33 %" in said
+    assert RunRecord.load(tmp_path / "run").training["kept_step"] == 2
+    judging(monkeypatch, 0.99, 0.98, 0.99)
+    train(digits, "nano", tmp_path / "last", settings, quiet=True)
+    kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert kept == ["checkpoint-2", "checkpoint-6"]
+    assert "keeps its weights" not in capsys.readouterr().err
+    file = "model.safetensors" if method == "full" else "adapter_model.safetensors"
+    run, best, last = (
+        load_file(tmp_path / where / file)
+        for where in ("run", "run/checkpoints/checkpoint-2", "last/checkpoints/checkpoint-6")
+    )
+    assert same(run, best)
+    assert same(load_file(tmp_path / "last" / file), last)
+    assert not same(run, last)
+
+
+def test_a_killed_run_keeps_its_best_weights_too(digits, tmp_path, monkeypatch):
+    settings = small(max_steps=6, evaluations=3, checkpoints=3)
+    judging(monkeypatch, 0.99, 0.98, 0.97, 0.97)
+    train(digits, "nano", tmp_path, settings, quiet=True)
+    expected = weights(tmp_path)
+    kill(tmp_path, while_writing_the_last_checkpoint=True)
+    judging(monkeypatch, 0.98, 0.97)
+    assert train(digits, "nano", tmp_path, settings, resume=True, quiet=True).kept_step == 2
+    assert same(expected, weights(tmp_path))
+
+
+def test_others_may_read_every_file_of_a_run_as_the_umask_says(nano_run):
+    umask = os.umask(0)
+    os.umask(umask)
+    modes = {path: path.stat().st_mode & 0o777 for path in nano_run.rglob("*") if path.is_file()}
+    assert len(modes) > 10
+    assert {path for path, mode in modes.items() if mode & 0o666 != 0o666 & ~umask} == set()
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_run_has_a_model_card_of_its_own(digits, tmp_path, method):
+    settings = small(max_steps=2, method=method)
+    train(digits, "nano", tmp_path / "my-run", settings, names={"1": "one"}, quiet=True)
+    card = ModelCard.load(tmp_path / "my-run" / "README.md")
+    library = {"full": "transformers", "lora": "peft"}[method]
+    assert (card.data.library_name, card.data.base_model) == (library, None)
+    assert card.data.tags == ["ascii-art", "glyphsight"]
+    assert card.text.lstrip().startswith("# my-run")
+    assert "one of 0, 1, 2" in card.text
+    assert "validation accuracy" in card.text
+    assert str(tmp_path) not in card.content
+    assert "More Information Needed" not in card.content
+
+
+def test_minutes_alone_are_used_up_however_few_the_records(digits, tmp_path):
+    write_records(load_dataset(digits)[:4], tmp_path / "few.json")
+    some = {"batch_size": 4, "minutes": 0.03}
+    timed = resolve_settings("nano", some)
+    assert train(tmp_path / "few.json", "nano", tmp_path / "a", timed, quiet=True).steps > 1
+    once = resolve_settings("nano", some | {"epochs": 1.0})
+    assert train(tmp_path / "few.json", "nano", tmp_path / "b", once, quiet=True).steps == 1

@@ -76,15 +76,15 @@ def sweep(
     """Train one model on the same pictures in many encodings; compare accuracy and tokens.
 
     The same command resumes a stopped sweep. Two processes with one --out share the work. Writes
-    results.jsonl, table.md and pareto.svg.
+    results.jsonl, table.md and accuracy.svg.
 
     Example:
         glyphsight sweep sweeps/row-tags.yaml --source bundled --out runs/sweep
     """
     from glyphsight.evaluate.sweep import read_plan, run_sweep, write_findings
 
-    need("train")
     read = read_plan(plan)
+    need("train")
     will_resume()
     results = run_sweep(read, source, out)
     table = write_findings(results, out)

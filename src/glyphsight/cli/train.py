@@ -14,6 +14,7 @@ from glyphsight.cli.options import Group, Json, with_settings
 from glyphsight.cli.options import given as given_values
 from glyphsight.cli.output import print_json, will_resume
 from glyphsight.dataset import BuildSettings, build_dataset
+from glyphsight.dataset.storage import split_files
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.extras import need
 from glyphsight.models import smollm2
@@ -26,6 +27,12 @@ from glyphsight.train.settings import (
     TrainSettings,
     model_defaults,
     resolve_settings,
+)
+from glyphsight.train.state import (
+    is_first_process,
+    refuse_existing,
+    settings_to_resume,
+    world_size,
 )
 
 if TYPE_CHECKING:
@@ -111,7 +118,7 @@ def train(
     given |= read_assignments(TrainSettings, setting or [], ModelError) | chosen
     base = from_ or model or (said.model if said else smollm2.NAME)
     start, resolved = _start(base, given, is_run=from_ is not None)
-    _require_datasets(data or [])
+    _check_before(data or [], out, resolved, resume=resume)
     need("train")
     names, failed = None, 0
     if said is not None:
@@ -134,7 +141,6 @@ def _run(
 ) -> None:
     """Train, and print the figures in the first process."""
     from glyphsight.train.run import train as run_training
-    from glyphsight.train.state import is_first_process
 
     will_resume("the same command with --resume resumes from here")
     report = run_training(data, start, out, resolved, names=names, resume=resume)
@@ -142,10 +148,21 @@ def _run(
         print_json(asdict(report)) if json_ else _print_report(report, data)
 
 
-def _require_datasets(paths: list[Path]) -> None:
-    for path in paths:
+def _check_before(data: list[Path], out: Path, resolved: ResolvedSettings, *, resume: bool) -> None:
+    """Raise the errors that a user would otherwise wait for torch to hear.
+
+    Raises:
+        DatasetError: A dataset or its training split is missing.
+        ModelError: ``out`` holds a run already, or not the one to resume.
+    """
+    for path in data:
         if not path.exists():
             raise DatasetError(f"{path}: no such dataset; glyphsight dataset build makes one")
+        split_files(path, "train")
+    if resume:
+        settings_to_resume(out, resolved)
+    elif is_first_process():
+        refuse_existing(out)
 
 
 def _start(name: str, given: dict[str, Any], *, is_run: bool) -> tuple[str, ResolvedSettings]:
@@ -167,7 +184,10 @@ def _print_report(report: TrainReport, data: list[Path]) -> None:
     done = f"{report.steps} steps on {report.records} records{mixed}"
     print(f"{report.run}: {done}, {report.seconds:.0f} s")
     if report.validation_accuracy is not None:
-        print(f"validation accuracy {100 * report.validation_accuracy:.2f} %")
+        count, written = report.validation_records, report.validation_written
+        ways = (count - written, "by likelihood of the answer"), (written, "as the model writes")
+        how = " and ".join(f"{n} {way}" for n, way in ways if n)
+        print(f"validation accuracy {100 * report.validation_accuracy:.2f} % ({how})")
     for question, share in report.accuracies.items():
         print(f"  {100 * share:.2f} % {question or '(no question of its own)'}")
     measured = report.run if os.sep in report.run else f"./{report.run}"
@@ -182,8 +202,6 @@ def _built(recipe: Recipe, sources: dict[str, str], out: Path) -> tuple[list[Pat
     Raises:
         ModelError: Several processes train together.
     """
-    from glyphsight.train.state import world_size
-
     if world_size() > 1:
         raise ModelError(
             "--source: several processes cannot build one dataset; run glyphsight dataset build "

@@ -7,13 +7,11 @@ dataset, trains a model on it and measures it; the findings are a table and a pl
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import shutil
-import sys
 import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,12 +23,12 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.codec.formats import get_format
-from glyphsight.console import progress_bar
+from glyphsight.console import progress_bar, say
 from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import FormatError, GlyphsightError, ModelError
-from glyphsight.evaluate.evaluation import evaluate
 from glyphsight.evaluate.settings import EvaluateSettings
-from glyphsight.files import alone, cached, claim, replacing, write_json
+from glyphsight.evaluate.statistics import wilson_interval
+from glyphsight.files import JsonLog, alone, cached, claim, replacing
 from glyphsight.models import nano, smollm2
 from glyphsight.models.load import model_tokenizer
 from glyphsight.models.tokens import count_tokens, largest_grid, load_tokenizer
@@ -39,16 +37,14 @@ from glyphsight.sampling import stratified_sample
 from glyphsight.settings import check, setting, settings_of
 from glyphsight.sources import load_split, open_source
 from glyphsight.train.recipe import read_mapping, refuse_unknown
-from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 from glyphsight.version import __version__
 
 RESULTS = "results.jsonl"
 TABLE = "table.md"
-PLOT = "pareto.svg"
+PLOT = "accuracy.svg"
 _SETTINGS = EvaluateSettings(split="validation", generate=0, zero_shot=0)
 _COUNTED = 512  # training pictures whose texts are counted to choose a grid
-_MARKS = "osD^v<>PXph*"
 
 
 @dataclass(frozen=True)
@@ -75,6 +71,12 @@ class Cell:
     def size(self) -> str:
         """Budget or width, as in file names."""
         return f"{self.tokens}tokens" if self.width is None else f"{self.width}columns"
+
+    @staticmethod
+    def of(result: dict[str, Any]) -> Cell:
+        """Return the cell of a result."""
+        numbers = (result[name] for name in ("budget", "width", "records", "seed"))
+        return Cell(result["encoding"], Profile(**result["encoding_profile"]), *numbers)
 
     @property
     def key(self) -> str:
@@ -189,35 +191,34 @@ def _encodings(path: Path, value: dict[str, Any]) -> list[tuple[str, Profile]]:
         own = [settings.pop("palette")] if "palette" in settings else palettes
         for palette in own:
             label = name if palette is None or len(own) == 1 else f"{name} {palette}"
-            found.append((label, _profile(path, label, settings, palette)))
+            found.append((label, _profile(f"{path}: {label}", settings, palette)))
     return found
 
 
-def _profile(path: Path, name: str, settings: dict[str, Any], palette: str | None) -> Profile:
+def _profile(where: str, settings: dict[str, Any], palette: str | None) -> Profile:
     try:
-        profile = Profile(**settings)
-        if palette is not None:
-            profile = replace(profile, palette=palette)
-        form = get_format(profile.format)
+        profile = Profile(**settings if palette is None else settings | {"palette": palette})
+        most = get_format(profile.format).max_levels
     except (TypeError, GlyphsightError) as error:
-        raise FormatError(f"{path}: {name}: {error}") from None
-    if profile.levels <= form.max_levels:
+        raise FormatError(f"{where}: {error}") from None
+    if profile.levels <= most:
         return profile
     if palette is None:  # the published palette has more levels than the format: keep its ends
         return replace(profile, palette=PUBLISHED.palette[0] + PUBLISHED.palette[-1])
     raise FormatError(
-        f"{path}: {name}: carries {form.max_levels} levels, palette {palette!r} has "
-        f"{profile.levels}; give this encoding a palette of its own"
+        f"{where}: carries {most} levels, palette {palette!r} has {profile.levels}; give this "
+        "encoding a palette of its own"
     )
 
 
 def run_sweep(
     plan: SweepPlan, spec: str, out: Path, *, quiet: bool = False
 ) -> list[dict[str, Any]]:
-    """Run every cell that has no result yet, and write ``results.jsonl``.
+    """Run every cell that has no result in ``results.jsonl`` yet.
 
     Killed at any moment, the sweep resumes with the same call; an unfinished cell starts again.
-    Several processes with the same arguments share the cells.
+    Several processes with the same arguments share the cells. Results of another plan's cells in
+    the same directory stay.
 
     Args:
         plan: Encodings, sizes, amounts of data and seeds.
@@ -230,64 +231,79 @@ def run_sweep(
         Results in the plan's order; fewer than cells while another process works on the rest.
 
     Raises:
-        ModelError: The directory holds another sweep, or a cell cannot be run.
+        GlyphsightError: The directory holds another sweep, or a cell cannot be run.
     """
     cells = plan.cells()
-    _write_results(plan, spec, out)  # fails early where the directory holds another sweep
-    with progress_bar(total=len(cells), desc="sweep", unit="run", disable=quiet) as bar:
+    with _log(plan, spec, out) as log:  # fails early where the directory holds another sweep
+        _results(log, cells)
+    with progress_bar(len(cells), "run", "sweep", disable=quiet) as bar:
         for cell in cells:
             directory = out / "cells" / cell.key
             directory.mkdir(parents=True, exist_ok=True)
             with (directory / ".lock").open("w") as lock:
-                if claim(lock) and read_result(out, cell, plan, spec) is None:
-                    bar.set_postfix_str(cell.key, refresh=False)
-                    result = _settings(cell, plan, spec) | _measure(cell, plan, spec, out)
-                    write_json(directory / "result.json", result)
-                    said = result.get("left_out") or f"{100 * result['accuracy']:.2f} %"
-                    if not quiet:
-                        bar.write(f"{cell.key}: {said}", file=sys.stderr)
-                    _write_results(plan, spec, out)
+                if claim(lock):
+                    with _log(plan, spec, out) as log:
+                        missing = cell.key not in _results(log, [cell])
+                    if missing:
+                        bar.set_postfix_str(cell.key, refresh=False)
+                        result = _measure(cell, plan, spec, out)
+                        with _log(plan, spec, out) as log:
+                            log.append([result])
+                        if not quiet:
+                            share = 100 * result.get("accuracy", 0.0)
+                            say(f"{cell.key}: {result.get('left_out') or f'{share:.2f} %'}")
             bar.update(1)
-    return _write_results(plan, spec, out)
+    with _log(plan, spec, out) as log:
+        done = _results(log, cells)
+    return [done[cell.key] for cell in cells if cell.key in done]
 
 
-def _write_results(plan: SweepPlan, spec: str, out: Path) -> list[dict[str, Any]]:
-    read = (read_result(out, cell, plan, spec) for cell in plan.cells())
-    found = [result for result in read if result is not None]
-    with replacing(out / RESULTS) as stream:
-        stream.writelines(json.dumps(result, ensure_ascii=False) + "\n" for result in found)
+@contextmanager
+def _log(plan: SweepPlan, spec: str, out: Path) -> Iterator[JsonLog]:
+    """Open the log of results; other processes wait."""
+    same = {name: getattr(plan, name) for name in ("validation", "model", "tokenizer", "train")}
+    with alone(out / RESULTS), JsonLog(out / RESULTS, {"source": spec} | same) as log:
+        yield log
+
+
+def _results(log: JsonLog, cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
+    """Return the results in a log by the keys of their cells.
+
+    Raises:
+        ModelError: A result under the key of one of the cells was made with another profile.
+    """
+    found = {}
+    for number, result in enumerate(log, start=1):
+        try:
+            found[Cell.of(result).key] = result
+        except (KeyError, TypeError, GlyphsightError) as error:
+            raise ModelError(
+                f"{log.path}: line {number}: damaged ({error!r}); choose another --out"
+            ) from error
+    for cell in cells:
+        if cell.key in found and Cell.of(found[cell.key]) != cell:
+            raise ModelError(
+                f"{log.path}: {cell.key} was made with another profile of {cell.name}; give the "
+                "encoding another name, or the sweep another --out"
+            )
     return found
 
 
-def read_result(out: Path, cell: Cell, plan: SweepPlan, spec: str) -> dict[str, Any] | None:
-    """Read the result of a cell; None where there is none yet.
+def _measure(cell: Cell, plan: SweepPlan, spec: str, out: Path) -> dict[str, Any]:
+    """Train and measure one cell.
 
-    Raises:
-        ModelError: The file is damaged, or was made with other settings.
+    Returns:
+        All that the result depends on; the grid, tokens per text (mean, least, most), accuracy with
+        its interval, mean negative log-likelihood of the right label in nats, seconds; or the
+        reason why it is ``left_out``.
     """
-    path = out / "cells" / cell.key / "result.json"
-    settings: dict[str, Any] = json.loads(json.dumps(_settings(cell, plan, spec)))
-    try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        before = {name: result[name] for name in settings}
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{path}: damaged ({error!r}); remove it and run the sweep again"
-        ) from error
-    for name, value in settings.items():
-        if name != "glyphsight" and before[name] != value:
-            raise ModelError(
-                f"{path}: was made with {name} {before[name]!r}, not {value!r}; give the encoding "
-                "another name, or the sweep another --out"
-            )
-    return result
+    from glyphsight.evaluate.evaluation import evaluate  # with torch: a wrong plan does not wait
+    from glyphsight.train.run import train
 
-
-def _settings(cell: Cell, plan: SweepPlan, spec: str) -> dict[str, Any]:
-    """Gather all that a result depends on."""
-    return {
+    started = time.monotonic()
+    tokenizer = load_tokenizer(plan.tokenizer)
+    profile, form = cell.profile, get_format(cell.profile.format)
+    found = {
         "encoding": cell.name,
         "budget": cell.tokens,
         "width": cell.width,
@@ -298,47 +314,33 @@ def _settings(cell: Cell, plan: SweepPlan, spec: str) -> dict[str, Any]:
         "model": plan.model,
         "tokenizer": plan.tokenizer,
         "train": dict(sorted(plan.train.items())),
-        "encoding_profile": asdict(cell.profile),
+        "encoding_profile": asdict(profile),
         "glyphsight": __version__,
     }
-
-
-def _measure(cell: Cell, plan: SweepPlan, spec: str, out: Path) -> dict[str, Any]:
-    """Train and measure one cell.
-
-    Returns:
-        The grid, tokens per text (mean, least, most), accuracy with its interval, mean negative
-        log-likelihood of the right label in nats, seconds; or the reason why it is ``left_out``.
-    """
-    started = time.monotonic()
-    tokenizer = load_tokenizer(plan.tokenizer)
-    profile = cell.profile
+    pictures = _pictures(spec)
     try:
         if cell.width is not None:
             profile = replace(profile, width=cell.width)
-        elif cell.tokens is not None:
-            pictures = _pictures(spec)  # a grid finer than their pixels would say nothing more
-            finest = max(1, pictures.shape[2] // get_format(profile.format).cell[1])
+        elif cell.tokens is not None:  # a grid finer than their pixels would say nothing more
+            finest = max(1, pictures.shape[2] // form.cell[1])
             profile = largest_grid(pictures, profile, cell.tokens, [tokenizer], finest)
     except ModelError as error:  # a budget that does not pay for one column
-        return {"left_out": str(error)}
+        return found | {"left_out": str(error)}
     data = _dataset(cell, plan, profile, spec, out)
     run = out / "cells" / cell.key / "run"
     shutil.rmtree(run, ignore_errors=True)  # of a cell that was killed
     steps = math.ceil(cell.records / resolve_settings(plan.model, plan.train).values.batch_size)
-    once = {"evaluations": 1, "validation_records": 1, "checkpoints": 1}
-    settings = resolve_settings(
-        plan.model, plan.train | once | {"seed": cell.seed, "max_steps": steps}
-    )
+    once = {"evaluations": 1, "validation_records": 1, "checkpoints": 1, "max_steps": steps}
+    settings = resolve_settings(plan.model, plan.train | once | {"seed": cell.seed})
     report = train(data, _base(cell, plan, out), run, settings, quiet=True)
     judged = evaluate(run, str(data), _SETTINGS, quiet=True)
     samples = list(judged.samples)
     tokens = count_tokens([sample.ascii_image for sample in samples], tokenizer)
     likelihood = [sample.probabilities[sample.truth] for sample in samples]
-    text = encode_batch(_pictures(spec)[:1], profile)[0]
-    rows, columns = get_format(profile.format).read(text, profile.palette).shape
+    text = encode_batch(pictures[:1], profile)[0]
+    rows, columns = form.read(text, profile.palette).shape
     shutil.rmtree(run)
-    return {
+    return found | {
         "profile": asdict(profile),
         "columns": columns,
         "rows": rows,
@@ -397,159 +399,81 @@ def _base(cell: Cell, plan: SweepPlan, out: Path) -> str:
     return str(cached(out / "base" / f"nano-seed{cell.seed}", make))
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Result of one encoding at one size with one amount of data, over its seeds.
-
-    Attributes:
-        encoding: Name of the encoding.
-        size: Budget in tokens, or columns.
-        rows: Rows of the level grid.
-        columns: Columns of the level grid.
-        records: Number of training records.
-        tokens: Mean tokens per text.
-        accuracies: Accuracy of each seed, 0-1.
-        nats: Mean negative log-likelihood of the right label, over the seeds.
-        n: Number of records behind each accuracy.
-        on_front: Whether nothing as cheap or cheaper is more accurate, at equal records.
-    """
-
-    encoding: str
-    size: str
-    rows: int
-    columns: int
-    records: int
-    tokens: float
-    accuracies: list[float]
-    nats: float
-    n: int
-    on_front: bool = False
-
-    @property
-    def accuracy(self) -> float:
-        """Mean accuracy over the seeds, 0-1."""
-        return fmean(self.accuracies)
-
-
-def summarize(results: Sequence[dict[str, Any]]) -> list[Finding]:
-    """Average results over their seeds, in the order of records, then tokens."""
-    groups: defaultdict[tuple[str, str, int], list[dict[str, Any]]] = defaultdict(list)
+def _groups(results: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Group results that differ in their seed alone, in the order of records, then tokens."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for result in results:
-        if "left_out" in result:
-            continue
-        size = result["budget"] or f"{result['profile']['width']} columns"
-        groups[result["encoding"], str(size), result["records"]].append(result)
-    findings = [
-        Finding(
-            encoding=encoding,
-            size=size,
-            rows=group[0]["rows"],
-            columns=group[0]["columns"],
-            records=records,
-            tokens=group[0]["tokens"],
-            accuracies=[result["accuracy"] for result in group],
-            nats=fmean(result["nats"] for result in group),
-            n=group[0]["n"],
-        )
-        for (encoding, size, records), group in groups.items()
-    ]
-    findings.sort(key=lambda f: (f.records, f.tokens, f.encoding))
-    return [replace(f, on_front=not any(_better(other, f) for other in findings)) for f in findings]
+        if "left_out" not in result:
+            own = result["encoding"], _size(result), result["records"]
+            groups.setdefault(own, []).append(result)
+    order = ("records", "tokens", "encoding")
+    return sorted(groups.values(), key=lambda own: [own[0][name] for name in order])
 
 
-def _better(one: Finding, other: Finding) -> bool:
-    """Say whether ``one`` is at least as cheap and accurate, and better in one of the two."""
-    if one.records != other.records:
-        return False
-    as_good = one.tokens <= other.tokens and one.accuracy >= other.accuracy
-    return as_good and (one.tokens, one.accuracy) != (other.tokens, other.accuracy)
+def _size(result: dict[str, Any]) -> str:
+    return str(result["budget"] or f"{result['profile']['width']} columns")
 
 
-def table(findings: Sequence[Finding]) -> str:
-    """Write a Markdown table, cheapest first; * marks what nothing as cheap or cheaper beats."""
+def _share(group: Sequence[dict[str, Any]]) -> tuple[float, float, float]:
+    """Return the mean accuracy over the seeds with its interval, in %."""
+    mean, n = fmean(result["accuracy"] for result in group), group[0]["n"]
+    low, high = wilson_interval(round(mean * n), n)
+    return 100 * mean, 100 * low, 100 * high
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Write a Markdown table, cheapest first, of means over the seeds.
+
+    The interval is Wilson's for the mean on the records of one seed, which all seeds share.
+    """
     lines = [
-        "| encoding | budget | grid | tokens | records | accuracy | over the seeds | nats |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| encoding | budget | grid | tokens | records | accuracy | 95 % interval | over the seeds "
+        "| nats |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for f in findings:
-        low, high = 100 * min(f.accuracies), 100 * max(f.accuracies)
-        seeds = len(f.accuracies)
-        spread = f"{low:.2f}-{high:.2f} (n = {seeds})" if seeds > 1 else "one seed"
+    for own in _groups(results):
+        (mean, low, high), one = _share(own), own[0]
+        shares = sorted(100 * result["accuracy"] for result in own)
+        spread = f"{shares[0]:.2f}-{shares[-1]:.2f} (n = {len(own)})" if own[1:] else "one seed"
         lines.append(
-            f"| {f.encoding}{' *' if f.on_front else ''} | {f.size} | {f.columns}x{f.rows} "
-            f"| {f.tokens:.1f} | {f.records:,} | {100 * f.accuracy:.2f} % "
-            f"| {spread} | {f.nats:.3f} |"
+            f"| {one['encoding']} | {_size(one)} | {one['columns']}x{one['rows']} "
+            f"| {one['tokens']:.1f} | {one['records']:,} | {mean:.2f} % | {low:.2f}-{high:.2f} "
+            f"| {spread} | {fmean(result['nats'] for result in own):.3f} |"
         )
-    return "\n".join(lines) + "\n\n\\* nothing as cheap or cheaper is more accurate.\n"
+    return "\n".join(lines) + "\n"
 
 
-def pareto_svg(findings: Sequence[Finding]) -> str:
-    """Plot accuracy against tokens: a line per encoding and amount of data, and the front."""
-    from matplotlib import colormaps
-
+def plot(results: Sequence[dict[str, Any]]) -> str:
+    """Plot accuracy with its interval against tokens: a line per encoding and amount of data."""
     figure, drawn = axes(8.6, 5.2)
-    amounts = sorted({f.records for f in findings})
-    names = sorted({f.encoding for f in findings})
-    for index, name in enumerate(names):
-        color = colormaps["tab20"](index % 20)
-        for step, records in enumerate(amounts):
-            own = [f for f in findings if (f.encoding, f.records) == (name, records)]
-            if not own:
-                continue
-            label = name if len(amounts) == 1 else f"{name}, {records:,} records"
-            means = [100 * f.accuracy for f in own]
-            spread = [
-                [100 * (f.accuracy - min(f.accuracies)) for f in own],
-                [100 * (max(f.accuracies) - f.accuracy) for f in own],
-            ]
-            drawn.errorbar(
-                [f.tokens for f in own],
-                means,
-                yerr=spread,
-                color=color,
-                marker=_MARKS[index % len(_MARKS)],
-                markersize=5,
-                linewidth=1,
-                linestyle=("-", "--", ":", "-.")[step % 4],
-                label=label.replace("$", r"\$"),  # no mathematics
-            )
-    for records in amounts:
-        front = [f for f in findings if f.on_front and f.records == records]
-        drawn.plot(
-            [f.tokens for f in front],
-            [100 * f.accuracy for f in front],
-            color=INK,
-            linewidth=5,
-            alpha=0.25,
-            zorder=0,
-        )
+    lines: dict[str, list[tuple[float, ...]]] = {}
+    for own in _groups(results):
+        name = f"{own[0]['encoding']}, {own[0]['records']:,} records"
+        name = name.replace("$", r"\$")  # no mathematics
+        lines.setdefault(name, []).append((own[0]["tokens"], *_share(own)))
+    for name, points in sorted(lines.items()):
+        tokens, mean, low, high = np.array(points).T
+        around = [mean - low, high - mean]
+        drawn.errorbar(tokens, mean, yerr=around, marker="o", linewidth=1, label=name)
     drawn.set_xscale("log", base=2)
-    low, high = min(f.tokens for f in findings) / 1.1, max(f.tokens for f in findings) * 1.1
-    ticks = [tick for tick in (2**k for k in range(3, 11)) if low <= tick <= high]
-    drawn.set_xlim(low, high)
-    drawn.set_xticks(ticks, list(map(str, ticks)))
-    drawn.minorticks_off()
+    drawn.xaxis.set_major_formatter("{x:.0f}")
     drawn.set_xlabel("tokens per picture")
     drawn.set_ylabel("accuracy on held-out pictures, %")
-    drawn.legend(
-        loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, labelcolor=INK, fontsize=9
-    )
+    drawn.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, labelcolor=INK)
     return svg(figure, "accuracy against tokens")
 
 
 def write_findings(results: Sequence[dict[str, Any]], out: Path) -> str:
-    """Write ``table.md`` and ``pareto.svg`` into ``out`` and return the table.
+    """Write ``table.md`` and ``accuracy.svg`` into ``out`` and return the table.
 
     Cells that were left out stand below the table. Without a result nothing is drawn.
     """
-    findings = summarize(results)
-    text = table(findings) if findings else ""
-    gaps = [r for r in results if "left_out" in r]
+    gaps = [result for result in results if "left_out" in result]
+    some = len(gaps) < len(results)
+    text = table(results) if some else ""
     said = dict.fromkeys(f"{r['encoding']}, {r['budget']} tokens: {r['left_out']}" for r in gaps)
     text += "".join(f"\nLeft out: {gap}.\n" for gap in said)
-    with replacing(out / TABLE) as stream:
-        stream.write(text)
-    if findings:
-        with replacing(out / PLOT) as stream:
-            stream.write(pareto_svg(findings))
+    for name, content in ((TABLE, text), *([(PLOT, plot(results))] if some else [])):
+        with replacing(out / name) as stream:
+            stream.write(content)
     return text

@@ -17,6 +17,7 @@ from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.console import say
 from glyphsight.errors import ModelError
 from glyphsight.extras import need
+from glyphsight.files import let_others_read
 from glyphsight.models import nano, smollm2
 from glyphsight.models.chat import Turns, chat_turns, has_template
 from glyphsight.models.runs import NAMES, ModelSource, RunRecord, resolve
@@ -142,6 +143,7 @@ class LoadedModel:
         """Write the weights, or the adapter alone, and the tokenizer into a directory."""
         self.model.save_pretrained(directory)
         self.tokenizer.save_pretrained(directory)
+        let_others_read(*filter(Path.is_file, Path(directory).iterdir()))
 
 
 def fast_bfloat16(device_type: str = "cpu") -> bool:

@@ -27,10 +27,17 @@ from glyphsight.train.data import (
     tokenize_records,
 )
 from glyphsight.train.settings import ResolvedSettings, TrainSettings
-from glyphsight.train.state import Begun, is_first_process, world_size
+from glyphsight.train.state import (
+    WORDS_FILE,
+    is_first_process,
+    read_inputs,
+    require_same,
+    world_size,
+)
 
 Names = dict[str, str] | Sequence[dict[str, str] | None] | None
 """Meanings of labels: of one dataset, or of each of several, None where labels say it."""
+_MANY_EPOCHS = 10**6
 
 
 @dataclass(frozen=True)
@@ -69,32 +76,29 @@ def read_datasets(
         DatasetError: A dataset cannot be read or holds no training record.
         ModelError: Two datasets differ in their profile.
     """
-    found = [_read(path, validation_records) for path in data]
+    found = []
+    for path in data:
+        [files] = split_files(path, "train").values()
+        where = str(files[0] if len(files) == 1 else path)
+        records = load_dataset(path)
+        if not records:
+            raise DatasetError(f"{where}: holds no record to learn from; build the dataset again")
+        prompts = read_info(path).wordings
+        if before is not None and prompts == (Prompt(),):
+            prompts = before.prompts
+        profile = _profile_of(path, records)
+        judged = load_dataset(path, "validation") if "validation" in split_files(path) else []
+        one = LearnedDataset(where, files, prompts, profile, records, judged[:validation_records])
+        found.append(one)
+    first = found[0]
     for other in found[1:]:
-        _require_same_profile(found[0], other)
-    if before is None:
-        return found
-    default = (Prompt(),)
-    return [
-        replace(one, prompts=before.prompts) if one.prompts == default else one for one in found
-    ]
-
-
-def _read(data: Path, validation_records: int) -> LearnedDataset:
-    [files] = split_files(data, "train").values()
-    where = str(files[0] if len(files) == 1 else data)
-    records = load_dataset(data)
-    if not records:
-        raise DatasetError(f"{where}: holds no record to learn from; build the dataset again")
-    has_validation = "validation" in split_files(data)
-    return LearnedDataset(
-        where=where,
-        files=files,
-        prompts=read_info(data).wordings,
-        profile=_profile_of(data, records),
-        records=records,
-        validation=load_dataset(data, "validation")[:validation_records] if has_validation else [],
-    )
+        for field, value in asdict(first.profile).items():
+            if (theirs := getattr(other.profile, field)) != value:
+                raise ModelError(
+                    f"{first.where} and {other.where}: {field} of their profiles differs "
+                    f"({value!r} and {theirs!r}); build both datasets with one profile"
+                )
+    return found
 
 
 def _profile_of(data: Path, records: list[Record]) -> Profile:
@@ -111,28 +115,18 @@ def _profile_of(data: Path, records: list[Record]) -> Profile:
         return Profile()
     try:
         profile = Profile(width=int(records[0].size.split()[0]))
-        if is_first_process():
-            say(
-                f"glyphsight: warning: {data}: has no manifest that says how its pictures became "
-                f"text; see will read others with width {profile.width} and the defaults, such "
-                'as "invert": "no"; name it in manifest.json beside it: {"profile": {...}}'
-            )
-        return profile
     except (ValueError, IndexError):
         raise DatasetError(
             f"{data}: record 1: size {records[0].size!r} is no number of columns; "
             "run glyphsight dataset check"
         ) from None
-
-
-def _require_same_profile(first: LearnedDataset, other: LearnedDataset) -> None:
-    ours, theirs = asdict(first.profile), asdict(other.profile)
-    for field, value in ours.items():
-        if theirs[field] != value:
-            raise ModelError(
-                f"{first.where} and {other.where}: {field} of their profiles differs ({value!r} "
-                f"and {theirs[field]!r}); build both datasets with one profile"
-            )
+    if is_first_process():
+        say(
+            f"glyphsight: warning: {data}: has no manifest that says how its pictures became "
+            f"text; see will read others with width {profile.width} and the defaults, such "
+            'as "invert": "no"; name it in manifest.json beside it: {"profile": {...}}'
+        )
+    return profile
 
 
 def make_tasks(
@@ -156,26 +150,24 @@ def make_tasks(
     answers: dict[str, set[str]] = {}
     meanings: dict[str, dict[str, str]] = {}
     if before is not None:
-        meanings = {task.question: dict(task.names) for task in before.tasks}
+        meanings = {task.question: task.names for task in before.tasks}
     for one, own in zip(datasets, given, strict=True):
-        here: dict[str, set[str]] = {}
-        for record in one.records + one.validation:
-            here.setdefault(record.question, set()).add(record.answer)
-        known = set().union(*here.values())
+        records = one.records + one.validation
+        known = {record.answer for record in records}
         if unknown := sorted(set(own or {}) - known):
             raise ModelError(
                 f"names: {unknown[0]!r} is no answer of {one.where}; its answers are: "
                 f"{', '.join(sorted(known)[:most_labels])}"
             )
-        for question, labels in here.items():
-            answers.setdefault(question, set()).update(labels)
-            if own is not None:
-                meanings[question] = meanings.get(question, {}) | own
+        for record in records:
+            answers.setdefault(record.question, set()).add(record.answer)
+        for question in {record.question for record in records}:
+            meanings[question] = meanings.get(question, {}) | (own or {})
     return tuple(
         Task(
             question,
             tuple(sorted(labels)) if len(labels) <= most_labels else (),
-            {k: v for k, v in meanings.get(question, {}).items() if k in labels},
+            {k: v for k, v in meanings[question].items() if k in labels},
         )
         for question, labels in answers.items()
     )
@@ -205,10 +197,11 @@ class Job:
         return math.ceil(len(self.examples) / (batch_size * world_size()))
 
     def steps(self, settings: TrainSettings) -> int:
-        """Return the optimizer steps of the whole run."""
+        """Return the optimizer steps of the whole run, or more than minutes ever allow."""
         if settings.max_steps > 0:
             return settings.max_steps
-        return math.ceil(self._steps_per_epoch(settings.batch_size) * settings.epochs)
+        epochs = settings.epochs or (_MANY_EPOCHS if settings.minutes else 1)
+        return math.ceil(self._steps_per_epoch(settings.batch_size) * epochs)
 
     def records_seen(self, step: int, batch_size: int) -> int:
         """Return the number of examples taken after ``step`` steps, repeats counted."""
@@ -265,7 +258,7 @@ def make_job(
     model: str | Path,
     settings: TrainSettings,
     names: Names = None,
-    begun: Begun | None = None,
+    begun: Path | None = None,
 ) -> Job:
     """Load the model and the data and make them fit each other.
 
@@ -274,24 +267,24 @@ def make_job(
         model: Base model or run, as :func:`load_model` takes it.
         settings: Settings of the run.
         names: Meanings of labels.
-        begun: The run that is resumed, which keeps its chat and the text of its base.
+        begun: Directory of the run that is resumed. It keeps its chat and the text of its base.
 
     Raises:
         DatasetError: The data cannot be read, or a record does not fit the model whole.
-        ModelError: The model cannot be loaded, the datasets differ in their profile, or the base
-            cannot write the text that is wanted.
+        ModelError: The model cannot be loaded, the datasets differ in their profile, the base
+            cannot write the text that is wanted, or the resumed run was started with other inputs.
     """
     source = resolve(model)
+    before, chat = read_inputs(begun) if begun else ({}, None)
     datasets = read_datasets(data, settings.validation_records, source.run)
     tasks = make_tasks(datasets, names, source.run, settings.most_labels)
     profile = datasets[0].profile
     text = _text_to_mix_in(source, settings, begun)
-    wanted = {"auto": None, "yes": True, "no": False}[settings.chat]
     origin = load_model(
         model,
         seed=settings.seed,
         training=True,
-        chat=(begun and begun.chat) or wanted,
+        chat=chat or {"auto": None, "yes": True, "no": False}[settings.chat],
         four_bits=settings.method == "qlora",
         profile=profile,
     )
@@ -325,19 +318,19 @@ def make_job(
         "text_as": ("base" if as_base else "text") if text else None,
         "chat": asdict(loaded.chat) if loaded.chat else None,
     }
+    if begun:
+        require_same(begun, before, inputs)
     validation = [record for one in datasets for record in one.validation]
     words = None if settings.text_file else text
     return Job(loaded, record, validation, learned, words, inputs)
 
 
 def _text_to_mix_in(
-    source: ModelSource, settings: TrainSettings, begun: Begun | None
+    source: ModelSource, settings: TrainSettings, begun: Path | None
 ) -> Path | None:
     """Return the file of plain text that a run learns, None where it learns none."""
-    if not settings.text_share:
-        return None
-    if settings.text_file:
-        return Path(settings.text_file)
-    if begun is not None and begun.words is not None:
-        return begun.words
+    if settings.text_file or not settings.text_share:
+        return Path(settings.text_file) if settings.text_file else None
+    if begun and (begun / WORDS_FILE).is_file():
+        return begun / WORDS_FILE
     return own_words(source.origin)

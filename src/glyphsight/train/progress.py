@@ -21,9 +21,10 @@ from glyphsight.inference import Model, Request
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.runs import read_history
 from glyphsight.train.settings import TrainSettings
+from glyphsight.train.state import checkpoint_of
 from glyphsight.train.trainer import release_free_memory
 
-_CHUNK = 50  # records between two looks at the clock
+_FIRST, _CHUNK = 8, 64  # records before the first look at the clock, and at most between two
 _WRITTEN = 50  # records with open answers at most, which the model writes token by token
 
 
@@ -46,55 +47,42 @@ def validate(
         seconds: Time allowed; the first records are judged whatever they take.
 
     Returns:
-        ``validation_accuracy`` (0-1) and ``validation_records``, the number judged; of several
-        questions also ``accuracies`` by question.
+        ``validation_accuracy`` (0-1), ``validation_records``, the number judged, and
+        ``validation_written``, the number of these whose answer the model wrote since it is open;
+        of several questions also ``accuracies`` by question.
     """
     started = time.monotonic()
-    chosen = _chosen(run, records)
+    order = [records[index] for index in np.random.default_rng(0).permutation(len(records))]
+    is_open = np.array([not run.task(one.question).labels for one in order])
+    taken = ~is_open | (is_open.cumsum() <= _WRITTEN)
+    order = [record for record, take in zip(order, taken, strict=True) if take]
     judged: Counter[str] = Counter()
     right: Counter[str] = Counter()
-    model = loaded.model
+    model, done, size = loaded.model, 0, _FIRST
     was_training = model.training
     model.eval()
     with (
         torch.autocast(model.device.type, dtype=dtype, enabled=dtype is not None),
         progress_bar(
-            total=len(chosen),
-            desc="validate",
-            unit="record",
-            leave=False,
-            position=1,
-            delay=1,
-            disable=quiet,
+            len(order), "record", "validate", leave=False, position=1, delay=1, disable=quiet
         ) as bar,
     ):
-        for start in range(0, len(chosen), _CHUNK):
-            some = chosen[start : start + _CHUNK]
+        while done < len(order) and (not done or time.monotonic() - started < seconds):
+            some = order[done : done + size]
             for record, hit in zip(some, _hits(loaded, run, some), strict=True):
                 judged[record.question] += 1
                 right[record.question] += hit
             bar.update(len(some))
-            if time.monotonic() - started > seconds:
-                break
+            done, size = done + len(some), min(2 * size, _CHUNK)
     model.train(was_training)
     found: dict[str, Any] = {
         "validation_accuracy": right.total() / judged.total(),
         "validation_records": judged.total(),
+        "validation_written": sum(n for one, n in judged.items() if not run.task(one).labels),
     }
     if len(judged) > 1:
         found["accuracies"] = {one: right[one] / judged[one] for one in sorted(judged)}
     return found
-
-
-def _chosen(run: RunRecord, records: Sequence[Record]) -> list[Record]:
-    """Return the records in random order, of those with open answers a sample."""
-    order = np.random.default_rng(0).permutation(len(records))
-    chosen, written = [], 0
-    for record in (records[index] for index in order):
-        written += not run.task(record.question).labels
-        if run.task(record.question).labels or written <= _WRITTEN:
-            chosen.append(record)
-    return chosen
 
 
 def _hits(loaded: LoadedModel, run: RunRecord, records: list[Record]) -> list[bool]:
@@ -118,6 +106,22 @@ def _hits(loaded: LoadedModel, run: RunRecord, records: list[Record]) -> list[bo
     ]
 
 
+def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the best validation in a history, the later of equals; empty where there is none.
+
+    Four more records count as wrong, so that all right of a few is not better than nearly all of
+    many.
+    """
+    return max(
+        (line for line in history if "validation_accuracy" in line),
+        key=lambda one: (
+            one["validation_accuracy"] / (1 + 4 / one["validation_records"]),
+            one["step"],
+        ),
+        default={},
+    )
+
+
 _LEAST_MINUTES = 5
 _VALIDATION = 0.1
 """Share of the time of training that validation may take, half of it before the end."""
@@ -128,18 +132,19 @@ _SECONDS = 10.0
 class Progress(TrainerCallback):
     """Shows loss and accuracy, keeps the clock, writes ``history.jsonl``.
 
-    Validations and checkpoints are due after equal parts of the run, and at its end.
+    Validations and checkpoints are due after equal parts of the run, and at its end. The checkpoint
+    of the best validation is kept, and written where none was due.
 
     Each line of the history has ``step``, ``records`` (seen so far), ``seconds`` (of training, over
     all resumes) and one of: ``loss``; what ``validate`` returns and ``validation_seconds`` (so
     far); ``begun``, the share of the minutes allowed that the first step took.
 
     Args:
-        history: File of the history.
+        history: File of the history, in the directory of the run.
         settings: Settings of the run.
         records_seen: Function from a step to the number of records seen by then.
-        validate: Function from the seconds it may take to figures with ``validation_accuracy``;
-            None where there are no validation records.
+        validate: Function from the seconds it may take to the figures of a validation; None where
+            there are no validation records.
         step: Step of the checkpoint that the run is resumed from, 0 for a new run.
         quiet: Whether to show no bar.
     """
@@ -165,12 +170,12 @@ class Progress(TrainerCallback):
         self._shown: dict[str, str] = {}
         self._lines = [line for line in read_history(history) if line["step"] <= step]
         self._spent = float(self._lines[-1]["seconds"]) if self._lines else 0.0
-        self._validated = max((x.get("validation_seconds", 0.0) for x in self._lines), default=0.0)
+        judged = [line for line in self._lines if "validation_seconds" in line]
+        self._validated = judged[-1]["validation_seconds"] if judged else 0.0
+        self._judged_at = judged[-1]["step"] if judged else 0
         self._start: float | None = None
-        self._agreed = 0.0
-        self._begun: float | None = next(
-            (line["begun"] for line in self._lines if "begun" in line), None
-        )
+        self._agreed: float | None = None
+        self._begun: float | None = next((x["begun"] for x in self._lines if "begun" in x), None)
 
     def seconds(self) -> float:
         """Return the seconds so far, validation and training before a resume included."""
@@ -183,9 +188,11 @@ class Progress(TrainerCallback):
         Validation does not count. Several processes take the first one's clock, as it was before
         the step: otherwise each had its own learning rate and its own last step.
         """
-        if self._minutes and dist.is_available() and dist.is_initialized():
+        if self._agreed is not None:
             return self._agreed
-        return self._own_clock()
+        if not self._minutes:
+            return 0.0
+        return (self.seconds() - self._validated) / (60 * self._minutes)
 
     def pace(self) -> float:
         """Return the share of the minutes left after the first step that is used up.
@@ -212,11 +219,6 @@ class Progress(TrainerCallback):
 
         return done(self._settings.evaluations), done(self._settings.checkpoints)
 
-    def _own_clock(self) -> float:
-        if not self._minutes:
-            return 0.0
-        return (self.seconds() - self._validated) / (60 * self._minutes)
-
     def _time_to_validate(self, last: bool) -> float:
         """Return the seconds that a validation may take now."""
         share = _VALIDATION * (self.seconds() - self._validated)
@@ -224,33 +226,30 @@ class Progress(TrainerCallback):
         return max(allowed, 1.0) if last else allowed
 
     def _agree(self, device: Any) -> None:
-        """Take the first process's clock."""
+        """Let all processes take the first one's clock."""
         if self._minutes and dist.is_available() and dist.is_initialized():
-            told = torch.tensor([self._own_clock()], dtype=torch.float64, device=device)
-            dist.broadcast(told, src=0)
-            self._agreed = float(told)
+            self._agreed = None
+            self._agreed = _of_the_first(self.clock(), device)
 
     def _write(self, step: int, **values: Any) -> None:
         line = {"step": step, "records": self._records_seen(step), "seconds": self.seconds()}
+        self._lines.append(line | values)
         with self._history.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line | values) + "\n")
+            stream.write(json.dumps(self._lines[-1]) + "\n")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Open the bar; after a resume keep the history up to the checkpoint."""
         self._start = time.monotonic()
         self._agree(args.device)
         self._passed = self._parts(state, self.clock())
+        self._keep_best(state)
         if not state.is_world_process_zero:
             self._quiet, self._validate = True, None
             return
         with replacing(self._history) as stream:
             stream.writelines(json.dumps(line) + "\n" for line in self._lines)
         self._bar = progress_bar(
-            total=state.max_steps,
-            initial=state.global_step,
-            desc="train",
-            unit="step",
-            disable=self._quiet,
+            state.max_steps, "step", "train", initial=state.global_step, disable=self._quiet
         )
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -269,30 +268,38 @@ class Progress(TrainerCallback):
         before, self._passed = self._passed, self._parts(state, clock)
         due, written = (now > then for now, then in zip(self._passed, before, strict=True))
         control.should_save |= written
-        if self._bar is None:
-            return control
-        if clock:  # which ends the run where the steps do not
-            self._bar.total = min(state.max_steps, max(step, round(step / clock)))
-        self._bar.update(1)
+        if self._bar is not None:
+            if clock:  # which ends the run where the steps do not
+                self._bar.total = min(state.max_steps, max(step, round(step / clock)))
+            self._bar.update(1)
         last = step == state.max_steps or control.should_training_stop
         # The last regular point is left to the very end where the two nearly coincide.
         due = due and max(step / state.max_steps, clock) + 0.5 / self._settings.evaluations < 1
-        if self._validate is not None and (last or due):
-            seconds = self._time_to_validate(last)
-            if seconds > 0:
-                self._validated_at(step, self._validate, seconds)
+        if last or due:
+            better = self._judge(step, last)
+            control.should_save |= bool(_of_the_first(better, args.device))
+            self._keep_best(state)
         return control
 
-    def _validated_at(
-        self, step: int, validate: Callable[[float], dict[str, Any]], seconds: float
-    ) -> None:
-        """Validate, then show and keep the accuracy."""
+    def _judge(self, step: int, last: bool) -> bool:
+        """Validate where time allows it; say whether this is the best validation so far."""
+        seconds = self._time_to_validate(last)
+        if self._validate is None or seconds <= 0 or (step - self._judged_at < 2 and not last):
+            return False
         started = time.monotonic()
-        values = validate(seconds)
+        values = self._validate(seconds)
         self._validated = round(self._validated + time.monotonic() - started, 1)
+        self._judged_at = step
         self._write(step, **values, validation_seconds=self._validated)
         self._shown["validation"] = f"{100 * values['validation_accuracy']:.2f}%"
         self._bar.set_postfix(self._shown, refresh=False)
+        return bool(best_of(self._lines)["step"] == step)
+
+    def _keep_best(self, state: Any) -> None:
+        """Let the Trainer keep the checkpoint of the best validation."""
+        if best := best_of(self._lines):
+            state.best_global_step = best["step"]
+            state.best_model_checkpoint = str(checkpoint_of(self._history.parent, best["step"]))
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
@@ -308,3 +315,12 @@ class Progress(TrainerCallback):
         """Close the bar."""
         if self._bar is not None:
             self._bar.close()
+
+
+def _of_the_first(value: float, device: Any) -> float:
+    """Return the first process's value in every process."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return value
+    told = torch.tensor([value], dtype=torch.float64, device=device)
+    dist.broadcast(told, src=0)
+    return float(told)

@@ -6,7 +6,7 @@ import math
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,22 +17,23 @@ from transformers import TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback
 
 from glyphsight.console import say
+from glyphsight.dataset import Record
 from glyphsight.errors import ModelError
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.load import fast_bfloat16
-from glyphsight.models.runs import HISTORY_FILE, read_history
+from glyphsight.models.runs import HISTORY_FILE, read_history, resolve
+from glyphsight.train.card import write_card
 from glyphsight.train.data import collate
 from glyphsight.train.job import Job, Names, make_job, with_its_adapter
-from glyphsight.train.progress import Progress, validate
+from glyphsight.train.progress import Progress, best_of, validate
 from glyphsight.train.settings import ResolvedSettings, TrainSettings
 from glyphsight.train.state import (
     CHECKPOINTS,
+    checkpoint_of,
     is_first_process,
     kept,
     last_checkpoint,
-    read_begun,
     refuse_existing,
-    remove_halves,
     settings_to_resume,
     start_run,
 )
@@ -61,9 +62,13 @@ class TrainReport:
         text_pieces: Pieces of plain text learned beside them.
         steps: Optimizer steps.
         seconds: Seconds of training over all resumes, validation included.
-        validation_accuracy: Share of the validation records answered right at the end, 0-1; None
+        validation_accuracy: Share of the validation records that the model answers right, 0-1; None
             without such records.
-        accuracies: The same by question, where there are several.
+        validation_records: Number of these records.
+        validation_written: Number of those whose answers are open, so that the model wrote them;
+            others are judged by likelihood.
+        kept_step: Step of the weights that are kept: those of the best validation.
+        accuracies: Accuracy by question, where there are several.
     """
 
     run: str
@@ -72,6 +77,9 @@ class TrainReport:
     steps: int
     seconds: float
     validation_accuracy: float | None
+    validation_records: int
+    validation_written: int
+    kept_step: int
     accuracies: dict[str, float]
 
 
@@ -110,29 +118,26 @@ def train(
     Several processes (torchrun, accelerate launch) train one model on ``batch_size`` records each,
     as one process does on all of these; the first of them writes the run and the messages.
     """
-    begun = None
+    first = is_first_process()
     if resume:
         settings = settings_to_resume(run, resolved)
         if RunRecord.load(run):
-            if is_first_process():
+            if first:
                 say(f"{run}: has finished already; nothing to resume")
             return _report(run)
-        begun = read_begun(run)
     else:
-        if is_first_process():  # another process may have started the run already
+        if first:  # another process may have started the run already
             refuse_existing(run)
         resolved = with_its_adapter(resolved, model)
         settings = resolved.values
     bound_caches()
     set_seed(settings.seed)
-    job = make_job([data] if isinstance(data, Path) else data, model, settings, names, begun)
+    datasets = [data] if isinstance(data, Path) else data
+    job = make_job(datasets, model, settings, names, run if resume else None)
     reached: tuple[int, Path | None] = (0, None)
-    if begun is not None:
-        begun.check(run, job.inputs)
-        reached = last_checkpoint(run)
-        if is_first_process():
-            remove_halves(run)
-    elif is_first_process():
+    if resume:
+        reached = last_checkpoint(run, remove_halves=first)
+    elif first:
         start_run(run, job.inputs, resolved, job.own_words)
     trainer, progress = _make_trainer(run, job, settings, reached[0], quiet=quiet)
     release_free_memory()
@@ -140,11 +145,13 @@ def train(
     job.loaded.model.eval()
     if trainer.is_world_process_zero():
         try:
-            _publish(job.loaded, run)
-            _finished(run, job, step, progress.seconds()).save(run)  # with it the run is finished
+            best = _keep_best(run, trainer, step)
+            record = _finished(job, best, step, progress.seconds())
+            _publish(job.loaded, record, run)
+            record.save(run)  # with it the run is finished
         except (SafetensorError, OSError) as error:
             raise _out_of_room(run, step, reason_of(error)) from error
-        _warn_of_chance(run, job)
+        _warn_of_chance(record, job.validation, settings)
     trainer.accelerator.wait_for_everyone()
     return _report(run)
 
@@ -251,51 +258,66 @@ def _out_of_room(run: Path, step: int, reason: str) -> ModelError:
     )
 
 
-def _publish(loaded: LoadedModel, run: Path) -> None:
+def _keep_best(run: Path, trainer: AnswerTrainer, step: int) -> dict[str, Any]:
+    """Load the weights of the best validation where they are not the last; return its figures."""
+    history = [line for line in read_history(run / HISTORY_FILE) if "validation_accuracy" in line]
+    best = best_of(history)
+    if not best or best["step"] == step or best == history[-1]:
+        return best | {"step": step}
+    shares = "at step {step} ({0:.2f} % of {validation_records} validation records right)"
+    here, last = (shares.format(100 * x["validation_accuracy"], **x) for x in (best, history[-1]))
+    if not (checkpoint := checkpoint_of(run, best["step"])).is_dir():
+        say(f"glyphsight: warning: {run}: was better {here} than {last}, whose weights are kept")
+        return history[-1]
+    trainer.restore_weights(checkpoint)
+    say(f"glyphsight: {run}: keeps its weights {here}, the best, not those {last}")
+    return best
+
+
+def _publish(loaded: LoadedModel, record: RunRecord, run: Path) -> None:
     """Write the model beside its place, then move file by file, each atomically."""
     with tempfile.TemporaryDirectory(dir=run, prefix=".model-") as scratch:
         loaded.save(scratch)
+        write_card(Path(scratch), run.resolve().name, record)
         for path in sorted(Path(scratch).iterdir()):
             path.replace(run / path.name)
 
 
-def _last_validation(run: Path) -> dict[str, Any]:
-    lines = [line for line in read_history(run / HISTORY_FILE) if "validation_accuracy" in line]
-    return lines[-1] if lines else {}
-
-
-def _finished(run: Path, job: Job, step: int, seconds: float) -> RunRecord:
+def _finished(job: Job, best: dict[str, Any], step: int, seconds: float) -> RunRecord:
     """Return the record of the run with all figures of its training."""
-    judged = _last_validation(run)
     training = job.record.training | {
         "steps": step,
+        "kept_step": best["step"],
         "seconds": seconds,
-        "validation_accuracy": judged.get("validation_accuracy"),
-        "validation_records": judged.get("validation_records", 0),
+        "validation_accuracy": best.get("validation_accuracy"),
+        "validation_records": best.get("validation_records", 0),
+        "validation_written": best.get("validation_written", 0),
         "torch": str(torch.__version__),
     }
-    if "accuracies" in judged:
-        training["accuracies"] = judged["accuracies"]
+    if "accuracies" in best:
+        training["accuracies"] = best["accuracies"]
     return replace(job.record, training=training)
 
 
-def _warn_of_chance(run: Path, job: Job) -> None:
+def _warn_of_chance(record: RunRecord, validation: list[Record], settings: TrainSettings) -> None:
     """Warn of a question whose accuracy is within two standard errors of its commonest answer."""
-    judged = _last_validation(run)
-    for task in job.record.tasks:
-        answers = Counter(one.answer for one in job.validation if one.question == task.question)
-        accuracy = judged.get("validation_accuracy")
-        accuracy = judged.get("accuracies", {}).get(task.question, accuracy)
+    for task in record.tasks:
+        answers = Counter(one.answer for one in validation if one.question == task.question)
+        accuracy = record.training["validation_accuracy"]
+        accuracy = record.training.get("accuracies", {}).get(task.question, accuracy)
         if accuracy is None or len(answers) < 2 or not task.labels:
             continue
         (commonest, count), total = answers.most_common(1)[0], answers.total()
         share = count / total
         if accuracy <= share + 2 * math.sqrt(share * (1 - share) / total):
-            whose = f"{task.question!r}: " if len(job.record.tasks) > 1 else ""
+            whose = f"{task.question!r}: " if len(record.tasks) > 1 else ""
+            more = "--set minutes" if settings.minutes else "--epochs"
+            begun = resolve(record.base).run is not None
+            other = "" if begun else ", or start --from a trained run, such as nano-digits"
             say(
                 f"glyphsight: warning: {whose}{100 * accuracy:.1f} % right is no better than "
                 f"always answering {commonest!r} ({100 * share:.1f} %): nothing is learned yet. "
-                "Give more records or --epochs, or start --from a trained run, such as nano-digits"
+                f"Give more records or more {more}{other}"
             )
 
 
@@ -303,6 +325,7 @@ def _report(run: Path) -> TrainReport:
     record = RunRecord.load(run)
     if record is None:
         raise ModelError(f"{run}: the main process did not save the run; give --resume")
-    keys = ("records", "text_pieces", "steps", "seconds", "validation_accuracy")
-    found = {key: record.training[key] for key in keys}
-    return TrainReport(str(run), **found, accuracies=record.training.get("accuracies", {}))
+    known = {field.name: record.training.get(field.name, 0) for field in fields(TrainReport)}
+    return TrainReport(
+        **known | {"run": str(run), "accuracies": record.training.get("accuracies", {})}
+    )

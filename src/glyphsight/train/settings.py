@@ -25,7 +25,7 @@ class TrainSettings:
             GPU so far).
         embedding_rate: Learning rate of the input embeddings, as a share of the others'; 0 freezes
             them.
-        epochs: Passes over the training records.
+        epochs: Passes over the training records; left out: one, or as many as minutes allow.
         max_steps: Steps of the run, whatever epochs says; -1: as epochs says.
         batch_size: Records per step.
         learning_rate: Peak learning rate.
@@ -51,14 +51,15 @@ class TrainSettings:
         most_labels: Distinct answers to a question beyond which its answers are open: the model
             writes them instead of choosing among labels.
         evaluations: Validations during the run; under minutes at most one every five minutes. They
-            take a tenth of the time of the run at most.
+            take a tenth of the time of the run at most. The weights of the best one are kept.
         validation_records: Validation records per dataset at most.
-        checkpoints: Checkpoints during the run, the last two kept; under minutes as evaluations.
+        checkpoints: Checkpoints during the run; under minutes as evaluations. The last two are
+            kept, or the last and that of the best validation.
     """
 
     method: str = setting("full", choices=("full", "lora", "qlora"))
     embedding_rate: float = setting(1.0, low=0, high=1e3)
-    epochs: float = setting(1.0, above=0, high=1e6)
+    epochs: float | None = setting(None, above=0, high=1e6)
     max_steps: int = setting(-1, low=-1)
     batch_size: int = setting(8, low=1, high=1_000_000)
     learning_rate: float = setting(3e-4, above=0, high=1e3)

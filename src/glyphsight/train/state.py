@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ from glyphsight.models.runs import SETTINGS_FILE
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, saved_settings
 
 CHECKPOINTS = "checkpoints"
+WORDS_FILE = "own-words.txt"
+"""File of the text that the base model of a run wrote, where the run learns it."""
 _INPUT_FILE = "input.json"
-_WORDS_FILE = "own-words.txt"
 
 
 def world_size() -> int:
@@ -28,30 +28,6 @@ def world_size() -> int:
 def is_first_process() -> bool:
     """Say whether this process writes files and messages."""
     return os.environ.get("RANK", "0") == "0"
-
-
-@dataclass(frozen=True)
-class Begun:
-    """A run that is resumed.
-
-    Attributes:
-        inputs: Inputs that the run was started with; see :func:`start_run`.
-        chat: Turns of its chat, None for plain prompts.
-        words: File of the text that its base model wrote, None where it takes none.
-    """
-
-    inputs: dict[str, Any]
-    chat: Turns | None
-    words: Path | None
-
-    def check(self, run: Path, inputs: dict[str, Any]) -> None:
-        """Raise ModelError where the run was started with other inputs."""
-        for name, value in inputs.items():
-            if self.inputs.get(name) != value:
-                raise ModelError(
-                    f"{run}: was started with another {name} ({self.inputs.get(name)}, now "
-                    f"{value}); resume with the same or start a new run"
-                )
 
 
 def refuse_existing(run: Path) -> None:
@@ -78,25 +54,34 @@ def start_run(
     """
     refuse_existing(run)
     if words is not None:
-        with replacing(run / _WORDS_FILE) as stream:
+        with replacing(run / WORDS_FILE) as stream:
             stream.write(words.read_text("utf-8"))
     write_json(run / _INPUT_FILE, inputs)
     resolved.save(run / SETTINGS_FILE)
 
 
-def read_begun(run: Path) -> Begun:
-    """Read the inputs of a run that is resumed.
+def read_inputs(run: Path) -> tuple[dict[str, Any], Turns | None]:
+    """Read the inputs of a run that is resumed, as :func:`start_run` wrote them, and its chat.
 
     Raises:
         ModelError: They are damaged.
     """
-    file, words = run / _INPUT_FILE, run / _WORDS_FILE
+    file = run / _INPUT_FILE
     try:
         inputs: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        chat = Turns(**inputs["chat"]) if inputs.get("chat") else None
+        return inputs, Turns(**inputs["chat"]) if inputs.get("chat") else None
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"{file}: damaged ({error}); start a new run") from error
-    return Begun(inputs, chat, words if words.is_file() else None)
+
+
+def require_same(run: Path, before: dict[str, Any], inputs: dict[str, Any]) -> None:
+    """Raise ModelError where a run was started with other inputs."""
+    for name, value in inputs.items():
+        if before.get(name) != value:
+            raise ModelError(
+                f"{run}: was started with another {name} ({before.get(name)}, now {value}); "
+                "resume with the same or start a new run"
+            )
 
 
 def settings_to_resume(run: Path, resolved: ResolvedSettings) -> TrainSettings:
@@ -122,28 +107,28 @@ def settings_to_resume(run: Path, resolved: ResolvedSettings) -> TrainSettings:
         ) from error
 
 
-def last_checkpoint(run: Path) -> tuple[int, Path | None]:
-    """Return step and path of the newest whole checkpoint; 0 and None where there is none."""
+def checkpoint_of(run: Path, step: int) -> Path:
+    """Return the directory of a checkpoint, as the Trainer names it."""
+    return run / CHECKPOINTS / f"checkpoint-{step}"
+
+
+def last_checkpoint(run: Path, *, remove_halves: bool = False) -> tuple[int, Path | None]:
+    """Return step and path of the newest whole checkpoint; 0 and None where there is none.
+
+    Args:
+        run: Directory of the run.
+        remove_halves: Whether to remove checkpoints that a killed run did not write to their end:
+            the state of the Trainer is written last.
+    """
     found: list[tuple[int, Path | None]] = [(0, None)]
     for path in (run / CHECKPOINTS).glob("checkpoint-*"):
-        if (step := _step_of(path)) is not None:
-            found.append((step, path))
+        try:
+            state = json.loads((path / "trainer_state.json").read_text("utf-8"))
+            found.append((int(state["global_step"]), path))
+        except (OSError, ValueError, KeyError):
+            if remove_halves:
+                shutil.rmtree(path, ignore_errors=True)
     return max(found, key=lambda pair: pair[0])
-
-
-def _step_of(checkpoint: Path) -> int | None:
-    """Return the step of a checkpoint, None where it is not whole (its state is written last)."""
-    try:
-        return int(json.loads((checkpoint / "trainer_state.json").read_text())["global_step"])
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def remove_halves(run: Path) -> None:
-    """Remove checkpoints that a killed run did not write to their end."""
-    for path in (run / CHECKPOINTS).glob("checkpoint-*"):
-        if _step_of(path) is None:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def kept(run: Path) -> str:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from transformers import Trainer
 
+from glyphsight.files import let_others_read
 from glyphsight.train.data import BucketSampler, Example, Examples
 from glyphsight.train.settings import TrainSettings
 
@@ -267,12 +268,14 @@ class AnswerTrainer(Trainer):
         trained = (weight for weight in self.model.parameters() if weight.requires_grad)
         if not all(bool(torch.isfinite(weight).all()) for weight in trained):
             raise FloatingPointError("a weight is no longer a finite number")
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         try:
             super()._save_checkpoint(model, trial)
         except (OSError, SafetensorError, RuntimeError) as error:  # the last is torch.save's
-            half = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-            shutil.rmtree(half, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             raise OSError(reason_of(error)) from error
+        if self.args.should_save:
+            let_others_read(*filter(Path.is_file, folder.iterdir()))
 
     def restore_weights(self, checkpoint: Path) -> None:
         """Load the weights of a checkpoint without training on."""

@@ -1,0 +1,49 @@
+"""The model card of a run: its base, what it reads, how it was trained, for people and the hub."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+
+from glyphsight.models import smollm2
+from glyphsight.models.runs import RunRecord, resolve, root_of
+from glyphsight.version import __version__
+
+CARD = "README.md"
+_HUB_NAMES = {smollm2.NAME: "HuggingFaceTB/SmolLM2-135M-Instruct"}
+_SHOWN = 50  # labels of a task
+
+
+def write_card(directory: Path, name: str, record: RunRecord) -> None:
+    """Write the card beside the weights, in place of a library's template.
+
+    Args:
+        directory: Directory of the saved model.
+        name: Name of the run.
+        record: Record of the run with the figures of its training.
+    """
+    from huggingface_hub import ModelCard, ModelCardData
+
+    root = root_of(record).base
+    base = _HUB_NAMES.get(root) or (root if resolve(root).from_hub else None)
+    adapter = (directory / "adapter_config.json").is_file()
+    card = ModelCard.from_template(
+        ModelCardData(
+            base_model=base,
+            library_name="peft" if adapter else "transformers",
+            pipeline_tag="text-generation",
+            tags=["ascii-art", "glyphsight"],
+        ),
+        template_str=(files("glyphsight") / "assets" / "model-card.md.j2").read_text("utf-8"),
+        name=name,
+        base=base or Path(root).name,
+        adapter=adapter,
+        tasks=[(task, ", ".join(task.labels[:_SHOWN])) for task in record.tasks],
+        prompt=json.dumps(vars(record.prompt), ensure_ascii=False),
+        profile=asdict(record.profile),
+        training=record.training,
+        version=__version__,
+    )
+    (directory / CARD).write_text(card.content, encoding="utf-8")
