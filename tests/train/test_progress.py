@@ -2,7 +2,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from glyphsight.models.runs import read_history
@@ -143,6 +143,7 @@ def test_validation_takes_a_tenth_of_the_time_and_none_of_the_minutes(tmp_path, 
     assert again.clock() == pytest.approx(1, abs=0.01)
 
 
+@example(minutes=2.2e-311, seconds_a_step=1.0, a_validation=1.0, evaluations=1)
 @given(
     minutes=st.floats(0, 300),
     seconds_a_step=st.floats(0.1, 2000),

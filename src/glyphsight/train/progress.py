@@ -192,7 +192,7 @@ class Progress(TrainerCallback):
             return self._agreed
         if not self._minutes:
             return 0.0
-        return (self.seconds() - self._validated) / (60 * self._minutes)
+        return min(1.0, (self.seconds() - self._validated) / (60 * self._minutes))
 
     def pace(self) -> float:
         """Return the share of the minutes left after the first step that is used up.
