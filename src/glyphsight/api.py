@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,30 +17,52 @@ from glyphsight.media import PictureLike, load_gray
 if TYPE_CHECKING:
     from glyphsight.inference import Answer, Model
 
+Several = list[Any] | tuple[Any, ...]
 
-def encode(image: PictureLike, profile: Profile = PUBLISHED) -> str:
-    """Turn a picture into an ASCII_Image.
+
+@overload
+def encode(image: PictureLike, profile: Profile = ..., **settings: Any) -> str: ...
+@overload
+def encode(image: Several, profile: Profile = ..., **settings: Any) -> list[str]: ...
+def encode(
+    image: PictureLike | Several, profile: Profile = PUBLISHED, **settings: Any
+) -> str | list[str]:
+    """Turn a picture into an ASCII_Image, or each picture of a list.
 
     Args:
-        image: Path, open binary file, PIL image or array uint8[H, W], [H, W, 3] or [H, W, 4].
+        image: Path, open binary file, PIL image or array uint8[H, W], [H, W, 3] or [H, W, 4]; or a
+            list of them.
         profile: Profile of the text; the published one has 20 columns and int(20 * H/W * 0.55)
             rows.
+        settings: Fields of the profile to change, such as ``width=40``.
 
     Raises:
         PictureError: The picture cannot be read.
+        FormatError: A setting cannot be.
     """
+    profile = replace(profile, **settings)
+    if isinstance(image, list | tuple):
+        return [encode_batch(load_gray(one)[None], profile)[0] for one in image]
     return encode_batch(load_gray(image)[None], profile)[0]
 
 
-def decode(text: str, profile: Profile = PUBLISHED, *, strict: bool = False) -> NDArray[np.uint8]:
+def decode(
+    text: str, profile: Profile = PUBLISHED, *, strict: bool = False, **settings: Any
+) -> NDArray[np.uint8]:
     """Turn an ASCII_Image into gray, uint8[rows, columns], one pixel a cell.
 
     Small flaws are repaired, see :func:`glyphsight.codec.repair.repair`, unless ``strict``.
 
+    Args:
+        text: ASCII_Image.
+        profile: Profile of the text; format and palette count.
+        strict: Refuse flaws instead of repairing them.
+        settings: Fields of the profile to change, such as ``format="plain"``.
+
     Raises:
         FormatError: The text is no ASCII_Image; a strict message names line and column.
     """
-    return decode_text(text, profile, strict=strict)
+    return decode_text(text, replace(profile, **settings), strict=strict)
 
 
 def load(model: str | Path = "sight", engine: str = "auto", dtype: str | None = None) -> Model:
@@ -65,8 +88,12 @@ def _loaded(name: str | Path, written: int | None) -> Model:
     return load(name)
 
 
-def see(image: PictureLike, model: str | Path = "sight") -> Answer:
-    """Answer one picture; the model stays loaded between calls.
+@overload
+def see(image: PictureLike, model: str | Path = ...) -> Answer: ...
+@overload
+def see(image: Several, model: str | Path = ...) -> list[Answer]: ...
+def see(image: PictureLike | Several, model: str | Path = "sight") -> Answer | list[Answer]:
+    """Answer a picture, or each picture of a list; the model stays loaded between calls.
 
     Args:
         image: As for :func:`encode`.
@@ -80,4 +107,7 @@ def see(image: PictureLike, model: str | Path = "sight") -> Answer:
 
     run = resolve(model).user_run
     written = (run / RUN_FILE).stat().st_mtime_ns if run else None
-    return _loaded(model, written).see([image])[0]
+    loaded = _loaded(model, written)
+    if isinstance(image, list | tuple):
+        return loaded.see(image)
+    return loaded.see([image])[0]

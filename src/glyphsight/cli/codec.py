@@ -91,7 +91,6 @@ def encode(
     if budget is not None and (width is not None or settings.fast_jpeg):
         other = "--fast-jpeg" if width is None else "--width"
         raise typer.BadParameter(f"give {other} or --tokens, not both")
-    get_format(profile.format)  # a format that cannot be loaded is one error, not one per picture
     fit = None if budget is None else TokenBudget(budget, tokenizer)
     if fit is not None:
         load_tokenizer(tokenizer)  # a wrong name is likewise

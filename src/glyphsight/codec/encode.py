@@ -57,11 +57,14 @@ def level_grids(
     Raises:
         PictureError: As :func:`encode_batch`.
     """
-    images = np.asarray(images)
+    try:
+        images = np.asarray(images)
+    except ValueError:
+        raise PictureError("pictures of several sizes; encode those of one size together") from None
     if images.dtype != np.uint8 or images.ndim != 3:
+        fix = "give one picture as picture[None]" if images.dtype == np.uint8 else AS_BYTES
         raise PictureError(
-            f"pictures must be uint8[N, H, W], not {images.dtype}{list(images.shape)}; "
-            f"give one picture as picture[None]; {AS_BYTES}"
+            f"pictures must be uint8[N, H, W], not {images.dtype}{list(images.shape)}; {fix}"
         )
     count, height, width = images.shape
     if not height or not width:

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from glyphsight.codec.formats import FORMATS
+from glyphsight.codec.formats import FORMATS, get_format
 from glyphsight.codec.resample import FILTERS
 from glyphsight.errors import FormatError
 from glyphsight.settings import check, setting
@@ -80,6 +80,7 @@ class Profile:
             object.__setattr__(self, "threshold", tuple(self.threshold))
         object.__setattr__(self, "palette", PALETTES.get(self.palette, self.palette))
         check(self, FormatError)
+        get_format(self.format)  # an unknown one is refused at once
         check_palette(self.palette)
         self._check_threshold()
 

@@ -29,7 +29,7 @@ from glyphsight.inference.score import (
 )
 from glyphsight.inference.see import Answer, PictureText, to_answer, to_text
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
-from glyphsight.media.picture import PictureLike
+from glyphsight.media.picture import PictureLike, several
 from glyphsight.models import smollm2
 from glyphsight.models.chat import Turns, chat_turns
 from glyphsight.models.load import LoadedModel, load_model
@@ -405,7 +405,7 @@ class Model:
             ModelError: The model was not trained with glyphsight, so its labels are not known.
         """
         profile = self.trained.profile
-        found = self.answers([to_text(picture, profile) for picture in pictures], question)
+        found = self.answers([to_text(picture, profile) for picture in several(pictures)], question)
         for answer in found:
             if isinstance(answer, PictureError):
                 raise answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -65,17 +65,29 @@ def _gray(image: Image.Image, background: str = "auto") -> NDArray[np.uint8]:
 
 
 def _from_array(array: NDArray[Any], background: str) -> NDArray[np.uint8]:
-    if array.dtype != np.uint8 or array.ndim not in (2, 3):
-        raise PictureError(
-            f"an array must be uint8[H, W], [H, W, 3] or [H, W, 4], not {array.dtype}"
-            f"{list(array.shape)}; {AS_BYTES}"
-        )
+    shape = list(array.shape)
+    if array.dtype != np.uint8:
+        raise PictureError(f"an array must be uint8, not {array.dtype}{shape}; {AS_BYTES}")
     if array.ndim == 2:
         return array
-    try:
-        return _gray(Image.fromarray(array), background)
-    except TypeError as error:
-        raise PictureError(f"an array of shape {list(array.shape)} is not a picture") from error
+    if array.ndim != 3 or shape[2] not in (3, 4):
+        raise PictureError(
+            f"an array of shape {shape} is not a picture, [H, W], [H, W, 3] or [H, W, 4]; give "
+            "list(array) where it holds several"
+        )
+    return _gray(Image.fromarray(array), background)
+
+
+def several(pictures: Iterable[PictureLike]) -> list[PictureLike]:
+    """Return pictures as a list.
+
+    Raises:
+        PictureError: It is one picture.
+    """
+    one = isinstance(pictures, str | os.PathLike | Image.Image | io.IOBase)
+    if one or (isinstance(pictures, np.ndarray) and pictures.ndim < 3):
+        raise PictureError("several pictures are asked for; give a list: [picture]")
+    return list(pictures)
 
 
 def _name(picture: str | os.PathLike[str] | BinaryIO | Image.Image) -> str:
@@ -224,6 +236,12 @@ def load_picture(
     name = _name(picture)
     try:
         if isinstance(picture, Image.Image):
+            if isinstance(picture, ImageFile.ImageFile):
+                file, picture.filename = picture.filename, ""
+                try:
+                    picture.load()  # by name Pillow maps a TIFF with the sides as turned
+                finally:
+                    picture.filename = file
             return _gray(ImageOps.exif_transpose(picture), background)
         with _as_stream(picture) as stream, _open(stream, name, max_pixels) as image:
             _select_frame(image, frame, name, max_pixels)
