@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -379,6 +380,11 @@ def json_line(value: Any) -> str:
     except UnicodeEncodeError:
         return json.dumps(value)
     return line
+
+
+def normal(text: str) -> str:
+    """Return a text in the one form in which texts are compared: NFC, its ends stripped."""
+    return unicodedata.normalize("NFC", text).strip()
 
 
 def checksum(files: Iterable[Path]) -> str:

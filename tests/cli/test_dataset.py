@@ -1,13 +1,20 @@
 import json
 import re
+import shlex
 import shutil
+import struct
+import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
+from glyphsight.cli.dataset import measuring_command
 from glyphsight.dataset import load_dataset
 from glyphsight.errors import DatasetError
+from glyphsight.extras import MissingPackageError
 
 
 def dataset(*arguments):
@@ -113,7 +120,7 @@ def test_check_takes_labels_from_the_line_or_a_file(digits, tmp_path):
     assert result.exit_code == 1
     assert "'Response' '9' is none of the labels given" in result.stderr
     file.write_bytes(b"\xff")
-    assert "cannot be read as UTF-8" in str(dataset("check", digits, "--labels", file).exception)
+    assert f"{file}: not UTF-8" in str(dataset("check", digits, "--labels", file).exception)
 
 
 def test_check_notes_what_is_no_problem_unless_it_is_strict(digits, tmp_path):
@@ -239,3 +246,84 @@ def test_a_number_out_of_range_is_wrong_usage(tmp_path, options):
 def test_check_refuses_a_palette_that_cannot_be(golden):
     result = dataset("check", golden / "five.json", "--palette", "")
     assert "a palette has 2 to 16 glyphs" in str(result.exception)
+
+
+def test_a_build_in_another_profile_names_the_settings_that_differ_alone(tmp_path):
+    build = ("build", "--source", f"idx:{_idx(tmp_path)}", "--out", tmp_path / "x")
+    assert dataset(*build).exit_code == 0
+    refused = str(dataset(*build, "--width", 9, "--test", 0).exception)
+    assert "(36 train, 4 validation; profile.width 20, now 9)" in refused
+
+
+@pytest.mark.parametrize("output", ["parquet", "hub"])
+def test_a_layout_whose_package_is_missing_fails_before_anything_is_read(
+    tmp_path, monkeypatch, output
+):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    out = tmp_path / "x"
+    refused = dataset("build", "--source", "bundled", "--out", out, "--output", output)
+    assert isinstance(refused.exception, MissingPackageError)
+    assert "glyphsight[data]" in str(refused.exception)
+    assert not out.exists()
+
+
+def test_the_command_that_measures_works_whatever_splits_there_are(tmp_path, digits):
+    spaced = tmp_path / "my digits"
+    for options, split in (
+        (["--test", 5], None),
+        ([], "validation"),
+        (["--validation", 0], "train"),
+    ):
+        source = f"idx:{_idx(tmp_path)}"
+        built = dataset("build", "--source", source, "--out", spaced, "--force", *options)
+        assert built.exit_code == 0, built.exception
+        words = shlex.split(measuring_command("nano-digits", spaced))
+        assert words[words.index("--data") + 1] == str(spaced)
+        assert ("--split" in words, words[-1]) == ((True, split) if split else (False, words[-1]))
+        result = CliRunner().invoke(app, [*words[1:], "--limit", "2"])
+        assert result.exit_code == 0, result.exception
+
+
+def _idx(folder):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (40, 28, 28), np.uint8).tobytes()
+    head = struct.pack(">4B3I", 0, 0, 8, 3, 40, 28, 28)
+    (folder / "train-images-idx3-ubyte").write_bytes(head + pixels)
+    labels = bytes(number % 4 for number in range(40))
+    (folder / "train-labels-idx1-ubyte").write_bytes(struct.pack(">4BI", 0, 0, 8, 1, 40) + labels)
+    return folder
+
+
+def test_a_missing_split_is_named_with_those_there_are_and_the_option(tmp_path):
+    source = f"idx:{_idx(tmp_path)}"
+    assert dataset("build", "--source", source, "--out", tmp_path / "x").exit_code == 0
+    for data in (source, str(tmp_path / "x")):
+        asked = ["evaluate", "--model", "nano-digits", "--data", data]
+        error = CliRunner().invoke(app, asked).exception
+        assert isinstance(error, DatasetError)
+        assert f"{data}: has no split 'test'; it has train" in str(error)
+        assert "--split validation" in str(error) or data == source
+        assert "--test N" in str(error)
+
+
+def test_statistics_say_that_polarity_is_mixed(tmp_path):
+    for name, paper, ink in (("light", 255, 0), ("dark", 0, 255)):
+        for number in range(4):
+            pixels = np.full((20, 20), paper, np.uint8)
+            pixels[5:15, 3 * number : 3 * number + 4] = ink
+            (tmp_path / "s" / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / "s" / name / f"{number}.png")
+    for invert, mixed in (("no", True), ("auto", False)):
+        out = tmp_path / invert
+        build = ["--source", f"folder:{tmp_path / 's'}", "--out", out, "--invert", invert]
+        assert dataset("build", *build, "--validation", 0, "--keep-duplicates").exit_code == 0
+        said = dataset("stats", out, "--html", tmp_path / "page.html").stdout
+        page = (tmp_path / "page.html").read_text()
+        assert ("--invert auto" in said, "--invert auto" in page) == (mixed, mixed)
+        assert re.search(r"dark on light +%s %%" % (50 if mixed else 0), said)
+
+
+def test_progress_is_counted_in_whole_numbers_and_plural_units(tmp_path):
+    said = dataset("build", "--source", f"idx:{_idx(tmp_path)}", "--out", tmp_path / "x").stderr
+    assert re.search(r"scan: 100%.* 1/1 .* parts/s", said)
+    assert re.search(r"write train: 100%.* 36/36 .* records/s", said)

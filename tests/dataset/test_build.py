@@ -1,9 +1,12 @@
 import hashlib
+import io
 import json
 import os
+import re
 import shlex
 import shutil
 import struct
+import tarfile
 import time
 from collections import Counter
 from dataclasses import asdict
@@ -598,7 +601,10 @@ def test_a_split_of_which_nothing_is_left_is_refused(tmp_path):
     broken = tmp_path / "b" / "a"
     broken.mkdir(parents=True)
     (broken / "x.png").write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match=r"the first that cannot be read: .*x.png: not a pict"):
+    with pytest.raises(
+        DatasetError,
+        match=r"split train can be read: 1 could not .* the first: .*x.png: not a pict",
+    ):
         build(f"folder:{tmp_path / 'b'}", tmp_path / "y", validation=0)
 
 
@@ -613,3 +619,126 @@ def test_numbers_that_are_none_are_refused(tmp_path, options):
 def test_a_link_that_leads_back_is_entered_once(few, tmp_path):
     (few / "again").symlink_to(few, target_is_directory=True)
     assert build(f"folder:{few}", tmp_path / "x", validation=0).records == {"train": 30}
+
+
+def _picture(path, value=0, place=3):
+    pixels = np.full((20, 20), 255, np.uint8)
+    pixels[place : place + 5, place : place + 9] = value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def _tar(path, names):
+    with tarfile.open(path, "w") as archive:
+        for name, data in names.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+
+def _nothing_readable(folder, kind):
+    """Make a source of 3 items none of which can be read; return its SPEC and the reason."""
+    picture = folder / "a.png"
+    _picture(picture)
+    if kind == "no picture":
+        for number in range(3):
+            (folder / "d" / "cat").mkdir(parents=True, exist_ok=True)
+            (folder / "d" / "cat" / f"{number}.png").write_text("x")
+        return f"folder:{folder / 'd'}", "cat/0.png: not a picture"
+    if kind == "no class folders":
+        for number in range(3):
+            _picture(folder / "d" / f"{number}.png")
+        return f"folder:{folder / 'd'}", "0.png: is in no folder that says its answer"
+    if kind == "missing files":
+        (folder / "metadata.csv").write_text("file_name,label\na\\0.png,x\na\\1.png,y\n")
+        picture.unlink()
+        _picture(folder / "b.png")
+        return f"folder:{folder}", "is named in the metadata and not there; fix its file_name"
+    if kind == "two lines":
+        (folder / "metadata.csv").write_text("file_name,label\na.png,x\na.png,y\na.png,y\n")
+        return f"folder:{folder}", "a.png is named again; give each picture one line"
+    if kind == "dotted names":
+        files = {f"v1.{n}.{end}": picture.read_bytes() for n in range(3) for end in ("png", "cls")}
+        _tar(folder / "x.tar", files)
+        return f"webdataset:{folder / 'x.tar'}", "x.tar:v1: "
+    files = {f"{n}.png": picture.read_bytes() for n in range(3)}
+    files |= {f"{n}.json": b'{"label": ["a", "b"]}' for n in range(3)}
+    _tar(folder / "x.tar", dict(sorted(files.items())))
+    return f"webdataset:{folder / 'x.tar'}", "its answer is no text but list"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["no picture", "no class folders", "missing files", "two lines", "dotted names", "list label"],
+)
+def test_where_nothing_can_be_read_the_first_reason_and_the_count_are_said(tmp_path, kind):
+    spec, reason = _nothing_readable(tmp_path, kind)
+    for options in ({}, {"validation": 9}, {"test": 9}, {"split": "validation"}):
+        with pytest.raises(DatasetError) as error:
+            build(spec, tmp_path / "out", **options)
+        assert str(error.value).startswith(f"{spec}: nothing in the split train can be read: ")
+        assert re.search(r": [13] could not be read, the first: ", str(error.value))
+        assert reason in str(error.value)
+        assert "--validation" not in str(error.value)
+        assert not (tmp_path / "out").exists()
+
+
+def test_too_few_readable_pictures_are_said_with_the_reason_why(tmp_path):
+    for number in range(3):
+        _picture(tmp_path / "d" / "cat" / f"{number}.png")
+        (tmp_path / "d" / "cat" / f"{number}x.png").write_text("x")
+    with pytest.raises(DatasetError, match=r"cannot hold 3 of 3 .* 3 could not be read.*0x.png"):
+        build(f"folder:{tmp_path / 'd'}", tmp_path / "out", validation=3)
+
+
+def test_a_test_split_is_held_out_as_validation_is(idx, tmp_path):
+    options = {"validation": 60, "test": 50}
+    report = build(f"idx:{idx}", tmp_path / "a", **options)
+    assert report.records == {"train": 190, "validation": 60, "test": 50}
+    whole = Counter()
+    for counts in report.labels.values():
+        whole.update(counts)
+    for label, count in report.labels["test"].items():
+        assert abs(count - 50 * whole[label] / 300) < 1
+    sources = [
+        record.source for name in report.records for record in load_dataset(tmp_path / "a", name)
+    ]
+    assert len(set(sources)) == 300
+    build(f"idx:{idx}", tmp_path / "b", **options)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    build(f"idx:{idx}", tmp_path / "c", seed=1, **options)
+    assert load_dataset(tmp_path / "c", "test") != load_dataset(tmp_path / "a", "test")
+    assert not check_dataset(tmp_path / "a").problems
+    build(f"idx:{idx}", tmp_path / "d", split="test", **options)
+    assert load_dataset(tmp_path / "d", "test") == load_dataset(tmp_path / "a", "test")
+    command = json.loads((tmp_path / "a" / "manifest.json").read_bytes())["command"]
+    assert command.endswith("--validation 60 --test 50")
+
+
+def test_a_test_split_is_not_held_out_where_there_is_one(tmp_path):
+    with pytest.raises(DatasetError, match=r"bundled: has the splits .*--test takes"):
+        build("bundled", tmp_path / "x", test=5)
+    with pytest.raises(DatasetError, match="hold_out and test: give one of them"):
+        BuildSettings(test=5, hold_out="x")
+
+
+def test_answers_are_one_class_whatever_their_white_space_and_unicode_form(tmp_path):
+    names = {"e\u0301te\u0301": 0, "\u00e9t\u00e9": 1, "\u00e9t\u00e9 ": 2}
+    for name, value in names.items():
+        for place in range(2):
+            _picture(tmp_path / "d" / name / f"{place}.png", value * 40, 3 + 4 * place)
+    settings = {"validation": 0, "keep_duplicates": True}
+    assert build(f"folder:{tmp_path / 'd'}", tmp_path / "x", **settings).labels == {
+        "train": {"\u00e9t\u00e9": 6}
+    }
+
+
+def test_a_question_of_the_source_becomes_the_records(tmp_path):
+    rows = ["file_name,label,question"]
+    for number in range(4):
+        _picture(tmp_path / "d" / f"{number}.png", place=3 + 2 * number)
+        rows.append(f"{number}.png,{number % 2}, Is it {number}?")
+    (tmp_path / "d" / "metadata.csv").write_text("\n".join(rows))
+    build(f"folder:{tmp_path / 'd'}", tmp_path / "x", validation=0, copies=1)
+    asked = [record.question for record in load_dataset(tmp_path / "x")]
+    assert asked == 2 * [f"Is it {number}?" for number in range(4)]

@@ -113,7 +113,7 @@ def test_odd_labels_and_glyphs_do_not_break_the_markdown(hub):
     text = card(hub, labels=labels, records={"train": 6}, profile={"palette": " `|"})
     assert r"| `a\|b` | 1 | ████████ |" in text
     assert "| `` ` `` | 2 |" in text
-    assert "| `two lines` | 3 |" in text
+    assert r"| `two\nlines` | 3 |" in text
     assert r"| palette | `` `\|`` |" in text
     manifest = {"records": {"train": 1}, "labels": {"train": {"1": 1}}, "command": COMMAND}
     picture = "<row:1>```</row:1>\n"

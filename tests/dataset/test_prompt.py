@@ -134,3 +134,11 @@ def test_wordings_that_cannot_be_used_are_named(tmp_path, text, complaint):
     assert str(caught.value).startswith(f"{file}: {complaint}")
     with pytest.raises(DatasetError, match="no such file"):
         read_wordings(tmp_path / "none.json")
+
+
+def test_an_answer_has_one_form_on_both_sides():
+    record = Record("x", " e\u0301te\u0301\n")
+    assert record.answer == "\u00e9t\u00e9"
+    assert Prompt().read_reply(" e\u0301te\u0301 \n") == record.answer
+    drawn = "  ██\n██\n"
+    assert Record((), drawn, "Draw it.").answer == drawn

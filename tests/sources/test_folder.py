@@ -322,3 +322,49 @@ def test_a_folder_that_changes_after_it_was_listed_is_noticed(pets, png, items):
 def test_the_licence_is_what_the_folder_says(pets, name, text, said):
     (pets / name).write_text(text)
     assert open_source(f"folder:{pets}").licence == said
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("training_set", "test_set"),
+        ("Train Set", "Test-Data"),
+        ("trainset", "testset"),
+        ("train_images", "val_images"),
+        ("train2017", "val2017"),
+        ("asl_alphabet_train", "asl_alphabet_test"),
+        ("training ", "testing"),
+    ],
+)
+def test_split_folders_of_other_names_are_splits(tmp_path, png, items, train, test):
+    for name in (train, test):
+        png(1, tmp_path / name / "cat" / "x.png")
+    other = "validation" if "val" in test else "test"
+    assert open_source(f"folder:{tmp_path}").splits == ("train", other)
+    assert items(f"folder:{tmp_path}", other) == [(f"{test}/cat/x.png", "cat", 1)]
+
+
+def test_a_class_whose_name_holds_a_splits_word_is_a_class(tmp_path, png, items):
+    for name in ("bullet train", "test tube", "bus"):
+        png(1, tmp_path / name / "x.png")
+    assert [item[1] for item in items(f"folder:{tmp_path}")] == ["bullet train", "bus", "test tube"]
+
+
+def test_metadata_and_files_meet_whatever_white_space_and_unicode_form(tmp_path, png, items):
+    real = "e\u0301te\u0301.png"
+    png(7, tmp_path / "sub" / real)
+    png(8, tmp_path / "b.png")
+    text = "label, file_name\n chat , sub\\\u00e9t\u00e9.png\ndog , b.png\n"
+    (tmp_path / "metadata.csv").write_text(text)
+    assert items(f"folder:{tmp_path}") == [("b.png", "dog", 8), (f"sub/{real}", "chat", 7)]
+
+
+def test_a_file_of_the_very_name_is_meant_before_one_of_another_form(tmp_path, png, items):
+    names = ["e\u0301.png", "\u00e9.png"]
+    for value, name in enumerate(names):
+        png(value, tmp_path / name)
+    rows = [f"{name},{value}" for value, name in enumerate(names)]
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name,label", *rows]))
+    assert {item[0]: item[1] for item in items(f"folder:{tmp_path}")} == {
+        name: str(value) for value, name in enumerate(names)
+    }

@@ -1,12 +1,18 @@
+import io
+import json
 import pickle
 import subprocess
 import sys
+import tarfile
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from glyphsight.errors import DatasetError
 from glyphsight.extras import MissingPackageError, need
-from glyphsight.sources import SOURCES, is_spec, open_source
+from glyphsight.sources import SOURCES, is_spec, load_split, open_source
 from glyphsight.sources.location import file_split, find, take_options
 
 OWN = ["bundled", "idx", "folder", "parquet", "hub", "webdataset", "audiofolder", "fsdd"]
@@ -207,3 +213,37 @@ def test_a_tilde_is_the_home_directory(tmp_path, monkeypatch):
     (tmp_path / "pets" / "cat").mkdir(parents=True)
     (tmp_path / "pets" / "cat" / "1.png").write_bytes(b"")
     assert open_source("folder:~/pets").splits == ("train",)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "hub", "webdataset", "folder"])
+def test_a_question_of_an_items_own_is_read_from_every_kind_of_table(tmp_path, png, kind):
+    asked = [" Is it a cat? ", "", "Is it e\u0301?"]
+    data = tmp_path / "data"
+    data.mkdir()
+    if kind in ("parquet", "hub"):
+        columns = {"image": [png(n) for n in range(3)], "label": ["yes ", "no", "no"]}
+        table = pa.table(columns | {"question": [each or None for each in asked]})
+        pq.write_table(table, data / "train-00000-of-00001.parquet")
+        spec = f"parquet:{data}/*.parquet" if kind == "parquet" else f"hub:{data}"
+    elif kind == "webdataset":
+        with tarfile.open(data / "x.tar", "w") as archive:
+            for number, question in enumerate(asked):
+                said = json.dumps({"label": "yes", "question": question}).encode()
+                for ending, content in (("png", png(number)), ("json", said)):
+                    member = tarfile.TarInfo(f"{number}.{ending}")
+                    member.size = len(content)
+                    archive.addfile(member, io.BytesIO(content))
+        spec = f"webdataset:{data}/x.tar"
+    else:
+        lines = [
+            {"file_name": f"{n}.png", "label": "yes", "question": each}
+            for n, each in enumerate(asked)
+        ]
+        for number in range(3):
+            png(number, data / f"{number}.png")
+        (data / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        spec = f"folder:{data}"
+    found = load_split(open_source(spec), "train")
+    assert found.questions == ["Is it a cat?", "", "Is it \u00e9?"]
+    assert set(found.labels) <= {"yes", "no"}
+    assert found.take(np.array([2])).questions == ["Is it \u00e9?"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -37,8 +38,10 @@ from glyphsight.dataset.inspect.statistics import (
 from glyphsight.dataset.inspect.statistics_page import write_page
 from glyphsight.dataset.layouts import LAYOUTS, get_output
 from glyphsight.dataset.prompt import read_wordings
-from glyphsight.errors import DatasetError
+from glyphsight.dataset.record import read_text
+from glyphsight.dataset.storage import split_files
 from glyphsight.extras import need
+from glyphsight.files import normal
 from glyphsight.media.augment import Augmentation
 from glyphsight.models.tokens import (
     EMBEDDED,
@@ -82,6 +85,15 @@ def say_what_was_left_out(report: BuildReport) -> None:
                 f"{removed['same']} the same and {removed['alike']} nearly the same as held-out "
                 "ones (--keep-duplicates keeps them)"
             )
+
+
+def measuring_command(model: str, data: Path) -> str:
+    """Return the command that measures a trained model on what was held out of its dataset."""
+    words = ["glyphsight", "evaluate", "--model", model, "--data", str(data)]
+    splits = split_files(data)
+    if data.is_dir() and "test" not in splits:
+        words += ["--split", "validation" if "validation" in splits else next(iter(splits))]
+    return shlex.join(words)
 
 
 def _counter() -> TokenCounter:
@@ -147,11 +159,8 @@ def _labels(given: str) -> list[str]:
     """Read ``a,b,c``, or the lines of a file."""
     file = Path(given)
     if not file.is_file():
-        return [label.strip() for label in given.split(",")]
-    try:
-        return file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{file}: cannot be read as UTF-8 text ({error})") from error
+        return [normal(label) for label in given.split(",")]
+    return [normal(line) for line in read_text(file).splitlines()]
 
 
 def _window(model: str) -> Window:
@@ -259,6 +268,7 @@ def show(
         glyphsight dataset show data --label star
     """
     profile = read_profile(path, format_, palette)
+    label = None if label is None else normal(label)
     items = choose_items(path, split=split, number=number, seed=seed, label=label, index=index)
     for line in show_lines(items, profile, shutil.get_terminal_size().columns, raw=raw):
         print(line)
@@ -317,7 +327,8 @@ def _print_statistics(found: Statistics) -> None:
     if any(split.questions for split in splits):
         add("questions", lambda split: f"{split.questions:,}")
     add("answers", lambda split: f"{len(split.answers):,}")
-    add("ink", lambda split: "–" if split.ink is None else f"{100 * split.ink:.1f} %")
+    add("ink", lambda split: _percent(split.ink, 1))
+    add("dark on light", lambda split: _percent(split.dark_on_light, 0))
     add("grids", lambda split: _sizes(split.sizes))
     add("characters", lambda split: spread_text(split.characters))
     add(f"tokens ({found.tokenizer})", lambda split: spread_text(split.tokens))
@@ -339,6 +350,8 @@ def _print_statistics(found: Statistics) -> None:
             for name, split in found.splits.items()
         )
         print(f"tokens counted of {counted} records, drawn at random")
+    if found.doubt:
+        print(found.doubt)
     if (alike := found.alike) is not None:
         differ = "1 cell differs" if alike.cells == 1 else f"{alike.cells or 'no'} cells differ"
         print(
@@ -347,6 +360,10 @@ def _print_statistics(found: Statistics) -> None:
             f"(compared: {alike.compared:,} held-out records with all training records of "
             "their size)"
         )
+
+
+def _percent(share: float | None, digits: int) -> str:
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
 
 
 def _sizes(sizes: dict[str, int]) -> str:

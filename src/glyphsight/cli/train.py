@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from glyphsight.cli.dataset import say_what_was_left_out
+from glyphsight.cli.dataset import measuring_command, say_what_was_left_out
 from glyphsight.cli.options import Group, Json, with_settings
 from glyphsight.cli.options import given as given_values
 from glyphsight.cli.output import print_json, will_resume
@@ -191,9 +191,8 @@ def _print_report(report: TrainReport, data: list[Path]) -> None:
     for question, share in report.accuracies.items():
         print(f"  {100 * share:.2f} % {question or '(no question of its own)'}")
     measured = report.run if os.sep in report.run else f"./{report.run}"
-    print(f"measure it: glyphsight evaluate --model {measured} --data {data[0]}")
-    for other in data[1:]:
-        print(f"            glyphsight evaluate --model {measured} --data {other}")
+    for number, each in enumerate(data):
+        print(f"{' ' * 11 if number else 'measure it:'} {measuring_command(measured, each)}")
 
 
 def _built(recipe: Recipe, sources: dict[str, str], out: Path) -> tuple[list[Path], int]:

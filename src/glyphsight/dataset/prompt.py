@@ -11,6 +11,7 @@ from typing import Any
 
 from glyphsight.dataset.record import Record, json_type, parse_json, read_text
 from glyphsight.errors import DatasetError
+from glyphsight.files import normal
 
 _PICTURE, _QUESTION, _ANSWER = "{ASCII_image}", "{Question}", "{Response}"
 
@@ -112,9 +113,9 @@ class Prompt:
         return None if picture is None or answer is None else (picture, answer)
 
     def read_reply(self, text: str) -> str:
-        """Read the answer inside a completion: the inverse of :meth:`reply`, ends stripped."""
-        before, after = _parts(self.answer, _ANSWER)
-        return text.strip().removeprefix(before.strip()).removesuffix(after.strip()).strip()
+        """Read the answer inside a completion: the inverse of :meth:`reply`, in normal form."""
+        before, after = map(normal, _parts(self.answer, _ANSWER))
+        return normal(text).removeprefix(before).removesuffix(after).strip()
 
     def _around(self, question: str = "") -> tuple[str, str]:
         """Return the text before and after the pictures, the instruction not included."""

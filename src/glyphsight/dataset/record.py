@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glyphsight.errors import DatasetError
+from glyphsight.files import normal
 
 KEYS = ("size", "ASCII_image", "Response")
 """Keys of the published object, in the published order."""
@@ -22,7 +23,8 @@ class Record:
     Attributes:
         pictures: Texts of the pictures; mostly one, none for a task such as "Draw a 7". A single
             string stands for one picture.
-        answer: Text to answer: a label, a number, a word or sentences.
+        answer: Text to answer: a label, a number, a word or sentences, in NFC and without white
+            space at its ends. An answer of several lines, as a drawing has, stays as it is.
         question: Question of this record alone; "" where the wording of the dataset asks it.
         size: Width of each picture in columns, as text: ``"20"``; widths of several pictures are
             separated by spaces.
@@ -38,6 +40,8 @@ class Record:
     def __post_init__(self) -> None:
         if isinstance(self.pictures, str):
             object.__setattr__(self, "pictures", (self.pictures,))
+        if "\n" not in (answer := normal(self.answer)):
+            object.__setattr__(self, "answer", answer)
 
     @property
     def picture(self) -> str:

@@ -121,11 +121,19 @@ def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:
     chosen = names if split is None else [name for name in names if name == split]
     if chosen:
         return {name: found[name] for name in chosen}
-    missing = "dataset in it" if split is None else f"split {split!r}"
-    fix = "make it with glyphsight dataset build"
-    if names:
-        fix = f"it has {', '.join(names)}; name one (--split)"
-    raise DatasetError(f"{path}: has no {missing}; {fix}")
+    if names and split is not None:
+        raise no_split(str(path), split, names)
+    raise DatasetError(f"{path}: has no dataset in it; make it with glyphsight dataset build")
+
+
+def no_split(where: str, split: str, names: Sequence[str]) -> DatasetError:
+    """Return the error for a split that is not among the ``names`` of those there are."""
+    one = "validation" if "validation" in names else names[0]
+    make = "; glyphsight dataset build --test N holds a test split out" if split == "test" else ""
+    return DatasetError(
+        f"{where}: has no split {split!r}; it has {', '.join(names)}; name one, such as "
+        f"--split {one}{make}"
+    )
 
 
 def read_values(file: Path) -> Iterator[Any]:

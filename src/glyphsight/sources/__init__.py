@@ -26,9 +26,8 @@ from glyphsight.sources.base import (
     read_split,
 )
 from glyphsight.sources.folder import AudioFolderSource, FolderSource, FsddSource
-from glyphsight.sources.hub import HubSource
 from glyphsight.sources.idx import BundledSource, IdxSource
-from glyphsight.sources.parquet import ParquetSource
+from glyphsight.sources.tables import HubSource, ParquetSource
 from glyphsight.sources.webdataset import WebDatasetSource
 
 __all__ = [

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.errors import DatasetError, GlyphsightError, PictureError, one_line
+from glyphsight.errors import DatasetError, GlyphsightError, one_line
+from glyphsight.files import normal
 from glyphsight.media import load_picture
 
 PART = 4096
@@ -23,6 +24,8 @@ PART = 4096
 
 ANSWERS = ("label", "text", "caption", "Response")
 """Columns that hold the answer where no option chooses one."""
+QUESTIONS = ("question", "Question")
+"""Columns that hold a question of the item's own."""
 
 _BATCH = 1024
 _BATCH_PIXELS = 1 << 24
@@ -36,11 +39,13 @@ class Batch:
         pixels: uint8[N, H, W], 0 black to 255 white.
         labels: N answers.
         ids: N names that say which item of the source each picture is, unique in the source.
+        questions: N questions of the pictures' own; empty where none has one.
     """
 
     pixels: NDArray[np.uint8]
     labels: list[str]
     ids: list[str]
+    questions: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -48,11 +53,12 @@ class Batch:
     def take(self, indices: NDArray[np.int64]) -> Batch:
         """Return the pictures at ``indices``, in that order."""
         chosen = indices.tolist()
-        return Batch(
-            self.pixels[indices],
-            [self.labels[i] for i in chosen],
-            [self.ids[i] for i in chosen],
-        )
+        lists = ([each[i] for i in chosen] if each else [] for each in self._lists)
+        return Batch(self.pixels[indices], *lists)
+
+    @property
+    def _lists(self) -> tuple[list[str], list[str], list[str]]:
+        return self.labels, self.ids, self.questions
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,8 @@ class Failure:
     reason: str
 
 
-Item = tuple[str, str, NDArray[np.uint8]]
-"""Id, answer and pixels uint8[H, W] of an item."""
+Item = tuple[str, str, NDArray[np.uint8]] | tuple[str, str, NDArray[np.uint8], str]
+"""Id, answer and pixels uint8[H, W] of an item, and its question where it has one."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +141,10 @@ def batches(
     held: list[Item] = []
 
     def gathered() -> Batch:
-        ids, labels, pixels = zip(*held, strict=True)
+        ids, labels, pixels, *_ = zip(*held, strict=False)
+        questions = [item[3] if len(item) == 4 else "" for item in held]
         held.clear()
-        return Batch(np.stack(pixels), list(labels), list(ids))
+        return Batch(np.stack(pixels), [*labels], [*ids], questions if any(questions) else [])
 
     for item in items:
         if held and (
@@ -179,10 +186,12 @@ def load_split(source: Source, split: str) -> Batch:
     sizes = sorted({batch.pixels.shape[1:] for batch in found})
     if len(sizes) > 1:
         raise DatasetError(f"split {split!r} holds pictures of several sizes, such as {sizes[:2]}")
+    questions = [one for batch in found for one in batch.questions or [""] * len(batch)]
     return Batch(
         np.concatenate([batch.pixels for batch in found]),
         [label for batch in found for label in batch.labels],
         [name for batch in found for name in batch.ids],
+        questions if any(questions) else [],
     )
 
 
@@ -207,7 +216,11 @@ class _Named(io.BytesIO):
 
 
 def read_item(
-    name: str, where: str, answer: Callable[[], str], data: Callable[[], bytes]
+    name: str,
+    where: str,
+    answer: Callable[[], str],
+    data: Callable[[], bytes],
+    question: Callable[[], Any] = str,
 ) -> Item | Failure:
     """Read an item of a table or an archive.
 
@@ -216,14 +229,15 @@ def read_item(
         where: Name of the item in errors.
         answer: Gives the answer; raises ValueError where there is none.
         data: Gives the bytes of a picture file; raises ValueError where there are none.
+        question: Gives its own question, None or "" for none.
     """
     try:
         stream = _Named(data())
         stream.name = where
-        return name, answer(), load_picture(stream)
+        return name, answer(), load_picture(stream), question_text(question())
     except ValueError as error:
         return Failure(name, f"{where}: {one_line(error)}; fix or remove the item")
-    except PictureError as error:
+    except GlyphsightError as error:
         return Failure(name, str(error))
 
 
@@ -260,26 +274,8 @@ def choose_answer(columns: Sequence[str], chosen: str | None, where: str) -> str
         DatasetError: There is none, or several and none is chosen.
     """
     known = [name for name in columns if name in ANSWERS] if chosen is None else []
-    return choose("answer", known or columns, chosen, where)
-
-
-def choose_columns(
-    pictures: Sequence[str], columns: Sequence[str], options: Mapping[str, str], where: str
-) -> tuple[str, str]:
-    """Return the image column and the answer column of a table.
-
-    Args:
-        pictures: Columns that may hold the pictures.
-        columns: All columns.
-        options: Options of the SPEC; ``image`` and ``answer`` choose.
-        where: Name of the table in errors.
-
-    Raises:
-        DatasetError: There is none of a kind, or several and none is chosen.
-    """
-    image = choose("image", pictures, options.get("image"), where)
-    others = [name for name in columns if name != image]
-    return image, choose_answer(others, options.get("answer"), where)
+    others = [name for name in columns if name == chosen or name not in QUESTIONS]
+    return choose("answer", known or others, chosen, where)
 
 
 def is_unicode(text: str) -> bool:
@@ -295,21 +291,34 @@ def one_line_name(name: str) -> str:
 
 
 def answer_text(value: Any, names: Sequence[str] | None = None) -> str:
-    """Return an answer as text: a class number by its name where there are names.
+    """Return an answer as text in its normal form: a class number by its name where it has one.
 
     Raises:
         ValueError: It is no answer; the message says why.
     """
     if isinstance(value, int) and names is not None:
         if 0 <= value < len(names):
-            return names[value]
+            return normal(names[value])
         raise ValueError(f"class {value} has no name, there are {len(names)}")
     if isinstance(value, float) and math.isnan(value):
         raise ValueError("has no answer")
     if isinstance(value, str | int | float) and str(value).strip():
         if not is_unicode(str(value)):
             raise ValueError("its answer is not valid Unicode")
-        return str(value)
+        return normal(str(value))
     if value is None or isinstance(value, str):
         raise ValueError("has no answer")
     raise ValueError(f"its answer is no text but {type(value).__name__}")
+
+
+def question_text(value: Any) -> str:
+    """Return the text of an item's own question; "" for none.
+
+    Raises:
+        ValueError: It is no text.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not is_unicode(value):
+        raise ValueError("its question is no text")
+    return normal(value)

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from glyphsight.errors import DatasetError, PictureError
-from glyphsight.files import hash64, walk
+from glyphsight.files import hash64, normal, walk
 from glyphsight.media import load_gray, medium_of
 from glyphsight.sources.base import (
     PART,
+    QUESTIONS,
     Batch,
     Failure,
     Item,
@@ -26,8 +27,15 @@ from glyphsight.sources.base import (
     batches,
     choose_answer,
     one_line_name,
+    question_text,
 )
-from glyphsight.sources.location import directory, folder_split, in_order, licence_of, take_options
+from glyphsight.sources.location import (
+    directory,
+    folder_splits,
+    in_order,
+    licence_of,
+    take_options,
+)
 
 _NAME = re.compile(r"(?:.*/)?(\d)_[^_/]+_(\d+)\.wav")  # of a recording: digit, speaker, index
 _TEST = 5  # recordings per digit and speaker that the dataset's authors hold out
@@ -40,11 +48,13 @@ class ListedFile(NamedTuple):
         name: Path relative to the directory, ``/`` between folders.
         answer: Its answer; "" where there is none.
         problem: Reason why it is not to be read, or "".
+        question: Question of its own, or "".
     """
 
     name: str
     answer: str
     problem: str = ""
+    question: str = ""
 
 
 Listing = dict[str, list[ListedFile]]
@@ -108,7 +118,7 @@ class ListedSource(ABC):
         problem = item.problem
         try:
             if not problem:
-                return name, answer_text(item.answer), load_gray(path)
+                return name, answer_text(item.answer), load_gray(path), item.question
         except ValueError as error:
             problem = f"{path}: {error}; rename its folder"
         except PictureError as error:
@@ -146,7 +156,7 @@ def read_metadata(folder: Path, prefix: str, chosen: str | None) -> dict[str, Li
         chosen: Column of the answers, or None to find it.
 
     Returns:
-        The item of each file it names; None where there is no such file.
+        The item of each file it names, by its name; None where there is no such file.
 
     Raises:
         DatasetError: There are two, or it cannot be read.
@@ -162,8 +172,9 @@ def read_metadata(folder: Path, prefix: str, chosen: str | None) -> dict[str, Li
     found: dict[str, ListedFile] = {}
     column: str | None = None
     try:
-        for line, row in _csv_rows(path) if path.suffix == ".csv" else _json_rows(path):
+        for line, given in _csv_rows(path) if path.suffix == ".csv" else _json_rows(path):
             where = f"{path}: line {line}"
+            row = {normal(key): value for key, value in given.items()}
             file_name = row.get("file_name")
             if not isinstance(file_name, str) or not file_name:
                 raise DatasetError(f"{where}: has no file_name; add it")
@@ -171,8 +182,9 @@ def read_metadata(folder: Path, prefix: str, chosen: str | None) -> dict[str, Li
                 others = [name for name in row if name != "file_name"]
                 column = choose_answer(others, chosen, str(path))
             name = posixpath.normpath(f"{prefix}{file_name}")
+            asked = next((row[each] for each in QUESTIONS if each in row and each != column), None)
             try:
-                item = ListedFile(name, answer_text(row.get(column)))
+                item = ListedFile(name, answer_text(row.get(column)), "", question_text(asked))
             except ValueError as error:
                 item = ListedFile(name, "", f"{where}: {file_name}: {error}; fix {column!r}")
             if name in found:
@@ -186,11 +198,26 @@ def read_metadata(folder: Path, prefix: str, chosen: str | None) -> dict[str, Li
     return found
 
 
+def _spelled(rows: dict[str, ListedFile], files: set[str]) -> dict[str, ListedFile]:
+    """Give each row the name that its file has on disk: names are compared in normal form."""
+    real = {_plain(name): name for name in files - rows.keys()}
+    found = {}
+    for name, item in rows.items():
+        if name not in files:
+            name = real.pop(_plain(name), name)
+        found[name] = item._replace(name=name)
+    return found
+
+
+def _plain(name: str) -> str:
+    return normal(name.replace("\\", "/"))
+
+
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream, strict=True)
         try:
-            if "file_name" not in (reader.fieldnames or ()):
+            if "file_name" not in map(normal, reader.fieldnames or ()):
                 raise DatasetError(f"{path}: has no column file_name; name each file in one")
             for row in reader:
                 if None in row or None in row.values():
@@ -232,8 +259,8 @@ class FolderSource(ListedSource):
     def listing(self) -> Listing:
         """List every file by split, those that cannot be an item with the reason."""
         names = walk(self._directory)
-        prefixes = self._split_folders(names)
-        said = self._metadata(prefixes)
+        prefixes = self._split_folders()
+        said = self._metadata(prefixes, set(names))
         found: Listing = defaultdict(list)
         strange: dict[tuple[str, str], list[str]] = defaultdict(list)
         for name in names:
@@ -282,23 +309,24 @@ class FolderSource(ListedSource):
             found[split].append(flawed._replace(name=f"{split}:*{suffix}"))
         return {split: sorted(items) for split, items in found.items()}
 
-    def _split_folders(self, names: list[str]) -> dict[str, str]:
+    def _split_folders(self) -> dict[str, str]:
         """Return the split of each split folder, named with its ``/``."""
+        folders = sorted(path.name for path in self._directory.iterdir() if path.is_dir())
         found: dict[str, str] = {}
-        for path in sorted(self._directory.iterdir()):
-            split = folder_split(path.name)
-            if split is None or not path.is_dir():
-                continue
+        for name, split in folder_splits(folders).items():
             if split in found.values():
+                path = self._directory / name
                 raise DatasetError(f"{path}: a second folder for split {split}; join the two")
-            found[f"{path.name}/"] = split
+            found[f"{name}/"] = split
         return found
 
-    def _metadata(self, prefixes: dict[str, str]) -> dict[str, dict[str, ListedFile]]:
-        """Read the metadata files, by the folder that each is in."""
+    def _metadata(
+        self, prefixes: dict[str, str], files: set[str]
+    ) -> dict[str, dict[str, ListedFile]]:
+        """Read the metadata files, by the folder that each is in; names become those of files."""
         chosen = self._chosen.get("answer")
         said = {
-            prefix: rows
+            prefix: _spelled(rows, files)
             for prefix in ("", *prefixes)
             if (rows := read_metadata(self._directory / prefix, prefix, chosen)) is not None
         }

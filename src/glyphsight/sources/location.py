@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 
 from glyphsight.errors import DatasetError
 from glyphsight.extras import need
-from glyphsight.files import matching
+from glyphsight.files import matching, normal
 from glyphsight.sources.base import naming
 
 _ALIASES = {
@@ -21,6 +21,7 @@ _ALIASES = {
     "test": ("test", "testing", "eval", "evaluation"),
 }
 _SPLITS = {alias: split for split, aliases in _ALIASES.items() for alias in aliases}
+_FILLERS = {"set", "data", "dataset", "split", "images", "image", "imgs", "pictures", "files"}
 _OPTIONS = re.compile(r"[a-z]+=[^&]*(&[a-z]+=[^&]*)*")
 
 
@@ -106,9 +107,31 @@ def opened(path: str) -> Iterator[BinaryIO]:
         yield stream
 
 
+def folder_splits(names: Iterable[str]) -> dict[str, str]:
+    """Return the splits of the folders whose names say one, such as ``val`` or ``test_set``.
+
+    Other words say a split only where folders differ in it alone: ``asl_train``, ``asl_test``.
+    """
+    splits: dict[str, str] = {}
+    pairs: defaultdict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
+    for name in names:
+        words = re.findall(r"[^\W\d_]+|\d+", normal(name).lower())
+        words = [part for word in words for part in re.sub(r"(?<=.)set$", " set", word).split()]
+        said = [_SPLITS[word] for word in words if word in _SPLITS]
+        others = tuple(word for word in words if word not in _SPLITS)
+        if len(said) == 1 and _FILLERS.issuperset(others):
+            splits[name] = said[0]
+        elif len(said) == 1:
+            pairs[others][name] = said[0]
+    for found in pairs.values():
+        if "train" in found.values() and len(set(found.values())) == len(found) > 1:
+            splits |= found
+    return splits
+
+
 def folder_split(name: str) -> str | None:
-    """Return the split of a folder by its name: ``val`` and ``valid`` are ``validation``."""
-    return _SPLITS.get(name.lower())
+    """Return the split that a name alone says: ``val`` and ``valid`` are ``validation``."""
+    return folder_splits([name]).get(name)
 
 
 class SplitFiles:

@@ -7,12 +7,13 @@ import tarfile
 from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
-from typing import Self
+from typing import Any, Self
 
 from glyphsight.errors import DatasetError
 from glyphsight.media.picture import PICTURE_SUFFIXES
 from glyphsight.sources.base import (
     ANSWERS,
+    QUESTIONS,
     Batch,
     Failure,
     Item,
@@ -79,6 +80,7 @@ class WebDatasetSource(SplitFiles):
                 f"{self._root}{item}",
                 partial(self._text, sample),
                 partial(_picture, sample, key in seen),
+                partial(_question, sample),
             )
             seen.add(key)
         if not seen:
@@ -111,6 +113,12 @@ class WebDatasetSource(SplitFiles):
                 f"{several} differ; choose the answer with ?answer={next(iter(found))}"
             )
         return next(iter(found.values()))
+
+
+def _question(sample: dict[str, bytes]) -> Any:
+    """Return the question in the JSON file of a sample, which holds an object."""
+    values = (json.loads(data) for ending, data in sample.items() if _suffix(ending) == ".json")
+    return next((each[key] for each in values for key in QUESTIONS if key in each), None)
 
 
 def _picture(sample: dict[str, bytes], again: bool) -> bytes:

@@ -88,14 +88,14 @@ def assign(
 ) -> Assigned:
     """Share the items out to splits.
 
-    A validation split that the source lacks is held out of its training split. Items that look like
-    one of the test split leave the others, and items that look like one of the validation split
-    leave the training split; look-alikes inside a split stay together. Then the training split is
-    balanced, then each is reduced to the limit.
+    A test or validation split that the source lacks is held out of its training split. Items that
+    look like one of the test split leave the others, and items that look like one of the validation
+    split leave the training split; look-alikes inside a split stay together. Then the training
+    split is balanced, then each is reduced to the limit.
 
     Args:
         items: The items of each split of the source that matters.
-        wanted: The splits to make; ``validation`` may be one that the source lacks.
+        wanted: The splits to make; the source may lack ``test`` and ``validation``.
         settings: Settings of the build.
         spec: Name of the source, for errors.
         named: int64[n], rows of the training split to hold out in place of a number; those that
@@ -109,17 +109,21 @@ def assign(
     rows = {split: np.flatnonzero(found.codes != UNUSABLE) for split, found in items.items()}
     origin = {split: split for split in items}
     removed: dict[str, Likeness] = {}
-    if likeness and "test" in items:
+    if settings.test and "train" in items and "test" not in items:
+        origin["test"] = "train"
+        rows["test"] = _chosen(items["train"], rows["train"], "test", settings, spec)
+        rows["train"] = np.setdiff1d(rows["train"], rows["test"], assume_unique=True)
+    if likeness and "test" in rows:
         for split in rows.keys() - {"test"}:
             rows[split], removed[split] = _without(
-                items[split], rows[split], items["test"], rows["test"]
+                items[split], rows[split], items[origin["test"]], rows["test"]
             )
     held_out = settings.validation != 0 and "train" in items and "validation" not in items
     if held_out:
         own, train = rows["train"], items["train"]
         origin["validation"] = "train"
         if named is None:
-            rows["validation"] = _chosen(train, own, settings, spec)
+            rows["validation"] = _chosen(train, own, "validation", settings, spec)
         else:
             rows["validation"] = np.intersect1d(own, named)
             if "train" in removed:  # of the named ones too
@@ -151,23 +155,23 @@ def assign(
 
 
 def _chosen(
-    train: Items, own: NDArray[np.int64], settings: BuildSettings, spec: str
+    train: Items, own: NDArray[np.int64], split: str, settings: BuildSettings, spec: str
 ) -> NDArray[np.int64]:
-    """Choose the validation items among the usable training items ``own``."""
-    count = settings.validation
+    """Choose the items of a held-out split among the usable training items ``own``."""
+    count = settings.test if split == "test" else settings.validation
     if count is None:
         count = min(VALIDATION, max(1, len(own) // 10))
     if count >= len(own):
         raise DatasetError(
-            f"{spec}: cannot hold {count} of {len(own)} training pictures out for validation; "
-            "lower --validation"
+            f"{spec}: cannot hold {count} of {len(own)} training pictures out for {split}; "
+            f"lower --{split}"
         )
     groups = own.astype(np.uint64) if settings.keep_duplicates else train.alike[own]
     chosen = own[stratified_groups(train.codes[own], groups, count, settings.seed)]
     if not len(chosen):
         raise DatasetError(
             f"{spec}: all training pictures look so much alike that none can be held out for "
-            "validation; give --validation 0 or --keep-duplicates"
+            f"{split}; give --{split} 0 or --keep-duplicates"
         )
     return chosen
 

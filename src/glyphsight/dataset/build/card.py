@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from glyphsight.dataset.filesystem import Directory
+from glyphsight.dataset.inspect.show import printable
 from glyphsight.dataset.inspect.statistics import Spread
 from glyphsight.dataset.prompt import Prompt, wordings_from_json
 from glyphsight.dataset.record import Record
@@ -184,7 +185,7 @@ def _fenced(text: str, language: str) -> str:
 
 def _cell(value: Any) -> str:
     """Return a value as code inside a table."""
-    text = " ".join(str(value).splitlines()).replace("|", r"\|")
+    text = printable(str(value)).replace("|", r"\|")
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     tick = "`" * (longest + 1)
     padding = " " if text.startswith("`") or text.endswith("`") else ""

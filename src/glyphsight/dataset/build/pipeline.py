@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ import numpy as np
 
 from glyphsight.codec import encode_batch
 from glyphsight.dataset.build import state
-from glyphsight.dataset.build.assign import Assigned, assign
+from glyphsight.dataset.build.assign import UNUSABLE, Assigned, assign
 from glyphsight.dataset.build.card import CARD, TokenCounter, write_card
 from glyphsight.dataset.build.scan import Gathered, rows_named, scan_all
 from glyphsight.dataset.build.settings import USUAL, Build, BuildSettings
@@ -22,6 +23,7 @@ from glyphsight.dataset.build.write import Split, finish_split, targets, write_m
 from glyphsight.dataset.filesystem import STATE, Directory, open_directory
 from glyphsight.dataset.storage import MANIFEST, SPLITS, load_dataset, read_manifest
 from glyphsight.errors import DatasetError
+from glyphsight.extras import need
 from glyphsight.files import matching, walk
 from glyphsight.parallel import HERE, Workers, same_processes
 from glyphsight.sources import Failure, Part, Source, open_source
@@ -120,7 +122,8 @@ def build_dataset(
         text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
         directory.write(MANIFEST, text.encode())
         directory.remove(STATE)
-        return replace(_report(manifest, directory, found=False), failures=found.failures)
+        failures = [failure for some in found.failures.values() for failure in some]
+        return replace(_report(manifest, directory, found=False), failures=failures)
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,9 @@ def _planned(
     source = open_source(spec)
     build = Build(spec, source, open_directory(out), settings)
     encode_batch(np.zeros((1, 1, 1), dtype=np.uint8), settings.profile)  # not one error per picture
+    build.layout.write([], io.BytesIO(), settings.wordings)  # a missing package, before the scan
+    if build.layout.card:
+        need("data", "jinja2")
     held_out = _names_to_hold_out(settings, source, spec, str(out))
     wanted, needed = _splits(source, spec, settings)
     parts = {name: source.parts(name) for name in needed}
@@ -212,11 +218,18 @@ def _names_to_hold_out(
 def _splits(source: Source, spec: str, settings: BuildSettings) -> tuple[list[str], list[str]]:
     """Return the splits to make, and the source's own that decide what is in them."""
     own, chosen = set(source.splits), settings.split
-    derived = settings.validation != 0 and "train" in own and "validation" not in own
-    available = own | ({"validation"} if derived else set())
+    if settings.test and ("test" in own or "train" not in own):
+        raise DatasetError(
+            f"{spec}: has the splits {', '.join(source.splits)}; --test takes pictures out of a "
+            "training split for a test split that is not there yet; leave it out"
+        )
+    sizes = {"validation": settings.validation, "test": settings.test}
+    derived = {name for name, size in sizes.items() if size != 0 and "train" in own} - own
+    available = own | derived
     if chosen is not None and chosen not in available:
         raise DatasetError(
             f"{spec}: has no split {chosen!r}; it gives {', '.join(sorted(available))}"
+            + ("; --test N holds one out" if chosen == "test" and "train" in own else "")
         )
     wanted = [name for name in SPLITS if name in available and chosen in (None, name)]
     if not wanted:
@@ -225,7 +238,7 @@ def _splits(source: Source, spec: str, settings: BuildSettings) -> tuple[list[st
             "needed"
         )
     needed = {name if name in own else "train" for name in wanted}
-    if not settings.keep_duplicates and {"train", "validation"} & set(wanted):
+    if not settings.keep_duplicates and wanted != ["test"]:
         needed |= {"test"} & own
     if not settings.keep_duplicates and "train" in wanted:
         needed |= {"validation"} & own
@@ -257,24 +270,34 @@ def _assigned(plan: _Plan, found: Gathered) -> Assigned:
     """Share the items out to splits.
 
     Raises:
-        DatasetError: A split stays empty, or pictures cannot be held out.
+        DatasetError: Nothing can be read, a split stays empty, or pictures cannot be held out.
     """
+    for split, items in found.items.items():
+        if not (items.codes != UNUSABLE).any() and (failed := found.failures[split]):
+            raise DatasetError(
+                f"{plan.build.spec}: nothing in the split {split} can be read: {_first_of(failed)}"
+            )
     named, settings, spec = None, plan.build.settings, plan.build.spec
     if settings.hold_out is not None and "train" in plan.parts:
         named = rows_named(plan.build, plan.parts["train"], found, plan.held_out)
     if "validation" in plan.build.source.splits:
         settings = replace(settings, validation=0)
-    assigned = assign(found.items, plan.wanted, settings, spec, named)
+    failed = [failure for some in found.failures.values() for failure in some]
+    unread = f"; besides, {_first_of(failed)}" if failed else ""
+    try:
+        assigned = assign(found.items, plan.wanted, settings, spec, named)
+    except DatasetError as error:
+        raise DatasetError(f"{error}{unread}") from None
     for name, rows in assigned.rows.items():
-        if len(rows):
-            continue
-        why = "; what there was looks like held-out pictures (--keep-duplicates keeps it)"
-        if found.failures:
-            why = f"; the first that cannot be read: {found.failures[0].reason}"
-        elif name not in assigned.removed:
-            why = ""
-        raise DatasetError(f"{spec}: no picture is left for the split {name}{why}")
+        if not len(rows):
+            alike = "; what there was looks like held-out pictures (--keep-duplicates keeps it)"
+            why = unread or (alike if name in assigned.removed else "")
+            raise DatasetError(f"{spec}: no picture is left for the split {name}{why}")
     return assigned
+
+
+def _first_of(failures: list[Failure]) -> str:
+    return f"{len(failures)} could not be read, the first: {failures[0].reason}"
 
 
 def _split(plan: _Plan, name: str, found: Gathered, assigned: Assigned) -> Split:
@@ -298,6 +321,7 @@ def _write(
 
 def _told(plan: _Plan, found: Gathered, assigned: Assigned, splits: list[Split]) -> dict[str, Any]:
     """Return what the manifest says of the items."""
+    failures = [failure for some in found.failures.values() for failure in some]
     labels: dict[str, dict[str, int]] = {}
     for split in splits:
         codes = found.items[assigned.origin[split.name]].codes[split.rows]
@@ -312,8 +336,8 @@ def _told(plan: _Plan, found: Gathered, assigned: Assigned, splits: list[Split])
             for key, counts in (("repeats", assigned.repeats), ("removed", assigned.removed))
         },
         "failures": {
-            "count": len(found.failures),
-            "items": [asdict(failure) for failure in found.failures[:_FAILURES_KEPT]],
+            "count": len(failures),
+            "items": [asdict(failure) for failure in failures[:_FAILURES_KEPT]],
         },
         "command": plan.build.settings.command(plan.build.spec),
     }

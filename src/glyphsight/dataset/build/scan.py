@@ -39,13 +39,13 @@ class Gathered:
         labels: All answers, sorted.
         items: Of each split, their numbers among the answers and hashes.
         starts: Of each split int64[parts + 1], number of the first item of each part.
-        failures: The items that cannot be read or encoded.
+        failures: Of each split the items that cannot be read or encoded.
     """
 
     labels: list[str]
     items: dict[str, Items]
     starts: dict[str, NDArray[np.int64]]
-    failures: list[Failure]
+    failures: dict[str, list[Failure]]
 
 
 def scan_all(build: Build, parts: dict[str, list[Part]], workers: Workers, quiet: bool) -> Gathered:
@@ -54,7 +54,7 @@ def scan_all(build: Build, parts: dict[str, list[Part]], workers: Workers, quiet
     there = build.directory.names(f"{STATE}/scan")
     todo = [task for task in tasks if PurePosixPath(_scan_name(*task)).name not in there]
     with progress_bar(
-        len(tasks), "part", "scan", disable=quiet, initial=len(tasks) - len(todo), unit_scale=True
+        len(tasks), " parts", "scan", disable=quiet, initial=len(tasks) - len(todo)
     ) as bar:
         pictures = 0
         for count in parallel.map(partial(_scan_one, build), todo, workers, ordered=False):
@@ -69,7 +69,7 @@ def _gather(directory: Directory, parts: dict[str, list[Part]]) -> Gathered:
     numbers: dict[str, int] = {}  # in the order in which answers turn up
     items: dict[str, Items] = {}
     starts: dict[str, NDArray[np.int64]] = {}
-    failures: list[Failure] = []
+    failures: dict[str, list[Failure]] = {split: [] for split in parts}
     for split, own in parts.items():
         codes, exact, alike = [np.zeros(0, dtype=np.int32)], [_NONE], [_NONE]
         for number, part in enumerate(own):
@@ -79,7 +79,7 @@ def _gather(directory: Directory, parts: dict[str, list[Part]]) -> Gathered:
                 codes.append(np.array([*known, UNUSABLE], dtype=np.int32)[scan["codes"]])
                 exact.append(scan["exact"])
                 alike.append(scan["alike"])
-                failures += [Failure(*both) for both in failed]
+                failures[split] += [Failure(*both) for both in failed]
         starts[split] = np.cumsum([len(found) for found in codes], dtype=np.int64)
         items[split] = Items(np.concatenate(codes), np.concatenate(exact), np.concatenate(alike))
     labels = sorted(numbers)
@@ -95,10 +95,10 @@ def grids_name(part: Part, number: int) -> str:
     return f"{STATE}/grids/{part.split}-{number:05d}.zip"
 
 
-def read_grids(path: Path) -> Iterator[tuple[NDArray[np.uint8], list[str], list[str]]]:
-    """Yield grids, names and answers, in the pieces they were kept in."""
+def read_grids(path: Path) -> Iterator[Batch]:
+    """Yield items in the pieces they were kept in, grids in place of pixels."""
     with ZipFile(path) as archive:
-        ids, labels = json.loads(archive.read(_NAMES))
+        told = json.loads(archive.read(_NAMES))
         at = 0
         for name in archive.namelist():
             if name == _NAMES:
@@ -106,7 +106,7 @@ def read_grids(path: Path) -> Iterator[tuple[NDArray[np.uint8], list[str], list[
             with archive.open(name) as stream:
                 levels: NDArray[np.uint8] = read_array(stream, allow_pickle=False)
             stop = at + len(levels)
-            yield levels, ids[at:stop], labels[at:stop]
+            yield Batch(levels, *(each[at:stop] for each in told))
             at = stop
 
 
@@ -133,7 +133,7 @@ def _scan_part(build: Build, part: Part, kept: ZipFile) -> dict[str, Any]:
         build: The build.
         part: Part to read.
         kept: Archive for the grids, as they come; a picture that cannot be encoded has one without
-            cells. Names and answers of all items follow.
+            cells. Answers, names and questions of all items follow.
 
     Returns:
         ``codes``, ``exact`` and ``alike`` as :class:`Items` has them, and a ``note``, JSON: the
@@ -146,8 +146,7 @@ def _scan_part(build: Build, part: Part, kept: ZipFile) -> dict[str, Any]:
     profile = build.settings.profile
     names: dict[str, int] = {}
     codes: list[int] = []
-    ids: list[str] = []
-    labels: list[str] = []
+    told: tuple[list[str], ...] = ([], [], [])
     exact, alike = [_NONE], [_NONE]
     failures: list[Failure] = []
     pieces = count()
@@ -167,13 +166,14 @@ def _scan_part(build: Build, part: Part, kept: ZipFile) -> dict[str, Any]:
                 exact.append(exact_hashes(levels))
                 alike.append(alike_hashes(levels))
         failures += bad.values()
-        ids += batch.ids
-        labels += batch.labels
+        questions = batch.questions or [""] * len(batch)
+        for all_, some in zip(told, (batch.labels, batch.ids, questions), strict=True):
+            all_ += some
         codes += [
             UNUSABLE if row in bad else names.setdefault(label, len(names))
             for row, label in enumerate(batch.labels)
         ]
-    kept.writestr(_NAMES, json.dumps([ids, labels]))
+    kept.writestr(_NAMES, json.dumps(told))
     note = json.dumps([list(names), [[failure.id, failure.reason] for failure in failures]])
     return {
         "note": np.frombuffer(note.encode(), dtype=np.uint8),
@@ -221,7 +221,7 @@ def rows_named(
     for number, part in enumerate(parts):
         with build.directory.reading(grids_name(part, number)) as path:
             with ZipFile(path) as archive:
-                ids: list[str] = json.loads(archive.read(_NAMES))[0]
+                ids: list[str] = json.loads(archive.read(_NAMES))[1]
             for row, name in enumerate(ids, int(starts[number])):
                 if name not in names:
                     continue

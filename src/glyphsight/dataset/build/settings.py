@@ -30,6 +30,8 @@ class BuildSettings:
         validation: Number of training pictures held out where the source has no validation split;
             left out, a tenth, 2,000 at most. The profile decides too which ones, since pictures
             that look alike stay together.
+        test: Number of training pictures held out, as those for validation are, for a test split
+            that the source lacks.
         hold_out: Directory of a dataset of the same source whose validation pictures are held out
             here too, in place of validation: profiles are compared, and runs resumed, on the same
             pictures, less those that look like a test picture here.
@@ -51,6 +53,7 @@ class BuildSettings:
     split: str | None = None
     limit: int | None = setting(None, low=1)
     validation: int | None = setting(None, low=0)
+    test: int = setting(0, low=0)
     hold_out: str | None = None
     copies: int = setting(0, low=0)
     augmentation: Augmentation = _CHANGES
@@ -64,17 +67,18 @@ class BuildSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "wordings", tuple(self.wordings) or (Prompt(),))
         check(self, DatasetError)
-        if self.hold_out is not None and self.validation is not None:
-            raise DatasetError("hold_out and validation: give one of them")
+        for name in ("validation", "test"):
+            if self.hold_out is not None and getattr(self, name):
+                raise DatasetError(f"hold_out and {name}: give one of them")
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as a manifest has them."""
         said: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         if not self.copies:
             said["augmentation"] = None
-        if self.hold_out is None:
-            del said["hold_out"]
-        return said
+        return {
+            key: value for key, value in said.items() if value or key not in ("hold_out", "test")
+        }
 
     def command(self, source: str) -> str:
         """Return the command that builds the dataset again; options at their defaults left out."""

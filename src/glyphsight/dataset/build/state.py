@@ -59,10 +59,11 @@ def check_replaces(
     """
     if done is None or done.get("plan") in (None, asked["plan"]):
         return
+    before, now = _flat(done), _flat(asked)
     changed = [
-        f"{name} {done[name]!r}, now {value!r}"
-        for name, value in asked.items()
-        if name != "plan" and name in done and done[name] != value
+        f"{name} {before.get(name)!r}, now {now.get(name)!r}"
+        for name in sorted(before.keys() | now.keys())
+        if name.partition(".")[0] in asked and name != "plan" and before.get(name) != now.get(name)
     ]
     told = ", ".join(f"{count:,} {split}" for split, count in done.get("records", {}).items())
     raise DatasetError(
@@ -70,6 +71,15 @@ def check_replaces(
         f"{'; '.join(changed[:3]) or 'other items'}); choose another --out, or replace it with "
         "--force"
     )
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Return the single values inside JSON objects and lists, such as ``profile.width``."""
+    if not isinstance(value, dict | list):
+        return {name: value}
+    pairs = value.items() if isinstance(value, dict) else enumerate(value, start=1)
+    inside = (_flat(each, f"{name}.{key}" if name else f"{key}") for key, each in pairs)
+    return {key: each for some in inside for key, each in some.items()}
 
 
 def check_card(directory: Directory, layout: Output, done: dict[str, Any] | None) -> None:

@@ -29,7 +29,7 @@ from glyphsight.errors import DatasetError
 from glyphsight.files import checksum
 from glyphsight.media.augment import augment
 from glyphsight.parallel import Workers
-from glyphsight.sources import Failure, Part
+from glyphsight.sources import Batch, Failure, Part
 
 _ATTEMPTS = 8  # at a copy that looks like no held-out picture
 
@@ -161,30 +161,28 @@ def _records(build: Build, shard: Shard) -> Iterator[Record]:
     for segment in shard.segments:
         copy = f" copy {segment.turn}" if segment.turn else ""
         texts = _copied_texts(build, segment) if segment.turn else _kept_texts(build, segment)
-        for some, ids, labels in texts:
-            for text, name, label in zip(some, ids, labels, strict=True):
-                yield Record((text,), label, size=size, source=f"{build.spec} {name}{copy}")
+        for some, items in texts:
+            questions = items.questions or [""] * len(items)
+            for text, *told in zip(some, items.labels, questions, items.ids, strict=True):
+                label, question, name = told
+                yield Record((text,), label, question, size, f"{build.spec} {name}{copy}")
 
 
-_Texts = tuple[list[str], list[str], list[str]]
-
-
-def _kept_texts(build: Build, segment: Segment) -> Iterator[_Texts]:
-    """Yield texts, ids and labels of unchanged pictures, from the grids of the scan."""
+def _kept_texts(build: Build, segment: Segment) -> Iterator[tuple[list[str], Batch]]:
+    """Yield texts of unchanged pictures and their items, from the grids of the scan."""
     form = get_format(build.settings.profile.format)
     at = done = 0
     with build.directory.reading(grids_name(segment.part, segment.number)) as path:
-        for levels, ids, labels in read_grids(path):
-            stop = int(np.searchsorted(segment.items, at + len(levels)))
+        for piece in read_grids(path):
+            stop = int(np.searchsorted(segment.items, at + len(piece)))
             if stop > done:
-                chosen = segment.items[done:stop] - at
-                texts = form.render_batch(levels[chosen], build.settings.profile.palette)
-                yield texts, [ids[i] for i in chosen], [labels[i] for i in chosen]
-            at, done = at + len(levels), stop
+                found = piece.take(segment.items[done:stop] - at)
+                yield form.render_batch(found.pixels, build.settings.profile.palette), found
+            at, done = at + len(piece), stop
 
 
-def _copied_texts(build: Build, segment: Segment) -> Iterator[_Texts]:
-    """Yield texts, ids and labels of changed copies, from the source itself.
+def _copied_texts(build: Build, segment: Segment) -> Iterator[tuple[list[str], Batch]]:
+    """Yield texts of changed copies and their items, from the source itself.
 
     Raises:
         DatasetError: It gives other items than it gave before.
@@ -199,7 +197,7 @@ def _copied_texts(build: Build, segment: Segment) -> Iterator[_Texts]:
             found = batch.take(items[done:stop] - at)
             numbers = np.arange(segment.first + done, segment.first + stop)
             pixels = _changed(build, found.pixels, segment.turn, numbers)
-            yield encode_batch(pixels, build.settings.profile), found.ids, found.labels
+            yield encode_batch(pixels, build.settings.profile), found
         at, done = at + len(batch), stop
         if done == len(items):
             return
@@ -249,7 +247,7 @@ def write_missing(build: Build, split: Split, workers: Workers, quiet: bool) -> 
     left = (shard for shard in shards() if shard.key not in there)
     done = sum(there.values())
     with progress_bar(
-        len(split), "rec", f"write {split.name}", disable=quiet, initial=done, unit_scale=True
+        len(split), " records", f"write {split.name}", disable=quiet, initial=done
     ) as bar:
         for count in parallel.map(partial(write_shard, build), left, workers, ordered=False):
             bar.update(count)

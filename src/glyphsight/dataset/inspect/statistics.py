@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import Profile
+from glyphsight.codec.prepare import dark_on_light
 from glyphsight.dataset.inspect.items import (
     Drawn,
     Item,
@@ -34,6 +35,7 @@ _DRAWN = 2000  # records per split; counting the tokens of all takes longer than
 _ALIKE_RECORDS = 1000
 _ALIKE_CELLS = 1 << 19
 _SAMPLES = 6
+_MIXED = 0.05  # a share of pictures of the other polarity that blurs means
 
 PairCounter = Callable[[Sequence[tuple[str, str]]], list[int]]
 """Function that counts the tokens of each pair of prompt and completion."""
@@ -84,6 +86,7 @@ class SplitStatistics:
         questions: Number of different questions that records have of their own.
         ink: Mean level of all cells as a share of the brightest, 0 to 1; None without a picture.
         sizes: Number of pictures per grid size, ``COLUMNSxROWS``, in cells.
+        dark_on_light: Share of pictures that are dark on light, among records drawn at random.
         characters: Characters of the pictures of a record as text.
         tokens: Tokens of prompt and completion together.
         token_records: Number of records, drawn at random, whose tokens were counted.
@@ -101,6 +104,7 @@ class SplitStatistics:
     ink: float | None
     sizes: dict[str, int]
     characters: Spread | None
+    dark_on_light: float | None = None
     tokens: Spread | None = None
     token_records: int = 0
     duplicates: int = 0
@@ -155,6 +159,18 @@ class Statistics:
     token_counts: dict[str, list[int]] = field(default_factory=dict)
     means: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     samples: dict[str, list[Item]] = field(default_factory=dict)
+
+    @property
+    def doubt(self) -> str:
+        """Sentence on mean pictures that say nothing since polarity is mixed; "" for none."""
+        shares = [split.dark_on_light for split in self.splits.values()]
+        known = [share for share in shares if share is not None]
+        if all(share < _MIXED for share in known) or all(share > 1 - _MIXED for share in known):
+            return ""
+        return (
+            "some pictures are dark on light, others bright on dark, so mean pictures and ink say "
+            "little; dataset build --invert auto makes ink bright in all"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
@@ -233,7 +249,11 @@ def collect_statistics(
         counts = tokens(pairs) if tokens and pairs else []
         token_counts[name] = counts
         spread = Spread.of(counts) if counts else None
-        splits[name] = replace(figures, tokens=spread, token_records=len(counts))
+        dark = [bool(dark_on_light(grid[None])[0]) for _, grid in _with_grids(drawn[name], profile)]
+        share = sum(dark) / len(dark) if dark else None
+        splits[name] = replace(
+            figures, dark_on_light=share, tokens=spread, token_records=len(counts)
+        )
     for kind, found in find_repeats(traces).items():
         repeats = np.bincount(traces.split_of()[found[:, 0]], minlength=len(splits))
         for name, count in zip(splits, repeats.tolist(), strict=True):

@@ -11,7 +11,13 @@ from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.codec.prepare import dark_on_light
 from glyphsight.dataset import BuildSettings, Prompt, Record
 from glyphsight.dataset.inspect.items import read_grids, read_profile, text_width
-from glyphsight.dataset.storage import read_info, read_manifest, read_records, split_files
+from glyphsight.dataset.storage import (
+    no_split,
+    read_info,
+    read_manifest,
+    read_records,
+    split_files,
+)
 from glyphsight.errors import DatasetError, FormatError
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.tasks.base import Item, Task
@@ -79,15 +85,15 @@ def records_task(
 def _of_source(spec: str, split: str, profile: Profile) -> Iterator[Record]:
     source = open_source(spec)
     if split not in source.splits:
-        names = ", ".join(source.splits)
-        raise DatasetError(f"{spec}: has no split {split!r}; choose one of {names}")
+        raise no_split(spec, split, source.splits)
     for part in source.parts(split):
         for batch in source.read(part):
             if isinstance(batch, Failure):
                 raise DatasetError(batch.reason)
             texts = encode_batch(batch.pixels, profile)
-            for text, label in zip(texts, batch.labels, strict=True):
-                yield Record((text,), label)
+            questions = batch.questions or [""] * len(batch)
+            for text, label, question in zip(texts, batch.labels, questions, strict=True):
+                yield Record((text,), label, question)
 
 
 def _choices(records: Sequence[Record], run: RunRecord | None) -> dict[str, tuple[str, ...]]:
