@@ -603,7 +603,7 @@ def test_a_split_of_which_nothing_is_left_is_refused(tmp_path):
     (broken / "x.png").write_bytes(b"no picture")
     with pytest.raises(
         DatasetError,
-        match=r"split train can be read: 1 could not .* the first: .*x.png: not a pict",
+        match=r"split train is empty: 1 could not .* the first: .*x.png: not a pict",
     ):
         build(f"folder:{tmp_path / 'b'}", tmp_path / "y", validation=0)
 
@@ -676,7 +676,7 @@ def test_where_nothing_can_be_read_the_first_reason_and_the_count_are_said(tmp_p
     for options in ({}, {"validation": 9}, {"test": 9}, {"split": "validation"}):
         with pytest.raises(DatasetError) as error:
             build(spec, tmp_path / "out", **options)
-        assert str(error.value).startswith(f"{spec}: nothing in the split train can be read: ")
+        assert str(error.value).startswith(f"{spec}: the split train is empty: ")
         assert re.search(r": [13] could not be read, the first: ", str(error.value))
         assert reason in str(error.value)
         assert "--validation" not in str(error.value)

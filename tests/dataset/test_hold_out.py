@@ -93,7 +93,7 @@ def test_a_split_built_alone_is_the_split_built_with_the_others(digits, first, t
 def test_pictures_of_another_source_are_refused(first, digits, tmp_path):
     fewer = tmp_path / "fewer"
     (fewer / "1").mkdir(parents=True)
-    (fewer / "1" / "no.png").write_bytes(b"no picture")
+    Image.new("L", (9, 9)).save(fewer / "1" / "other.png")
     with pytest.raises(DatasetError, match=r"20 of the 20 pictures to be held out are not in its"):
         build(tmp_path / "x", f"folder:{fewer}", hold_out=str(first))
     assert not (tmp_path / "x").exists()

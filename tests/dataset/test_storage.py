@@ -125,7 +125,7 @@ def test_a_directory_gives_the_split_that_is_asked_for(digits):
 def test_what_is_not_there_is_named(digits, tmp_path):
     with pytest.raises(DatasetError, match=r"nothing\.json: no such file"):
         load_dataset(tmp_path / "nothing.json")
-    with pytest.raises(DatasetError, match="has no split 'train'; make it with glyphsight dataset"):
+    with pytest.raises(DatasetError, match="has no dataset in it; make it with glyphsight dataset"):
         load_dataset(tmp_path)
     with pytest.raises(DatasetError, match="has no split 'x'; it has train, validation, test"):
         load_dataset(digits, "x")

@@ -24,7 +24,7 @@ class Record:
         pictures: Texts of the pictures; mostly one, none for a task such as "Draw a 7". A single
             string stands for one picture.
         answer: Text to answer: a label, a number, a word or sentences, in NFC and without white
-            space at its ends. An answer of several lines, as a drawing has, stays as it is.
+            space at its ends. Without pictures, or of several lines, it is a drawing and stays.
         question: Question of this record alone; "" where the wording of the dataset asks it.
         size: Width of each picture in columns, as text: ``"20"``; widths of several pictures are
             separated by spaces.
@@ -40,7 +40,7 @@ class Record:
     def __post_init__(self) -> None:
         if isinstance(self.pictures, str):
             object.__setattr__(self, "pictures", (self.pictures,))
-        if "\n" not in (answer := normal(self.answer)):
+        if self.pictures and "\n" not in (answer := normal(self.answer)):
             object.__setattr__(self, "answer", answer)
 
     @property

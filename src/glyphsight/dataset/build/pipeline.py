@@ -275,7 +275,7 @@ def _assigned(plan: _Plan, found: Gathered) -> Assigned:
     for split, items in found.items.items():
         if not (items.codes != UNUSABLE).any() and (failed := found.failures[split]):
             raise DatasetError(
-                f"{plan.build.spec}: nothing in the split {split} can be read: {_first_of(failed)}"
+                f"{plan.build.spec}: the split {split} is empty: {_first_of(failed)}"
             )
     named, settings, spec = None, plan.build.settings, plan.build.spec
     if settings.hold_out is not None and "train" in plan.parts:
