@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import logging
 import multiprocessing
 import os
@@ -14,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
@@ -73,6 +72,8 @@ class Workers:
 HERE = Workers(workers=1)
 """This process alone."""
 
+_SHARED: ContextVar[dict[int, ProcessPoolExecutor] | None] = ContextVar("shared", default=None)
+
 
 def map(  # noqa: A001 - called as parallel.map
     function: Callable[[Task], Result],
@@ -86,24 +87,23 @@ def map(  # noqa: A001 - called as parallel.map
     Args:
         function: Picklable function. It is sent to a worker once and kept between tasks, so that
             it may hold a model.
-        tasks: Picklable tasks, taken as they are needed, at once with Ray. A task may run twice,
-            as after the loss of a Ray node.
-        workers: Processes that do the work.
-        ordered: Yield results in the order of the tasks, not as they are done. Processes of this
-            machine hold a few results each ahead of a slow task, Ray as many as its object store
-            takes.
+        tasks: Picklable tasks, taken as they are needed. A task may run twice, as after the loss
+            of a Ray node.
+        workers: Processes that do the work. They hold a few results each ahead of a slow task.
+        ordered: Yield results in the order of the tasks, not as they are done.
 
     Raises:
         GlyphsightError: A worker process ended, or no Ray cluster is at the address. Whatever a
             task raises is raised here too.
     """
+    left = iter(tasks)
     if workers.engine == "ray":
-        yield from _on_ray(function, tasks, workers, ordered)
+        submit, most = _ray(function, workers)
+        yield from _results(submit, left, most, ordered)
         return
     shared = _SHARED.get()
     count = workers.workers or _cores()
-    left = iter(tasks)
-    if count == 1 or (workers.workers is None and not (shared and shared.started)):
+    if count == 1 or (workers.workers is None and not shared):
         start = time.monotonic()
         for task in left:
             yield function(task)
@@ -111,88 +111,72 @@ def map(  # noqa: A001 - called as parallel.map
                 break
         else:
             return
-    with nullcontext(shared) if shared else closing(_Processes()) as processes:
-        yield from _in_processes(function, left, processes, count, ordered)
-
-
-@contextmanager
-def same_processes() -> Iterator[None]:
-    """Let all calls of :func:`map` in the block share the processes that the first one starts."""
-    with closing(_Processes()) as processes:
-        token = _SHARED.set(processes)
-        try:
-            yield
-        finally:
-            _SHARED.reset(token)
-
-
-class _Processes:
-    """A pool of spawned processes, started when the first task is submitted."""
-
-    def __init__(self) -> None:
-        self._pool: ProcessPoolExecutor | None = None
-
-    @property
-    def started(self) -> bool:
-        return self._pool is not None
-
-    def submit(self, count: int, function: Path, task: Any) -> Future[Any]:
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(count, context, _prepare_worker, (count,))
-        return self._pool.submit(_call, function, task)
-
-    def close(self) -> None:
-        """Wait for tasks under way, drop the others, and end the processes."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
-
-
-_SHARED: ContextVar[_Processes | None] = ContextVar("shared", default=None)
-
-
-def _in_processes(
-    function: Callable[[Task], Result],
-    left: Iterator[Task],
-    processes: _Processes,
-    count: int,
-    ordered: bool,
-) -> Iterator[Result]:
-    waiting: list[Future[Result]] = []
+    pools = {} if shared is None else shared
+    if count not in pools:
+        spawn = multiprocessing.get_context("spawn")
+        pools[count] = ProcessPoolExecutor(count, spawn, _prepare_worker, (count,))
     folder = TemporaryDirectory(prefix="glyphsight-", ignore_cleanup_errors=True)
     try:
         file = Path(folder.name, "function")  # it may hold a model, and there may be many tasks
         file.write_bytes(pickle.dumps(function))
-        while True:
-            for task in islice(left, count * _AHEAD - len(waiting)):
-                waiting.append(processes.submit(count, file, task))
-            if not waiting:
-                return
-            if ordered:
-                done = waiting[0]
-            else:
-                done = next(iter(wait(waiting, return_when=FIRST_COMPLETED).done))
-            waiting.remove(done)
-            yield done.result()
+        ahead, pool = count * _AHEAD, pools[count]
+        yield from _results(lambda task: pool.submit(_call, file, task), left, ahead, ordered)
     except BrokenProcessPool:
         raise GlyphsightError(
             "a worker process ended, most likely for want of memory; run the same command again "
             "with fewer --workers"
         ) from None
     finally:
-        for future in waiting:
-            future.cancel()
+        if shared is None:
+            pools[count].shutdown(cancel_futures=True)
         folder.cleanup()
 
 
+@contextmanager
+def same_processes() -> Iterator[None]:
+    """Let all calls of :func:`map` in the block share the processes that the first one starts."""
+    pools: dict[int, ProcessPoolExecutor] = {}
+    token = _SHARED.set(pools)
+    try:
+        yield
+    finally:
+        _SHARED.reset(token)
+        for pool in pools.values():
+            pool.shutdown(cancel_futures=True)
+
+
+def _results(
+    submit: Callable[[Task], Future[Any]], left: Iterator[Task], most: int, ordered: bool
+) -> Iterator[Any]:
+    """Submit tasks, ``most`` at a time, and yield what they return."""
+    waiting: list[Future[Any]] = []
+    try:
+        while True:
+            waiting += [submit(task) for task in islice(left, most - len(waiting))]
+            if not waiting:
+                return
+            done = waiting[0] if ordered else next(iter(wait(waiting, None, FIRST_COMPLETED).done))
+            waiting.remove(done)
+            result = done.result()
+            if isinstance(result, GlyphsightError):  # from Ray
+                raise result
+            yield result
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
 @lru_cache(maxsize=1)
-def _load(function: Path) -> Any:
-    """Load the function of a call of :func:`map`, once per worker."""
-    return pickle.loads(function.read_bytes())
+def _load(function: Any) -> Any:
+    """Load the function of a call of :func:`map`, from a file or from Ray, once per worker."""
+    if isinstance(function, Path):
+        return pickle.loads(function.read_bytes())
+    import ray
+
+    return pickle.loads(ray.get(function))
 
 
-def _call(function: Path, task: Any) -> Any:
+def _call(function: Any, task: Any) -> Any:
     return _load(function)(task)
 
 
@@ -225,43 +209,12 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _on_ray(
-    function: Callable[[Task], Result], tasks: Iterable[Task], workers: Workers, ordered: bool
-) -> Iterator[Result]:
-    """Run tasks as a Ray Data pipeline of actors, each of which holds the function."""
-    rows = [{"task": pickle.dumps(task)} for task in tasks]
-    if not rows:
-        return
+def _ray(
+    function: Callable[[Task], Any], workers: Workers
+) -> tuple[Callable[[Task], Future[Any]], int]:
+    """Return a function that submits a task to Ray, and how many to submit at a time."""
     with need("ray"):
         import ray
-        import ray.data
-    _connect(workers)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.execution_options.preserve_order = ordered
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    most = min(len(rows), workers.workers or int(resources.get("CPU", 1)))
-    dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
-    del rows
-    done = dataset.map_batches(
-        _Actor,
-        fn_constructor_args=(pickle.dumps(function), os.getcwd()),  # noqa: PTH109
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
-        num_gpus=1 if resources.get("GPU") else None,
-    )
-    for row in done.iter_rows():
-        result = pickle.loads(row["result"])
-        if isinstance(result, GlyphsightError):
-            raise result
-        yield result
-
-
-def _connect(workers: Workers) -> None:
-    """Connect this process to the cluster, or start one where no address is given."""
-    import ray
-
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not ray.is_initialized():
         address = workers.ray_address
@@ -278,23 +231,21 @@ def _connect(workers: Workers) -> None:
                 f"Ray cluster {address or 'on this machine'} cannot be reached ({error}); "
                 "start it with ray start, or leave --ray-address out"
             ) from error
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    gpus = int(resources.get("GPU", 0))
+    # Without max_calls a task on a GPU ends its process, and the model in it.
+    how: dict[str, Any] = {"max_retries": -1, "num_gpus": 1 if gpus else None, "max_calls": 0}
+    there = ray.remote(**how)(_call_there)
+    held = [ray.put(pickle.dumps(function))]  # in a list, it is fetched once per worker
+    most = workers.workers or _AHEAD * (gpus or int(resources.get("CPU", 1)))
+    return lambda task: there.remote(held, str(Path.cwd()), pickle.dumps(task)).future(), most
 
 
-class _Actor:
-    """A Ray worker that keeps the function between tasks."""
-
-    def __init__(self, function: bytes, directory: str) -> None:
-        with suppress(OSError):  # relative paths mean what they mean where the work was started
-            os.chdir(directory)
-        self._function = pickle.loads(function)
-
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:
-        """Run a task; an error of ours comes back as a value, so that Ray does not retry it."""
-        return {"result": list(builtins.map(self._result, batch["task"]))}
-
-    def _result(self, task: bytes) -> bytes:
-        try:
-            return pickle.dumps(self._function(pickle.loads(task)))
-        except GlyphsightError as error:
-            return pickle.dumps(error)
+def _call_there(function: list[Any], directory: str, task: bytes) -> Any:
+    """Run a task; an error of ours comes back as a value, so that it stays what it is."""
+    with suppress(OSError):  # relative paths mean what they mean where the work was started
+        os.chdir(directory)
+    try:
+        return _call(function[0], pickle.loads(task))
+    except GlyphsightError as error:
+        return error
