@@ -18,7 +18,7 @@ from PIL import Image
 
 from glyphsight.codec.encode import level_grids
 from glyphsight.dataset import likeness
-from glyphsight.media.augment import Augmentation, augment
+from glyphsight.media.change import Augmentation, augment
 from glyphsight.sources import load_split, open_source
 
 SOME = 5000  # pictures that are changed

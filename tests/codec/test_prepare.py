@@ -3,7 +3,7 @@ import pytest
 
 from glyphsight.codec import Profile, encode_batch, prepare, resize
 from glyphsight.codec.prepare import crop_to_content, prepare_batch
-from glyphsight.media.augment import Augmentation, augment
+from glyphsight.media.change import Augmentation, augment
 from glyphsight.sources import load_split, open_source
 
 CENTRED = Profile(invert="auto", centre=True)

@@ -24,7 +24,7 @@ from glyphsight.dataset import BuildSettings, Prompt, build_dataset, check_datas
 from glyphsight.dataset.filesystem import Directory
 from glyphsight.dataset.likeness import alike_hashes
 from glyphsight.errors import DatasetError, GlyphsightError
-from glyphsight.media.augment import Augmentation
+from glyphsight.media.change import Augmentation
 from glyphsight.parallel import Workers
 from glyphsight.sources import load_split, open_source
 

@@ -5,7 +5,7 @@ import pytest
 
 from glyphsight.codec.encode import level_grids
 from glyphsight.dataset.likeness import alike_hashes, exact_hashes
-from glyphsight.media.augment import Augmentation, augment
+from glyphsight.media.change import Augmentation, augment
 
 
 def grids(pixels):

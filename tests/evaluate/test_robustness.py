@@ -11,7 +11,7 @@ from glyphsight.dataset import Prompt, Record
 from glyphsight.errors import DatasetError, FormatError, GlyphsightError
 from glyphsight.evaluate import robustness as rewrite
 from glyphsight.evaluate.robustness import ALL, PERTURBATIONS, robustness
-from glyphsight.media import perturb as change
+from glyphsight.media import change
 from glyphsight.models import load_model
 from glyphsight.models.runs import Task
 from glyphsight.sources import Batch

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from glyphsight.cli.app import app
 from glyphsight.codec import Profile
 from glyphsight.errors import ModelError
-from glyphsight.media.augment import Augmentation
+from glyphsight.media.change import Augmentation
 from glyphsight.models import RunRecord
 from glyphsight.train.recipe import Recipe, RecipeDataset, read_recipe
 from glyphsight.train.settings import resolve_settings

@@ -42,7 +42,7 @@ from glyphsight.dataset.record import read_text
 from glyphsight.dataset.storage import split_files
 from glyphsight.extras import need
 from glyphsight.files import normal
-from glyphsight.media.augment import Augmentation
+from glyphsight.media.change import Augmentation
 from glyphsight.models.tokens import (
     EMBEDDED,
     count_pairs,

@@ -26,7 +26,7 @@ from glyphsight.evaluate.result import Share
 from glyphsight.extras import need
 from glyphsight.inference import Model, Request
 from glyphsight.inference.score import PromptTooLongError
-from glyphsight.media import perturb
+from glyphsight.media import change
 from glyphsight.models import LoadedModel
 from glyphsight.sampling import stratified_sample
 from glyphsight.sources import Batch
@@ -117,7 +117,7 @@ def cell_salt(
 LIFT = "LIFT/GPT-3"
 """Dinh et al. 2022, "LIFT: Language-Interfaced Fine-Tuning for Non-Language Machine Learning Tasks"
 (NeurIPS; arXiv 2206.06565); all six figures stand in the results published with its code. The
-noise is theirs, see :mod:`~glyphsight.media.perturb`; the rest is not: their GPT-3
+noise is theirs, see :mod:`~glyphsight.media.change`; the rest is not: their GPT-3
 (``ada``) was fine-tuned on 48,000 of MNIST's training digits, read the 18x18 pixels in the middle
 as numbers 0 to 255 and wrote its answer freely, on all 10,000 test digits."""
 
@@ -131,7 +131,7 @@ class Perturbation:
         unit: Unit of the strengths; "" without strengths.
         strengths: Strengths, weakest first; empty for a change that is either made or not.
         on: ``picture``, ``text``, or ``hand`` for digits of other people.
-        change: Function of :mod:`~glyphsight.media.perturb` or of this module; None for ``hand``.
+        change: Function of :mod:`~glyphsight.media.change` or of this module; None for ``hand``.
         published: Accuracies published by others, 0-1, by strength and by source.
     """
 
@@ -153,18 +153,18 @@ _TONE = "of 0-1"
 _NOISE = (0.01, 0.1, 0.3, 0.5)
 
 PERTURBATIONS: tuple[Perturbation, ...] = (
-    Perturbation("shift", _PX, (1, 2, 3, 4), "picture", perturb.shift),
-    Perturbation("rotation", "degrees", (10, 20, 30, 45), "picture", perturb.rotation),
-    Perturbation("scale", "times", (0.6, 0.8, 1.2, 1.4), "picture", perturb.scale),
-    Perturbation("thickness", _PX, (-1, -0.5, 0.5, 1, 2), "picture", perturb.thickness),
-    Perturbation("inversion", "", (), "picture", perturb.inversion),
-    Perturbation("salt", "share of pixels", (0.02, 0.05, 0.1, 0.2), "picture", perturb.salt),
+    Perturbation("shift", _PX, (1, 2, 3, 4), "picture", change.shift),
+    Perturbation("rotation", "degrees", (10, 20, 30, 45), "picture", change.rotation),
+    Perturbation("scale", "times", (0.6, 0.8, 1.2, 1.4), "picture", change.scale),
+    Perturbation("thickness", _PX, (-1, -0.5, 0.5, 1, 2), "picture", change.thickness),
+    Perturbation("inversion", "", (), "picture", change.inversion),
+    Perturbation("salt", "share of pixels", (0.02, 0.05, 0.1, 0.2), "picture", change.salt),
     Perturbation(
-        *("Gaussian noise", _TONE, _NOISE, "picture", perturb.gaussian),
+        *("Gaussian noise", _TONE, _NOISE, "picture", change.gaussian),
         published=_lift(0.9828, 0.8838, 0.5480),
     ),
     Perturbation(
-        *("signed constant noise", _TONE, _NOISE, "picture", perturb.signed_constant),
+        *("signed constant noise", _TONE, _NOISE, "picture", change.signed_constant),
         published=_lift(0.8805, 0.6880, 0.2968),
     ),
     Perturbation("other glyphs", "", (), "text", other_glyphs),

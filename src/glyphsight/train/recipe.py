@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from glyphsight.codec import Profile
 from glyphsight.dataset.build.settings import BuildSettings
 from glyphsight.errors import GlyphsightError, ModelError
-from glyphsight.media.augment import Augmentation
+from glyphsight.media.change import Augmentation
 from glyphsight.settings import settings_of
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from glyphsight.dataset.filesystem import Directory
 from glyphsight.dataset.layouts import LAYOUTS, Output, get_output
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import DatasetError
-from glyphsight.media.augment import Augmentation
+from glyphsight.media.change import Augmentation
 from glyphsight.settings import check, setting, settings_of
 from glyphsight.sources import Source
 

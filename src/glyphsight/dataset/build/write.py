@@ -27,7 +27,7 @@ from glyphsight.dataset.record import Record
 from glyphsight.dataset.storage import sources_file, write_sources
 from glyphsight.errors import DatasetError
 from glyphsight.files import checksum
-from glyphsight.media.augment import augment
+from glyphsight.media.change import augment
 from glyphsight.parallel import Workers
 from glyphsight.sources import Batch, Failure, Part
 

@@ -1,15 +1,29 @@
-"""Change copies of training pictures: stroke, mirror, shift, rotation, scale, shear and noise."""
+"""Changes of pictures: drawn for each copy of a training picture, or at one strength to measure.
+
+The measured ones take pictures uint8[N, H, W], a strength and a random generator, and give pictures
+of the same shape. Where such a change goes either way, each picture draws its own.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight.codec.prepare import dark_on_light, exchange
 from glyphsight.errors import DatasetError
 from glyphsight.settings import check, setting
+
+Pixels = NDArray[np.uint8]
+Change = Callable[[Pixels, float, np.random.Generator], Pixels]
+
+_DRAWS = 8  # numbers a training picture takes before those of its noise
+_SIDE = 28  # MNIST's: measured strengths in pixels are meant for it and grow with the picture
+_CHUNK_PIXELS = 1 << 20
+_LARGEST_DRAWN = 5.3826  # mean of the largest of 10,000 x 28 x 28 standard normal magnitudes
 
 
 @dataclass(frozen=True)
@@ -41,12 +55,9 @@ class Augmentation:
             object.__setattr__(self, name, float(value))
 
 
-_DRAWS = 8  # numbers a picture takes before those of its noise
-
-
 def augment(
-    pixels: NDArray[np.uint8], how: Augmentation, seed: int, turn: int, numbers: NDArray[np.int64]
-) -> NDArray[np.uint8]:
+    pixels: Pixels, how: Augmentation, seed: int, turn: int, numbers: NDArray[np.int64]
+) -> Pixels:
     """Change each picture by values of its own: mirror, stroke, an affine map, then noise.
 
     The result depends on the ranges, ``seed``, ``turn`` and a picture's own number, not on the
@@ -95,7 +106,7 @@ def _uniform(states: NDArray[np.uint64], first: int, count: int) -> NDArray[np.f
     return numbers.astype(np.float64) * 2.0**-53
 
 
-def thicken(pixels: NDArray[np.uint8], amount: NDArray[np.float64]) -> NDArray[np.uint8]:
+def thicken(pixels: Pixels, amount: NDArray[np.float64]) -> Pixels:
     """Grow bright strokes by ``amount`` pixels each, or shrink them where it is negative.
 
     Gray dilation or erosion by a cross, one pixel after the other, the last step by its share.
@@ -104,23 +115,16 @@ def thicken(pixels: NDArray[np.uint8], amount: NDArray[np.float64]) -> NDArray[n
     grow = (amount > 0)[:, None, None]
     result = pixels.astype(np.float64)
     for step in range(math.ceil(size.max(initial=0))):
-        padded = np.pad(result, ((0, 0), (1, 1), (1, 1)), mode="edge")
-        five = [
-            result,
-            padded[:, :-2, 1:-1],
-            padded[:, 2:, 1:-1],
-            padded[:, 1:-1, :-2],
-            padded[:, 1:-1, 2:],
-        ]
+        wide = np.pad(result, ((0, 0), (1, 1), (1, 1)), mode="edge")
+        beside = [wide[:, :-2, 1:-1], wide[:, 2:, 1:-1], wide[:, 1:-1, :-2], wide[:, 1:-1, 2:]]
+        five = [result, *beside]
         moved = np.where(grow, np.maximum.reduce(five), np.minimum.reduce(five))
         share = np.clip(size - step, 0, 1)[:, None, None]
         result += (moved - result) * share
     return np.round(result).astype(np.uint8)
 
 
-def move(
-    pixels: NDArray[np.uint8], how: Augmentation, drawn: NDArray[np.float64]
-) -> NDArray[np.uint8]:
+def move(pixels: Pixels, how: Augmentation, drawn: NDArray[np.float64]) -> Pixels:
     """Map each picture affinely about its centre, sampled bilinearly.
 
     Args:
@@ -152,3 +156,95 @@ def move(
     below = flat[corner + stride] * (1 - across) + flat[corner + stride + 1] * across
     mixed: NDArray[np.float64] = above * (1 - down) + below * down
     return np.round(mixed).astype(np.uint8).reshape(pixels.shape)
+
+
+def _on_dark(change: Change) -> Change:
+    """Apply a change bright on dark, piece by piece, so that the outside comes in black."""
+
+    def apply(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
+        result = np.empty_like(pixels)
+        chunk = max(1, _CHUNK_PIXELS // max(1, pixels[:1].size))
+        for start in range(0, len(pixels), chunk):
+            part = pixels[start : start + chunk]
+            light = dark_on_light(part)
+            changed = change(exchange(part, light), strength, rng)
+            result[start : start + chunk] = exchange(changed, light)
+        return result
+
+    return apply
+
+
+def _drawn(pixels: Pixels, rng: np.random.Generator, *ways: int) -> NDArray[np.float64]:
+    """Draw -1 or 1 in the given columns of what :func:`move` takes, 0 in the others."""
+    drawn = np.zeros((len(pixels), 6))
+    for column in ways:
+        drawn[:, column] = rng.choice(np.array([-1.0, 1.0]), len(pixels))
+    return drawn
+
+
+def _pixels(pixels: Pixels, strength: float) -> float:
+    """Convert a strength in pixels of a 28-pixel picture to pixels of these pictures."""
+    return strength * float(max(pixels.shape[1:])) / _SIDE
+
+
+@_on_dark
+def shift(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
+    """Shift by ``strength`` pixels of a 28-pixel picture along both axes, each way at random."""
+    return move(pixels, Augmentation(shift=_pixels(pixels, strength)), _drawn(pixels, rng, 4, 5))
+
+
+@_on_dark
+def rotation(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
+    """Rotate about the centre by ``strength`` degrees, either way at random."""
+    return move(pixels, Augmentation(rotation=strength), _drawn(pixels, rng, 0))
+
+
+@_on_dark
+def scale(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
+    """Scale to ``strength`` times the size about the centre."""
+    drawn = _drawn(pixels, rng)
+    drawn[:, 1:3] = np.sign(strength - 1)
+    return move(pixels, Augmentation(scale=abs(strength - 1)), drawn)
+
+
+@_on_dark
+def thickness(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
+    """Widen strokes by ``strength`` pixels of a 28-pixel picture on each side; negative: narrow.
+
+    Gray dilation or erosion by a cross.
+    """
+    return thicken(pixels, np.full(len(pixels), _pixels(pixels, strength)))
+
+
+def salt(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
+    """Whiten a share ``strength`` of the pixels, drawn one by one."""
+    return np.where(rng.random(pixels.shape) < strength, np.uint8(255), pixels)
+
+
+def gaussian(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
+    """Add LIFT's Gaussian noise, within ``strength`` of each pixel on a scale of 0 to 1.
+
+    The code published with Dinh et al. 2022 (arXiv 2206.06565) divides normal noise over its 10,000
+    test digits by the largest magnitude that was drawn, so that it lies in an L-infinity ball, then
+    clips to 0..255 and rounds down to whole gray values. Here the divisor is the largest magnitude
+    to be expected of their 7.84 million draws, so that the noise is theirs for any number of
+    pictures, in any batches; the rare draw beyond it is clipped to the ball. The standard deviation
+    is 0.186 of ``strength``.
+    """
+    noise = np.clip(rng.standard_normal(pixels.shape) / _LARGEST_DRAWN, -1, 1)
+    return np.clip(pixels + noise * (255 * strength), 0, 255).astype(np.uint8)
+
+
+def signed_constant(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
+    """Add LIFT's signed constant noise: each pixel ``strength``, 0 to 1, brighter or darker.
+
+    Either sign with probability a half, independently; clipped to 0..255, rounded down to whole
+    gray values, as the code published with Dinh et al. 2022 (arXiv 2206.06565) has it.
+    """
+    noise = (2 * rng.integers(0, 2, pixels.shape) - 1) * (255 * strength)
+    return np.clip(pixels + noise, 0, 255).astype(np.uint8)
+
+
+def inversion(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
+    """Exchange bright and dark."""
+    return np.bitwise_not(pixels)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glyphsight.errors import DatasetError
-from glyphsight.media.augment import Augmentation, augment
+from glyphsight.media.change import Augmentation, augment
 
 STILL = Augmentation(shift=0, rotation=0, scale=0, shear=0)
 
