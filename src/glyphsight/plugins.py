@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
@@ -46,6 +46,12 @@ class Registry(Generic[T]):
         """List the names of all factories, the project's own first."""
         return [*self.own, *self._points()]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self.names())
+
     def help(self) -> str:
         """Return a line for each name: what its factory makes."""
         lines = [
@@ -55,7 +61,7 @@ class Registry(Generic[T]):
         points = self._points().items()
         return "\n".join([*lines, *(f"{name}: From {_package(point)}." for name, point in points)])
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self.own or name in self._points()
 
     def make(self, name: str, *arguments: object) -> T:

@@ -12,7 +12,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
 from numbers import Integral, Real
@@ -45,8 +45,8 @@ class Setting:
         kind: Type of a value: bool, int, float, str, Path, or object for others.
         optional: Whether None is a value too.
         default: Value of a field that is not given; MISSING for a required field.
-        choices: All values, or a function that lists the values known by name. The command line
-            alone asks such a function, since a user's package may add names.
+        choices: All values, such as the names of a registry; empty where any value of the kind is
+            one.
         low: Least value.
         high: Greatest value.
         above: Bound that every value exceeds.
@@ -60,7 +60,7 @@ class Setting:
     kind: Any
     optional: bool
     default: Any
-    choices: Sequence[str] | Callable[[], Sequence[str]] = ()
+    choices: Collection[str] = ()
     low: float | None = None
     high: float | None = None
     above: float | None = None
@@ -71,10 +71,6 @@ class Setting:
     def textual(self) -> bool:
         """Whether text can give a value, such as an option of the command line."""
         return self.kind is not object or self.read is not None
-
-    def names(self) -> list[str]:
-        """List the values known by name; empty where any value of the field's type is one."""
-        return list(self.choices() if callable(self.choices) else self.choices)
 
     def bounds(self) -> str:
         """Say from where to where values go, such as ``at least 1``; empty without bounds."""
@@ -87,7 +83,7 @@ class Setting:
     def _within(self, value: Any) -> bool:
         """Say whether a value is one of the choices and inside the bounds."""
         return (
-            (callable(self.choices) or not self.choices or value in self.choices)
+            (value in self.choices or not self.choices)
             and (self.low is None or value >= self.low)
             and (self.high is None or value <= self.high)
             and (self.above is None or value > self.above)
@@ -96,7 +92,7 @@ class Setting:
 
     def line(self, *notes: str) -> str:
         """Return the documentation, then values, default and notes in brackets, for a help text."""
-        said = [", ".join(self.names()) or self.bounds()]
+        said = [", ".join(self.choices) or self.bounds()]
         if self.default not in (None, "", MISSING) and self.kind is not bool:
             blank = str(self.default) != str(self.default).strip()
             said.append(f"default: {repr(self.default) if blank else self.default}")
@@ -111,7 +107,7 @@ class Setting:
         right = isinstance(value, types) and (self.kind is bool or not isinstance(value, bool))
         if right and (self.kind is not float or math.isfinite(value)) and self._within(value):
             return None
-        if self.choices and not callable(self.choices):
+        if self.choices:
             allowed = f"one of {', '.join(self.choices)}"
         elif bounds := self.bounds():
             allowed += f", {bounds}"

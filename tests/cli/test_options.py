@@ -6,9 +6,9 @@ import typer
 from typer.testing import CliRunner
 
 from glyphsight.cli.help import Command
-from glyphsight.cli.options import Group, given, with_settings
+from glyphsight.cli.options import Group, with_settings
 from glyphsight.errors import GlyphsightError
-from glyphsight.settings import check, setting
+from glyphsight.settings import Setting, check, setting
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Baking:
 
     minutes: float = setting(50.0, above=0)
     heat_top: int = setting(240, low=100)
-    grain: str = setting("rye", choices=lambda: ["rye", "wheat"])
+    grain: str = setting("rye", choices=("rye", "wheat"))
     salted: bool = False
     cuts: str | tuple[int, ...] = setting("even", read=lambda text: tuple(map(int, text)))
     helper: object = None
@@ -86,7 +86,7 @@ def test_a_command_may_take_some_fields_and_only_what_was_given():
     def warm(
         values: Annotated[
             dict[str, Any],
-            Group("Loaf", ("minutes", "salted"), Baking, given, lambda name: [f"{name}!"]),
+            Group("Loaf", ("minutes", "salted"), Baking, dict, notes=lambda name: [f"{name}!"]),
         ],
     ) -> None:
         print(values)
@@ -99,11 +99,14 @@ def test_a_command_may_take_some_fields_and_only_what_was_given():
 
 
 def test_a_maker_may_have_options_of_its_own():
-    def half(*, halved: Annotated[bool, typer.Option("--halved")] = False, **values: Any) -> float:
-        return Baking(**values).minutes / (2 if halved else 1)
+    def cut(parts: int = 1, **values: Any) -> float:
+        return Baking(**values).minutes / parts
+
+    parts = Setting("parts", "Number of loaves.", int, True, None, low=1)
 
     @with_settings
-    def heat(minutes: Annotated[float, Group("Loaf", ("minutes",), Baking, half)]) -> None:
+    def heat(minutes: Annotated[float, Group("Loaf", ("minutes",), Baking, cut, (parts,))]) -> None:
         print(minutes)
 
-    assert run(heat, "--halved").stdout == "25.0\n"
+    assert run(heat, "--parts", "2").stdout == "25.0\n"
+    assert "--parts" in run(heat, "--parts", "0").stderr

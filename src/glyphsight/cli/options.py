@@ -29,8 +29,8 @@ class Group:
         title: Title of the group in the help.
         fields: Names of the fields; empty for all that text can name.
         of: The settings class, where it is not the parameter's own type.
-        make: Function from the given values to what the command takes; left out, the class. Its
-            named parameters are options too.
+        make: Function from the given values to what the command takes; left out, the class.
+        extra: Further options of ``make``.
         notes: Function from the name of a field to further defaults, for its help.
     """
 
@@ -38,12 +38,8 @@ class Group:
     fields: tuple[str, ...] = ()
     of: type | None = None
     make: Callable[..., Any] | None = None
+    extra: tuple[Setting, ...] = ()
     notes: Callable[[str], Iterable[str]] = lambda name: ()
-
-
-def given(**values: Any) -> dict[str, Any]:
-    """Return the values that were given, for a command that adds its own."""
-    return values
 
 
 def option(one: Setting, title: str | None = None, notes: Iterable[str] = ()) -> Any:
@@ -52,19 +48,13 @@ def option(one: Setting, title: str | None = None, notes: Iterable[str] = ()) ->
         f"--{one.name.replace('_', '-')}",
         help=one.line(*notes),
         metavar="NAME" if one.choices else None,
-        autocompletion=one.names if one.choices else None,
+        autocompletion=(lambda: list(one.choices)) if one.choices else None,
         show_default=False,
         rich_help_panel=title,
     )
 
 
-def _parameter(one: Setting, group: Group) -> inspect.Parameter:
-    kind: Any = str if one.kind is object else one.kind
-    annotation: Any = Annotated[kind | None, option(one, group.title, group.notes(one.name))]
-    return _keyword(one.name, annotation, None)
-
-
-def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+def _parameter(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, annotation=annotation, default=default)
 
@@ -76,31 +66,28 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., None]:
     is made of the values that were given; a value that cannot be is wrong usage, exit status 2.
     """
     hints = get_type_hints(command, include_extras=True)
-    signature = inspect.signature(command)
     parameters: list[inspect.Parameter] = []
-    groups: dict[str, tuple[Callable[..., Any], dict[str, Setting], list[str]]] = {}
-    for name, parameter in signature.parameters.items():
+    groups: dict[str, tuple[Callable[..., Any], dict[str, Setting]]] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
         group = next((one for one in get_args(hints[name])[1:] if isinstance(one, Group)), None)
         if group is None:
-            parameters.append(_keyword(name, hints[name], parameter.default))
+            parameters.append(_parameter(name, hints[name], parameter.default))
             continue
         cls = group.of or get_args(hints[name])[0]
         settings = {
             field: one
             for field, one in settings_of(cls).items()
             if (field in group.fields if group.fields else one.textual)
-        }
-        make = group.make or cls
-        parameters += [_parameter(one, group) for one in settings.values()]
-        extra = [] if group.make is None else _named(group.make)
-        parameters += extra
-        groups[name] = make, settings, [one.name for one in extra]
+        } | {one.name: one for one in group.extra}
+        for one in settings.values():
+            kind: Any = str if one.kind is object else one.kind
+            shown = option(one, group.title, group.notes(one.name))
+            parameters.append(_parameter(one.name, Annotated[kind | None, shown]))
+        groups[name] = group.make or cls, settings
 
     def run(**values: Any) -> None:
-        for name, (make, settings, extra) in groups.items():
-            given = {field: values.pop(field) for field in (*settings, *extra)}
-            given = {field: value for field, value in given.items() if value is not None}
-            values[name] = _made(make, settings, given)
+        for name, (make, settings) in groups.items():
+            values[name] = _made(make, settings, {field: values.pop(field) for field in settings})
         command(**values)
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
@@ -109,31 +96,17 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., None]:
     return run
 
 
-def _named(make: Callable[..., Any]) -> list[inspect.Parameter]:
-    hints = get_type_hints(make, include_extras=True)
-    return [
-        _keyword(name, hints[name], one.default)
-        for name, one in inspect.signature(make).parameters.items()
-        if one.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
-
-
 def _made(make: Callable[..., Any], settings: dict[str, Setting], given: dict[str, Any]) -> Any:
     """Return the object made of the values that were given.
 
     Raises:
         typer.BadParameter: A value, or all together, cannot be.
     """
+    given = {field: value for field, value in given.items() if value is not None}
     for field, value in given.items():
-        if (one := settings.get(field)) is None:
-            continue
-        if one.kind is object:
-            given[field] = value = one.parse(value)
-        names = one.names()
-        problem = one.problem(value)
-        if callable(one.choices) and names and value not in names:
-            problem = f"{field} is one of {', '.join(names)}, not {value!r}"
-        if problem:
+        one = settings[field]
+        given[field] = one.parse(value) if one.kind is object else value
+        if problem := one.problem(given[field]):
             raise typer.BadParameter(problem, param_hint=f"--{field.replace('_', '-')}")
     try:
         return make(**given)
@@ -141,24 +114,16 @@ def _made(make: Callable[..., Any], settings: dict[str, Setting], given: dict[st
         raise typer.BadParameter(str(error)) from error
 
 
-def _profile(
-    *,
-    levels: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of glyphs to pick from a named palette. [2 to 16]",
-            show_default=False,
-            rich_help_panel="From picture to text",
-        ),
-    ] = None,
-    **given: Any,
-) -> Profile:
+def _profile(levels: int | None = None, **given: Any) -> Profile:
     if levels is not None:
         given["palette"] = palette_of_levels(levels, given.get("palette"))
     return Profile(**given)
 
 
-PictureToText = Annotated[Profile, Group("From picture to text", make=_profile)]
+_LEVELS = Setting(
+    "levels", "Number of glyphs to pick from a named palette.", int, True, None, low=2, high=16
+)
+PictureToText = Annotated[Profile, Group("From picture to text", make=_profile, extra=(_LEVELS,))]
 Processes = Annotated[Workers, Group("Processes")]
 FROM_FILE = Group("From file to picture", ("max_pixels",))
 """The limit of pixels, for a settings class with that field: every command that reads pictures."""

@@ -11,7 +11,6 @@ import typer
 
 from glyphsight.cli.dataset import measuring_command, say_what_was_left_out
 from glyphsight.cli.options import Group, Json, with_settings
-from glyphsight.cli.options import given as given_values
 from glyphsight.cli.output import print_json, will_resume
 from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.dataset.storage import split_files
@@ -50,7 +49,7 @@ def train(
     *,
     chosen: Annotated[
         dict[str, Any],
-        Group("Settings", of=TrainSettings, make=given_values, notes=model_defaults),
+        Group("Settings", of=TrainSettings, make=dict, notes=model_defaults),
     ],
     data: Annotated[
         list[Path] | None,

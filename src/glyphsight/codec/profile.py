@@ -63,7 +63,7 @@ class Profile:
 
     width: int = setting(20, low=1)
     palette: str = PALETTES["seed"]
-    format: str = setting("seed", choices=FORMATS.names)
+    format: str = setting("seed", choices=FORMATS)
     filter: str = setting("bicubic", choices=FILTERS)
     height: int | None = setting(None, low=1)
     aspect: float = setting(CELL_ASPECT, above=0)

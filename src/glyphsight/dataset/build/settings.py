@@ -60,7 +60,7 @@ class BuildSettings:
     balance: str = setting("none", choices=("none", "down", "up"))
     keep_duplicates: bool = False
     seed: int = setting(0, low=0)
-    output: str = setting("json", choices=lambda: LAYOUTS.names())
+    output: str = setting("json", choices=LAYOUTS)
     wordings: tuple[Prompt, ...] = (Prompt(),)
     shard_size: int = setting(10_000, low=1)
 
