@@ -191,7 +191,7 @@ def print_summary(study: Study) -> None:
             print(f"  {name:<30} {100 * value:6.2f} %")
     if (ceiling := study.ceiling) and (part := study.of_ceiling(ceiling)) is not None:
         learnt = f"which learnt from {ceiling.trained_on:,} records"
-        print(f"  {100 * part:.1f} % of the best baseline, {ceiling.name}, {learnt}")
+        print(f"  {100 * part:.2f} % of the best baseline, {ceiling.name}, {learnt}")
         if (found := study.against.get(ceiling.name)) is not None:
             print(f"  against it {difference(found)}")
     if study.calibration.bins:
@@ -246,12 +246,12 @@ def _print_forgetting(found: Forgetting) -> None:
     results = [one.answers for one in columns]
     totals = [one.score for one in results]
     lines += [
-        ["questions right", *(f"{100 * share.accuracy:.1f} %" for share in totals)],
-        ["  95 % interval", *("-".join(f"{100 * x:.1f}" for x in s.interval) for s in totals)],
-        ["  chance", *(f"{100 * (one.chance or 0):.1f} %" for one in results)],
+        ["questions right", *(share_cells(share)[0] for share in totals)],
+        ["  95 % interval", *(share_cells(share)[1] for share in totals)],
+        ["  chance", *(f"{100 * (one.chance or 0):.2f} %" for one in results)],
         [
             f"  always {results[0].majority_label!r}",
-            *(f"{100 * one.majority.accuracy:.1f} %" for one in results),
+            *(share_cells(one.majority)[0] for one in results),
         ],
     ]
     print_table(lines)
@@ -265,4 +265,4 @@ def _print_forgetting(found: Forgetting) -> None:
         said += "; no interval (the text is too short, or its tokens differ)"
     print(f"relative loss  {said}")
     if (pair := found.questions) is not None:
-        print(f"questions      {difference(pair, digits=1)}")
+        print(f"questions      {difference(pair)}")

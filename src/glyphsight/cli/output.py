@@ -48,9 +48,9 @@ def share_cells(share: Share) -> list[str]:
     return [f"{100 * share.accuracy:.2f} %", f"{100 * low:.2f}-{100 * high:.2f}"]
 
 
-def difference(found: Paired, digits: int = 2) -> str:
+def difference(found: Paired) -> str:
     """Write a paired difference in percentage points, with interval and p-value."""
-    by, low, high = (f"{100 * value:+.{digits}f}" for value in (found.difference, *found.interval))
+    by, low, high = (f"{100 * value:+.2f}" for value in (found.difference, *found.interval))
     return f"{by} points, 95 % interval {low} to {high}, p = {found.p_value:.2g}"
 
 

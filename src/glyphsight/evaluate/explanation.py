@@ -113,7 +113,7 @@ def _attributions(loaded: LoadedModel, answer: Answer) -> list[Attribution | str
 
 def _title(name: str, answer: Answer, run: RunRecord) -> str:
     chances = answer.probabilities.items()
-    ranked = [f"{run.name_of(label)} ({100 * chance:.1f} %)" for label, chance in chances]
+    ranked = [f"{run.name_of(label)} ({100 * chance:.2f} %)" for label, chance in chances]
     return f"{name}: {ranked[0]}, then {', '.join(ranked[1:_SHOWN])}"
 
 

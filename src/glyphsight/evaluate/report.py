@@ -156,13 +156,14 @@ def picture_card(shown: Shown, profile: Profile) -> dict[str, Any]:
     ranked = sorted(sample.probabilities.items(), key=lambda pair: -pair[1])[:3]
     return {
         "png": png_address(pixels),
+        "shows": "the cells of the text" if shown.picture is None else "the picture",
         "ratio": round(ratio, 4),
         "text": sample.ascii_image,
         "truth": sample.truth,
         "answer": sample.answer,
         "right": sample.answer == sample.truth,
         "others": [(name, said, said == sample.truth) for name, said in shown.others.items()],
-        "ranked": [(label, 100 * p) for label, p in ranked],
+        "ranked": ranked,
     }
 
 
@@ -291,7 +292,7 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
     for one in comparison.disagreements:
         card = picture_card(Shown(one.sample), entries[0].profile)
         answers = [
-            (name, answer, 100 * probability, answer == one.sample.truth)
+            (name, answer, probability, answer == one.sample.truth)
             for name, (answer, probability) in one.answers.items()
         ]
         cards.append(card | {"answers": answers})
