@@ -9,7 +9,8 @@ import pytest
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.codec.formats import get_format
 from glyphsight.errors import DatasetError
-from glyphsight.evaluate.baselines import ALL, Grids, Task, baselines, hold_out, vote
+from glyphsight.evaluate import baselines as baselines_module
+from glyphsight.evaluate.baselines import ALL, Grids, Task, baselines, hold_out
 from glyphsight.extras import MissingPackageError
 
 
@@ -243,11 +244,15 @@ def test_quiet_prints_nothing_and_progress_goes_to_standard_error(capsys, monkey
 
 
 def test_of_tied_neighbours_the_nearest_class_wins():
-    found = np.array([[2, 1, 1, 2, 0], [0, 1, 2, 2, 1]])
-    assert vote(found, 1).tolist() == [2, 0]
-    assert vote(found, 3).tolist() == [1, 0]
-    assert vote(found, 4).tolist() == [2, 2]
-    assert vote(found, 5).tolist() == [2, 1]
+    # Distances 0, 1, 4, 9 to the classes b, a, a, b: a pair each of four neighbours.
+    levels, labels = [0, 1, 2, 3], ["b", "a", "a", "b"]
+    train = few([[[level]] for level in levels] * 30, labels * 30, levels=9)
+    nearest = measure(train, few([[[0]], [[3]], [[1]]], ["b", "b", "a"], levels=9), names=["knn"])
+    assert nearest["knn"].answers == ["b", "b", "a"]
+    weights = baselines_module._votes(np.zeros((2, 7)))
+    assert (weights[:, 0] > weights[:, 1:].max()).all()
+    assert weights[0, 0] > 1 + (weights[0, 1:] - 1).sum()
+    assert (weights - 1).sum(axis=1).max() < 1
 
 
 def test_neighbours_are_those_of_plain_distances_and_of_equal_ones_the_first():

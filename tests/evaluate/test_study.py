@@ -135,6 +135,13 @@ def and_baselines(judged, train_data=None, **options):
     return with_baselines(*judged, settings, names=("majority", "knn"), quiet=True, **options)
 
 
+def test_with_a_limit_baselines_learn_from_few_records_and_say_so(digits):
+    settings = EvaluateSettings(limit=2)
+    found = with_baselines(*judge(digits, "test"), settings, names=("majority",), quiet=True)
+    assert found.baselines[0].trained_on == 40
+    assert "with --limit baselines learn from 40 records at most" in found.notes
+
+
 def test_baselines_do_not_learn_from_the_files_that_are_judged(digits):
     for data, split, train_data in (
         (digits, "train", None),

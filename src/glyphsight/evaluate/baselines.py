@@ -86,10 +86,8 @@ class Grids:
     @property
     def size(self) -> tuple[int, int]:
         """Largest number of rows and of columns; 0 and 0 without grids."""
-        return (
-            max((grid.shape[0] for grid in self.cells), default=0),
-            max((grid.shape[1] for grid in self.cells), default=0),
-        )
+        rows, columns = np.max([(0, 0), *(grid.shape for grid in self.cells)], axis=0).tolist()
+        return rows, columns
 
     def padded(self, size: tuple[int, int]) -> NDArray[np.uint8]:
         """Pad all grids with level 0 to one size, uint8[N, rows, columns], each in the middle.
@@ -194,46 +192,30 @@ def _majority(task: Task) -> Answers:
 
 def _nearest(task: Task) -> Answers:
     """Let the nearest training grids vote, in squared differences of level; choose k."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    def model(rows: NDArray[np.int64], k: int) -> Any:
+        found = KNeighborsClassifier(min(k, len(rows)), weights=_votes, algorithm="brute")
+        return found.fit(ordered(task.train[rows], len(rows)), task.classes[rows])
+
+    def ordered(grids: NDArray[np.uint8], of: int = 0) -> NDArray[np.float64]:
+        # Squared distances of levels are whole numbers. A last feature adds less than 1 to each, by
+        # the record's number: of equal distances the first record is nearer, on any machine.
+        order = np.sqrt(np.arange(of) / of) if of else np.zeros(len(grids))
+        return np.column_stack([grids.reshape(len(grids), -1), order])
+
     fit_on, held = hold_out(task.classes, _HELD_OUT, task.seed)
     k, what = 1, "nearest neighbour"
     if len(held):
-        near = _neighbours(task, fit_on, task.train[held], max(_NEIGHBOURS))
-        rights = [(vote(near, each) == task.classes[held]).sum() for each in _NEIGHBOURS]
-        k = _NEIGHBOURS[int(np.argmax(rights))]
+        asked = ordered(task.train[held])
+        k = max(_NEIGHBOURS, key=lambda k: model(fit_on, k).score(asked, task.classes[held]))
         what = f"{k} nearest neighbours (chosen of {', '.join(map(str, _NEIGHBOURS))})"
-    return vote(_neighbours(task, np.arange(len(task.train)), task.test, k), k), what
+    return model(np.arange(len(task.train)), k).predict(ordered(task.test)), what
 
 
-def _neighbours(
-    task: Task, rows: NDArray[np.int64], grids: NDArray[np.uint8], k: int
-) -> NDArray[np.int64]:
-    """Find the classes of the k nearest of some training grids, int64[N, k], nearest first."""
-    from sklearn.neighbors import NearestNeighbors
-
-    # Squared distances of levels are whole numbers. A last feature adds less than 1 to each, by the
-    # record's number: of equal distances the first record is nearer, on any machine.
-    order = np.sqrt(np.arange(len(rows)) / len(rows))
-    known = np.column_stack([task.train[rows].reshape(len(rows), -1), order])
-    asked = np.column_stack([grids.reshape(len(grids), -1), np.zeros(len(grids))])
-    search = NearestNeighbors(n_neighbors=min(k, len(rows)), algorithm="brute").fit(known)
-    found: NDArray[np.int64] = task.classes[rows][search.kneighbors(asked, return_distance=False)]
-    return found
-
-
-def vote(near: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """Give the commonest class among the k nearest; of equally common ones the nearest one's.
-
-    Args:
-        near: Classes of neighbours, nearest first, int64[N, at least 1].
-        k: Number of neighbours that vote.
-
-    Returns:
-        int64[N].
-    """
-    near = near[:, :k]
-    like = (near[:, :, None] == near[:, None, :]).sum(axis=2)
-    winners: NDArray[np.int64] = near[np.arange(len(near)), like.argmax(axis=1)]
-    return winners
+def _votes(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weigh neighbours, nearest first: of equally common classes that of the nearest wins."""
+    return np.tile(1 + 0.25 ** np.arange(1, distances.shape[1] + 1), (len(distances), 1))
 
 
 def _logistic(task: Task) -> Answers:
@@ -269,17 +251,11 @@ def _search(
     fit_on: NDArray[np.int64],
     held: NDArray[np.int64],
 ) -> Any:
-    """Choose settings on held-out records and fit the model to all training records.
-
-    Where nothing is held out the model's own settings stand.
-    """
-    from sklearn.exceptions import ConvergenceWarning
+    """Fit on all training records, by settings chosen on those held out; by its own without any."""
     from sklearn.model_selection import GridSearchCV
 
     search = GridSearchCV(model, settings, cv=[(fit_on, held)]) if len(held) else model
-    with warnings.catch_warnings():  # a baseline that is nearly there is one
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        search.fit(task.features(task.train), task.classes)
+    search.fit(task.features(task.train), task.classes)
     return search.best_estimator_ if len(held) else search
 
 
@@ -377,7 +353,9 @@ def answers(name: str, task: Task, version: int) -> tuple[list[int], str, float]
     """
     started = time.monotonic()
     learner = _LEARNERS[name] if len(np.unique(task.classes)) > 1 else _majority
-    classes, what = learner(task)
+    with warnings.catch_warnings():  # of labels for few records, of a fit that is nearly there
+        warnings.simplefilter("ignore", UserWarning)
+        classes, what = learner(task)
     return classes.tolist(), what, time.monotonic() - started
 
 

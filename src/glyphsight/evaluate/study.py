@@ -46,6 +46,7 @@ from glyphsight.sources import Batch, is_spec, open_source, read_split
 
 SHOWN = 12
 """Most pictures that any part of a report shows."""
+_LEARNED = 20  # records that baselines learn from at most, for each that --limit leaves to judge
 MOST_ASKED = 10_000
 """Most records that baselines are asked, by default."""
 _EXPLAINED = 4  # right answers, and as many mistakes, that are attributed
@@ -301,8 +302,11 @@ def with_baselines(
             f"{task.data} is a single file; name other records to learn from with --train-data"
         )
     source = settings.train_data or task.data
-    own = replace(settings, split="train", limit=MOST_RECORDS)
+    limit = min(MOST_RECORDS, _LEARNED * (settings.limit or MOST_RECORDS))
+    own = replace(settings, split="train", limit=limit)
     train = records_task(source, None, own, study.profile)
+    if len(train.items) == limit < MOST_RECORDS:
+        study = study.noted(f"with --limit baselines learn from {limit:,} records at most")
     files = {file.resolve() for file in train.files}
     if (not files and (task.data, task.split) == (train.data, train.split)) or not (
         files.isdisjoint(file.resolve() for file in task.files)
