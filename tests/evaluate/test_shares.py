@@ -16,6 +16,8 @@ from glyphsight.evaluate.statistics import (
     sort_replies,
     wilson_interval,
 )
+from glyphsight.evaluate.tasks import Item
+from glyphsight.evaluate.tasks.base import as_written, read_reply
 
 
 @pytest.mark.parametrize(
@@ -203,6 +205,16 @@ def kind(reply, truth="cat", labels=LABELS):
 @pytest.mark.parametrize("reply", ["cat", " cat", "cat\n"])
 def test_the_label_itself_is_right(reply):
     assert kind(reply) == "right"
+
+
+@pytest.mark.parametrize(
+    ("reply", "truth"), [("e\u0301te\u0301", "été"), ("été", " e\u0301te\u0301")]
+)
+def test_composed_and_decomposed_letters_are_one_answer(reply, truth):
+    assert kind(reply, truth, [truth, "hiver"]) == "right"
+    assert kind(reply, "hiver", [truth, "hiver"]) == "wrong"
+    item = Item("", (truth,), (truth, "hiver"))
+    assert as_written(reply, item) == read_reply(f" {reply}.\n", item) == truth
 
 
 def test_another_label_is_wrong():

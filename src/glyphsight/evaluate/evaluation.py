@@ -83,8 +83,11 @@ def evaluate(
         asks, task, settings, tally, directory=directory, workers=workers, quiet=quiet
     )
     warnings = _too_long(task, tally, asks) + warnings
-    if run is not None and task.profile is not None:
-        warnings += _of_training(task, run)
+    if run and task.files and checksum(task.files) in run.training.get("data_sha256", []):
+        warnings.append(
+            f"{task.files[0]}: the model was trained on these records; "
+            "accuracy on them says little about other pictures"
+        )
     before = None
     if run is not None and settings.zero_shot:
         try:
@@ -94,6 +97,7 @@ def evaluate(
     majority, count = Counter(task.truth).most_common(1)[0]
     groups = {name: Share.of(*own) for name, own in sorted(tally.groups.items())}
     groups = groups if len(groups) > 1 else {}
+    ways = {"log-likelihood" if item.choices else "writing" for item in task.items}
     return Evaluation(
         model=asks.name,
         base=run.base if run else None,
@@ -117,34 +121,18 @@ def evaluate(
         groups=groups,
         macro=_mean([share.accuracy for share in groups.values()]),
         character_match=_mean(tally.partial),
-        by=_by(task),
+        by="both" if len(ways) > 1 else ways.pop(),
     )
-
-
-def _by(task: Task) -> str:
-    ways = {"log-likelihood" if item.choices else "writing" for item in task.items}
-    return "both" if len(ways) > 1 else ways.pop()
 
 
 def _mean(values: Sequence[float]) -> float | None:
     return fmean(values) if values else None
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """Items that are scored together, and the rows of those the model also writes on."""
-
-    items: list[Item]
-    free: set[int]
-
-
-@dataclass(frozen=True)
-class _Answered:
-    """Outcomes of a chunk, and the seconds that scoring and free writing took."""
-
-    samples: list[Sample]
-    scoring: float
-    writing: float
+_Chunk = tuple[list[Item], set[int]]
+"""Items that are scored together, and the rows of those the model also writes on."""
+_Answered = tuple[list[Sample], float, float]
+"""Outcomes of a chunk, and the seconds that scoring and free writing took."""
 
 
 @dataclass(frozen=True)
@@ -159,14 +147,13 @@ class _Answering:
     progress: Callable[[int], object] | None = None
 
     def __call__(self, chunk: _Chunk) -> _Answered:
-        items, progress = chunk.items, self.progress or (lambda n: None)
+        (items, free), progress = chunk, self.progress or (lambda n: None)
         self.model.get()  # loaded before the clock starts
         start = time.monotonic()
-        replies: dict[tuple[str, ...], tuple[str, ...]] = {}
-        for item in items:
-            if item.choices not in replies:
-                own = item.choices or (self.longest,)
-                replies[item.choices] = tuple(map(self.prompt.reply, own))
+        replies = {
+            choices: tuple(map(self.prompt.reply, choices or (self.longest,)))
+            for choices in {item.choices for item in items}
+        }
         asked = [Request(item.ask(self.prompt), replies[item.choices]) for item in items]
         too_long = self.model.too_long(asked)
         closed = [row for row, one in enumerate(items) if one.choices and row not in too_long]
@@ -178,18 +165,18 @@ class _Answering:
             for row, own in zip(closed, scores, strict=True)
         }
         scored = time.monotonic()
-        wanted = {row for row, item in enumerate(items) if row in chunk.free or not item.choices}
-        free = sorted(wanted.difference(too_long))
-        said = self.model.generate([asked[row] for row in free], batch_size=self.batch_size)
+        wanted = {row for row, item in enumerate(items) if row in free or not item.choices}
+        rows = sorted(wanted.difference(too_long))
+        said = self.model.generate([asked[row] for row in rows], batch_size=self.batch_size)
         texts = dict.fromkeys(wanted, "") | dict(
-            zip(free, map(self.prompt.read_reply, said), strict=True)
+            zip(rows, map(self.prompt.read_reply, said), strict=True)
         )
         progress(len(items) - len(closed))
         samples = [
             self._sample(item, chances.get(row, {}), texts.get(row), row in too_long)
             for row, item in enumerate(items)
         ]
-        return _Answered(samples, scored - start, time.monotonic() - scored)
+        return samples, scored - start, time.monotonic() - scored
 
     def _sample(
         self, item: Item, chances: dict[str, float], text: str | None, too_long: bool
@@ -213,18 +200,7 @@ class _Answering:
 
 
 class _Tally:
-    """Counts outcomes as they come.
-
-    Attributes:
-        right: Number of right answers.
-        confusion: Counts of right answer (row) and given answer (column), int64[L, L].
-        unread: Number of items of each label that were too long, int64[L].
-        too_long: Rows of the items that were too long.
-        written: Number of items that the model wrote on, and ``written_right`` of them.
-        unreadable: Number of written replies without an answer that may be given.
-        groups: Right answers and items by group.
-        partial: Rating of what was written for each open item.
-    """
+    """Counts outcomes as they come; fields are as in :class:`Evaluation`."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -270,11 +246,7 @@ def _answer_all(
     workers: Workers,
     quiet: bool,
 ) -> tuple[Samples, float]:
-    """Answer every item, in order, those of an earlier call not again.
-
-    Returns:
-        The outcomes, and the seconds of reading and scoring.
-    """
+    """Answer every item not answered yet; return the outcomes and the seconds of scoring."""
     kept: list[Sample] = []
     done, log = 0, None
     if directory is not None:
@@ -304,21 +276,22 @@ def _answer_all(
             bar.update if workers.here else None,
         )
         before = None
-        for answered in parallel.map(answering, _chunks(task, settings, done), workers):
-            now = time.monotonic()
-            busy = answered.scoring + answered.writing
+        for samples, scoring, writing in parallel.map(
+            answering, _chunks(task, settings, done), workers
+        ):
+            now, busy = time.monotonic(), scoring + writing
             passed = busy if before is None else now - before  # workers start before the first
-            seconds += passed * answered.scoring / busy
+            seconds += passed * scoring / busy
             before = now
-            done += len(answered.samples)
+            done += len(samples)
             if log is None:
-                kept += answered.samples
+                kept += samples
             else:
-                log.append(sample.as_json() for sample in answered.samples)
-            for sample in answered.samples:
+                log.append(sample.as_json() for sample in samples)
+            for sample in samples:
                 tally.add(sample)
             if not workers.here:
-                bar.update(len(answered.samples))
+                bar.update(len(samples))
     if done > first:
         seconds *= done / (done - first)
     return (kept if log is None else SampleFile(log.path, log.count)), seconds
@@ -328,7 +301,7 @@ def _chunks(task: Task, settings: EvaluateSettings, done: int) -> Iterator[_Chun
     free = set(stratified_sample(task.truth, settings.generate, settings.seed).tolist())
     for start in range(done, len(task.items), settings.chunk):
         items = list(task.items[start : start + settings.chunk])
-        yield _Chunk(items, {row for row in range(len(items)) if start + row in free})
+        yield items, {row for row in range(len(items)) if start + row in free}
 
 
 def _identity(model: Model, task: Task, settings: EvaluateSettings) -> dict[str, object]:
@@ -358,11 +331,7 @@ def _weights_digest(loaded: LoadedModel) -> str:
 
 
 def _too_long(task: Task, tally: _Tally, model: Model) -> list[str]:
-    """Return a warning where items exceed the model's window.
-
-    Raises:
-        ModelError: All do.
-    """
+    """Return a warning where items exceed the model's window; refuse where all do."""
     if not tally.too_long:
         return []
     first, count, total = next(iter(tally.too_long)), len(tally.too_long), len(task.items)
@@ -371,16 +340,6 @@ def _too_long(task: Task, tally: _Tally, model: Model) -> list[str]:
     if count == total:
         raise ModelError(f"{said} takes, as all records judged do; {fix}")
     return [f"{said} takes; {count} of {total} records do and count as wrong; {fix}"]
-
-
-def _of_training(task: Task, run: RunRecord) -> list[str]:
-    """Return a warning where the records are those the model was trained on."""
-    if not task.files or checksum(task.files) not in run.training.get("data_sha256", []):
-        return []
-    return [
-        f"{task.files[0]}: the model was trained on these records; "
-        "accuracy on them says little about other pictures"
-    ]
 
 
 def _zero_shot(

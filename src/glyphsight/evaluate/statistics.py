@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from glyphsight.errors import DatasetError
 from glyphsight.extras import need
+from glyphsight.files import normal
 
 _Z95 = 1.959963984540054
 
@@ -298,9 +300,9 @@ def sort_replies(
 ) -> ReplyCounts:
     """Count freely written answers by kind.
 
-    An answer is a label when it equals the label exactly, except for white space at its ends, as
-    ``Prompt.read_reply`` trims it: ``Cat`` and ``cat.`` are malformed where the label is ``cat``.
-    A label that reads like a refusal ("unsure") is a label.
+    An answer is a label when both are equal in normal form, as :func:`~glyphsight.files.normal`
+    gives it: ``Cat`` and ``cat.`` are malformed where the label is ``cat``. A label that reads like
+    a refusal ("unsure") is a label.
 
     Args:
         replies: Texts the model wrote, without the words that the prompt puts around an answer.
@@ -312,22 +314,17 @@ def sort_replies(
     """
     if len(replies) != len(truth):
         raise DatasetError(f"{len(replies)} replies to {len(truth)} records; give one each")
-    known = set(labels)
-    right = wrong = refused = malformed = 0
+    known = {*map(normal, labels)}
+    counts: Counter[str] = Counter()
     examples: dict[str, None] = {}
-    for reply, label in zip(replies, truth, strict=True):
-        said = reply.strip()
-        if said == label:
-            right += 1
-        elif said in known:
-            wrong += 1
-        else:
-            declines = _REFUSAL.search(said.lower().replace("’", "'"))
-            refused, malformed = refused + bool(declines), malformed + (not declines)
-            if len(examples) < _EXAMPLES:
-                examples.setdefault(_truncated(said))
-    return ReplyCounts(right, wrong, refused, malformed, list(examples))
-
-
-def _truncated(text: str) -> str:
-    return text if len(text) <= _LONGEST_EXAMPLE else text[:_LONGEST_EXAMPLE] + "…"
+    for said, label in zip(map(normal, replies), truth, strict=True):
+        declines = _REFUSAL.search(said.lower().replace("’", "'"))
+        kind = "wrong" if said in known else "refused" if declines else "malformed"
+        counts["right" if said == normal(label) else kind] += 1
+        if said not in known and len(examples) < _EXAMPLES:
+            examples.setdefault(
+                said if len(said) <= _LONGEST_EXAMPLE else f"{said[:_LONGEST_EXAMPLE]}…"
+            )
+    return ReplyCounts(
+        counts["right"], counts["wrong"], counts["refused"], counts["malformed"], [*examples]
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ import numpy as np
 from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt
 from glyphsight.errors import DatasetError
+from glyphsight.files import normal
 from glyphsight.sampling import stratified_sample
 
 _MARKS = " \t.,:;!?'\"`*()[]"
@@ -48,13 +48,9 @@ class Item:
 
 
 def as_written(reply: str, item: Item) -> str:
-    """Return a reply itself as the answer, composed (Unicode NFC) and without white space around.
-
-    A right answer counts as it is spelled in the data.
-    """
-    said = unicodedata.normalize("NFC", reply.strip())
-    known = (one for one in item.answers if unicodedata.normalize("NFC", one.strip()) == said)
-    return next(known, said)
+    """Return a reply itself as the answer, in normal form; a right one as the data spells it."""
+    said = normal(reply)
+    return next((one for one in item.answers if normal(one) == said), said)
 
 
 def read_reply(reply: str, item: Item) -> str:
@@ -64,10 +60,9 @@ def read_reply(reply: str, item: Item) -> str:
         The choice that the line or word is. Without choices the first word, as a right answer is
         spelled where it is one. "" where there is no answer.
     """
-    line = next((line for line in reply.splitlines() if line.strip()), "")
-    words = line.split()
-    word = words[0].strip(_MARKS) if words else ""
-    known = {one.strip().casefold(): one for one in item.choices or item.answers}
+    line = next(iter(normal(reply).splitlines()), "")
+    word = next(iter(line.split()), "").strip(_MARKS)
+    known = {normal(one).casefold(): one for one in item.choices or item.answers}
     if not item.choices:
         return known.get(word.casefold(), word)
     return known.get(line.strip(_MARKS).casefold()) or known.get(word.casefold(), "")
