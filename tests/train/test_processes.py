@@ -14,7 +14,7 @@ from glyphsight.codec import Profile
 from glyphsight.dataset import BuildSettings, build_dataset, load_dataset, write_records
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import read_history
-from glyphsight.train.data import NOTHING, BucketSampler, Example, Examples, collate
+from glyphsight.train.data import NOTHING, BucketSampler, Example, collate, with_blank
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
@@ -134,7 +134,7 @@ def test_processes_together_take_the_batch_of_one(records):
 
 
 def test_a_blank_has_no_answer_to_learn():
-    examples = Examples([Example([5, 6, 7, 8], 2)])
+    examples = with_blank([Example([5, 6, 7, 8], 2)])
     batch = collate([examples[NOTHING], examples[NOTHING]], pad=0)
     assert batch["labels"].tolist() == [[-100, -100]] * 2
     mixed = collate([examples[0], examples[NOTHING]], pad=0)

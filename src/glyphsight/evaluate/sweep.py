@@ -36,7 +36,7 @@ from glyphsight.pages import INK, axes, svg
 from glyphsight.sampling import stratified_sample
 from glyphsight.settings import check, setting, settings_of
 from glyphsight.sources import load_split, open_source
-from glyphsight.train.recipe import read_mapping, refuse_unknown
+from glyphsight.train.recipe import mapping, read_mapping, refuse_unknown
 from glyphsight.train.settings import resolve_settings
 from glyphsight.version import __version__
 
@@ -141,13 +141,11 @@ def read_plan(path: Path) -> SweepPlan:
         FormatError: A format is unknown, or cannot carry a palette.
     """
     value = read_mapping(path)
-    refuse_unknown(path, "a plan", set(value), {*settings_of(SweepPlan), "palettes"})
+    refuse_unknown(path, "a plan", value, {*settings_of(SweepPlan), "palettes"})
     tokens, widths = _numbers(path, value, "tokens"), _numbers(path, value, "widths")
     if bool(tokens) == bool(widths):
         raise ModelError(f"{path}: give tokens or widths, such as 'tokens: [32, 64, 128]'")
-    train = value.get("train") or {}
-    if not isinstance(train, dict):
-        raise ModelError(f"{path}: train holds settings by name, not {train!r}")
+    train = mapping(path, "train", value.get("train"))
     if decided := {"seed", "max_steps", "epochs"} & set(train):
         raise ModelError(f"{path}: train: {min(decided)} is decided by records and seeds")
     plain = {key: value[key] for key in ("model", "tokenizer", "validation") if key in value}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Sampler
 
 from glyphsight.console import progress_bar
 from glyphsight.dataset import Prompt, Record
@@ -56,19 +56,9 @@ NOTHING = -1
 """Index of an example without an answer, for a process that has no record left to take."""
 
 
-class Examples(Dataset):
-    """Tokenized records, one per index, in the order of the records; at ``NOTHING`` a blank."""
-
-    def __init__(self, examples: list[Example]) -> None:
-        self.examples = examples
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, index: int) -> Example:
-        if index == NOTHING:
-            return Example(self.examples[0].ids[:2], 0)
-        return self.examples[index]
+def with_blank(examples: Sequence[Example]) -> list[Example]:
+    """Return the examples and, at ``NOTHING``, one without an answer."""
+    return [*examples, Example(examples[0].ids[:2], 0)]
 
 
 def tokenize_records(
@@ -83,7 +73,6 @@ def tokenize_records(
 
     Raises:
         DatasetError: A record does not fit the model's window whole, or has no answer to learn.
-            Nothing is truncated and nothing is left out.
     """
     examples: list[Example] = []
     for start in range(0, len(asked), _CHUNK):
@@ -138,10 +127,10 @@ def collate(examples: Sequence[Example], pad: int, multiple: int = 1) -> dict[st
 class BucketSampler(Sampler):
     """Order of the examples: new each epoch, neighbours of like length.
 
-    The order depends on nothing but seed, epoch and lengths, so a resumed run continues exactly
-    where the first one stopped. N processes take the batches of the order in turn, as accelerate
-    deals them out: at a step they take together what one process with N times the batch size takes.
-    ``NOTHING`` fills the last step up, where accelerate would repeat records.
+    The order depends on seed, epoch and lengths alone, so a resumed run continues where the first
+    stopped. N processes take its batches in turn, as accelerate deals them out: together what one
+    process with N times the batch size takes. ``NOTHING`` fills the last step up, where accelerate
+    would repeat records.
     """
 
     def __init__(
@@ -168,9 +157,8 @@ class BucketSampler(Sampler):
         for start in range(0, len(order), bucket):
             part = order[start : start + bucket]
             part = part[np.argsort(self._lengths[part], kind="stable")]
-            batches += [
-                part[i : i + self._batch_size] for i in range(0, len(part), self._batch_size)
-            ]
+            cuts = range(self._batch_size, len(part), self._batch_size)
+            batches += np.split(part, cuts)
         whole = [batch for batch in batches if len(batch) == self._batch_size]
         rest = [batch for batch in batches if len(batch) < self._batch_size]
         for index in rng.permutation(len(whole)):
@@ -248,10 +236,10 @@ def own_words(
 ) -> Path:
     """Let a base model write a file of texts: once (minutes on a CPU), then it is kept.
 
-    The first ``texts`` begin at the model's opening token, or its end-of-text token where it has
-    none. The others, a line each, continue a sum or a row of numbers that begins with 11 to 99: a
-    model trained to answer with numbers forgets first what else follows them. All are sampled at
-    temperature 1 from the 50 likeliest tokens (Fan et al. 2018).
+    The first ``texts`` begin at the model's opening token, or its end-of-text token. The others, a
+    line each, continue a sum or a row of numbers from 11 to 99: a model trained to answer with
+    numbers forgets first what else follows them. All are sampled at temperature 1 from the 50
+    likeliest tokens (Fan et al. 2018).
 
     A directory's text is written again when its weights change; of a hub id the name decides.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -83,33 +83,30 @@ def read_recipe(path: Path) -> Recipe:
     if not isinstance(value.get("model"), str):
         raise ModelError(f"{path}: a recipe names at least its model, such as 'model: nano'")
     own_keys = {"dataset", "names"}
-    refuse_unknown(
-        path, "a recipe", set(value), {"model", "train", "profile", "datasets", *own_keys}
-    )
-    train = _mapping(path, "train", value.get("train"))
-    settings = _mapping(path, "profile", value.get("profile"))
-    profile = _made(Profile, settings, f"{path}: profile")
+    refuse_unknown(path, "a recipe", value, {"model", "train", "profile", "datasets", *own_keys})
+    train = mapping(path, "train", value.get("train"))
+    profile = _made(Profile, path, "profile", value.get("profile"))
     if "datasets" not in value:
         only = _dataset(path, "", value, [])
         return Recipe(value["model"], profile, {ONLY: only}, train)
     if both := sorted(own_keys & set(value)):
         raise ModelError(f"{path}: put {both[0]} into each of the datasets, or leave out datasets")
     datasets: dict[str, RecipeDataset] = {}
-    for name, said in _mapping(path, "datasets", value["datasets"]).items():
+    for name, said in mapping(path, "datasets", value["datasets"]).items():
         if not name.replace("-", "").isalnum():
             raise ModelError(f"{path}: datasets: {name!r}: a name is letters, digits and hyphens")
-        own = _mapping(path, f"datasets: {name}", said)
-        refuse_unknown(path, f"datasets: {name}", set(own), own_keys)
+        own = mapping(path, f"datasets: {name}", said)
+        refuse_unknown(path, f"datasets: {name}", own, own_keys)
         datasets[name] = _dataset(path, f"datasets: {name}: ", own, list(datasets))
     if not datasets:
         raise ModelError(f"{path}: datasets: names no dataset; name one, or leave it out")
     return Recipe(value["model"], profile, datasets, train, named=True)
 
 
-def _dataset(path: Path, within: str, value: dict[Any, Any], before: list[str]) -> RecipeDataset:
+def _dataset(path: Path, within: str, value: dict[str, Any], before: list[str]) -> RecipeDataset:
     """Read ``dataset`` and ``names`` of a part of a recipe."""
-    build, names = (_mapping(path, within + key, value.get(key)) for key in ("dataset", "names"))
-    refuse_unknown(path, f"{within}dataset", set(build), _DATASET_KEYS)
+    build, names = (mapping(path, within + key, value.get(key)) for key in ("dataset", "names"))
+    refuse_unknown(path, f"{within}dataset", build, _DATASET_KEYS)
     if "hold_out" in build and build["hold_out"] not in before:
         raise ModelError(
             f"{path}: {within}dataset: hold_out: {build['hold_out']!r} is none of the datasets "
@@ -118,14 +115,12 @@ def _dataset(path: Path, within: str, value: dict[Any, Any], before: list[str]) 
     if odd := [name for name in names.values() if not isinstance(name, str)]:
         raise ModelError(f"{path}: {within}names: {odd[0]!r} is no text; put it in quotes")
     if (changes := build.get("augmentation")) is not None:
-        where = f"{within}dataset: augmentation"
-        changes = _mapping(path, where, changes)
-        build["augmentation"] = _made(Augmentation, changes, f"{path}: {where}")
+        build["augmentation"] = _made(Augmentation, path, f"{within}dataset: augmentation", changes)
     return RecipeDataset(build, names)
 
 
-def _mapping(path: Path, name: str, value: Any) -> dict[str, Any]:
-    """Return a part of a recipe that holds settings by name; empty where it is left out.
+def mapping(path: Path, name: str, value: Any) -> dict[str, Any]:
+    """Return a copy of a part of a file that holds settings by name; empty where it is left out.
 
     Raises:
         ModelError: The part holds something else.
@@ -140,19 +135,16 @@ def _mapping(path: Path, name: str, value: Any) -> dict[str, Any]:
     return dict(part)
 
 
-def _made(kind: Callable[..., T], settings: dict[str, Any], where: str) -> T:
-    """Make an object of its settings.
-
-    Raises:
-        ModelError: The kind does not take a name or a value.
-    """
+def _made(kind: Callable[..., T], path: Path, name: str, value: Any) -> T:
+    """Make an object of the settings in a part of a file."""
     try:
-        return kind(**settings)
+        return kind(**mapping(path, name, value))
     except (TypeError, GlyphsightError) as error:
-        raise ModelError(f"{where}: {error}") from None
+        where = "" if str(error).startswith(str(path)) else f"{path}: {name}: "
+        raise ModelError(f"{where}{error}") from None
 
 
-def read_mapping(path: Path) -> dict[Any, Any]:
+def read_mapping(path: Path) -> dict[str, Any]:
     """Read a YAML file of settings by name; an empty file has none.
 
     Raises:
@@ -166,22 +158,11 @@ def read_mapping(path: Path) -> dict[Any, Any]:
         raise ModelError(
             f"{path}: cannot be read as YAML ({' '.join(str(error).split())})"
         ) from None
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ModelError(f"{path}: holds settings by name, such as 'model: nano', not {value!r}")
-    return value
+    return mapping(path, "the file", value)
 
 
-def refuse_unknown(path: Path, what: str, found: set[Any], known: set[str]) -> None:
-    """Raise ModelError where a file says something that is not known.
-
-    Args:
-        path: The file.
-        what: What it holds, such as ``a recipe``.
-        found: The names in it.
-        known: The names there are.
-    """
-    if unknown := found - known:
-        names = ", ".join(sorted(map(str, unknown)))
+def refuse_unknown(path: Path, what: str, found: Iterable[str], known: set[str]) -> None:
+    """Raise ModelError where a file, or the part of it that ``what`` names, has unknown names."""
+    if unknown := set(found) - known:
+        names = ", ".join(sorted(unknown))
         raise ModelError(f"{path}: {what} has no {names}; it has {', '.join(sorted(known))}")

@@ -150,7 +150,7 @@ def train(
             _publish(job.loaded, record, run)
             record.save(run)  # with it the run is finished
         except (SafetensorError, OSError) as error:
-            raise _out_of_room(run, step, reason_of(error)) from error
+            raise _out_of_room(run, step, error) from error
         _warn_of_chance(record, job.validation, settings)
     trainer.accelerator.wait_for_everyone()
     return _report(run)
@@ -160,12 +160,18 @@ def _make_trainer(
     run: Path, job: Job, settings: TrainSettings, step: int, *, quiet: bool
 ) -> tuple[AnswerTrainer, Progress]:
     """Make the trainer of a run and what shows and keeps its progress."""
-    _attend_fast(job, settings.batch_size)
-    fast = fast_bfloat16(job.loaded.model.device.type)
-    wants_bf16 = settings.precision == "bf16" or (settings.precision == "auto" and fast)
-    dtype = torch.bfloat16 if wants_bf16 else None
+    model, tokenizer = job.loaded.model, job.loaded.tokenizer
+    device, steps = model.device.type, job.steps(settings)
+    lengths = [len(example.ids) for example in job.examples]
+    if device == "cpu" and settings.batch_size * max(lengths) ** 2 <= _PAIRS:
+        # The backward pass of torch's fused attention (2.13) takes as long on a CPU as all matrix
+        # products of a nano in bfloat16 (benchmarks/attention.py). Plain attention keeps every pair
+        # of tokens, so long texts stay with the fused one.
+        model.set_attn_implementation("eager")
+    wants_bf16 = settings.precision == "auto" and fast_bfloat16(device)
+    dtype = torch.bfloat16 if wants_bf16 or settings.precision == "bf16" else None
     if dtype is not None:
-        keep_frozen_weights_in(job.loaded.model, dtype)
+        keep_frozen_weights_in(model, dtype)
     judge = partial(validate, job.loaded, job.record, job.validation, dtype, quiet)
     progress = Progress(
         run / HISTORY_FILE,
@@ -175,47 +181,15 @@ def _make_trainer(
         step=step,
         quiet=quiet,
     )
-    trainer = AnswerTrainer(
-        settings,
-        job.examples,
-        pace=progress.pace,
-        model=job.loaded.model,
-        args=_arguments(run, job, settings, dtype),
-        data_collator=partial(
-            collate,
-            pad=job.loaded.tokenizer.pad_token_id,
-            multiple=length_multiple(len(one.ids) for one in job.examples),
-        ),
-        processing_class=job.loaded.tokenizer,
-        callbacks=[progress],
-    )
-    trainer.pop_callback(PrinterCallback)
-    return trainer, progress
-
-
-def _attend_fast(job: Job, batch_size: int) -> None:
-    """Let attention be plain matrix products where a CPU learns short texts.
-
-    The backward pass of torch's fused attention (2.13) takes as long on a CPU as all matrix
-    products of a nano in bfloat16, and a fifth of a step of SmolLM2 (``benchmarks/attention.py``).
-    Plain attention keeps every pair of tokens, so long texts stay with the fused one.
-    """
-    longest = max(len(example.ids) for example in job.examples)
-    if job.loaded.model.device.type == "cpu" and batch_size * longest**2 <= _PAIRS:
-        job.loaded.model.set_attn_implementation("eager")
-
-
-def _arguments(run: Path, job: Job, settings: TrainSettings, dtype: Any) -> TrainingArguments:
-    steps = job.steps(settings)
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(run / CHECKPOINTS),
         per_device_train_batch_size=settings.batch_size,
         max_steps=steps,
         max_grad_norm=settings.clip,
         bf16=dtype is not None,
         seed=settings.seed,
-        use_cpu=job.loaded.model.device.type == "cpu",
-        logging_steps=max(1, min(steps // 40, _UNCERTAIN) if settings.minutes else steps // 40),
+        use_cpu=device == "cpu",
+        logging_steps=max(1, min(steps // 40, _UNCERTAIN if settings.minutes else steps)),
         logging_nan_inf_filter=False,
         save_strategy="no",  # Progress says when
         save_total_limit=2,
@@ -226,16 +200,25 @@ def _arguments(run: Path, job: Job, settings: TrainSettings, dtype: Any) -> Trai
         dataloader_pin_memory=False,
         ddp_find_unused_parameters=False,
     )
+    multiple = length_multiple(lengths)
+    trainer = AnswerTrainer(
+        settings,
+        job.examples,
+        pace=progress.pace,
+        model=model,
+        args=arguments,
+        data_collator=partial(collate, pad=tokenizer.pad_token_id, multiple=multiple),
+        processing_class=tokenizer,
+        callbacks=[progress],
+    )
+    trainer.pop_callback(PrinterCallback)
+    return trainer, progress
 
 
 def _learn(
     run: Path, trainer: AnswerTrainer, progress: Progress, step: int, checkpoint: Path | None
 ) -> int:
-    """Train from a checkpoint, if there is one, to the end; return the step that is reached.
-
-    Raises:
-        ModelError: The loss is no longer a finite number or the disk is full.
-    """
+    """Train from a checkpoint, if there is one, to the end; return the step that is reached."""
     if checkpoint is not None and (step >= trainer.args.max_steps or progress.clock() >= 1):
         trainer.restore_weights(checkpoint)  # stopped after its last step, before it was saved
         return step
@@ -247,13 +230,13 @@ def _learn(
             "--resume. Where it comes again, lower --learning-rate in a new run"
         ) from error
     except OSError as error:
-        raise _out_of_room(run, trainer.state.global_step, reason_of(error)) from error
+        raise _out_of_room(run, trainer.state.global_step, error) from error
     return int(trainer.state.global_step)
 
 
-def _out_of_room(run: Path, step: int, reason: str) -> ModelError:
+def _out_of_room(run: Path, step: int, error: Exception) -> ModelError:
     return ModelError(
-        f"{run}: stopped at step {step}: cannot be written ({reason}); {kept(run)}. "
+        f"{run}: stopped at step {step}: cannot be written ({reason_of(error)}); {kept(run)}. "
         "Make room, then give the same command with --resume"
     )
 
@@ -285,26 +268,19 @@ def _publish(loaded: LoadedModel, record: RunRecord, run: Path) -> None:
 
 def _finished(job: Job, best: dict[str, Any], step: int, seconds: float) -> RunRecord:
     """Return the record of the run with all figures of its training."""
-    training = job.record.training | {
-        "steps": step,
-        "kept_step": best["step"],
-        "seconds": seconds,
-        "validation_accuracy": best.get("validation_accuracy"),
-        "validation_records": best.get("validation_records", 0),
-        "validation_written": best.get("validation_written", 0),
-        "torch": str(torch.__version__),
-    }
-    if "accuracies" in best:
-        training["accuracies"] = best["accuracies"]
+    none = {"validation_accuracy": None, "validation_records": 0, "validation_written": 0}
+    judged = {name: best[name] for name in (*none, "accuracies") if name in best}
+    own = {"steps": step, "kept_step": best["step"], "seconds": seconds}
+    training = job.record.training | own | none | judged | {"torch": str(torch.__version__)}
     return replace(job.record, training=training)
 
 
 def _warn_of_chance(record: RunRecord, validation: list[Record], settings: TrainSettings) -> None:
     """Warn of a question whose accuracy is within two standard errors of its commonest answer."""
+    figures = record.training
     for task in record.tasks:
         answers = Counter(one.answer for one in validation if one.question == task.question)
-        accuracy = record.training["validation_accuracy"]
-        accuracy = record.training.get("accuracies", {}).get(task.question, accuracy)
+        accuracy = figures.get("accuracies", {}).get(task.question, figures["validation_accuracy"])
         if accuracy is None or len(answers) < 2 or not task.labels:
             continue
         (commonest, count), total = answers.most_common(1)[0], answers.total()
@@ -312,12 +288,12 @@ def _warn_of_chance(record: RunRecord, validation: list[Record], settings: Train
         if accuracy <= share + 2 * math.sqrt(share * (1 - share) / total):
             whose = f"{task.question!r}: " if len(record.tasks) > 1 else ""
             more = "--set minutes" if settings.minutes else "--epochs"
-            begun = resolve(record.base).run is not None
-            other = "" if begun else ", or start --from a trained run, such as nano-digits"
+            trained = resolve(record.base).run is not None
+            start = "" if trained else ", or start --from a trained run, such as nano-digits"
             say(
                 f"glyphsight: warning: {whose}{100 * accuracy:.1f} % right is no better than "
                 f"always answering {commonest!r} ({100 * share:.1f} %): nothing is learned yet. "
-                f"Give more records or more {more}{other}"
+                f"Give more records or more {more}{start}"
             )
 
 

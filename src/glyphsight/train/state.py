@@ -39,21 +39,13 @@ def refuse_existing(run: Path) -> None:
 def start_run(
     run: Path, inputs: dict[str, Any], resolved: ResolvedSettings, words: Path | None
 ) -> None:
-    """Write settings and inputs of a new run.
-
-    Args:
-        run: Directory of the run.
-        inputs: Inputs that a resumed run must find unchanged: the model's name, checksums of data
-            and text, the turns of the chat.
-        resolved: Settings and their origin.
-        words: File of the text that the base model wrote. It is copied, so that a resumed run
-            finds it unchanged.
+    """Write the inputs that a resumed run must find unchanged, and the settings.
 
     Raises:
         ModelError: The directory holds a run already.
     """
     refuse_existing(run)
-    if words is not None:
+    if words is not None:  # copied, so that a resumed run finds them unchanged
         with replacing(run / WORDS_FILE) as stream:
             stream.write(words.read_text("utf-8"))
     write_json(run / _INPUT_FILE, inputs)
@@ -61,11 +53,7 @@ def start_run(
 
 
 def read_inputs(run: Path) -> tuple[dict[str, Any], Turns | None]:
-    """Read the inputs of a run that is resumed, as :func:`start_run` wrote them, and its chat.
-
-    Raises:
-        ModelError: They are damaged.
-    """
+    """Read the inputs of a run that is resumed, and its chat; raise ModelError if damaged."""
     file = run / _INPUT_FILE
     try:
         inputs: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -113,17 +101,11 @@ def checkpoint_of(run: Path, step: int) -> Path:
 
 
 def last_checkpoint(run: Path, *, remove_halves: bool = False) -> tuple[int, Path | None]:
-    """Return step and path of the newest whole checkpoint; 0 and None where there is none.
-
-    Args:
-        run: Directory of the run.
-        remove_halves: Whether to remove checkpoints that a killed run did not write to their end:
-            the state of the Trainer is written last.
-    """
+    """Return step and path of the newest whole checkpoint; 0 and None where there is none."""
     found: list[tuple[int, Path | None]] = [(0, None)]
     for path in (run / CHECKPOINTS).glob("checkpoint-*"):
         try:
-            state = json.loads((path / "trainer_state.json").read_text("utf-8"))
+            state = json.loads((path / "trainer_state.json").read_text("utf-8"))  # written last
             found.append((int(state["global_step"]), path))
         except (OSError, ValueError, KeyError):
             if remove_halves:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from transformers import Trainer
 
 from glyphsight.files import let_others_read
-from glyphsight.train.data import BucketSampler, Example, Examples
+from glyphsight.train.data import BucketSampler, Example, with_blank
 from glyphsight.train.settings import TrainSettings
 
 _PRIMITIVES = 512
@@ -233,7 +233,7 @@ class AnswerTrainer(Trainer):
         self._lengths = [
             -len(example.ids) if example.is_text else len(example.ids) for example in train_examples
         ]
-        super().__init__(train_dataset=Examples(train_examples), **kwargs)
+        super().__init__(train_dataset=with_blank(train_examples), **kwargs)
         self.model_accepts_loss_kwargs = True
 
     def _get_train_sampler(self, train_dataset: Any = None) -> BucketSampler:
