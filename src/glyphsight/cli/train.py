@@ -117,47 +117,32 @@ def train(
     given |= read_assignments(TrainSettings, setting or [], ModelError) | chosen
     base = from_ or model or (said.model if said else smollm2.NAME)
     start, resolved = _start(base, given, is_run=from_ is not None)
-    _check_before(data or [], out, resolved, resume=resume)
+    _check_before(data or [], start, out, resolved, resume=resume)
     need("train")
     names, failed = None, 0
     if said is not None:
         data, failed = _built(said, sources, out)
         names = [one.names or None for one in said.datasets.values()]
-    _run(data or [], start, out, resolved, names, resume=resume, json_=json_)
+    from glyphsight.train.run import train as run_training
+
+    will_resume("the same command with --resume resumes from here")
+    report = run_training(data or [], start, out, resolved, names=names, resume=resume)
+    if is_first_process():
+        print_json(asdict(report)) if json_ else _print_report(report, data or [])
     if failed:
         raise typer.Exit(1)
 
 
-def _run(
-    data: list[Path],
-    start: str,
-    out: Path,
-    resolved: ResolvedSettings,
-    names: list[dict[str, str] | None] | None,
-    *,
-    resume: bool,
-    json_: bool,
+def _check_before(
+    data: list[Path], start: str, out: Path, resolved: ResolvedSettings, *, resume: bool
 ) -> None:
-    """Train, and print the figures in the first process."""
-    from glyphsight.train.run import train as run_training
-
-    will_resume("the same command with --resume resumes from here")
-    report = run_training(data, start, out, resolved, names=names, resume=resume)
-    if is_first_process():
-        print_json(asdict(report)) if json_ else _print_report(report, data)
-
-
-def _check_before(data: list[Path], out: Path, resolved: ResolvedSettings, *, resume: bool) -> None:
-    """Raise the errors that a user would otherwise wait for torch to hear.
-
-    Raises:
-        DatasetError: A dataset or its training split is missing.
-        ModelError: ``out`` holds a run already, or not the one to resume.
-    """
+    """Raise the errors that a user would otherwise wait for torch to hear."""
     for path in data:
         if not path.exists():
             raise DatasetError(f"{path}: no such dataset; glyphsight dataset build makes one")
         split_files(path, "train")
+    if fault := resolve(start).fault:
+        raise ModelError(f"{start}: {fault}")
     if resume:
         settings_to_resume(out, resolved)
     elif is_first_process():
@@ -165,11 +150,7 @@ def _check_before(data: list[Path], out: Path, resolved: ResolvedSettings, *, re
 
 
 def _start(name: str, given: dict[str, Any], *, is_run: bool) -> tuple[str, ResolvedSettings]:
-    """Return a lasting name of the model to start from, and the settings of the training.
-
-    Raises:
-        ModelError: ``is_run``, and the model is no trained run; or a setting has no such value.
-    """
+    """Return a lasting name of the model to start from, and the settings of the training."""
     if not is_run and resolve(name).run is None:
         return name, resolve_settings(name, given)
     run = start_from(name)
@@ -195,11 +176,7 @@ def _print_report(report: TrainReport, data: list[Path]) -> None:
 
 
 def _built(recipe: Recipe, sources: dict[str, str], out: Path) -> tuple[list[Path], int]:
-    """Build the datasets of a recipe where they are missing; count the items that failed.
-
-    Raises:
-        ModelError: Several processes train together.
-    """
+    """Build the datasets of a recipe where they are missing; count the items that failed."""
     if world_size() > 1:
         raise ModelError(
             "--source: several processes cannot build one dataset; run glyphsight dataset build "

@@ -129,20 +129,18 @@ class Study:
     def as_json(self) -> dict[str, Any]:
         """Return all but samples and attributions, with ``accuracy`` and ``n`` at the top."""
         ceiling = self.ceiling
+        floors = []
+        for one in self.baselines:
+            against = self.against.get(one.name)
+            own = {"of": self.of_ceiling(one), "paired": against and asdict(against)}
+            floors.append(_flat(one.as_json()) | own)
         return self.evaluation.as_json() | {
             "selection": asdict(self.selection),
             "tokens": self.tokens,
             "profile": asdict(self.profile),
             "calibration": asdict(self.calibration),
             "replies": self.replies and asdict(self.replies),
-            "baselines": [
-                _flat(one.as_json())
-                | {
-                    "of": self.of_ceiling(one),
-                    "paired": asdict(self.against[one.name]) if one.name in self.against else None,
-                }
-                for one in self.baselines
-            ],
+            "baselines": floors,
             "ceiling": ceiling
             and {
                 "name": ceiling.name,
@@ -221,14 +219,9 @@ def describe(
     limit: int | None = None,
     files: Sequence[Path] = (),
 ) -> Study:
-    """Describe an evaluation by its samples alone.
+    """Describe an evaluation, with this ``limit`` of these dataset files, by its samples alone.
 
-    Args:
-        evaluation: Answers of the model and their figures.
-        loaded: The model, for its profile and its own tokens per picture; None stands for the
-            published profile and leaves those tokens out.
-        limit: Limit of the evaluation.
-        files: Dataset files that were judged; lists of the items they were made of may lie beside.
+    Without ``loaded`` the profile is the published one, and the model's own tokens are left out.
     """
     digest = hashlib.sha256()
     sure, right, replies = [], [], []
@@ -255,17 +248,11 @@ def describe(
     written, truth = [said for said, _ in replies], [one for _, one in replies]
     known = evaluation.labels or sorted(set(truth))
     lists = [sources_file(file) for file in files]
+    items = checksum(lists) if lists and all(file.is_file() for file in lists) else None
+    chosen = evaluation.data, evaluation.split, limit, evaluation.seed, evaluation.score.n
     return Study(
         evaluation,
-        Selection(
-            evaluation.data,
-            evaluation.split,
-            limit,
-            evaluation.seed,
-            evaluation.score.n,
-            digest.hexdigest(),
-            checksum(lists) if lists and all(file.is_file() for file in lists) else None,
-        ),
+        Selection(*chosen, digest.hexdigest(), items),
         calibrate(np.array(sure, dtype=np.float32), right) if sure else Calibration(0.0, []),
         sort_replies(written, truth, known) if replies else None,
         tokens,
@@ -286,13 +273,7 @@ def with_baselines(
 ) -> Study:
     """Add floors and ceilings that learn from the training split and read the same texts.
 
-    Args:
-        study: What is measured so far.
-        task: The records that are judged.
-        settings: Seed and the data to learn from.
-        names: Names of the baselines.
-        most: Largest number of records that baselines are asked, stratified.
-        quiet: Show no progress bars.
+    They are asked ``most`` records at most, stratified.
 
     Raises:
         DatasetError: They cannot learn, or would learn from the records that are judged.
@@ -327,21 +308,13 @@ def with_baselines(
         quiet=quiet,
     )
     right = [sample.right for sample in asked]
-    against = {
-        one.name: paired(
-            right, [said == label for said, label in zip(one.answers, truth, strict=True)]
-        )
-        for one in found
-    }
+    theirs = {one.name: np.equal(one.answers, truth).tolist() for one in found}
+    against = {name: paired(right, own) for name, own in theirs.items()}
     return replace(study, baselines=found, against=against)
 
 
 def _doubts(asked: Sequence[Sample], train: Task, total: int, seed: int) -> list[str]:
-    """Say what a reader must know of the records that baselines are asked.
-
-    Raises:
-        DatasetError: Most of them are among those to learn from.
-    """
+    """Say what a reader must know of the records that baselines are asked; refuse known ones."""
     doubts = []
     if len(asked) < total:
         doubts.append(
@@ -389,11 +362,9 @@ def pictures_at(spec: str, split: str, rows: NDArray[np.int64]) -> list[Batch]:
     """Read the pictures of a source at ``rows``, ascending."""
     found, start = [], 0
     for batch in read_split(open_source(spec), split):
-        stop = start + len(batch)
-        inside = rows[(rows >= start) & (rows < stop)]
-        if len(inside):
-            found.append(batch.take(inside - start))
-        start = stop
+        inside = rows[(rows >= start) & (rows < start + len(batch))] - start
+        found += [batch.take(inside)] if len(inside) else []
+        start += len(batch)
     return found
 
 

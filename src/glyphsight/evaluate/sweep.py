@@ -49,16 +49,7 @@ _COUNTED = 512  # training pictures whose texts are counted to choose a grid
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a sweep.
-
-    Attributes:
-        name: Name of the encoding, in tables and plots.
-        profile: Settings of the encoding; the width is chosen later.
-        tokens: Largest mean number of tokens per text; None where the width is given.
-        width: Columns of glyphs; None where tokens decide.
-        records: Number of training records, each seen once.
-        seed: Random seed for initial weights and record order.
-    """
+    """One run of a sweep: an encoding at a size, by tokens or by width; see :class:`SweepPlan`."""
 
     name: str
     profile: Profile
@@ -68,21 +59,17 @@ class Cell:
     seed: int
 
     @property
-    def size(self) -> str:
-        """Budget or width, as in file names."""
-        return f"{self.tokens}tokens" if self.width is None else f"{self.width}columns"
-
-    @staticmethod
-    def of(result: dict[str, Any]) -> Cell:
-        """Return the cell of a result."""
-        numbers = (result[name] for name in ("budget", "width", "records", "seed"))
-        return Cell(result["encoding"], Profile(**result["encoding_profile"]), *numbers)
-
-    @property
     def key(self) -> str:
         """Name of the cell's directory; no other cell of the plan has it."""
+        return f"{self.encoding}-{self.records}-seed{self.seed}"
+
+    @property
+    def encoding(self) -> str:
+        """Encoding and size, as in file names."""
         safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in self.name)
-        return f"{safe}-{self.size}-{self.records}-seed{self.seed}"
+        return (
+            f"{safe}-{self.tokens}tokens" if self.width is None else f"{safe}-{self.width}columns"
+        )
 
 
 @dataclass(frozen=True)
@@ -149,11 +136,11 @@ def read_plan(path: Path) -> SweepPlan:
     if decided := {"seed", "max_steps", "epochs"} & set(train):
         raise ModelError(f"{path}: train: {min(decided)} is decided by records and seeds")
     plain = {key: value[key] for key in ("model", "tokenizer", "validation") if key in value}
-    encodings = _encodings(path, value)
     records = _numbers(path, value, "records") or [8192]
     seeds = _numbers(path, value, "seeds", least=0) or [0]
+    made = _encodings(path, value)
     try:
-        plan = SweepPlan(encodings, tokens, widths, records, seeds, train=train, **plain)
+        plan = SweepPlan(made, tokens, widths, records, seeds, train=train, **plain)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
     keys = [cell.key for cell in plan.cells()]
@@ -265,36 +252,27 @@ def _log(plan: SweepPlan, spec: str, out: Path) -> Iterator[JsonLog]:
 
 
 def _results(log: JsonLog, cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
-    """Return the results in a log by the keys of their cells.
-
-    Raises:
-        ModelError: A result under the key of one of the cells was made with another profile.
-    """
-    found = {}
+    """Return the results in a log by the keys of their cells; refuse those of another profile."""
+    found, wanted = {}, {cell.key: cell for cell in cells}
     for number, result in enumerate(log, start=1):
         try:
-            found[Cell.of(result).key] = result
+            numbers = (result[name] for name in ("budget", "width", "records", "seed"))
+            made = Cell(result["encoding"], Profile(**result["encoding_profile"]), *numbers)
         except (KeyError, TypeError, GlyphsightError) as error:
             raise ModelError(
                 f"{log.path}: line {number}: damaged ({error!r}); choose another --out"
             ) from error
-    for cell in cells:
-        if cell.key in found and Cell.of(found[cell.key]) != cell:
+        if made.key in wanted and wanted[made.key] != made:
             raise ModelError(
-                f"{log.path}: {cell.key} was made with another profile of {cell.name}; give the "
+                f"{log.path}: {made.key} was made with another profile of {made.name}; give the "
                 "encoding another name, or the sweep another --out"
             )
+        found[made.key] = result
     return found
 
 
 def _measure(cell: Cell, plan: SweepPlan, spec: str, out: Path) -> dict[str, Any]:
-    """Train and measure one cell.
-
-    Returns:
-        All that the result depends on; the grid, tokens per text (mean, least, most), accuracy with
-        its interval, mean negative log-likelihood of the right label in nats, seconds; or the
-        reason why it is ``left_out``.
-    """
+    """Train and measure one cell; return all that the result depends on, then its figures."""
     from glyphsight.evaluate.evaluation import evaluate  # with torch: a wrong plan does not wait
     from glyphsight.train.run import train
 
@@ -349,7 +327,7 @@ def _measure(cell: Cell, plan: SweepPlan, spec: str, out: Path) -> dict[str, Any
         "accuracy": judged.score.accuracy,
         "n": judged.score.n,
         "interval": list(judged.score.interval),
-        "nats": round(-sum(math.log(max(p, 1e-12)) for p in likelihood) / len(likelihood), 4),
+        "nats": round(-fmean(math.log(max(p, 1e-12)) for p in likelihood), 4),
         "training_seconds": report.seconds,
         "seconds": round(time.monotonic() - started, 1),
     }
@@ -363,13 +341,9 @@ def _pictures(spec: str) -> NDArray[np.uint8]:
 
 
 def _dataset(cell: Cell, plan: SweepPlan, profile: Profile, spec: str, out: Path) -> Path:
-    """Build the cell's dataset, which cells of other seeds share.
-
-    Raises:
-        ModelError: The source holds fewer training pictures than the cell needs.
-    """
+    """Build the cell's dataset, which cells of other seeds share."""
     limit = max(cell.records, plan.validation)
-    data = out / "data" / f"{cell.key.partition(cell.size)[0]}{cell.size}-{limit}"
+    data = out / "data" / f"{cell.encoding}-{limit}"
     # Pictures that look alike stay: on a grid of 5x2 cells nearly all do, and every cell is to
     # learn from the same pictures and be judged by the same.
     settings = BuildSettings(

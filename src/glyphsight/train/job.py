@@ -132,14 +132,7 @@ def _profile_of(data: Path, records: list[Record]) -> Profile:
 def make_tasks(
     datasets: Sequence[LearnedDataset], names: Names, before: RunRecord | None, most_labels: int
 ) -> tuple[Task, ...]:
-    """Group the records of datasets by question.
-
-    Args:
-        datasets: Datasets that are learned together.
-        names: Meanings of labels, as :data:`Names` says.
-        before: Record of the run that the training starts from; it names labels that ``names``
-            does not.
-        most_labels: Distinct answers to a question beyond which its answers are open.
+    """Group the records of datasets by question; ``before`` names labels that ``names`` does not.
 
     Raises:
         ModelError: A named answer is none of the data's, or names are not those of each dataset.
@@ -211,11 +204,7 @@ class Job:
 
 
 def with_its_adapter(resolved: ResolvedSettings, model: str | Path) -> ResolvedSettings:
-    """Take over rank and scale of the adapter of a run that the training starts from.
-
-    Raises:
-        ModelError: Another rank or scale was given.
-    """
+    """Take over rank and scale of the adapter that the training starts from; refuse others."""
     source = resolve(model)
     if source.run is None or source.adapter is None or resolved.values.method == "full":
         return resolved

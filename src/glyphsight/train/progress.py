@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -54,11 +54,9 @@ def validate(
     started = time.monotonic()
     order = [records[index] for index in np.random.default_rng(0).permutation(len(records))]
     is_open = np.array([not run.task(one.question).labels for one in order])
-    taken = ~is_open | (is_open.cumsum() <= _WRITTEN)
-    order = [record for record, take in zip(order, taken, strict=True) if take]
-    judged: Counter[str] = Counter()
-    right: Counter[str] = Counter()
-    model, done, size = loaded.model, 0, _FIRST
+    order = [order[i] for i in np.flatnonzero(~is_open | (is_open.cumsum() <= _WRITTEN))]
+    hits: list[tuple[str, bool]] = []
+    model, size = loaded.model, _FIRST
     was_training = model.training
     model.eval()
     with (
@@ -67,42 +65,47 @@ def validate(
             len(order), "record", "validate", leave=False, position=1, delay=1, disable=quiet
         ) as bar,
     ):
-        while done < len(order) and (not done or time.monotonic() - started < seconds):
-            some = order[done : done + size]
-            for record, hit in zip(some, _hits(loaded, run, some), strict=True):
-                judged[record.question] += 1
-                right[record.question] += hit
-            bar.update(len(some))
-            done, size = done + len(some), min(2 * size, _CHUNK)
+        while len(hits) < len(order) and (not hits or time.monotonic() - started < seconds):
+            hits += _hits(loaded, run, order[len(hits) : len(hits) + size])
+            bar.update(len(hits) - bar.n)
+            size = min(2 * size, _CHUNK)
     model.train(was_training)
-    found: dict[str, Any] = {
-        "validation_accuracy": right.total() / judged.total(),
-        "validation_records": judged.total(),
-        "validation_written": sum(n for one, n in judged.items() if not run.task(one).labels),
+    shares = {
+        question: fmean(hit for own, hit in hits if own == question)
+        for question in sorted({question for question, _ in hits})
     }
-    if len(judged) > 1:
-        found["accuracies"] = {one: right[one] / judged[one] for one in sorted(judged)}
-    return found
+    found: dict[str, Any] = {
+        "validation_accuracy": fmean(hit for _, hit in hits),
+        "validation_records": len(hits),
+        "validation_written": sum(not run.task(question).labels for question, _ in hits),
+    }
+    return found | ({"accuracies": shares} if len(shares) > 1 else {})
 
 
-def _hits(loaded: LoadedModel, run: RunRecord, records: list[Record]) -> list[bool]:
-    """Say of each record whether the model answers it right: by likelihood or in writing."""
+def _hits(loaded: LoadedModel, run: RunRecord, records: list[Record]) -> list[tuple[str, bool]]:
+    """Judge records by likelihood, or in writing; return the question of each and whether right."""
     prompt, model = run.prompt, Model(loaded)
-    longest = prompt.reply(max((record.answer for record in records), key=len))
-    choices = [tuple(map(prompt.reply, run.task(one.question).labels)) for one in records]
-    asked = [
-        Request(prompt.ask(record.picture, record.question), some or (longest,))
-        for record, some in zip(records, choices, strict=True)
-    ]
-    columns = iter(model.best([one for one, some in zip(asked, choices, strict=True) if some]))
-    replies = iter(
-        model.generate([one for one, some in zip(asked, choices, strict=True) if not some])
+    longest = max((record.answer for record in records), key=len)
+    labels = {task.question: task.labels for task in run.tasks}
+    closed, written = (
+        [one for one in records if bool(labels[one.question]) == by] for by in (True, False)
     )
-    return [
-        some[next(columns)] == prompt.reply(record.answer)
-        if some
-        else prompt.read_reply(next(replies)) == record.answer
-        for record, some in zip(records, choices, strict=True)
+    asked = {
+        id(one): Request(
+            prompt.ask(one.picture, one.question),
+            tuple(map(prompt.reply, labels[one.question] or [longest])),
+        )
+        for one in records
+    }
+    columns = model.best([asked[id(one)] for one in closed])
+    replies = model.generate([asked[id(one)] for one in written])
+    found = [
+        (one.question, labels[one.question][column] == one.answer)
+        for one, column in zip(closed, columns, strict=True)
+    ]
+    return found + [
+        (one.question, prompt.read_reply(reply) == one.answer)
+        for one, reply in zip(written, replies, strict=True)
     ]
 
 
@@ -132,8 +135,8 @@ _SECONDS = 10.0
 class Progress(TrainerCallback):
     """Shows loss and accuracy, keeps the clock, writes ``history.jsonl``.
 
-    Validations and checkpoints are due after equal parts of the run, and at its end. The checkpoint
-    of the best validation is kept, and written where none was due.
+    Validations and checkpoints are due after equal parts of the run, and at its end; by the clock
+    a part has five minutes at least. The best validation has a checkpoint, which is kept.
 
     Each line of the history has ``step``, ``records`` (seen so far), ``seconds`` (of training, over
     all resumes) and one of: ``loss``; what ``validate`` returns and ``validation_seconds`` (so
@@ -183,11 +186,7 @@ class Progress(TrainerCallback):
         return round(self._spent + running, 1)
 
     def clock(self) -> float:
-        """Return the share of the minutes allowed that is used up; 0 where there is no limit.
-
-        Validation does not count. Several processes take the first one's clock, as it was before
-        the step: otherwise each had its own learning rate and its own last step.
-        """
+        """Return the share of the minutes that learning used up; 0 where there is no limit."""
         if self._agreed is not None:
             return self._agreed
         if not self._minutes:
@@ -197,8 +196,7 @@ class Progress(TrainerCallback):
     def pace(self) -> float:
         """Return the share of the minutes left after the first step that is used up.
 
-        A first step takes far longer than any other, on a GPU more than a minute: by the clock
-        alone the learning rate had risen before a step was done.
+        A first step may take minutes: by the clock the learning rate had risen before it was done.
         """
         begun = self._begun
         if begun is None or not self._minutes:
@@ -206,14 +204,10 @@ class Progress(TrainerCallback):
         return (self.clock() - begun) / (1 - begun) if begun < 1 else 1.0
 
     def _parts(self, state: Any, clock: float) -> tuple[int, int]:
-        """Return the parts of the run that are done, by steps or, when further, by the clock.
-
-        There are as many parts as evaluations, and as checkpoints; by the clock a part has five
-        minutes at least.
-        """
+        """Return the parts for evaluations and for checkpoints that are done, by steps or clock."""
 
         def done(parts: int) -> int:
-            timed = max(1, min(parts, int(self._minutes / _LEAST_MINUTES)))
+            timed = max(1, min(parts, int(self._minutes / _LEAST_MINUTES)))  # of the clock
             by_steps: int = state.global_step * parts // state.max_steps
             return max(by_steps, int(clock * timed) * parts // timed)
 
@@ -226,7 +220,7 @@ class Progress(TrainerCallback):
         return max(allowed, 1.0) if last else allowed
 
     def _agree(self, device: Any) -> None:
-        """Let all processes take the first one's clock."""
+        """Let all processes take the first one's clock: one learning rate, one last step."""
         if self._minutes and dist.is_available() and dist.is_initialized():
             self._agreed = None
             self._agreed = _of_the_first(self.clock(), device)
@@ -238,7 +232,7 @@ class Progress(TrainerCallback):
             stream.write(json.dumps(self._lines[-1]) + "\n")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Open the bar; after a resume keep the history up to the checkpoint."""
+        """Open the bar; keep the history up to the checkpoint."""
         self._start = time.monotonic()
         self._agree(args.device)
         self._passed = self._parts(state, self.clock())

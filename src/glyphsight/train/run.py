@@ -243,15 +243,15 @@ def _out_of_room(run: Path, step: int, error: Exception) -> ModelError:
 
 def _keep_best(run: Path, trainer: AnswerTrainer, step: int) -> dict[str, Any]:
     """Load the weights of the best validation where they are not the last; return its figures."""
-    history = [line for line in read_history(run / HISTORY_FILE) if "validation_accuracy" in line]
-    best = best_of(history)
-    if not best or best["step"] == step or best == history[-1]:
+    judged = [line for line in read_history(run / HISTORY_FILE) if "validation_accuracy" in line]
+    best = best_of(judged)
+    if not best or best == judged[-1]:
         return best | {"step": step}
     shares = "at step {step} ({0:.2f} % of {validation_records} validation records right)"
-    here, last = (shares.format(100 * x["validation_accuracy"], **x) for x in (best, history[-1]))
+    here, last = (shares.format(100 * x["validation_accuracy"], **x) for x in (best, judged[-1]))
     if not (checkpoint := checkpoint_of(run, best["step"])).is_dir():
         say(f"glyphsight: warning: {run}: was better {here} than {last}, whose weights are kept")
-        return history[-1]
+        return judged[-1]
     trainer.restore_weights(checkpoint)
     say(f"glyphsight: {run}: keeps its weights {here}, the best, not those {last}")
     return best

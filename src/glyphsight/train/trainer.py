@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ from glyphsight.train.settings import TrainSettings
 
 _PRIMITIVES = 512
 _LENGTHS = 16
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+_NEWTON_SCHULZ_STEPS = 5
 
 
 def bound_caches() -> None:
     """Keep fewer compiled matrix products than torch does; call it before the first of them.
 
-    oneDNN compiles a kernel for each shape, so for each length of a batch, and keeps 1,024 of them:
-    some 23 MB per length with SmolLM2.
+    oneDNN compiles a kernel for each length of a batch, some 23 MB with SmolLM2, and keeps 1,024.
     """
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
         os.environ.setdefault(name, str(_PRIMITIVES))
@@ -35,10 +37,8 @@ def bound_caches() -> None:
 
 def release_free_memory() -> None:
     """Give freed memory back to the system; glibc keeps it otherwise. No effect elsewhere."""
-    try:
+    with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
-    except (AttributeError, OSError, TypeError):
-        return
 
 
 def keep_frozen_weights_in(model: Any, dtype: Any) -> None:
@@ -48,10 +48,10 @@ def keep_frozen_weights_in(model: Any, dtype: Any) -> None:
     """
     embeddings = model.get_input_embeddings().weight
     for layer in model.modules():
-        if not isinstance(layer, torch.nn.Linear) or layer.weight is embeddings:
+        weight = layer.weight if isinstance(layer, torch.nn.Linear) else embeddings
+        if weight is embeddings or weight.requires_grad or weight.dtype != torch.float32:
             continue
-        if not layer.weight.requires_grad and layer.weight.dtype == torch.float32:
-            layer.weight.data = layer.weight.data.to(dtype)
+        weight.data = weight.data.to(dtype)
 
 
 def length_multiple(lengths: Iterable[int]) -> int:
@@ -60,10 +60,6 @@ def length_multiple(lengths: Iterable[int]) -> int:
     Fewer lengths need fewer compiled matrix products, in time and in memory.
     """
     return 8 if len(set(lengths)) > _LENGTHS else 1
-
-
-_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-_NEWTON_SCHULZ_STEPS = 5
 
 
 def orthogonalize(matrices: torch.Tensor) -> torch.Tensor:
@@ -106,22 +102,21 @@ class Muon(torch.optim.Optimizer):
                 if p.grad is not None:
                     by_shape.setdefault(tuple(sorted(p.shape)), []).append(p)
             for same in by_shape.values():
-                self._step(same, group["lr"], group["momentum"], group["weight_decay"])
+                updates = torch.stack([self._update(p, group["momentum"]) for p in same])
+                for p, direction in zip(same, orthogonalize(updates), strict=True):
+                    tall = p.shape[0] > p.shape[1]
+                    scale = max(1.0, p.shape[0] / p.shape[1]) ** 0.5
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                    p.add_(direction.T if tall else direction, alpha=-group["lr"] * scale)
 
-    def _step(self, params: list[Any], lr: float, momentum: float, weight_decay: float) -> None:
-        updates = []
-        for p in params:
-            state = self.state[p]
-            if not state:
-                state["momentum_buffer"] = torch.zeros_like(p)
-            average = state["momentum_buffer"].lerp_(p.grad, 1 - momentum)
-            update = p.grad.lerp(average, momentum)  # Nesterov's look ahead
-            updates.append(update.T if p.shape[0] > p.shape[1] else update)
-        for p, direction in zip(params, orthogonalize(torch.stack(updates)), strict=True):
-            tall = p.shape[0] > p.shape[1]
-            scale = max(1.0, p.shape[0] / p.shape[1]) ** 0.5
-            p.mul_(1 - lr * weight_decay)
-            p.add_(direction.T if tall else direction, alpha=-lr * scale)
+    def _update(self, p: Any, momentum: float) -> Any:
+        """Return the update of a matrix before it is orthogonalized, lying down."""
+        state = self.state[p]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(p)
+        average = state["momentum_buffer"].lerp_(p.grad, 1 - momentum)
+        update = p.grad.lerp(average, momentum)  # Nesterov's look ahead
+        return update.T if p.shape[0] > p.shape[1] else update
 
 
 class Together(torch.optim.Optimizer):
@@ -156,36 +151,35 @@ def make_optimizer(model: Any, settings: TrainSettings) -> Any:
 
     Embeddings, norms and other vectors are not decayed. Embeddings whose rate is 0 are frozen.
     """
+    embeddings = set(model.get_input_embeddings().parameters())
     if settings.embedding_rate == 0:
         model.get_input_embeddings().requires_grad_(False)
-    trained = [p for p in model.parameters() if p.requires_grad]
-    embeddings = {id(p) for p in model.get_input_embeddings().parameters()}
     head = model.get_output_embeddings()
-    edge = embeddings | ({id(p) for p in head.parameters()} if head is not None else set())
-    use_muon = settings.hidden_learning_rate > 0
-    hidden = [p for p in trained if use_muon and p.ndim == 2 and id(p) not in edge]
-    chosen = {id(p) for p in hidden}
-    rest = [p for p in trained if id(p) not in chosen]
-    decayed = [p for p in rest if p.ndim >= 2 and id(p) not in embeddings]
-    vectors = [p for p in rest if p.ndim < 2 and id(p) not in embeddings]
+    edge = embeddings | set(head.parameters() if head is not None else ())
+    hidden: list[Any] = []
+    decayed, vectors, embedded = list[Any](), list[Any](), list[Any]()
+    for p in (p for p in model.parameters() if p.requires_grad):
+        if settings.hidden_learning_rate > 0 and p.ndim == 2 and p not in edge:
+            hidden.append(p)
+        elif p in embeddings:
+            embedded.append(p)
+        else:
+            (decayed if p.ndim >= 2 else vectors).append(p)
     groups = [
         {"params": params, "weight_decay": decay, "lr": settings.learning_rate * rate}
         for params, decay, rate in (
             (decayed, settings.weight_decay, 1.0),
             (vectors, 0.0, 1.0),
-            ([p for p in rest if id(p) in embeddings], 0.0, settings.embedding_rate),
+            (embedded, 0.0, settings.embedding_rate),
         )
         if params
     ]
     parts: list[Any] = []
     if hidden:
-        parts.append(
-            Muon(hidden, settings.hidden_learning_rate, weight_decay=settings.weight_decay)
-        )
+        parts += [Muon(hidden, settings.hidden_learning_rate, weight_decay=settings.weight_decay)]
     if groups:
-        parts.append(
-            torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95), fused=True)
-        )
+        rate = settings.learning_rate
+        parts += [torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), fused=True)]
     return parts[0] if len(parts) == 1 else Together(parts)
 
 
@@ -259,12 +253,7 @@ class AnswerTrainer(Trainer):
         return self.lr_scheduler
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a checkpoint of sound weights; remove one that cannot be written whole.
-
-        Raises:
-            FloatingPointError: A weight is no finite number, so nothing is written.
-            OSError: The checkpoint cannot be written.
-        """
+        """Write a checkpoint of finite weights alone; remove one that cannot be written whole."""
         trained = (weight for weight in self.model.parameters() if weight.requires_grad)
         if not all(bool(torch.isfinite(weight).all()) for weight in trained):
             raise FloatingPointError("a weight is no longer a finite number")
@@ -282,11 +271,8 @@ class AnswerTrainer(Trainer):
         self._load_from_checkpoint(str(checkpoint))
 
     def _base_logits(self, model: Any, read: dict[str, Any], keep: int) -> Any:
-        """Compute the logits with adapter and dropout off, at the last positions.
-
-        The bare model is asked: in several processes its wrapper waits for all processes, and not
-        every process has text in its batch.
-        """
+        """Compute the logits with adapter and dropout off, at the last positions."""
+        # Its wrapper waits for all processes, and not each of them has text in its batch.
         bare = self.accelerator.unwrap_model(model)
         was_training = bare.training
         bare.eval()
