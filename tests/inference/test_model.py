@@ -1,3 +1,4 @@
+import json
 import pickle
 import re
 import shutil
@@ -18,6 +19,7 @@ from glyphsight.cli.app import app
 from glyphsight.codec import encode_batch
 from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError, PictureError
+from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.inference import Model, Request
 from glyphsight.inference.numpy_engine import read_safetensors
 from glyphsight.models import load_model
@@ -313,3 +315,26 @@ def test_a_damaged_run_is_named_with_torch_and_without(tmp_path, golden, monkeyp
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ModelError, match=r"run: damaged .*; copy the run again or train it again"):
         Model(str(run)).see([golden / "five.png"])
+
+
+def test_see_and_evaluate_warn_once_of_a_tokenizer_that_makes_pictures_alike(
+    tmp_path, golden, capsys
+):
+    run = shutil.copytree(SHIPPED_RUNS["nano-digits"], tmp_path / "run")
+    own = json.loads((run / "tokenizer.json").read_text("utf-8"))
+    own["normalizer"] = {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}
+    (run / "tokenizer.json").write_text(json.dumps(own), "utf-8")
+    for engine in ("numpy", "torch"):
+        model = Model(run, engine=engine)
+        model.see([golden / "five.png"])
+        model.see([golden / "five.png"])
+        [said] = capsys.readouterr().err.splitlines()
+        assert said.startswith(f"glyphsight: warning: {run}: different pictures are the same tok")
+        assert "encode them with" in said
+    found = evaluate(run, "bundled", EvaluateSettings(limit=4), quiet=True)
+    assert any("different pictures are the same tokens" in one for one in found.warnings)
+    shutil.copy(run / "tokenizer.json", tmp_path / "own.json")
+    counted = ["tokens", str(golden / "five.png"), "--tokenizer", str(tmp_path / "own.json")]
+    shown = CliRunner().invoke(app, [*counted, "--format", "seed"])
+    assert shown.exit_code == 0
+    assert "own.json: seed: different pictures are the same tokens" in shown.stderr

@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from tokenizers import Regex, normalizers
+from transformers import PreTrainedTokenizerFast
 
 from glyphsight.codec import Profile, encode_batch
-from glyphsight.codec.formats import get_format
+from glyphsight.codec.formats import FORMATS, get_format
 from glyphsight.errors import FormatError, ModelError
 from glyphsight.models.tokens import (
     _widest,
@@ -16,6 +18,7 @@ from glyphsight.models.tokens import (
     count_tokens,
     largest_grid,
     load_tokenizer,
+    merged_pictures,
     model_window,
 )
 
@@ -172,3 +175,44 @@ def test_neither_torch_nor_transformers_is_imported():
         "sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def other(normalizer, unknown=()):
+    """The embedded tokenizer with a normalizer, or without some of its glyphs."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    if unknown:
+        known = [chr(code) for code in range(10, 127) if chr(code) not in unknown]
+        made = Tokenizer(models.BPE({c: i for i, c in enumerate(["?", *known])}, [], unk_token="?"))
+        made.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+        return made
+    made = Tokenizer.from_str(load_tokenizer("smollm2-135m").to_str())
+    made.normalizer = normalizer
+    return made
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "profile", "kept"),
+    [
+        (other(normalizers.Replace(Regex(r"\s+"), " ")), Profile(), "--palette digits"),
+        (other(normalizers.Replace(Regex(r"\s+"), " ")), Profile(format="plain"), "digits"),
+        (other(normalizers.Lowercase()), Profile(palette=" aA"), "--palette seed"),
+        (other(None, unknown="▓█"), Profile(), "--palette ascii"),
+        (other(None, unknown="▓█"), Profile(palette=" █", format="half"), "--format "),
+    ],
+)
+def test_a_tokenizer_that_makes_pictures_alike_is_told_with_a_palette_it_keeps_apart(
+    tokenizer, profile, kept
+):
+    said = merged_pictures(tokenizer, profile)
+    assert said.startswith("different pictures are the same tokens to its tokenizer, such as ")
+    assert kept in said.partition("; encode them with")[2]
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    assert merged_pictures(fast, profile) == said
+
+
+@pytest.mark.parametrize("name", ["smollm2-135m", "nano"])
+def test_our_tokenizers_keep_the_pictures_of_every_format_apart(name):
+    for form in FORMATS.own:
+        palette = " █" if get_format(form).max_levels == 2 else " ░▒▓█"
+        assert not merged_pictures(load_tokenizer(name), Profile(format=form, palette=palette))

@@ -6,13 +6,17 @@ import shutil
 
 import pytest
 import torch
+import transformers
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
+from tokenizers import Regex, normalizers
+from transformers import AutoModelForCausalLM
 
 from glyphsight.codec import Profile
 from glyphsight.dataset import BuildSettings, build_dataset, load_dataset, write_records
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.models import RunRecord, load_model
+from glyphsight.models.nano import make_tokenizer
 from glyphsight.models.runs import read_history
 from glyphsight.train import job as job_module
 from glyphsight.train import run as run_module
@@ -347,3 +351,67 @@ def test_minutes_alone_are_used_up_however_few_the_records(digits, tmp_path):
     assert train(tmp_path / "few.json", "nano", tmp_path / "a", timed, quiet=True).steps > 1
     once = resolve_settings("nano", some | {"epochs": 1.0})
     assert train(tmp_path / "few.json", "nano", tmp_path / "b", once, quiet=True).steps == 1
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """A way to save a tiny model with a tokenizer that is changed before."""
+
+    def save(name, change=lambda tokenizer: None, **config):
+        tokenizer = make_tokenizer()
+        change(tokenizer)
+        kind = getattr(transformers, f"{name}Config")
+        own = kind(vocab_size=len(tokenizer), bos_token_id=None, eos_token_id=None, **config)
+        AutoModelForCausalLM.from_config(own).save_pretrained(tmp_path / name)
+        tokenizer.save_pretrained(tmp_path / name)
+        return str(tmp_path / name)
+
+    return save
+
+
+SMALL_GPT2 = {"n_embd": 32, "n_layer": 1, "n_head": 2}
+
+
+def without_end(tokenizer):
+    tokenizer.eos_token = tokenizer.pad_token = None
+
+
+def with_squeezed_spaces(tokenizer):
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace(Regex(r"\s+"), " ")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "config", "method", "fix"),
+    [
+        ("GPT2", without_end, SMALL_GPT2, "full", "name one as eos_token in its tokenizer_config"),
+        ("GPT2", with_squeezed_spaces, SMALL_GPT2, "full", "encode them with --palette "),
+        (
+            *("Mamba", lambda tokenizer: None, {"hidden_size": 32, "num_hidden_layers": 1}),
+            *("lora", "take no adapter .*; train with --method full"),
+        ),
+    ],
+)
+def test_a_model_that_cannot_be_trained_is_refused_with_the_fix_and_leaves_nothing(
+    digits, foreign, tmp_path, name, change, config, method, fix
+):
+    model, out = foreign(name, change, **config), tmp_path / "run"
+    with pytest.raises(ModelError, match=fix) as caught:
+        train(digits, model, out, small(method=method, max_steps=1), quiet=True)
+    assert "\n" not in str(caught.value)
+    assert not out.exists()
+
+
+def test_an_unforeseen_error_before_a_checkpoint_leaves_what_was_there_alone(
+    digits, tmp_path, monkeypatch
+):
+    def fail(*_, **__):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(torch.Tensor, "backward", fail)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        train(digits, "nano", tmp_path / "run", small(max_steps=1), quiet=True)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
+    monkeypatch.undo()
+    assert train(digits, "nano", tmp_path / "run", small(max_steps=1), quiet=True).steps == 1

@@ -25,12 +25,14 @@ from glyphsight.files import json_line
 from glyphsight.media import MEDIA, load_gray
 from glyphsight.media.bulk import EncodeSettings, open_log, plan, results
 from glyphsight.media.picture import save_picture
+from glyphsight.models.runs import NAMES
 from glyphsight.models.tokens import (
     EMBEDDED,
     TokenBudget,
     count_tokens,
     largest_grid,
     load_tokenizer,
+    merged_pictures,
 )
 from glyphsight.parallel import Workers
 from glyphsight.settings import settings_of
@@ -254,6 +256,9 @@ def tokens(
                 carrier = Profile(palette=carried, format=name)
                 profile = largest_grid(pixels[None], carrier, budget, every)
             rows.append(_row(pixels, profile, tokenizers))
+            for own, each in tokenizers.items():
+                if own not in NAMES and (why := merged_pictures(each, profile)):
+                    say(f"glyphsight: warning: {own}: {name}: {why}")
         except (FormatError, ModelError) as error:
             say(f"glyphsight: {error}")
             failed = True

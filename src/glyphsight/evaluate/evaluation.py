@@ -34,6 +34,7 @@ from glyphsight.files import JsonLog, checksum
 from glyphsight.inference.model import Model, Request
 from glyphsight.inference.score import probabilities
 from glyphsight.models import LoadedModel, RunRecord, load_model
+from glyphsight.models.tokens import merged_pictures
 from glyphsight.parallel import HERE, Workers
 from glyphsight.sampling import stratified_sample
 from glyphsight.version import __version__
@@ -78,6 +79,8 @@ def evaluate(
     if task.plain and loaded.chat is not None:
         asks = Model(replace(loaded, chat=None))
     warnings = doubts(task, task.profile) if task.profile else []
+    if task.profile and (why := merged_pictures(loaded.tokenizer, task.profile)):
+        warnings.append(f"{asks.name}: {why}")
     tally = _Tally(task)
     samples, seconds = _answer_all(
         asks, task, settings, tally, directory=directory, workers=workers, quiet=quiet

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight.console import say
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.extras import installed
@@ -34,6 +35,7 @@ from glyphsight.models import smollm2
 from glyphsight.models.chat import Turns, chat_turns
 from glyphsight.models.load import LoadedModel, load_model
 from glyphsight.models.runs import ModelSource, RunRecord, resolve
+from glyphsight.models.tokens import merged_pictures
 
 SPARE_TOKENS = 12
 """Tokens that a free answer may have beyond the longest label, so that a refusal can be told."""
@@ -128,7 +130,7 @@ class Model:
     def _prepare(self) -> None:
         self._opened: _Opened | None = None
         self._loaded: LoadedModel | None = None
-        self._settled = False
+        self._settled = self._warned = False
         self._known: dict[tuple[str, ...], Completions] = {}
         self._waiting: deque[_Job] = deque()
         self._lock, self._tokens = threading.RLock(), threading.Lock()
@@ -356,8 +358,9 @@ class Model:
         """
         self.settle(len(requests))
         with self._tokens:
-            longest = {
-                answers: max(map(len, completion_ids(self.tokenizer, answers, self.chat_turns)))
+            longest = {  # with the end token
+                answers: 1
+                + max(map(len, completion_ids(self.tokenizer, answers, self.chat_turns, end=False)))
                 for answers in {request.answers for request in requests if request.answers}
             }
         rooms = [longest.get(request.answers, _SENTENCE) + SPARE_TOKENS for request in requests]
@@ -425,6 +428,7 @@ class Model:
             Request(run.prompt.ask(text.ascii_image, task.question), replies) for text in texts
         ]
         self.settle(len(asked), rounded=True)
+        self._warn_of_merged(run)
         reasons = self.too_long(asked)
         fit = [row for row in range(len(texts)) if row not in reasons]
         found: list[Answer | PictureError] = [
@@ -445,6 +449,13 @@ class Model:
             best = next(iter(ranked))
             found[row] = to_answer(texts[row], run, ranked, best, task.name_of(best))
         return found
+
+    def _warn_of_merged(self, run: RunRecord) -> None:
+        """Say once where the tokenizer makes pictures alike; runs of the package do not."""
+        if not self._warned and not self._source.ships:
+            self._warned = True
+            if why := merged_pictures(self.tokenizer, run.profile):
+                say(f"glyphsight: warning: {self.name}: {why}")
 
     def _prompts(self, requests: Sequence[Request]) -> list[list[int]]:
         with self._tokens:

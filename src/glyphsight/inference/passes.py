@@ -308,7 +308,7 @@ class TorchEngine:
                 max_new_tokens=most,
                 do_sample=False,
                 pad_token_id=self._pad,
-                eos_token_id=list(ends),
+                eos_token_id=list(ends) or None,
             )
         found: list[list[int]] = written[:, ids.shape[1] :].tolist()
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from glyphsight.errors import ModelError
 from glyphsight.models.chat import Turns
 
 
@@ -50,11 +51,19 @@ def completion_ids(
     end-of-sequence token. A completion is tokenized on its own, never together with its prompt, so
     the border between the two is the same as in inference. A chat turn stands alone and goes
     without the space that sets a completion off from a plain prompt.
+
+    Raises:
+        ModelError: The end token is wanted and the tokenizer has none.
     """
     if not completions:
         return []
     texts = [text.removeprefix(" ") for text in completions] if turns else list(completions)
     last = tokenizer.eos_token_id if turns is None else turns.end
+    if end and last is None:
+        raise ModelError(
+            "the model's tokenizer has no token that ends an answer; name one as eos_token in its "
+            "tokenizer_config.json"
+        )
     ids: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
     return [[*own, last] if end else own for own in ids]
 

@@ -38,14 +38,24 @@ def without_peft_warning() -> Iterator[None]:
 
 
 def new_adapter(model: Any, rank: int, alpha: int) -> Any:
-    """Put a trainable LoRA adapter of this rank and scale on every linear layer of a model."""
+    """Put a trainable LoRA adapter of this rank and scale on every linear layer of a model.
+
+    Raises:
+        ModelError: The model's layers do not take one.
+    """
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
         r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    with without_peft_warning():
-        return _save_adapter_alone(get_peft_model(model, config))
+    try:
+        with without_peft_warning():
+            return _save_adapter_alone(get_peft_model(model, config))
+    except ValueError as error:
+        raise ModelError(
+            f"method lora: the layers of this model take no adapter ({_reason(error)}); train "
+            "with --method full"
+        ) from error
 
 
 def load_adapter(model: Any, directory: Path, *, training: bool) -> Any:
@@ -284,8 +294,8 @@ def _read_tokenizer(location: str) -> Any:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(location)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token_id is None:  # any token will do: nothing sees it
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     return tokenizer
 
 

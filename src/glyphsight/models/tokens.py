@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import Profile, encode_batch
-from glyphsight.errors import ModelError, PictureError
+from glyphsight.codec.formats import FORMATS, get_format
+from glyphsight.codec.profile import PALETTES
+from glyphsight.errors import FormatError, ModelError, PictureError
 from glyphsight.models import nano, smollm2
 from glyphsight.models.runs import RunRecord
 
 EMBEDDED = smollm2.NAME
 """Name of the tokenizer that ships with the package."""
 
+_TRIED = 8  # cells in a row of the pictures that must be told apart
 MAX_WIDTH = 4096
 """Columns beyond which no larger grid is looked for."""
 
@@ -81,10 +85,18 @@ def _from_json(text: str, where: str) -> Any:
     return tokenizer
 
 
+def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Tokenize each text alone, without a beginning or end token; any tokenizer will do."""
+    if callable(tokenizer):  # as those of transformers are
+        ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        return ids
+    found = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    return [encoding.ids for encoding in found]
+
+
 def count_tokens(texts: Sequence[str], tokenizer: Any) -> list[int]:
     """Count the tokens of each text alone, without a beginning or end token."""
-    encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)
-    return [len(encoding.ids) for encoding in encodings]
+    return list(map(len, token_ids(tokenizer, texts)))
 
 
 def count_pairs(pairs: Sequence[tuple[str, str]], tokenizer: Any) -> list[int]:
@@ -92,6 +104,60 @@ def count_pairs(pairs: Sequence[tuple[str, str]], tokenizer: Any) -> list[int]:
     prompts = tokenizer.encode_batch([prompt for prompt, _ in pairs], add_special_tokens=True)
     replies = count_tokens([reply for _, reply in pairs], tokenizer)
     return [len(asked.ids) + reply + 1 for asked, reply in zip(prompts, replies, strict=True)]
+
+
+def merged_pictures(tokenizer: Any, profile: Profile) -> str:
+    """Return why different pictures are the same tokens, and the fix; "" where none are.
+
+    Small pictures are tried: every box of each level in one row of glyphs. A tokenizer that
+    squeezes spaces, lower-cases or does not know the glyphs makes some of them alike.
+
+    Args:
+        tokenizer: Tokenizer of the ``tokenizers`` library, or callable as those of transformers.
+        profile: Profile of the pictures.
+    """
+    if not (pair := _merged(tokenizer, profile)):
+        return ""
+    others = [
+        (form, name)
+        for form in dict.fromkeys((profile.format, *FORMATS.own))
+        for name, palette in PALETTES.items()
+        if _merged(tokenizer, profile, form, palette) == ()
+    ]
+    fix = "take another model"
+    if others:
+        form, name = others[0]
+        kept = f" --format {form}" if form != profile.format else ""
+        fix = f"encode them with{kept} --palette {name}, which it keeps apart"
+    return (
+        f"different pictures are the same tokens to its tokenizer, such as {pair[0]!r} and "
+        f"{pair[1]!r}; {fix}"
+    )
+
+
+def _merged(
+    tokenizer: Any, profile: Profile, form: str = "", palette: str = ""
+) -> tuple[str, ...] | None:
+    """Return two texts with the same tokens, empty for none; None where the format has no such."""
+    try:
+        profile = replace(
+            profile, format=form or profile.format, palette=palette or profile.palette
+        )
+        written = get_format(profile.format)
+        tall = written.cell[0]
+        rows, columns = combinations(range(tall + 1), 2), combinations(range(_TRIED + 1), 2)
+        boxes = list(product(range(1, profile.levels), rows, columns))
+        grids = np.zeros((1 + len(boxes), tall, _TRIED), dtype=np.uint8)
+        for grid, (level, (top, bottom), (left, right)) in zip(grids[1:], boxes, strict=True):
+            grid[top:bottom, left:right] = level
+        texts = written.render_batch(grids, profile.palette)
+    except FormatError:
+        return None
+    known: dict[tuple[int, ...], str] = {}
+    for text, ids in zip(texts, token_ids(tokenizer, texts), strict=True):
+        if (other := known.setdefault(tuple(ids), text)) != text:
+            return other, text
+    return ()
 
 
 def model_window(name: str | Path) -> int:

@@ -19,6 +19,7 @@ from glyphsight.files import checksum
 from glyphsight.models import LoadedModel, load_model
 from glyphsight.models.load import new_adapter
 from glyphsight.models.runs import ModelSource, RunRecord, Task, resolve
+from glyphsight.models.tokens import merged_pictures
 from glyphsight.train.data import (
     Example,
     own_words,
@@ -282,6 +283,9 @@ def make_job(
     as_base = settings.method != "full" and (stays_adapter or origin.run is None)
     loaded = _adapted(origin, settings)
     learned: list[Example] = []
+    pictures = any(record.pictures for one in datasets for record in one.records)
+    if pictures and (why := merged_pictures(loaded.tokenizer, profile)):
+        raise ModelError(f"{loaded.name}: {why}")
     for one in datasets:
         asked = in_turn(one.records, one.prompts)
         learned += tokenize_records(loaded, asked, one.where)

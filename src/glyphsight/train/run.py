@@ -6,6 +6,7 @@ import math
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ from glyphsight.train.state import (
     is_first_process,
     kept,
     last_checkpoint,
+    nothing_left,
     refuse_existing,
     settings_to_resume,
     start_run,
@@ -139,9 +141,10 @@ def train(
         reached = last_checkpoint(run, remove_halves=first)
     elif first:
         start_run(run, job.inputs, resolved, job.own_words)
-    trainer, progress = _make_trainer(run, job, settings, reached[0], quiet=quiet)
-    release_free_memory()
-    step = _learn(run, trainer, progress, *reached)
+    with nothing_left(run) if first and not resume else nullcontext():
+        trainer, progress = _make_trainer(run, job, settings, reached[0], quiet=quiet)
+        release_free_memory()
+        step = _learn(run, trainer, progress, *reached)
     job.loaded.model.eval()
     if trainer.is_world_process_zero():
         try:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from glyphsight.errors import ModelError
+from glyphsight.errors import GlyphsightError, ModelError
 from glyphsight.files import replacing, write_json
 from glyphsight.models.chat import Turns
-from glyphsight.models.runs import SETTINGS_FILE
+from glyphsight.models.runs import HISTORY_FILE, SETTINGS_FILE
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, saved_settings
 
 CHECKPOINTS = "checkpoints"
@@ -50,6 +52,23 @@ def start_run(
             stream.write(words.read_text("utf-8"))
     write_json(run / _INPUT_FILE, inputs)
     resolved.save(run / SETTINGS_FILE)
+
+
+@contextmanager
+def nothing_left(run: Path) -> Iterator[None]:
+    """Remove what a run wrote where an unforeseen error ends the block before a checkpoint."""
+    try:
+        yield
+    except GlyphsightError:  # says how to resume
+        raise
+    except Exception:
+        if last_checkpoint(run)[1] is None:
+            for name in (_INPUT_FILE, WORDS_FILE, HISTORY_FILE, SETTINGS_FILE):
+                (run / name).unlink(missing_ok=True)
+            shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
+            with suppress(OSError):  # the user's own files stay
+                run.rmdir()
+        raise
 
 
 def read_inputs(run: Path) -> tuple[dict[str, Any], Turns | None]:
