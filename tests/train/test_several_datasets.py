@@ -9,12 +9,14 @@ import torch
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
+from glyphsight.cli.train import _print_report
 from glyphsight.codec import Profile
 from glyphsight.dataset import BuildSettings, Prompt, build_dataset, load_dataset, write_records
 from glyphsight.errors import ModelError
 from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.runs import Task, read_history
+from glyphsight.train.progress import validate
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
@@ -182,3 +184,40 @@ def _folder(path):
         directory.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(directory / f"{number}.png")
     return path / "pictures"
+
+
+def captioned(digits, path, count):
+    """Digits with a caption each, all different."""
+    for split, own in (("train", load_dataset(digits)), ("validation", load_dataset(digits))):
+        some = [
+            replace(one, answer=f"picture {n} of a series, which shows the digit {one.answer}")
+            for n, one in enumerate(own[:count])
+        ]
+        write_records(some, path / f"{split}.json")
+    return path
+
+
+def test_captions_are_judged_on_a_sample_in_writing_and_the_report_says_so(
+    digits, tmp_path, capsys
+):
+    data = captioned(digits, tmp_path / "data", 100)
+    report = train(
+        data, "nano", tmp_path / "run", small(most_labels=50, validation_records=500), quiet=True
+    )
+    count = report.validation_written  # of 50, as many as ten seconds allow
+    assert 8 <= count <= 50
+    assert report.validation_records == count
+    assert RunRecord.load(tmp_path / "run").training["validation_written"] == count
+    _print_report(report, [data])
+    assert f"validation accuracy 0.00 % ({count} as the model writes)" in capsys.readouterr().out
+    assert f"{count} of them written freely" in (tmp_path / "run" / "README.md").read_text("utf-8")
+
+
+def test_many_long_labels_cannot_hold_validation_up(digits, tmp_path):
+    data = captioned(digits, tmp_path / "data", 100)
+    records = load_dataset(data, "validation")
+    labels = tuple(sorted({one.answer for one in records}))
+    run = RunRecord("nano", tasks=(Task("", labels),))
+    found = validate(load_model("nano"), run, records, None, True, 0.0)
+    assert found["validation_records"] == 8  # and no more where no time is left
+    assert found["validation_written"] == 0

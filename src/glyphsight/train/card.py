@@ -17,13 +17,7 @@ _SHOWN = 50  # labels of a task
 
 
 def write_card(directory: Path, name: str, record: RunRecord) -> None:
-    """Write the card beside the weights, in place of a library's template.
-
-    Args:
-        directory: Directory of the saved model.
-        name: Name of the run.
-        record: Record of the run with the figures of its training.
-    """
+    """Write the card of a finished run beside its weights, in place of a library's template."""
     from huggingface_hub import ModelCard, ModelCardData
 
     root = root_of(record).base

@@ -64,12 +64,7 @@ def with_blank(examples: Sequence[Example]) -> list[Example]:
 def tokenize_records(
     loaded: LoadedModel, asked: Sequence[tuple[Record, Prompt]], where: str
 ) -> list[Example]:
-    """Tokenize every record in its wording.
-
-    Args:
-        loaded: Model with its tokenizer, its window and the turns of its chat.
-        asked: Records, each with its wording; see :func:`glyphsight.dataset.prompt.in_turn`.
-        where: File or directory of the records, for errors.
+    """Tokenize every record in its wording; errors call the dataset ``where``.
 
     Raises:
         DatasetError: A record does not fit the model's window whole, or has no answer to learn.
@@ -94,12 +89,9 @@ def tokenize_records(
 
 
 def collate(examples: Sequence[Example], pad: int, multiple: int = 1) -> dict[str, Any]:
-    """Make a left-padded batch: answers end flush right, so logits are needed there alone.
+    """Make a left-padded batch of N: answers end flush right, so logits are needed there alone.
 
-    Args:
-        examples: N examples.
-        pad: Token id of the padding.
-        multiple: Multiple that the length the model reads, one token less, is padded to.
+    The length the model reads, one token less, is padded to a multiple of ``multiple``.
 
     Returns:
         What :func:`left_padded` gives, and ``labels`` int64[N, K + 1]: the last K + 1 token ids, K

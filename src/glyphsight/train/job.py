@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from glyphsight.codec import Profile
 from glyphsight.console import say
@@ -41,18 +41,8 @@ Names = dict[str, str] | Sequence[dict[str, str] | None] | None
 _MANY_EPOCHS = 10**6
 
 
-@dataclass(frozen=True)
-class LearnedDataset:
-    """Training and validation records of one dataset.
-
-    Attributes:
-        where: Its file or directory, for messages.
-        files: Files of the training split.
-        prompts: Wordings; record i takes wording i modulo their number.
-        profile: Profile of the pictures.
-        records: Training records.
-        validation: Validation records; empty without a validation split.
-    """
+class LearnedDataset(NamedTuple):
+    """Records of one dataset, which messages call ``where``; record i takes wording i modulo N."""
 
     where: str
     files: list[Path]
@@ -65,13 +55,10 @@ class LearnedDataset:
 def read_datasets(
     data: Sequence[Path], validation_records: int, before: RunRecord | None
 ) -> list[LearnedDataset]:
-    """Read datasets that are learned together.
+    """Read datasets that are learned together, each with ``validation_records`` at most.
 
-    Args:
-        data: Dataset directories or files.
-        validation_records: Validation records per dataset at most.
-        before: Record of the run that the training starts from. A dataset in the default wording
-            takes the wordings of that run.
+    A dataset in the default wording takes those of ``before``, the run that the training starts
+    from.
 
     Raises:
         DatasetError: A dataset cannot be read or holds no training record.
@@ -252,12 +239,7 @@ def make_job(
 ) -> Job:
     """Load the model and the data and make them fit each other.
 
-    Args:
-        data: Dataset directories or files.
-        model: Base model or run, as :func:`load_model` takes it.
-        settings: Settings of the run.
-        names: Meanings of labels.
-        begun: Directory of the run that is resumed. It keeps its chat and the text of its base.
+    A run that is resumed, in the directory ``begun``, keeps its chat and the text of its base.
 
     Raises:
         DatasetError: The data cannot be read, or a record does not fit the model whole.
@@ -287,16 +269,16 @@ def make_job(
     if pictures and (why := merged_pictures(loaded.tokenizer, profile)):
         raise ModelError(f"{loaded.name}: {why}")
     for one in datasets:
-        asked = in_turn(one.records, one.prompts)
-        learned += tokenize_records(loaded, asked, one.where)
+        learned += tokenize_records(loaded, in_turn(one.records, one.prompts), one.where)
     records, pieces = len(learned), 0
     if text is not None:
         pieces = pieces_for(records, settings.text_share)
         learned += text_pieces(loaded, text, pieces, settings.seed, as_base=as_base)
     sums = [checksum(one.files) for one in datasets]
+    kept = origin.run if stays_adapter else None
     record = RunRecord(
-        base=origin.run.base if stays_adapter and origin.run else source.lasting_name,
-        seed=origin.run.seed if stays_adapter and origin.run else settings.seed,
+        base=kept.base if kept else source.lasting_name,
+        seed=kept.seed if kept else settings.seed,
         prompts=tuple(dict.fromkeys(prompt for one in datasets for prompt in one.prompts)),
         profile=profile,
         tasks=tasks,
@@ -313,9 +295,8 @@ def make_job(
     }
     if begun:
         require_same(begun, before, inputs)
-    validation = [record for one in datasets for record in one.validation]
-    words = None if settings.text_file else text
-    return Job(loaded, record, validation, learned, words, inputs)
+    judged = [record for one in datasets for record in one.validation]
+    return Job(loaded, record, judged, learned, None if settings.text_file else text, inputs)
 
 
 def _text_to_mix_in(

@@ -36,15 +36,7 @@ def validate(
     quiet: bool,
     seconds: float,
 ) -> dict[str, Any]:
-    """Judge validation records in random order until the time is used up.
-
-    Args:
-        loaded: Model that answers.
-        run: Record of the run, which has wording and tasks.
-        records: Validation records of all datasets.
-        dtype: Type of autocast, None for float32.
-        quiet: Whether to show no progress bar.
-        seconds: Time allowed; the first records are judged whatever they take.
+    """Judge records in random order until the time allowed is used up; the first few whatever.
 
     Returns:
         ``validation_accuracy`` (0-1), ``validation_records``, the number judged, and
@@ -146,8 +138,7 @@ class Progress(TrainerCallback):
         history: File of the history, in the directory of the run.
         settings: Settings of the run.
         records_seen: Function from a step to the number of records seen by then.
-        validate: Function from the seconds it may take to the figures of a validation; None where
-            there are no validation records.
+        validate: Function from the seconds allowed to the figures of a validation, or None.
         step: Step of the checkpoint that the run is resumed from, 0 for a new run.
         quiet: Whether to show no bar.
     """
@@ -221,7 +212,7 @@ class Progress(TrainerCallback):
 
     def _agree(self, device: Any) -> None:
         """Let all processes take the first one's clock: one learning rate, one last step."""
-        if self._minutes and dist.is_available() and dist.is_initialized():
+        if self._minutes and _are_several():
             self._agreed = None
             self._agreed = _of_the_first(self.clock(), device)
 
@@ -311,10 +302,13 @@ class Progress(TrainerCallback):
             self._bar.close()
 
 
+def _are_several() -> bool:
+    return bool(dist.is_available() and dist.is_initialized())
+
+
 def _of_the_first(value: float, device: Any) -> float:
     """Return the first process's value in every process."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return value
     told = torch.tensor([value], dtype=torch.float64, device=device)
-    dist.broadcast(told, src=0)
+    if _are_several():
+        dist.broadcast(told, src=0)
     return float(told)
