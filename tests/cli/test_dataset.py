@@ -4,6 +4,7 @@ import shlex
 import shutil
 import struct
 import sys
+import tarfile
 
 import numpy as np
 import pytest
@@ -327,3 +328,26 @@ def test_progress_is_counted_in_whole_numbers_and_plural_units(tmp_path):
     said = dataset("build", "--source", f"idx:{_idx(tmp_path)}", "--out", tmp_path / "x").stderr
     assert re.search(r"scan: 100%.* 1/1 .* parts/s", said)
     assert re.search(r"write train: 100%.* 36/36 .* records/s", said)
+
+
+@pytest.mark.parametrize("kind", ["folder", "webdataset"])
+def test_build_has_the_option_that_raises_the_limit_of_pixels(tmp_path, golden, kind):
+    picture = golden / "five.png"
+    (tmp_path / "s" / "five").mkdir(parents=True)
+    spec = f"folder:{tmp_path / 's'}"
+    if kind == "folder":
+        for number in range(2):
+            shutil.copy(picture, tmp_path / "s" / "five" / f"{number}.png")
+    else:
+        (tmp_path / "five.cls").write_text("5")
+        with tarfile.open(tmp_path / "x.tar", "w") as archive:
+            archive.add(picture, "a.png")
+            archive.add(tmp_path / "five.cls", "a.cls")
+        spec = f"webdataset:{tmp_path / 'x.tar'}"
+    build = ["--source", spec, "--out", tmp_path / "x", "--validation", 0, "--max-pixels"]
+    said = str(dataset("build", *build, 783).exception)
+    assert "784 pixels, the limit is 783" in said
+    assert said.endswith("--max-pixels 784")
+    assert dataset("build", *build, 784).exit_code == 0
+    manifest = json.loads((tmp_path / "x" / "manifest.json").read_text())
+    assert manifest["command"].endswith("--max-pixels 784")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.extras import MissingPackageError
+from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.plugins import Registry
 from glyphsight.sources.base import (
     Batch,
@@ -73,8 +74,12 @@ def is_spec(text: str) -> bool:
     return bool(re.fullmatch(r"[\w.-]+", kind)) and kind in SOURCES
 
 
-def open_source(spec: str) -> Source:
+def open_source(spec: str, max_pixels: int = MAX_PIXELS) -> Source:
     """Open ``KIND`` or ``KIND:LOCATION``.
+
+    Args:
+        spec: The SPEC.
+        max_pixels: Largest number of pixels per picture file, of a source that reads such.
 
     Raises:
         DatasetError: No such kind, a user's does not work, or the location does not hold what the
@@ -87,7 +92,10 @@ def open_source(spec: str) -> Source:
         fix = f"is folder:{spec} meant?" if Path(spec).is_dir() else "see --help"
         raise DatasetError(f"{spec}: unknown source; there is {names}; {fix}")
     try:
-        return SOURCES.make(kind, location)
+        source = SOURCES.make(kind, location)
+        if hasattr(source, "max_pixels"):
+            source.max_pixels = max_pixels
+        return source
     except MissingPackageError:
         raise
     except GlyphsightError as error:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from glyphsight.errors import DatasetError, GlyphsightError, one_line
 from glyphsight.files import normal
 from glyphsight.media import load_picture
+from glyphsight.media.picture import MAX_PIXELS
 
 PART = 4096
 """Items per part where a source may choose: enough to outweigh its start, little to do again."""
@@ -221,6 +222,7 @@ def read_item(
     answer: Callable[[], str],
     data: Callable[[], bytes],
     question: Callable[[], Any] = str,
+    max_pixels: int = MAX_PIXELS,
 ) -> Item | Failure:
     """Read an item of a table or an archive.
 
@@ -230,11 +232,13 @@ def read_item(
         answer: Gives the answer; raises ValueError where there is none.
         data: Gives the bytes of a picture file; raises ValueError where there are none.
         question: Gives its own question, None or "" for none.
+        max_pixels: Largest number of pixels.
     """
     try:
         stream = _Named(data())
         stream.name = where
-        return name, answer(), load_picture(stream), question_text(question())
+        picture = load_picture(stream, max_pixels=max_pixels)
+        return name, answer(), picture, question_text(question())
     except ValueError as error:
         return Failure(name, f"{where}: {one_line(error)}; fix or remove the item")
     except GlyphsightError as error:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from glyphsight.errors import DatasetError, PictureError
 from glyphsight.files import hash64, normal, walk
 from glyphsight.media import load_gray, medium_of
+from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.sources.base import (
     PART,
     QUESTIONS,
@@ -66,6 +67,7 @@ class ListedSource(ABC):
     give = ""
     options: tuple[str, ...] = ()
     sounds = False
+    max_pixels = MAX_PIXELS
 
     def __init__(self, location: str) -> None:
         self._location = location
@@ -118,7 +120,8 @@ class ListedSource(ABC):
         problem = item.problem
         try:
             if not problem:
-                return name, answer_text(item.answer), load_gray(path), item.question
+                pixels = load_gray(path, max_pixels=self.max_pixels)
+                return name, answer_text(item.answer), pixels, item.question
         except ValueError as error:
             problem = f"{path}: {error}; rename its folder"
         except PictureError as error:

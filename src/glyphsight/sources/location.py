@@ -13,6 +13,7 @@ from typing import BinaryIO, cast
 from glyphsight.errors import DatasetError
 from glyphsight.extras import need
 from glyphsight.files import matching, normal
+from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.sources.base import naming
 
 _ALIASES = {
@@ -143,6 +144,7 @@ class SplitFiles:
     """
 
     options: tuple[str, ...] = ()
+    max_pixels = MAX_PIXELS
 
     def __init__(self, location: str) -> None:
         pattern, self._chosen = take_options(location, *self.options)

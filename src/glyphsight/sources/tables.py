@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from glyphsight.errors import DatasetError
 from glyphsight.extras import need
+from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.sources.base import (
     QUESTIONS,
     Batch,
@@ -60,7 +61,7 @@ class _Columns(NamedTuple):
         return [self.image, self.answer, *self.question]
 
     def item(
-        self, row: Mapping[str, Any], name: str, where: str, *, files: bool = False
+        self, row: Mapping[str, Any], name: str, where: str, max_pixels: int, files: bool = False
     ) -> Item | Failure:
         """Read the item of a row, which may name its picture's file where ``files`` is true."""
         return read_item(
@@ -69,6 +70,7 @@ class _Columns(NamedTuple):
             partial(answer_text, row[self.answer], self.classes),
             partial(_bytes, row[self.image], files),
             lambda: next((row[each] for each in self.question), None),
+            max_pixels,
         )
 
 
@@ -108,6 +110,7 @@ class ParquetSource(SplitFiles):
     def read(self, part: Part) -> Iterator[Batch | Failure]:
         """Read the rows of a row group; an id is the file and the number of the row in it."""
         name, group, first = str(part.location[0]), int(part.location[1]), int(part.location[2])
+        path = f"{self._root}{name}"
         with self._opened(name) as file:
             columns = self._columns(file.schema_arrow, name)
             rows = (
@@ -116,7 +119,7 @@ class ParquetSource(SplitFiles):
                 for row in rows.to_pylist()
             )
             yield from batches(
-                columns.item(row, f"{name}:{number}", f"{self._root}{name}:{number}")
+                columns.item(row, f"{name}:{number}", f"{path}:{number}", self.max_pixels)
                 for number, row in enumerate(rows, first)
             )
 
@@ -168,6 +171,8 @@ class HubSource:
         licence: As the dataset states it.
     """
 
+    max_pixels = MAX_PIXELS
+
     def __init__(self, location: str) -> None:
         self._name, self._options = take_options(location, "config", "answer", "image")
         if not self._name:
@@ -208,7 +213,9 @@ class HubSource:
         dataset = dataset.select_columns(columns.names).shard(count, shard)
         with naming(where, "cannot be read", "try again"):
             yield from batches(
-                columns.item(row, f"{name}:{number}", f"{where}:{number}", files=True)
+                columns.item(
+                    row, f"{name}:{number}", f"{where}:{number}", self.max_pixels, files=True
+                )
                 for number, row in enumerate(dataset)
             )
 

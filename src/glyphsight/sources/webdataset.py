@@ -81,6 +81,7 @@ class WebDatasetSource(SplitFiles):
                 partial(self._text, sample),
                 partial(_picture, sample, key in seen),
                 partial(_question, sample),
+                self.max_pixels,
             )
             seen.add(key)
         if not seen:

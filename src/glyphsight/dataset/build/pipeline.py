@@ -156,7 +156,7 @@ def _planned(
     counter: TokenCounter | None,
 ) -> _Plan:
     """Check what is asked for, before anything is written."""
-    source = open_source(spec)
+    source = open_source(spec, settings.max_pixels)
     build = Build(spec, source, open_directory(out), settings)
     encode_batch(np.zeros((1, 1, 1), dtype=np.uint8), settings.profile)  # not one error per picture
     build.layout.write([], io.BytesIO(), settings.wordings)  # a missing package, before the scan

@@ -13,6 +13,7 @@ from glyphsight.dataset.layouts import LAYOUTS, Output, get_output
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import DatasetError
 from glyphsight.media.change import Augmentation
+from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.settings import check, setting, settings_of
 from glyphsight.sources import Source
 
@@ -43,6 +44,7 @@ class BuildSettings:
         seed: Random seed for the held-out choice, the limit, the balance and the changes.
         output: Layout of the files.
         wordings: Prompts around the picture, taken in turn, where the layout has any.
+        max_pixels: Largest number of pixels per picture file.
         shard_size: Number of records that a process writes at a time: a shard.
 
     Raises:
@@ -62,6 +64,7 @@ class BuildSettings:
     seed: int = setting(0, low=0)
     output: str = setting("json", choices=LAYOUTS)
     wordings: tuple[Prompt, ...] = (Prompt(),)
+    max_pixels: int = setting(MAX_PIXELS, low=1)
     shard_size: int = setting(10_000, low=1)
 
     def __post_init__(self) -> None:
@@ -76,9 +79,8 @@ class BuildSettings:
         said: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         if not self.copies:
             said["augmentation"] = None
-        return {
-            key: value for key, value in said.items() if value or key not in ("hold_out", "test")
-        }
+        usual = {"hold_out": None, "test": 0, "max_pixels": MAX_PIXELS}
+        return {key: value for key, value in said.items() if usual.get(key, ...) != value}
 
     def command(self, source: str) -> str:
         """Return the command that builds the dataset again; options at their defaults left out."""
