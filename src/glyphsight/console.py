@@ -19,7 +19,7 @@ def say(text: str) -> None:
 def printable(text: str) -> str:
     """Write control characters, such as line feeds, as escapes, so that a text keeps its line."""
     return re.sub(
-        r"[\x00-\x1f\x7f-\x9f\u2028\u2029]",
+        r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]",
         lambda one: one[0].encode("unicode_escape").decode(),
         text,
     )

@@ -191,7 +191,6 @@ def test_stats_print_a_table_or_json_and_write_a_page(digits, tmp_path):
     assert [line[:2] for line in lines if line[0] == "answer"] == [
         ["answer", str(n)] for n in range(10)
     ]
-    assert lines[-1][:4] == ["most", "alike", "across", "splits:"]
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     document = json.loads(dataset("stats", digits, "--json").stdout)
     assert document["splits"]["train"]["records"] == 120
@@ -324,7 +323,8 @@ def test_statistics_say_that_polarity_is_mixed(tmp_path):
         assert re.search(r"dark on light +%s %%" % (50 if mixed else 0), said)
 
 
-def test_progress_is_counted_in_whole_numbers_and_plural_units(tmp_path):
+def test_progress_is_counted_in_whole_numbers_and_plural_units(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)  # where a bar is drawn
     said = dataset("build", "--source", f"idx:{_idx(tmp_path)}", "--out", tmp_path / "x").stderr
     assert re.search(r"scan: 100%.* 1/1 .* parts/s", said)
     assert re.search(r"write train: 100%.* 36/36 .* records/s", said)

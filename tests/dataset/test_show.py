@@ -6,12 +6,12 @@ from layouts import LAYOUTS, asking, pictures, records, write_layout
 
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.codec.formats import get_format
+from glyphsight.console import printable
 from glyphsight.dataset.inspect.show import (
     caption_lines,
     choose_items,
     columns_of,
     picture_lines,
-    printable,
     show_lines,
     side_by_side,
 )

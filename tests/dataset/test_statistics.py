@@ -108,36 +108,6 @@ def test_only_so_many_answers_have_a_mean_picture(tmp_path):
     assert len(found.splits["train"].answers) == many
 
 
-def test_the_most_alike_pair_across_splits_is_found(tmp_path, grids, made):
-    near = grids[7:8].copy()
-    near[0, 2, 3] = (near[0, 2, 3] + 1) % 3
-    test = [*made[30:], *records(near, ["a"])]
-    path = write_layout(tmp_path, "json", {"train": made[:30], "test": test})
-    alike = collect_statistics(path, PUBLISHED).alike
-    assert (alike.training.number, alike.held_out.number, alike.cells) == (8, 11, 1)
-    step = abs(int(near[0, 2, 3]) - int(grids[7, 2, 3]))
-    assert alike.difference == pytest.approx(step / 2 / 48)
-    assert alike.compared == 11
-
-
-@pytest.mark.parametrize("layout", ["json", "parquet"])
-def test_an_equal_picture_is_the_most_alike_of_all(tmp_path, made, layout):
-    splits = {"train": made[:30], "validation": made[30:35], "test": [*made[35:], made[22]]}
-    path = write_layout(tmp_path, layout, splits, shard=4)
-    alike = collect_statistics(path, PUBLISHED).alike
-    assert (alike.cells, alike.difference, alike.compared) == (0, 0, 11)
-    assert alike.held_out.record.picture == alike.training.record.picture
-    assert alike.training.number == (3 if layout == "parquet" else 23)
-
-
-def test_without_two_splits_or_a_common_size_nothing_is_compared(tmp_path, made):
-    path = write_layout(tmp_path, "json", {"train": made})
-    assert collect_statistics(path, PUBLISHED).alike is None
-    other = records(pictures(np.random.default_rng(1), 3, rows=2), ["a"] * 3)
-    write_layout(tmp_path, "json", {"train": made, "test": other})
-    assert collect_statistics(path, PUBLISHED).alike is None
-
-
 def test_empty_and_broken_splits(tmp_path, made):
     path = write_layout(tmp_path, "json", {"train": made, "test": []})
     empty = collect_statistics(path, PUBLISHED, tokens=count).splits["test"]

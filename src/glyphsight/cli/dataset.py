@@ -23,11 +23,12 @@ from glyphsight.cli.options import (
 )
 from glyphsight.cli.output import print_json, print_table, say, will_resume
 from glyphsight.codec import Profile
+from glyphsight.console import printable
 from glyphsight.dataset import BuildReport, BuildSettings, CheckReport, build_dataset, check_dataset
 from glyphsight.dataset.build.card import TokenCounter
 from glyphsight.dataset.inspect.check import Window
 from glyphsight.dataset.inspect.items import read_profile
-from glyphsight.dataset.inspect.show import choose_items, columns_of, printable, show_lines
+from glyphsight.dataset.inspect.show import choose_items, columns_of, show_lines
 from glyphsight.dataset.inspect.statistics import (
     SplitStatistics,
     Statistics,
@@ -291,8 +292,7 @@ def stats(
     """Count records, answers, ink, sizes, characters, tokens and repeats.
 
     Tokens are those of prompt and answer together; in a large split they are counted of some
-    records drawn at random. Among some held-out records the one most like a training record is
-    sought. The output says how many.
+    records drawn at random. The output says how many.
 
     Example:
         glyphsight dataset stats data --html data.html
@@ -352,14 +352,6 @@ def _print_statistics(found: Statistics) -> None:
         print(f"tokens counted of {counted} records, drawn at random")
     if found.doubt:
         print(found.doubt)
-    if (alike := found.alike) is not None:
-        differ = "1 cell differs" if alike.cells == 1 else f"{alike.cells or 'no'} cells differ"
-        print(
-            f"most alike across splits: {alike.held_out.file.name} {alike.held_out.number} and "
-            f"{alike.training.file.name} {alike.training.number}, {differ} "
-            f"(compared: {alike.compared:,} held-out records with all training records of "
-            "their size)"
-        )
 
 
 def _percent(share: float | None, digits: int) -> str:

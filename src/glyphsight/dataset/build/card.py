@@ -11,8 +11,8 @@ from itertools import islice, pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from glyphsight.console import printable
 from glyphsight.dataset.filesystem import Directory
-from glyphsight.dataset.inspect.show import printable
 from glyphsight.dataset.inspect.statistics import Spread
 from glyphsight.dataset.prompt import Prompt, wordings_from_json
 from glyphsight.dataset.record import Record

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
+from glyphsight.console import printable
 from glyphsight.dataset.inspect.items import Drawn, Item, read_items
 from glyphsight.dataset.storage import read_info, split_files
 from glyphsight.errors import DatasetError, FormatError
@@ -70,13 +71,6 @@ def _columns(glyph: str) -> int:
     if unicodedata.category(glyph) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(glyph) in "WF" else 1
-
-
-def printable(text: str) -> str:
-    r"""Write out the control characters of a text, such as ``\n``: none reaches a terminal."""
-    return "".join(
-        glyph if glyph.isprintable() else glyph.encode("unicode_escape").decode() for glyph in text
-    )
 
 
 def picture_lines(item: Item, profile: Profile, *, raw: bool = False) -> list[str]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +19,18 @@ from glyphsight.codec.prepare import dark_on_light
 from glyphsight.dataset.inspect.items import (
     Drawn,
     Item,
-    batched,
     pair_of,
     read_grids,
     read_items,
 )
 from glyphsight.dataset.inspect.repeats import Traces, find_repeats, look_through
-from glyphsight.dataset.storage import DatasetInfo, read_info, split_files
+from glyphsight.dataset.storage import read_info, split_files
 from glyphsight.errors import FormatError
 
 MAX_MEANS = 60
 """Number of answers with a mean picture."""
 
 _DRAWN = 2000  # records per split; counting the tokens of all takes longer than all else
-_ALIKE_RECORDS = 1000
-_ALIKE_CELLS = 1 << 19
 _SAMPLES = 6
 _MIXED = 0.05  # a share of pictures of the other polarity that blurs means
 
@@ -114,27 +111,6 @@ class SplitStatistics:
 
 
 @dataclass(frozen=True)
-class Alike:
-    """The most alike pictures of a held-out and the training split.
-
-    Attributes:
-        difference: Mean difference of their cells as a share of full brightness; 0 for equal ones.
-        cells: Number of cells that differ.
-        held_out: Held-out record.
-        training: Training record.
-        compared: Number of held-out records that were compared with every training record of their
-            size; where that is not all, they are drawn at random among those of the most frequent
-            size.
-    """
-
-    difference: float
-    cells: int
-    held_out: Item
-    training: Item
-    compared: int
-
-
-@dataclass(frozen=True)
 class Statistics:
     """Figures of a dataset, and what a page shows of it.
 
@@ -142,7 +118,6 @@ class Statistics:
         path: Path of the dataset.
         profile: Format and palette of its pictures.
         splits: Figures of each split.
-        alike: Most alike pair across splits; None where nothing can be compared.
         tokenizer: Name of the tokenizer that counted the tokens; "" for none.
         token_counts: Tokens of the records drawn, by split.
         means: Mean level of each cell by answer, as a share of the brightest, float64[rows,
@@ -154,7 +129,6 @@ class Statistics:
     path: str
     profile: Profile
     splits: dict[str, SplitStatistics]
-    alike: Alike | None
     tokenizer: str
     token_counts: dict[str, list[int]] = field(default_factory=dict)
     means: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -174,25 +148,13 @@ class Statistics:
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
-        alike = self.alike and {
-            "difference": self.alike.difference,
-            "cells": self.alike.cells,
-            "held_out": _file_and_number(self.alike.held_out),
-            "training": _file_and_number(self.alike.training),
-            "compared": self.alike.compared,
-        }
         return {
             "path": self.path,
             "format": self.profile.format,
             "palette": self.profile.palette,
             "tokenizer": self.tokenizer,
             "splits": {name: asdict(split) for name, split in self.splits.items()},
-            "most_alike": alike,
         }
-
-
-def _file_and_number(item: Item) -> dict[str, Any]:
-    return {"file": str(item.file), "record": item.number}
 
 
 class _Means:
@@ -202,15 +164,13 @@ class _Means:
         self._sums: dict[str, tuple[NDArray[np.int64], int]] = {}
 
     def add(self, answer: str, grid: NDArray[np.uint8]) -> None:
-        """Add a picture of any size; it is stretched to the size of the first."""
+        """Add a picture of any size, stretched to the size of the first."""
         if answer not in self._sums and len(self._sums) == MAX_MEANS:
             return
         shape = next(iter(self._sums.values()))[0].shape if self._sums else grid.shape
-        if grid.shape != shape:  # each cell is that of the nearest one
-            rows, columns = (np.arange(n) * o // n for n, o in zip(shape, grid.shape, strict=True))
-            grid = grid[np.ix_(rows, columns)]
+        rows, columns = (np.arange(n) * o // n for n, o in zip(shape, grid.shape, strict=True))
         total, count = self._sums.get(answer, (np.zeros(shape, dtype=np.int64), 0))
-        total += grid
+        total += grid[np.ix_(rows, columns)]  # each cell is that of the nearest one
         self._sums[answer] = total, count + 1
 
     def means(self, levels: int) -> dict[str, NDArray[np.float64]]:
@@ -224,7 +184,7 @@ class _Means:
 def collect_statistics(
     path: Path, profile: Profile, *, tokens: PairCounter | None = None, tokenizer: str = ""
 ) -> Statistics:
-    """Count a dataset in one reading, and find the most alike pair in another.
+    """Count a dataset in one reading.
 
     Args:
         path: Dataset in any layout.
@@ -249,7 +209,9 @@ def collect_statistics(
         counts = tokens(pairs) if tokens and pairs else []
         token_counts[name] = counts
         spread = Spread.of(counts) if counts else None
-        dark = [bool(dark_on_light(grid[None])[0]) for _, grid in _with_grids(drawn[name], profile)]
+        texts = (text for item in drawn[name] if item.record for text in item.record.pictures)
+        grids = (grid for grid in read_grids(texts, profile) if not isinstance(grid, FormatError))
+        dark = [bool(dark_on_light(grid[None])[0]) for grid in grids]
         share = sum(dark) / len(dark) if dark else None
         splits[name] = replace(
             figures, dark_on_light=share, tokens=spread, token_records=len(counts)
@@ -258,12 +220,10 @@ def collect_statistics(
         repeats = np.bincount(traces.split_of()[found[:, 0]], minlength=len(splits))
         for name, count in zip(splits, repeats.tolist(), strict=True):
             splits[name] = replace(splits[name], **{kind: count})
-    held_out = [item for name, items in drawn.items() if name != "train" for item in items]
     return Statistics(
         path=str(path),
         profile=profile,
         splits=splits,
-        alike=_most_alike(held_out, files.get("train", []), profile, info),
         tokenizer=tokenizer if tokens else "",
         token_counts=token_counts,
         means=means.means(profile.levels),
@@ -308,57 +268,7 @@ def _count(
     )
 
 
-_Any = TypeVar("_Any")
-
-
-def _some(items: Sequence[_Any], most: int) -> list[_Any]:
+def _some(items: Sequence[Item], most: int) -> list[Item]:
     """Draw at most ``most`` items at random, in their order."""
     chosen = random.Random(1).sample(range(len(items)), min(most, len(items)))
     return [items[index] for index in sorted(chosen)]
-
-
-def _most_alike(
-    held_out: Sequence[Item], training: list[Path], profile: Profile, info: DatasetInfo
-) -> Alike | None:
-    """Compare every training picture with some held-out ones of the same size.
-
-    The squared distance of all pairs comes from one matrix product per batch.
-    """
-    grids = _with_grids(held_out, profile)
-    if not grids or not training:
-        return None
-    shape = Counter(grid.shape for _, grid in grids).most_common(1)[0][0]
-    room = max(1, min(_ALIKE_RECORDS, _ALIKE_CELLS // (shape[0] * shape[1])))
-    chosen = _some([pair for pair in grids if pair[1].shape == shape], room)
-    ours = np.stack([grid.reshape(-1) for _, grid in chosen]).astype(np.float32)
-    lengths = (ours**2).sum(axis=1)
-    best: tuple[float, int, Item, NDArray[np.uint8]] | None = None
-    for batch in batched(read_items(training, info)):
-        same = [pair for pair in _with_grids(batch, profile) if pair[1].shape == shape]
-        if not same:
-            continue
-        theirs = np.stack([grid.reshape(-1) for _, grid in same]).astype(np.float32)
-        distances = (theirs**2).sum(axis=1)[:, None] - 2 * (theirs @ ours.T) + lengths
-        there, here = divmod(int(distances.argmin()), len(chosen))
-        distance = float(distances[there, here])
-        if best is None or distance < best[0]:
-            best = distance, here, *same[there]
-    if best is None:
-        return None
-    _, here, theirs_item, grid = best
-    apart = np.abs(chosen[here][1].astype(np.int64) - grid)
-    return Alike(
-        difference=float(apart.mean()) / (profile.levels - 1),
-        cells=int((apart > 0).sum()),
-        held_out=chosen[here][0],
-        training=theirs_item,
-        compared=len(chosen),
-    )
-
-
-def _with_grids(items: Sequence[Item], profile: Profile) -> list[tuple[Item, NDArray[np.uint8]]]:
-    """Return the records of one readable picture, each with its grid."""
-    single = [item for item in items if item.record and len(item.record.pictures) == 1]
-    grids = read_grids((item.record.picture for item in single if item.record), profile)
-    pairs = zip(single, grids, strict=True)
-    return [(item, grid) for item, grid in pairs if not isinstance(grid, FormatError)]
