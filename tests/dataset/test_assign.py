@@ -6,12 +6,7 @@ from hypothesis import strategies as st
 from glyphsight.dataset import BuildSettings
 from glyphsight.dataset.build.assign import UNUSABLE, Items, Likeness, assign
 from glyphsight.errors import DatasetError
-from glyphsight.sampling import (
-    balanced_down,
-    balanced_up,
-    stratified_groups,
-    stratified_sample,
-)
+from glyphsight.sampling import balanced, stratified_sample
 
 
 def items(codes, alike=None, exact=None):
@@ -60,15 +55,15 @@ def test_no_look_is_in_two_splits_and_nothing_else_is_lost(codes, data):
 @given(classes, st.integers(1, 50), st.integers(0, 5))
 def test_without_look_alikes_the_held_out_choice_is_the_stratified_one(codes, count, seed):
     labels, own = np.array(codes, np.int32), np.arange(len(codes), dtype=np.uint64)
-    grouped = stratified_groups(labels, own, count, seed)
+    grouped = stratified_sample(labels, count, seed, own)
     assert grouped.tolist() == stratified_sample([f"{c}" for c in codes], count, seed).tolist()
 
 
 def test_the_order_of_a_group_or_its_number_changes_nothing():
     codes = np.array([0, 1] * 20, np.int32)
     looks = np.arange(40) // 2
-    first = stratified_groups(codes, looks.astype(np.uint64), 10, 0)
-    second = stratified_groups(codes, (1000 - looks).astype(np.uint64), 10, 0)
+    first = stratified_sample(codes, 10, 0, looks.astype(np.uint64))
+    second = stratified_sample(codes, 10, 0, (1000 - looks).astype(np.uint64))
     assert first.tolist() == second.tolist()
     assert len(first) == 10
 
@@ -126,7 +121,7 @@ def test_balance_changes_the_training_split_alone_and_comes_before_the_limit():
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(0, 5))
 def test_balanced_classes_are_equal_and_repeat_evenly(codes, seed):
     labels = np.array(codes, np.int32)
-    down, up = balanced_down(labels, seed), balanced_up(labels, seed)
+    down, up = (balanced(labels, seed, up=up) for up in (False, True))
     counts = np.bincount(labels)
     for rows, each in ((down, counts[counts > 0].min()), (up, counts.max())):
         assert set(np.bincount(labels[rows])[counts > 0]) == {each}
@@ -138,5 +133,5 @@ def test_balanced_classes_are_equal_and_repeat_evenly(codes, seed):
 
 
 def test_nothing_to_balance_is_nothing():
-    for balanced in (balanced_down, balanced_up):
-        assert balanced(np.zeros(0, np.int32), 0).tolist() == []
+    for up in (False, True):
+        assert balanced(np.zeros(0, np.int32), 0, up=up).tolist() == []

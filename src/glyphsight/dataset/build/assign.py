@@ -10,12 +10,7 @@ from numpy.typing import NDArray
 
 from glyphsight.dataset.build.settings import BuildSettings
 from glyphsight.errors import DatasetError
-from glyphsight.sampling import (
-    balanced_down,
-    balanced_up,
-    stratified_groups,
-    stratified_sample,
-)
+from glyphsight.sampling import balanced, stratified_sample
 
 UNUSABLE = -1
 """Class number of an item that cannot be encoded."""
@@ -23,35 +18,41 @@ UNUSABLE = -1
 VALIDATION = 2000
 """The most that are held out for validation unless a number is given."""
 
-_HELD_OUT = ("test", "validation")
+_NONE = np.zeros(0, dtype=np.uint64)
 
 
 @dataclass(frozen=True)
 class Items:
-    """The items of a split, in their order.
+    """The items of a split, in their order."""
 
-    Attributes:
-        codes: int32[N], number of the answer among all answers in sorted order, or ``UNUSABLE``.
-        exact: uint64[N], equal where the level grids are.
-        alike: uint64[N], equal where they are nearly so; empty where likeness does not count.
-    """
+    codes: NDArray[np.int32]  # [N], number of the answer among all in sorted order, or UNUSABLE
+    exact: NDArray[np.uint64]  # [N], equal where the level grids are
+    alike: NDArray[np.uint64]  # [N], equal where they nearly are; empty where that does not count
 
-    codes: NDArray[np.int32]
-    exact: NDArray[np.uint64]
-    alike: NDArray[np.uint64]
+    @property
+    def usable(self) -> NDArray[np.int64]:
+        """Rows of the items that can be encoded."""
+        return np.flatnonzero(self.codes != UNUSABLE)
+
+    def likeness(self, rows: NDArray[np.int64], other: Items, others: NDArray[np.int64]) -> Found:
+        """Find the ``rows`` that look like one of the ``others``."""
+        alike = np.isin(self.alike[rows], other.alike[others])
+        same = int(np.isin(self.exact[rows], other.exact[others]).sum())
+        return rows[~alike], Likeness(same, int(alike.sum()) - same)
+
+    def repeats(self) -> Likeness:
+        """Count the items that look like an earlier one."""
+        rows = self.usable
+        same = len(rows) - len(np.unique(self.exact[rows]))
+        return Likeness(same, len(rows) - len(np.unique(self.alike[rows])) - same)
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """Numbers of items of a split that look like others.
+    """Numbers of items of a split that look like others."""
 
-    Attributes:
-        same: Items whose level grid is another's.
-        alike: Items that only nearly are another's, by the perceptual hash.
-    """
-
-    same: int = 0
-    alike: int = 0
+    same: int = 0  # items whose level grid is another's
+    alike: int = 0  # items that only nearly are another's, by the perceptual hash
 
     def __add__(self, other: Likeness) -> Likeness:
         return Likeness(self.same + other.same, self.alike + other.alike)
@@ -60,23 +61,19 @@ class Likeness:
         return Likeness(self.same - other.same, self.alike - other.alike)
 
 
+Found = tuple[NDArray[np.int64], Likeness]
+"""Rows that look like no other, and the numbers of those that do."""
+
+
 @dataclass(frozen=True)
 class Assigned:
-    """The items of each split.
+    """The items of each split."""
 
-    Attributes:
-        origin: The source's own split that each split is taken from.
-        rows: Items of each split, int64[n] in the order of the records; with ``up`` some repeat.
-        repeats: Of each of the source's splits: items that look like an earlier one in it.
-        removed: Of each split: items left out since a held-out split has what they look like.
-        held_out: Sorted hashes of all that is held out, which no copy may look like.
-    """
-
-    origin: dict[str, str] = field(default_factory=dict)
-    rows: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-    repeats: dict[str, Likeness] = field(default_factory=dict)
-    removed: dict[str, Likeness] = field(default_factory=dict)
-    held_out: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    origin: dict[str, str] = field(default_factory=dict)  # the source's split it is taken from
+    rows: dict[str, NDArray[np.int64]] = field(default_factory=dict)  # with ``up`` some repeat
+    repeats: dict[str, Likeness] = field(default_factory=dict)  # inside the source's splits
+    removed: dict[str, Likeness] = field(default_factory=dict)  # look-alikes of what is held out
+    held_out: NDArray[np.uint64] = field(default_factory=lambda: _NONE)  # sorted hashes of that
 
 
 def assign(
@@ -106,41 +103,43 @@ def assign(
     """
     wanted = list(wanted)
     likeness = not settings.keep_duplicates
-    rows = {split: np.flatnonzero(found.codes != UNUSABLE) for split, found in items.items()}
+    rows = {split: found.usable for split, found in items.items()}
     origin = {split: split for split in items}
     removed: dict[str, Likeness] = {}
+
+    def hold_out(split: str, chosen: NDArray[np.int64]) -> None:
+        origin[split], rows[split] = "train", chosen
+        rows["train"] = np.setdiff1d(rows["train"], chosen, assume_unique=True)
+
+    def remove(split: str, other: str) -> None:
+        rows[split], found = items[origin[split]].likeness(
+            rows[split], items[origin[other]], rows[other]
+        )
+        removed[split] = removed.get(split, Likeness()) + found
+
     if settings.test and "train" in items and "test" not in items:
-        origin["test"] = "train"
-        rows["test"] = _chosen(items["train"], rows["train"], "test", settings, spec)
-        rows["train"] = np.setdiff1d(rows["train"], rows["test"], assume_unique=True)
+        hold_out("test", _chosen(items["train"], rows["train"], "test", settings, spec))
     if likeness and "test" in rows:
         for split in rows.keys() - {"test"}:
-            rows[split], removed[split] = _without(
-                items[split], rows[split], items[origin["test"]], rows["test"]
-            )
-    held_out = settings.validation != 0 and "train" in items and "validation" not in items
-    if held_out:
+            remove(split, "test")
+    if settings.validation != 0 and "train" in items and "validation" not in items:
         own, train = rows["train"], items["train"]
-        origin["validation"] = "train"
         if named is None:
-            rows["validation"] = _chosen(train, own, "validation", settings, spec)
+            hold_out("validation", _chosen(train, own, "validation", settings, spec))
         else:
-            rows["validation"] = np.intersect1d(own, named)
+            hold_out("validation", np.intersect1d(own, named))
             if "train" in removed:  # of the named ones too
                 usable = named[train.codes[named] != UNUSABLE]
-                _, lost = _without(train, usable, items["test"], rows["test"])
+                _, lost = train.likeness(usable, items[origin["test"]], rows["test"])
                 removed["validation"], removed["train"] = lost, removed["train"] - lost
-        rows["train"] = np.setdiff1d(own, rows["validation"], assume_unique=True)
-    whole_groups = held_out and named is None  # look-alikes were held out together
+    whole_groups = origin.get("validation") == "train" and named is None  # look-alikes together
     if likeness and {"train", "validation"} <= rows.keys() and not whole_groups:
-        other = items[origin["validation"]]
-        rows["train"], found = _without(items["train"], rows["train"], other, rows["validation"])
-        removed["train"] = removed.get("train", Likeness()) + found
-    held = [split for split in _HELD_OUT if split in rows] if likeness else []
+        remove("train", "validation")
+    held = [split for split in ("test", "validation") if split in rows and likeness]
     looks = [items[origin[split]].alike[rows[split]] for split in held]
     if "train" in wanted and settings.balance != "none":
-        pick = balanced_down if settings.balance == "down" else balanced_up
-        rows["train"] = rows["train"][pick(items["train"].codes[rows["train"]], settings.seed)]
+        codes, up = items["train"].codes[rows["train"]], settings.balance == "up"
+        rows["train"] = rows["train"][balanced(codes, settings.seed, up=up)]
     if settings.limit is not None:
         for split in wanted:
             codes = items[origin[split]].codes[rows[split]]
@@ -148,9 +147,9 @@ def assign(
     return Assigned(
         {split: origin[split] for split in wanted},
         {split: rows[split] for split in wanted},
-        {split: _repeats(found) for split, found in items.items()} if likeness else {},
+        {split: found.repeats() for split, found in items.items()} if likeness else {},
         {split: removed[split] for split in wanted if split in removed},
-        np.unique(np.concatenate([Assigned().held_out, *looks])),
+        np.unique(np.concatenate([_NONE, *looks])),
     )
 
 
@@ -166,27 +165,11 @@ def _chosen(
             f"{spec}: cannot hold {count} of {len(own)} training pictures out for {split}; "
             f"lower --{split}"
         )
-    groups = own.astype(np.uint64) if settings.keep_duplicates else train.alike[own]
-    chosen = own[stratified_groups(train.codes[own], groups, count, settings.seed)]
+    groups = None if settings.keep_duplicates else train.alike[own]
+    chosen = own[stratified_sample(train.codes[own], count, settings.seed, groups)]
     if not len(chosen):
         raise DatasetError(
             f"{spec}: all training pictures look so much alike that none can be held out for "
             f"{split}; give --{split} 0 or --keep-duplicates"
         )
     return chosen
-
-
-def _without(
-    items: Items, rows: NDArray[np.int64], other: Items, other_rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], Likeness]:
-    """Return the ``rows`` that look like none of the other's, and the number that do."""
-    alike = np.isin(items.alike[rows], other.alike[other_rows])
-    same = int(np.isin(items.exact[rows], other.exact[other_rows]).sum())
-    return rows[~alike], Likeness(same, int(alike.sum()) - same)
-
-
-def _repeats(items: Items) -> Likeness:
-    usable = items.codes != UNUSABLE
-    count = int(usable.sum())
-    same = count - len(np.unique(items.exact[usable]))
-    return Likeness(same, count - len(np.unique(items.alike[usable])) - same)

@@ -24,7 +24,7 @@ from glyphsight.dataset.filesystem import STATE, Directory, open_directory
 from glyphsight.dataset.storage import MANIFEST, SPLITS, load_dataset, read_manifest
 from glyphsight.errors import DatasetError
 from glyphsight.extras import need
-from glyphsight.files import matching, walk
+from glyphsight.files import hash64, matching, walk
 from glyphsight.parallel import HERE, Workers, same_processes
 from glyphsight.sources import Failure, Part, Source, open_source
 from glyphsight.version import __version__
@@ -111,7 +111,16 @@ def build_dataset(
                 directory.remove(STATE)
                 directory.remove_if_empty()
                 raise
-            splits = [_split(plan, name, found, assigned) for name in plan.wanted]
+            splits = [
+                Split(
+                    name,
+                    plan.parts[origin],
+                    found.starts[origin],
+                    assigned.rows[name],
+                    settings.copies if name == "train" else 0,
+                )
+                for name, origin in assigned.origin.items()
+            ]
             manifest = plan.said | _told(plan, found, assigned, splits)
             manifest["files"] = _write(plan.build, splits, assigned, workers, quiet)
         manifest |= {"plan": plan.digest, "stamp": plan.stamp}
@@ -122,38 +131,24 @@ def build_dataset(
         text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
         directory.write(MANIFEST, text.encode())
         directory.remove(STATE)
-        failures = [failure for some in found.failures.values() for failure in some]
-        return replace(_report(manifest, directory, found=False), failures=failures)
+        return replace(_report(manifest, directory, found=False), failures=found.failed)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """A build that is asked for, told apart from every other.
-
-    Attributes:
-        build: Source, directory and settings.
-        wanted: Splits to make.
-        parts: Parts of the source's own splits that decide what is in them.
-        held_out: Names of the pictures to hold out, with their answers.
-        said: Settings as the manifest has them.
-        digest: Hash of the settings and the parts.
-        stamp: Hash of that and of the local files of the source.
-    """
+    """A build that is asked for, told apart from every other."""
 
     build: Build
-    wanted: list[str]
-    parts: dict[str, list[Part]]
-    held_out: Mapping[str, str]
-    said: dict[str, Any]
-    digest: str
-    stamp: str
+    wanted: list[str]  # splits to make
+    parts: dict[str, list[Part]]  # of the source's own splits that decide what is in them
+    held_out: Mapping[str, str]  # names of the pictures to hold out, with their answers
+    said: dict[str, Any]  # settings as the manifest has them
+    digest: str  # hash of the settings and the parts
+    stamp: str  # hash of that and of the local files of the source
 
 
 def _planned(
-    spec: str,
-    out: str | os.PathLike[str],
-    settings: BuildSettings,
-    counter: TokenCounter | None,
+    spec: str, out: str | os.PathLike[str], settings: BuildSettings, counter: TokenCounter | None
 ) -> _Plan:
     """Check what is asked for, before anything is written."""
     source = open_source(spec, settings.max_pixels)
@@ -184,12 +179,7 @@ def _hash(value: Any) -> str:
 def _names_to_hold_out(
     settings: BuildSettings, source: Source, spec: str, out: str
 ) -> dict[str, str]:
-    """Return what the source calls the pictures to be held out, with their answers.
-
-    Raises:
-        DatasetError: The dataset that holds them out is no directory or ``out`` itself, has no
-            validation split, or does not say what its records were made from.
-    """
+    """Return what the source calls the pictures to be held out, with their answers."""
     dataset = settings.hold_out
     if dataset is None:
         return {}
@@ -267,11 +257,7 @@ def _local_files(spec: str, out: str | os.PathLike[str]) -> list[tuple[str, int,
 
 
 def _assigned(plan: _Plan, found: Gathered) -> Assigned:
-    """Share the items out to splits.
-
-    Raises:
-        DatasetError: Nothing can be read, a split stays empty, or pictures cannot be held out.
-    """
+    """Share the items out to splits; why one would stay empty is said first."""
     for split, items in found.items.items():
         if not (items.codes != UNUSABLE).any() and (failed := found.failures[split]):
             raise DatasetError(
@@ -282,8 +268,7 @@ def _assigned(plan: _Plan, found: Gathered) -> Assigned:
         named = rows_named(plan.build, plan.parts["train"], found, plan.held_out)
     if "validation" in plan.build.source.splits:
         settings = replace(settings, validation=0)
-    failed = [failure for some in found.failures.values() for failure in some]
-    unread = f"; besides, {_first_of(failed)}" if failed else ""
+    unread = f"; besides, {_first_of(found.failed)}" if found.failed else ""
     try:
         assigned = assign(found.items, plan.wanted, settings, spec, named)
     except DatasetError as error:
@@ -300,18 +285,15 @@ def _first_of(failures: list[Failure]) -> str:
     return f"{len(failures)} could not be read, the first: {failures[0].reason}"
 
 
-def _split(plan: _Plan, name: str, found: Gathered, assigned: Assigned) -> Split:
-    origin, copies = assigned.origin[name], plan.build.settings.copies if name == "train" else 0
-    return Split(name, plan.parts[origin], found.starts[origin], assigned.rows[name], copies)
-
-
 def _write(
     build: Build, splits: list[Split], assigned: Assigned, workers: Workers, quiet: bool
 ) -> dict[str, list[dict[str, Any]]]:
     """Write all splits; return the files of each for the manifest."""
     state.withdraw(build.directory, targets(build, splits))
-    if build.settings.copies:
-        build = replace(build, held_out=state.keep_held_out(build.directory, assigned.held_out))
+    if build.settings.copies and len(assigned.held_out):
+        data = assigned.held_out.tobytes()
+        build = replace(build, held_out=f"{STATE}/held-out-{hash64(data):016x}")
+        build.directory.write(build.held_out, data)
     files = {}
     for split in splits:
         write_missing(build, split, workers, quiet)
@@ -321,7 +303,6 @@ def _write(
 
 def _told(plan: _Plan, found: Gathered, assigned: Assigned, splits: list[Split]) -> dict[str, Any]:
     """Return what the manifest says of the items."""
-    failures = [failure for some in found.failures.values() for failure in some]
     labels: dict[str, dict[str, int]] = {}
     for split in splits:
         codes = found.items[assigned.origin[split.name]].codes[split.rows]
@@ -336,8 +317,8 @@ def _told(plan: _Plan, found: Gathered, assigned: Assigned, splits: list[Split])
             for key, counts in (("repeats", assigned.repeats), ("removed", assigned.removed))
         },
         "failures": {
-            "count": len(failures),
-            "items": [asdict(failure) for failure in failures[:_FAILURES_KEPT]],
+            "count": len(found.failed),
+            "items": [asdict(failure) for failure in found.failed[:_FAILURES_KEPT]],
         },
         "command": plan.build.settings.command(plan.build.spec),
     }

@@ -24,28 +24,27 @@ from glyphsight.dataset.build.settings import Build
 from glyphsight.dataset.filesystem import STATE, Directory
 from glyphsight.dataset.likeness import alike_hashes, exact_hashes
 from glyphsight.errors import DatasetError, PictureError
+from glyphsight.files import normal
 from glyphsight.parallel import Workers
 from glyphsight.sources import Batch, Failure, Part
 
 _NONE = np.zeros(0, dtype=np.uint64)
-_NAMES = "items.json"
+_TOLD = "items.json"
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """The scans of all parts together.
+    """The scans of all parts together, by split of the source."""
 
-    Attributes:
-        labels: All answers, sorted.
-        items: Of each split, their numbers among the answers and hashes.
-        starts: Of each split int64[parts + 1], number of the first item of each part.
-        failures: Of each split the items that cannot be read or encoded.
-    """
-
-    labels: list[str]
+    labels: list[str]  # all answers, sorted
     items: dict[str, Items]
-    starts: dict[str, NDArray[np.int64]]
-    failures: dict[str, list[Failure]]
+    starts: dict[str, NDArray[np.int64]]  # [parts + 1], number of the first item of each part
+    failures: dict[str, list[Failure]]  # what cannot be read or encoded
+
+    @property
+    def failed(self) -> list[Failure]:
+        """The failures of all splits."""
+        return [failure for some in self.failures.values() for failure in some]
 
 
 def scan_all(build: Build, parts: dict[str, list[Part]], workers: Workers, quiet: bool) -> Gathered:
@@ -53,12 +52,11 @@ def scan_all(build: Build, parts: dict[str, list[Part]], workers: Workers, quiet
     tasks = [(part, number) for own in parts.values() for number, part in enumerate(own)]
     there = build.directory.names(f"{STATE}/scan")
     todo = [task for task in tasks if PurePosixPath(_scan_name(*task)).name not in there]
-    with progress_bar(
-        len(tasks), " parts", "scan", disable=quiet, initial=len(tasks) - len(todo)
-    ) as bar:
+    done = len(tasks) - len(todo)
+    with progress_bar(len(tasks), " parts", "scan", disable=quiet, initial=done) as bar:
         pictures = 0
-        for count in parallel.map(partial(_scan_one, build), todo, workers, ordered=False):
-            pictures += count
+        for number in parallel.map(partial(_scan_one, build), todo, workers, ordered=False):
+            pictures += number
             bar.set_postfix_str(f"{pictures:,} pictures", refresh=False)
             bar.update()
     return _gather(build.directory, parts)
@@ -98,10 +96,10 @@ def grids_name(part: Part, number: int) -> str:
 def read_grids(path: Path) -> Iterator[Batch]:
     """Yield items in the pieces they were kept in, grids in place of pixels."""
     with ZipFile(path) as archive:
-        told = json.loads(archive.read(_NAMES))
+        told = json.loads(archive.read(_TOLD))
         at = 0
         for name in archive.namelist():
-            if name == _NAMES:
+            if name == _TOLD:
                 continue
             with archive.open(name) as stream:
                 levels: NDArray[np.uint8] = read_array(stream, allow_pickle=False)
@@ -127,23 +125,10 @@ def _scan_one(build: Build, task: tuple[Part, int]) -> int:
 
 
 def _scan_part(build: Build, part: Part, kept: ZipFile) -> dict[str, Any]:
-    """Read a part, turn its pictures into level grids and hash them where likeness counts.
+    """Keep the level grids of a part as they come; return codes, hashes and a note for the scan.
 
-    Args:
-        build: The build.
-        part: Part to read.
-        kept: Archive for the grids, as they come; a picture that cannot be encoded has one without
-            cells. Answers, names and questions of all items follow.
-
-    Returns:
-        ``codes``, ``exact`` and ``alike`` as :class:`Items` has them, and a ``note``, JSON: the
-        different answers, and the items that could not be read or encoded. Only the latter have a
-        number among the items, as unusable ones.
-
-    Raises:
-        DatasetError: The part as a whole cannot be read.
+    A picture that cannot be encoded has a grid without cells. Answers, names and questions follow.
     """
-    profile = build.settings.profile
     names: dict[str, int] = {}
     codes: list[int] = []
     told: tuple[list[str], ...] = ([], [], [])
@@ -154,11 +139,8 @@ def _scan_part(build: Build, part: Part, kept: ZipFile) -> dict[str, Any]:
         if isinstance(batch, Failure):
             failures.append(batch)
             continue
-        try:
-            grids = list(level_grids(batch.pixels, profile))
-            bad: dict[int, Failure] = {}
-        except PictureError:
-            grids, bad = _one_by_one(batch, profile)
+        labels = [normal(label) for label in batch.labels]  # of a user's source too
+        grids, bad = _grids(batch, build.settings.profile)
         for levels in grids:
             with kept.open(f"{next(pieces):05d}.npy", "w", force_zip64=True) as stream:
                 write_array(stream, levels, allow_pickle=False)
@@ -167,13 +149,13 @@ def _scan_part(build: Build, part: Part, kept: ZipFile) -> dict[str, Any]:
                 alike.append(alike_hashes(levels))
         failures += bad.values()
         questions = batch.questions or [""] * len(batch)
-        for all_, some in zip(told, (batch.labels, batch.ids, questions), strict=True):
-            all_ += some
+        for held, some in zip(told, (labels, batch.ids, questions), strict=True):
+            held += some
         codes += [
             UNUSABLE if row in bad else names.setdefault(label, len(names))
-            for row, label in enumerate(batch.labels)
+            for row, label in enumerate(labels)
         ]
-    kept.writestr(_NAMES, json.dumps(told))
+    kept.writestr(_TOLD, json.dumps(told))
     note = json.dumps([list(names), [[failure.id, failure.reason] for failure in failures]])
     return {
         "note": np.frombuffer(note.encode(), dtype=np.uint8),
@@ -183,10 +165,12 @@ def _scan_part(build: Build, part: Part, kept: ZipFile) -> dict[str, Any]:
     }
 
 
-def _one_by_one(
-    batch: Batch, profile: Profile
-) -> tuple[list[NDArray[np.uint8]], dict[int, Failure]]:
-    """Return the grid of each picture, and the failures by their number in the batch."""
+def _grids(batch: Batch, profile: Profile) -> tuple[list[NDArray[np.uint8]], dict[int, Failure]]:
+    """Return the grids of a batch, and the failures by their number in it."""
+    try:
+        return list(level_grids(batch.pixels, profile)), {}
+    except PictureError:
+        pass
     grids: list[NDArray[np.uint8]] = []
     bad: dict[int, Failure] = {}
     for row, name in enumerate(batch.ids):
@@ -201,13 +185,7 @@ def _one_by_one(
 def rows_named(
     build: Build, parts: list[Part], scanned: Gathered, names: Mapping[str, str]
 ) -> NDArray[np.int64]:
-    """Find the items of the training split that have these names.
-
-    Args:
-        build: The build; its directory has the grids of the scan.
-        parts: Parts of the split.
-        scanned: The items.
-        names: Names of the items to find, each with its answer.
+    """Find the items of the training split that have the names, each with its answer.
 
     Returns:
         int64[len(names)], rows of the items, ascending.
@@ -216,26 +194,23 @@ def rows_named(
         DatasetError: Some are not in the split, or are there with another answer.
     """
     codes, starts = scanned.items["train"].codes, scanned.starts["train"]
-    rows: list[int] = []
-    found: set[str] = set()
+    rows: dict[str, int] = {}
     for number, part in enumerate(parts):
-        with build.directory.reading(grids_name(part, number)) as path:
-            with ZipFile(path) as archive:
-                ids: list[str] = json.loads(archive.read(_NAMES))[1]
-            for row, name in enumerate(ids, int(starts[number])):
-                if name not in names:
-                    continue
-                answer = names[name] if codes[row] == UNUSABLE else scanned.labels[codes[row]]
-                if answer != names[name]:
-                    raise DatasetError(
-                        f"{build.spec}: the answer to {name} is {answer!r}, in the dataset that "
-                        f"holds it out {names[name]!r}; give a dataset of this source"
-                    )
-                rows.append(row)
-                found.add(name)
-    if missing := sorted(names.keys() - found):
+        with build.directory.reading(grids_name(part, number)) as path, ZipFile(path) as archive:
+            ids: list[str] = json.loads(archive.read(_TOLD))[1]
+        for row, name in enumerate(ids, int(starts[number])):
+            if name not in names:
+                continue
+            answer = names[name] if codes[row] == UNUSABLE else scanned.labels[codes[row]]
+            if answer != names[name]:
+                raise DatasetError(
+                    f"{build.spec}: the answer to {name} is {answer!r}, in the dataset that "
+                    f"holds it out {names[name]!r}; give a dataset of this source"
+                )
+            rows[name] = row
+    if missing := sorted(names.keys() - rows.keys()):
         raise DatasetError(
             f"{build.spec}: {len(missing)} of the {len(names)} pictures to be held out are not in "
             f"its training split, such as {missing[0]}; give a dataset of this source"
         )
-    return np.array(rows, dtype=np.int64)
+    return np.array(list(rows.values()), dtype=np.int64)

@@ -6,15 +6,11 @@ import json
 from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from glyphsight.dataset.build.card import CARD
 from glyphsight.dataset.filesystem import STATE, Directory
 from glyphsight.dataset.layouts import Output
 from glyphsight.dataset.storage import MANIFEST
 from glyphsight.errors import DatasetError
-from glyphsight.files import hash64
 
 _PLAN, _FILES = f"{STATE}/plan.json", f"{STATE}/files.json"
 
@@ -50,13 +46,7 @@ def is_whole(manifest: dict[str, Any], directory: Directory) -> bool:
 def check_replaces(
     directory: Directory, done: dict[str, Any] | None, asked: dict[str, Any]
 ) -> None:
-    """Refuse to replace a finished dataset that was built otherwise.
-
-    Args:
-        directory: Directory of the dataset.
-        done: Manifest that lies there; None for none.
-        asked: Settings of the coming dataset, as a manifest has them, and its plan.
-    """
+    """Refuse to replace a finished dataset, of manifest ``done``, that was built otherwise."""
     if done is None or done.get("plan") in (None, asked["plan"]):
         return
     before, now = _flat(done), _flat(asked)
@@ -103,16 +93,6 @@ def open_state(directory: Directory, stamp: str, force: bool) -> None:
         for name in ("plan.json", "scan", "grids", "done", "pieces"):
             directory.remove(f"{STATE}/{name}")
         directory.write(_PLAN, json.dumps(stamp).encode())
-
-
-def keep_held_out(directory: Directory, hashes: NDArray[np.uint64]) -> str:
-    """Write the hashes that no copy may have; return the name of the file, "" for no hashes."""
-    if not len(hashes):
-        return ""
-    data = hashes.tobytes()
-    name = f"{STATE}/held-out-{hash64(data):016x}"
-    directory.write(name, data)
-    return name
 
 
 def withdraw(directory: Directory, targets: set[str]) -> None:

@@ -36,38 +36,23 @@ _ATTEMPTS = 8  # at a copy that looks like no held-out picture
 
 @dataclass(frozen=True)
 class Segment:
-    """Records of a shard that come from one part.
-
-    Attributes:
-        part: The part.
-        number: Its number in its split.
-        items: int64[n], numbers of its items, ascending; some may repeat.
-        turn: 0 for the unchanged pictures, else the number of the copy.
-        first: Number of the first among the items of its split.
-    """
+    """Records of a shard that come from one part."""
 
     part: Part
-    number: int
-    items: NDArray[np.int64]
-    turn: int
-    first: int
+    number: int  # of the part in its split
+    items: NDArray[np.int64]  # [n], numbers of its items, ascending; some may repeat
+    turn: int  # 0 for the unchanged pictures, else the number of the copy
+    first: int  # number of the first among the items of its split
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Consecutive records of a split, which one process writes at a time.
+    """Consecutive records of a split, which one process writes at a time."""
 
-    Attributes:
-        key: Its name in the state folder, such as ``train-00000``.
-        name: The file it becomes, or the piece of one.
-        first: Number of its first record in the split.
-        segments: Sources of its records, in order.
-    """
-
-    key: str
-    name: str
-    first: int
-    segments: tuple[Segment, ...]
+    key: str  # its name in the state folder, such as train-00000
+    name: str  # the file it becomes, or the piece of one
+    first: int  # number of its first record in the split
+    segments: tuple[Segment, ...]  # sources of its records, in order
 
     def __len__(self) -> int:
         return sum(len(segment.items) for segment in self.segments)
@@ -85,21 +70,13 @@ class Shard:
 
 @dataclass(frozen=True)
 class Split:
-    """The records that a split will have.
-
-    Attributes:
-        name: Name of the split.
-        parts: Parts of the source that its items come from.
-        starts: int64[parts + 1], number of the first item of each part.
-        rows: int64[n], items of the split, ascending; some may repeat.
-        copies: Rounds of changed copies, which follow one another.
-    """
+    """The records that a split will have."""
 
     name: str
-    parts: list[Part]
-    starts: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    copies: int
+    parts: list[Part]  # of the source, which its items come from
+    starts: NDArray[np.int64]  # [parts + 1], number of the first item of each part
+    rows: NDArray[np.int64]  # [n], items of the split, ascending; some may repeat
+    copies: int  # rounds of changed copies, which follow one another
 
     def __len__(self) -> int:
         return len(self.rows) * (self.copies + 1)
@@ -129,34 +106,24 @@ class Split:
 
 
 def write_shard(build: Build, shard: Shard) -> int:
-    """Put a shard in place, then the note that it is; done twice it gives the same.
-
-    Returns:
-        Number of its records.
+    """Put a shard in place, then the note that it is, and return the number of its records.
 
     Raises:
         DatasetError: The source gives other items than it gave before.
     """
-    layout, records, sources = build.layout, _records(build, shard), io.BytesIO()
-    if not layout.sourced:
-        records = _noting_sources(records, sources)
+    sources = io.BytesIO()
     with build.directory.writing(shard.name) as path:
         with path.open("wb") as stream:
-            layout.write(records, stream, build.settings.wordings, shard.first)
+            records = _records(build, shard, sources)
+            build.layout.write(records, stream, build.settings.wordings, shard.first)
         entry = _entry(shard.name, path, len(shard))
-    if not layout.sourced:
+    if not build.layout.sourced:
         build.directory.write(shard.sources, sources.getvalue())
     build.directory.write(shard.note, json.dumps(entry).encode())
     return len(shard)
 
 
-def _noting_sources(records: Iterator[Record], sources: IO[bytes]) -> Iterator[Record]:
-    for record in records:
-        write_sources([record], sources)
-        yield record
-
-
-def _records(build: Build, shard: Shard) -> Iterator[Record]:
+def _records(build: Build, shard: Shard, sources: IO[bytes]) -> Iterator[Record]:
     size = str(build.settings.profile.width)
     for segment in shard.segments:
         copy = f" copy {segment.turn}" if segment.turn else ""
@@ -165,7 +132,9 @@ def _records(build: Build, shard: Shard) -> Iterator[Record]:
             questions = items.questions or [""] * len(items)
             for text, *told in zip(some, items.labels, questions, items.ids, strict=True):
                 label, question, name = told
-                yield Record((text,), label, question, size, f"{build.spec} {name}{copy}")
+                record = Record((text,), label, question, size, f"{build.spec} {name}{copy}")
+                write_sources([record], sources)
+                yield record
 
 
 def _kept_texts(build: Build, segment: Segment) -> Iterator[tuple[list[str], Batch]]:
@@ -182,11 +151,7 @@ def _kept_texts(build: Build, segment: Segment) -> Iterator[tuple[list[str], Bat
 
 
 def _copied_texts(build: Build, segment: Segment) -> Iterator[tuple[list[str], Batch]]:
-    """Yield texts of changed copies and their items, from the source itself.
-
-    Raises:
-        DatasetError: It gives other items than it gave before.
-    """
+    """Yield texts of changed copies and their items, from the source itself."""
     at = done = 0
     items, part = segment.items, segment.part
     for batch in build.source.read(part):
@@ -234,18 +199,13 @@ def _held_out_hashes(directory: Directory, name: str) -> NDArray[np.uint64]:
 
 def write_missing(build: Build, split: Split, workers: Workers, quiet: bool) -> None:
     """Write the shards of a split that are not in place."""
-
-    def shards() -> Iterator[Shard]:
-        return split.shards(build.layout, build.settings.shard_size)
-
     notes = build.directory.names(f"{STATE}/done")
-    there = {
-        shard.key: len(shard)
-        for shard in shards()
-        if f"{shard.key}.json" in notes and _noted(build.directory, shard) is not None
-    }
-    left = (shard for shard in shards() if shard.key not in there)
-    done = sum(there.values())
+    left, done = [], 0
+    for shard in split.shards(build.layout, build.settings.shard_size):
+        if f"{shard.key}.json" in notes and _noted(build.directory, shard) is not None:
+            done += len(shard)
+        else:
+            left.append(shard)
     with progress_bar(
         len(split), " records", f"write {split.name}", disable=quiet, initial=done
     ) as bar:
