@@ -6,10 +6,10 @@ Besides, the steps that sources share: the column and the text of an answer, byt
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,12 +54,8 @@ class Batch:
     def take(self, indices: NDArray[np.int64]) -> Batch:
         """Return the pictures at ``indices``, in that order."""
         chosen = indices.tolist()
-        lists = ([each[i] for i in chosen] if each else [] for each in self._lists)
-        return Batch(self.pixels[indices], *lists)
-
-    @property
-    def _lists(self) -> tuple[list[str], list[str], list[str]]:
-        return self.labels, self.ids, self.questions
+        lists = self.labels, self.ids, self.questions
+        return Batch(self.pixels[indices], *([each[i] for i in chosen if each] for each in lists))
 
 
 @dataclass(frozen=True)
@@ -131,35 +127,28 @@ def ranges(split: str, count: int, *file: str | int, size: int = PART) -> list[P
     ]
 
 
-def batches(
-    items: Iterable[Item | Failure],
-) -> Iterator[Batch | Failure]:
-    """Gather neighbours of one size into batches of bounded memory, order kept.
-
-    Args:
-        items: Items, and failures of those that cannot be read.
-    """
+def batches(items: Iterable[Item | Failure]) -> Iterator[Batch | Failure]:
+    """Gather neighbours of one size into batches of bounded memory, order and failures kept."""
     held: list[Item] = []
-
-    def gathered() -> Batch:
-        ids, labels, pixels, *_ = zip(*held, strict=False)
-        questions = [item[3] if len(item) == 4 else "" for item in held]
-        held.clear()
-        return Batch(np.stack(pixels), [*labels], [*ids], questions if any(questions) else [])
-
-    for item in items:
+    for item in chain(items, [None]):
         if held and (
-            isinstance(item, Failure)
+            item is None
+            or isinstance(item, Failure)
             or item[2].shape != held[0][2].shape
             or len(held) >= min(_BATCH, max(1, _BATCH_PIXELS // max(1, item[2].size)))
         ):
-            yield gathered()
+            questions = [each[3] if len(each) == 4 else "" for each in held]
+            yield Batch(
+                np.stack([each[2] for each in held]),
+                [each[1] for each in held],
+                [each[0] for each in held],
+                questions if any(questions) else [],
+            )
+            held = []
         if isinstance(item, Failure):
             yield item
-        else:
+        elif item is not None:
             held.append(item)
-    if held:
-        yield gathered()
 
 
 def read_split(source: Source, split: str) -> Iterator[Batch]:
@@ -187,13 +176,11 @@ def load_split(source: Source, split: str) -> Batch:
     sizes = sorted({batch.pixels.shape[1:] for batch in found})
     if len(sizes) > 1:
         raise DatasetError(f"split {split!r} holds pictures of several sizes, such as {sizes[:2]}")
+    pixels = np.concatenate([batch.pixels for batch in found])
+    labels = [label for batch in found for label in batch.labels]
+    ids = [name for batch in found for name in batch.ids]
     questions = [one for batch in found for one in batch.questions or [""] * len(batch)]
-    return Batch(
-        np.concatenate([batch.pixels for batch in found]),
-        [label for batch in found for label in batch.labels],
-        [name for batch in found for name in batch.ids],
-        questions if any(questions) else [],
-    )
+    return Batch(pixels, labels, ids, questions if any(questions) else [])
 
 
 @contextmanager
@@ -211,9 +198,7 @@ def naming(where: str, problem: str, fix: str) -> Iterator[None]:
 
 
 class _Named(io.BytesIO):
-    """Bytes with a name, so that what is wrong with them can be said."""
-
-    name = ""
+    name = ""  # so that what is wrong with the bytes can be said
 
 
 def read_item(
@@ -224,15 +209,10 @@ def read_item(
     question: Callable[[], Any] = str,
     max_pixels: int = MAX_PIXELS,
 ) -> Item | Failure:
-    """Read an item of a table or an archive.
+    """Read an item of a table or an archive, called ``where`` in errors.
 
-    Args:
-        name: Id of the item.
-        where: Name of the item in errors.
-        answer: Gives the answer; raises ValueError where there is none.
-        data: Gives the bytes of a picture file; raises ValueError where there are none.
-        question: Gives its own question, None or "" for none.
-        max_pixels: Largest number of pixels.
+    The functions give its answer, the bytes of its picture file and its question; they raise
+    ValueError where there is none.
     """
     try:
         stream = _Named(data())
@@ -246,16 +226,10 @@ def read_item(
 
 
 def choose(kind: str, columns: Sequence[str], chosen: str | None, where: str) -> str:
-    """Return the one column of a kind, or the chosen one.
-
-    Args:
-        kind: ``answer`` or ``image``: the option that chooses.
-        columns: Columns that may be it.
-        chosen: Value of the option, if it is given.
-        where: Name of the table in errors.
+    """Return the chosen column of a kind, ``answer`` or ``image``, else the only one.
 
     Raises:
-        DatasetError: There is none, or several and none is chosen.
+        DatasetError: There is none, or several and none is chosen; ``where`` names the table.
     """
     if chosen is not None and chosen not in columns:
         raise DatasetError(
@@ -272,11 +246,7 @@ def choose(kind: str, columns: Sequence[str], chosen: str | None, where: str) ->
 
 
 def choose_answer(columns: Sequence[str], chosen: str | None, where: str) -> str:
-    """Return the answer column: the chosen one, one of ``ANSWERS``, else the only one.
-
-    Raises:
-        DatasetError: There is none, or several and none is chosen.
-    """
+    """Return the answer column: the chosen one, one of ``ANSWERS``, else the only one."""
     known = [name for name in columns if name in ANSWERS] if chosen is None else []
     others = [name for name in columns if name == chosen or name not in QUESTIONS]
     return choose("answer", known or others, chosen, where)
@@ -301,28 +271,24 @@ def answer_text(value: Any, names: Sequence[str] | None = None) -> str:
         ValueError: It is no answer; the message says why.
     """
     if isinstance(value, int) and names is not None:
-        if 0 <= value < len(names):
-            return normal(names[value])
-        raise ValueError(f"class {value} has no name, there are {len(names)}")
-    if isinstance(value, float) and math.isnan(value):
+        if not 0 <= value < len(names):
+            raise ValueError(f"class {value} has no name, there are {len(names)}")
+        value = names[value]
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):  # NaN
         raise ValueError("has no answer")
-    if isinstance(value, str | int | float) and str(value).strip():
-        if not is_unicode(str(value)):
-            raise ValueError("its answer is not valid Unicode")
-        return normal(str(value))
-    if value is None or isinstance(value, str):
-        raise ValueError("has no answer")
-    raise ValueError(f"its answer is no text but {type(value).__name__}")
+    if not isinstance(value, str | int | float):
+        raise ValueError(f"its answer is no text but {type(value).__name__}")
+    if not is_unicode(str(value)):
+        raise ValueError("its answer is not valid Unicode")
+    return normal(str(value))
 
 
 def question_text(value: Any) -> str:
-    """Return the text of an item's own question; "" for none.
+    """Return the text of an item's own question, "" for none.
 
     Raises:
         ValueError: It is no text.
     """
-    if value is None:
-        return ""
-    if not isinstance(value, str) or not is_unicode(value):
+    if not isinstance(value, str | None) or not is_unicode(value or ""):
         raise ValueError("its question is no text")
-    return normal(value)
+    return normal(value or "")

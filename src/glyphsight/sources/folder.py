@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from glyphsight.errors import DatasetError, PictureError
@@ -39,22 +39,16 @@ from glyphsight.sources.location import (
 )
 
 _NAME = re.compile(r"(?:.*/)?(\d)_[^_/]+_(\d+)\.wav")  # of a recording: digit, speaker, index
+_METADATA = ("metadata.csv", "metadata.jsonl")
 _TEST = 5  # recordings per digit and speaker that the dataset's authors hold out
 
 
 class ListedFile(NamedTuple):
-    """A file and its answer.
+    """A file of the directory, its answer and its question."""
 
-    Attributes:
-        name: Path relative to the directory, ``/`` between folders.
-        answer: Its answer; "" where there is none.
-        problem: Reason why it is not to be read, or "".
-        question: Question of its own, or "".
-    """
-
-    name: str
-    answer: str
-    problem: str = ""
+    name: str  # path relative to the directory, / between folders
+    answer: str = ""
+    problem: str = ""  # reason why it is not to be read
     question: str = ""
 
 
@@ -130,7 +124,7 @@ class ListedSource(ABC):
 
     def _flawed(self, name: str, problem: str) -> ListedFile:
         """Return a file that is not to be read, with the reason."""
-        return ListedFile(name, "", f"{self._directory / name}: {problem}")
+        return ListedFile(name, problem=f"{self._directory / name}: {problem}")
 
     def _files(self, again: bool) -> Listing:
         if again:
@@ -150,23 +144,9 @@ def _digest(items: list[ListedFile]) -> str:
     return f"{hash64(told):016x}"
 
 
-def read_metadata(folder: Path, prefix: str, chosen: str | None) -> dict[str, ListedFile] | None:
-    """Read the metadata file of a folder.
-
-    Args:
-        folder: Directory that may hold it.
-        prefix: The folder relative to the source, "" or with its ``/``: names begin with it.
-        chosen: Column of the answers, or None to find it.
-
-    Returns:
-        The item of each file it names, by its name; None where there is no such file.
-
-    Raises:
-        DatasetError: There are two, or it cannot be read.
-    """
-    there = [
-        folder / name for name in ("metadata.csv", "metadata.jsonl") if (folder / name).is_file()
-    ]
+def _read_metadata(folder: Path, prefix: str, chosen: str | None) -> dict[str, ListedFile] | None:
+    """Read the metadata file of a folder, whose names begin with ``prefix``; None without one."""
+    there = [path for name in _METADATA if (path := folder / name).is_file()]
     if not there:
         return None
     if len(there) > 1:
@@ -186,13 +166,14 @@ def read_metadata(folder: Path, prefix: str, chosen: str | None) -> dict[str, Li
                 column = choose_answer(others, chosen, str(path))
             name = posixpath.normpath(f"{prefix}{file_name}")
             asked = next((row[each] for each in QUESTIONS if each in row and each != column), None)
+            where += f": {file_name}"
             try:
                 item = ListedFile(name, answer_text(row.get(column)), "", question_text(asked))
             except ValueError as error:
-                item = ListedFile(name, "", f"{where}: {file_name}: {error}; fix {column!r}")
+                item = ListedFile(name, problem=f"{where}: {error}; fix {column!r}")
             if name in found:
-                problem = f"{where}: {file_name} is named again; give each picture one line"
-                item = ListedFile(name, "", problem)
+                problem = f"{where} is named again; give each picture one line"
+                item = ListedFile(name, problem=problem)
             found[name] = item
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: not UTF-8 ({error.reason}); save it as UTF-8") from None
@@ -269,15 +250,13 @@ class FolderSource(ListedSource):
         for name in names:
             prefix = self._prefix(name, prefixes)
             split = prefixes.get(prefix, "train")
-            folders, _, base = name[len(prefix) :].rpartition("/")
-            stem, dot, ending = base.rpartition(".")
-            suffix = f".{ending.lower()}" if stem and dot else ""
+            folders = name[len(prefix) :].rpartition("/")[0]
             rows = said.get(prefix, said.get(""))
             if rows is not None and name in rows:
                 found[split].append(rows.pop(name))
             elif not self.takes(name):
                 if folders and (prefix or not prefixes):
-                    strange[split, suffix].append(name)
+                    strange[split, PurePosixPath(name).suffix.lower()].append(name)
             elif rows is not None:
                 problem = "is not named in the metadata; add a line for it or remove it"
                 found[split].append(self._flawed(name, problem))
@@ -331,7 +310,7 @@ class FolderSource(ListedSource):
         said = {
             prefix: _spelled(rows, files)
             for prefix in ("", *prefixes)
-            if (rows := read_metadata(self._directory / prefix, prefix, chosen)) is not None
+            if (rows := _read_metadata(self._directory / prefix, prefix, chosen)) is not None
         }
         if "" in said and len(said) > 1:
             prefix = next(prefix for prefix in said if prefix)

@@ -9,6 +9,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -49,12 +50,9 @@ class IdxFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            with self._open() as stream:
-                head = stream.read(_HEADER)
-                size = stream.seek(0, os.SEEK_END)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DatasetError(f"{path}: cannot be read ({error}); fetch the file again") from error
+        with self._open() as stream:
+            head = stream.read(_HEADER)
+            size = stream.seek(0, os.SEEK_END)
         if len(head) < 4 or head[:2] != b"\0\0" or head[2] != _UNSIGNED_BYTE or not head[3]:
             raise DatasetError(
                 f"{path}: not an IDX file of unsigned bytes (starts with "
@@ -70,14 +68,20 @@ class IdxFile:
                 f"bytes, {size - self._start} follow; fetch the file again"
             )
 
-    def _open(self) -> BinaryIO:
+    @contextmanager
+    def _open(self) -> Iterator[BinaryIO]:
         """Open the content; of a gzip file, what it holds."""
-        stream = self.path.open("rb")
-        if stream.read(2) != b"\x1f\x8b":
-            stream.seek(0)
-            return stream
-        with stream:
-            return io.BytesIO(_unpacked(self.path, self.path.stat().st_mtime_ns))
+        try:
+            with self.path.open("rb") as stream:
+                if stream.read(2) == b"\x1f\x8b":
+                    yield io.BytesIO(_unpacked(self.path, self.path.stat().st_mtime_ns))
+                else:
+                    stream.seek(0)
+                    yield stream
+        except (OSError, EOFError, zlib.error) as error:
+            raise DatasetError(
+                f"{self.path}: cannot be read ({error}); fetch the file again"
+            ) from error
 
     def read(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Read items ``start`` to ``stop``: uint8[stop - start, ...].
@@ -85,19 +89,13 @@ class IdxFile:
         Raises:
             DatasetError: The file was changed meanwhile.
         """
-        size = math.prod(self.shape[1:])
-        offset, length = self._start + start * size, (stop - start) * size
-        try:
-            with self._open() as stream:
-                stream.seek(offset)
-                data = stream.read(length)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DatasetError(
-                f"{self.path}: cannot be read ({error}); fetch the file again"
-            ) from error
-        if len(data) != length:
+        shape = (stop - start, *self.shape[1:])
+        with self._open() as stream:
+            stream.seek(self._start + start * math.prod(shape[1:]))
+            data = stream.read(math.prod(shape))
+        if len(data) != math.prod(shape):
             raise DatasetError(f"{self.path}: changed while it was read; start again")
-        return np.frombuffer(data, dtype=np.uint8).reshape(stop - start, *self.shape[1:])
+        return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
 
 class IdxSource:

@@ -61,9 +61,6 @@ def find(pattern: str) -> tuple[str, list[str]]:
 
     Returns:
         The folder they are in, with its ``/``, and their names relative to it, sorted.
-
-    Raises:
-        DatasetError: There are none, or the remote directory cannot be listed.
     """
     if "://" not in pattern:
         root, names = matching(pattern)
@@ -89,11 +86,7 @@ def find(pattern: str) -> tuple[str, list[str]]:
 
 @contextmanager
 def opened(path: str) -> Iterator[BinaryIO]:
-    """Open a local or remote file for reading.
-
-    Raises:
-        DatasetError: It cannot be opened.
-    """
+    """Open a local or remote file for reading."""
     with naming(path, "cannot be opened", "check its name and your rights"):
         try:
             if "://" in path:
@@ -188,19 +181,16 @@ def in_order(splits: Iterable[str]) -> tuple[str, ...]:
 def licence_of(root: Path) -> str:
     """Return the first line of a folder's LICENSE file, else its dataset card's licence, or ""."""
     try:
-        names = sorted(path for path in root.iterdir() if path.is_file())
-        for path in names:
-            if path.name.upper().startswith(("LICENSE", "LICENCE", "COPYING")):
-                lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-                if said := next((line.strip("# \t") for line in lines if line.strip()), ""):
+        for path in sorted(root.iterdir()):
+            if path.is_file() and path.name.upper().startswith(("LICENSE", "LICENCE", "COPYING")):
+                text = path.read_text(encoding="utf-8", errors="replace")
+                lines = (line.strip("# \t") for line in text.splitlines() if line.strip())
+                if said := next(lines, ""):
                     return said
         card = (root / "README.md").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
     header = re.match(r"---\n(.*?)\n---", card, re.DOTALL)
-    said_in_card = (
-        re.search(r"^license:(?:[ \t]*|\s*-[ \t]*)(\S.*)$", header[1], re.MULTILINE)
-        if header
-        else None
-    )
-    return said_in_card[1].strip("\"' ") if said_in_card else ""
+    pattern = r"^license:(?:[ \t]*|\s*-[ \t]*)(\S.*)$"
+    found = re.search(pattern, header[1] if header else "", re.MULTILINE)
+    return found[1].strip("\"' ") if found else ""
