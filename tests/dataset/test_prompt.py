@@ -55,9 +55,10 @@ def test_parse_is_the_inverse_of_what_is_written(picture, answer, instruction, a
         around[0] + "{ASCII_image}" + around[1], around[2] + "{Response}" + around[3], instruction
     )
     record = Record(picture, answer, size="20")
-    assert prompt.parse(*prompt.pair(record)) == (picture, record.answer)
+    expected = picture, record.answer
+    assert prompt.parse(*prompt.pair(record)) == expected
     *_, user, assistant = prompt.messages(record)
-    assert prompt.parse(user["content"], assistant["content"], chat=True) == (picture, record.answer)
+    assert prompt.parse(user["content"], assistant["content"], chat=True) == expected
 
 
 @pytest.mark.parametrize(

@@ -41,11 +41,7 @@ class Directory:
         return path.stat().st_size if path.is_file() else None
 
     def read(self, name: str) -> bytes:
-        """Read a whole file.
-
-        Raises:
-            FileNotFoundError: There is none.
-        """
+        """Read a whole file."""
         return Path(self.root, name).read_bytes()
 
     @contextmanager
@@ -89,11 +85,7 @@ class Directory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep the directory to one build at a time, until the block or the process ends.
-
-        Raises:
-            DatasetError: Another build is under way there.
-        """
+        """Keep the directory to one build at a time, until the block or the process ends."""
         folder = Path(self.root, STATE)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -177,11 +169,7 @@ class _RemoteDirectory(Directory):
 
 
 def open_directory(root: str | os.PathLike[str]) -> Directory:
-    """Open the directory at a path or an fsspec URL such as ``s3://bucket/digits``.
-
-    Raises:
-        DatasetError: It is remote and the packages for that are not installed.
-    """
+    """Open the directory at a path or an fsspec URL such as ``s3://bucket/digits``."""
     text = os.fspath(root)
     if "://" not in text:
         return Directory(text)

@@ -99,13 +99,7 @@ class Output(Protocol):
 
 
 def join(output: Output, pieces: Iterable[Path], stream: IO[bytes]) -> None:
-    """Join the pieces of a split to its one file, in order; empty pieces are left out.
-
-    Args:
-        output: Layout that is not sharded.
-        pieces: Files that ``write`` wrote.
-        stream: Open file to write to.
-    """
+    """Join the pieces of a split to its one file, in order; empty pieces are left out."""
     stream.write(output.head)
     between = b""
     for piece in pieces:
@@ -307,19 +301,11 @@ LAYOUTS: Registry[Output] = Registry(
 
 @lru_cache
 def get_output(name: str) -> Output:
-    """Return the layout called ``name``.
-
-    Raises:
-        DatasetError: There is none of that name, or a user's cannot be loaded.
-    """
+    """Return the layout called ``name``."""
     return LAYOUTS.make(name)
 
 
 def output_of_suffix(suffix: str) -> Output | None:
-    """Return the first layout whose files end in ``suffix``, None where there is none.
-
-    Raises:
-        DatasetError: A user's layout cannot be loaded.
-    """
+    """Return the first layout whose files end in ``suffix``, None where there is none."""
     every = map(get_output, LAYOUTS.names())
     return next((output for output in every if output.suffix == suffix), None)

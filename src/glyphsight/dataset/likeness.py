@@ -18,14 +18,7 @@ _SIDE = 12
 
 
 def exact_hashes(levels: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Hash each grid with its shape: equal where the grids are.
-
-    Args:
-        levels: uint8[N, rows, columns].
-
-    Returns:
-        uint64[N].
-    """
+    """Hash each grid with its shape: equal where the grids are."""
     count, rows, columns = levels.shape
     return _digests(levels.reshape(count, rows * columns), f"{rows}x{columns}:".encode())
 

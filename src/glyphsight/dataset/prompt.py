@@ -138,17 +138,7 @@ def _between(text: str, before: str, after: str) -> str | None:
 
 
 def wordings_from_json(value: Any, where: str) -> tuple[Prompt, ...]:
-    """Read wordings from a list of objects with ``question``, ``answer`` and ``instruction``.
-
-    A key that an object leaves out is as in the default :class:`Prompt`.
-
-    Args:
-        value: List as ``json.loads`` gives it.
-        where: File of the list, for errors.
-
-    Raises:
-        DatasetError: ``value`` is no such list; names the wording.
-    """
+    """Read wordings from a list of objects with ``question``, ``answer`` and ``instruction``."""
     if not isinstance(value, list) or not value:
         what = "an empty array" if value == [] else json_type(value)
         raise DatasetError(
@@ -173,11 +163,7 @@ def wordings_from_json(value: Any, where: str) -> tuple[Prompt, ...]:
 
 
 def read_wordings(file: Path) -> tuple[Prompt, ...]:
-    """Read wordings from a JSON file; see :func:`wordings_from_json`.
-
-    Raises:
-        DatasetError: The file holds no wordings; names the file and the wording.
-    """
+    """Read wordings from a JSON file; see :func:`wordings_from_json`."""
     return wordings_from_json(parse_json(read_text(file), file), str(file))
 
 

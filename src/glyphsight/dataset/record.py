@@ -63,15 +63,7 @@ class Record:
 
 
 def record_from_json(value: Any, where: str) -> Record:
-    """Read one object of a dataset; further keys are allowed and ignored.
-
-    Args:
-        value: Object as :meth:`Record.as_json` gives it.
-        where: File and number of the record, for errors.
-
-    Raises:
-        DatasetError: ``value`` is no object, a key is missing or a value is not of its type.
-    """
+    """Read one object of a dataset; further keys are allowed and ignored."""
     if not isinstance(value, dict):
         raise DatasetError(
             f"{where}: {json_type(value)} where an object with the keys {', '.join(KEYS)} belongs"
@@ -87,11 +79,7 @@ def record_from_json(value: Any, where: str) -> Record:
 
 
 def strings(value: Any, key: str, where: str, *, listed: bool = False) -> tuple[str, ...]:
-    """Return a string or, where it may be one, a list of strings as a tuple.
-
-    Raises:
-        DatasetError: ``value`` is neither; names ``where`` and the key.
-    """
+    """Return a string or, where it may be one, a list of strings as a tuple."""
     parts = value if listed and isinstance(value, list) else [value]
     for part in parts:
         if not isinstance(part, str):
@@ -112,11 +100,7 @@ def json_type(value: Any) -> str:
 
 
 def read_text(file: Path) -> str:
-    """Read a whole UTF-8 file, with or without a byte order mark.
-
-    Raises:
-        DatasetError: The file is not there, cannot be read or is not UTF-8.
-    """
+    """Read a whole UTF-8 file, with or without a byte order mark."""
     try:
         data = file.read_bytes()
     except FileNotFoundError:
@@ -127,16 +111,7 @@ def read_text(file: Path) -> str:
 
 
 def decode(data: bytes, file: Path, line: int = 0) -> str:
-    """Decode the UTF-8 text of a file, or of one line of it, without a byte order mark.
-
-    Args:
-        data: Bytes to decode.
-        file: File they come from, for errors.
-        line: Number of the line, from 1; 0 for a whole file.
-
-    Raises:
-        DatasetError: The bytes are not UTF-8.
-    """
+    """Decode the UTF-8 text of a file, or of one line of it, without a byte order mark."""
     try:
         return data.decode("utf-8-sig" if line <= 1 else "utf-8")
     except UnicodeDecodeError as error:
@@ -149,16 +124,7 @@ def decode(data: bytes, file: Path, line: int = 0) -> str:
 
 
 def parse_json(text: str, file: Path, line: int = 0) -> Any:
-    """Parse one JSON document of a file.
-
-    Args:
-        text: Document to parse.
-        file: File it comes from, for errors.
-        line: Number of its line, from 1; 0 for a whole file.
-
-    Raises:
-        DatasetError: The document is not JSON; names line and column.
-    """
+    """Parse one JSON document of a file."""
     where = f"{file}: line {line}" if line else str(file)
     try:
         return json.loads(text)
@@ -172,11 +138,7 @@ def parse_json(text: str, file: Path, line: int = 0) -> Any:
 
 
 def encode(text: str, number: int) -> bytes:
-    """Encode a text of record ``number``, from 1, of a split as UTF-8.
-
-    Raises:
-        DatasetError: The text holds half a surrogate pair, as a file's name can that is not UTF-8.
-    """
+    """Encode a text of record ``number``, from 1, of a split as UTF-8."""
     try:
         return text.encode()
     except UnicodeEncodeError as error:

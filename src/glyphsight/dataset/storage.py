@@ -70,11 +70,7 @@ def read_sources(file: Path) -> Iterator[str]:
 
 
 def _shards(path: Path) -> dict[str, list[Path]]:
-    """Return the shards of each split in a directory, in order.
-
-    Raises:
-        DatasetError: A shard is missing, or there are two sets.
-    """
+    """Return the shards of each split in a directory, in order."""
     found: dict[tuple[str, str, int], dict[int, Path]] = {}
     for file in path.iterdir():
         if (match := _SHARD.fullmatch(file.stem)) and output_of_suffix(file.suffix):
@@ -137,11 +133,7 @@ def no_split(where: str, split: str, names: Sequence[str]) -> DatasetError:
 
 
 def read_values(file: Path) -> Iterator[Any]:
-    """Yield each record of a dataset file as JSON values, in the layout of the file.
-
-    Raises:
-        DatasetError: Names the file, the line or record and what is wrong.
-    """
+    """Yield each record of a dataset file as JSON values, in the layout of the file."""
     output = output_of_suffix(file.suffix) or get_output("json")
     yield from output.read(file)
 
@@ -161,12 +153,7 @@ class DatasetInfo(NamedTuple):
     firsts: dict[str, int] | None = None
 
     def wordings_of(self, file: Path, number: int) -> tuple[Prompt, ...]:
-        """Return the wordings in the order in which to try them on a record.
-
-        Args:
-            file: File of the record.
-            number: Number of the record in the file, from 1.
-        """
+        """Return the wordings in the order in which to try them on a record."""
         likely = by_fixed_text(self.wordings)
         if self.firsts is None:
             return likely
@@ -175,11 +162,7 @@ class DatasetInfo(NamedTuple):
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Read the manifest of a dataset directory or of one of its files; empty where there is none.
-
-    Raises:
-        DatasetError: The manifest is damaged.
-    """
+    """Read the manifest of a dataset directory or of one of its files; empty where there is none."""
     directory = path if path.is_dir() else path.parent
     if directory.name == "data" and not (directory / MANIFEST).is_file():  # where shards stand
         directory = directory.parent
@@ -193,11 +176,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def read_info(path: Path) -> DatasetInfo:
-    """Read wordings and width of a dataset directory or file from its manifest.
-
-    Raises:
-        DatasetError: The manifest is damaged.
-    """
+    """Read wordings and width of a dataset directory or file from its manifest."""
     manifest, info = read_manifest(path), DatasetInfo()
     if isinstance(profile := manifest.get("profile"), dict) and "width" in profile:
         info = info._replace(size=str(profile["width"]))
@@ -298,11 +277,7 @@ def _parsed(
 
 
 def read_records(file: Path, info: DatasetInfo | None = None) -> Iterator[Record]:
-    """Yield the records of a dataset file, in memory that does not grow where its layout allows.
-
-    Raises:
-        DatasetError: Names the file and record at fault.
-    """
+    """Yield the records of a dataset file, in memory that does not grow where its layout allows."""
     info = read_info(file) if info is None else info
     for number, value in enumerate(read_values(file), start=1):
         wordings = info.wordings_of(file, number)

@@ -45,11 +45,7 @@ def take_options(location: str, *names: str) -> tuple[str, dict[str, str]]:
 
 
 def directory(location: str, give: str) -> Path:
-    """Return the local directory that a location names.
-
-    Raises:
-        DatasetError: There is none; ``give`` is the fix.
-    """
+    """Return the local directory that a location names."""
     path = Path(location)
     if not location or not path.is_dir():
         raise DatasetError(f"{location}: no such directory; give {give}")

@@ -71,19 +71,7 @@ def render_card(
     numbered: Sequence[tuple[int, Record]],
     counter: TokenCounter | None = None,
 ) -> str:
-    """Render the card of a directory of Parquet shards, YAML and Markdown.
-
-    Args:
-        name: Name of the dataset.
-        manifest: Content of ``manifest.json``; ``records`` and ``labels`` by split and ``command``
-            must be there.
-        numbered: Some records of the largest split with their numbers in it, from 0; one at least.
-            The first is shown, the tokens of all are counted.
-        counter: Counts tokens; None leaves them out.
-
-    Raises:
-        MissingPackageError: jinja2 is not installed.
-    """
+    """Render the card of a directory of Parquet shards, YAML and Markdown."""
     with need("data", "jinja2"):
         from jinja2 import Environment, PackageLoader, StrictUndefined
     environment = Environment(

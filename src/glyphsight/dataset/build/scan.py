@@ -185,14 +185,7 @@ def _grids(batch: Batch, profile: Profile) -> tuple[list[NDArray[np.uint8]], dic
 def rows_named(
     build: Build, parts: list[Part], scanned: Gathered, names: Mapping[str, str]
 ) -> NDArray[np.int64]:
-    """Find the items of the training split that have the names, each with its answer.
-
-    Returns:
-        int64[len(names)], rows of the items, ascending.
-
-    Raises:
-        DatasetError: Some are not in the split, or are there with another answer.
-    """
+    """Find the items of the training split that have the names, each with its answer."""
     codes, starts = scanned.items["train"].codes, scanned.starts["train"]
     rows: dict[str, int] = {}
     for number, part in enumerate(parts):

@@ -106,11 +106,7 @@ class Split:
 
 
 def write_shard(build: Build, shard: Shard) -> int:
-    """Put a shard in place, then the note that it is, and return the number of its records.
-
-    Raises:
-        DatasetError: The source gives other items than it gave before.
-    """
+    """Put a shard in place, then the note that it is, and return the number of its records."""
     sources = io.BytesIO()
     with build.directory.writing(shard.name) as path:
         with path.open("wb") as stream:

@@ -33,33 +33,17 @@ Grid = NDArray[np.uint8] | FormatError
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One entry of a dataset file.
-
-    Attributes:
-        file: File that holds the entry.
-        number: Number of the entry in the file, from 1.
-        value: Entry as JSON values.
-        record: Record; None where ``value`` is none.
-        fault: Reason why it is none.
-    """
+    """One entry of a dataset file."""
 
     file: Path
-    number: int
-    value: Any
-    record: Record | None
-    fault: str = ""
+    number: int  # of the entry in the file, from 1
+    value: Any  # as JSON values
+    record: Record | None  # None where the value is no record
+    fault: str = ""  # reason why it is none
 
 
 def read_items(files: Sequence[Path], info: DatasetInfo) -> Iterator[Item]:
-    """Yield every entry of some dataset files, in order.
-
-    Args:
-        files: Files of any layout.
-        info: Wordings and width, as the manifest states them.
-
-    Raises:
-        DatasetError: A file cannot be read, or not to its end.
-    """
+    """Yield every entry of some dataset files of any layout, in order."""
     size = info.size or "0"  # only where the layout states none, and nobody asks for it
     for file in files:
         sources = read_sources(file)
@@ -88,11 +72,7 @@ def _check_characters(record: Record) -> None:
 
 
 def pair_of(item: Item, info: DatasetInfo) -> tuple[str, str]:
-    """Return prompt and completion of a record: its own, else in the wording with the most words.
-
-    Raises:
-        ValueError: The item holds no record.
-    """
+    """Return prompt and completion of a record: its own, else in the wording with the most words."""
     if item.record is None:
         raise ValueError("no record, no prompt")
     if "prompt" in item.value and "completion" in item.value:
@@ -101,26 +81,26 @@ def pair_of(item: Item, info: DatasetInfo) -> tuple[str, str]:
 
 
 def batched(items: Iterator[Item]) -> Iterator[list[Item]]:
-    """Group items: at most 1,024, and about four million characters, per batch.
-
-    Raises:
-        DatasetError: The error that ``items`` raises, after all items before it.
-    """
+    """Group items: at most 1,024, and about four million characters, per batch."""
     batch: list[Item] = []
-    characters = 0
-    try:
-        for item in items:
+    characters, fault = 0, None
+    while True:
+        try:
+            item = next(items, None)
+        except DatasetError as error:
+            item, fault = None, error
+        if item is not None:
             batch.append(item)
             characters += len(item.record.picture) if item.record else 0
-            if len(batch) == _BATCH_RECORDS or characters >= _BATCH_CHARACTERS:
-                yield batch
-                batch, characters = [], 0
-    except DatasetError:
-        if batch:
+        if batch and (
+            item is None or len(batch) == _BATCH_RECORDS or characters >= _BATCH_CHARACTERS
+        ):
             yield batch
-        raise
-    if batch:
-        yield batch
+            batch, characters = [], 0
+        if fault:
+            raise fault
+        if item is None:
+            return
 
 
 class Drawn:
@@ -146,18 +126,7 @@ class Drawn:
 
 
 def read_profile(path: Path, form: str | None = None, palette: str | None = None) -> Profile:
-    """Read the profile of a dataset's pictures.
-
-    Args:
-        path: Dataset directory, or a file of one.
-        form: Name of the format; None for that of ``manifest.json`` beside the data, else the
-            published one.
-        palette: Glyphs of the palette or its name; None as above.
-
-    Raises:
-        DatasetError: The manifest is damaged.
-        FormatError: There is no such format or palette.
-    """
+    """Read the profile of a dataset's pictures: as given, as in its manifest, else the published."""
     profile = PUBLISHED
     if (form is None or palette is None) and "profile" in (manifest := read_manifest(path)):
         try:
@@ -167,14 +136,12 @@ def read_profile(path: Path, form: str | None = None, palette: str | None = None
                 f"{path}: profile in its manifest: damaged ({error}); build the dataset again, or "
                 "give format and palette"
             ) from error
-    profile = replace(
+    return replace(
         profile,
         format=profile.format if form is None else form,
         palette=profile.palette if palette is None else palette,
         threshold="equal",  # says nothing of the text, and its number depends on the palette
     )
-    get_format(profile.format)
-    return profile
 
 
 def read_grids(texts: Iterable[str], profile: Profile) -> Iterator[Grid]:

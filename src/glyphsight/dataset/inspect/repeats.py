@@ -20,22 +20,19 @@ from glyphsight.files import hash64
 def likenesses(grids: Sequence[Grid], texts: Sequence[str]) -> list[int]:
     """Return a number for each picture, equal for pictures that look alike.
 
-    Args:
-        grids: Level grid of each picture, or the reason why it has none.
-        texts: Text of each picture, which stands for it where there is no grid.
+    The text of a picture stands for it where there is no grid.
     """
-    found = [0] * len(grids)
-    groups: dict[tuple[int, ...], list[NDArray[np.uint8]]] = {}
-    places: dict[tuple[int, ...], list[int]] = {}
+    found = [
+        hash64(text) if isinstance(grid, FormatError) else 0
+        for grid, text in zip(grids, texts, strict=True)
+    ]
+    by_shape: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
     for index, grid in enumerate(grids):
-        if isinstance(grid, FormatError):
-            found[index] = hash64(texts[index])
-        else:
-            groups.setdefault(grid.shape, []).append(grid)
-            places.setdefault(grid.shape, []).append(index)
-    for shape, same in groups.items():
-        hashes = alike_hashes(np.stack(same)).tolist()
-        for index, likeness in zip(places[shape], hashes, strict=True):
+        if not isinstance(grid, FormatError):
+            by_shape.setdefault(grid.shape, []).append((index, grid))
+    for same in by_shape.values():
+        hashes = alike_hashes(np.stack([grid for _, grid in same])).tolist()
+        for (index, _), likeness in zip(same, hashes, strict=True):
             found[index] = likeness
     return found
 
@@ -43,15 +40,8 @@ def likenesses(grids: Sequence[Grid], texts: Sequence[str]) -> list[int]:
 class Traces:
     """Traces of the records of a dataset, in the order in which they are added.
 
-    A trace is a digest of the text, the picture's likeness and a number for the answer. Different
-    answers are kept once, as they are.
-
-    Attributes:
-        splits: Names of the splits begun so far.
-        answers: Different answers and their numbers.
-        texts: Digest of each text.
-        likenesses: Likeness of each picture.
-        answer_numbers: Number of each answer; -1 where there is none.
+    A trace is a digest of the text, the picture's likeness and a number for the answer, -1 where
+    there is none. Different answers are kept once, as they are.
     """
 
     def __init__(self) -> None:
@@ -69,23 +59,19 @@ class Traces:
         self._starts.append(len(self))
 
     def add(self, text: str, answer: str, likeness: int) -> None:
-        """Keep the trace of a record.
-
-        Args:
-            text: Pictures and question.
-            answer: Answer of the record.
-            likeness: Number that is equal for pictures that look alike; below 2**64.
-        """
-        self.texts.append(hash64(text))
-        self.likenesses.append(likeness)
-        self.answer_numbers.append(self.answers.setdefault(answer, len(self.answers)))
+        """Keep the trace of a record: its text, that is pictures and question, and its likeness."""
+        number = self.answers.setdefault(answer, len(self.answers))
+        self._keep(hash64(text), likeness, number)
 
     def skip(self) -> None:
         """Count an entry that is no record, and like no other."""
         own = hash64(f"\0{len(self)}")
-        self.texts.append(own)
-        self.likenesses.append(own)
-        self.answer_numbers.append(-1)
+        self._keep(own, own, -1)
+
+    def _keep(self, text: int, likeness: int, answer: int) -> None:
+        self.texts.append(text)
+        self.likenesses.append(likeness)
+        self.answer_numbers.append(answer)
 
     def split_of(self) -> NDArray[np.int64]:
         """Return the number of each record's split, int64[N]."""
@@ -96,11 +82,7 @@ class Traces:
 def look_through(
     items: Iterator[Item], profile: Profile, traces: Traces
 ) -> Iterator[tuple[Item, list[Grid]]]:
-    """Yield each entry with the level grids of its pictures, and keep its trace.
-
-    Raises:
-        DatasetError: The error that ``items`` raises, after all entries before it.
-    """
+    """Yield each entry with the level grids of its pictures, and keep its trace."""
     for batch in batched(items):
         texts = [text for item in batch if item.record for text in item.record.pictures]
         grids = list(read_grids(texts, profile))

@@ -33,13 +33,10 @@ def choose_items(
     Args:
         path: Dataset in any layout.
         split: Split to draw from; None for the first there is.
-        number: Number of records at most.
+        number: Number of records at most, in the order of the split.
         seed: Random seed of the draw.
-        label: Answer that all records have; None for any.
+        label: Answer that all records have; None for any entry, those that are no record too.
         index: Number of the only record in the split, from 1; None to draw.
-
-    Returns:
-        Items in the order of the split; entries that are no record too.
 
     Raises:
         DatasetError: The dataset cannot be read, or has no such record.
@@ -74,15 +71,9 @@ def _columns(glyph: str) -> int:
 
 
 def picture_lines(item: Item, profile: Profile, *, raw: bool = False) -> list[str]:
-    """Draw the pictures of a record, one below the other.
+    """Draw the pictures of a record, one below the other; ``raw`` gives the text as it is.
 
-    Args:
-        item: Record.
-        profile: Format and palette of its pictures.
-        raw: Whether to give the text as it is, in place of the glyphs of its cells.
-
-    Returns:
-        One line per row; for a picture that cannot be read its text as it is, and the reason.
+    A picture that cannot be read is its text and the reason.
     """
     if item.record is None:
         return _fold(f"[{item.fault}]", 40)
@@ -135,14 +126,11 @@ def _fold(text: str, width: int, most: int = _MAX_LINES) -> list[str]:
 def side_by_side(
     blocks: Sequence[tuple[Sequence[str], Sequence[str]]], width: int
 ) -> Iterator[str]:
-    """Lay blocks out in as many columns as fit, captions of a row at one height.
+    """Lay blocks out in as many columns as fit in ``width``, captions of a row at one height.
 
     Args:
         blocks: Lines of each picture and of its caption; all get the width of the widest.
         width: Columns of the terminal; a wider block stands alone, unfolded.
-
-    Yields:
-        Lines without spaces at their end; an empty one between two rows of blocks.
     """
     widest = max((columns_of(line) for block in blocks for line in chain(*block)), default=0)
     across = max(1, (width + _GAP) // (widest + _GAP))

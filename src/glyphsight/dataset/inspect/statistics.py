@@ -120,9 +120,8 @@ class Statistics:
         splits: Figures of each split.
         tokenizer: Name of the tokenizer that counted the tokens; "" for none.
         token_counts: Tokens of the records drawn, by split.
-        means: Mean level of each cell by answer, as a share of the brightest, float64[rows,
-            columns] of the first picture's size, pictures of other sizes stretched to it; of
-            records with one picture.
+        means: Mean level of each cell by answer, 0 to 1, float64[rows, columns] of the first
+            picture's size, others stretched to it; of records with one picture.
         samples: Some records of each split, drawn at random.
     """
 
