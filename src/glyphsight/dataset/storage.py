@@ -162,7 +162,7 @@ class DatasetInfo(NamedTuple):
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Read the manifest of a dataset directory or of one of its files; empty where there is none."""
+    """Read the manifest of a dataset directory or of one of its files; empty without one."""
     directory = path if path.is_dir() else path.parent
     if directory.name == "data" and not (directory / MANIFEST).is_file():  # where shards stand
         directory = directory.parent

@@ -72,7 +72,7 @@ def _check_characters(record: Record) -> None:
 
 
 def pair_of(item: Item, info: DatasetInfo) -> tuple[str, str]:
-    """Return prompt and completion of a record: its own, else in the wording with the most words."""
+    """Return prompt and completion of a record: its own, else in the longest wording."""
     if item.record is None:
         raise ValueError("no record, no prompt")
     if "prompt" in item.value and "completion" in item.value:
@@ -126,7 +126,7 @@ class Drawn:
 
 
 def read_profile(path: Path, form: str | None = None, palette: str | None = None) -> Profile:
-    """Read the profile of a dataset's pictures: as given, as in its manifest, else the published."""
+    """Read the profile of a dataset's pictures: as given, as its manifest says, else usual."""
     profile = PUBLISHED
     if (form is None or palette is None) and "profile" in (manifest := read_manifest(path)):
         try:
