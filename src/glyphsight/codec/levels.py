@@ -66,26 +66,16 @@ def otsu_thresholds(pixels: NDArray[np.uint8], levels: int) -> tuple[int, ...] |
     return tuple(reversed(thresholds))
 
 
-def _otsu(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
-    """Give each picture its own thresholds; equal levels where it has too few gray values."""
-    result = np.empty_like(grids)
-    for grid, out in zip(grids, result, strict=True):
-        thresholds = otsu_thresholds(grid, levels)
-        out[:] = (
-            quantize(grid, levels) if thresholds is None else apply_thresholds(grid, thresholds)
-        )
-    return result
+def _otsu(grid: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
+    """Give a picture its own thresholds; equal levels where it has too few gray values."""
+    thresholds = otsu_thresholds(grid, levels)
+    return quantize(grid, levels) if thresholds is None else apply_thresholds(grid, thresholds)
 
 
 def _adaptive(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
-    """Quantize the difference to the local mean, whose own brightness is the middle.
-
-    Local mean thresholding, for two levels ``value > mean`` (Wellner 1993; sums by a summed-area
-    table, Crow 1984). The window is a quarter of the grid's longer side, at least 3 cells, odd,
-    clipped at the border.
-    """
+    """Quantize the difference to the mean of a window (Wellner 1993; its sums: Crow 1984)."""
     count, rows, columns = grids.shape
-    radius = max(1, max(rows, columns) // 8)
+    radius = max(1, max(rows, columns) // 8)  # so that it is a quarter of the longer side
     table = np.zeros((count, rows + 1, columns + 1), dtype=np.int64)
     table[:, 1:, 1:] = grids.astype(np.int64).cumsum(axis=1).cumsum(axis=2)
     top, bottom = _window(rows, radius)
@@ -99,10 +89,8 @@ def _adaptive(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
     area = (bottom - top)[:, None] * (right - left)
     # floor((127.5 + value - mean) * levels / 256), all in whole numbers
     centred = (255 + 2 * grids.astype(np.int64)) * area - 2 * sums
-    result: NDArray[np.uint8] = np.clip(centred * levels // (512 * area), 0, levels - 1).astype(
-        np.uint8
-    )
-    return result
+    result: NDArray[np.int64] = np.clip(centred * levels // (512 * area), 0, levels - 1)
+    return result.astype(np.uint8)
 
 
 def _window(size: int, radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -121,16 +109,14 @@ def _ordered(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
 
 
 def _floyd_steinberg(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
-    """Diffuse errors, left to right, top to bottom (Floyd & Steinberg 1976), not clipped.
-
-    A cell needs the errors of its left neighbour and of three above, so that all cells with equal
-    ``column + 2 * row`` are done at once, in all pictures. Error that leaves the grid is lost.
-    """
+    """Diffuse errors, left to right, top to bottom (Floyd & Steinberg 1976), not clipped."""
     count, rows, columns = grids.shape
     work = np.zeros((count, rows + 1, columns + 2))
     work[:, :rows, 1:-1] = grids
     result = np.empty_like(grids)
     step = 255.0 / (levels - 1)
+    # A cell needs the errors of its left neighbour and of three above: all cells of one front, with
+    # equal column + 2 * row, are done at once.
     for front in range(columns + 2 * rows - 2):
         row = np.arange(max(0, (front - columns + 2) // 2), min(rows - 1, front // 2) + 1)
         column = front - 2 * row
@@ -163,7 +149,7 @@ def to_levels(grids: NDArray[np.uint8], profile: Profile) -> NDArray[np.uint8]:
     if isinstance(threshold, tuple):
         return apply_thresholds(grids, threshold)
     if threshold == "otsu":
-        return _otsu(grids, levels)
+        return np.array([_otsu(grid, levels) for grid in grids], np.uint8).reshape(grids.shape)
     if threshold == "adaptive":
         return _adaptive(grids, levels)
     return quantize(grids, levels)

@@ -52,13 +52,7 @@ def repair(text: str, profile: Profile = PUBLISHED) -> Repaired:
     try:
         return Repaired(form.read(text, profile.palette))
     except FormatError:
-        tidied, repairs = _tidy(text, profile)
-    return Repaired(form.read(tidied, profile.palette), repairs)
-
-
-def _tidy(text: str, profile: Profile) -> tuple[str, tuple[str, ...]]:
-    """Return the repaired text, and a sentence for each repair."""
-    repairs: list[str] = []
+        repairs: list[str] = []
     if not text.strip():
         raise FormatError("the text is empty; there is nothing to read")
     text = _out_of_json(text, repairs)
@@ -66,10 +60,10 @@ def _tidy(text: str, profile: Profile) -> tuple[str, tuple[str, ...]]:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         repairs.append("carriage returns dropped")
     if profile.format == "seed":
-        text = _tidy_rows(text, profile.palette, repairs)
+        text = _square(_rows(text, profile.palette, repairs), profile.palette, repairs)
     else:
-        text = _tidy_lines(text, repairs)
-    return text, tuple(repairs)
+        text = _lines(text, repairs)
+    return Repaired(form.read(text, profile.palette), tuple(repairs))
 
 
 def _out_of_json(text: str, repairs: list[str]) -> str:
@@ -82,15 +76,12 @@ def _out_of_json(text: str, repairs: list[str]) -> str:
     except ValueError:  # cut off within the string: its rows may still be found
         return text
     count = len(_FIELD.findall(text))
-    repairs.append(
-        "ASCII_image taken out of a JSON record"
-        if count == 1
-        else f"ASCII_image taken out of the first of {count} JSON records"
-    )
+    records = "a JSON record" if count == 1 else f"the first of {count} JSON records"
+    repairs.append(f"ASCII_image taken out of {records}")
     return str(value)
 
 
-def _tidy_lines(text: str, repairs: list[str]) -> str:
+def _lines(text: str, repairs: list[str]) -> str:
     """Take a code fence, a byte order mark and empty lines from around lines of any format."""
     if text.startswith("\ufeff"):
         text = text[1:]
@@ -98,26 +89,25 @@ def _tidy_lines(text: str, repairs: list[str]) -> str:
     lines = text.split("\n")
     fences = [number for number, line in enumerate(lines) if line.startswith("```")]
     if fences:
-        close = fences[1] if len(fences) > 1 else len(lines)
-        lines = lines[fences[0] + 1 : close]
+        lines = lines[fences[0] + 1 : fences[1] if len(fences) > 1 else None]
         repairs.append("code fence, and the text around it, dropped")
     elif lines[-1]:
         repairs.append("newline added after the last line")
     filled = [number for number, line in enumerate(lines) if line]
     if not filled:
         raise FormatError("the text holds no row")
-    inner = lines[filled[0] : filled[-1] + 1]
     if filled[0] or len(lines) - filled[-1] > 2:
         repairs.append("empty lines around the rows dropped")
-    return "\n".join(inner) + "\n"
+    return "\n".join(lines[filled[0] : filled[-1] + 1]) + "\n"
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+def _count(repairs: list[str], count: int, what: str, done: str) -> None:
+    if count:
+        repairs.append(f"{count} {what}{'' if count == 1 else 's'} {done}")
 
 
-def _tidy_rows(text: str, palette: str, repairs: list[str]) -> str:
-    """Find the rows of ``seed`` in any text, number them without gaps and make them one width."""
+def _rows(text: str, palette: str, repairs: list[str]) -> dict[int, str]:
+    """Find the rows of ``seed`` in any text, the first of each number."""
     if _ROW.search(text) is None and _ESCAPED_ROW.search(text):
         text = html.unescape(text)
         repairs.append("HTML escapes undone")
@@ -126,37 +116,29 @@ def _tidy_rows(text: str, palette: str, repairs: list[str]) -> str:
         repairs.append("no-break spaces taken as spaces")
     rows: dict[int, str] = {}
     repeated = beyond = unclosed = otherwise = 0
-    order_kept, last = True, 0
-    for match in _ROW.finditer(text):
-        opening, glyphs, closing = match.groups()
+    for opening, glyphs, closing in _ROW.findall(text):
         number = int(opening)
         if not 1 <= number <= MAX_ROWS:
             beyond += 1
-            continue
-        if number in rows:
+        elif number in rows:
             repeated += 1
-            continue
-        unclosed += closing is None
-        otherwise += closing is not None and int(closing) != number
-        order_kept, last = order_kept and number > last, number
-        rows[number] = glyphs
+        else:
+            unclosed += not closing
+            otherwise += bool(closing) and int(closing) != number
+            rows[number] = glyphs
     if not rows:
         raise FormatError(
             f"no <row:N>...</row:N> with N from 1 to {MAX_ROWS} in {text.strip()[:60]!r}"
         )
     if _ROW.sub("", text).strip():
         repairs.append("text around the rows dropped")
-    if beyond:
-        repairs.append(f"{_many(beyond, 'row')} left out, numbered outside 1 to {MAX_ROWS}")
-    if repeated:
-        repairs.append(f"{_many(repeated, 'repeated row')} left out, the first of each kept")
-    if unclosed:
-        repairs.append(f"{_many(unclosed, 'closing tag')} added")
-    if otherwise:
-        repairs.append(f"{_many(otherwise, 'closing tag')} of another number changed")
-    if not order_kept:
+    _count(repairs, beyond, "row", f"left out, numbered outside 1 to {MAX_ROWS}")
+    _count(repairs, repeated, "repeated row", "left out, the first of each kept")
+    _count(repairs, unclosed, "closing tag", "added")
+    _count(repairs, otherwise, "closing tag", "of another number changed")
+    if list(rows) != sorted(rows):
         repairs.append("rows put into the order of their numbers")
-    return _square(rows, palette, repairs)
+    return rows
 
 
 def _square(rows: dict[int, str], palette: str, repairs: list[str]) -> str:
@@ -173,20 +155,14 @@ def _square(rows: dict[int, str], palette: str, repairs: list[str]) -> str:
     width = max(widths, key=lambda width: (widths[width], width))
     if width > MAX_COLUMNS:
         raise FormatError(f"rows of {width} glyphs are too wide to repair, {MAX_COLUMNS} at most")
-    short = sum(len(glyphs) < width for glyphs in rows.values())
-    long = sum(len(glyphs) > width for glyphs in rows.values())
-    missing = max(rows) - len(rows)
-    dark = palette[0]
-    if short:
-        repairs.append(f"{_many(short, 'row')} filled with dark to {width} glyphs")
-    if long:
-        repairs.append(f"{_many(long, 'row')} cut to {width} glyphs")
-    if missing:
-        repairs.append(f"{_many(missing, 'missing row')} filled with dark")
-    lines = []
-    for number in range(1, max(rows) + 1):
-        glyphs = rows.get(number, "")[:width].ljust(width, dark)
-        lines.append(f"<row:{number}>{glyphs}</row:{number}>\n")
+    held = [len(glyphs) for glyphs in rows.values()]
+    short, long = sum(one < width for one in held), sum(one > width for one in held)
+    _count(repairs, short, "row", f"filled with dark to {width} glyphs")
+    _count(repairs, long, "row", f"cut to {width} glyphs")
+    _count(repairs, max(rows) - len(rows), "missing row", "filled with dark")
     if not repairs:
         repairs.append("whitespace around the rows, or zeros before their numbers, dropped")
-    return "".join(lines)
+    return "".join(
+        f"<row:{number}>{rows.get(number, '')[:width].ljust(width, palette[0])}</row:{number}>\n"
+        for number in range(1, max(rows) + 1)
+    )

@@ -10,25 +10,15 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight.codec.formats import own
 from glyphsight.codec.formats.base import Format
-from glyphsight.codec.formats.lines import (
-    Braille,
-    Digits,
-    Half,
-    Lines,
-    Plain,
-    Quadrant,
-    Rows,
-    Seed,
-    Spaced,
-)
-from glyphsight.codec.formats.packed import Coords, Hex, Rle, Trim
+from glyphsight.codec.formats.own import Lines
 from glyphsight.errors import FormatError
 from glyphsight.plugins import Registry
 
 _OWN: tuple[type[Format], ...] = (
-    *(Seed, Plain, Trim, Rows, Digits, Spaced, Rle, Hex, Coords),
-    *(Half, Quadrant, Braille),
+    *(own.Seed, own.Plain, own.Trim, own.Rows, own.Digits, own.Spaced, own.Rle, own.Hex),
+    *(own.Coords, own.Half, own.Quadrant, own.Braille),
 )
 FORMATS: Registry[Format] = Registry(
     kind="format",

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from glyphsight.errors import FormatError
 
+Levels = NDArray[np.uint8]
+
 _CHUNK_BYTES = 1 << 19  # of text, four bytes a glyph: larger falls out of a core's cache
 
 
@@ -25,11 +27,11 @@ class Format(Protocol):
     cell: tuple[int, int]
     max_levels: int
 
-    def render_batch(self, levels: NDArray[np.uint8], palette: str) -> list[str]:
+    def render_batch(self, levels: Levels, palette: str) -> list[str]:
         """Write grids uint8[N, rows, columns], values below ``len(palette)``, as N texts."""
         ...
 
-    def read(self, text: str, palette: str) -> NDArray[np.uint8]:
+    def read(self, text: str, palette: str) -> Levels:
         """Read one text back to its grid uint8[rows, columns].
 
         Raises:
@@ -52,7 +54,7 @@ def check_palette(form: Format, palette: str) -> None:
         )
 
 
-def check_grids(form: Format, levels: NDArray[np.uint8], palette: str) -> None:
+def check_grids(form: Format, levels: Levels, palette: str) -> None:
     """Refuse grids uint8[N, rows, columns] that the format cannot write.
 
     Raises:
@@ -102,18 +104,14 @@ def write_lines(
     count, rows, columns = symbols.shape
     if not count:
         return []
-    blank = gap.join(alphabet[0] * columns)
-    lines = [f"{before.format(row)}{blank}{after.format(row)}\n" for row in range(1, rows + 1)]
-    spans, end = [], len(header)  # of each row's glyphs
-    for row, line in enumerate(lines, start=1):
-        first = end + len(before.format(row))
-        spans.append(slice(first, first + len(blank), 1 + len(gap)))
-        end += len(line)
-    template = code_points(header + "".join(lines))
+    blank, template, spans = gap.join(alphabet[0] * columns), header, []  # of each row's glyphs
+    for row in range(1, rows + 1):
+        template += before.format(row)
+        spans.append(slice(len(template), len(template) + len(blank), 1 + len(gap)))
+        template += f"{blank}{after.format(row)}\n"
     glyphs = code_points(alphabet)
-    chunk = max(1, _CHUNK_BYTES // template.nbytes)
-    text = np.empty((min(chunk, count), len(template)), dtype=np.uint32)
-    text[:] = template
+    chunk = max(1, _CHUNK_BYTES // (4 * len(template)))
+    text = np.tile(code_points(template), (min(chunk, count), 1))
     strings: list[str] = []
     for start in range(0, count, chunk):
         # mode="clip" spares numpy a copy of the result; every symbol is within the alphabet
@@ -183,7 +181,12 @@ def read_lines(
             )
     codes = code_points("".join(lines)).reshape(len(lines), width)
     if gaps:
-        _check_gaps(codes, first)
+        wrong = np.argwhere(codes[:, 1::2] != ord(" "))
+        if len(wrong):
+            row, gap = wrong[0].tolist()
+            raise FormatError(f"column {2 * gap + 2}: no space between two glyphs", first + row)
+        if width % 2 == 0:
+            raise FormatError(f"column {width}: a gap ends the row", first)
         codes = codes[:, ::2]
     known = code_points(alphabet)
     order = np.argsort(known)
@@ -199,13 +202,3 @@ def read_lines(
             first + row,
         )
     return symbols
-
-
-def _check_gaps(codes: NDArray[np.uint32], first: int) -> None:
-    """Check that every second code point is a space, and that the last is no gap."""
-    wrong = np.argwhere(codes[:, 1::2] != ord(" "))
-    if len(wrong):
-        row, gap = wrong[0].tolist()
-        raise FormatError(f"column {2 * gap + 2}: no space between two glyphs", first + row)
-    if codes.shape[1] % 2 == 0:
-        raise FormatError(f"column {codes.shape[1]}: a gap ends the row", first)
