@@ -10,7 +10,7 @@ import typer
 from PIL import Image
 
 from asking import scores, see
-from glyphsight.cli.explain import explanation_files
+from glyphsight.cli.see import explanation_files
 from glyphsight.codec import PUBLISHED, Profile, encode_batch, parse
 from glyphsight.codec.formats import get_format
 from glyphsight.dataset import Prompt

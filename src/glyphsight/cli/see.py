@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -14,14 +14,13 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from glyphsight.cli.explain import explanation_files, write_explanation
 from glyphsight.cli.help import explains
 from glyphsight.cli.options import FROM_FILE, Json, Processes, with_settings
 from glyphsight.cli.output import print_json, say, will_resume
 from glyphsight.console import printable, progress_bar
 from glyphsight.errors import GlyphsightError
 from glyphsight.extras import MissingPackageError
-from glyphsight.files import JsonLog, hash64, json_line
+from glyphsight.files import JsonLog, hash64, json_line, replacing
 from glyphsight.media import MEDIA
 from glyphsight.media.bulk import EncodeSettings, PictureFile, plan
 from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, resolve
@@ -33,14 +32,11 @@ if TYPE_CHECKING:
 _SHOWN = 4  # likeliest labels
 _WATCHED = 8  # pictures answered together while a user reads along
 _STDIN = "-"
-
-
-def _what_was_done(answer: Answer) -> list[str]:
-    """Say what the user should know about how the picture was read."""
-    said = ["dark on light, inverted"] if answer.inverted else []
-    said += ["cropped and centred"] if answer.cropped else []
-    said += ["nothing to see in it, every cell is alike: a guess"] if answer.empty else []
-    return said
+_NOTES = {  # about how a picture was read, by field of its answer
+    "inverted": "dark on light, inverted",
+    "cropped": "cropped and centred",
+    "empty": "nothing to see in it, every cell is alike: a guess",
+}
 
 
 def _listed(file: str) -> Iterator[PictureFile]:
@@ -60,6 +56,37 @@ def _listed(file: str) -> Iterator[PictureFile]:
                     yield from plan([path], None)
         except OSError as error:
             raise GlyphsightError(f"{file}: cannot be read ({error}); give another file") from error
+
+
+def explanation_files(out: Path | None, images: Sequence[str]) -> dict[str, Path]:
+    """Name the PNG of each picture: ``out`` where it ends in .png, else a file in that directory.
+
+    In a directory each drawing has the name of its picture; the second of one name is
+    ``NAME-2.png``.
+
+    Raises:
+        typer.BadParameter: Several pictures for one .png, or a file of another kind.
+    """
+    if out is None:
+        return {}
+    different = list(dict.fromkeys(images))
+    problem = ""
+    if out.suffix.lower() == ".png" and not out.is_dir():
+        if len(different) <= 1:
+            return dict.fromkeys(different, out)
+        problem = f"{out} is one file for {len(different)} pictures; give a directory"
+    elif out.is_file() or out.suffix.lower() in (".jpg", ".jpeg", ".svg", ".pdf", ".html"):
+        problem = f"{out} is no PNG; give a name that ends in .png, or a directory"
+    if problem:
+        raise typer.BadParameter(problem, param_hint="--explain")
+    files: dict[str, Path] = {}
+    for image in different:
+        stem = "stdin" if image == _STDIN else Path(image).stem
+        name, number = f"{stem}.png", 2
+        while out / name in files.values():
+            name, number = f"{stem}-{number}.png", number + 1
+        files[image] = out / name
+    return files
 
 
 def _open_log(file: Path, model: Model, engine: str, question: str | None, show: bool) -> JsonLog:
@@ -106,15 +133,28 @@ class _Printer:
             say(f"glyphsight: {seen.error}")
             self.failed += 1
             return
-        if self.form != "jsonl" and (done := _what_was_done(seen.answer)):
-            say(f"{seen.path}: {'; '.join(done)}")
+        notes = [said for field, said in _NOTES.items() if getattr(seen.answer, field)]
+        if notes and self.form != "jsonl":
+            say(f"{seen.path}: {'; '.join(notes)}")
         self._write(seen.path, seen.answer)
         self.written += 1
         if (file := self.drawings.get(seen.path)) and self.undrawn is None:
             try:
-                write_explanation(file, seen, self.model.get())
+                self._draw(file, seen)
             except MissingPackageError as error:
                 self.undrawn = error
+
+    def _draw(self, file: Path, seen: Seen) -> None:
+        """Draw one picture's explanation and say where it is."""
+        loaded = self.model.get()
+        from glyphsight.evaluate.explanation import draw_explanation
+
+        assert seen.pixels is not None
+        assert seen.answer is not None
+        drawn = draw_explanation(Path(seen.path).name, seen.pixels, seen.answer, loaded)
+        with replacing(file, "wb") as stream:
+            stream.write(drawn)
+        say(f"{seen.path}: what it looked at: {file}")
 
     def _write(self, path: str, answer: Answer) -> None:
         if self.form == "json":
