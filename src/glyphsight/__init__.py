@@ -8,25 +8,17 @@ from typing import TYPE_CHECKING, Any
 from glyphsight.version import __version__
 
 if TYPE_CHECKING:
-    from glyphsight.api import decode, encode, load, see
-    from glyphsight.codec import PUBLISHED, Profile, encode_batch, parse
+    from glyphsight.api import encode, load, see
+    from glyphsight.codec import PUBLISHED, Profile, decode, encode_batch, parse
     from glyphsight.dataset import Record, load_dataset
     from glyphsight.inference import Answer, Model
 
 
 _HOME = {
-    "Answer": "glyphsight.inference",
-    "Model": "glyphsight.inference",
-    "PUBLISHED": "glyphsight.codec",
-    "Profile": "glyphsight.codec",
-    "Record": "glyphsight.dataset",
-    "decode": "glyphsight.api",
-    "encode": "glyphsight.api",
-    "encode_batch": "glyphsight.codec",
-    "load": "glyphsight.api",
-    "load_dataset": "glyphsight.dataset",
-    "parse": "glyphsight.codec",
-    "see": "glyphsight.api",
+    "glyphsight.api": ("encode", "load", "see"),
+    "glyphsight.codec": ("PUBLISHED", "Profile", "decode", "encode_batch", "parse"),
+    "glyphsight.dataset": ("Record", "load_dataset"),
+    "glyphsight.inference": ("Answer", "Model"),
 }
 
 __all__ = [
@@ -48,9 +40,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used; importing the package itself costs nothing."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'glyphsight' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module 'glyphsight' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -7,11 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
-from glyphsight.codec import decode as decode_text
 from glyphsight.media import PictureLike, load_gray
 
 if TYPE_CHECKING:
@@ -44,25 +40,6 @@ def encode(
     if isinstance(image, list | tuple):
         return [encode_batch(load_gray(one)[None], profile)[0] for one in image]
     return encode_batch(load_gray(image)[None], profile)[0]
-
-
-def decode(
-    text: str, profile: Profile = PUBLISHED, *, strict: bool = False, **settings: Any
-) -> NDArray[np.uint8]:
-    """Turn an ASCII_Image into gray, uint8[rows, columns], one pixel a cell.
-
-    Small flaws are repaired, see :func:`glyphsight.codec.repair.repair`, unless ``strict``.
-
-    Args:
-        text: ASCII_Image.
-        profile: Profile of the text; format and palette count.
-        strict: Refuse flaws instead of repairing them.
-        settings: Fields of the profile to change, such as ``format="plain"``.
-
-    Raises:
-        FormatError: The text is no ASCII_Image; a strict message names line and column.
-    """
-    return decode_text(text, replace(profile, **settings), strict=strict)
 
 
 def load(model: str | Path = "sight", engine: str = "auto", dtype: str | None = None) -> Model:

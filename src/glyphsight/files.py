@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -73,6 +73,15 @@ def unwritable(path: Path, error: OSError) -> GlyphsightError:
     return GlyphsightError(f"{path}: cannot be written ({error.strerror or error}); {fix}")
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn an error of the operating system into the one for a path that cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def let_others_read(*paths: Path) -> None:
     """Give files the permissions of the umask, where a library made them its owner's alone."""
     umask = os.umask(0)
@@ -92,13 +101,11 @@ def replacing_path(path: Path, folder: Path | None = None) -> Iterator[Path]:
     Raises:
         GlyphsightError: Nothing can be written there, or the disk is full.
     """
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = folder or path.parent
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")  # short
-    except OSError as error:
-        raise unwritable(path, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -111,10 +118,8 @@ def replacing_path(path: Path, folder: Path | None = None) -> Iterator[Path]:
                 raise unwritable(path, error) from error
             raise
         let_others_read(temporary)
-        try:
+        with _writing(path):
             temporary.replace(path)
-        except OSError as error:
-            raise unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -178,12 +183,11 @@ def cached(
     return path
 
 
-class JsonLog:
+class JsonLog(AbstractContextManager["JsonLog"]):
     """A file of JSON Lines that one process appends to, and resumes after it was killed.
 
-    The settings that the lines depend on stand in a note beside the file, ``.NAME.settings``, so
-    that every line of the file is a result. Opened with the same settings the log keeps its whole
-    lines; a last line that was torn is dropped.
+    The settings that the lines depend on stand in a note beside the file, ``.NAME.settings``.
+    Opened with the same settings the log keeps its whole lines and drops a torn last one.
 
     Attributes:
         path: The file.
@@ -199,27 +203,20 @@ class JsonLog:
             written with other settings.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        settings: Mapping[str, Any],
-        *,
-        restart: bool = False,
-    ) -> None:
-        self.path = path
-        self.count = 0
-        try:
+    def __init__(self, path: Path, settings: Mapping[str, Any], *, restart: bool = False) -> None:
+        self.path, self.count = path, 0
+        with _writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._stream = path.open("a+b")
-        except OSError as error:
-            raise unwritable(path, error) from error
         try:
             if not claim(self._stream):
                 raise GlyphsightError(
                     f"{path}: another process is writing it; wait for it, or choose another path"
                 )
             if self._resumes(json.loads(json.dumps(settings)), restart):
-                self._drop_torn_line()
+                self._stream.seek(0)
+                self.count = sum(line.endswith(b"\n") for line in self._stream)
+                self.truncate(self.count)  # a last line that was torn goes
             else:
                 self._stream.truncate(0)  # first: old lines are never under a new note
                 with replacing(_note(self.path)) as stream:
@@ -255,15 +252,6 @@ class JsonLog:
         ]
         raise GlyphsightError(f"{self.path}: was written with {'; '.join(changed[:3])}; {fix}")
 
-    def _drop_torn_line(self) -> None:
-        self._stream.seek(0)
-        size = 0
-        for line in self._stream:
-            if line.endswith(b"\n"):
-                self.count += 1
-                size += len(line)
-        self._stream.truncate(size)
-
     def __iter__(self) -> Iterator[Any]:
         """Yield the JSON value of each line, read as it is asked for.
 
@@ -288,13 +276,11 @@ class JsonLog:
                 they outlive this process alone.
         """
         lines = [f"{json_line(value)}\n" for value in values]
-        try:
+        with _writing(self.path):
             self._stream.write("".join(lines).encode())
             self._stream.flush()
             if sync:
                 os.fsync(self._stream.fileno())
-        except OSError as error:
-            raise unwritable(self.path, error) from error
         self.count += len(lines)
 
     def truncate(self, count: int) -> None:
@@ -306,9 +292,6 @@ class JsonLog:
     def close(self) -> None:
         """Close the file and let other processes have it."""
         self._stream.close()
-
-    def __enter__(self) -> JsonLog:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

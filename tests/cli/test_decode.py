@@ -7,7 +7,7 @@ import glyphsight as package
 from glyphsight.cli.app import app
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.codec.formats import get_format
-from glyphsight.errors import FormatError
+from glyphsight.errors import GlyphsightError
 
 
 def decode(*arguments, stdin=None):
@@ -54,14 +54,14 @@ def test_another_palette_is_read(tmp_path):
     [
         (b"", "x.txt: the text is empty"),
         (b"hello\n", "x.txt: no <row:N>...</row:N> with N from 1 to 4096 in 'hello'"),
-        (b"\xff\xfe", "x.txt: not UTF-8 text at byte 0"),
+        (b"\xff\xfe", "x.txt: not UTF-8 at byte 0"),
         ("<row:1>█</row:1>\n<row:2>█?</row:2>\n".encode(), "x.txt: row 2: glyph '?', cell 2"),
     ],
 )
 def test_a_file_that_is_no_ascii_image_is_named(tmp_path, data, complaint):
     (tmp_path / "x.txt").write_bytes(data)
     result = decode(tmp_path / "x.txt", "--out", tmp_path / "x.png")
-    assert isinstance(result.exception, FormatError)
+    assert isinstance(result.exception, GlyphsightError)
     assert str(result.exception).startswith(f"{tmp_path}/{complaint}")
     assert not (tmp_path / "x.png").exists()
 
@@ -112,10 +112,12 @@ def test_a_picture_too_large_is_refused(tmp_path):
     assert "pixels; lower --scale" in str(result.exception)
 
 
-@pytest.mark.parametrize("name", ["missing.txt", "."])
-def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "complaint"), [("missing.txt", "no such file"), (".", "cannot be read")]
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path, name, complaint):
     result = decode(name, "--out", tmp_path / "x.png")
-    assert str(result.exception).startswith(f"{name}: cannot be read")
+    assert str(result.exception).startswith(f"{name}: {complaint}")
 
 
 @pytest.mark.parametrize("name", ["x", "x.txt", "x.psd"])

@@ -119,7 +119,7 @@ def test_width_and_palette_change_the_text(picture):
         (("--width", 0), "--width: width is a whole number, at least 1, not 0"),
         (("--palette", "aa"), "palette 'aa' repeats a glyph"),
         (("--palette", ""), "a palette has 2 to 16 glyphs"),
-        (("--levels", 17), "levels are 2 to 16, not 17"),
+        (("--levels", 17), "2 to 16, not 17"),
         (("--format", "nonsense"), "--format: format is one of seed, plain, trim"),
         (("--filter", "nonsense"), "--filter: filter is one of nearest, box"),
         (("--threshold", "9"), "3 levels have 2 thresholds"),

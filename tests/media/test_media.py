@@ -9,9 +9,9 @@ from glyphsight.media import MEDIA, load_gray, medium_of
 
 @pytest.fixture
 def forget():
-    media._of_users.cache_clear()
+    media._media.cache_clear()
     yield
-    media._of_users.cache_clear()
+    media._media.cache_clear()
     sys.modules.pop("toy_medium", None)
 
 

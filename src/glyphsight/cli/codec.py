@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from glyphsight.cli.help import explains
 from glyphsight.cli.options import FROM_FILE, TOKENIZERS, Group, Json, PictureToText, with_settings
 from glyphsight.cli.output import print_json, print_table, say, will_resume
-from glyphsight.codec import PUBLISHED, Profile, encode_batch
+from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.formats import FORMATS, get_format
 from glyphsight.codec.repair import Repaired, repair
 from glyphsight.console import progress_bar
+from glyphsight.dataset.record import decode as decode_utf8
+from glyphsight.dataset.record import read_text
 from glyphsight.errors import FormatError, ModelError, PictureError
 from glyphsight.files import json_line
 from glyphsight.media import MEDIA, load_gray
@@ -35,7 +37,6 @@ from glyphsight.models.tokens import (
     merged_pictures,
 )
 from glyphsight.parallel import Workers
-from glyphsight.settings import settings_of
 
 
 def _columns(text: str, profile: Profile) -> int:
@@ -155,12 +156,8 @@ def decode(
     """
     if out is None and not levels:
         raise typer.BadParameter("give --out PICTURE, --levels or both")
-    try:
-        text = (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).decode("utf-8")
-    except OSError as error:
-        raise FormatError(f"{file}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{file}: not UTF-8 text at byte {error.start}") from None
+    data = sys.stdin.buffer.read() if file == "-" else None
+    text = read_text(Path(file)) if data is None else decode_utf8(data, Path(file))
     try:
         reading = (
             Repaired(get_format(profile.format).read(text, profile.palette))
@@ -196,8 +193,10 @@ def _picture(reading: Repaired, profile: Profile, scale: int) -> NDArray[np.uint
 @explains("Kinds of files", MEDIA.help)
 @with_settings
 def tokens(
+    ctx: typer.Context,
     image: Annotated[str, typer.Argument(help="Picture; - reads standard input.")],
     *,
+    profile: Annotated[Profile, Group("From picture to text", ("width", "palette"))],
     settings: Annotated[EncodeSettings, FROM_FILE],
     tokenizer: Annotated[
         list[str] | None,
@@ -211,22 +210,12 @@ def tokens(
             show_default="every format",
         ),
     ] = None,
-    width: Annotated[
-        int | None,
-        typer.Option(min=1, help="Number of columns.", show_default=str(PUBLISHED.width)),
-    ] = None,
     budget: Annotated[
         int | None,
         typer.Option(
             "--tokens", min=1, help="Show the largest grid that costs at most this many tokens."
         ),
     ] = None,
-    palette: Annotated[
-        str,
-        typer.Option(
-            help=settings_of(Profile)["palette"].help, show_default=repr(PUBLISHED.palette)
-        ),
-    ] = PUBLISHED.palette,
     as_json: Json = False,
 ) -> None:
     """Count what a picture costs in each format: grid, characters, tokens.
@@ -237,7 +226,7 @@ def tokens(
     Example:
         glyphsight tokens five.png
     """
-    if width is not None and budget is not None:
+    if ctx.params["width"] is not None and budget is not None:
         raise typer.BadParameter("give --width or --tokens, not both")
     tokenizers = {name: load_tokenizer(name) for name in tokenizer or [EMBEDDED]}
     source = sys.stdin.buffer if image == "-" else image
@@ -246,18 +235,15 @@ def tokens(
     failed = False
     for name in form or FORMATS.names():
         try:
-            carried = palette
-            if len(palette) > get_format(name).max_levels == 2:
-                carried = palette[0] + palette[-1]
-            if budget is None:
-                profile = Profile(width or PUBLISHED.width, carried, name)
-            else:
-                every = list(tokenizers.values())
-                carrier = Profile(palette=carried, format=name)
-                profile = largest_grid(pixels[None], carrier, budget, every)
-            rows.append(_row(pixels, profile, tokenizers))
+            carried = profile.palette
+            if len(carried) > get_format(name).max_levels == 2:
+                carried = carried[0] + carried[-1]
+            shown = replace(profile, palette=carried, format=name)
+            if budget is not None:
+                shown = largest_grid(pixels[None], shown, budget, list(tokenizers.values()))
+            rows.append(_row(pixels, shown, tokenizers))
             for own, each in tokenizers.items():
-                if own not in NAMES and (why := merged_pictures(each, profile)):
+                if own not in NAMES and (why := merged_pictures(each, shown)):
                     say(f"glyphsight: warning: {own}: {name}: {why}")
         except (FormatError, ModelError) as error:
             say(f"glyphsight: {error}")

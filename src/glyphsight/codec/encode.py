@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,25 +94,29 @@ def _levels_of_same_size(images: NDArray[np.uint8], profile: Profile) -> NDArray
     return to_levels(resize(images, rows, columns, profile.filter), profile)
 
 
-def decode(text: str, profile: Profile = PUBLISHED, *, strict: bool = False) -> NDArray[np.uint8]:
+def decode(
+    text: str, profile: Profile = PUBLISHED, *, strict: bool = False, **settings: Any
+) -> NDArray[np.uint8]:
     """Decode an ASCII_Image to gray, one pixel per cell.
 
     Args:
         text: ASCII_Image.
         profile: Settings of the text; format and palette count.
         strict: Refuse flaws instead of repairing them, see :func:`glyphsight.codec.repair.repair`.
+        settings: Fields of the profile to change, such as ``format="plain"``.
 
     Returns:
         uint8[rows, columns], the darkest level 0, the brightest 255. Quantized again it gives the
         same grid.
 
     Raises:
-        FormatError: The text is not an ASCII_Image of this palette.
+        FormatError: The text is no ASCII_Image of this palette; a strict message names line and
+            column.
     """
-    table = np.round(np.linspace(0, 255, profile.levels)).astype(np.uint8)
-    if strict:
-        return table[get_format(profile.format).read(text, profile.palette)]
-    return table[repair(text, profile).levels]
+    profile = replace(profile, **settings)
+    read = get_format(profile.format).read
+    levels = read(text, profile.palette) if strict else repair(text, profile).levels
+    return np.round(np.linspace(0, 255, profile.levels)).astype(np.uint8)[levels]
 
 
 def parse(text: str, palette: str = PUBLISHED.palette) -> NDArray[np.uint8]:

@@ -43,14 +43,10 @@ def prepare(pixels: Images, profile: Profile) -> Prepared:
         pixels: uint8[H, W], 0 black to 255 white.
         profile: Settings; ``invert`` and ``centre`` count.
     """
-    inverted = bool(_to_invert(pixels[None], profile.invert)[0])
-    if inverted:
-        pixels = np.bitwise_not(pixels)
-    if profile.centre:
-        moved, centred = centre_content(pixels[None])
-        if moved[0]:
-            return Prepared(centred[0], inverted, centred=True)
-    return Prepared(pixels, inverted, centred=False)
+    turned = _to_invert(pixels[None], profile.invert)
+    image = exchange(pixels[None], turned)
+    moved, centred = centre_content(image) if profile.centre else (np.zeros(1, bool), image)
+    return Prepared((centred if moved[0] else image)[0], bool(turned[0]), bool(moved[0]))
 
 
 def prepare_batch(images: Images, profile: Profile) -> Iterator[Images]:
@@ -64,12 +60,11 @@ def prepare_batch(images: Images, profile: Profile) -> Iterator[Images]:
         uint8[n, h, w], pieces of one size each, in the order of the pictures.
     """
     images = exchange(images, _to_invert(images, profile.invert))
-    pieces = _centred(images) if profile.centre else iter([images])
-    if profile.crop is None:
-        yield from pieces
-        return
-    for piece in pieces:
-        yield from (part[None] for part in crop_to_content(piece, profile.crop))
+    for piece in _centred(images) if profile.centre else [images]:
+        if profile.crop is None:
+            yield piece
+        else:
+            yield from (part[None] for part in crop_to_content(piece, profile.crop))
 
 
 def dark_on_light(images: Images) -> NDArray[np.bool_]:
@@ -81,12 +76,17 @@ def dark_on_light(images: Images) -> NDArray[np.bool_]:
     Returns:
         bool[N].
     """
-    flat = images.reshape(len(images), -1)
     border = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
     background = np.median(np.concatenate(border, axis=1), axis=1)
-    sides = flat.min(axis=1).astype(np.int64) + flat.max(axis=1)
-    dark: NDArray[np.bool_] = 2 * background > sides
+    low, high = _ends(images)
+    dark: NDArray[np.bool_] = 2 * background > low + high
     return dark
+
+
+def _ends(images: Images) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the darkest and the brightest gray of each picture, int64[N]."""
+    flat = images.reshape(len(images), -1)
+    return flat.min(axis=1).astype(np.int64), flat.max(axis=1).astype(np.int64)
 
 
 def _to_invert(images: Images, invert: str) -> NDArray[np.bool_]:
@@ -112,20 +112,12 @@ def content_boxes(images: Images) -> NDArray[np.int64]:
     Returns:
         int64[N, 4]: top, bottom, left, right, ends excluded; all 0 for a flat picture.
     """
-    count, height, width = images.shape
-    flat = images.reshape(count, -1)
-    low, high = flat.min(axis=1).astype(np.int64), flat.max(axis=1).astype(np.int64)
+    low, high = _ends(images)
     ink = images > ((4 * low + high) // 5).astype(np.uint8)[:, None, None]
-    rows, columns = ink.any(axis=2), ink.any(axis=1)
-    boxes = np.stack(
-        [
-            rows.argmax(axis=1),
-            height - rows[:, ::-1].argmax(axis=1),
-            columns.argmax(axis=1),
-            width - columns[:, ::-1].argmax(axis=1),
-        ],
-        axis=1,
-    )
+    sides, lines = [], (np.asarray(ink.any(axis=axis)) for axis in (2, 1))
+    for line in lines:
+        sides += [line.argmax(axis=1), line.shape[1] - line[:, ::-1].argmax(axis=1)]
+    boxes = np.stack(sides, axis=1)
     boxes[high - low < FAINT] = 0
     return boxes
 
@@ -172,27 +164,18 @@ def centre_content(images: Images) -> tuple[NDArray[np.bool_], Images]:
     images, boxes = images[moved], boxes[moved]
     centred = np.zeros((len(images), _SIDE, _SIDE), dtype=np.uint8)
     shapes, which = np.unique(boxes[:, [1, 3]] - boxes[:, [0, 2]], axis=0, return_inverse=True)
-    for number, (height, width) in enumerate(shapes.tolist()):  # one resize for each size
+    for number in range(len(shapes)):  # one resize for each size
         rows = np.flatnonzero(which == number)
-        content = np.stack(
-            [
-                images[row, top : top + height, left : left + width]
-                for row, (top, _, left, _) in zip(rows, boxes[rows].tolist(), strict=True)
-            ]
-        )
-        low = images[rows].min(axis=(1, 2), keepdims=True)
-        scale = 255 / (images[rows].max(axis=(1, 2), keepdims=True).astype(np.float64) - low)
+        found = zip(rows, boxes[rows], strict=True)
+        content = np.stack([images[row, a:b, c:d] for row, (a, b, c, d) in found])
+        low, high = (end[:, None, None] for end in _ends(images[rows]))
+        scale = 255 / (high - low)
         _scale_into(np.round((content - low) * scale).astype(np.uint8), centred, rows)
     return moved, exchange(centred, light[moved])
 
 
 def _lie_centred(images: Images, boxes: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Find content that lies about as MNIST's digits do, by its box or by MNIST's own definition.
-
-    Args:
-        images: uint8[N, H, W], bright on dark.
-        boxes: Their content, as :func:`content_boxes` finds it; none is flat.
-    """
+    """Find content that lies about as MNIST's digits do, by its box or by its centre of mass."""
     count, height, width = images.shape
     if not 0.9 < width / height < 1.1:
         return np.zeros(count, dtype=bool)
@@ -235,14 +218,12 @@ def _scale_into(content: Images, centred: Images, rows: NDArray[np.intp]) -> Non
 def _centred(images: Images) -> Iterator[Images]:
     """Centre pictures; pieces of one size each, in order."""
     moved, centred = centre_content(images)
-    if not moved.any():
-        yield images
-    elif images.shape[1:] == (_SIDE, _SIDE):
+    if images.shape[1:] == (_SIDE, _SIDE):
         result = images.copy()
         result[moved] = centred
         yield result
-    else:
-        done = itertools.count()
-        for changed, run in itertools.groupby(range(len(images)), key=lambda row: moved[row]):
-            rows = list(run)
-            yield centred[[next(done) for _ in rows]] if changed else images[rows]
+        return
+    done = iter(centred)
+    for changed, some in itertools.groupby(range(len(images)), key=moved.__getitem__):
+        rows = list(some)
+        yield np.stack([next(done) for _ in rows]) if changed else images[rows]

@@ -78,17 +78,6 @@ FILTERS = ("nearest", *_KERNELS)
 """Names of the resampling filters, those of Pillow."""
 
 
-def _nearest(size_in: int, size_out: int) -> _Array:
-    """Take one pixel per row, where steps of ``size_in / size_out``, added one by one, arrive."""
-    matrix = np.zeros((size_out, size_in), dtype=np.float64)
-    step = size_in / size_out
-    steps = np.full(size_out, step)
-    steps[0] = step * 0.5
-    source = np.minimum(np.cumsum(steps).astype(np.int64), size_in - 1)
-    matrix[np.arange(size_out), source] = 1.0
-    return matrix
-
-
 @lru_cache(maxsize=16)
 def weights(size_in: int, size_out: int, filter_name: str = "bicubic") -> _Array:
     """Compute the fixed-point resampling matrix of one axis.
@@ -104,13 +93,16 @@ def weights(size_in: int, size_out: int, filter_name: str = "bicubic") -> _Array
     """
     if filter_name not in FILTERS:
         raise FormatError(f"unknown filter {filter_name!r}; there is {', '.join(FILTERS)}")
-    if filter_name == "nearest":
-        matrix = _nearest(size_in, size_out)
+    scale = size_in / size_out
+    matrix = np.zeros((size_out, size_in), dtype=np.float64)
+    if filter_name == "nearest":  # the pixel where steps of the scale, added one by one, arrive
+        steps = np.full(size_out, scale)
+        steps[0] = scale * 0.5
+        source = np.minimum(np.cumsum(steps).astype(np.int64), size_in - 1)
+        matrix[np.arange(size_out), source] = 1.0
         matrix.flags.writeable = False
         return matrix
     kernel, support = _KERNELS[filter_name]
-    matrix = np.zeros((size_out, size_in), dtype=np.float64)
-    scale = size_in / size_out
     stretch = max(scale, 1.0)
     support *= stretch
     for out in range(size_out):
@@ -161,12 +153,7 @@ def _room(images: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint
 def _passes(
     images: NDArray[np.uint8], rows: int, columns: int, filter_name: str
 ) -> Iterator[tuple[slice, _Array]]:
-    """Run both passes, a chunk of pictures at a time, without the last rounding and clipping.
-
-    Yields:
-        Slice of the pictures, and their float64[n, rows, columns], valid until the next chunk;
-        :func:`_round_and_clip` makes pixels of them.
-    """
+    """Run both passes by chunks, whose sums, not rounded, are valid until the next chunk."""
     count, height, width = images.shape
     down = weights(height, rows, filter_name)
     bands = _bands(width, columns, filter_name)

@@ -70,16 +70,11 @@ MEDIA: Registry[Medium] = Registry(
 )
 
 
-@lru_cache(maxsize=1)
-def _own() -> dict[str, Medium]:
-    """Return the project's own media by suffix."""
-    return {suffix: one for one in (picture(), sound()) for suffix in one.suffixes}
-
-
-@lru_cache(maxsize=1)
-def _of_users() -> dict[str, Medium]:
-    """Return users' media by suffix."""
-    media = [MEDIA.make(name) for name in MEDIA.names() if name not in MEDIA.own]
+@lru_cache(maxsize=2)
+def _media(own: bool) -> dict[str, Medium]:
+    """Return the project's media or users' by suffix, the first of each."""
+    names = MEDIA.own if own else [name for name in MEDIA.names() if name not in MEDIA.own]
+    media = [MEDIA.make(name) for name in names]
     return {suffix: one for one in reversed(media) for suffix in one.suffixes}
 
 
@@ -89,7 +84,7 @@ def medium_of(path: str | os.PathLike[str]) -> Medium | None:
     The project's own suffixes win over a user's, whose media are loaded for other suffixes alone.
     """
     suffix = Path(path).suffix.lower()
-    return _own().get(suffix) or _of_users().get(suffix)
+    return _media(True).get(suffix) or _media(False).get(suffix)
 
 
 def load_gray(item: PictureLike, **how: Any) -> NDArray[np.uint8]:

@@ -91,17 +91,13 @@ def _expand(path: str) -> list[tuple[str, Path]]:
         if not names:
             raise PictureError(f"{path}: matches no file; fix the pattern")
         shared = os.path.commonpath([os.path.dirname(name) for name in names])  # noqa: PTH120
-        return [
-            (f"{folder}{name}", Path(name).relative_to(shared).with_suffix(".txt"))
-            for name in names
-        ]
+        texts = (Path(name).relative_to(shared).with_suffix(".txt") for name in names)
+        return [(f"{folder}{name}", text) for name, text in zip(names, texts, strict=True)]
     return [(path, Path(given.stem + ".txt"))]
 
 
 def open_log(out: Path, settings: EncodeSettings) -> JsonLog:
-    """Open the list of the texts in ``out``, each with the picture it was made from.
-
-    Texts that other settings made are not in the list.
+    """Open the list of the texts in ``out`` that these settings made, each with its picture.
 
     Raises:
         GlyphsightError: Nothing can be written there, or another process writes there.
@@ -135,34 +131,29 @@ def plan(paths: list[str], out: Path | None, log: JsonLog | None = None) -> list
         The tasks. Of two that would write one file the later one carries an error.
     """
     made = {hash64(line["text"]): _key(line["picture"], line["state"]) for line in log or ()}
-    tasks: list[PictureFile] = []
     owner: dict[Path, str] = {}
+
+    def task(name: str, text: Path) -> PictureFile:
+        if out is None:
+            return PictureFile(name)
+        target = out / text
+        if target in owner:
+            problem = f"{name}: would overwrite {target}, written from {owner[target]}"
+            return PictureFile(name, error=f"{problem}; rename one of the two")
+        owner[target] = name
+        found = made.get(hash64(str(text))) == _key(name, _state(name)) and target.is_file()
+        return PictureFile(name, target, found and target.stat().st_size > 0)
+
+    tasks: list[PictureFile] = []
     for path in paths:
         try:
-            expanded = _expand(path)
+            tasks += [task(name, text) for name, text in _expand(path)]
         except GlyphsightError as error:
             tasks.append(PictureFile(path, error=str(error)))
-            continue
-        for name, text in expanded:
-            if out is None:
-                tasks.append(PictureFile(name))
-                continue
-            target = out / text
-            if target in owner:
-                problem = f"{name}: would overwrite {target}, written from {owner[target]}"
-                tasks.append(PictureFile(name, error=f"{problem}; rename one of the two"))
-                continue
-            owner[target] = name
-            found = (
-                made.get(hash64(str(text))) == _key(name, _state(name))
-                and target.is_file()
-                and target.stat().st_size > 0
-            )
-            tasks.append(PictureFile(name, target, found))
     return tasks
 
 
-def _encode_one(task: PictureFile, settings: EncodeSettings) -> PictureFile:
+def _encode_one(settings: EncodeSettings, task: PictureFile) -> PictureFile:
     """Read, encode and write one picture; a failure comes back as a line."""
     if task.error is not None:
         return task
@@ -199,7 +190,7 @@ def _encode_one(task: PictureFile, settings: EncodeSettings) -> PictureFile:
 
 
 def _encode_some(settings: EncodeSettings, tasks: list[PictureFile]) -> list[PictureFile]:
-    return [_encode_one(task, settings) for task in tasks]
+    return [_encode_one(settings, task) for task in tasks]
 
 
 def results(
@@ -224,16 +215,12 @@ def results(
     chunks = [tasks[start : start + _CHUNK] for start in range(0, len(tasks), _CHUNK)]
     for some in parallel.map(partial(_encode_some, settings), chunks, Workers(workers=workers)):
         if log is not None:
-            log.append(
-                [
-                    {
-                        "text": str(done.target.relative_to(log.path.parent)),
-                        "picture": os.path.abspath(done.path),  # noqa: PTH100
-                        "state": done.state,
-                    }
-                    for done in some
-                    if done.target is not None and done.state
-                ],
-                sync=False,
-            )
+            out = log.path.parent
+            lines = [
+                (str(one.target.relative_to(out)), os.path.abspath(one.path), one.state)  # noqa: PTH100
+                for one in some
+                if one.target is not None and one.state
+            ]
+            names = ("text", "picture", "state")
+            log.append([dict(zip(names, line, strict=True)) for line in lines], sync=False)
         yield from some

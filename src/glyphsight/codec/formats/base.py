@@ -91,7 +91,7 @@ def write_lines(
     """Write arrays of symbols as lines of glyphs.
 
     Args:
-        symbols: Integers [N, rows, columns], indices into ``alphabet``.
+        symbols: Integers [N, rows, columns], N at least 1, indices into ``alphabet``.
         alphabet: One glyph per symbol.
         before: Text before the glyphs of a row; ``{}`` is the row's number, from 1.
         after: Text after the glyphs of a row, likewise.
@@ -102,8 +102,6 @@ def write_lines(
         N texts, every line ended by a newline.
     """
     count, rows, columns = symbols.shape
-    if not count:
-        return []
     blank, template, spans = gap.join(alphabet[0] * columns), header, []  # of each row's glyphs
     for row in range(1, rows + 1):
         template += before.format(row)

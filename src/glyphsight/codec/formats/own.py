@@ -39,7 +39,7 @@ class Own:
         """Write level grids uint8[N, rows, columns] as N texts."""
         check_grids(self, levels, palette)
         self._check(palette)
-        return self._write(levels, palette)
+        return self._write(levels, palette) if len(levels) else []
 
     def read(self, text: str, palette: str) -> Levels:
         """Read one text back to its level grid, strictly."""
