@@ -69,7 +69,7 @@ def due(told, now, seconds_a_step, count, begun=0):
     saved, stopped = [], False
     for step in range(begun + 1, count + 1):
         now["now"] += seconds_a_step
-        control = SimpleNamespace(should_save=False, should_training_stop=False)
+        control = SimpleNamespace(should_save=False, should_log=False, should_training_stop=False)
         told.on_step_end(ARGS, state(step), control)
         if control.should_save:
             saved.append(step)
@@ -178,3 +178,22 @@ def test_the_best_validation_is_the_last_of_equals_and_not_the_luck_of_a_few():
     assert best_of(lines)["step"] == 2
     assert best_of([*lines, figures(0.99, 300) | {"step": 12}])["step"] == 12
     assert best_of([*lines, figures(1.0, 8) | {"step": 12}])["step"] == 2
+
+
+@pytest.mark.parametrize(("minutes", "seconds_a_step"), [(0.0, 1.0), (60.0, 40.0), (1.0, 0.1)])
+def test_the_loss_is_told_forty_times_by_steps_or_by_the_clock(
+    tmp_path, now, minutes, seconds_a_step
+):
+    told = made(tmp_path / "h.jsonl", minutes=minutes)
+    of = SimpleNamespace(is_world_process_zero=True, max_steps=10**9, global_step=0)
+    if not minutes:
+        of.max_steps = 1000
+    told.on_train_begin(ARGS, of, None)
+    logged, stopped = 0, False
+    while not stopped and of.global_step < of.max_steps:
+        of.global_step += 1
+        now["now"] += seconds_a_step
+        control = SimpleNamespace(should_save=False, should_log=False, should_training_stop=False)
+        told.on_step_end(ARGS, of, control)
+        logged, stopped = logged + control.should_log, control.should_training_stop
+    assert logged == 40

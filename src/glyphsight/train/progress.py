@@ -117,6 +117,7 @@ def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
     )
 
 
+_LOSSES = 40
 _LEAST_MINUTES = 5
 _VALIDATION = 0.1
 """Share of the time of training that validation may take, half of it before the end."""
@@ -159,7 +160,7 @@ class Progress(TrainerCallback):
         self._records_seen = records_seen
         self._validate = validate
         self._quiet = quiet
-        self._passed = (0, 0)
+        self._passed = (0, 0, 0)
         self._bar: Any = None
         self._shown: dict[str, str] = {}
         self._lines = [line for line in read_history(history) if line["step"] <= step]
@@ -194,15 +195,20 @@ class Progress(TrainerCallback):
             return 0.0
         return (self.clock() - begun) / (1 - begun) if begun < 1 else 1.0
 
-    def _parts(self, state: Any, clock: float) -> tuple[int, int]:
-        """Return the parts for evaluations and for checkpoints that are done, by steps or clock."""
+    def _parts(self, state: Any, clock: float) -> tuple[int, int, int]:
+        """Return the parts done, by steps or clock, for evaluations, checkpoints and losses."""
 
-        def done(parts: int) -> int:
-            timed = max(1, min(parts, int(self._minutes / _LEAST_MINUTES)))  # of the clock
+        def done(parts: int, most: float) -> int:
+            timed = max(1, min(parts, int(most)))  # by the clock
             by_steps: int = state.global_step * parts // state.max_steps
             return max(by_steps, int(clock * timed) * parts // timed)
 
-        return done(self._settings.evaluations), done(self._settings.checkpoints)
+        most, settings = self._minutes / _LEAST_MINUTES, self._settings
+        return (
+            done(settings.evaluations, most),
+            done(settings.checkpoints, most),
+            done(_LOSSES, _LOSSES),
+        )
 
     def _time_to_validate(self, last: bool) -> float:
         """Return the seconds that a validation may take now."""
@@ -251,8 +257,9 @@ class Progress(TrainerCallback):
         if clock >= 1:
             control.should_training_stop = True
         before, self._passed = self._passed, self._parts(state, clock)
-        due, written = (now > then for now, then in zip(self._passed, before, strict=True))
-        control.should_save |= written
+        due, saved, said = (now > then for now, then in zip(self._passed, before, strict=True))
+        control.should_save |= saved
+        control.should_log |= said
         if self._bar is not None:
             if clock:  # which ends the run where the steps do not
                 self._bar.total = min(state.max_steps, max(step, round(step / clock)))

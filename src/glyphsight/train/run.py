@@ -48,8 +48,6 @@ from glyphsight.train.trainer import (
     release_free_memory,
 )
 
-_UNCERTAIN = 50
-"""Steps between two losses at most where the clock may end a run long before its last step."""
 _PAIRS = 2**19
 """Pairs of tokens in a batch up to which a CPU takes attention as plain matrix products."""
 
@@ -192,9 +190,9 @@ def _make_trainer(
         bf16=dtype is not None,
         seed=settings.seed,
         use_cpu=device == "cpu",
-        logging_steps=max(1, min(steps // 40, _UNCERTAIN if settings.minutes else steps)),
+        logging_strategy="no",  # Progress says when
         logging_nan_inf_filter=False,
-        save_strategy="no",  # Progress says when
+        save_strategy="no",
         save_total_limit=2,
         report_to="none",
         disable_tqdm=True,
