@@ -1,4 +1,4 @@
-# Two commands: `make demo` teaches a small language model to read digits and shows what it sees;
+# Two commands: `make demo` trains a small language model to read digits and shows what it sees;
 # `make test` runs the tests. Each makes .venv and installs what it needs when that is missing.
 PYTHON ?= python3
 TORCH ?= 2.13.0

@@ -123,8 +123,8 @@ def map(  # noqa: A001 - called as parallel.map
         yield from _results(lambda task: pool.submit(_call, file, task), left, ahead, ordered)
     except BrokenProcessPool:
         raise GlyphsightError(
-            "a worker process ended, most likely for want of memory; run the same command again "
-            "with fewer --workers"
+            "a worker process ended, most likely because memory ran out; run the same command "
+            "again with fewer --workers"
         ) from None
     finally:
         if shared is None:

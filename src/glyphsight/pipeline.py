@@ -37,7 +37,7 @@ _LEAST = 20.0  # seconds that any of them has
 _TRIAL = 200  # test digits that are judged to time the rest
 _BEFORE = 100  # test digits SmolLM2 is asked, before any training and after
 _CHUNK = 10  # of them between two looks at the clock
-_QUICK = 600  # digits a split
+_QUICK = 600  # digits per split
 _MARKER = "demo.json"
 _BEFORE_NAME = f"{smollm2.NAME} before any training"
 _AFTER_NAME = f"{smollm2.NAME} with the adapter that ships"
@@ -127,7 +127,7 @@ def run_demo(
 
     Args:
         out: Directory; the result of an earlier demo in it is replaced.
-        quick: A few hundred digits a split instead of all.
+        quick: A few hundred digits per split instead of all.
         quiet: Show no progress bars.
         started: When the clock began, as ``time.monotonic`` says it; None for now.
 

@@ -157,7 +157,7 @@ def test_check_reads_another_format_as_it_is_told(golden, tmp_path):
     path.write_text(json.dumps([row]), encoding="utf-8")
     assert dataset("check", path).exit_code == 1
     assert dataset("check", path, "--format", "plain", "--palette", ".#").exit_code == 0
-    assert "unknown format 'x'" in str(dataset("check", path, "--format", "x").exception)
+    assert "format is one of seed, plain" in str(dataset("check", path, "--format", "x").exception)
 
 
 def test_show_prints_records_side_by_side_in_a_pipe_of_80_columns(glyphsight, digits):

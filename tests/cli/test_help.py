@@ -57,9 +57,7 @@ def test_a_page_has_an_example_that_the_command_takes(command):
 
 @pytest.mark.parametrize("command", PAGES)
 def test_types_and_bounds_are_told_in_words(command):
-    assert not re.search(
-        r"x[<>]=|<\w+|INTEGER|list\[|default: \(|\b(None|str|int)\b", page(command)
-    )
+    assert not re.search(r"x[<>]=|INTEGER|list\[|default: \(|\b(None|str|int)\b", page(command))
 
 
 @pytest.mark.parametrize("command", PAGES)
@@ -74,7 +72,7 @@ def test_every_option_has_a_help(command):
         ("encode", "--format", "seed, plain, trim"),
         ("encode", "--filter", "nearest, box, bilinear"),
         ("encode", "--invert", "no, yes, auto"),
-        ("encode", "--palette", "seed, blocks, ascii, digits"),
+        ("encode", "--palette", "seed (the published one), blocks, ascii, digits"),
         ("dataset build", "--output", "json, jsonl, chat"),
         ("dataset build", "--engine", "local, ray"),
         ("dataset check", "--format", "seed, plain, trim"),
@@ -84,7 +82,7 @@ def test_every_option_has_a_help(command):
     ],
 )
 def test_an_option_lists_its_values(command, option, values):
-    said = re.search(rf"^  {option} [^-]*?(?=\n  -|\n\n)", page(command), re.MULTILINE)[0]
+    said = re.search(rf"^  {option} (.|\n   )*", page(command), re.MULTILINE)[0]
     assert values in " ".join(said.split())
 
 

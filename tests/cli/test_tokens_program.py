@@ -19,9 +19,9 @@ def test_the_table_says_what_the_published_picture_costs(glyphsight, golden):
     done = glyphsight("tokens", golden / "five.png", "--format", "seed", "--format", "plain")
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.decode().splitlines() == [
-        "format   grid  levels  characters  smollm2-135m  cells a token",
-        "seed    20x11       3         400           198           1.11",
-        "plain   20x11       3         231            74           2.97",
+        "format   grid  levels  characters  smollm2-135m  cells per token",
+        "seed    20x11       3         400           198             1.11",
+        "plain   20x11       3         231            74             2.97",
     ]
 
 

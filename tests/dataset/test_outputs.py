@@ -379,11 +379,11 @@ GOOD_LINE = b'{"prompt": "<row:1>x</row:1>\\nResponse:", "completion": " 1"}\n'
         (b'{"text": "x"}\n', "record 1: has the keys text; a record has size, ASCII_image"),
         (b"{}\n", "record 1: has the keys none; a record has"),
         (b'{"messages": "x"}\n', "record 1: 'messages' is a string, must be an array"),
-        (b'{"messages": []}\n', "record 1: the messages are of nobody; one of user, one of"),
+        (b'{"messages": []}\n', "record 1: the messages are of nobody; a record has one of"),
         (b'{"messages": ["x"]}\n', "record 1: message 1 must have role and content, as strings"),
         (
             b'{"messages": [{"role": "user", "content": "x"}]}\n',
-            "record 1: the messages are of user; one of user, one of assistant",
+            "record 1: the messages are of user; a record has one of user",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -71,7 +71,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def glyphsight(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print it.")
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Eyes for text-only language models: pictures as text, datasets, training, measuring."""

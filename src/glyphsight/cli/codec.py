@@ -18,6 +18,7 @@ from glyphsight.cli.options import FROM_FILE, TOKENIZERS, Group, Json, PictureTo
 from glyphsight.cli.output import print_json, print_table, say, will_resume
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.formats import FORMATS, get_format
+from glyphsight.codec.profile import PALETTES
 from glyphsight.codec.repair import Repaired, repair
 from glyphsight.console import progress_bar
 from glyphsight.dataset.record import decode as decode_utf8
@@ -39,6 +40,10 @@ from glyphsight.models.tokens import (
 from glyphsight.parallel import Workers
 
 
+def _palettes() -> str:
+    return "\n".join(f"{name}: {len(one)} levels, {one!r}" for name, one in PALETTES.items())
+
+
 def _columns(text: str, profile: Profile) -> int:
     """Columns of glyphs in a text of the profile's format."""
     form = get_format(profile.format)
@@ -46,6 +51,7 @@ def _columns(text: str, profile: Profile) -> int:
 
 
 @explains("Formats", FORMATS.help)
+@explains("Palettes", _palettes)
 @explains("Kinds of files", MEDIA.help)
 @with_settings
 def encode(
@@ -190,6 +196,7 @@ def _picture(reading: Repaired, profile: Profile, scale: int) -> NDArray[np.uint
 
 
 @explains("Formats", FORMATS.help)
+@explains("Palettes", _palettes)
 @explains("Kinds of files", MEDIA.help)
 @with_settings
 def tokens(
@@ -278,7 +285,7 @@ def _row(pixels: NDArray[np.uint8], profile: Profile, tokenizers: dict[str, Any]
 
 def _print_table(rows: list[dict[str, Any]], tokenizers: list[str]) -> None:
     table = [["format", "grid", "levels", "characters"]]
-    table[0] += [head for name in tokenizers for head in (name, "cells a token")]
+    table[0] += [head for name in tokenizers for head in (name, "cells per token")]
     for row in rows:
         line = [row["format"], f"{row['columns']}x{row['rows']}"]
         line += [str(row["levels"]), str(row["characters"])]

@@ -65,7 +65,7 @@ def evaluate(
         bool,
         typer.Option(
             "--forgetting",
-            help="Measure plain English beside the base instead: perplexity and easy questions.",
+            help="Measure plain English instead, beside the base: perplexity and easy questions.",
         ),
     ] = False,
     text: Annotated[

@@ -40,16 +40,17 @@ class Profile:
 
     Attributes:
         width: Number of columns.
-        palette: Glyph of each level, dark to bright: 2 to 16 different single code points, or a
-            name: seed, blocks, ascii, digits.
-        format: Format that the grid is written in.
+        palette: Glyph of each level, dark to bright: 2 to 16 different characters, or a name: seed
+            (the published one), blocks, ascii, digits.
+        format: Format of the text; seed is the published one. glyphsight encode --help explains
+            all.
         filter: Resampling filter.
         height: Number of rows; left out, it follows from the picture's shape and the aspect.
         aspect: Width of a glyph over its height; 1 for square cells.
         invert: Polarity: yes turns every picture, auto the pictures that are dark on light, so
             that ink is bright.
         centre: Scale the content to a 20x20 box and move its centre of mass to the middle of 28x28
-            pixels, as MNIST's digits have it, unless it lies about so already.
+            pixels, as MNIST's digits have it, unless it lies so already.
         crop: Margin around the content that the picture is cropped to, as a share of the
             content's longer side; left out, the whole picture.
         contrast: Stretch the gray values, so that the darkest and the brightest hundredth are
@@ -58,7 +59,8 @@ class Profile:
             adaptive (against the mean of the surroundings), or increasing numbers 1 to 255, one
             fewer than levels, such as 80,160.
         dither: Mix levels to keep the mean brightness of a region; with equal levels only.
-        edges: Show edges in place of brightness; dog is the difference of Gaussians.
+        edges: Show edges in place of brightness: sobel by the gradient, dog by the difference of
+            Gaussians.
     """
 
     width: int = setting(20, low=1)

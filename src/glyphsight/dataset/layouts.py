@@ -180,9 +180,11 @@ class PromptLines(_Single):
                         some = True
                         yield parse_json(text, file, number)
         except FileNotFoundError:
-            raise DatasetError(f"{file}: no such file") from None
+            raise DatasetError(f"{file}: no such file; fix its name") from None
         except OSError as error:
-            raise DatasetError(f"{file}: cannot be read ({error.strerror})") from error
+            raise DatasetError(
+                f"{file}: cannot be read ({error.strerror}); give another file"
+            ) from error
         if not some:
             raise DatasetError(
                 f"{file}: is empty, a dataset has a record per line; build the dataset again"
@@ -246,7 +248,7 @@ class Parquet:
                             row["ASCII_image"] = pictures
                         yield row
         except FileNotFoundError:
-            raise DatasetError(f"{file}: no such file") from None
+            raise DatasetError(f"{file}: no such file; fix its name") from None
         except UnicodeDecodeError:
             raise DatasetError(f"{file}: holds text that is not UTF-8; write it again") from None
         except (OSError, pyarrow.ArrowException) as error:

@@ -104,9 +104,11 @@ def read_text(file: Path) -> str:
     try:
         data = file.read_bytes()
     except FileNotFoundError:
-        raise DatasetError(f"{file}: no such file") from None
+        raise DatasetError(f"{file}: no such file; fix its name") from None
     except OSError as error:
-        raise DatasetError(f"{file}: cannot be read ({error.strerror})") from error
+        raise DatasetError(
+            f"{file}: cannot be read ({error.strerror}); give another file"
+        ) from error
     return decode(data, file)
 
 
@@ -130,7 +132,7 @@ def parse_json(text: str, file: Path, line: int = 0) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         position = f"line {line or error.lineno} column {error.colno}"
-        raise DatasetError(f"{file}: not JSON at {position} ({error.msg})") from None
+        raise DatasetError(f"{file}: not JSON at {position} ({error.msg}); fix it there") from None
     except ValueError:  # more digits than sys.get_int_max_str_digits() allows
         raise DatasetError(f"{where}: a number too long to read; records hold strings") from None
     except RecursionError:

@@ -171,7 +171,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
         return {}
     value = parse_json(read_text(file), file)
     if not isinstance(value, dict):
-        raise DatasetError(f"{file}: holds {json_type(value)}, a manifest is an object")
+        raise DatasetError(
+            f"{file}: holds {json_type(value)}, a manifest is an object; build the dataset again"
+        )
     return value
 
 
@@ -249,7 +251,9 @@ def _turns(messages: Any, where: str) -> tuple[str, str]:
             said.append((role, content))
     if [role for role, _ in said] != ["user", "assistant"]:
         roles = ", ".join(role for role, _ in said) or "nobody"
-        raise DatasetError(f"{where}: the messages are of {roles}; one of user, one of assistant")
+        raise DatasetError(
+            f"{where}: the messages are of {roles}; a record has one of user, one of assistant"
+        )
     return said[0][1], said[1][1]
 
 

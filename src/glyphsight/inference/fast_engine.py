@@ -1,4 +1,4 @@
-"""Passes of Llama models in onnxruntime with int8 weights: many pictures a second on a CPU.
+"""Passes of Llama models in onnxruntime with int8 weights: many pictures per second on a CPU.
 
 The weights of linear layers are rounded to int8, one scale for each output; an adapter is folded
 into them first. Their inputs are rounded to uint8 at each pass (dynamic quantization), one scale

@@ -251,7 +251,7 @@ def load_picture(
     except PictureError:
         raise
     except FileNotFoundError:
-        raise PictureError(f"{name}: no such file") from None
+        raise PictureError(f"{name}: no such file; fix its name") from None
     except IsADirectoryError:
         raise PictureError(
             f"{name}: is a directory; name the pictures in it (encode and see take all)"
@@ -260,7 +260,9 @@ def load_picture(
         raise PictureError(f"{name}: {one_line(error)}; shrink it") from None
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
         if isinstance(error, OSError) and error.errno:
-            raise PictureError(f"{name}: cannot be read ({error.strerror})") from error
+            raise PictureError(
+                f"{name}: cannot be read ({error.strerror}); change its permissions"
+            ) from error
         raise PictureError(
             f"{name}: damaged or cut off ({error}); fetch or save it again"
         ) from error

@@ -80,9 +80,11 @@ def load_sound(path: Path) -> NDArray[np.uint8]:
     except PictureError:
         raise
     except FileNotFoundError:
-        raise PictureError(f"{path}: no such file") from None
+        raise PictureError(f"{path}: no such file; fix its name") from None
     except OSError as error:
-        raise PictureError(f"{path}: cannot be read ({error.strerror})") from error
+        raise PictureError(
+            f"{path}: cannot be read ({error.strerror}); change its permissions"
+        ) from error
     except (soundfile.SoundFileError, ValueError) as error:
         said = getattr(error, "error_string", one_line(error))
         if codec not in (0, 1, 3, 0xFFFE):  # those of PCM

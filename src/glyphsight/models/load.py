@@ -286,7 +286,9 @@ def model_tokenizer(name: str | Path) -> Any:
     try:
         return _read_tokenizer(_location(source))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{name}: its tokenizer cannot be loaded ({_reason(error)})") from error
+        raise ModelError(
+            f"{name}: its tokenizer cannot be loaded ({_reason(error)}); copy the model again"
+        ) from error
 
 
 def _read_tokenizer(location: str) -> Any:

@@ -79,7 +79,9 @@ def _from_json(text: str, where: str) -> Any:
     try:
         tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # the library raises bare Exception
-        raise ModelError(f"{where}: no tokenizer of the tokenizers library ({error})") from error
+        raise ModelError(
+            f"{where}: no tokenizer of the tokenizers library ({error}); give another"
+        ) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer

@@ -172,7 +172,7 @@ def load_split(source: Source, split: str) -> Batch:
     """
     found = list(read_split(source, split))
     if not found:
-        raise DatasetError(f"split {split!r} holds no pictures")
+        raise DatasetError(f"split {split!r} holds no pictures; give another")
     sizes = sorted({batch.pixels.shape[1:] for batch in found})
     if len(sizes) > 1:
         raise DatasetError(f"split {split!r} holds pictures of several sizes, such as {sizes[:2]}")

@@ -178,7 +178,9 @@ def _read_metadata(folder: Path, prefix: str, chosen: str | None) -> dict[str, L
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: not UTF-8 ({error.reason}); save it as UTF-8") from None
     except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DatasetError(
+            f"{path}: cannot be read ({error.strerror}); change its permissions"
+        ) from error
     return found
 
 

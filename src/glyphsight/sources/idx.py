@@ -56,7 +56,8 @@ class IdxFile:
         if len(head) < 4 or head[:2] != b"\0\0" or head[2] != _UNSIGNED_BYTE or not head[3]:
             raise DatasetError(
                 f"{path}: not an IDX file of unsigned bytes (starts with "
-                f"{head[:4].hex() or 'nothing'}, expected 000008 and the number of dimensions)"
+                f"{head[:4].hex() or 'nothing'}, expected 000008 and the number of dimensions); "
+                "fetch the file again"
             )
         self._start = 4 + 4 * head[3]
         if len(head) < self._start:
@@ -116,7 +117,7 @@ class IdxSource:
         if not self.splits:
             raise DatasetError(
                 f"{self._directory}: holds no IDX pictures; expected {_FILES['train'][0]}[.gz] "
-                f"or {_FILES['test'][0]}[.gz]"
+                f"or {_FILES['test'][0]}[.gz]; give their directory"
             )
 
     def _find(self, name: str) -> Path | None:
@@ -145,16 +146,18 @@ class IdxSource:
         images_path, labels_path = self._find(images_name), self._find(labels_name)
         if images_path is None or labels_path is None:
             missing = images_name if images_path is None else labels_name
-            raise DatasetError(f"{self._directory / missing}[.gz]: missing")
+            raise DatasetError(f"{self._directory / missing}[.gz]: missing; fetch it")
         images, labels = IdxFile(images_path), IdxFile(labels_path)
         if not math.prod(images.shape):
-            raise DatasetError(f"{images_path}: holds no pictures")
+            raise DatasetError(f"{images_path}: holds no pictures; fetch it again")
         if len(images.shape) != 3:
-            raise DatasetError(f"{images_path}: {len(images.shape)} dimensions, pictures have 3")
+            raise DatasetError(
+                f"{images_path}: {len(images.shape)} dimensions, pictures have 3; fetch it again"
+            )
         if labels.shape != images.shape[:1]:
             raise DatasetError(
                 f"{labels_path}: {labels.shape[0]} labels for {images.shape[0]} pictures in "
-                f"{images_path.name}; the two files do not belong together"
+                f"{images_path.name}; the two files do not belong together; fetch both again"
             )
         return images, labels
 

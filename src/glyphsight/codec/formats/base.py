@@ -11,7 +11,7 @@ from glyphsight.errors import FormatError
 
 Levels = NDArray[np.uint8]
 
-_CHUNK_BYTES = 1 << 19  # of text, four bytes a glyph: larger falls out of a core's cache
+_CHUNK_BYTES = 1 << 19  # of text, four bytes per glyph: larger falls out of a core's cache
 
 
 class Format(Protocol):

@@ -99,7 +99,7 @@ class Lines(Own):
 
 
 class Seed(Lines):
-    """The published format and the default."""
+    """Rows between tags, <row:1> and </row:1>: the published format and the default."""
 
     name = "seed"
     before = "<row:{}>"
@@ -107,7 +107,7 @@ class Seed(Lines):
 
 
 class Plain(Lines):
-    """The glyphs alone, a line a row, no tags."""
+    """The glyphs alone, one line per row, no tags."""
 
     name = "plain"
 
@@ -127,7 +127,7 @@ class Spaced(Lines):
 
 
 class Digits(Lines):
-    """One digit 0-9a-f a cell, the level itself, whatever the palette's glyphs."""
+    """One digit 0-9a-f per cell, the level itself, whatever the palette's glyphs."""
 
     name = "digits"
 
@@ -164,7 +164,7 @@ class Blocks(Lines):
 
 
 class Braille(Blocks):
-    """Braille patterns, 2x4 dots a glyph, two levels."""
+    """Braille patterns, 2x4 dots per glyph, two levels."""
 
     name = "braille"
     cell = (4, 2)
@@ -173,7 +173,7 @@ class Braille(Blocks):
 
 
 class Quadrant(Blocks):
-    """Quadrant blocks, 2x2 pixels a glyph, two levels."""
+    """Quadrant blocks, 2x2 pixels per glyph, two levels."""
 
     name = "quadrant"
     cell = (2, 2)
@@ -182,7 +182,7 @@ class Quadrant(Blocks):
 
 
 class Half(Blocks):
-    """Half blocks, 1x2 pixels a glyph, two levels."""
+    """Half blocks, 1x2 pixels per glyph, two levels."""
 
     name = "half"
     cell = (2, 1)
@@ -297,7 +297,7 @@ class Rle(Own):
 
 
 class Hex(Own):
-    """The size, then each row packed into hexadecimal digits: 4 cells a digit at 2 levels.
+    """The size, then each row packed into hexadecimal digits: 4 cells per digit at 2 levels.
 
     The first line is ``COLUMNSxROWS``. A cell takes 1 bit at 2 levels, 2 up to 4, 4 above, so that
     none lies across two digits; the leftmost cell is in the highest bits, and the last digit is

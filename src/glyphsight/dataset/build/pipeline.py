@@ -194,7 +194,7 @@ def _names_to_hold_out(
             "one a local copy"
         )
     if Path(dataset).resolve() == Path(out).resolve():
-        raise DatasetError(f"{dataset}: --hold-out is to be another dataset than --out")
+        raise DatasetError(f"{dataset}: --hold-out is --out itself; give another dataset")
     own = read_manifest(Path(dataset)).get("source")
     records = load_dataset(Path(dataset), "validation")
     if not records or not all(record.source.startswith(f"{own} ") for record in records):

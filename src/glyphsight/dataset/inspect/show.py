@@ -52,10 +52,12 @@ def choose_items(
         if index is None and label in (None, item.record.answer if item.record else ""):
             drawn.offer(item)
     if index is not None:
-        raise DatasetError(f"{where}: has {seen} records, there is no number {index}")
+        raise DatasetError(
+            f"{where}: has {seen} records, there is no number {index}; lower --index"
+        )
     if not (chosen := drawn.in_order()):
         what = "no record" if label is None else f"no record that answers {label!r}"
-        raise DatasetError(f"{where}: holds {what}")
+        raise DatasetError(f"{where}: holds {what}; give another --split or --label")
     return chosen
 
 
