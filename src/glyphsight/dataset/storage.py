@@ -139,17 +139,12 @@ def read_values(file: Path) -> Iterator[Any]:
 
 
 class DatasetInfo(NamedTuple):
-    """Facts about all records of a dataset, as its manifest states them.
+    """Facts about all records of a dataset, as its manifest states them."""
 
-    Attributes:
-        wordings: Words around the pictures.
-        size: Width of the pictures in columns, as a string; "" where that is not known.
-        firsts: Number in its split, from 0, of the first record of each file, by the file's name;
-            None where the wordings are not known to take turns.
-    """
-
-    wordings: tuple[Prompt, ...] = (Prompt(),)
-    size: str = ""
+    wordings: tuple[Prompt, ...] = (Prompt(),)  # words around the pictures
+    size: str = ""  # width of the pictures in columns; "" where that is not known
+    # Number in its split, from 0, of the first record of each file, by the file's name; None where
+    # the wordings are not known to take turns.
     firsts: dict[str, int] | None = None
 
     def wordings_of(self, file: Path, number: int) -> tuple[Prompt, ...]:

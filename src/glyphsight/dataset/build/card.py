@@ -36,15 +36,10 @@ _ONCE = ("source", "licence", "wordings", "command")  # manifest keys that the c
 
 @dataclass(frozen=True)
 class TokenCounter:
-    """Counts tokens.
+    """Counts tokens."""
 
-    Attributes:
-        tokenizer: Name of the model whose tokenizer it is.
-        count: Tokens of each of some texts.
-    """
-
-    tokenizer: str
-    count: Callable[[Sequence[str]], list[int]]
+    tokenizer: str  # name of the model whose tokenizer it is
+    count: Callable[[Sequence[str]], list[int]]  # tokens of each of some texts
 
 
 def licence_id(licence: str) -> str:

@@ -99,21 +99,13 @@ USUAL = BuildSettings()
 
 @dataclass(frozen=True)
 class Build:
-    """A build, as far as it is the same for every part and every shard.
+    """A build, as far as it is the same for every part and every shard."""
 
-    Attributes:
-        spec: Name of the source in records.
-        source: The source.
-        directory: Directory of the dataset.
-        settings: Settings of the build.
-        held_out: Name of the file with the hashes that no copy may have, "" for none.
-    """
-
-    spec: str
+    spec: str  # name of the source in records
     source: Source
     directory: Directory
     settings: BuildSettings
-    held_out: str = ""
+    held_out: str = ""  # name of the file with the hashes that no copy may have
 
     @property
     def layout(self) -> Output:

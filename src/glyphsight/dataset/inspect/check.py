@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from glyphsight.dataset.inspect.items import (
     text_width,
 )
 from glyphsight.dataset.inspect.repeats import Traces, find_repeats, look_through
+from glyphsight.dataset.inspect.statistics import PairCounter
 from glyphsight.dataset.record import KEYS, QUESTION, Record
 from glyphsight.dataset.storage import (
     DatasetInfo,
@@ -59,18 +60,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class Window:
-    """Limit on the length of a record.
+    """Limit on the length of a record."""
 
-    Attributes:
-        model: Name that the user gave the model.
-        tokens: Longest sequence the model takes.
-        count: Function that counts the tokens of each pair of prompt and completion, the end token
-            included.
-    """
-
-    model: str
-    tokens: int
-    count: Callable[[Sequence[tuple[str, str]]], list[int]]
+    model: str  # name that the user gave the model
+    tokens: int  # longest sequence that the model takes
+    count: PairCounter
 
 
 @dataclass(frozen=True)
@@ -101,20 +95,11 @@ def check_dataset(
     strict: bool = False,
     keep: int | None = None,
 ) -> CheckReport:
-    """Check a dataset file, or every split of a dataset directory.
+    """Check a dataset file, or every split of a dataset directory, each file read once, in order.
 
-    Problems are: a file that cannot be read or is empty; a record of the wrong form, with a picture
-    that cannot be read, a false size or an empty answer; an answer outside ``labels`` or, without
-    them, an answer of a held-out split that the training split never gives; two answers to the same
-    pictures and question; pictures, question and answer that an earlier split has too; a record
-    longer than ``window``. Notes are: records repeated within a split, pictures that look alike
-    across splits, and grids of several sizes.
-
-    Where most answers are given to one picture, answers are open: any may be new in a held-out
-    split, and two of several words to the same pictures and question are a note.
-    Copies and repeats of a picture do not count for that.
-
-    A file is read once, in order; 25 bytes per record stay in memory.
+    The help of ``dataset check`` lists problems and notes. Where most answers are given to one
+    picture, answers are open: any may be new in a held-out split, and two of several words to the
+    same pictures and question are a note. Copies and repeats do not count for that.
 
     Args:
         path: Dataset in any layout.
@@ -128,7 +113,8 @@ def check_dataset(
         DatasetError: There is no dataset at ``path``.
     """
     splits = split_files(path)
-    check = _Check(profile or read_profile(path), read_info(path), labels, window, keep)
+    known = None if labels is None else frozenset(labels)
+    check = _Check(profile or read_profile(path), read_info(path), known, window, keep)
     for split, files in splits.items():
         check.start(split)
         for file in files:
@@ -137,29 +123,24 @@ def check_dataset(
     return check.report
 
 
+@dataclass
 class _Check:
     """State of a check while files are read."""
 
-    def __init__(
-        self,
-        profile: Profile,
-        info: DatasetInfo,
-        labels: Collection[str] | None,
-        window: Window | None,
-        keep: int | None,
-    ) -> None:
-        self.report = CheckReport()
-        self._profile = profile
-        self._info, self._window, self._keep = info, window, keep
-        self._labels = None if labels is None else frozenset(labels)
-        self._traces = Traces()
-        self._files: list[str] = []
-        self._starts: list[int] = []  # number of records before each file
-        self._spoilt: set[int] = set()
-        self._copied = bytearray()
-        self._sizes: Counter[str] = Counter()
-        self._trained: frozenset[str] | None = None  # answers of the training split, if closed
-        self._whole = True
+    _profile: Profile
+    _info: DatasetInfo
+    _labels: Collection[str] | None
+    _window: Window | None
+    _keep: int | None
+    report: CheckReport = field(default_factory=CheckReport)
+    _traces: Traces = field(default_factory=Traces)
+    _files: list[str] = field(default_factory=list)
+    _starts: list[int] = field(default_factory=list)  # number of records before each file
+    _spoilt: set[int] = field(default_factory=set)
+    _copied: bytearray = field(default_factory=bytearray)
+    _sizes: Counter[str] = field(default_factory=Counter)
+    _trained: frozenset[str] | None = None  # answers of the training split, if closed
+    _whole: bool = True
 
     def tell(self, problem: Problem, index: int | None = None) -> None:
         """Count a problem of the record with an index among all; keep it while there is room."""

@@ -73,65 +73,36 @@ def natural(answer: str) -> list[Any]:
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """Figures of a split.
-
-    Attributes:
-        records: Number of records.
-        unreadable: Number of entries that are no record or have a picture that cannot be read; the
-            figures below leave them out where they need what cannot be read.
-        answers: Number of records per answer, the most frequent first.
-        questions: Number of different questions that records have of their own.
-        ink: Mean level of all cells as a share of the brightest, 0 to 1; None without a picture.
-        sizes: Number of pictures per grid size, ``COLUMNSxROWS``, in cells.
-        dark_on_light: Share of pictures that are dark on light, among records drawn at random.
-        characters: Characters of the pictures of a record as text.
-        tokens: Tokens of prompt and completion together.
-        token_records: Number of records, drawn at random, whose tokens were counted.
-        duplicates: Number of records that repeat one before them in the split.
-        contradictions: Number of records whose pictures and question have another answer before
-            them, in any split.
-        leaks: Number of records that an earlier split has too.
-        lookalikes: Number of records whose pictures look like other ones of an earlier split.
-    """
+    """Figures of a split."""
 
     records: int
-    unreadable: int
-    answers: dict[str, int]
-    questions: int
-    ink: float | None
-    sizes: dict[str, int]
-    characters: Spread | None
-    dark_on_light: float | None = None
-    tokens: Spread | None = None
-    token_records: int = 0
-    duplicates: int = 0
-    contradictions: int = 0
-    leaks: int = 0
-    lookalikes: int = 0
+    unreadable: int  # entries that are no record, or have a picture that cannot be read
+    answers: dict[str, int]  # records per answer, the most frequent first
+    questions: int  # different questions that records have of their own
+    ink: float | None  # mean level of all cells, 0 to 1; None without a picture
+    sizes: dict[str, int]  # pictures per grid size, COLUMNSxROWS, in cells
+    characters: Spread | None  # of the pictures of a record as text
+    dark_on_light: float | None = None  # share of pictures, among records drawn at random
+    tokens: Spread | None = None  # of prompt and completion together
+    token_records: int = 0  # drawn at random, whose tokens were counted
+    duplicates: int = 0  # records that repeat one before them in the split
+    contradictions: int = 0  # whose pictures and question have another answer before them
+    leaks: int = 0  # that an earlier split has too
+    lookalikes: int = 0  # whose pictures look like other ones of an earlier split
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Figures of a dataset, and what a page shows of it.
-
-    Attributes:
-        path: Path of the dataset.
-        profile: Format and palette of its pictures.
-        splits: Figures of each split.
-        tokenizer: Name of the tokenizer that counted the tokens; "" for none.
-        token_counts: Tokens of the records drawn, by split.
-        means: Mean level of each cell by answer, 0 to 1, float64[rows, columns] of the first
-            picture's size, others stretched to it; of records with one picture.
-        samples: Some records of each split, drawn at random.
-    """
+    """Figures of a dataset, and what a page shows of it."""
 
     path: str
     profile: Profile
     splits: dict[str, SplitStatistics]
-    tokenizer: str
-    token_counts: dict[str, list[int]] = field(default_factory=dict)
+    tokenizer: str  # that counted the tokens; "" for none
+    token_counts: dict[str, list[int]] = field(default_factory=dict)  # of the records drawn
+    # Mean level of each cell by answer, 0 to 1, [rows, columns], of records with one picture.
     means: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    samples: dict[str, list[Item]] = field(default_factory=dict)
+    samples: dict[str, list[Item]] = field(default_factory=dict)  # some records of each split
 
     @property
     def doubt(self) -> str:
@@ -183,13 +154,7 @@ class _Means:
 def collect_statistics(
     path: Path, profile: Profile, *, tokens: PairCounter | None = None, tokenizer: str = ""
 ) -> Statistics:
-    """Count a dataset in one reading.
-
-    Args:
-        path: Dataset in any layout.
-        profile: Format and palette of its pictures.
-        tokens: Function that counts tokens; None for none.
-        tokenizer: Name of its tokenizer.
+    """Count a dataset in one reading; ``tokens`` counts by the tokenizer of that name.
 
     Raises:
         DatasetError: The dataset cannot be read.
