@@ -23,10 +23,7 @@ STATE = ".build"
 class Directory:
     """A directory of this machine, or of a file system that all machines share.
 
-    Names of files in it are relative, with ``/``.
-
-    Attributes:
-        root: Path of the directory, as the user gave it.
+    Names of files in it are relative, with ``/``; ``root`` is its path as the user gave it.
     """
 
     root: str
@@ -114,9 +111,8 @@ class _RemoteDirectory(Directory):
         import fsspec
 
         # Listings that are kept would hide what other processes have written.
-        return fsspec.core.url_to_fs(self.root, use_listings_cache=False, skip_instance_cache=True)[
-            0
-        ]
+        how = {"use_listings_cache": False, "skip_instance_cache": True}
+        return fsspec.core.url_to_fs(self.root, **how)[0]
 
     def __getstate__(self) -> dict[str, str]:
         return {"root": self.root}
@@ -125,10 +121,9 @@ class _RemoteDirectory(Directory):
         return f"{self.root.rstrip('/')}/{name}"
 
     def size(self, name: str) -> int | None:
-        try:
+        with suppress(FileNotFoundError):
             return int(self._fs.size(self.path(name)))
-        except FileNotFoundError:
-            return None
+        return None
 
     def read(self, name: str) -> bytes:
         found: bytes = self._fs.cat_file(self.path(name))
@@ -137,24 +132,21 @@ class _RemoteDirectory(Directory):
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as folder:
-            local = Path(folder, "file")
-            self._fs.get_file(self.path(name), str(local))
-            yield local
+            self._fs.get_file(self.path(name), f"{folder}/file")
+            yield Path(folder, "file")
 
     def names(self, folder: str) -> set[str]:
-        try:
+        with suppress(FileNotFoundError):
             found = self._fs.ls(self.path(folder), detail=False)
-        except FileNotFoundError:
-            return set()
-        return {each.rpartition("/")[2] for each in found}
+            return {each.rpartition("/")[2] for each in found}
+        return set()
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as folder:
-            local = Path(folder, "file")
-            yield local
+            yield Path(folder, "file")
             self._fs.makedirs(self.path(name).rpartition("/")[0], exist_ok=True)
-            self._fs.put_file(str(local), self.path(name))
+            self._fs.put_file(f"{folder}/file", self.path(name))
 
     def remove(self, name: str) -> None:
         with suppress(FileNotFoundError):

@@ -185,10 +185,7 @@ def load_split(source: Source, split: str) -> Batch:
 
 @contextmanager
 def naming(where: str, problem: str, fix: str) -> Iterator[None]:
-    """Turn whatever a library raises in the block into an error that names the file and the fix.
-
-    Every kind of damage, file system and network has errors of its own. Errors of ours pass.
-    """
+    """Turn whatever a library raises in the block into an error that names the file and the fix."""
     try:
         yield
     except GlyphsightError:

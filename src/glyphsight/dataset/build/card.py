@@ -143,33 +143,33 @@ def _histogram(
     labels: Mapping[str, Mapping[str, int]], splits: Sequence[str]
 ) -> tuple[list[dict[str, Any]], int]:
     """Return a row per label, its counts and a bar, and the number of labels left out."""
-    totals: Counter[str] = Counter()
-    for counts in labels.values():
-        totals.update(counts)
-    shown = sorted(label for label, _ in totals.most_common(_SHOWN_LABELS))
+    totals = sum(map(Counter, labels.values()), Counter[str]())
+    shown = sorted(totals.most_common(_SHOWN_LABELS))
     longest = max(totals.values(), default=0)
     rows = [
         {
             "label": label,
             "counts": [labels.get(split, {}).get(label, 0) for split in splits],
-            "bar": "█" * max(1, round(_BAR * totals[label] / longest)),
+            "bar": "█" * max(1, round(_BAR * total / longest)),
         }
-        for label in shown
+        for label, total in shown
     ]
     return rows, len(totals) - len(shown)
 
 
+def _ticks(text: str, least: int) -> str:
+    """Return more backticks than any run of them in the text has."""
+    return "`" * max(least, 1 + max(map(len, re.findall("`+", text)), default=0))
+
+
 def _fenced(text: str, language: str) -> str:
-    """Return a code block whose fence is longer than any in the text."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
+    """Return a code block."""
+    fence = _ticks(text, 3)
     return f"{fence}{language}\n{text.removesuffix(chr(10))}\n{fence}"
 
 
 def _cell(value: Any) -> str:
     """Return a value as code inside a table."""
     text = printable(str(value)).replace("|", r"\|")
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    tick = "`" * (longest + 1)
-    padding = " " if text.startswith("`") or text.endswith("`") else ""
+    tick, padding = _ticks(text, 1), " " if "`" in (text[:1], text[-1:]) else ""
     return f"{tick}{padding}{text}{padding}{tick}" if text else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -224,21 +224,17 @@ def finish_split(build: Build, split: Split) -> list[dict[str, Any]]:
         sources.append(shard.sources)
     if layout.sharded:
         return entries
-    pieces = ([entry["name"] for entry in entries], sources)
-    writers: tuple[Callable[[Iterable[Path], IO[bytes]], None], ...]
-    writers = (partial(join, layout), _append)
-    names, joined = _joined_names(layout, split.name), []
-    for name, own, write in zip(names, pieces, writers, strict=False):
+    joined = []
+    names, pieces = _joined_names(layout, split.name), [entry["name"] for entry in entries]
+    for name, own in zip(names, (pieces, sources), strict=False):
         with directory.writing(name) as path:
             with path.open("wb") as stream:
-                write(_pieces(directory, own), stream)
+                if own is pieces:
+                    join(layout, _pieces(directory, own), stream)
+                else:
+                    stream.writelines(piece.read_bytes() for piece in _pieces(directory, own))
             joined.append(_entry(name, path, len(split)))
     return joined
-
-
-def _append(pieces: Iterable[Path], stream: IO[bytes]) -> None:
-    for piece in pieces:
-        stream.write(piece.read_bytes())
 
 
 def targets(build: Build, splits: Iterable[Split]) -> set[str]:
