@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from glyphsight.errors import GlyphsightError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -36,6 +38,8 @@ class Registry(Generic[T]):
 
     def _points(self) -> dict[str, EntryPoint]:
         """Return users' entry points by name."""
+        from importlib.metadata import entry_points  # of no use to most commands, and slow
+
         found: dict[str, EntryPoint] = {}
         for point in entry_points(group=self.group):
             if point.name not in self.own:

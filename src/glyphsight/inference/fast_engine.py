@@ -148,11 +148,7 @@ class FastEngine(NumpyEngine):
 
 
 class _Graph:
-    """Nodes and weights of an ONNX graph, as they are added.
-
-    Args:
-        epsilon: Summand of all normalizations.
-    """
+    """Nodes and weights of an ONNX graph, as they are added."""
 
     def __init__(self, epsilon: float) -> None:
         self._epsilon = epsilon

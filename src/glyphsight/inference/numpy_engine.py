@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from glyphsight.errors import ModelError
 from glyphsight.inference.passes import Packed
+from glyphsight.models.tokens import load_tokenizer
 
 Floats = NDArray[np.float32]
 _TYPES = {"BF16": "<u2", "F16": "<f2", "F32": "<f4"}
@@ -314,21 +315,16 @@ class NumpyEngine:
 
 
 def _adapter(directory: Path) -> dict[str, tuple[Floats, Floats]]:
-    """Read the factors of a LoRA adapter by name of the layer they change.
-
-    Raises:
-        ModelError: The adapter does more than add a product of two matrices.
-    """
+    """Read the factors of a LoRA adapter by name of the layer they change."""
     config = json.loads((directory / "adapter_config.json").read_text(encoding="utf-8"))
     file = directory / "adapter_model.safetensors"
-    if not file.is_file() or any(config.get(k, v) != v for k, v in _PLAIN_ADAPTER.items()):
-        raise ModelError(f"{directory}: not a plain LoRA adapter; load it with torch")
-    scale = np.float32(config["lora_alpha"] / config["r"])
-    tensors = read_safetensors(file)
+    plain = file.is_file() and all(config.get(k, v) == v for k, v in _PLAIN_ADAPTER.items())
+    tensors = read_safetensors(file) if plain else {}
     ending = ".lora_A.weight"
     names = [name.removesuffix(ending) for name in tensors if name.endswith(ending)]
-    if len(tensors) != 2 * len(names):  # factors of embeddings, biases
+    if not plain or len(tensors) != 2 * len(names):  # factors of embeddings, biases
         raise ModelError(f"{directory}: not a plain LoRA adapter; load it with torch")
+    scale = np.float32(config["lora_alpha"] / config["r"])
     return {
         name.removeprefix("base_model.model."): (
             as_float32(tensors[f"{name}{ending}"]),
@@ -350,17 +346,11 @@ class SmallTokenizer:
     """
 
     def __init__(self, directory: Path) -> None:
-        from tokenizers import Tokenizer
-
-        own = directory / "tokenizer.json"
         try:
-            self._own = Tokenizer.from_file(str(own))
-        except Exception as error:  # of no class of its own
-            raise ValueError(f"{own}: {error}") from error
-        self._own.no_truncation()
-        self._own.no_padding()
-        file = directory / "tokenizer_config.json"
-        config = json.loads(file.read_text(encoding="utf-8"))
+            self._own = load_tokenizer(directory)
+        except ModelError as error:
+            raise ValueError(str(error)) from error
+        config = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8"))
         self.eos_token_id = self._id(config.get("eos_token"))
         self.bos_token_id = self._id(config.get("bos_token"))
 
@@ -370,10 +360,10 @@ class SmallTokenizer:
 
     def __call__(self, texts: str | Sequence[str], *, add_special_tokens: bool) -> dict[str, Any]:
         """Tokenize a text or a list of texts."""
-        if isinstance(texts, str):
-            return {"input_ids": self._own.encode(texts, add_special_tokens=add_special_tokens).ids}
-        found = self._own.encode_batch(list(texts), add_special_tokens=add_special_tokens)
-        return {"input_ids": [one.ids for one in found]}
+        many = [texts] if isinstance(texts, str) else list(texts)
+        found = self._own.encode_batch(many, add_special_tokens=add_special_tokens)
+        ids = [one.ids for one in found]
+        return {"input_ids": ids[0] if isinstance(texts, str) else ids}
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str:
         """Return the text of token ids."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from inspect import signature
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -87,19 +86,12 @@ def shared_beginning(sequences: Sequence[Sequence[int]], keep: int) -> int:
 
 
 class Packed(NamedTuple):
-    """Endings of a sequence in one row, T tokens: all of each but its last.
-
-    Attributes:
-        ids: Token ids.
-        places: Place of each token in its ending, int64[T].
-        seen: Tokens of the row that each sees, bool[T, T]: those before it in its own ending.
-        spans: Start and stop of each ending in the row, and its tokens but the first.
-    """
+    """Endings of a sequence in one row, T tokens: all of each but its last."""
 
     ids: list[int]
-    places: NDArray[np.int64]
-    seen: NDArray[np.bool_]
-    spans: list[tuple[int, int, list[int]]]
+    places: NDArray[np.int64]  # [T], of each token in its ending
+    seen: NDArray[np.bool_]  # [T, T], those before each token in its own ending
+    spans: list[tuple[int, int, list[int]]]  # start and stop of each, its tokens but the first
 
     @staticmethod
     def of(endings: Sequence[list[int]]) -> Packed:
@@ -116,22 +108,13 @@ class Packed(NamedTuple):
         return Packed(ids, places, seen, spans)
 
 
-@dataclass(frozen=True)
-class Passed:
-    """Result of a pass.
+class Passed(NamedTuple):
+    """Result of a pass over N sequences."""
 
-    Attributes:
-        logprobs: Log-probabilities at the last positions, float32[N, keep, V].
-        cache: Keys and values of every position; None where they were not asked for, or the model
-            keeps them in another way than token by token.
-        mask: int64[N, T] of the positions in ``cache``; None where all are tokens.
-        lengths: Tokens of each sequence, int64[N].
-    """
-
-    logprobs: Any
-    cache: Any
-    mask: Any
-    lengths: Any
+    logprobs: Any  # float32[N, keep, V], at the last positions
+    cache: Any  # keys and values; None where not asked for, or not kept token by token
+    mask: Any  # int64[N, T] of the positions in the cache; None where all are tokens
+    lengths: Any  # int64[N]
 
 
 _CHECKED: WeakKeyDictionary[Any, tuple[int, bool, bool]] = WeakKeyDictionary()

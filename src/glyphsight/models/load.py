@@ -68,11 +68,7 @@ def load_adapter(model: Any, directory: Path, *, training: bool) -> Any:
 
 
 def _save_adapter_alone(model: Any) -> Any:
-    """Let a PEFT model save its adapter without asking a hub for its base.
-
-    PEFT asks, at each checkpoint, whether the base's vocabulary has grown, which ours never does.
-    Without a network that takes time and prints warnings that look like failures.
-    """
+    """Let a PEFT model save its adapter without asking a hub whether its base has grown."""
     model.save_pretrained = partial(model.save_pretrained, save_embedding_layers=False)
     return model
 
@@ -85,9 +81,8 @@ def require_four_bits(device: str) -> None:
     """
     import torch
 
-    missing = []
-    if not torch.cuda.is_available() or not device.startswith("cuda"):
-        missing.append("a CUDA device")
+    cuda = torch.cuda.is_available() and device.startswith("cuda")
+    missing = [] if cuda else ["a CUDA device"]
     if importlib.util.find_spec("bitsandbytes") is None:
         missing.append("bitsandbytes (pip install bitsandbytes)")
     if missing:
@@ -203,18 +198,12 @@ def _quiet_transformers() -> None:
 
 def _reason(error: Exception) -> str:
     """Return the first line of an error, with the next where the first only announces it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return repr(error)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
 def _require_on_hub(name: str) -> None:
-    """Ask the hub once for a model that is not in its cache; a download asks again for a minute.
-
-    Raises:
-        ValueError: There is no such model, or the hub cannot be asked.
-    """
+    """Ask the hub once for a model that is not in its cache; a download asks for a minute."""
     from huggingface_hub import model_info, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
@@ -333,8 +322,7 @@ def _with_adapter(
 def _keep_head_fast(model: Any) -> None:
     """Let the output layer get its hidden states in one piece.
 
-    Logits are taken at the last positions alone, a slice that does not lie in one piece; torch then
-    multiplies the whole vocabulary once a picture in place of once a batch.
+    Of the slice of the last positions torch multiplies once per picture, not once per batch.
     """
     head = model.get_output_embeddings()
     if head is not None:

@@ -67,7 +67,6 @@ def splitting_for(profile: Profile = PUBLISHED) -> Splitting:
 
 
 def _opening(row: int) -> str:
-    """Return the tags between the glyphs of the row before and those of ``row``."""
     return f"</row:{row - 1}>\n<row:{row}>" if row > 1 else "<row:1>"
 
 
@@ -127,12 +126,8 @@ def make_tokenizer(profile: Profile = PUBLISHED) -> Any:
 def _embeddings(vocabulary: dict[str, int], splitting: Splitting, width: int) -> Any:
     """Draw embeddings that are alike where the pictures are alike.
 
-    A token of glyphs starts as the sum of one random vector for each position and level, and one
-    for its opening; every other token starts random. A fresh model then treats neighbouring
-    patterns alike instead of learning each of the thousands apart.
-
-    Returns:
-        float32[V, width].
+    A token of glyphs is the sum of a random vector for each position and level, and one for its
+    opening; other tokens are random. So a fresh model treats neighbouring patterns alike.
     """
     import torch
 
@@ -155,12 +150,8 @@ def _embeddings(vocabulary: dict[str, int], splitting: Splitting, width: int) ->
 def _byte_embeddings(tokens: list[str], width: int) -> Any:
     """Draw embeddings for another tokenizer's tokens, alike where their texts are alike.
 
-    A token starts as the mean of one random vector for each position and character in it (a byte,
-    in a byte-level vocabulary), scaled so that every token has the same length on average: what
-    :func:`_embeddings` does for nano's own glyph tokens, for any text.
-
-    Returns:
-        float32[V, width].
+    A token is the mean of a random vector for each position and character in it (a byte, in a
+    byte-level vocabulary), scaled so that every token has the same length on average.
     """
     import torch
 

