@@ -37,11 +37,8 @@ def cache_dir() -> Path:
 def claim(stream: int | IO[Any], *, wait: bool = False) -> bool:
     """Lock an open file for this process until it is closed; return whether that succeeded.
 
-    A file system or an operating system without locks lets every process succeed.
-
-    Args:
-        stream: Open file or its descriptor.
-        wait: Wait until no other process holds the file.
+    Without ``wait`` a file that another process holds is not waited for. A system without locks
+    lets every process succeed.
     """
     if fcntl is None:
         return True
@@ -268,13 +265,7 @@ class JsonLog(AbstractContextManager["JsonLog"]):
                     ) from None
 
     def append(self, values: Iterable[Any], *, sync: bool = True) -> None:
-        """Write one line for each JSON value.
-
-        Args:
-            values: JSON values.
-            sync: Wait until the lines are on disk, so that they outlive a loss of power; without,
-                they outlive this process alone.
-        """
+        """Write one line for each JSON value; with ``sync`` they outlive a loss of power too."""
         lines = [f"{json_line(value)}\n" for value in values]
         with _writing(self.path):
             self._stream.write("".join(lines).encode())

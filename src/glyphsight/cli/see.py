@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -104,25 +104,15 @@ def _open_log(file: Path, model: Model, engine: str, question: str | None, show:
 
 @dataclass
 class _Printer:
-    """Prints each answer as it comes, then draws what it rests on, and counts.
-
-    Attributes:
-        model: The model.
-        names: Meanings of its labels.
-        show: Print the text that the model read.
-        form: ``text``, ``json`` or ``jsonl``.
-        log: File of the answers in place of standard output, None for none.
-        drawings: File of the drawing of each picture to explain.
-        undrawn: Reason why nothing can be drawn here.
-    """
+    """Prints each answer as it comes, draws what it rests on, and counts."""
 
     model: Model
     names: Mapping[str, str]
     show: bool
-    form: str
+    form: str  # text, json or jsonl
     log: JsonLog | None
     drawings: Mapping[str, Path]
-    undrawn: MissingPackageError | None = None
+    undrawn: MissingPackageError | None = None  # why nothing can be drawn here
     written: int = 0
     failed: int = 0
     _documents: list[dict[str, Any]] = field(default_factory=list)
@@ -233,7 +223,7 @@ def see(
     Example:
         glyphsight see five.png --model nano-digits
     """
-    _require_fit(images or [], files_from, out, explain, json_, jsonl)
+    _require_fit(images, files_from, out, explain, json_, jsonl)
     if processes.engine == "local" and processes.workers is None:
         processes = replace(processes, workers=1)
     if not processes.here and _STDIN in (images or []):
@@ -260,12 +250,11 @@ def see(
     total = None if files_from else len(tasks)
     with ExitStack() as stack:
         engine = asked.settle(total, rounded=True)
-        log = None
-        if out is not None:
-            log = stack.enter_context(_open_log(out, asked, engine, ask, show))
+        log = stack.enter_context(_open_log(out, asked, engine, ask, show)) if out else None
         bar = stack.enter_context(progress_bar(total=total, unit="pic", delay=2, disable=hidden))
         known = {hash64(line["path"]) for line in log or ()}
-        left = _left(chain(tasks, () if files_from is None else _listed(files_from)), known, bar)
+        given = chain(tasks, () if files_from is None else _listed(files_from))
+        left = (one for one in given if one.error or hash64(one.path) not in known or bar.update())
         printer = _Printer(asked, task.names, show, form, log, drawings)
         answers = see_many(
             *(left, asked, processes),
@@ -288,36 +277,28 @@ def see(
         raise typer.Exit(1)
 
 
-def _left(tasks: Iterable[PictureFile], known: set[int], bar: Any) -> Iterator[PictureFile]:
-    """Yield the pictures that have no answer yet."""
-    for task in tasks:
-        if known and task.error is None and hash64(task.path) in known:
-            bar.update()
-        else:
-            yield task
-
-
 def _require_fit(
-    images: list[str],
+    images: list[str] | None,
     files_from: str | None,
     out: Path | None,
     explain: Path | None,
-    json_: bool,
-    jsonl: bool,
+    *forms: bool,
 ) -> None:
-    """Refuse options that do not go together.
+    """Refuse options that do not go together; ``forms`` are those of ``--json`` and ``--jsonl``.
 
     Raises:
         typer.BadParameter: Names the option and the fix.
     """
-    if not images and files_from is None:
-        raise typer.BadParameter("name a picture")
-    if jsonl and json_:
-        raise typer.BadParameter("give one of --json and --jsonl", param_hint="--json")
-    if out is not None and not jsonl:
-        raise typer.BadParameter("is of use with --jsonl; give it too", param_hint="--out")
-    if explain is not None and (jsonl or files_from is not None):
-        raise typer.BadParameter(
+    _, jsonl = forms
+    for wrong, problem, option in (
+        (not images and files_from is None, "name a picture", None),
+        (all(forms), "give one of --json and --jsonl", "--json"),
+        (out is not None and not jsonl, "is of use with --jsonl; give it too", "--out"),
+        (
+            explain is not None and (jsonl or files_from is not None),
             "draws pictures named on the command line; leave --jsonl and --files-from out",
-            param_hint="--explain",
-        )
+            "--explain",
+        ),
+    ):
+        if wrong:
+            raise typer.BadParameter(problem, param_hint=option)

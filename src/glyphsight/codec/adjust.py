@@ -18,10 +18,7 @@ def stretch_contrast(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     Contrast stretching with saturation (Gonzalez & Woods, Digital Image Processing, section 3.2).
     Where both ends fall on one value, as in a thin drawing, the whole range is stretched; a flat
-    picture stays as it is.
-
-    Args:
-        images: uint8[N, H, W].
+    picture stays as it is. Takes and gives uint8[N, H, W].
     """
     result = np.empty_like(images)
     value = np.arange(256)

@@ -19,12 +19,7 @@ def quantize(pixels: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
 
 
 def apply_thresholds(pixels: NDArray[np.uint8], thresholds: Sequence[int]) -> NDArray[np.uint8]:
-    """Give each value its level, the number of thresholds at or below it. Shape and dtype stay.
-
-    Args:
-        pixels: uint8 of any shape.
-        thresholds: Increasing whole numbers, 1 to 255.
-    """
+    """Give each value its level, the number of thresholds, 1 to 255, at or below it."""
     table = np.searchsorted(np.asarray(thresholds), np.arange(256), side="right")
     return table.astype(np.uint8)[pixels]
 
@@ -78,8 +73,10 @@ def _adaptive(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
     radius = max(1, max(rows, columns) // 8)  # so that it is a quarter of the longer side
     table = np.zeros((count, rows + 1, columns + 1), dtype=np.int64)
     table[:, 1:, 1:] = grids.astype(np.int64).cumsum(axis=1).cumsum(axis=2)
-    top, bottom = _window(rows, radius)
-    left, right = _window(columns, radius)
+    (top, bottom), (left, right) = (
+        (np.maximum(middle - radius, 0), np.minimum(middle + radius + 1, len(middle)))
+        for middle in (np.arange(rows), np.arange(columns))
+    )
     sums = (
         table[:, bottom[:, None], right]
         - table[:, top[:, None], right]
@@ -91,12 +88,6 @@ def _adaptive(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
     centred = (255 + 2 * grids.astype(np.int64)) * area - 2 * sums
     result: NDArray[np.int64] = np.clip(centred * levels // (512 * area), 0, levels - 1)
     return result.astype(np.uint8)
-
-
-def _window(size: int, radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first and one past the last index of the window around each of ``size`` cells."""
-    middle = np.arange(size)
-    return np.maximum(middle - radius, 0), np.minimum(middle + radius + 1, size)
 
 
 def _ordered(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]:
@@ -132,15 +123,7 @@ def _floyd_steinberg(grids: NDArray[np.uint8], levels: int) -> NDArray[np.uint8]
 
 
 def to_levels(grids: NDArray[np.uint8], profile: Profile) -> NDArray[np.uint8]:
-    """Turn gray grids into level grids as a profile says.
-
-    Args:
-        grids: uint8[N, rows, columns], 0 black to 255 white.
-        profile: Settings; ``levels``, ``threshold`` and ``dither`` count.
-
-    Returns:
-        uint8[N, rows, columns], values below ``profile.levels``.
-    """
+    """Turn gray grids, uint8[N, rows, columns], into level grids as a profile says."""
     levels, threshold = profile.levels, profile.threshold
     if profile.dither == "ordered":
         return _ordered(grids, levels)

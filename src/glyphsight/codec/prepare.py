@@ -37,12 +37,7 @@ class Prepared:
 
 
 def prepare(pixels: Images, profile: Profile) -> Prepared:
-    """Apply a profile's polarity and centring to one picture, as ``encode_batch`` does.
-
-    Args:
-        pixels: uint8[H, W], 0 black to 255 white.
-        profile: Settings; ``invert`` and ``centre`` count.
-    """
+    """Apply a profile's polarity and centring to one picture, uint8[H, W], as ``encode_batch``."""
     turned = _to_invert(pixels[None], profile.invert)
     image = exchange(pixels[None], turned)
     moved, centred = centre_content(image) if profile.centre else (np.zeros(1, bool), image)
@@ -50,11 +45,7 @@ def prepare(pixels: Images, profile: Profile) -> Prepared:
 
 
 def prepare_batch(images: Images, profile: Profile) -> Iterator[Images]:
-    """Apply a profile's polarity, centring and crop to pictures of one size.
-
-    Args:
-        images: uint8[N, H, W].
-        profile: Settings; ``invert``, ``centre`` and ``crop`` count.
+    """Apply a profile's polarity, centring and crop to pictures of one size, uint8[N, H, W].
 
     Yields:
         uint8[n, h, w], pieces of one size each, in the order of the pictures.
@@ -70,11 +61,7 @@ def prepare_batch(images: Images, profile: Profile) -> Iterator[Images]:
 def dark_on_light(images: Images) -> NDArray[np.bool_]:
     """Find pictures whose background, the median of the outermost pixels, is the brighter side.
 
-    Args:
-        images: uint8[N, H, W].
-
-    Returns:
-        bool[N].
+    Takes uint8[N, H, W], gives bool[N].
     """
     border = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
     background = np.median(np.concatenate(border, axis=1), axis=1)
@@ -106,11 +93,8 @@ def exchange(images: Images, turned: NDArray[np.bool_]) -> Images:
 def content_boxes(images: Images) -> NDArray[np.int64]:
     """Find what is brighter than a fifth of each picture's range.
 
-    Args:
-        images: uint8[N, H, W], bright on dark.
-
-    Returns:
-        int64[N, 4]: top, bottom, left, right, ends excluded; all 0 for a flat picture.
+    Takes uint8[N, H, W], bright on dark, gives int64[N, 4]: top, bottom, left, right, ends
+    excluded; all 0 for a flat picture.
     """
     low, high = _ends(images)
     ink = images > ((4 * low + high) // 5).astype(np.uint8)[:, None, None]
@@ -123,12 +107,9 @@ def content_boxes(images: Images) -> NDArray[np.int64]:
 
 
 def crop_to_content(images: Images, margin: float) -> Iterator[Images]:
-    """Crop each picture to what stands out from its background, of either polarity.
+    """Crop each picture, uint8[N, H, W], to what stands out from its background.
 
-    Args:
-        images: uint8[N, H, W].
-        margin: Margin on each side as a share of the content's longer side, as far as the picture
-            reaches.
+    The margin on each side is a share of the content's longer side, as far as the picture reaches.
 
     Yields:
         Views uint8[h, w]; the whole of a flat picture.

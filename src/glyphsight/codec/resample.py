@@ -212,20 +212,10 @@ def resize_to_levels(
     """Resize and quantize in one go: ``resize(...) * levels // 256``, but faster.
 
     A pixel reaches level k from ceil(256 * k / levels) on, a sum half a unit earlier: comparing
-    the sums spares their rounding and clipping.
-
-    Args:
-        images: uint8[N, H, W], values 0..255.
-        rows: Height of the result, at least 1.
-        columns: Width of the result, at least 1.
-        levels: Number of levels, 2 to 256.
-        filter_name: One of :data:`FILTERS`.
+    the sums spares their rounding and clipping. Arguments and errors are those of :func:`resize`.
 
     Returns:
-        uint8[N, rows, columns], 0 to ``levels - 1``.
-
-    Raises:
-        PictureError, FormatError: As in :func:`resize`.
+        uint8[N, rows, columns], 0 to ``levels - 1``, of 2 to 256 levels.
     """
     first, *others = [math.ceil(256 * level / levels) - 0.5 for level in range(1, levels)]
     result = _room(images, rows, columns)

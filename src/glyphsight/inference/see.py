@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
 from itertools import count, islice, takewhile
@@ -88,15 +87,7 @@ def to_text(picture: PictureLike, profile: Profile) -> PictureText:
 def to_answer(
     text: PictureText, run: RunRecord, ranked: dict[str, float], label: str, name: str = ""
 ) -> Answer:
-    """Make the answer to a picture.
-
-    Args:
-        text: The picture.
-        run: Record of the model that answered.
-        ranked: Probability of every label, likeliest first; empty for an open answer.
-        label: The likeliest label, or the open answer.
-        name: Meaning of the label; "" for the label itself.
-    """
+    """Make the answer to a picture, with every label's probability, none for an open answer."""
     grid = get_format(run.profile.format).read(text.ascii_image, run.profile.palette)
     return Answer(
         label=label,
@@ -137,15 +128,13 @@ class _Seeing:
     pixels: bool
 
     def __call__(self, tasks: list[PictureFile]) -> list[Seen]:
-        seen: list[Seen] = []
+        seen = [Seen(task.path, error=task.error or "") for task in tasks]
         texts: dict[int, PictureText] = {}
         for row, task in enumerate(tasks):
-            seen.append(Seen(task.path, error=task.error or ""))
             if task.error:
                 continue
-            source = sys.stdin.buffer if task.path == "-" else task.path
             try:
-                pixels = load_gray(source, max_pixels=self.max_pixels)
+                pixels = task.read(max_pixels=self.max_pixels)
             except PictureError as error:
                 seen[row] = Seen(task.path, error=str(error))
                 continue

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +75,10 @@ class PictureFile:
     error: str | None = None
     text: str = ""
     state: str = ""
+
+    def read(self, **how: Any) -> NDArray[np.uint8]:
+        """Read the picture as :func:`~glyphsight.media.load_gray` does, gray uint8[H, W]."""
+        return load_gray(sys.stdin.buffer if self.path == "-" else self.path, **how)
 
 
 def _expand(path: str) -> list[tuple[str, Path]]:
@@ -163,8 +168,7 @@ def _encode_one(settings: EncodeSettings, task: PictureFile) -> PictureFile:
             return replace(task, text=task.target.read_text(encoding="utf-8"))
         profile = settings.profile
         rows_or_columns = max(profile.width, profile.height or 0)
-        pixels = load_gray(
-            sys.stdin.buffer if task.path == "-" else task.path,
+        pixels = task.read(
             frame=settings.frame,
             background=settings.background,
             max_pixels=settings.max_pixels,

@@ -60,18 +60,9 @@ def augment(
 ) -> Pixels:
     """Change each picture by values of its own: mirror, stroke, an affine map, then noise.
 
-    The result depends on the ranges, ``seed``, ``turn`` and a picture's own number, not on the
-    pictures beside it.
-
-    Args:
-        pixels: uint8[N, H, W]; the outside of a picture counts as black.
-        how: Ranges of the changes.
-        seed: Random seed.
-        turn: Number of the copy.
-        numbers: Numbers of the pictures, int64[N].
-
-    Returns:
-        uint8[N, H, W].
+    The result, uint8[N, H, W], depends on the ranges, the random seed, the number of the copy
+    (``turn``) and the picture's own number, int64[N], not on the pictures beside it. The outside of
+    a picture counts as black.
     """
     if not len(pixels):
         return pixels
@@ -127,11 +118,8 @@ def thicken(pixels: Pixels, amount: NDArray[np.float64]) -> Pixels:
 def move(pixels: Pixels, how: Augmentation, drawn: NDArray[np.float64]) -> Pixels:
     """Map each picture affinely about its centre, sampled bilinearly.
 
-    Args:
-        pixels: uint8[N, H, W].
-        how: Ranges of the changes.
-        drawn: Share of each range, float64[N, 6], -1 to 1: turn, height, width, slant, shift down,
-            shift right.
+    ``drawn``, float64[N, 6], is the share of each range, -1 to 1: turn, height, width, slant, shift
+    down, shift right.
     """
     _, height, width = pixels.shape
     turn, taller, wider, slant, down_by, right_by = drawn.T[:, :, None]

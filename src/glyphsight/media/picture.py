@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -29,8 +29,6 @@ PICTURE_SUFFIXES = frozenset((
     ".webp",
 ))  # fmt: skip
 """Suffixes, in lower case, by which a picture is known in a folder."""
-
-_BACKGROUNDS = {"black": (0, 0, 0, 255), "white": (255, 255, 255, 255)}
 
 
 def _gray(image: Image.Image, background: str = "auto") -> NDArray[np.uint8]:
@@ -55,12 +53,11 @@ def _gray(image: Image.Image, background: str = "auto") -> NDArray[np.uint8]:
         return np.asarray(image.getchannel(0))
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
-        colour = _BACKGROUNDS.get(background)
-        if colour is None:
+        if background == "auto":
             *inks, alpha = ImageStat.Stat(rgba.convert("RGBa")).sum
             dark = alpha and 255 * sum(inks) <= 3 * 127 * alpha
-            colour = _BACKGROUNDS["white" if dark else "black"]
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, colour), rgba)
+            background = "white" if dark else "black"
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, background), rgba)
     return np.asarray(image.convert("L"))
 
 
@@ -104,18 +101,10 @@ def _name(picture: str | os.PathLike[str] | BinaryIO | Image.Image) -> str:
     )
 
 
-def _as_stream(picture: str | os.PathLike[str] | BinaryIO) -> AbstractContextManager[BinaryIO]:
-    """Open a path; of an open file, give the file itself, or its content where it cannot seek."""
-    if isinstance(picture, str | os.PathLike):
-        return open(picture, "rb")  # noqa: PTH123 - Path("") would be a directory
-    try:
-        picture.seek(0)
-    except (AttributeError, OSError):
-        return io.BytesIO(picture.read())
-    return nullcontext(picture)
-
-
-def _open(stream: BinaryIO, name: str, limit: int) -> ImageFile.ImageFile:
+@contextmanager
+def _opened(
+    picture: str | os.PathLike[str] | BinaryIO, name: str, limit: int
+) -> Iterator[ImageFile.ImageFile]:
     """Open a picture without decoding it, as ``Image.open`` does but with a limit of our own.
 
     Pillow has one limit for the whole process, so threads could not have different ones.
@@ -123,12 +112,21 @@ def _open(stream: BinaryIO, name: str, limit: int) -> ImageFile.ImageFile:
     Raises:
         PictureError: No format fits, or the file holds more pixels than ``limit``.
     """
-    for import_formats in (Image.preinit, Image.init):  # the common formats, then all
-        import_formats()
-        image = _identify(stream, Image.ID, name, limit)
-        if image is not None:
-            _check_size(_pixels(image), name, limit)
-            return image
+    with ExitStack() as stack:
+        if isinstance(picture, str | os.PathLike):
+            stream: BinaryIO = stack.enter_context(open(picture, "rb"))  # noqa: PTH123 - Path("") would be a directory
+        else:
+            try:
+                picture.seek(0)
+                stream = picture
+            except (AttributeError, OSError):
+                stream = io.BytesIO(picture.read())
+        for import_formats in (Image.preinit, Image.init):  # the common formats, then all
+            import_formats()
+            if (image := _identify(stream, Image.ID, name, limit)) is not None:
+                _check_size(_pixels(image), name, limit)
+                yield stack.enter_context(image)
+                return
     raise PictureError(f"{name}: not a picture in any format Pillow reads; save it again as PNG")
 
 
@@ -229,7 +227,7 @@ def load_picture(
     Raises:
         PictureError: Names the file, what is wrong with it and the fix.
     """
-    if background != "auto" and background not in _BACKGROUNDS:
+    if background not in ("auto", "black", "white"):
         raise PictureError(f"background is auto, black or white, not {background!r}")
     if isinstance(picture, np.ndarray):
         return _from_array(picture, background)
@@ -243,7 +241,7 @@ def load_picture(
                 finally:
                     picture.filename = file
             return _gray(ImageOps.exif_transpose(picture), background)
-        with _as_stream(picture) as stream, _open(stream, name, max_pixels) as image:
+        with _opened(picture, name, max_pixels) as image:
             _select_frame(image, frame, name, max_pixels)
             if image.format in ("JPEG", "MPO"):  # twice as fast without its colours
                 image.draft("L", None if jpeg_at_least is None else (jpeg_at_least,) * 2)

@@ -152,17 +152,14 @@ def read_lines(
     first: int = 1,
     before: str = "",
 ) -> NDArray[np.intp]:
-    """Read lines of glyphs back to symbols.
+    """Read lines of glyphs, nothing else, back to symbols: indices into ``alphabet``.
 
     Args:
-        lines: The glyphs of each row, nothing else.
+        lines: The glyphs of each row.
         alphabet: One glyph per symbol.
         gaps: True where a space stands between two glyphs.
         first: Number of the first line, for errors.
-        before: Text before the glyphs of a row, as for :func:`write_lines`, for errors.
-
-    Returns:
-        Integers [rows, columns], indices into ``alphabet``.
+        before: Text before the glyphs of a row, for errors.
 
     Raises:
         FormatError: A glyph of another alphabet, a row without glyphs or of another width.
