@@ -60,7 +60,7 @@ def test_palettes_make_encodings_of_their_own(tmp_path):
         ("encodings: [{name: x}]\ntokens: [8]", "an encoding names its format"),
         ("encodings: [{format: plain, width: 9}]\ntokens: [8]", "width is chosen by"),
         ("encodings: [{format: plain, wide: 9}]\ntokens: [8]", "plain: .*wide"),
-        ("encodings: [morse]\ntokens: [8]", "unknown format 'morse'"),
+        ("encodings: [morse]\ntokens: [8]", "morse: format is one of"),
         ("encodings: [braille]\npalettes: [seed]\ntokens: [8]", "braille: carries 2 levels"),
         ("encodings: [plain]\ntokens: [8]\nspeed: 3", "a plan has no speed"),
         ("encodings: [plain]\ntokens: [8]\nvalidation: 0", "validation is a whole number"),

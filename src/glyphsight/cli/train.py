@@ -105,12 +105,7 @@ def train(
     Example:
         glyphsight train --data data --model nano --out runs/shapes --epochs 15
     """
-    if (not data) == (recipe is None):
-        raise typer.BadParameter("give --data, or --recipe with --source")
-    if (recipe is None) != (not source):
-        raise typer.BadParameter("--recipe and --source go together")
-    if model is not None and from_ is not None:
-        raise typer.BadParameter("give --model or --from, not both")
+    _refuse_both(data, recipe, source, model, from_)
     said = None if recipe is None else read_recipe(recipe)
     sources = said.sources(source or []) if said else {}
     given = dict(said.train) if said else {}
@@ -119,18 +114,27 @@ def train(
     start, resolved = _start(base, given, is_run=from_ is not None)
     _check_before(data or [], start, out, resolved, resume=resume)
     need("train")
-    names, failed = None, 0
-    if said is not None:
-        data, failed = _built(said, sources, out)
-        names = [one.names or None for one in said.datasets.values()]
+    data, failed = _built(said, sources, out) if said else (data or [], 0)
+    names = [one.names or None for one in said.datasets.values()] if said else None
     from glyphsight.train.run import train as run_training
 
     will_resume("the same command with --resume resumes from here")
-    report = run_training(data or [], start, out, resolved, names=names, resume=resume)
+    report = run_training(data, start, out, resolved, names=names, resume=resume)
     if is_first_process():
-        print_json(asdict(report)) if json_ else _print_report(report, data or [])
+        _print_report(report, data, json_=json_)
     if failed:
         raise typer.Exit(1)
+
+
+def _refuse_both(data: Any, recipe: Any, source: Any, model: Any, from_: Any) -> None:
+    """Raise BadParameter where options exclude or need each other."""
+    for wrong, fix in (
+        ((not data) == (recipe is None), "give --data, or --recipe with --source"),
+        ((recipe is None) != (not source), "--recipe and --source go together"),
+        (model is not None and from_ is not None, "give --model or --from, not both"),
+    ):
+        if wrong:
+            raise typer.BadParameter(fix)
 
 
 def _check_before(
@@ -158,8 +162,11 @@ def _start(name: str, given: dict[str, Any], *, is_run: bool) -> tuple[str, Reso
     return run.lasting_name, resolve_settings(run.origin, stays | given)
 
 
-def _print_report(report: TrainReport, data: list[Path]) -> None:
+def _print_report(report: TrainReport, data: list[Path], *, json_: bool = False) -> None:
     """Print the figures of a run and the command that measures it."""
+    if json_:
+        print_json(asdict(report))
+        return
     mixed = f" and {report.text_pieces} pieces of text" if report.text_pieces else ""
     done = f"{report.steps} steps on {report.records} records{mixed}"
     print(f"{report.run}: {done}, {report.seconds:.0f} s")

@@ -10,8 +10,7 @@ import itertools
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -173,26 +172,28 @@ def _encodings(path: Path, value: dict[str, Any]) -> list[tuple[str, Profile]]:
         name = str(settings.pop("name", settings["format"]))
         if size := {"width", "height"} & set(settings):
             raise ModelError(f"{path}: {name}: {min(size)} is chosen by tokens or widths")
-        own = [settings.pop("palette")] if "palette" in settings else palettes
+        own = [settings["palette"]] if "palette" in settings else palettes
         for palette in own:
             label = name if palette is None or len(own) == 1 else f"{name} {palette}"
-            found.append((label, _profile(f"{path}: {label}", settings, palette)))
+            if palette is not None:
+                settings["palette"] = palette
+            found.append((label, _profile(f"{path}: {label}", settings)))
     return found
 
 
-def _profile(where: str, settings: dict[str, Any], palette: str | None) -> Profile:
+def _profile(where: str, settings: dict[str, Any]) -> Profile:
     try:
-        profile = Profile(**settings if palette is None else settings | {"palette": palette})
+        profile = Profile(**settings)
         most = get_format(profile.format).max_levels
     except (TypeError, GlyphsightError) as error:
         raise FormatError(f"{where}: {error}") from None
     if profile.levels <= most:
         return profile
-    if palette is None:  # the published palette has more levels than the format: keep its ends
+    if "palette" not in settings:  # the published one has more levels than the format: its ends
         return replace(profile, palette=PUBLISHED.palette[0] + PUBLISHED.palette[-1])
     raise FormatError(
-        f"{where}: carries {most} levels, palette {palette!r} has {profile.levels}; give this "
-        "encoding a palette of its own"
+        f"{where}: carries {most} levels, palette {settings['palette']!r} has {profile.levels}; "
+        "give this encoding a palette of its own"
     )
 
 
@@ -219,56 +220,51 @@ def run_sweep(
         GlyphsightError: The directory holds another sweep, or a cell cannot be run.
     """
     cells = plan.cells()
-    with _log(plan, spec, out) as log:  # fails early where the directory holds another sweep
-        _results(log, cells)
+    done = _results(plan, spec, out)  # fails early where the directory holds another sweep
     with progress_bar(len(cells), "run", "sweep", disable=quiet) as bar:
         for cell in cells:
             directory = out / "cells" / cell.key
             directory.mkdir(parents=True, exist_ok=True)
             with (directory / ".lock").open("w") as lock:
-                if claim(lock):
-                    with _log(plan, spec, out) as log:
-                        missing = cell.key not in _results(log, [cell])
-                    if missing:
-                        bar.set_postfix_str(cell.key, refresh=False)
-                        result = _measure(cell, plan, spec, out)
-                        with _log(plan, spec, out) as log:
-                            log.append([result])
-                        if not quiet:
-                            share = 100 * result.get("accuracy", 0.0)
-                            say(f"{cell.key}: {result.get('left_out') or f'{share:.2f} %'}")
+                if claim(lock) and cell.key not in _results(plan, spec, out):
+                    bar.set_postfix_str(cell.key, refresh=False)
+                    result = _measure(cell, plan, spec, out)
+                    done = _results(plan, spec, out, result)
+                    if not quiet:
+                        share = 100 * result.get("accuracy", 0.0)
+                        say(f"{cell.key}: {result.get('left_out') or f'{share:.2f} %'}")
             bar.update(1)
-    with _log(plan, spec, out) as log:
-        done = _results(log, cells)
     return [done[cell.key] for cell in cells if cell.key in done]
 
 
-@contextmanager
-def _log(plan: SweepPlan, spec: str, out: Path) -> Iterator[JsonLog]:
-    """Open the log of results; other processes wait."""
-    same = {name: getattr(plan, name) for name in ("validation", "model", "tokenizer", "train")}
-    with alone(out / RESULTS), JsonLog(out / RESULTS, {"source": spec} | same) as log:
-        yield log
-
-
-def _results(log: JsonLog, cells: Sequence[Cell]) -> dict[str, dict[str, Any]]:
-    """Return the results in a log by the keys of their cells; refuse those of another profile."""
-    found, wanted = {}, {cell.key: cell for cell in cells}
-    for number, result in enumerate(log, start=1):
-        try:
-            numbers = (result[name] for name in ("budget", "width", "records", "seed"))
-            made = Cell(result["encoding"], Profile(**result["encoding_profile"]), *numbers)
-        except (KeyError, TypeError, GlyphsightError) as error:
-            raise ModelError(
-                f"{log.path}: line {number}: damaged ({error!r}); choose another --out"
-            ) from error
-        if made.key in wanted and wanted[made.key] != made:
-            raise ModelError(
-                f"{log.path}: {made.key} was made with another profile of {made.name}; give the "
-                "encoding another name, or the sweep another --out"
-            )
-        found[made.key] = result
+def _results(
+    plan: SweepPlan, spec: str, out: Path, *new: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Add results to the log; return all by the keys of their cells, refuse another profile's."""
+    found, wanted = {}, {cell.key: cell for cell in plan.cells()}
+    with alone(out / RESULTS), JsonLog(out / RESULTS, _common(plan, spec)) as log:
+        log.append(new)
+        for number, result in enumerate(log, start=1):
+            try:
+                numbers = (result[name] for name in ("budget", "width", "records", "seed"))
+                made = Cell(result["encoding"], Profile(**result["encoding_profile"]), *numbers)
+            except (KeyError, TypeError, GlyphsightError) as error:
+                raise ModelError(
+                    f"{log.path}: line {number}: damaged ({error!r}); choose another --out"
+                ) from error
+            if wanted.get(made.key, made) != made:
+                raise ModelError(
+                    f"{log.path}: {made.key} was made with another profile of {made.name}; give "
+                    "the encoding another name, or the sweep another --out"
+                )
+            found[made.key] = result
     return found
+
+
+def _common(plan: SweepPlan, spec: str) -> dict[str, Any]:
+    """Return the settings that all results of a sweep have in common."""
+    names = ("validation", "model", "tokenizer", "train")
+    return {"source": spec} | {name: getattr(plan, name) for name in names}
 
 
 def _measure(cell: Cell, plan: SweepPlan, spec: str, out: Path) -> dict[str, Any]:
@@ -285,11 +281,7 @@ def _measure(cell: Cell, plan: SweepPlan, spec: str, out: Path) -> dict[str, Any
         "width": cell.width,
         "records": cell.records,
         "seed": cell.seed,
-        "source": spec,
-        "validation": plan.validation,
-        "model": plan.model,
-        "tokenizer": plan.tokenizer,
-        "train": dict(sorted(plan.train.items())),
+        **_common(plan, spec),
         "encoding_profile": asdict(profile),
         "glyphsight": __version__,
     }
