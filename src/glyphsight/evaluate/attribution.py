@@ -132,10 +132,7 @@ def occlusion(
 
 
 def _offsets(loaded: LoadedModel, asked: str) -> tuple[list[int], list[tuple[int, int]]]:
-    """Tokenize a prompt; give each token the characters it covers, turns counted in.
-
-    A token that is part of a character covers all of it, so several tokens may cover one.
-    """
+    """Tokenize a prompt; give each token the characters it covers, turns counted in."""
     if not getattr(loaded.tokenizer, "is_fast", False):
         raise ModelError(
             f"{loaded.name}: its tokenizer does not say which characters a token covers; "
@@ -149,14 +146,7 @@ def _offsets(loaded: LoadedModel, asked: str) -> tuple[list[int], list[tuple[int
 
 
 def _token_scores(loaded: LoadedModel, ids: list[int], answer: list[int]) -> NDArray[np.float32]:
-    """Multiply the gradient of the log-odds by the embeddings, summed per token, float32[T].
-
-    Embeddings are taken from their mean over the prompt. A model that normalises its input before
-    each layer hardly notices their length, so that against zero the product would say little.
-
-    The odds are those against every other answer. Each token's come first, from its logit and those
-    of all others, so that nothing is lost where the model is sure.
-    """
+    """Multiply the gradient of the log-odds by the embeddings, summed per token, float32[T]."""
     import torch
 
     device = loaded.model.device
@@ -170,10 +160,13 @@ def _token_scores(loaded: LoadedModel, ids: list[int], answer: list[int]) -> NDA
             use_cache=False,
         ).logits
         wide, tokens = logits[0, :-1].float(), sequence[0, len(ids) :, None]
+        # Odds token by token, from its logit and all others: nothing is lost where it is sure.
         others = wide.scatter(1, tokens, -torch.inf).logsumexp(dim=1)
         likelihood = torch.nn.functional.logsigmoid(wide.gather(1, tokens)[:, 0] - others).sum()
         odds = likelihood - torch.log(-torch.expm1(likelihood))
     [slope] = torch.autograd.grad(odds, [embedded])
+    # Against their mean over the prompt: a model that normalises its input before each layer hardly
+    # notices the length of embeddings, so that against zero the product would say little.
     read, slope = embedded.detach()[0, : len(ids)].float(), slope[0, : len(ids)].float()
     scores = (slope * (read - read.mean(dim=0))).sum(dim=1)
     result: NDArray[np.float32] = scores.cpu().numpy()

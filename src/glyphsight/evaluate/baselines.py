@@ -173,9 +173,7 @@ class Baseline:
 
     def as_json(self) -> dict[str, Any]:
         """Give every field but the answers."""
-        whole = asdict(self)
-        whole.pop("answers")
-        return whole
+        return {key: value for key, value in asdict(self).items() if key != "answers"}
 
 
 Answers = tuple[NDArray[np.int64], str]
@@ -346,11 +344,7 @@ def baselines(
 
 
 def answers(name: str, task: Task, version: int) -> tuple[list[int], str, float]:
-    """Fit one baseline and name the test grids.
-
-    Returns:
-        Class of each test grid, the method with its settings, seconds.
-    """
+    """Fit one baseline; return the class of each test grid, the method and the seconds."""
     started = time.monotonic()
     learner = _LEARNERS[name] if len(np.unique(task.classes)) > 1 else _majority
     with warnings.catch_warnings():  # of labels for few records, of a fit that is nearly there

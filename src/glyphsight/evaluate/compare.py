@@ -147,8 +147,8 @@ class Comparison:
                     "ascii_image": one.sample.ascii_image,
                     "truth": one.sample.truth,
                     "answers": {
-                        name: {"answer": answer, "probability": probability}
-                        for name, (answer, probability) in one.answers.items()
+                        name: dict(zip(("answer", "probability"), said, strict=True))
+                        for name, said in one.answers.items()
                     },
                 }
                 for one in self.disagreements
@@ -293,12 +293,7 @@ def _names(runs: Sequence[Path]) -> list[str]:
 def _disagreements(
     entries: list[Entry], with_first: dict[int, dict[int, int]]
 ) -> list[Disagreement]:
-    """Find records that only the first or only another has right, the surest of both first.
-
-    Args:
-        entries: All evaluations.
-        with_first: Rows of each other evaluation, by its number and the row of the first.
-    """
+    """Find records that the first alone has right, or another alone; the surest of both first."""
     first = entries[0]
     score = np.zeros(len(first.right), dtype=np.float32)
     for number, matched in with_first.items():

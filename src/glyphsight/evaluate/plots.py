@@ -49,31 +49,25 @@ def learning_plots(history: Sequence[dict[str, Any]]) -> list[str]:
     Returns:
         SVG elements; none for fewer than two losses.
     """
-    losses = [(line["records"], line["loss"]) for line in history if "loss" in line]
-    accuracies = [
-        (line["records"], line["validation_accuracy"])
-        for line in history
-        if "validation_accuracy" in line
-    ]
+    losses, accuracies = (
+        [(line["records"], line[key]) for line in history if key in line]
+        for key in ("loss", "validation_accuracy")
+    )
     if len(losses) < 2:
         return []
+    highest = 1.05 * max(loss for _, loss in losses)
     plots = []
-    for name, points, tone in (
-        ("training loss", losses, "second"),
-        ("validation accuracy", accuracies, "accent"),
+    for name, points, tone, marker, shares, high in (
+        ("training loss", losses, "second", "", (), highest),
+        ("validation accuracy", accuracies, "accent", ".", ("y",), 1),
     ):
-        if not points:
-            continue
-        figure, drawn = _plot("records seen", name, shares=("y",) if points is accuracies else ())
-        drawn.plot(
-            *zip(*points, strict=True),
-            color=TONES[tone],
-            marker="." if accuracies is points else "",
-        )
-        drawn.set_ylim(0, 1 if points is accuracies else 1.05 * max(loss for _, loss in losses))
-        drawn.set_xlim(0, losses[-1][0])
-        drawn.xaxis.set_major_formatter("{x:,.0f}")
-        plots.append(svg(figure, f"{name} against records seen"))
+        if points:
+            figure, drawn = _plot("records seen", name, shares)
+            drawn.plot(*zip(*points, strict=True), color=TONES[tone], marker=marker)
+            drawn.set_ylim(0, high)
+            drawn.set_xlim(0, losses[-1][0])
+            drawn.xaxis.set_major_formatter("{x:,.0f}")
+            plots.append(svg(figure, f"{name} against records seen"))
     return plots
 
 
@@ -124,9 +118,8 @@ def robustness_plots(conditions: Sequence[Condition]) -> list[dict[str, Any]]:
     for name in by_strength(conditions):
         figure, drawn = axes(*_SMALL)
         key = draw_damage(drawn, name, conditions)
-        plots.append(
-            {"name": name, "plot": svg(figure, f"right answers against {name}"), "key": key}
-        )
+        plot = svg(figure, f"right answers against {name}")
+        plots.append({"name": name, "plot": plot, "key": key})
     return plots
 
 
@@ -139,11 +132,8 @@ def by_strength(conditions: Sequence[Condition]) -> dict[str, list[tuple[float, 
     for one in conditions:
         if one.share is not None and one.strength is not None:
             kinds.setdefault(one.name, []).append((one.strength, one.share, one))
-    return {
-        name: sorted(found, key=lambda each: each[0])
-        for name, found in kinds.items()
-        if len(found) > 1
-    }
+    several = {name: found for name, found in kinds.items() if len(found) > 1}
+    return {name: sorted(found, key=lambda each: each[0]) for name, found in several.items()}
 
 
 def draw_damage(drawn: Any, name: str, conditions: Sequence[Condition]) -> list[tuple[str, str]]:
@@ -162,11 +152,8 @@ def draw_damage(drawn: Any, name: str, conditions: Sequence[Condition]) -> list[
     for source in dict.fromkeys(source for *_, one in found for source in one.published):
         tone = _PUBLISHED[(len(key) - 1) % len(_PUBLISHED)]
         key.append((source, tone))
-        points = [
-            (index, one.published[source])
-            for index, (*_, one) in enumerate(found)
-            if source in one.published
-        ]
+        known = [(index, one.published) for index, (*_, one) in enumerate(found)]
+        points = [(index, one[source]) for index, one in known if source in one]
         drawn.plot(*zip(*points, strict=True), "o--", color=TONES[tone], markersize=4)
     for index, (_, share, _) in enumerate(found):
         drawn.vlines(index, *share.interval, color=TONES["accent"], alpha=0.55)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ from glyphsight.evaluate.plots import (
 )
 from glyphsight.evaluate.result import REPORT_FILE, Evaluation, Sample, Share, claimed, finish
 from glyphsight.evaluate.study import SHOWN, Study
-from glyphsight.files import replacing
+from glyphsight.files import json_line, replacing
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import HISTORY_FILE, SETTINGS_FILE, read_history
 from glyphsight.models.tokens import EMBEDDED
@@ -121,34 +120,24 @@ def _facts(study: Study, run: Path | None, record: RunRecord | None) -> dict[str
 
 def _write_attributions(study: Study, path: Path) -> None:
     """Write one attribution per line; without attributions remove an older file."""
+    path.unlink(missing_ok=True)
     if not study.attributions:
-        path.unlink(missing_ok=True)
         return
     with replacing(path) as stream:
         for sample, attribution in study.attributions:
-            line = {
-                "ascii_image": sample.ascii_image,
-                "truth": sample.truth,
-                "answer": sample.answer,
-                "label": attribution.label,
-                "method": attribution.method,
-                "cells": [[round(v, 5) for v in row] for row in attribution.cells.tolist()],
-            }
-            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-def picture_cells(text: str, profile: Profile) -> NDArray[np.uint8]:
-    """Decode a text to gray, uint8[R, C]; one black cell where the profile cannot read it."""
-    try:
-        return decode(text, profile)
-    except FormatError:  # a dataset may hold what no palette reads; the text beside it shows it
-        return np.zeros((1, 1), dtype=np.uint8)
+            cells = [[round(v, 5) for v in row] for row in attribution.cells.tolist()]
+            line = {key: getattr(sample, key) for key in ("ascii_image", "truth", "answer")}
+            line |= {"label": attribution.label, "method": attribution.method, "cells": cells}
+            stream.write(f"{json_line(line)}\n")
 
 
 def picture_card(shown: Shown, profile: Profile) -> dict[str, Any]:
     """Gather what a card of the page shows of a picture."""
     sample = shown.sample
-    pixels = picture_cells(sample.ascii_image, profile)
+    try:
+        pixels = decode(sample.ascii_image, profile)
+    except FormatError:  # a dataset may hold what no palette reads; the text beside it shows it
+        pixels = np.zeros((1, 1), dtype=np.uint8)
     ratio = pixels.shape[1] / pixels.shape[0] * cell_ratio(profile)
     if shown.picture is not None:
         pixels = shown.picture
@@ -169,14 +158,13 @@ def picture_card(shown: Shown, profile: Profile) -> dict[str, Any]:
 
 def confusions(evaluation: Evaluation) -> list[tuple[int, str, str]]:
     """List the mistakes, the commonest first: count, true label, answer."""
-    labels = evaluation.labels
     found = [
-        (count, labels[row], labels[column])
-        for row, counts in enumerate(evaluation.confusion)
-        for column, count in enumerate(counts)
-        if row != column and count
+        (count, truth, answer)
+        for truth, counts in zip(evaluation.labels, evaluation.confusion, strict=True)
+        for answer, count in zip(evaluation.labels, counts, strict=True)
+        if answer != truth and count
     ]
-    return sorted(found, key=lambda one: (-one[0], one[1], one[2]))
+    return sorted(found, key=lambda one: (-one[0], *one[1:]))
 
 
 def _ladder(study: Study) -> list[dict[str, Any]]:
@@ -193,21 +181,15 @@ def _ladder(study: Study) -> list[dict[str, Any]]:
         rungs.pop(1)  # the same figure
     if any(one.name == "majority" for one in study.baselines):
         rungs.pop()  # the same, of the labels to learn from
+    for one in study.baselines:
+        kind = "floor" if one.name == "majority" else "baseline"
+        what = f"{one.what}; trained on {one.trained_on:,} records"
+        rungs.append((kind, one.name, what, one.share))
     ladder: list[dict[str, Any]] = [
-        {"kind": kind, "name": name, "what": what, "share": share, "against": None, "note": ""}
-        for kind, name, what, share in rungs
-        if share is not None
-    ]
-    ladder += [
-        {
-            "kind": "floor" if one.name == "majority" else "baseline",
-            "name": one.name,
-            "what": one.what,
-            "share": one.share,
-            "against": study.against.get(one.name),
-            "note": f"trained on {one.trained_on:,} records" if one.trained_on else "",
-        }
-        for one in study.baselines
+        dict(zip(("kind", "name", "what", "share"), rung, strict=True))
+        | {"against": study.against.get(rung[1])}
+        for rung in rungs
+        if rung[3] is not None
     ]
     return sorted(ladder, key=lambda rung: -rung["share"].accuracy)
 
@@ -220,14 +202,9 @@ def _explained(study: Study) -> list[dict[str, Any]]:
             if len(cards) == SHOWN:
                 break
             cards[id(sample)] = picture_card(Shown(sample), study.profile) | {"heat": []}
-        picture = cells_picture(sample.ascii_image, study.profile)
-        cards[id(sample)]["heat"].append(
-            {
-                "png": attribution_png(picture, attribution),
-                "label": attribution.label,
-                "method": attribution.method,
-            }
-        )
+        png = attribution_png(cells_picture(sample.ascii_image, study.profile), attribution)
+        heat = {"png": png, "label": attribution.label, "method": attribution.method}
+        cards[id(sample)]["heat"].append(heat)
     return list(cards.values())
 
 

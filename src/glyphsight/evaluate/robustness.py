@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +42,7 @@ def _write(levels: Levels, profile: Profile) -> str:
 
 
 def _other_palette(palette: str) -> str:
-    """Find a named palette of as many glyphs that shares none but the darkest.
-
-    Raises:
-        FormatError: There is none.
-    """
+    """Find a named palette of as many glyphs that shares none but the darkest."""
     for name in _RAMPS:
         try:
             other = palette_of_levels(len(palette), name)
@@ -198,16 +194,8 @@ class Condition:
     skipped: str = ""
 
 
-@dataclass(frozen=True)
-class _Items:
-    """Judged pictures or records.
-
-    Attributes:
-        batches: Pictures; empty for a dataset.
-        texts: Unchanged text of each item.
-        grids: Level grid of each text; None for a text that the profile does not read.
-        truth: Right answer to each item.
-    """
+class _Items(NamedTuple):
+    """Judged pictures, none of a dataset; texts, their grids, None of what is no grid; answers."""
 
     batches: list[Batch]
     texts: list[str]
@@ -216,26 +204,19 @@ class _Items:
 
 
 def _items(judged: Batch | Sequence[Batch] | Sequence[Record], profile: Profile) -> _Items:
-    several = [judged] if isinstance(judged, Batch) else list(judged)
+    several = [judged] if isinstance(judged, Batch) else judged
     batches = [one for one in several if isinstance(one, Batch)]
-    records = [one for one in several if isinstance(one, Record)]
-    texts = [text for one in batches for text in encode_batch(one.pixels, profile)]
-    texts += [record.picture for record in records]
-    truth = [label for one in batches for label in one.labels]
-    truth += [record.answer for record in records]
+    texts: list[str] = []
+    truth: list[str] = []
+    for one in several:
+        texts += encode_batch(one.pixels, profile) if isinstance(one, Batch) else [one.picture]
+        truth += one.labels if isinstance(one, Batch) else [one.answer]
     grids = [None if isinstance(grid, FormatError) else grid for grid in read_grids(texts, profile)]
     return _Items(batches, texts, grids, truth)
 
 
 def _other_hands(labels: Sequence[str], most: int, seed: int) -> Batch:
-    """Load at most ``most`` of the 1,797 digits of scikit-learn, 8x8, written by other people.
-
-    Alpaydin & Kaynak 1998, "Optical Recognition of Handwritten Digits": 43 people, pen strokes
-    counted into 8x8 areas, 0 to 16, here stretched to 0 to 255.
-
-    Raises:
-        GlyphsightError: scikit-learn is not installed, or the labels are not digits.
-    """
+    """Load some of the 1,797 digits of scikit-learn, by 43 people, 8x8 (Alpaydin & Kaynak 1998)."""
     if not set(labels) >= set("0123456789"):
         raise GlyphsightError("these digits need a model whose labels are 0 to 9")
     with need("train", "sklearn"):
@@ -255,26 +236,18 @@ def _changed(
     profile: Profile,
     seed: int,
 ) -> tuple[list[str], list[str]]:
-    """Make the texts of one condition, and give the right answers.
-
-    Raises:
-        GlyphsightError: The condition cannot be made of these items.
-    """
+    """Make the texts of one condition, and give the right answers."""
     rng = np.random.default_rng([seed, zlib.crc32(f"{one.name}:{strength}".encode())])
     value = 0.0 if strength is None else strength
     if one.on == "text":
-        if any(grid is None for grid in items.grids):
+        if lost := sum(grid is None for grid in items.grids):
             raise FormatError(
-                f"{sum(grid is None for grid in items.grids)} of {len(items.texts)} texts are not "
-                f"of format {profile.format} in glyphs {profile.palette!r}"
+                f"{lost} of {len(items.texts)} texts are not of format {profile.format} in glyphs "
+                f"{profile.palette!r}"
             )
-        change = one.change
-        assert change is not None
-        changed = [
-            change(text, grid, profile, value, rng)
-            for text, grid in zip(items.texts, items.grids, strict=True)
-        ]
-        return changed, items.truth
+        assert one.change is not None
+        pairs = zip(items.texts, items.grids, strict=True)
+        return [one.change(*pair, profile, value, rng) for pair in pairs], items.truth
     batches, truth = items.batches, items.truth
     if one.on == "hand":
         hands = _other_hands(labels, len(items.truth), seed)
