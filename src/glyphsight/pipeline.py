@@ -83,15 +83,7 @@ def _affordable(out: Path, data: Path, records: int, seconds: float) -> int:
 def _ask_smollm2(
     texts: list[str], pixels: NDArray[np.uint8], labels: list[str], seconds: float, *, quiet: bool
 ) -> dict[str, list[str]]:
-    """Ask SmolLM2 about pictures, by the name of the model: before any training and after.
-
-    Args:
-        texts: Texts of N pictures, for the model before any training.
-        pixels: Pictures, uint8[N, H, W], which the shipped adapter reads in its own profile.
-        labels: Labels to choose from, for the model before any training.
-        seconds: Time after which no more are asked; the first ten always are.
-        quiet: Show no progress bar.
-    """
+    """Ask SmolLM2 before any training (texts) and after (pixels), in order, until time is over."""
     until = time.monotonic() + seconds
     after, run = Model(load_model(SIGHT)), Model(SIGHT).trained
     ways = {
@@ -193,15 +185,7 @@ def run_demo(
 def _record(
     measured: Study, out: Path, pixels: NDArray[np.uint8], seconds: float, *, quiet: bool
 ) -> dict[str, Any]:
-    """Write the report, with SmolLM2's answers beside; return what ``metrics.json`` says of them.
-
-    Args:
-        measured: Study of the test digits.
-        out: Directory of the demo.
-        pixels: Picture of each test digit, uint8[N, H, W].
-        seconds: Time to ask SmolLM2; 0 where it is not there.
-        quiet: Show no progress bar.
-    """
+    """Write the report with SmolLM2's answers, if it has time; return what metrics say of them."""
     samples = list(measured.evaluation.samples)
     truth = [sample.truth for sample in samples]
     first = [truth.index(label) for label in sorted(set(truth))]

@@ -76,20 +76,15 @@ def test_a_cell_counts_what_the_log_odds_lose_without_it(nano, text):
 
 
 @pytest.mark.slow
-def test_blocks_levels_and_other_labels(nano, text):
+def test_a_cell_counts_for_another_label_too(nano, text):
     grid = parse(text)
-    blocks = occlusion(nano, text, "8", block=3)
-    assert blocks.label == "8"
-    for top in range(0, 11, 3):
-        for left in range(0, 20, 3):
-            assert len(np.unique(blocks.cells[top : top + 3, left : left + 3])) == 1
+    found = occlusion(nano, text, "8")
+    assert found.label == "8"
+    place = tuple(np.argwhere(grid)[5])
     changed = grid.copy()
-    changed[3:6, 9:12] = 0
+    changed[place] = 0
     lost = log_odds(nano, text, "8") - log_odds(nano, render(changed), "8")
-    assert blocks.cells[4, 10] == pytest.approx(lost, abs=1e-3)
-    bright = occlusion(nano, text, level=2)
-    assert (bright.cells[grid == 2] == 0).all()
-    assert (bright.cells[grid < 2] != 0).mean() > 0.9
+    assert found.cells[place] == pytest.approx(lost, abs=1e-3)
 
 
 @pytest.mark.slow

@@ -176,7 +176,7 @@ def without(key):
         (
             "bigbench",
             {"examples": [{"input": "x", "target_scores": {"a": "1", "b": 0}}]},
-            "example 1: 'target_scores' gives 'a' a string, must be a number",
+            "example 1: 'target_scores' gives 'a' a string, no number",
         ),
     ],
 )

@@ -137,11 +137,7 @@ def _measure(
 
 
 def _check(data: str, settings: EvaluateSettings) -> None:
-    """Refuse options that the data cannot use.
-
-    Raises:
-        typer.BadParameter: Names the option.
-    """
+    """Refuse options that the data cannot use."""
     from glyphsight.evaluate.tasks import is_task
 
     if settings.train_data is not None and not settings.full:
@@ -153,11 +149,7 @@ def _check(data: str, settings: EvaluateSettings) -> None:
 
 
 def _refuse_given(settings: object, names: Iterable[str], why: str) -> None:
-    """Refuse options that are not as in the settings that nobody gave.
-
-    Raises:
-        typer.BadParameter: Names the option.
-    """
+    """Refuse options that are not as in the settings that nobody gave."""
     usual = type(settings)()
     for name in names:
         if getattr(settings, name) != getattr(usual, name):

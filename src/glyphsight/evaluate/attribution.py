@@ -27,8 +27,6 @@ from glyphsight.inference.score import Completions
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.models import LoadedModel, RunRecord
 
-_PATIENCE = 2.0  # seconds before a progress bar appears
-
 
 @dataclass(frozen=True)
 class Attribution:
@@ -63,17 +61,13 @@ def _column(run: RunRecord, label: str) -> int:
 
 
 def _log_odds(
-    loaded: LoadedModel, run: RunRecord, texts: Sequence[str], batch_size: int, quiet: bool
+    loaded: LoadedModel, run: RunRecord, texts: Sequence[str], quiet: bool
 ) -> NDArray[np.float64]:
     """Compute the log-odds of every label against the others, float64[N, L]."""
     asked = [Request.about(run.prompt, text, run.labels) for text in texts]
-    bar = progress_bar(
-        total=len(texts), desc="occlusion", unit="text", delay=_PATIENCE, leave=False, disable=quiet
-    )
+    bar = progress_bar(len(texts), "text", "occlusion", delay=2, leave=False, disable=quiet)
     with bar:
-        scores = np.array(
-            Model(loaded).score(asked, batch_size=batch_size, progress=bar.update), np.float64
-        )
+        scores = np.array(Model(loaded).score(asked, progress=bar.update), np.float64)
     odds = np.empty_like(scores)
     for column in range(len(run.labels)):
         others = np.delete(scores, column, axis=1)
@@ -82,28 +76,17 @@ def _log_odds(
 
 
 def occlusion(
-    loaded: LoadedModel,
-    text: str,
-    label: str | None = None,
-    *,
-    block: int = 1,
-    level: int = 0,
-    batch_size: int = 64,
-    quiet: bool = False,
+    loaded: LoadedModel, text: str, label: str | None = None, *, quiet: bool = False
 ) -> Attribution:
-    """Measure the loss of the label's log-odds when cells are blotted out.
+    """Measure the loss of the label's log-odds when a cell is blotted out.
 
-    Every block is set to ``level`` in turn and the text asked again. A block that has this level
-    already says nothing and is 0. The darkest level shows which strokes count; the brightest, where
-    a stroke would have changed the answer.
+    Every cell is set to the darkest level in turn and the text asked again. A cell that has this
+    level already says nothing and is 0.
 
     Args:
         loaded: Trained run.
         text: ASCII_Image in the run's format.
         label: Label the cells speak for; None for the model's answer.
-        block: Side of the blocks in cells; those at the right and the lower edge may be smaller.
-        level: Level that a block is set to; 0 is the background.
-        batch_size: Texts per forward pass; changes speed alone.
         quiet: Show no progress bar; otherwise one appears where it takes long.
 
     Raises:
@@ -113,21 +96,13 @@ def occlusion(
     run = _run(loaded)
     form, palette = get_format(run.profile.format), run.profile.palette
     grid = form.read(text, palette)
-    rows, columns = grid.shape
-    parts = [
-        (slice(top, top + block), slice(left, left + block))
-        for top in range(0, rows, block)
-        for left in range(0, columns, block)
-        if (grid[top : top + block, left : left + block] != level).any()
-    ]
-    changed = np.repeat(grid[None], 1 + len(parts), axis=0)
-    for one, part in zip(changed[1:], parts, strict=True):
-        one[part] = level
-    odds = _log_odds(loaded, run, form.render_batch(changed, palette), batch_size, quiet)
+    ink = np.argwhere(grid)
+    changed = np.repeat(grid[None], 1 + len(ink), axis=0)
+    changed[np.arange(1, len(changed)), *ink.T] = 0
+    odds = _log_odds(loaded, run, form.render_batch(changed, palette), quiet)
     column = int(odds[0].argmax()) if label is None else _column(run, label)
-    cells = np.zeros((rows, columns), dtype=np.float32)
-    for part, less in zip(parts, odds[0, column] - odds[1:, column], strict=True):
-        cells[part] = less
+    cells = np.zeros(grid.shape, dtype=np.float32)
+    cells[tuple(ink.T)] = odds[0, column] - odds[1:, column]
     return Attribution("occlusion", run.labels[column], cells)
 
 
@@ -192,7 +167,7 @@ def gradient(loaded: LoadedModel, text: str, label: str | None = None) -> Attrib
     run = _run(loaded)
     places = cell_offsets(text, run.profile.format, run.profile.palette)
     if label is None:
-        label = run.labels[int(_log_odds(loaded, run, [text], 1, True)[0].argmax())]
+        label = run.labels[int(_log_odds(loaded, run, [text], True)[0].argmax())]
     column = _column(run, label)
     asked = run.prompt.ask(text)
     ids, offsets = _offsets(loaded, asked)

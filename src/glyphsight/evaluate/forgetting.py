@@ -53,19 +53,13 @@ class TextLoss:
 
 
 def perplexity(losses: Sequence[TextLoss]) -> float:
-    """Return the perplexity per token over several texts; infinity where a float cannot hold it.
-
-    Comparable only between models with the same tokens.
-    """
+    """Return the perplexity per token; it compares models with the same tokens, up to infinity."""
     mean = sum(sum(loss.nats) for loss in losses) / sum(sum(loss.tokens) for loss in losses)
     return math.exp(mean) if mean < 700 else math.inf
 
 
 def bits_per_byte(losses: Sequence[TextLoss]) -> float:
-    """Return the bits per byte over several texts (as Gao et al. 2020 for The Pile).
-
-    Comparable between any tokenizers.
-    """
+    """Return the bits per byte (Gao et al. 2020, The Pile), which compare across tokenizers."""
     nats = sum(sum(loss.nats) for loss in losses)
     return nats / math.log(2) / sum(loss.size for loss in losses)
 
@@ -211,19 +205,13 @@ class English:
         return {
             "model": self.model,
             "precision": self.precision,
-            "perplexity": _perplexity(self.texts),
-            "bits_per_byte": bits_per_byte(self.texts),
+            **_figures(self.texts),
             "questions": asdict(self.answers.score),
             "chance": self.answers.chance,
             "kinds": {kind: asdict(share) for kind, share in self.answers.groups.items()},
             "texts": {
-                loss.name: {
-                    "perplexity": _perplexity([loss]),
-                    "bits_per_byte": bits_per_byte([loss]),
-                    "tokens": sum(loss.tokens),
-                    "bytes": loss.size,
-                    "windows": len(loss.tokens),
-                }
+                loss.name: _figures([loss])
+                | {"tokens": sum(loss.tokens), "bytes": loss.size, "windows": len(loss.tokens)}
                 for loss in self.texts
             },
         }
@@ -254,14 +242,15 @@ class Forgetting:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON values."""
-        base = self.base.as_json() if self.base else None
-        questions = asdict(self.questions) if self.questions else None
+        base = self.base and self.base.as_json()
+        questions = self.questions and asdict(self.questions)
         return vars(self) | {"run": self.run.as_json(), "base": base, "questions": questions}
 
 
-def _perplexity(losses: Sequence[TextLoss]) -> float | None:
+def _figures(losses: Sequence[TextLoss]) -> dict[str, float | None]:
     value = perplexity(losses)
-    return value if math.isfinite(value) else None
+    finite = value if math.isfinite(value) else None
+    return {"perplexity": finite, "bits_per_byte": bits_per_byte(losses)}
 
 
 def read_texts(paths: Sequence[Path]) -> list[tuple[str, str]]:
@@ -320,9 +309,6 @@ def measure_forgetting(
     elif record is not None:
         loaded = load_model(record.base, seed=record.seed, profile=record.base_profile)
         base = measure(loaded, record.base)
-    window, stride = settings.window, settings.stride
-    if base is None:
-        return Forgetting(run, None, None, None, None, window, stride)
-    share, interval = relative_loss(run.texts, base.texts, seed=seed)
-    found = paired(run.right, base.right, seed=seed)
-    return Forgetting(run, base, share, interval, found, window, stride)
+    share, interval = relative_loss(run.texts, base.texts, seed=seed) if base else (None, None)
+    found = paired(run.right, base.right, seed=seed) if base else None
+    return Forgetting(run, base, share, interval, found, settings.window, settings.stride)

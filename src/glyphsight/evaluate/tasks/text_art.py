@@ -27,6 +27,7 @@ from glyphsight.evaluate.tasks.base import Item, Task, character_match, read_rep
 
 _ART, _CHOICES, _ANSWER = "{art}", "{choices}", "{answer}"
 _LETTERS = string.ascii_uppercase
+_PUBLISHED = "take the file as its project publishes it"
 _BIGBENCH = {
     "task_prefix": "",
     "example_input_prefix": "\nQ: ",
@@ -83,13 +84,7 @@ def read_wording(file: Path) -> Wording:
 
 
 def get_field(value: Any, key: str, kind: type, where: str) -> Any:
-    """Return a field of an object of a published file.
-
-    Args:
-        value: The object.
-        key: Name of the field.
-        kind: ``str``, ``list``, ``dict`` or ``bool``.
-        where: File and number of the object, for errors.
+    """Return a field, of type ``kind``, of an object of a published file; errors name ``where``.
 
     Raises:
         DatasetError: The value is no object, or the field is missing or of another type.
@@ -98,10 +93,7 @@ def get_field(value: Any, key: str, kind: type, where: str) -> Any:
         raise DatasetError(f"{where}: {json_type(value)} where an object belongs")
     if key not in value:
         there = ", ".join(value) or "none"
-        raise DatasetError(
-            f"{where}: key {key!r} is missing (there is {there}); "
-            "take the file as its project publishes it"
-        )
+        raise DatasetError(f"{where}: key {key!r} is missing (there is {there}); {_PUBLISHED}")
     if not isinstance(value[key], kind):
         wanted = json_type(kind())
         raise DatasetError(f"{where}: {key!r} is {json_type(value[key])}, must be {wanted}")
@@ -188,9 +180,8 @@ def read_asciieval(file: Path, wording: Wording | None = None) -> Task:
         value = parse_json(line, file, number)
         art: str = get_field(value, "ascii_art", str, where)
         choices = get_field(value, "choices", list, where)
-        for choice in choices:
-            if not isinstance(choice, str):
-                raise DatasetError(f"{where}: 'choices' holds {json_type(choice)}, must be strings")
+        for choice in (one for one in choices if not isinstance(one, str)):
+            raise DatasetError(f"{where}: 'choices' holds {json_type(choice)}, must be strings")
         if not 2 <= len(choices) <= len(_LETTERS):
             raise DatasetError(
                 f"{where}: 'choices' has {len(choices)}, must be 2 to {len(_LETTERS)}"
@@ -215,19 +206,14 @@ def _choices(example: dict[str, Any], where: str) -> tuple[tuple[str, ...], tupl
         scores = get_field(example, "target_scores", dict, where)
         for choice, score in scores.items():
             if not isinstance(score, int | float):
-                raise DatasetError(
-                    f"{where}: 'target_scores' gives {choice!r} {json_type(score)}, "
-                    "must be a number"
-                )
+                kind = json_type(score)
+                raise DatasetError(f"{where}: 'target_scores' gives {choice!r} {kind}, no number")
         if len(scores) < 2:
             raise DatasetError(f"{where}: 'target_scores' has {len(scores)}, must be 2 or more")
         best = max(scores.values())
         return tuple(scores), tuple(choice for choice, score in scores.items() if score == best)
     if "target" not in example:
-        raise DatasetError(
-            f"{where}: has neither 'target_scores' nor 'target'; "
-            "take the file as its project publishes it"
-        )
+        raise DatasetError(f"{where}: has neither 'target_scores' nor 'target'; {_PUBLISHED}")
     target = example["target"]
     answers = target if isinstance(target, list) else [target]
     if not answers or not all(isinstance(answer, str) for answer in answers):
