@@ -11,9 +11,12 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import glyphsight
+from glyphsight.codec import PUBLISHED
+from glyphsight.codec.formats import get_format
 from glyphsight.dataset import BuildSettings, build_dataset, load_dataset, write_records
 from glyphsight.errors import DatasetError, GlyphsightError, ModelError
 from glyphsight.evaluate import EvaluateSettings, evaluate
@@ -240,7 +243,8 @@ def test_a_record_too_long_to_read_counts_as_wrong(nano_run, digits, tmp_path, w
 def test_records_that_are_all_too_long_are_an_error(nano_run, digits, tmp_path):
     [record] = load_dataset(digits, "test")[:1]
     file = tmp_path / "data.json"
-    write_records([replace(record, pictures=record.picture * 200)], file)
+    [tall] = get_format("seed").render_batch(np.zeros((1, 2200, 20), np.uint8), PUBLISHED.palette)
+    write_records([replace(record, pictures=tall)], file)
     with pytest.raises(ModelError, match=r"data\.json: record 1: exceeds the .* all records"):
         evaluate(str(nano_run), str(file), quiet=True)
 

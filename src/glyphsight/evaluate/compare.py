@@ -165,16 +165,15 @@ def find_evaluation(run: Path) -> Path:
     if not run.is_dir():
         raise DatasetError(f"{run}: no such directory; give what glyphsight evaluate --out wrote")
     for directory in (run, run / "evaluation"):
-        metrics, samples = (directory / name for name in (METRICS_FILE, SAMPLES_FILE))
-        if samples.is_file() and not metrics.is_file():
+        finished, samples = ((directory / f).is_file() for f in (METRICS_FILE, SAMPLES_FILE))
+        if finished and samples:
+            return directory
+        if samples:
             raise DatasetError(
                 f"{directory}: an unfinished evaluation; give the same evaluate command again"
             )
-        if not metrics.is_file():
-            continue
-        if not samples.is_file():
-            raise DatasetError(f"{samples}: no such file; {_fix(directory)}")
-        return directory
+        if finished:
+            raise DatasetError(f"{directory / SAMPLES_FILE}: no such file; {_fix(directory)}")
     raise DatasetError(f"{run / METRICS_FILE}: no such file; {_fix(run)}")
 
 

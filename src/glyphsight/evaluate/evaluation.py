@@ -81,10 +81,10 @@ def evaluate(
     warnings = doubts(task, task.profile) if task.profile else []
     if task.profile and (why := merged_pictures(loaded.tokenizer, task.profile)):
         warnings.append(f"{asks.name}: {why}")
-    tally = _Tally(task)
     samples, seconds = _answer_all(
-        asks, task, settings, tally, directory=directory, workers=workers, quiet=quiet
+        asks, task, settings, directory=directory, workers=workers, quiet=quiet
     )
+    tally = _Tally(task, samples)
     warnings = _too_long(task, tally, asks) + warnings
     if run and task.files and checksum(task.files) in run.training.get("data_sha256", []):
         warnings.append(
@@ -203,24 +203,22 @@ class _Answering:
 
 
 class _Tally:
-    """Counts outcomes as they come; fields are as in :class:`Evaluation`."""
+    """Counts of the outcomes of a task; fields are as in :class:`Evaluation`."""
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
+    def __init__(self, task: Task, samples: Samples) -> None:
         self._labels = {label: row for row, label in enumerate(task.labels)}
         self.confusion = np.zeros((len(task.labels), len(task.labels)), dtype=np.int64)
         self.unread = np.zeros(len(task.labels), dtype=np.int64)
         self.too_long: dict[int, None] = {}
-        self.count = self.right = self.written = self.written_right = self.unreadable = 0
+        self.right = self.written = self.written_right = self.unreadable = 0
         self.groups: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
         self.partial: list[float] = []
+        for row, (item, sample) in enumerate(zip(task.items, samples, strict=True)):
+            if sample.too_long:
+                self.too_long[row] = None
+            self._add(task, item, sample)
 
-    def add(self, sample: Sample) -> None:
-        """Count the next outcome."""
-        item = self._task.items[self.count]
-        if sample.too_long:
-            self.too_long[self.count] = None
-        self.count += 1
+    def _add(self, task: Task, item: Item, sample: Sample) -> None:
         self.right += sample.right
         group = self.groups[sample.group]
         group[0] += sample.right
@@ -231,8 +229,8 @@ class _Tally:
                 self.unread[truth] += 1
             else:
                 self.confusion[truth, self._labels[sample.answer]] += 1
-        elif self._task.partial is not None:
-            self.partial.append(self._task.partial(sample.answer, sample.truth))
+        elif task.partial is not None:
+            self.partial.append(task.partial(sample.answer, sample.truth))
         if (said := sample.written) is not None:
             self.written += 1
             self.written_right += said in item.answers
@@ -243,7 +241,6 @@ def _answer_all(
     model: Model,
     task: Task,
     settings: EvaluateSettings,
-    tally: _Tally,
     *,
     directory: Path | None,
     workers: Workers,
@@ -260,8 +257,6 @@ def _answer_all(
         done = log.count
         if done and not quiet:
             say(f"glyphsight: {done} of {len(task.items)} answers are there; resuming after them")
-        for value in log:
-            tally.add(Sample(**value))
     seconds, first = 0.0, done
     with (
         log or nullcontext(),
@@ -291,8 +286,6 @@ def _answer_all(
                 kept += samples
             else:
                 log.append(sample.as_json() for sample in samples)
-            for sample in samples:
-                tally.add(sample)
             if not workers.here:
                 bar.update(len(samples))
     if done > first:
