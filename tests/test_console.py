@@ -1,6 +1,7 @@
 import sys
 
-from glyphsight.console import progress_bar
+from glyphsight.cli.output import print_table
+from glyphsight.console import printable, progress_bar
 
 
 def test_in_a_file_there_is_a_line_each_thirty_seconds_and_no_carriage_return(capsys):
@@ -36,3 +37,11 @@ def test_a_quiet_bar_says_nothing(capsys):
     with progress_bar(3, "pic", disable=True) as bar:
         bar.update(3)
     assert capsys.readouterr().err == ""
+
+
+def test_a_line_feed_in_a_label_does_not_break_a_table(capsys):
+    print_table([["label", "n"], ["a\nb", "1"], ["c\x1b[31m", "22"], ["été ▓\u3000", "3"]])
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in said] == ["label", "a\\nb", "c\\x1b[31m", "été"]
+    assert len({len(line) for line in said}) == 1
+    assert printable("a\r\u2028b\t") == "a\\r\\u2028b\\t"

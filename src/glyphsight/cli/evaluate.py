@@ -13,6 +13,7 @@ import typer
 from glyphsight.cli.help import explains
 from glyphsight.cli.options import Group, Json, Processes, with_settings
 from glyphsight.cli.output import difference, print_json, print_table, say, share_cells, will_resume
+from glyphsight.console import printable
 from glyphsight.evaluate.settings import EvaluateSettings, ForgettingSettings
 from glyphsight.models.runs import NANO_DIGITS
 from glyphsight.parallel import Workers
@@ -206,7 +207,7 @@ def _print_classes(study: Study) -> None:
     for score in study.evaluation.classes:
         precision = "never said" if score.precision is None else f"{100 * score.precision:.2f} %"
         recall = "none there" if score.recall is None else f"{100 * score.recall:.2f} %"
-        print(f"  {score.label:<12}{score.n:>7}{precision:>12}{recall:>10}")
+        print(f"  {printable(score.label):<12}{score.n:>7}{precision:>12}{recall:>10}")
 
 
 def _print_robustness(study: Study) -> None:

@@ -12,6 +12,7 @@ import typer
 from glyphsight.cli.dataset import measuring_command, say_what_was_left_out
 from glyphsight.cli.options import Group, Json, with_settings
 from glyphsight.cli.output import print_json, will_resume
+from glyphsight.console import printable
 from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.dataset.storage import split_files
 from glyphsight.errors import DatasetError, ModelError
@@ -176,7 +177,7 @@ def _print_report(report: TrainReport, data: list[Path], *, json_: bool = False)
         how = " and ".join(f"{n} {way}" for n, way in ways if n)
         print(f"validation accuracy {100 * report.validation_accuracy:.2f} % ({how})")
     for question, share in report.accuracies.items():
-        print(f"  {100 * share:.2f} % {question or '(no question of its own)'}")
+        print(f"  {100 * share:.2f} % {printable(question) or '(no question of its own)'}")
     measured = report.run if os.sep in report.run else f"./{report.run}"
     for number, each in enumerate(data):
         print(f"{' ' * 11 if number else 'measure it:'} {measuring_command(measured, each)}")
