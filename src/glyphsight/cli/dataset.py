@@ -281,10 +281,7 @@ def stats(
     html: Annotated[
         Path | None, typer.Option(help="Page to write, with plots and samples.")
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(help=f"Tokenizer to count with: {TOKENIZERS}."),
-    ] = EMBEDDED,
+    model: Annotated[str, typer.Option(help=f"Tokenizer to count with: {TOKENIZERS}.")] = EMBEDDED,
     format_: Format = None,
     palette: Palette = None,
     json_: Json = False,

@@ -30,13 +30,7 @@ from glyphsight.sources.base import (
     one_line_name,
     question_text,
 )
-from glyphsight.sources.location import (
-    directory,
-    folder_splits,
-    in_order,
-    licence_of,
-    take_options,
-)
+from glyphsight.sources.location import directory, folder_splits, in_order, licence_of, take_options
 
 _NAME = re.compile(r"(?:.*/)?(\d)_[^_/]+_(\d+)\.wav")  # of a recording: digit, speaker, index
 _METADATA = ("metadata.csv", "metadata.jsonl")

@@ -16,13 +16,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import Profile
 from glyphsight.codec.prepare import dark_on_light
-from glyphsight.dataset.inspect.items import (
-    Drawn,
-    Item,
-    pair_of,
-    read_grids,
-    read_items,
-)
+from glyphsight.dataset.inspect.items import Drawn, Item, pair_of, read_grids, read_items
 from glyphsight.dataset.inspect.repeats import Traces, find_repeats, look_through
 from glyphsight.dataset.storage import read_info, split_files
 from glyphsight.errors import FormatError
