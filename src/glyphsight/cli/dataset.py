@@ -314,13 +314,13 @@ def stats(
 
 def _print_statistics(found: Statistics) -> None:
     splits = list(found.splits.values())
-    table = [["", *(name or "the file" for name in found.splits)]]
+    table = [["", *(name or Path(found.path).name for name in found.splits)]]
 
     def add(name: str, cell: Callable[[SplitStatistics], str]) -> None:
         table.append([name, *map(cell, splits)])
 
     add("records", lambda split: f"{split.records:,}")
-    add("unreadable", lambda split: f"{split.unreadable:,}")
+    add("cannot be read", lambda split: f"{split.unreadable:,}")
     if any(split.questions for split in splits):
         add("questions", lambda split: f"{split.questions:,}")
     add("answers", lambda split: f"{len(split.answers):,}")
@@ -329,10 +329,10 @@ def _print_statistics(found: Statistics) -> None:
     add("grids", lambda split: _sizes(split.sizes))
     add("characters", lambda split: spread_text(split.characters))
     add(f"tokens ({found.tokenizer})", lambda split: spread_text(split.tokens))
-    add("duplicates", lambda split: f"{split.duplicates:,}")
-    add("contradictions", lambda split: f"{split.contradictions:,}")
-    add("leaked", lambda split: f"{split.leaks:,}")
-    add("look-alikes", lambda split: f"{split.lookalikes:,}")
+    add("repeats in the split", lambda split: f"{split.duplicates:,}")
+    add("another answer before", lambda split: f"{split.contradictions:,}")
+    add("in an earlier split too", lambda split: f"{split.leaks:,}")
+    add("like one in an earlier split", lambda split: f"{split.lookalikes:,}")
     answers = sorted({answer for split in splits for answer in split.answers}, key=natural)
     if len(answers) <= _TABLE_ANSWERS:
         for answer in answers:

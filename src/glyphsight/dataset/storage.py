@@ -27,7 +27,7 @@ from glyphsight.files import replacing
 
 SPLITS = ("train", "validation", "test")
 MANIFEST = "manifest.json"
-_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})")
+_FILE = re.compile(r"(.+?)(?:-(\d{5})-of-(\d{5}))?")
 _ROW = re.compile(r"<row:1>(.*)</row:1>\n")
 
 
@@ -69,25 +69,6 @@ def read_sources(file: Path) -> Iterator[str]:
         return
 
 
-def _shards(path: Path) -> dict[str, list[Path]]:
-    """Return the shards of each split in a directory, in order."""
-    found: dict[tuple[str, str, int], dict[int, Path]] = {}
-    for file in path.iterdir():
-        if (match := _SHARD.fullmatch(file.stem)) and output_of_suffix(file.suffix):
-            split, number, count = match[1], int(match[2]), int(match[3])
-            found.setdefault((split, file.suffix, count), {})[number] = file
-    splits: dict[str, list[Path]] = {}
-    for (split, suffix, count), numbered in sorted(found.items()):
-        if split in splits:
-            raise DatasetError(f"{path}: holds two sets of split {split}; keep one")
-        for number in range(count):
-            if number not in numbered:
-                missing = path / f"{split}-{number:05}-of-{count:05}{suffix}"
-                raise DatasetError(f"{missing}: no such file; get it, or build the dataset again")
-        splits[split] = [numbered[number] for number in sorted(numbered)]
-    return splits
-
-
 def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:
     """List the files of each split of a dataset directory, or of one; ``{"": [path]}`` of a file.
 
@@ -104,15 +85,25 @@ def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:
         raise DatasetError(
             f"{path}: an unfinished build; give the same dataset build command again"
         )
-    found = _shards(path / "data" if (path / "data").is_dir() else path)
-    for name in dict.fromkeys((*SPLITS, *([split] if split else []))):
-        singles = [file for file in path.iterdir() if file.name == name + file.suffix]
-        files = sorted(file for file in singles if output_of_suffix(file.suffix))
-        if len(files) + (name in found) > 1:
-            names = [str(file) for file in (*files, *found.get(name, [])[:1])]
-            raise DatasetError(f"{path}: holds {' and '.join(names)}; keep one layout")
-        if files:
-            found[name] = files
+    data, sets = path / "data", dict[tuple[str, str, int], dict[int, Path]]()
+    for file in [*path.iterdir(), *(data.iterdir() if data.is_dir() else ())]:
+        if (match := _FILE.fullmatch(file.stem)) and output_of_suffix(file.suffix):
+            name, number, count = match[1], int(match[2] or 0), int(match[3] or 0)
+            if file.parent != (data if count and data.is_dir() else path):
+                continue
+            if count or name in (*SPLITS, split):
+                sets.setdefault((name, file.suffix, count), {})[number] = file
+    found: dict[str, list[Path]] = {}
+    for (name, suffix, count), numbered in sorted(sets.items()):
+        files = [numbered[number] for number in sorted(numbered)]
+        if name in found:
+            raise DatasetError(f"{path}: holds {found[name][0]} and {files[0]}; keep one layout")
+        for number in range(count):
+            if number not in numbered:
+                missing = data if data.is_dir() else path
+                missing /= f"{name}-{number:05}-of-{count:05}{suffix}"
+                raise DatasetError(f"{missing}: no such file; get it, or build the dataset again")
+        found[name] = files
     names = [*(name for name in SPLITS if name in found), *sorted(set(found) - set(SPLITS))]
     chosen = names if split is None else [name for name in names if name == split]
     if chosen:
