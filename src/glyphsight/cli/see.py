@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -27,6 +27,7 @@ from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, resolve
 
 if TYPE_CHECKING:
     from glyphsight.inference import Answer, Model, Seen
+    from glyphsight.models import RunRecord
 
 
 _SHOWN = 4  # likeliest labels
@@ -90,14 +91,10 @@ def explanation_files(out: Path | None, images: Sequence[str]) -> dict[str, Path
 
 
 def _open_log(file: Path, model: Model, engine: str, question: str | None, show: bool) -> JsonLog:
-    """Open a file of answers of one model and engine, to resume where it is there.
-
-    Raises:
-        GlyphsightError: The file holds something else, answers of another model or engine, of an
-            earlier training of the model or with other keys, or another process writes it.
-    """
+    """Open a file of answers of one training of a model, one engine, one question and one form."""
     run = resolve(model.name).user_run
     trained = (run / RUN_FILE).stat().st_mtime_ns if run else None
+    will_resume()
     settings = {"model": model.name, "trained": trained, "ask": question, "show": show}
     return JsonLog(file, settings | {"engine": engine})
 
@@ -170,10 +167,22 @@ class _Printer:
             said = [f"{best} ({chance})", *map(" ".join, others)]
         print(printable(f"{path}: {', '.join(said)}"), flush=True)
 
-    def close(self) -> None:
-        """Print what comes at the end."""
+    def close(self, known: int) -> None:
+        """Print what comes at the end; ``known`` answers were there before.
+
+        Raises:
+            GlyphsightError: Nothing could be drawn here.
+            typer.Exit: A picture has no answer.
+        """
         if self.form == "json":
             print_json(self._documents)
+        if self.log is not None:
+            before = f"; {known} were there already" if known else ""
+            say(f"{self.log.path}: {self.written} answers written{before}")
+        if self.undrawn is not None:
+            raise GlyphsightError(f"--explain: {self.undrawn}")
+        if self.failed:
+            raise typer.Exit(1)
 
 
 @explains("Kinds of files", MEDIA.help)
@@ -239,42 +248,49 @@ def see(
     noted = (out and JsonLog.noted(out)) or {}
     same = noted.get("model") == model  # a log is of one engine, however many pictures are left
     asked = Model(model, engine=noted.get("engine", "auto") if same else "auto")
-    task = asked.trained.task(ask)  # refuses a question that the model does not know
-    if ask is None and (others := asked.trained.tasks[1:]):
-        more = ", ".join(repr(one.question) for one in others)
-        say(f"asked {task.question or 'as its dataset asks'!r}; --ask takes {more} too")
-    if out is not None:
-        will_resume()
-    form = "jsonl" if jsonl else "json" if json_ else "text"
-    hidden = not sys.stderr.isatty()
+    names = _names(asked.trained, ask)
+    form, hidden = "jsonl" if jsonl else "json" if json_ else "text", not sys.stderr.isatty()
     total = None if files_from else len(tasks)
     with ExitStack() as stack:
         engine = asked.settle(total, rounded=True)
         log = stack.enter_context(_open_log(out, asked, engine, ask, show)) if out else None
         bar = stack.enter_context(progress_bar(total=total, unit="pic", delay=2, disable=hidden))
         known = {hash64(line["path"]) for line in log or ()}
-        given = chain(tasks, () if files_from is None else _listed(files_from))
-        left = (one for one in given if one.error or hash64(one.path) not in known or bar.update())
-        printer = _Printer(asked, task.names, show, form, log, drawings)
-        answers = see_many(
-            *(left, asked, processes),
-            question=ask,
-            max_pixels=settings.max_pixels,
-            pixels=bool(drawings),
-            together=_WATCHED if form == "text" else TOGETHER,
-        )
-        for seen in answers:
+        left = _left(chain(tasks, () if files_from is None else _listed(files_from)), known, bar)
+        printer = _Printer(asked, names, show, form, log, drawings)
+        how: dict[str, Any] = {
+            "question": ask,
+            "max_pixels": settings.max_pixels,
+            "pixels": bool(drawings),
+        }
+        together = _WATCHED if form == "text" else TOGETHER
+        for seen in see_many(left, asked, processes, together=together, **how):
             bar.clear()
             printer.take(seen)
             bar.update()
-        printer.close()
-        if out is not None:
-            before = f"; {len(known)} were there already" if known else ""
-            say(f"{out}: {printer.written} answers written{before}")
-    if printer.undrawn is not None:
-        raise GlyphsightError(f"--explain: {printer.undrawn}")
-    if printer.failed:
-        raise typer.Exit(1)
+        printer.close(len(known))
+
+
+def _names(run: RunRecord, ask: str | None) -> Mapping[str, str]:
+    """Return the names of a question's labels; say which question is asked where there are several.
+
+    Raises:
+        ModelError: The model was not trained to answer the question.
+    """
+    task, others = run.task(ask), [repr(one.question) for one in run.tasks[1:]]
+    if ask is None and others:
+        asked = task.question or "as its dataset asks"
+        say(f"asked {asked!r}; --ask takes {', '.join(others)} too")
+    return task.names
+
+
+def _left(tasks: Iterable[PictureFile], known: set[int], bar: Any) -> Iterator[PictureFile]:
+    """Yield the pictures that have no answer yet."""
+    for task in tasks:
+        if task.error is None and hash64(task.path) in known:
+            bar.update()
+        else:
+            yield task
 
 
 def _require_fit(
@@ -284,11 +300,7 @@ def _require_fit(
     explain: Path | None,
     *forms: bool,
 ) -> None:
-    """Refuse options that do not go together; ``forms`` are those of ``--json`` and ``--jsonl``.
-
-    Raises:
-        typer.BadParameter: Names the option and the fix.
-    """
+    """Refuse options that do not go together; ``forms`` are those of ``--json`` and ``--jsonl``."""
     _, jsonl = forms
     for wrong, problem, option in (
         (not images and files_from is None, "name a picture", None),

@@ -32,10 +32,7 @@ PICTURE_SUFFIXES = frozenset((
 
 
 def _gray(image: Image.Image, background: str = "auto") -> NDArray[np.uint8]:
-    """Lay transparency on a background, then convert to gray.
-
-    ``auto`` is black or white, whichever the visible part stands out from.
-    """
+    """Lay transparency on a background, then convert to gray."""
     if image.mode in ("RGBa", "La"):
         image = image.convert(image.mode.upper())
     key = image.info.get("transparency")
@@ -105,16 +102,11 @@ def _name(picture: str | os.PathLike[str] | BinaryIO | Image.Image) -> str:
 def _opened(
     picture: str | os.PathLike[str] | BinaryIO, name: str, limit: int
 ) -> Iterator[ImageFile.ImageFile]:
-    """Open a picture without decoding it, as ``Image.open`` does but with a limit of our own.
-
-    Pillow has one limit for the whole process, so threads could not have different ones.
-
-    Raises:
-        PictureError: No format fits, or the file holds more pixels than ``limit``.
-    """
+    """Open a picture without decoding it; unlike Pillow's, the limit is not the whole process's."""
     with ExitStack() as stack:
         if isinstance(picture, str | os.PathLike):
-            stream: BinaryIO = stack.enter_context(open(picture, "rb"))  # noqa: PTH123 - Path("") would be a directory
+            # Path("") would be a directory
+            stream: BinaryIO = stack.enter_context(open(picture, "rb"))  # noqa: PTH123
         else:
             try:
                 picture.seek(0)

@@ -29,10 +29,7 @@ _CODECS = {0x45: "G.726", 0x50: "MPEG", 0x55: "MP3", 0xFF: "AAC", 0x161: "WMA", 
 
 
 def _look_into(stream: BinaryIO, path: Path) -> int:
-    """Return the codec of a WAV, 0 of another file; refuse samples cut off, which libsndfile reads.
-
-    The chunk of the samples counts: programs differ in the size of the whole.
-    """
+    """Return the codec of a WAV, 0 of another file; refuse samples that are cut off."""
     kind, at, codec, end = stream.read(4), 12, 0, stream.seek(0, os.SEEK_END)
     order: Literal["little", "big"] = "little" if kind == b"RIFF" else "big"
     while kind in (b"RIFF", b"RIFX", b"FORM") and at + 8 <= end:
@@ -40,7 +37,7 @@ def _look_into(stream: BinaryIO, path: Path) -> int:
         name, size = stream.read(4), int.from_bytes(stream.read(4), order)
         if name == b"fmt ":
             codec = int.from_bytes(stream.read(2), order)
-        at += 8 + size
+        at += 8 + size  # the chunk of the samples counts: programs differ in the size of the whole
         if name in (b"data", b"SSND") and end < at and size < _UNKNOWN:
             raise PictureError(f"{path}: cut off, {end:,} of {at:,} bytes; fetch it again")
         at += size % 2
