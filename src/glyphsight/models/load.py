@@ -58,15 +58,6 @@ def new_adapter(model: Any, rank: int, alpha: int) -> Any:
         ) from error
 
 
-def load_adapter(model: Any, directory: Path, *, training: bool) -> Any:
-    """Put the adapter in a directory on its base model."""
-    from peft import PeftModel
-
-    with without_peft_warning():
-        adapted = PeftModel.from_pretrained(model, str(directory), is_trainable=training)
-        return _save_adapter_alone(adapted)
-
-
 def _save_adapter_alone(model: Any) -> Any:
     """Let a PEFT model save its adapter without asking a hub whether its base has grown."""
     model.save_pretrained = partial(model.save_pretrained, save_embedding_layers=False)
@@ -290,33 +281,33 @@ def _read_tokenizer(location: str) -> Any:
     return tokenizer
 
 
-def _base(
-    source: ModelSource, seed: int, profile: Profile, in_four_bits: bool = False
+def _load(
+    source: ModelSource, seed: int, profile: Profile, training: bool, four_bits: bool
 ) -> tuple[Any, Any]:
-    """Make a fresh nano, or load the model of a directory or the hub."""
-    if source.directory is None and source.name == nano.NAME:
-        if in_four_bits:
+    """Make a fresh nano, or load a model with its adapter where it has one; and the tokenizer."""
+    directory, run = source.directory, source.run
+    if directory is None and source.name == nano.NAME:
+        if four_bits:
             raise ModelError("nano: is made fresh, not read in 4 bits; train with --method full")
         return nano.make_nano(seed, profile=profile)
-    return _from_pretrained(source, in_four_bits)
-
-
-def _with_adapter(
-    directory: Path, run: RunRecord, training: bool, in_four_bits: bool
-) -> tuple[Any, Any]:
-    """Load the base model of a run with the run's adapter on it, and the tokenizer."""
+    if run is None or source.adapter is None:
+        return _from_pretrained(source, four_bits)
     try:
-        model, tokenizer = _base(resolve(run.base), run.seed, run.base_profile, in_four_bits)
+        base = resolve(run.base)
+        model, tokenizer = _load(base, run.seed, run.base_profile, training, four_bits)
     except ModelError as error:
         raise ModelError(f"{directory}: its adapter needs its base model {error}") from error
     try:
-        model = load_adapter(model, directory, training=training)
+        with without_peft_warning():
+            from peft import PeftModel
+
+            adapted = PeftModel.from_pretrained(model, str(directory), is_trainable=training)
+            return _save_adapter_alone(adapted), tokenizer
     except Exception as error:  # as in _from_pretrained
         raise ModelError(
             f"{directory}: its adapter does not load on {run.base} ({_reason(error)}); "
             "copy the run again or train it again"
         ) from error
-    return model, tokenizer
 
 
 def _keep_head_fast(model: Any) -> None:
@@ -373,11 +364,8 @@ def load_model(
         require_four_bits(device)
     _quiet_transformers()
     source = resolve(name)
-    directory, run = source.directory, source.run
-    if directory and run and source.adapter:
-        model, tokenizer = _with_adapter(directory, run, training, four_bits)
-    else:
-        model, tokenizer = _base(source, seed, profile, four_bits)
+    run = source.run
+    model, tokenizer = _load(source, seed, profile, training, four_bits)
     parameters = sum(p.numel() for p in model.parameters())
     if dtype is None and not training and parameters >= _FAST_BFLOAT16_PARAMETERS:
         dtype = "bfloat16" if fast_bfloat16(torch.device(device).type) else None
@@ -388,7 +376,7 @@ def load_model(
     model = model.train(training)
     _keep_head_fast(model)
     if chat is None:
-        of_ours = source.directory is None and not source.from_hub
+        of_ours = source.name in NAMES and source.directory is None
         chat = run.chat if run else not of_ours and has_template(tokenizer)
     if chat is True:
         chat = run.chat if run and run.chat else chat_turns(tokenizer, source.name)
