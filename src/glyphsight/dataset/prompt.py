@@ -93,17 +93,10 @@ class Prompt:
         ]
 
     def parse(self, asked: str, said: str, *, chat: bool = False) -> tuple[str, str] | None:
-        """Read picture and answer of a prompt and its completion.
+        """Read picture and answer of a prompt and its completion; None where the words are others.
 
-        This inverts :meth:`pair` for records of one picture without a question of their own.
-
-        Args:
-            asked: Prompt, or the user's message.
-            said: Completion, or the assistant's message.
-            chat: Whether the texts are messages, as :meth:`messages` gives them.
-
-        Returns:
-            None where the texts are not of this wording.
+        This inverts :meth:`pair`, with ``chat`` :meth:`messages`, for records of one picture
+        without a question of their own.
         """
         before, after = self._around()
         if self.instruction and not chat:

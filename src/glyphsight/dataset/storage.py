@@ -190,18 +190,10 @@ def read_info(path: Path) -> DatasetInfo:
 def to_record(
     value: Any, where: str, wordings: Sequence[Prompt] = (Prompt(),), size: str = ""
 ) -> Record:
-    """Make the record of a value of any layout; further keys are allowed and ignored.
+    """Make the record of a value of any layout; further keys but ``source`` are ignored.
 
-    Args:
-        value: Object with the published keys, with ``prompt`` and ``completion``, or with
-            ``messages``. A string ``source`` is kept.
-        where: File and number of the record, for errors.
-        wordings: Words that may stand around the picture in ``prompt`` and ``messages``; the first
-            that fits is meant.
-        size: Width of the picture, where the picture itself does not tell it.
-
-    Raises:
-        DatasetError: The value is no record, or its words are none of the wordings.
+    The first of the ``wordings`` that fits is meant. ``where`` names the record in errors; ``size``
+    is the width of a picture that does not tell it.
     """
     if not isinstance(value, dict) or any(key in value for key in KEYS):
         record = record_from_json(value, where)

@@ -113,12 +113,11 @@ def find_repeats(traces: Traces) -> dict[str, NDArray[np.int64]]:
     """Compare every record with all before it, by sorting: N log N.
 
     Returns:
-        Pairs of record numbers by kind, int64[K, 2]: the record, and the first one that it repeats.
-        Records are numbered from 0 in the order in which their traces were kept. The kinds are
-        ``contradictions``, the same text with another answer, in whatever split; ``leaks``, the
-        same text and answer in an earlier split; ``duplicates``, the same text and answer in the
-        same split; ``lookalikes``, another text of equal likeness in an earlier split. A record
-        whose text has two answers before it can be a contradiction and a leak or duplicate too.
+        Pairs of record numbers from 0 by kind, int64[K, 2]: the record, and the first that it
+        repeats. The kinds are ``contradictions``, the same text with another answer, in whatever
+        split; ``leaks`` and ``duplicates``, the same text and answer in an earlier and in the same
+        split; ``lookalikes``, another text of equal likeness in an earlier split. A record whose
+        text has two answers before it can be a contradiction and a leak or duplicate too.
     """
     split, answers = traces.split_of(), np.array(traces.answer_numbers, dtype=np.int64)
     numbers = np.arange(len(traces))

@@ -128,11 +128,9 @@ def _fold(text: str, width: int, most: int = _MAX_LINES) -> list[str]:
 def side_by_side(
     blocks: Sequence[tuple[Sequence[str], Sequence[str]]], width: int
 ) -> Iterator[str]:
-    """Lay blocks out in as many columns as fit in ``width``, captions of a row at one height.
+    """Lay pictures and their captions out in as many columns as fit in ``width``.
 
-    Args:
-        blocks: Lines of each picture and of its caption; all get the width of the widest.
-        width: Columns of the terminal; a wider block stands alone, unfolded.
+    All get the width of the widest; one that is wider than the terminal stands alone, unfolded.
     """
     widest = max((columns_of(line) for block in blocks for line in chain(*block)), default=0)
     across = max(1, (width + _GAP) // (widest + _GAP))
