@@ -351,3 +351,8 @@ def test_build_has_the_option_that_raises_the_limit_of_pixels(tmp_path, golden, 
     assert dataset("build", *build, 784).exit_code == 0
     manifest = json.loads((tmp_path / "x" / "manifest.json").read_text())
     assert manifest["command"].endswith("--max-pixels 784")
+    asked = ["evaluate", "--model", "nano-digits", "--data", spec, "--split", "train"]
+    for limit, code in ((783, 1), (784, 0)):
+        done = CliRunner().invoke(app, [*asked, "--max-pixels", str(limit)])
+        assert done.exit_code == code, done.output
+        assert code == 0 or str(done.exception).endswith("--max-pixels 784")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SETTINGS = (
     "split", "limit", "seed", "batch_size", "generate", "zero_shot", "full", "train_data",
+    "max_pixels",
 )  # fmt: skip
 _LISTED = 40  # questions or concepts that are listed
 _PLAIN = "Plain English (--forgetting)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from glyphsight.errors import GlyphsightError
+from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.settings import check, setting
 
 
@@ -22,6 +23,7 @@ class EvaluateSettings:
         zero_shot: Number of records that the base model is also asked, as it was before training.
         full: Also measure baselines on the same text, robustness and attributions; takes minutes.
         train_data: Data that the baselines of --full learn from; by default the split train.
+        max_pixels: Largest number of pixels per picture file of a source.
         chunk: Records scored together. They are written at once, so a killed run loses at most
             these.
 
@@ -37,6 +39,7 @@ class EvaluateSettings:
     zero_shot: int = setting(100, low=0)
     full: bool = False
     train_data: str | None = None
+    max_pixels: int = setting(MAX_PIXELS, low=1)
     chunk: int = setting(512, low=1)
 
     def __post_init__(self) -> None:

@@ -47,7 +47,7 @@ def records_task(
     files: list[Path] = []
     counts: list[int] = []
     if is_spec(data):
-        records = list(_of_source(data, settings.split, profile))
+        records = list(_of_source(data, settings, profile))
     else:
         [files] = split_files(Path(data), settings.split).values()
         info, records = read_info(Path(data)), []
@@ -82,8 +82,8 @@ def records_task(
     ).limited(settings.limit, settings.seed)
 
 
-def _of_source(spec: str, split: str, profile: Profile) -> Iterator[Record]:
-    source = open_source(spec)
+def _of_source(spec: str, settings: EvaluateSettings, profile: Profile) -> Iterator[Record]:
+    source, split = open_source(spec, settings.max_pixels), settings.split
     if split not in source.splits:
         raise no_split(spec, split, source.splits)
     for part in source.parts(split):
