@@ -164,6 +164,15 @@ def test_a_prompt_that_can_be_scored_can_be_written_on(nano):
     assert len(nano.tokenizer(together[1])["input_ids"]) <= longest
 
 
+def test_a_batch_in_half_precision_is_not_taken_for_one_that_differs(nano, prompts, capsys):
+    model = load_model("nano", seed=3).model  # not checked yet
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.2) if weight.dim() > 1 else None
+    with torch.autocast("cpu", torch.bfloat16):  # as validation in training
+        scores(replace(nano, model=model), prompts, DIGITS)
+    assert capsys.readouterr().err == ""
+
+
 def test_equal_lengths_need_no_mask_and_padding_stands_on_the_left():
     assert "attention_mask" not in left_padded([[5, 6], [7, 8]], pad=0)
     batch = left_padded([[5], [7, 8]], pad=9)

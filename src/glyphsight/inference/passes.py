@@ -148,13 +148,15 @@ class TorchEngine:
         part = whole[len(whole) // 3 :]
         if len(sequences) < 2 or len(part) <= 2 * length or len(part) < _SHARED:
             return pads, shares
-        half = len(part) // 2
+        import torch
+
+        exact = self._model.dtype == torch.float32 and not torch.is_autocast_enabled(self.device)
+        most, half = _ROUNDED if exact else _ROUNDED_HALF, len(part) // 2
         [alone] = self._run([part], 1).logprobs
         [padded, _] = self._run([part, whole], 1).logprobs
         [shared, _] = self._run([part, part[:half] + part[half // 2 :]], 1, half).logprobs
         likely = alone[0].topk(min(_LIKELY, alone.shape[1])).indices
         apart = [float((one - alone)[0, likely].abs().max()) for one in (padded, shared)]
-        most = _ROUNDED if str(self._model.dtype) == "torch.float32" else _ROUNDED_HALF
         found = pads and apart[0] < most, shares and apart[1] < most
         _CHECKED[self._model] = len(part), *found
         if found != (pads, shares):
