@@ -50,8 +50,13 @@ class _Page:
         for title, records in self._sections(ctx).items():
             if records:
                 column = min(max(len(name) for name, _ in records), width // 3) + 4
-                entries = [_entry(name, said, column, width) for name, said in records]
-                parts.append("\n".join([f"{title}:", *entries]))
+                block = [f"{title}:"]
+                for name, said in records:
+                    first, rest = f"  {name}".ljust(column), " " * column
+                    if len(name) > column - 4:
+                        block, first = [*block, first.rstrip()], rest
+                    block.append(_wrapped(said, width, first, rest))
+                parts.append("\n".join(block))
         formatter.write("\n\n".join(parts) + "\n")
 
     def _sections(self: Any, ctx: Any) -> dict[str, list[tuple[str, str]]]:
@@ -81,23 +86,9 @@ class Commands(_Page, TyperGroup):
 
 
 def _wrapped(text: str, width: int, first: str, rest: str | None = None) -> str:
-    rest = first if rest is None else rest
-    return fill(
-        text.replace("``", ""),
-        width,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
-
-
-def _entry(name: str, said: str, column: int, width: int) -> str:
-    """Write a name and what is said of it, from a column on."""
-    rest = " " * column
-    if len(name) > column - 4:
-        return f"  {name}\n{_wrapped(said, width, rest)}"
-    return _wrapped(said, width, f"  {name}".ljust(column), rest)
+    whole = {"break_on_hyphens": False, "break_long_words": False}
+    indents = {"initial_indent": first, "subsequent_indent": first if rest is None else rest}
+    return fill(text.replace("``", ""), width, **indents, **whole)  # type: ignore[arg-type]
 
 
 def _in_words(said: str) -> str:
