@@ -190,11 +190,8 @@ def print_summary(study: Study) -> None:
             print(f"  against it {difference(found)}")
     if study.calibration.bins:
         print(f"  calibration error {100 * study.calibration.error:.2f} points")
-    if (replies := study.replies) is not None and replies.refused + replies.malformed:
-        print(
-            f"  of the freely written answers {replies.refused} refused, "
-            f"{replies.malformed} malformed"
-        )
+    if (said := study.replies) is not None and said.refused + said.malformed:
+        print(f"  of the freely written answers {said.refused} refused, {said.malformed} malformed")
     _print_robustness(study)
     for name, share in list(result.groups.items())[:_LISTED]:
         _line(name or "(the dataset's question)", share)

@@ -15,14 +15,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.errors import DatasetError, GlyphsightError
-from glyphsight.evaluate.result import (
-    METRICS_FILE,
-    SAMPLES_FILE,
-    Sample,
-    SampleFile,
-    Share,
-    pick,
-)
+from glyphsight.evaluate.result import METRICS_FILE, SAMPLES_FILE, Sample, SampleFile, Share, pick
 from glyphsight.evaluate.statistics import Calibration, Paired, calibrate, paired
 from glyphsight.files import hash64
 
@@ -70,17 +63,14 @@ class Entry:
 
     def as_json(self) -> dict[str, Any]:
         """Return the line of a comparison."""
-        told = {
-            key: self.metrics.get(key)
-            for key in ("model", "data", "split", "tokens", "ceiling", "pictures_per_second")
-        }
+        told = ("model", "data", "split", "tokens", "ceiling", "pictures_per_second")
         return {
             "name": self.name,
             "directory": str(self.directory),
             **asdict(self.share),
             "calibration_error": self.calibration.error,
             "seconds": self.metrics.get("scoring_seconds"),
-            **told,
+            **{key: self.metrics.get(key) for key in told},
         }
 
 
@@ -245,11 +235,9 @@ def _aligned(first: Entry, second: Entry) -> tuple[str, list[int], list[int]] | 
 def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """Say in words what two selections do not share."""
     known = one.get("items_sha256") and other.get("items_sha256")
-    passed_over = _NAMES if known else ("items_sha256",)
+    keys = _SELECTION.keys() - (_NAMES if known else ("items_sha256",))
     return [
-        words
-        for key, words in _SELECTION.items()
-        if key not in passed_over and one.get(key) != other.get(key)
+        said for key, said in _SELECTION.items() if key in keys and one.get(key) != other.get(key)
     ]
 
 
@@ -310,8 +298,7 @@ def _disagreements(
             answers[row][entries[number].name] = sample
     return [
         Disagreement(
-            next(iter(own.values())),
-            {name: (sample.answer, sample.probability) for name, sample in own.items()},
+            next(iter(own.values())), {n: (one.answer, one.probability) for n, one in own.items()}
         )
         for own in answers.values()
     ]

@@ -152,14 +152,9 @@ def calibrate(
     return Calibration(
         error=float(np.abs(hits - sums).sum() / sure.size),
         bins=[
-            Bin(
-                float(edges[m]),
-                float(edges[m + 1]),
-                int(counts[m]),
-                float(sums[m] / counts[m]),
-                float(hits[m] / counts[m]),
-            )
-            for m in np.flatnonzero(counts).tolist()
+            Bin(m / bins, (m + 1) / bins, n, float(sums[m] / n), float(hits[m] / n))
+            for m, n in enumerate(counts.tolist())
+            if n
         ],
     )
 
@@ -228,14 +223,8 @@ def paired(
     if only_first == only_second == 0:
         high = 1 - 0.025 ** (1 / n)
         low = -high
-    return Paired(
-        n,
-        (only_first - only_second) / n,
-        (float(low), float(high)),
-        only_first,
-        only_second,
-        mcnemar(only_first, only_second),
-    )
+    difference, p_value = (only_first - only_second) / n, mcnemar(only_first, only_second)
+    return Paired(n, difference, (float(low), float(high)), only_first, only_second, p_value)
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
