@@ -29,13 +29,13 @@ class BuildSettings:
         split: Split to build; left out, all.
         limit: Largest number of pictures per split, stratified by answer.
         validation: Number of training pictures held out where the source has no validation split;
-            left out, a tenth, 2,000 at most. The profile decides too which ones, since pictures
-            that look alike stay together.
+            left out, a tenth, 2,000 at most. Another profile may hold out others, since pictures
+            whose texts look alike stay together.
         test: Number of training pictures held out, as those for validation are, for a test split
             that the source lacks.
         hold_out: Directory of a dataset of the same source whose validation pictures are held out
-            here too, in place of validation: profiles are compared, and runs resumed, on the same
-            pictures, less those that look like a test picture here.
+            here too, in place of validation, so that profiles are compared on the same pictures.
+            Those that look like a test picture here are left out.
         copies: Number of changed copies per training picture.
         augmentation: Ranges of the changes.
         balance: Number of training pictures per answer: down leaves pictures out and up repeats
