@@ -129,3 +129,11 @@ def test_a_place_that_names_no_picture_format_is_refused(golden, tmp_path, name)
 @pytest.mark.parametrize("scale", [0, -1, 10**6])
 def test_an_impossible_scale_is_wrong_usage(golden, scale):
     assert decode(golden / "five.txt", "--out", "x.png", "--scale", scale).exit_code == 2
+
+
+def test_a_byte_order_mark_is_no_flaw(tmp_path, golden):
+    data = b"\xef\xbb\xbf" + (golden / "five.txt").read_bytes()
+    (tmp_path / "x.txt").write_bytes(data)
+    done = decode(tmp_path / "x.txt", "--out", tmp_path / "x.png", "--strict")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert decode("-", "--levels", "--strict", stdin=data).exit_code == 0

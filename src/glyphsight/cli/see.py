@@ -236,10 +236,7 @@ def see(
     if processes.engine == "local" and processes.workers is None:
         processes = replace(processes, workers=1)
     if not processes.here and _STDIN in (images or []):
-        raise GlyphsightError(
-            "-: a picture on standard input is read by one process; leave --engine and --workers "
-            "out"
-        )
+        raise GlyphsightError("-: one process reads it; leave --engine and --workers out")
     from glyphsight.inference import Model
     from glyphsight.inference.see import TOGETHER, see_many
 

@@ -151,7 +151,9 @@ def centre_content(images: Images) -> tuple[NDArray[np.bool_], Images]:
         content = np.stack([images[row, a:b, c:d] for row, (a, b, c, d) in found])
         low, high = (end[:, None, None] for end in _ends(images[rows]))
         scale = 255 / (high - low)
-        _scale_into(np.round((content - low) * scale).astype(np.uint8), centred, rows)
+        _scale_into(
+            np.round((content - low.astype(np.uint8)) * scale).astype(np.uint8), centred, rows
+        )
     return moved, exchange(centred, light[moved])
 
 
