@@ -156,7 +156,7 @@ def test_held_out_pictures_that_look_like_test_pictures_are_left_out_and_counted
 def test_what_contradicts_it_is_refused(digits, first, tmp_path):
     with pytest.raises(DatasetError, match="hold_out and validation: give one of them"):
         build(tmp_path / "x", digits, hold_out=str(first), validation=5)
-    with pytest.raises(DatasetError, match="is to be another dataset than --out"):
+    with pytest.raises(DatasetError, match="is --out itself; give another"):
         build(first, digits, hold_out=str(first))
     for place in (first / "validation.json", "s3://bucket/digits"):
         with pytest.raises(DatasetError, match="takes a dataset's directory"):
