@@ -77,19 +77,20 @@ def trl(data: Path, out: Path, given: argparse.Namespace) -> None:
     labels = sorted({record.answer for record in held})
     asked = [Request.about(prompt, record.picture, labels) for record in held]
 
-    def accuracy() -> float:
+    def judge(_: float) -> dict[str, float]:
         loaded.model.eval()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             said = Model(loaded).best(asked)
         loaded.model.train()
-        return sum(labels[a] == r.answer for a, r in zip(said, held, strict=True)) / len(held)
+        right = sum(labels[a] == r.answer for a, r in zip(said, held, strict=True))
+        return {"validation_accuracy": right / len(held), "validation_records": len(held)}
 
     out.mkdir(parents=True)
     progress = Progress(
         out / HISTORY_FILE,
         TrainSettings(minutes=given.trl_minutes),
         records_seen=lambda step: step * BATCH,
-        validate=lambda seconds: {"validation_accuracy": accuracy()},
+        validate=judge,
     )
     config = SFTConfig(
         output_dir=str(out / "trl"),

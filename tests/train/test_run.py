@@ -342,6 +342,7 @@ def test_a_run_has_a_model_card_of_its_own(digits, tmp_path, method):
     assert "validation accuracy" in card.text
     assert str(tmp_path) not in card.content
     assert "More Information Needed" not in card.content
+    assert [path.parent.name for path in (tmp_path / "my-run").rglob("README.md")] == ["my-run"]
 
 
 def test_minutes_alone_are_used_up_however_few_the_records(digits, tmp_path):

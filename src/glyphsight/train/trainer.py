@@ -264,6 +264,7 @@ class AnswerTrainer(Trainer):
             shutil.rmtree(folder, ignore_errors=True)
             raise OSError(reason_of(error)) from error
         if self.args.should_save:
+            (folder / "README.md").unlink(missing_ok=True)  # PEFT's template; the run has a card
             let_others_read(*filter(Path.is_file, folder.iterdir()))
 
     def restore_weights(self, checkpoint: Path) -> None:
