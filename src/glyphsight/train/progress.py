@@ -280,9 +280,9 @@ class Progress(TrainerCallback):
             return False
         started = time.monotonic()
         values = self._validate(seconds)
-        self._validated = round(self._validated + time.monotonic() - started, 1)
+        self._validated += time.monotonic() - started
         self._judged_at = step
-        self._write(step, **values, validation_seconds=self._validated)
+        self._write(step, **values, validation_seconds=round(self._validated, 1))
         self._shown["validation"] = f"{100 * values['validation_accuracy']:.2f}%"
         self._bar.set_postfix(self._shown, refresh=False)
         return bool(best_of(self._lines)["step"] == step)
