@@ -283,7 +283,7 @@ def test_records_of_the_wrong_form_are_told_in_every_layout(tmp_path, made):
             "'prompt' is a number, must be a string",
             "its words are none of the known wordings",
             "'messages' is a string, must be an array",
-            "the messages are of user; one of user, one of assistant",
+            "the messages are of user; a record has one of user, one of assistant",
             "has the keys other; a record has size, ASCII_image, Response",
             "the picture line 1: column 8: glyph 'x' is not one of",
             "the picture line 1: column 1: not a <row:1>",

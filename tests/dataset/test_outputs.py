@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import glyphsight
-from glyphsight import plugins
 from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt, Record, load_dataset, write_records
 from glyphsight.dataset.layouts import LAYOUTS, get_output, join
@@ -492,7 +491,7 @@ def installed(monkeypatch):
                 self.name, self.value, self.load = name, f"package:{name}", load
 
         points = [Point(name, load) for name, load in loaders.items()]
-        monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+        monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
         get_output.cache_clear()
 
     yield install

@@ -7,7 +7,6 @@ import pytest
 from typer.testing import CliRunner
 
 from asking import requests
-from glyphsight import plugins
 from glyphsight.cli.app import app
 from glyphsight.codec import encode_batch
 from glyphsight.errors import DatasetError, ModelError
@@ -450,6 +449,7 @@ def test_a_users_own_task_comes_by_an_entry_point(nano, monkeypatch):
         def load():
             return own
 
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [Point] if "tasks" in group else [])
+    points = {"glyphsight.tasks": [Point]}
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points.get(group, []))
     result = measure(nano, "toy:Is this a box")
     assert (result.data, result.score.n, result.chance) == ("toy:Is this a box", 1, 0.5)

@@ -87,12 +87,12 @@ def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:
         )
     data, sets = path / "data", dict[tuple[str, str, int], dict[int, Path]]()
     for file in [*path.iterdir(), *(data.iterdir() if data.is_dir() else ())]:
-        if (match := _FILE.fullmatch(file.stem)) and output_of_suffix(file.suffix):
-            name, number, count = match[1], int(match[2] or 0), int(match[3] or 0)
-            if file.parent != (data if count and data.is_dir() else path):
-                continue
-            if count or name in (*SPLITS, split):
-                sets.setdefault((name, file.suffix, count), {})[number] = file
+        match = _FILE.fullmatch(file.stem)
+        name, number, count = match.groups(default="0") if match else ("", "0", "0")
+        where = data if int(count) and data.is_dir() else path
+        ours = file.parent == where and (int(count) or name in (*SPLITS, split))
+        if ours and output_of_suffix(file.suffix):
+            sets.setdefault((name, file.suffix, int(count)), {})[int(number)] = file
     found: dict[str, list[Path]] = {}
     for (name, suffix, count), numbered in sorted(sets.items()):
         files = [numbered[number] for number in sorted(numbered)]
