@@ -88,11 +88,12 @@ def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:
     data, sets = path / "data", dict[tuple[str, str, int], dict[int, Path]]()
     for file in [*path.iterdir(), *(data.iterdir() if data.is_dir() else ())]:
         match = _FILE.fullmatch(file.stem)
-        name, number, count = match.groups(default="0") if match else ("", "0", "0")
-        where = data if int(count) and data.is_dir() else path
-        ours = file.parent == where and (int(count) or name in (*SPLITS, split))
+        parts = match.groups(default="0") if match else ("", "0", "0")
+        name, number, count = str(parts[0]), int(parts[1]), int(parts[2])
+        where = data if count and data.is_dir() else path
+        ours = file.parent == where and (count or name in (*SPLITS, split))
         if ours and output_of_suffix(file.suffix):
-            sets.setdefault((name, file.suffix, int(count)), {})[int(number)] = file
+            sets.setdefault((name, file.suffix, count), {})[number] = file
     found: dict[str, list[Path]] = {}
     for (name, suffix, count), numbered in sorted(sets.items()):
         files = [numbered[number] for number in sorted(numbered)]
