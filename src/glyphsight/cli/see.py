@@ -121,6 +121,8 @@ class _Printer:
             self.failed += 1
             return
         notes = [said for field, said in _NOTES.items() if getattr(seen.answer, field)]
+        if seen.answer.found:
+            notes = [f"found {seen.answer.found}"]
         if notes and self.form != "jsonl":
             say(f"{seen.path}: {'; '.join(notes)}")
         self._write(seen.path, seen.answer)

@@ -48,13 +48,20 @@ class Ink:
     ruled: bool
     sheet: bool
 
+    def __str__(self) -> str:
+        """Say in a line what was found and what was taken away."""
+        mark, ground = ("dark", "light") if self.dark else ("light", "dark")
+        found = f"a {mark} mark on {ground} ground" + ", on a sheet" * self.sheet
+        done = ["uneven ground evened out"] * self.shaded + ["ruled lines left out"] * self.ruled
+        return "; ".join([found, *done])
+
 
 @dataclass(frozen=True)
 class _Parts:
     """Connected components of the ink: a label per pixel, and per component mass and box."""
 
     labels: NDArray[np.int64]  # [H, W], 0 outside
-    mass: NDArray[np.float64]  # [n], contrast summed over the pixels
+    mass: NDArray[Any]  # [n], contrast summed over the pixels
     boxes: NDArray[np.int64]  # [n, 4]: top, bottom, left, right
     frames: Mask  # [n], hollow and about as large as the picture
 
@@ -112,15 +119,17 @@ def _extreme(image: NDArray[Any], size: int, operation: np.ufunc) -> NDArray[Any
     return image
 
 
-def _grow(image: NDArray[Any], size: int) -> NDArray[Any]:
+def grow(image: NDArray[Any], size: int) -> NDArray[Any]:
+    """Take the maximum of square windows of an odd size; edges are repeated outside."""
     return _extreme(image, size, np.maximum)
 
 
-def _shrink(image: NDArray[Any], size: int) -> NDArray[Any]:
+def shrink(image: NDArray[Any], size: int) -> NDArray[Any]:
+    """Take the minimum of square windows of an odd size; edges are repeated outside."""
     return _extreme(image, size, np.minimum)
 
 
-def _mean(image: NDArray[Any], size: int) -> NDArray[np.float64]:
+def window_mean(image: NDArray[Any], size: int) -> NDArray[np.float64]:
     """Take the mean of square windows of an odd size; edges are repeated outside."""
     result = image.astype(np.float64)
     for axis in (0, 1):
@@ -128,7 +137,7 @@ def _mean(image: NDArray[Any], size: int) -> NDArray[np.float64]:
         around[axis] = (size // 2 + 1, size // 2)
         total = np.moveaxis(np.pad(result, around, mode="edge"), axis, 0).cumsum(axis=0)
         result = np.moveaxis((total[size:] - total[:-size]) / size, 0, axis)
-    return result
+    return np.asarray(result, dtype=np.float64)
 
 
 def _odd(size: float) -> int:
@@ -145,7 +154,7 @@ def _threshold(values: NDArray[Any]) -> float:
     return 255.0 if found is None else found[0] - 0.5
 
 
-def _local_median(gray: NDArray[Any]) -> NDArray[np.float64]:
+def _local_median(gray: NDArray[Any]) -> NDArray[Any]:
     """Take the median of windows of 0.45 of the longer side, on a small copy."""
     step = max(1, -(-max(gray.shape) // 40))
     padded = np.pad(gray, [(0, -side % step) for side in gray.shape], mode="edge")
@@ -153,7 +162,7 @@ def _local_median(gray: NDArray[Any]) -> NDArray[np.float64]:
     small = padded.reshape(rows, step, columns, step).mean(axis=(1, 3))
     size = _odd(0.45 * max(small.shape))
     windows = sliding_window_view(np.pad(small, size // 2, mode="edge"), (size, size))
-    result = np.median(windows.reshape(rows, columns, -1), axis=-1)
+    result: NDArray[Any] = np.median(windows.reshape(rows, columns, -1), axis=-1)
     for axis, side in enumerate(gray.shape):  # bilinear, back to the size of the picture
         where = np.clip((np.arange(side) + 0.5) / step - 0.5, 0, result.shape[axis] - 1)
         below = where.astype(int)
@@ -177,7 +186,7 @@ def _contrasts(gray: NDArray[Any]) -> tuple[bool, list[tuple[bool, NDArray[np.fl
         return False, [(dark, np.maximum(level - gray if dark else gray - level, 0))]
     median = _local_median(gray)
     size = max(_odd(0.3 * min(gray.shape)), _odd(0.12 * max(gray.shape)))
-    closed, opened = _shrink(_grow(gray, size), size), _grow(_shrink(gray, size), size)
+    closed, opened = shrink(grow(gray, size), size), grow(shrink(gray, size), size)
     return True, [
         (True, np.maximum(np.minimum(closed, median) - gray, 0)),
         (False, np.maximum(gray - np.maximum(opened, median), 0)),
@@ -218,10 +227,11 @@ def _level_lines(mask: Mask) -> Mask:
         for row in hits:
             here = inside[row]
             found[rows[row][here], columns[here]] = True
-    return thin & (_grow(found.astype(np.uint8), 5) > 0)
+    lines: Mask = thin & (grow(found.astype(np.uint8), 5) > 0)
+    return lines
 
 
-def _label(mask: Mask) -> tuple[NDArray[np.int64], int]:
+def label_components(mask: Mask) -> tuple[NDArray[np.int64], int]:
     """Number the 8-connected components of a mask from 1; 0 elsewhere.
 
     Runs of each row are joined with the runs of the row above that they touch, until no number
@@ -257,7 +267,7 @@ def _label(mask: Mask) -> tuple[NDArray[np.int64], int]:
 
 def _parts(mask: Mask, contrast: NDArray[np.float64]) -> _Parts:
     """Measure the connected components of a mask that is not empty."""
-    labels, count = _label(mask)
+    labels, count = label_components(mask)
     mass = np.bincount(labels.ravel(), weights=contrast.ravel(), minlength=count + 1)[1:]
     rows, columns = np.nonzero(labels)
     which = labels[rows, columns] - 1
@@ -310,7 +320,7 @@ def _neighbours(parts: _Parts, main: int) -> NDArray[np.int64]:
 
 def _search(gray: Floats) -> Ink | None:
     """Find ink on one ground."""
-    smooth = _mean(gray, 3) if min(gray.shape) > 60 else gray.astype(np.float64)
+    smooth = window_mean(gray, 3) if min(gray.shape) > 60 else gray.astype(np.float64)
     guess = _guess(smooth, 1.4826 * float(np.median(np.abs(gray - smooth))))
     if guess is None:
         return None
@@ -346,17 +356,17 @@ def _soft_ink(
     Knutsson & Westin 1993), so that wide strokes and closed curves are filled.
     """
     mask, lines = guess.mask[region], guess.lines[region]
-    free = ~(_grow(mask.astype(np.uint8), 5) > 0)
-    weight = _mean(free, size)
+    free = ~(grow(mask.astype(np.uint8), 5) > 0)
+    weight = window_mean(free, size)
     rest = gray[free] if free.any() else np.array([gray.max() if guess.dark else gray.min()])
     ground = np.where(
-        weight > 0.02, _mean(gray * free, size) / np.maximum(weight, 1e-9), np.median(rest)
+        weight > 0.02, window_mean(gray * free, size) / np.maximum(weight, 1e-9), np.median(rest)
     )
     contrast = np.maximum(ground - gray if guess.dark else gray - ground, 0)
     soft = np.clip(contrast / max(float(np.percentile(contrast[ours], 60)), 1.0), 0, 1)
     soft[mask & ~ours] = 0  # another thing, in the same region
-    labels, _ = _label(ours | ((soft > 0.5) & ~lines))
-    near = (_grow(ours.astype(np.uint8), 3) > 0) | np.isin(labels, np.unique(labels[ours]))
+    labels, _ = label_components(ours | ((soft > 0.5) & ~lines))
+    near = (grow(ours.astype(np.uint8), 3) > 0) | np.isin(labels, np.unique(labels[ours]))
     return soft * near
 
 
@@ -365,12 +375,12 @@ def _even_strokes(soft: NDArray[np.float64]) -> Images:
     size = max(soft.shape)
     soft = np.pad(soft, int(0.15 * size) + 2)
     ink = (soft > 0.5).astype(np.uint8)
-    outline = ink.sum() - _shrink(ink, 3).sum()
+    outline = ink.sum() - shrink(ink, 3).sum()
     missing = round(_STROKE * size - 2 * int(ink.sum()) / max(1, int(outline)))
     if missing > 0:
-        soft = _grow(soft, _odd(missing + 1))
+        soft = grow(soft, _odd(missing + 1))
     if size > 60:
-        soft = _mean(soft, 3)
+        soft = window_mean(soft, 3)
     return np.round(np.clip(soft, 0, 1) * 255).astype(np.uint8)
 
 
@@ -380,7 +390,7 @@ def _on_a_sheet(gray: Floats) -> Ink | None:
     for mask in (gray > threshold, gray <= threshold):
         if not mask.any() or _border(mask).mean() > 0.25:
             continue
-        labels, _ = _label(mask)
+        labels, _ = label_components(mask)
         areas = np.bincount(labels.ravel())
         areas[0] = 0
         sheet = labels == areas.argmax()
@@ -390,8 +400,8 @@ def _on_a_sheet(gray: Floats) -> Ink | None:
             continue
         sheet, inside = sheet[top:bottom, left:right], gray[top:bottom, left:right]
         size = _odd(min(sheet.shape) // 3)  # wider than strokes, so that ink belongs to the sheet
-        whole = _shrink(_grow(sheet.astype(np.uint8), size), size)
-        core = _shrink(whole, _odd(2 * max(2, min(sheet.shape) // 40))) > 0
+        whole = shrink(grow(sheet.astype(np.uint8), size), size)
+        core = shrink(whole, _odd(2 * max(2, min(sheet.shape) // 40))) > 0
         level = np.median(inside[sheet])
         ink = _search(np.where(core, inside, level).astype(np.float32))
         if ink is not None:

@@ -1,15 +1,16 @@
-"""Prepare gray pictures for the resize: polarity, centring as MNIST's digits have it, crop."""
+"""Prepare gray pictures for the resize: ink, polarity, centring as MNIST's digits have it, crop."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight.codec.ink import SMALLEST, Ink, find_ink
 from glyphsight.codec.profile import Profile
 from glyphsight.codec.resample import resize
 
@@ -23,21 +24,28 @@ _MIDDLE = 14.5 / _SIDE  # the centre of pixel (14, 14), where MNIST's centres of
 
 @dataclass(frozen=True)
 class Prepared:
-    """A picture after polarity and centring.
+    """A picture after its ink was found, after polarity and centring.
 
     Attributes:
         pixels: uint8[H, W]; uint8[28, 28] where ``centred``.
         inverted: True where bright and dark were exchanged.
         centred: True where the content was scaled and moved to the middle.
+        ink: Ink that was found; None where none was sought or there is none.
     """
 
     pixels: Images
     inverted: bool
     centred: bool
+    ink: Ink | None = None
 
 
 def prepare(pixels: Images, profile: Profile) -> Prepared:
-    """Apply a profile's polarity and centring to one picture, uint8[H, W], as ``encode_batch``."""
+    """Apply a profile's ink, polarity and centring to one picture, uint8[H, W]."""
+    if profile.ink and max(pixels.shape) >= SMALLEST:
+        ink = find_ink(pixels)
+        found = np.zeros_like(pixels) if ink is None else ink.pixels
+        done = prepare(found, replace(profile, ink=False))
+        return replace(done, inverted=ink is not None and ink.dark, ink=ink)
     turned = _to_invert(pixels[None], profile.invert)
     image = exchange(pixels[None], turned)
     moved, centred = centre_content(image) if profile.centre else (np.zeros(1, bool), image)
@@ -45,11 +53,16 @@ def prepare(pixels: Images, profile: Profile) -> Prepared:
 
 
 def prepare_batch(images: Images, profile: Profile) -> Iterator[Images]:
-    """Apply a profile's polarity, centring and crop to pictures of one size, uint8[N, H, W].
+    """Apply a profile's ink, polarity, centring and crop to pictures of one size, uint8[N, H, W].
 
     Yields:
         uint8[n, h, w], pieces of one size each, in the order of the pictures.
     """
+    if profile.ink and max(images.shape[1:]) >= SMALLEST:
+        rest = replace(profile, ink=False, invert="no", centre=False)
+        for image in images:
+            yield from prepare_batch(prepare(image, profile).pixels[None], rest)
+        return
     images = exchange(images, _to_invert(images, profile.invert))
     for piece in _centred(images) if profile.centre else [images]:
         if profile.crop is None:

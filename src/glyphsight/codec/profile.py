@@ -49,6 +49,9 @@ class Profile:
         aspect: Width of a glyph over its height; 1 for square cells.
         invert: Polarity: yes turns every picture, auto the pictures that are dark on light, so
             that ink is bright.
+        ink: Find the ink first: take away shadow, paper, ruled lines and the desk around a sheet,
+            and bring thin strokes to an even width; bright ink on black is left. Pictures whose
+            longer side is below 48 pixels stay as they are.
         centre: Scale the content to a 20x20 box and move its centre of mass to the middle of 28x28
             pixels, as MNIST's digits have it, unless it lies so already.
         crop: Margin around the content that the picture is cropped to, as a share of the
@@ -70,6 +73,7 @@ class Profile:
     height: int | None = setting(None, low=1)
     aspect: float = setting(CELL_ASPECT, above=0)
     invert: str = setting("no", choices=("no", "yes", "auto"))
+    ink: bool = False
     centre: bool = False
     crop: float | None = setting(None, low=0, high=1)
     contrast: bool = False

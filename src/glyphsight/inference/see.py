@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from glyphsight import parallel
 from glyphsight.codec import Profile, encode_batch, prepare
 from glyphsight.codec.formats import get_format
+from glyphsight.codec.ink import Ink
 from glyphsight.errors import PictureError
 from glyphsight.media import PictureLike, load_gray
 from glyphsight.media.bulk import PictureFile
@@ -40,6 +41,8 @@ class Answer:
         inverted: The picture was dark on light and was inverted.
         cropped: The picture was scaled and centred as MNIST's digits are.
         empty: All cells of the text are alike, so there was nothing to see; the label is a guess.
+        found: Ink that was found, in a line; "" where none was sought or found.
+        box: Top, bottom, left, right of the ink in pixels of the picture; None likewise.
     """
 
     label: str
@@ -50,6 +53,8 @@ class Answer:
     inverted: bool
     cropped: bool
     empty: bool
+    found: str = ""
+    box: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class PictureText:
         width: Width of the picture in pixels.
         inverted: The picture was dark on light and was inverted.
         cropped: The picture was cropped and centred.
+        ink: Ink that was found; None where none was sought or found.
     """
 
     ascii_image: str
@@ -69,6 +75,7 @@ class PictureText:
     width: int
     inverted: bool
     cropped: bool
+    ink: Ink | None = None
 
 
 def to_text(picture: PictureLike, profile: Profile) -> PictureText:
@@ -80,8 +87,9 @@ def to_text(picture: PictureLike, profile: Profile) -> PictureText:
     pixels = load_gray(picture)
     done = prepare(pixels, profile)
     height, width = pixels.shape
-    text = encode_batch(pixels[None], profile)[0]
-    return PictureText(text, height, width, done.inverted, done.centred)
+    rest = replace(profile, ink=False, invert="no", centre=False)  # that is done
+    text = encode_batch(done.pixels[None], rest)[0]
+    return PictureText(text, height, width, done.inverted, done.centred, done.ink)
 
 
 def to_answer(
@@ -98,6 +106,8 @@ def to_answer(
         inverted=text.inverted,
         cropped=text.cropped,
         empty=bool((grid == grid.flat[0]).all()),
+        found=str(text.ink or ""),
+        box=None if text.ink is None else text.ink.box,
     )
 
 

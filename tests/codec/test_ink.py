@@ -1,0 +1,183 @@
+"""Ink is found in photographs, whatever lies around it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from glyphsight.codec import Profile, encode_batch, ink, prepare
+from glyphsight.sources import load_split, open_source
+
+Pixels = NDArray[np.uint8]
+HEIGHT, WIDTH = 300, 280
+BOX = 80, 220, 90, 190  # top, bottom, left, right of the strokes drawn below
+
+
+def strokes(width: int = 13) -> NDArray[np.bool_]:
+    """Draw a 4 in BOX."""
+    image = Image.new("L", (WIDTH, HEIGHT))
+    half = width // 2
+    top, bottom, left, right = BOX
+    draw = ImageDraw.Draw(image)
+    line = [(left + half, top), (left + half, 160), (right - half, 160)]
+    draw.line(line, fill=255, width=width)
+    draw.line([(160, top), (160, bottom)], fill=255, width=width)
+    return np.asarray(image) > 0
+
+
+def written(ground: NDArray[np.float64], width: int = 13, darker: float = 150) -> Pixels:
+    """Write the strokes darker than a ground (brighter, where that is negative), with noise."""
+    noise = np.random.default_rng(0).normal(scale=3, size=ground.shape)
+    return np.clip(ground - darker * strokes(width) + noise, 0, 255).astype(np.uint8)
+
+
+def paper() -> NDArray[np.float64]:
+    return np.full((HEIGHT, WIDTH), 225.0)
+
+
+def shadow() -> NDArray[np.float64]:
+    across = np.linspace(-8, 8, WIDTH)
+    return paper() * (1 - 0.5 / (1 + np.exp(-across)))
+
+
+def ruled() -> NDArray[np.float64]:
+    ground = paper()
+    ground[20::30] -= 120
+    ground[21::30] -= 120
+    return ground
+
+
+def desk() -> Pixels:
+    picture = np.full((2 * HEIGHT, 2 * WIDTH), 60, np.uint8)
+    picture[150 : 150 + HEIGHT, 140 : 140 + WIDTH] = written(paper())
+    return picture
+
+
+GROUNDS = {
+    "clean": np.where(strokes(), 20, 250).astype(np.uint8),
+    "light on dark": np.where(strokes(), 250, 20).astype(np.uint8),
+    "paper": written(paper()),
+    "shadow": written(shadow()),
+    "ruled": written(ruled()),
+    "chalk": written(paper() - 165, darker=-120),
+    "thin": written(paper(), width=4),
+    "faint": written(paper(), width=8, darker=45),
+}
+
+
+def overlap(found: ink.Ink, where: tuple[int, int] = (0, 0)) -> float:
+    """Compare a box with BOX: the area of both over the area of either."""
+    a = np.array(found.box) - np.repeat(where, 2)
+    common = max(0, min(a[1], BOX[1]) - max(a[0], BOX[0])) * max(
+        0, min(a[3], BOX[3]) - max(a[2], BOX[2])
+    )
+    size = [(box[1] - box[0]) * (box[3] - box[2]) for box in (a, BOX)]
+    return float(common / (sum(size) - common))
+
+
+@pytest.mark.parametrize("kind", GROUNDS)
+def test_ink_is_found_whatever_its_ground(kind: str) -> None:
+    found = ink.find_ink(GROUNDS[kind])
+    assert found is not None
+    assert found.dark == (kind not in ("light on dark", "chalk"))
+    assert overlap(found) > 0.85
+    if kind in ("clean", "light on dark", "shadow"):
+        assert found.shaded == (kind == "shadow")
+
+
+def test_ink_on_a_sheet_on_a_desk_is_the_ink_and_not_the_sheet() -> None:
+    found = ink.find_ink(desk())
+    assert found is not None
+    assert found.sheet
+    assert found.dark
+    assert overlap(found, (150, 140)) > 0.85
+
+
+def test_every_ground_gives_about_the_same_text() -> None:
+    profile = Profile(ink=True, centre=True, invert="auto")
+    texts = {kind: encode_batch(pixels[None], profile)[0] for kind, pixels in GROUNDS.items()}
+    for kind, text in texts.items():
+        same = sum(a == b for a, b in zip(text, texts["clean"], strict=True))
+        assert same / len(text) > 0.9, kind
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_blank_paper_holds_no_ink(level: int) -> None:
+    assert ink.find_ink(np.full((300, 200), level, np.uint8)) is None
+    noise = np.random.default_rng(1).normal(level, 2, (300, 200))
+    assert ink.find_ink(np.clip(noise, 0, 255).astype(np.uint8)) is None
+
+
+def test_thin_strokes_come_out_as_wide_as_a_tenth_of_the_height() -> None:
+    wide, thin = (ink.find_ink(GROUNDS[kind]) for kind in ("paper", "thin"))
+    assert wide is not None
+    assert thin is not None
+    share = [(found.pixels > 127).mean() for found in (wide, thin)]
+    assert 0.75 < share[1] / share[0] < 1.3
+
+
+def test_pictures_of_a_dataset_of_thumbnails_stay_as_they_are() -> None:
+    digits = load_split(open_source("bundled"), "validation").pixels[:300]
+    profile = Profile(centre=True, invert="auto")
+    assert encode_batch(digits, replace(profile, ink=True)) == encode_batch(digits, profile)
+
+
+def test_prepare_tells_the_ink_and_gives_it_bright_on_black() -> None:
+    done = prepare(GROUNDS["shadow"], Profile(ink=True, centre=True, invert="auto"))
+    assert done.ink is not None
+    assert done.inverted
+    assert done.centred
+    assert done.pixels.shape == (28, 28)
+    assert done.pixels[0].max() == 0
+    assert "dark mark on light ground" in str(done.ink)
+
+
+def test_a_part_near_by_belongs_to_the_ink_and_one_far_away_does_not() -> None:
+    picture = GROUNDS["paper"].copy()
+    picture[225:232, 100:180] = 70  # a line just below
+    near = ink.find_ink(picture)
+    assert near is not None
+    assert near.box[1] > 228
+    far = GROUNDS["paper"].copy()
+    far[280:285, 20:40] = 70
+    apart = ink.find_ink(far)
+    assert apart is not None
+    assert overlap(apart) > 0.85
+
+
+@given(hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24)))
+def test_components_are_those_of_scipy(mask: NDArray[np.bool_]) -> None:
+    labels, count = ink.label_components(mask)
+    expected, number = ndimage.label(mask, np.ones((3, 3)))
+    assert count == number
+    pairs = set(zip(labels.ravel().tolist(), expected.ravel().tolist(), strict=True))
+    assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+
+
+@given(
+    hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=20)),
+    st.integers(0, 9).map(lambda half: 2 * half + 1),
+)
+def test_windows_are_those_of_scipy(image: Pixels, size: int) -> None:
+    assert (ink.grow(image, size) == ndimage.maximum_filter(image, size, mode="nearest")).all()
+    assert (ink.shrink(image, size) == ndimage.minimum_filter(image, size, mode="nearest")).all()
+    mean = ndimage.uniform_filter(image.astype(float), size, mode="nearest")
+    assert np.allclose(ink.window_mean(image, size), mean)
+
+
+@given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=90)))
+def test_any_picture_gives_ink_inside_it_or_none(pixels: Pixels) -> None:
+    found = ink.find_ink(pixels)
+    if found is not None:
+        top, bottom, left, right = found.box
+        assert 0 <= top < bottom <= pixels.shape[0]
+        assert 0 <= left < right <= pixels.shape[1]
+        assert found.pixels.max() > 127
