@@ -100,8 +100,9 @@ def _reduce(pixels: Images) -> tuple[Floats, int]:
     """Average blocks of pixels until the longer side has fewer than twice ``_SIDE``."""
     step = max(1, max(pixels.shape) * 2 // (3 * _SIDE))
     height, width = (side // step for side in pixels.shape)
-    blocks = pixels[: height * step, : width * step].reshape(height, step, width, step)
-    return blocks.mean(axis=(1, 3), dtype=np.float32), step
+    blocks = pixels[: height * step, : width * step].reshape(height, step, width * step)
+    sums = blocks.sum(axis=1, dtype=np.uint16).reshape(height, width, step)  # step is below 257
+    return sums.sum(axis=2, dtype=np.float32) / step**2, step
 
 
 def _extreme(image: NDArray[Any], size: int, operation: np.ufunc) -> NDArray[Any]:
@@ -214,7 +215,7 @@ def _level_lines(mask: Mask) -> Mask:
     if thin.sum() < width / 2:
         return found
     columns, span = np.arange(width), max(1, int(0.6 * width))
-    for degrees in range(-8, 9):  # a sheared copy has the lines of this slope level
+    for degrees in np.arange(-7.5, 8, 1.5):  # a sheared copy has the lines of this slope level
         shift = np.round(np.tan(np.deg2rad(degrees)) * (columns - width / 2)).astype(np.int64)
         rows = np.arange(height)[:, None] + shift
         inside = (rows >= 0) & (rows < height)
@@ -222,9 +223,10 @@ def _level_lines(mask: Mask) -> Mask:
         near = sheared.copy()
         near[1:] |= sheared[:-1]
         near[:-1] |= sheared[1:]
-        total = np.pad(near.cumsum(axis=1, dtype=np.int32), ((0, 0), (1, 0)))
-        hits = np.flatnonzero((total[:, span:] - total[:, :-span]).max(axis=1) > 0.85 * span)
-        for row in hits:
+        able = np.flatnonzero(near.sum(axis=1) > 0.85 * span)
+        total = np.pad(near[able].cumsum(axis=1, dtype=np.int32), ((0, 0), (1, 0)))
+        hits = (total[:, span:] - total[:, :-span]).max(axis=1) > 0.85 * span
+        for row in able[hits]:
             here = inside[row]
             found[rows[row][here], columns[here]] = True
     lines: Mask = thin & (grow(found.astype(np.uint8), 5) > 0)
