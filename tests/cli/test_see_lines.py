@@ -55,7 +55,9 @@ def test_each_good_picture_of_a_folder_is_a_line_and_each_bad_one_is_named(answe
     assert [row["path"] for row in found] == [str(pictures / name) for name in names]
     assert [row["inverted"] for row in found[:4]] == [True, False, True, False]
     assert [row["empty"] for row in found] == [False] * 70 + [True]
-    for row in found:
+    assert (found[-1]["label"], found[-1]["known"]) == ("unknown", False)
+    for row in found[:-1]:
+        assert row["known"]
         assert row["label"] == max(row["probabilities"], key=row["probabilities"].get)
         assert row["probability"] == max(row["probabilities"].values())
         assert row["model"] == "nano-digits"

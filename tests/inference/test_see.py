@@ -76,12 +76,36 @@ def test_a_model_whose_labels_are_not_known_cannot_be_asked(validation):
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
-def test_a_flat_picture_is_said_to_be_empty(run, level):
-    assert see(np.full((28, 28), level, dtype=np.uint8), run).empty
+def test_an_empty_picture_gets_no_answer(run, level):
+    answer = see(np.full((28, 28), level, dtype=np.uint8), run)
+    assert answer.empty
+    assert not answer.known
+    assert (answer.label, answer.name) == ("unknown", "nothing I know")
+    assert answer.probability is None
 
 
 def test_a_digit_is_not_empty(run, validation):
-    assert not any(see(pixels, run).empty for pixels in validation.pixels[:5])
+    answers = [see(pixels, run) for pixels in validation.pixels[:5]]
+    assert all(answer.known and not answer.empty for answer in answers)
+
+
+def test_a_class_named_unknown_is_what_the_model_does_not_know(run, validation):
+    task = replace(run.run.tasks[0], labels=("unknown",))
+    answer = see(validation.pixels[0], replace(run, run=replace(run.run, tasks=(task,))))
+    assert not answer.known
+    assert (answer.label, answer.name) == ("unknown", "nothing I know")
+    assert answer.probability == 1.0
+
+
+def test_ink_is_found_told_and_framed(run):
+    page = np.full((300, 200), 230, np.uint8)
+    page[100:220, 90:102] = 40
+    asked = replace(run, run=replace(run.run, profile=replace(run.run.profile, ink=True)))
+    answer = see(page, asked)
+    assert answer.found == "a dark mark on light ground"
+    assert answer.box is not None
+    assert np.abs(np.array(answer.box) - [100, 220, 90, 102]).max() <= 2
+    assert see(page, run).box is None
 
 
 @pytest.mark.parametrize("name", ["plain", "rle", "braille"])

@@ -36,7 +36,7 @@ _STDIN = "-"
 _NOTES = {  # about how a picture was read, by field of its answer
     "inverted": "dark on light, inverted",
     "cropped": "cropped and centred",
-    "empty": "nothing to see in it, every cell is alike: a guess",
+    "empty": "nothing to see in it: every cell is alike",
 }
 
 
@@ -127,7 +127,8 @@ class _Printer:
             say(f"{seen.path}: {'; '.join(notes)}")
         self._write(seen.path, seen.answer)
         self.written += 1
-        if (file := self.drawings.get(seen.path)) and self.undrawn is None:
+        file = self.drawings.get(seen.path)
+        if file and self.undrawn is None and not seen.answer.empty:
             try:
                 self._draw(file, seen)
             except MissingPackageError as error:
@@ -160,13 +161,13 @@ class _Printer:
             return
         if self.show:
             sys.stdout.write(answer.ascii_image)
-        said = [answer.label]
-        if answer.probabilities:
-            (best, chance), *others = [
+        said = [answer.name]
+        if answer.probabilities and not answer.empty:
+            (_, chance), *others = [
                 (self.names.get(label, label), f"{100 * chance:.1f} %")
                 for label, chance in list(answer.probabilities.items())[:_SHOWN]
             ]
-            said = [f"{best} ({chance})", *map(" ".join, others)]
+            said = [f"{answer.name} ({chance})", *map(" ".join, others)]
         print(printable(f"{path}: {', '.join(said)}"), flush=True)
 
     def close(self, known: int) -> None:

@@ -143,11 +143,15 @@ def draw_explanation(
     height, width = pixels.shape
     rows, columns = decode(answer.ascii_image, profile).shape
     done = ", inverted" * answer.inverted + ", cropped and centred" * answer.cropped
-    _bare(panels[0], "the picture", f"{width}x{height} pixels")
+    _bare(panels[0], "the picture", answer.found or f"{width}x{height} pixels")
     _bare(panels[1], "what the model read", f"{columns}x{rows} cells{done}")
     for drawn, bar, shown in zip(panels, bars, (pixels, read), strict=False):
         drawn.imshow(shown, cmap="gray", vmin=0, vmax=255)
         bar.set_axis_off()
+    if answer.box is not None:
+        top, bottom, left, right = answer.box
+        edges = [left, right, right, left, left], [top, top, bottom, bottom, top]
+        panels[0].plot(*edges, color="tab:orange", linewidth=2)
     for drawn, bar, found in zip(panels[2:], bars[2:], attributions, strict=True):
         if isinstance(found, Attribution):
             _bare(drawn, *_caption(found))

@@ -24,6 +24,8 @@ from glyphsight.parallel import Workers
 if TYPE_CHECKING:
     from glyphsight.inference.model import Model
 
+UNKNOWN = "unknown"
+"""Label of a class of pictures that show nothing the model is to know."""
 TOGETHER = 64
 """Largest number of pictures read and answered together."""
 
@@ -33,14 +35,16 @@ class Answer:
     """Answer of a model to a picture.
 
     Attributes:
-        label: The likeliest label; of a question without labels, what the model wrote.
+        label: The likeliest label; of a question without labels, what the model wrote; "unknown"
+            of an empty picture.
         name: Meaning of the label; the label itself where the run names none.
         probability: Probability of the label among all labels, 0-1; None for a written answer.
         probabilities: Probability of every label, likeliest first; empty for a written answer.
         ascii_image: Text that the model read.
         inverted: The picture was dark on light and was inverted.
         cropped: The picture was scaled and centred as MNIST's digits are.
-        empty: All cells of the text are alike, so there was nothing to see; the label is a guess.
+        empty: All cells of the text are alike, so there was nothing to see.
+        known: False for an empty picture, and where a model that has the label "unknown" gives it.
         found: Ink that was found, in a line; "" where none was sought or found.
         box: Top, bottom, left, right of the ink in pixels of the picture; None likewise.
     """
@@ -53,6 +57,7 @@ class Answer:
     inverted: bool
     cropped: bool
     empty: bool
+    known: bool = True
     found: str = ""
     box: tuple[int, int, int, int] | None = None
 
@@ -97,6 +102,9 @@ def to_answer(
 ) -> Answer:
     """Make the answer to a picture, with every label's probability, none for an open answer."""
     grid = get_format(run.profile.format).read(text.ascii_image, run.profile.palette)
+    empty = bool((grid == grid.flat[0]).all())
+    if empty or label == UNKNOWN:
+        label, name = UNKNOWN, "nothing I know"
     return Answer(
         label=label,
         name=name or label,
@@ -105,7 +113,8 @@ def to_answer(
         ascii_image=text.ascii_image,
         inverted=text.inverted,
         cropped=text.cropped,
-        empty=bool((grid == grid.flat[0]).all()),
+        empty=empty,
+        known=label != UNKNOWN,
         found=str(text.ink or ""),
         box=None if text.ink is None else text.ink.box,
     )
