@@ -339,6 +339,27 @@ def test_it_is_built_again_when_anything_changed(idx, tmp_path, change):
     assert (contents(out) == before) == (change == "file cut off")
 
 
+@pytest.mark.parametrize("options", ["", "?answer=cls"])
+@pytest.mark.parametrize("glob", ["part-?.tar", "part-*.tar"])
+def test_it_is_built_again_when_a_file_that_a_glob_names_changed(tmp_path, glob, options):
+    spec, out = f"webdataset:{tmp_path}/{glob}{options}", tmp_path / "out"
+    pictures = load_split(open_source("bundled"), "test").pixels[:20]
+    for first in (0, 20):
+        with tarfile.open(tmp_path / "part-1.tar", "w") as archive:
+            for number, pixels in enumerate(pictures):
+                picture = io.BytesIO()
+                Image.fromarray(pixels).save(picture, "png")
+                for name, data in (("png", picture.getvalue()), ("cls", b"%d" % (first + number))):
+                    member = tarfile.TarInfo(f"{number}.{name}")
+                    member.size = len(data)
+                    archive.addfile(member, io.BytesIO(data))
+        os.utime(tmp_path / "part-1.tar", (time.time() + first,) * 2)
+        report = build(spec, out, validation=0)
+        assert not report.found
+        assert str(first) in report.labels["train"]
+    assert build(spec, out, validation=0).found
+
+
 def test_files_of_an_earlier_dataset_do_not_stay(idx, tmp_path):
     (tmp_path / "mine.txt").write_text("not a dataset")
     build("bundled", tmp_path, limit=20)

@@ -334,6 +334,9 @@ def test_the_licence_is_what_the_folder_says(pets, name, text, said):
         ("train2017", "val2017"),
         ("asl_alphabet_train", "asl_alphabet_test"),
         ("training ", "testing"),
+        ("train_v2", "test_v1"),
+        ("trn", "tst"),
+        ("train2017", "test2018"),
     ],
 )
 def test_split_folders_of_other_names_are_splits(tmp_path, png, items, train, test):
@@ -354,9 +357,17 @@ def test_metadata_and_files_meet_whatever_white_space_and_unicode_form(tmp_path,
     real = "e\u0301te\u0301.png"
     png(7, tmp_path / "sub" / real)
     png(8, tmp_path / "b.png")
-    text = "label, file_name\n chat , sub\\\u00e9t\u00e9.png\ndog , b.png\n"
+    png(9, tmp_path / "sub" / "c.png")
+    text = (
+        "label, file_name\n chat , sub\\\u00e9t\u00e9.png\ndog , b.png\n"
+        '"a cat, asleep", ".\\sub\\c.png"\n'
+    )
     (tmp_path / "metadata.csv").write_text(text)
-    assert items(f"folder:{tmp_path}") == [("b.png", "dog", 8), (f"sub/{real}", "chat", 7)]
+    assert items(f"folder:{tmp_path}") == [
+        ("b.png", "dog", 8),
+        ("sub/c.png", "a cat, asleep", 9),
+        (f"sub/{real}", "chat", 7),
+    ]
 
 
 def test_a_file_of_the_very_name_is_meant_before_one_of_another_form(tmp_path, png, items):

@@ -190,12 +190,12 @@ def _spelled(rows: dict[str, ListedFile], files: set[str]) -> dict[str, ListedFi
 
 
 def _plain(name: str) -> str:
-    return normal(name.replace("\\", "/"))
+    return normal(posixpath.normpath(name.replace("\\", "/")))
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, strict=True)
+        reader = csv.DictReader(stream, strict=True, skipinitialspace=True)
         try:
             if "file_name" not in map(normal, reader.fieldnames or ()):
                 raise DatasetError(f"{path}: has no column file_name; name each file in one")

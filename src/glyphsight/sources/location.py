@@ -17,25 +17,31 @@ from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.sources.base import naming
 
 _ALIASES = {
-    "train": ("train", "training"),
+    "train": ("train", "training", "trn"),
     "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing", "eval", "evaluation"),
+    "test": ("test", "testing", "tst", "eval", "evaluation"),
 }
 _SPLITS = {alias: split for split, aliases in _ALIASES.items() for alias in aliases}
 _FILLERS = {"set", "data", "dataset", "split", "images", "image", "imgs", "pictures", "files"}
+_VERSION = re.compile(r"v\d+|(19|20)\d\d")
 _OPTIONS = re.compile(r"[a-z]+=[^&]*(&[a-z]+=[^&]*)*")
 
 
+def split_options(location: str) -> tuple[str, dict[str, str]]:
+    """Split a location from ``?name=value&name=value`` at its end."""
+    path, _, query = location.rpartition("?")
+    if not path or not _OPTIONS.fullmatch(query):
+        return location, {}
+    return path, dict(pair.split("=", 1) for pair in query.split("&"))
+
+
 def take_options(location: str, *names: str) -> tuple[str, dict[str, str]]:
-    """Take ``?name=value&name=value`` off a location.
+    """Take the options off a location.
 
     Raises:
         DatasetError: An option is none of ``names``. The query of a URL may hold any.
     """
-    path, _, query = location.rpartition("?")
-    if not path or not _OPTIONS.fullmatch(query):
-        return location, {}
-    options = dict(pair.split("=", 1) for pair in query.split("&"))
+    path, options = split_options(location)
     unknown = sorted(set(options) - set(names))
     if unknown and "://" in path:
         return location, {}
@@ -100,16 +106,17 @@ def opened(path: str) -> Iterator[BinaryIO]:
 def folder_splits(names: Iterable[str]) -> dict[str, str]:
     """Return the splits of the folders whose names say one, such as ``val`` or ``test_set``.
 
-    Other words say a split only where folders differ in it alone: ``asl_train``, ``asl_test``.
+    A version or a year may follow: ``train_v2``, ``val2017``. With other words it counts only where
+    folders differ in it alone: ``asl_train``, ``asl_test``.
     """
     splits: dict[str, str] = {}
     pairs: defaultdict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
     for name in names:
-        words = re.findall(r"[^\W\d_]+|\d+", normal(name).lower())
+        words = re.findall(r"v\d+|[^\W\d_]+|\d+", normal(name).lower())
         words = [part for word in words for part in re.sub(r"(?<=.)set$", " set", word).split()]
         said = [_SPLITS[word] for word in words if word in _SPLITS]
         others = tuple(word for word in words if word not in _SPLITS)
-        if len(said) == 1 and _FILLERS.issuperset(others):
+        if len(said) == 1 and all(each in _FILLERS or _VERSION.fullmatch(each) for each in others):
             splits[name] = said[0]
         elif len(said) == 1:
             pairs[others][name] = said[0]

@@ -27,6 +27,7 @@ from glyphsight.extras import need
 from glyphsight.files import hash64, matching, walk
 from glyphsight.parallel import HERE, Workers, same_processes
 from glyphsight.sources import Failure, Part, Source, open_source
+from glyphsight.sources.location import split_options
 from glyphsight.version import __version__
 
 _FAILURES_KEPT = 100
@@ -241,8 +242,8 @@ def _local_files(spec: str, out: str | os.PathLike[str]) -> list[tuple[str, int,
     mine = Path(out).resolve()
     if not location:
         return []
-    if not Path(location).exists():  # a question mark begins the source's options
-        location = location.rpartition("?")[0] or location
+    if not Path(location).exists():
+        location, _ = split_options(location)
     if Path(location).is_dir():
         found = [Path(location, name) for name in walk(Path(location))]
     else:
