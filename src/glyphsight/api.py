@@ -73,8 +73,8 @@ def see(image: PictureLike | Several, model: str | Path = "sight") -> Answer | l
     """Answer a picture, or each picture of a list; the model stays loaded between calls.
 
     Args:
-        image: As for :func:`encode`.
-        model: As for :func:`load`.
+        image: Picture or pictures, as for :func:`encode`.
+        model: Name of a model, as for :func:`load`.
 
     Raises:
         PictureError: The picture cannot be read.

@@ -32,7 +32,7 @@ def progress_bar(total: int | None, unit: str, desc: str | None = None, **how: A
         total: Number of units, None where it is not known.
         unit: Name of a unit.
         desc: Name of the work.
-        how: Further arguments of ``tqdm``, such as ``disable``, ``initial`` and ``delay``.
+        how: Arguments of ``tqdm``, such as ``disable``, ``initial`` and ``delay``.
     """
     from tqdm import tqdm  # not needed by most commands
 

@@ -153,9 +153,9 @@ def cached(
 
     Args:
         path: File or directory; what is there is kept if it is whole, and made again if not.
-        make: Writes the file or the directory at the path it is given, where nothing is yet.
-            One process at a time does so; the result takes its place whole.
-        whole: Checks what is at ``path``.
+        make: Function that writes the file or the directory at the path it is given, where nothing
+            is yet. One process at a time does so; the result takes its place whole.
+        whole: Function that checks what is at ``path``.
 
     Raises:
         GlyphsightError: Nothing can be written there. Whatever ``make`` raises passes.
@@ -193,7 +193,7 @@ class JsonLog(AbstractContextManager["JsonLog"]):
     Args:
         path: File to append to; made with its directory if missing.
         settings: JSON object of all that the lines depend on.
-        restart: With other settings, start an empty log instead of raising an error.
+        restart: Start of an empty log, in place of an error, with other settings.
 
     Raises:
         GlyphsightError: The file cannot be written, another process holds it, or its lines were

@@ -85,12 +85,12 @@ def map(  # noqa: A001 - called as parallel.map
     """Yield the result of each task.
 
     Args:
-        function: Picklable function. It is sent to a worker once and kept between tasks, so that
+        function: Function, picklable. It is sent to a worker once and kept between tasks, so that
             it may hold a model.
-        tasks: Picklable tasks, taken as they are needed. A task may run twice, as after the loss
+        tasks: Tasks, picklable, taken as they are needed. A task may run twice, as after the loss
             of a Ray node.
         workers: Processes that do the work. They hold a few results each ahead of a slow task.
-        ordered: Yield results in the order of the tasks, not as they are done.
+        ordered: True for results in the order of the tasks, not as they are done.
 
     Raises:
         GlyphsightError: A worker process ended, or no Ray cluster is at the address. Whatever a

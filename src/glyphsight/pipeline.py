@@ -120,8 +120,8 @@ def run_demo(
     Args:
         out: Directory; the result of an earlier demo in it is replaced.
         quick: A few hundred digits per split instead of all.
-        quiet: Show no progress bars.
-        started: When the clock began, as ``time.monotonic`` says it; None for now.
+        quiet: True for no progress bars.
+        started: Time at which the clock began, as ``time.monotonic`` says it; None for now.
 
     Returns:
         The study on the test digits, and what ``metrics.json`` holds.

@@ -19,13 +19,13 @@ class Registry(Generic[T]):
     """Factories by name. A user's entry point never takes a name of the project's own.
 
     Attributes:
-        kind: What the things are, for messages: ``format``, ``source``.
+        kind: Name of the things, for messages: ``format``, ``source``.
         group: Entry point group of users' factories.
         own: The project's factories; the first line of each one's docstring is its help.
         needed: Attributes that a user's thing must have.
-        module: Where the protocol is documented.
-        error: Raised for an unknown name or a factory that fails.
-        usage: What follows a name in help texts, such as ``:DIR``.
+        module: Module that documents the protocol.
+        error: Class of the error for an unknown name or a factory that fails.
+        usage: Text after a name in help texts, such as ``:DIR``.
     """
 
     kind: str

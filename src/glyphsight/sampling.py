@@ -83,7 +83,7 @@ def balanced(labels: NDArray[np.int32], seed: int, *, up: bool) -> NDArray[np.in
     Args:
         labels: int32[N], a number for the answer of each example.
         seed: Random seed for the choice.
-        up: Repeat examples, evenly and the rest at random, in place of leaving some out.
+        up: Repetition of examples, evenly and the rest at random, in place of leaving some out.
 
     Returns:
         int64[classes x examples], ascending.

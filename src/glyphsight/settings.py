@@ -43,7 +43,7 @@ class Setting:
         name: Name of the field.
         help: Documentation of the field, on one line.
         kind: Type of a value: bool, int, float, str, Path, or object for others.
-        optional: Whether None is a value too.
+        optional: True where None is a value too.
         default: Value of a field that is not given; MISSING for a required field.
         choices: All values, such as the names of a registry; empty where any value of the kind is
             one.
@@ -69,7 +69,7 @@ class Setting:
 
     @property
     def textual(self) -> bool:
-        """Whether text can give a value, such as an option of the command line."""
+        """Tell whether text can give a value, such as an option of the command line."""
         return self.kind is not object or self.read is not None
 
     def bounds(self) -> str:

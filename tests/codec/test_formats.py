@@ -153,7 +153,7 @@ def test_no_grids_give_no_texts(name):
 @pytest.mark.parametrize(
     ("name", "text", "complaint"),
     [
-        ("trim", "  ▓\n▓ \n▓▓▓\n", "line 2: column 2: the row ends in ' ', which is left out"),
+        ("trim", "  ▓\n▓ \n▓▓▓\n", "line 2: column 2: the row ends in ' '; leave it out"),
         ("trim", "▓▓\n▓▓▓\n▓▓\n", "line 2: column 3: 3 glyphs in the row, expected 2"),
         ("trim", "▓▓\n▓\n", "line 2: column 2: 1 glyphs in the row, expected 2"),
         ("trim", " " * 5000 + "\n" * 5000, "line 1: 5000x5000 cells are too many"),

@@ -67,7 +67,7 @@ def test_a_batch_is_encoded_as_step_by_step(validation, filter_name, palette):
 
 
 def test_an_unknown_filter_is_refused_with_the_names_there_are():
-    with pytest.raises(FormatError, match="unknown filter 'cubic'; there is nearest, box"):
+    with pytest.raises(FormatError, match="unknown filter 'cubic'; give one of nearest, box"):
         resize(np.zeros((1, 4, 4), dtype=np.uint8), 2, 2, "cubic")
 
 

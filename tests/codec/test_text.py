@@ -134,8 +134,8 @@ def test_a_grid_without_cells_is_refused(shape):
 @pytest.mark.parametrize(
     ("palette", "complaint"),
     [
-        ("", "2 to 16 glyphs, '' has 0"),
-        ("█", "2 to 16 glyphs, '█' has 1"),
+        ("", "palette '' has 0 glyphs; give 2 to 16"),
+        ("█", "palette '█' has 1 glyphs; give 2 to 16"),
         ("0123456789abcdefg", "has 17"),
         (" ██", "repeats a glyph"),
         (" <", "glyph '<' would break the row tags"),

@@ -45,7 +45,7 @@ def _palettes() -> str:
 
 
 def _columns(text: str, profile: Profile) -> int:
-    """Columns of glyphs in a text of the profile's format."""
+    """Count the columns of glyphs in a text of the profile's format."""
     form = get_format(profile.format)
     return int(form.read(text, profile.palette).shape[1]) // form.cell[1]
 

@@ -30,7 +30,7 @@ class Group:
         fields: Names of the fields; empty for all that text can name.
         of: The settings class, where it is not the parameter's own type.
         make: Function from the given values to what the command takes; left out, the class.
-        extra: Further options of ``make``.
+        extra: Options of ``make``.
         notes: Function from the name of a field to further defaults, for its help.
     """
 

@@ -70,7 +70,9 @@ def level_grids(
         )
     count, height, width = images.shape
     if not height or not width:
-        raise PictureError(f"pictures of {height}x{width} pixels hold nothing to encode")
+        raise PictureError(
+            f"pictures of {height}x{width} pixels hold nothing to encode; give others"
+        )
     chunk = max(1, _CHUNK_PIXELS // (height * width))
     for start in range(0, count, chunk):
         for part in prepare_batch(images[start : start + chunk], profile):
@@ -102,7 +104,8 @@ def decode(
     Args:
         text: ASCII_Image.
         profile: Settings of the text; format and palette count.
-        strict: Refuse flaws instead of repairing them, see :func:`glyphsight.codec.repair.repair`.
+        strict: Refusal of flaws, which are repaired otherwise; see
+            :func:`glyphsight.codec.repair.repair`.
         settings: Fields of the profile to change, such as ``format="plain"``.
 
     Returns:

@@ -49,20 +49,20 @@ class Profile:
         aspect: Width of a glyph over its height; 1 for square cells.
         invert: Polarity: yes turns every picture, auto the pictures that are dark on light, so
             that ink is bright.
-        ink: Find the ink first: take away shadow, paper, ruled lines and the desk around a sheet,
-            and bring thin strokes to an even width; bright ink on black is left. Pictures whose
-            longer side is below 48 pixels stay as they are.
-        centre: Scale the content to a 20x20 box and move its centre of mass to the middle of 28x28
+        ink: Search for the ink first: shadow, paper, ruled lines and the desk around a sheet are
+            taken away, and thin strokes brought to an even width; bright ink on black is left.
+            Pictures whose longer side is below 48 pixels stay as they are.
+        centre: Content scaled to a 20x20 box and its centre of mass moved to the middle of 28x28
             pixels, as MNIST's digits have it, unless it lies so already.
         crop: Margin around the content that the picture is cropped to, as a share of the
             content's longer side; left out, the whole picture.
-        contrast: Stretch the gray values, so that the darkest and the brightest hundredth are
+        contrast: Stretch of the gray values, so that the darkest and the brightest hundredth are
             black and white.
         threshold: Gray values between the levels: equal steps, otsu (by the picture's histogram),
             adaptive (against the mean of the surroundings), or increasing numbers 1 to 255, one
             fewer than levels, such as 80,160.
         dither: Mix levels to keep the mean brightness of a region; with equal levels only.
-        edges: Show edges in place of brightness: sobel by the gradient, dog by the difference of
+        edges: Edges in place of brightness: sobel by the gradient, dog by the difference of
             Gaussians.
     """
 
@@ -94,8 +94,8 @@ class Profile:
         if isinstance(self.threshold, str):
             if self.threshold not in _THRESHOLDS:
                 raise FormatError(
-                    f"threshold is one of {', '.join(_THRESHOLDS)} or numbers, "
-                    f"not {self.threshold!r}"
+                    f"unknown threshold {self.threshold!r}; give one of "
+                    f"{', '.join(_THRESHOLDS)}, or numbers"
                 )
         elif (
             sorted(set(self.threshold)) != list(self.threshold)
@@ -103,8 +103,8 @@ class Profile:
             or len(self.threshold) != self.levels - 1
         ):
             raise FormatError(
-                f"{self.levels} levels have {self.levels - 1} thresholds between them, increasing "
-                f"whole numbers 1 to 255, not {list(self.threshold)}"
+                f"thresholds {list(self.threshold)} do not fit {self.levels} levels; give "
+                f"{self.levels - 1} increasing whole numbers 1 to 255"
             )
         if self.dither != "none" and self.threshold != "equal":
             raise FormatError("dither works with equal levels only; leave threshold or dither out")
@@ -144,7 +144,7 @@ def _glyph_problem(glyph: str) -> str | None:
         return None
     return (
         f"palette holds {code}, {kind}, which joins with its neighbour; "
-        "a glyph is a single code point that stands alone"
+        "take a single code point that stands alone"
     )
 
 
@@ -160,10 +160,10 @@ def check_palette(palette: str) -> None:
         if problem := _glyph_problem(glyph):
             raise FormatError(problem)
     if not 2 <= len(palette) <= 16:
-        raise FormatError(f"a palette has 2 to 16 glyphs, {palette!r} has {len(palette)}")
+        raise FormatError(f"palette {palette!r} has {len(palette)} glyphs; give 2 to 16")
     if len(set(palette)) != len(palette):
         raise FormatError(
-            f"palette {palette!r} repeats a glyph; each level needs its own, or give a name of "
+            f"palette {palette!r} repeats a glyph; give each level its own, or a name of "
             f"{', '.join(PALETTES)}"
         )
 
@@ -180,7 +180,7 @@ def palette_of_levels(levels: int, palette: str | None = None) -> str:
         FormatError: The palette does not have that many glyphs.
     """
     if not 2 <= levels <= 16:
-        raise FormatError(f"levels are 2 to 16, not {levels}")
+        raise FormatError(f"{levels} levels are outside the limits; give 2 to 16")
     if palette is None:
         palette = next(glyphs for glyphs in PALETTES.values() if len(glyphs) >= levels)
     elif palette not in PALETTES and len(palette) != levels:
@@ -192,7 +192,8 @@ def palette_of_levels(levels: int, palette: str | None = None) -> str:
         return ramp[:levels]
     if len(ramp) < levels:
         raise FormatError(
-            f"palette {palette!r} has {len(ramp)} glyphs for {levels} levels; digits has 16"
+            f"palette {palette!r} has {len(ramp)} glyphs for {levels} levels; give "
+            "digits, which has 16"
         )
     last = len(ramp) - 1
     return "".join(ramp[(2 * i * last + levels - 1) // (2 * (levels - 1))] for i in range(levels))

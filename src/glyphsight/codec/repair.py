@@ -54,7 +54,7 @@ def repair(text: str, profile: Profile = PUBLISHED) -> Repaired:
     except FormatError:
         repairs: list[str] = []
     if not text.strip():
-        raise FormatError("the text is empty; there is nothing to read")
+        raise FormatError("the text is empty; give one with rows")
     text = _out_of_json(text, repairs)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -95,7 +95,7 @@ def _lines(text: str, repairs: list[str]) -> str:
         repairs.append("newline added after the last line")
     filled = [number for number, line in enumerate(lines) if line]
     if not filled:
-        raise FormatError("the text holds no row")
+        raise FormatError("the text holds no row; give one with rows")
     if filled[0] or len(lines) - filled[-1] > 2:
         repairs.append("empty lines around the rows dropped")
     return "\n".join(lines[filled[0] : filled[-1] + 1]) + "\n"
@@ -128,7 +128,8 @@ def _rows(text: str, palette: str, repairs: list[str]) -> dict[int, str]:
             rows[number] = glyphs
     if not rows:
         raise FormatError(
-            f"no <row:N>...</row:N> with N from 1 to {MAX_ROWS} in {text.strip()[:60]!r}"
+            f"no <row:N>...</row:N> with N from 1 to {MAX_ROWS} in {text.strip()[:60]!r}; give the "
+            "format it was written in"
         )
     if _ROW.sub("", text).strip():
         repairs.append("text around the rows dropped")
@@ -151,10 +152,12 @@ def _square(rows: dict[int, str], palette: str, repairs: list[str]) -> str:
             )
     widths = Counter(len(glyphs) for glyphs in rows.values() if glyphs)
     if not widths:
-        raise FormatError("no row holds a glyph")
+        raise FormatError("no row holds a glyph; give a text with glyphs")
     width = max(widths, key=lambda width: (widths[width], width))
     if width > MAX_COLUMNS:
-        raise FormatError(f"rows of {width} glyphs are too wide to repair, {MAX_COLUMNS} at most")
+        raise FormatError(
+            f"rows of {width} glyphs are too wide to repair; give {MAX_COLUMNS} at most"
+        )
     held = [len(glyphs) for glyphs in rows.values()]
     short, long = sum(one < width for one in held), sum(one > width for one in held)
     _count(repairs, short, "row", f"filled with dark to {width} glyphs")

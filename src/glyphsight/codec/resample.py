@@ -56,7 +56,7 @@ def _hamming(x: _Array) -> _Array:
 
 
 def _bicubic(x: _Array) -> _Array:
-    """Keys' cubic convolution kernel with a = -0.5 (Keys 1981, eq. 4)."""
+    """Compute Keys' cubic convolution kernel with a = -0.5 (Keys 1981, eq. 4)."""
     x = np.abs(x)
     inner = (1.5 * x - 2.5) * x * x + 1.0
     outer = (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5
@@ -92,7 +92,7 @@ def weights(size_in: int, size_out: int, filter_name: str = "bicubic") -> _Array
         FormatError: There is no filter of that name.
     """
     if filter_name not in FILTERS:
-        raise FormatError(f"unknown filter {filter_name!r}; there is {', '.join(FILTERS)}")
+        raise FormatError(f"unknown filter {filter_name!r}; give one of {', '.join(FILTERS)}")
     scale = size_in / size_out
     matrix = np.zeros((size_out, size_in), dtype=np.float64)
     if filter_name == "nearest":  # the pixel where steps of the scale, added one by one, arrive

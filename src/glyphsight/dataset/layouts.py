@@ -50,10 +50,10 @@ class Output(Protocol):
     Attributes:
         name: Name for ``--output``.
         suffix: Suffix of its files, with the dot.
-        sharded: Whether each piece of a split is a file of its own.
-        sourced: Whether a row has the source of its record; where false, the file of
+        sharded: True where each piece of a split is a file of its own.
+        sourced: True where a row has the source of its record; where false, the file of
             :func:`glyphsight.dataset.storage.sources_file` beside it has it.
-        card: Whether a dataset card, ``README.md``, belongs to it.
+        card: True where a dataset card, ``README.md``, belongs to it.
         head: First bytes of a file that is joined from pieces.
         between: Bytes between two pieces.
         tail: Last bytes of such a file.

@@ -87,7 +87,7 @@ def occlusion(
         loaded: Trained run.
         text: ASCII_Image in the run's format.
         label: Label the cells speak for; None for the model's answer.
-        quiet: Show no progress bar; otherwise one appears where it takes long.
+        quiet: True for no progress bar; otherwise one appears where it takes long.
 
     Raises:
         FormatError: The text is not of the run's format.

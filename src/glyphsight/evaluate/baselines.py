@@ -159,7 +159,7 @@ class Baseline:
         share: Right answers on the test grids.
         seconds: Time of the search and the fit, when they were done.
         trained_on: Records in the final fit.
-        cached: Whether the result was read from the cache directory.
+        cached: True where the result was read from the cache directory.
         answers: Label given to each test grid.
     """
 
@@ -314,8 +314,8 @@ def baselines(
         seed: Random seed for every choice.
         names: Names of baselines, in the order wanted.
         most: Largest number of records to learn from, stratified by label where there are more.
-        cache: Whether results of the same grids are kept and read.
-        quiet: Show no progress bar.
+        cache: True where results of the same grids are kept and read.
+        quiet: True for no progress bar.
 
     Returns:
         A result per name.

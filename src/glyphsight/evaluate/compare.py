@@ -42,7 +42,7 @@ class Entry:
         profile: Profile that the texts are written in.
         rows: Row of each record by a hash of its text and right answer, and how many records with
             the same hash came before it.
-        right: Whether each answer is right, bool[N].
+        right: Correctness of each answer, bool[N].
         probability: Probability of each answer, float32[N].
     """
 

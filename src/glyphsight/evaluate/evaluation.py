@@ -63,7 +63,7 @@ def evaluate(
             does not grow with them and the same call resumes an evaluation that was stopped. None
             keeps the answers in memory.
         workers: Processes that score; by default this one.
-        quiet: Show no progress bars.
+        quiet: True for no progress bars.
 
     Raises:
         DatasetError: The data cannot be read.

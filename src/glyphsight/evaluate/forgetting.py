@@ -99,7 +99,7 @@ def text_loss(
         text: Text of two tokens at least.
         name: Name of the text in the result and in errors.
         settings: Window and stride.
-        quiet: Show no progress bar; one appears after two seconds.
+        quiet: True for no progress bar; one appears after two seconds.
 
     Raises:
         DatasetError: The text is too short to judge.
@@ -197,7 +197,7 @@ class English:
 
     @property
     def right(self) -> list[bool]:
-        """Whether each question is answered right."""
+        """Tell of each question whether it is answered right."""
         return [sample.right for sample in self.answers.samples]
 
     def as_json(self) -> dict[str, Any]:
@@ -282,7 +282,7 @@ def measure_forgetting(
             record of a run, which for an adapter is the same model with the adapter off; a model
             without a record then stands alone.
         seed: Random seed for the bootstrap.
-        quiet: Show no progress bars.
+        quiet: True for no progress bars.
 
     Raises:
         DatasetError: A text cannot be read or is too short.

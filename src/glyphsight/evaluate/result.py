@@ -58,7 +58,7 @@ class Sample:
             where the model was not asked to write.
         group: Question or concept of the item; "" where there is none.
         read: Answer found in ``generated``, "" for none; None where ``generated`` is the answer.
-        too_long: The item exceeds the model's window and counts as wrong.
+        too_long: True where the item exceeds the model's window and counts as wrong.
     """
 
     ascii_image: str
@@ -73,7 +73,7 @@ class Sample:
 
     @property
     def right(self) -> bool:
-        """Whether the answer is right."""
+        """Tell whether the answer is right."""
         return self.answer == self.truth
 
     @property

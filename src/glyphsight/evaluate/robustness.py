@@ -281,7 +281,7 @@ def robustness(
         names: Names of perturbations, each of ``ALL``.
         seed: Random seed; each condition draws by itself, whichever others are tried.
         batch_size: Sequences per forward pass; changes speed alone.
-        quiet: Show no progress bar.
+        quiet: True for no progress bar.
 
     Returns:
         ``clean`` first, then every strength of every perturbation. A condition that these items or

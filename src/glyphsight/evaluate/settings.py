@@ -21,7 +21,7 @@ class EvaluateSettings:
         generate: Number of records on which the model also writes freely. Records without choices
             are always judged by writing.
         zero_shot: Number of records that the base model is also asked, as it was before training.
-        full: Also measure baselines on the same text, robustness and attributions; takes minutes.
+        full: Baselines on the same text, robustness and attributions too; takes minutes.
         train_data: Data that the baselines of --full learn from; by default the split train.
         max_pixels: Largest number of pixels per picture file of a source.
         chunk: Records scored together. They are written at once, so a killed run loses at most

@@ -125,7 +125,7 @@ def calibrate(
 
     Args:
         confidence: Probability the model gave to each answer, 0-1, float[N].
-        right: Whether each answer is right, bool[N].
+        right: Correctness of each answer, bool[N].
         bins: Number of bins M, at least 1; compare errors at equal M only.
 
     Raises:
@@ -196,8 +196,8 @@ def paired(
     the second, neither or both) from a multinomial, so a resample costs three numbers at any n.
 
     Args:
-        first: Whether the first model has each item right.
-        second: The same items, in the same order, by the second model.
+        first: Correctness of each item by the first model.
+        second: Correctness of the same items, in the same order, by the second model.
         resamples: Number of bootstrap resamples (Efron 1979), at least 1.
         seed: Random seed for the resampling.
 

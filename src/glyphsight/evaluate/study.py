@@ -185,7 +185,7 @@ def run_study(
         directory: Directory where ``samples.jsonl`` is written as the answers come; None keeps them
             in memory.
         workers: Processes that score; by default this one.
-        quiet: Show no progress bars.
+        quiet: True for no progress bars.
 
     Raises:
         DatasetError: The data cannot be read.

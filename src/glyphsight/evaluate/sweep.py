@@ -211,7 +211,7 @@ def run_sweep(
         spec: Source of labelled pictures. Only its training split is read; a part of it is held
             out to judge by.
         out: Directory of the sweep.
-        quiet: Show no progress bar.
+        quiet: True for no progress bar.
 
     Returns:
         Results in the plan's order; fewer than cells while another process works on the rest.

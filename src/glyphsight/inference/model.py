@@ -170,7 +170,7 @@ class Model:
 
         Args:
             questions: Number of questions that will be asked; None for many.
-            rounded: Whether int8 weights will do, as for pictures.
+            rounded: True where int8 weights will do, as for pictures.
         """
         if not self._settled:
             with self._lock:
@@ -304,7 +304,7 @@ class Model:
             requests: N requests, each with one answer at least.
             batch_size: Prompts per pass at most; changes speed alone.
             progress: Function called with the number of requests done since its last call.
-            share: Compute a shared beginning of prompts once; changes speed alone.
+            share: True where a shared beginning of prompts is computed once; changes speed alone.
 
         Returns:
             N arrays float32[answers], natural logarithm.

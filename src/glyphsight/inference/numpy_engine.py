@@ -83,7 +83,7 @@ class Row:
         ids: Token ids.
         positions: Position of each, int64[T].
         past: Keys and values float32[heads, S, D] of each layer; empty where there are none.
-        seen: Which of the S + T positions each token sees, bool[T, S + T]; None for all before it.
+        seen: Positions, of the S + T, that each token sees, bool[T, S + T]; None for all before it.
     """
 
     ids: Sequence[int]

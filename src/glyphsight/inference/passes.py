@@ -61,7 +61,7 @@ def in_batches(
         sequences: Token ids.
         batch_size: Sequences per pass at most; on a CPU fewer where they are long.
         device: Type of the device that computes them, such as ``cpu``.
-        padded: Whether a pass may hold sequences of several lengths.
+        padded: True where a pass may hold sequences of several lengths.
     """
     order = sorted(range(len(sequences)), key=lambda i: (-len(sequences[i]), sequences[i], i))
     start = 0

@@ -38,8 +38,8 @@ class Engine(Protocol):
         Args:
             sequences: Token ids.
             keep: Last positions wanted.
-            share: Compute a shared beginning once; changes speed alone.
-            cached: Keep keys and values for :meth:`endings`.
+            share: True where a shared beginning is computed once; changes speed alone.
+            cached: True where keys and values are kept for :meth:`endings`.
 
         Returns:
             Log-probabilities float32[N, keep, V], and the state of the pass.
@@ -145,12 +145,12 @@ def score(
     passes of their own over the kept keys and values.
 
     Args:
-        engine: Computes the passes.
+        engine: Engine that computes the passes.
         prompts: Token ids of N prompts.
         choices: Answers of each.
         batch_size: Prompts per pass at most; changes speed alone.
         progress: Function called with the rows that are done.
-        share: Compute a shared beginning of the prompts of a batch once; changes speed alone.
+        share: True where a shared beginning of a batch is computed once; changes speed alone.
 
     Returns:
         N arrays float32[answers], natural logarithm.

@@ -41,9 +41,9 @@ class Answer:
         probability: Probability of the label among all labels, 0-1; None for a written answer.
         probabilities: Probability of every label, likeliest first; empty for a written answer.
         ascii_image: Text that the model read.
-        inverted: The picture was dark on light and was inverted.
-        cropped: The picture was scaled and centred as MNIST's digits are.
-        empty: All cells of the text are alike, so there was nothing to see.
+        inverted: True where the picture was dark on light and was inverted.
+        cropped: True where the picture was scaled and centred as MNIST's digits are.
+        empty: True where all cells of the text are alike, so there was nothing to see.
         known: False for an empty picture, and where a model that has the label "unknown" gives it.
         found: Ink that was found, in a line; "" where none was sought or found.
         box: Top, bottom, left, right of the ink in pixels of the picture; None likewise.
@@ -70,8 +70,8 @@ class PictureText:
         ascii_image: The text.
         height: Height of the picture in pixels.
         width: Width of the picture in pixels.
-        inverted: The picture was dark on light and was inverted.
-        cropped: The picture was cropped and centred.
+        inverted: True where the picture was dark on light and was inverted.
+        cropped: True where the picture was cropped and centred.
         ink: Ink that was found; None where none was sought or found.
     """
 
@@ -189,7 +189,7 @@ def see_many(
         where: Processes that do the work, None for this one.
         question: Question that the model was trained to answer; None for its first one.
         max_pixels: Largest number of pixels per file.
-        pixels: Keep the pixels of the pictures.
+        pixels: True where the pixels of the pictures are kept.
         together: Largest number of pictures answered together, after 1, 2, 4 and so on, so that
             the first answer comes at once.
 

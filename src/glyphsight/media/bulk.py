@@ -37,7 +37,7 @@ class EncodeSettings:
         frame: Number of the image frame of an animation, from 0.
         background: Gray value under transparency; auto takes the one that stands out.
         max_pixels: Largest number of pixels per file.
-        fast_jpeg: Decode large JPEGs at a reduced scale: faster, and the text may differ.
+        fast_jpeg: Decoding of large JPEGs at a reduced scale: faster, and the text may differ.
         fit: Function from gray pixels and ``profile`` to the profile of that picture: a frozen
             dataclass, so that it reaches other processes and is noted with the settings.
 
@@ -63,7 +63,7 @@ class PictureFile:
     Attributes:
         path: Path of the picture; ``-`` is standard input.
         target: Path of its text; None where it is only printed.
-        found: The target holds the text already.
+        found: True where the target holds the text already.
         error: Reason why there is no text.
         text: The text; "" until there is one.
         state: Size and time of the picture whose text was written.

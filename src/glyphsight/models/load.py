@@ -342,14 +342,14 @@ def load_model(
             PEFT adapter), or any path or hub id that ``AutoModelForCausalLM`` takes. A ``Path``, or
             ``"./nano"``, is a directory whatever its name.
         seed: Random seed for the weights of a fresh ``nano``.
-        training: Whether to keep float32 weights; otherwise large models are cast to bfloat16 where
+        training: True for float32 weights; otherwise large models are cast to bfloat16 where
             that is faster.
         dtype: ``float32`` or ``bfloat16`` whatever is faster, so that several processes compute
             alike.
         chat: Turns to ask the model in; True for those of its tokenizer's chat template, False for
             plain prompts. None: as a run was trained; a base model in a chat where it has a
             template, but ``smollm2-135m`` and ``nano`` plainly.
-        four_bits: Whether to quantize the base to NF4 with bitsandbytes, on CUDA alone. Not
+        four_bits: True to quantize the base to NF4 with bitsandbytes, on CUDA alone. Not
             verified on a GPU.
         profile: Profile of the pictures that the tokenizer of a fresh ``nano`` suits.
 

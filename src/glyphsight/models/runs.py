@@ -169,12 +169,12 @@ class ModelSource:
 
     @property
     def ships(self) -> bool:
-        """Whether the model is a trained run of the package."""
+        """Tell whether the model is a trained run of the package."""
         return self.directory is not None and self.directory in SHIPPED_RUNS.values()
 
     @property
     def from_hub(self) -> bool:
-        """Whether the name is a hub id, since it is neither ours nor a directory."""
+        """Tell whether the name is a hub id, since it is neither ours nor a directory."""
         return self.directory is None and self.name not in NAMES
 
     @property

@@ -166,7 +166,7 @@ def model_window(name: str | Path) -> int:
     """Read a model's longest sequence, in tokens, from local files and without loading it.
 
     Args:
-        name: As for :func:`load_tokenizer`, but a directory with a ``config.json``, or a run.
+        name: Name as for :func:`load_tokenizer`, but a directory with a ``config.json``, or a run.
 
     Raises:
         ModelError: Nothing says it.

@@ -63,8 +63,8 @@ class Failure:
     """An item that cannot be read.
 
     Attributes:
-        id: Its name, as :class:`Batch` would have it.
-        reason: One line: the file, what is wrong with it and the fix.
+        id: Name, as :class:`Batch` would have it.
+        reason: Line that says the file, what is wrong with it and the fix.
     """
 
     id: str

@@ -42,7 +42,7 @@ class IdxFile:
 
     Attributes:
         path: The file.
-        shape: Its dimensions, as its header states them; the first is the number of items.
+        shape: Dimensions, as its header states them; the first is the number of items.
 
     Raises:
         DatasetError: Names the file and what is wrong with it.
@@ -103,8 +103,8 @@ class IdxSource:
     """A directory with the four IDX files of MNIST, Fashion-MNIST or another set in their layout.
 
     Attributes:
-        splits: Those whose files are there: ``train`` and ``test``.
-        licence: Empty; the files state none.
+        splits: Splits whose files are there: ``train`` and ``test``.
+        licence: Text, empty; the files state none.
     """
 
     licence = ""

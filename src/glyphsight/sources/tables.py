@@ -168,7 +168,7 @@ class HubSource:
     """A dataset of the Hugging Face hub, or a local directory in its layout, streamed.
 
     Attributes:
-        licence: As the dataset states it.
+        licence: Licence as the dataset states it.
     """
 
     max_pixels = MAX_PIXELS

@@ -39,7 +39,7 @@ class Example:
     Attributes:
         ids: Tokens of a prompt with its completion, or of a piece of plain text.
         answer_tokens: Number of tokens at the end that are learnt.
-        as_base: Whether to learn the base model's distribution at each of them, not the token.
+        as_base: True to learn the base model's distribution at each of them, not the token.
     """
 
     ids: list[int]
@@ -94,10 +94,10 @@ def collate(examples: Sequence[Example], pad: int, multiple: int = 1) -> dict[st
     The length the model reads, one token less, is padded to a multiple of ``multiple``.
 
     Returns:
-        What :func:`left_padded` gives, and ``labels`` int64[N, K + 1]: the last K + 1 token ids, K
-        the longest answer and 1 at least, -100 where a token is not of the answer. Logits at these
-        K + 1 positions, shifted by one, are all the loss needs. Where an example goes by the base
-        model, ``as_base`` bool[N] too.
+        Inputs as :func:`left_padded` gives them, and ``labels`` int64[N, K + 1]: the last K + 1
+        token ids, K the longest answer and 1 at least, -100 where a token is not of the answer.
+        Logits at these K + 1 positions, shifted by one, are all the loss needs. Where an example
+        goes by the base model, ``as_base`` bool[N] too.
     """
     batch = left_padded([example.ids for example in examples], pad)
     if extra := (1 - batch["input_ids"].shape[1]) % multiple:
@@ -191,7 +191,7 @@ def text_pieces(
         file: File of UTF-8 text, its paragraphs separated by blank lines.
         count: Number of pieces. Each is taken once before any is taken again.
         seed: Random seed for the choice of pieces and the length of short ones.
-        as_base: Whether to learn what the base model says in place of the text itself.
+        as_base: True to learn what the base model says in place of the text itself.
 
     Raises:
         DatasetError: The file cannot be read or is shorter than a piece.

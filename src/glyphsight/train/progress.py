@@ -141,7 +141,7 @@ class Progress(TrainerCallback):
         records_seen: Function from a step to the number of records seen by then.
         validate: Function from the seconds allowed to the figures of a validation, or None.
         step: Step of the checkpoint that the run is resumed from, 0 for a new run.
-        quiet: Whether to show no bar.
+        quiet: True for no progress bar.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class RecipeDataset:
     """A dataset that a recipe builds from a source of labelled pictures.
 
     Attributes:
-        build: Further fields of :class:`glyphsight.dataset.BuildSettings`; ``augmentation`` holds
+        build: Fields of :class:`glyphsight.dataset.BuildSettings`; ``augmentation`` holds
             the changes of copies by name, and ``hold_out`` names a dataset before this, of the same
             source, whose validation pictures are held out here too.
         names: Meanings of labels that do not say it themselves.
@@ -44,7 +44,7 @@ class Recipe:
         profile: Profile of all pictures.
         datasets: Datasets by name; one called ``data`` where the file has no ``datasets``.
         train: Training settings by name, see ``glyphsight train --help``.
-        named: Whether the file has ``datasets``.
+        named: True where the file has ``datasets``.
     """
 
     model: str

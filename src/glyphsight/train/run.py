@@ -106,9 +106,9 @@ def train(
         resolved: Settings and their origin. A resumed run takes those it was started with.
         names: Meanings of labels, where these do not say it; of several data a list of such, None
             where they do. They are kept with the run.
-        resume: Whether to continue from the newest checkpoint in ``run``; a finished run is left as
+        resume: True to continue from the newest checkpoint in ``run``; a finished run is left as
             it is.
-        quiet: Whether to show no progress bar.
+        quiet: True for no progress bar.
 
     Raises:
         DatasetError: The data cannot be read, or a record does not fit the model.

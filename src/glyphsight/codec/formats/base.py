@@ -63,14 +63,16 @@ def check_grids(form: Format, levels: Levels, palette: str) -> None:
     check_palette(form, palette)
     _, rows, columns = levels.shape
     if not rows or not columns:
-        raise FormatError(f"a grid of {rows}x{columns} cells holds nothing to write")
+        raise FormatError(f"a grid of {rows}x{columns} cells holds nothing to write; give another")
     if int(levels.max(initial=0)) >= len(palette):
-        raise FormatError(f"level {int(levels.max())} has no glyph in palette {palette!r}")
+        raise FormatError(
+            f"level {int(levels.max())} has no glyph in palette {palette!r}; give a longer palette"
+        )
     tall, wide = form.cell
     if rows % tall or columns % wide:
         raise FormatError(
             f"a grid of {rows}x{columns} cells does not divide into the {tall}x{wide} that a "
-            f"glyph of format {form.name} holds"
+            f"glyph of format {form.name} holds; give rows by {tall} and columns by {wide}"
         )
 
 
@@ -129,11 +131,12 @@ def split_lines(text: str, name: str) -> list[str]:
         FormatError: No line, a last line without its end, or a carriage return.
     """
     if not text:
-        raise FormatError(f"the text is empty; format {name} has at least one row")
+        raise FormatError(f"the text is empty; give at least one row of format {name}")
     if not text.endswith("\n"):
         column = len(text) - text.rfind("\n")
         raise FormatError(
-            f"column {column}: the last line does not end in a newline", text.count("\n") + 1
+            f"column {column}: the last line does not end in a newline; add one",
+            text.count("\n") + 1,
         )
     lines = text[:-1].split("\n")
     for number, line in enumerate(lines, start=1):
@@ -171,7 +174,7 @@ def read_lines(
             raise FormatError(
                 f"column {len(before.format(number)) + min(len(line), width) + 1}: {len(line)} "
                 f"{'glyphs and gaps' if gaps else 'glyphs'} in the row, "
-                f"expected {expected}",
+                f"expected {expected}; make all rows as wide",
                 number,
             )
     codes = code_points("".join(lines)).reshape(len(lines), width)
@@ -179,9 +182,11 @@ def read_lines(
         wrong = np.argwhere(codes[:, 1::2] != ord(" "))
         if len(wrong):
             row, gap = wrong[0].tolist()
-            raise FormatError(f"column {2 * gap + 2}: no space between two glyphs", first + row)
+            raise FormatError(
+                f"column {2 * gap + 2}: no space between two glyphs; add one", first + row
+            )
         if width % 2 == 0:
-            raise FormatError(f"column {width}: a gap ends the row", first)
+            raise FormatError(f"column {width}: a gap ends the row; remove it", first)
         codes = codes[:, ::2]
     known = code_points(alphabet)
     order = np.argsort(known)
@@ -193,7 +198,8 @@ def read_lines(
         raise FormatError(
             f"column {len(before.format(first + row)) + column * (1 + gaps) + 1}: glyph "
             f"{chr(codes[row, column])!r} is not one of "
-            f"{alphabet if len(alphabet) <= 16 else alphabet[:16] + '...'!r}",
+            f"{alphabet if len(alphabet) <= 16 else alphabet[:16] + '...'!r}; give the "
+            "palette and the format it was written in",
             first + row,
         )
     return symbols

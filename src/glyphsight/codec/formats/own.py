@@ -92,7 +92,11 @@ class Lines(Own):
             before, after = self.before.format(number), self.after.format(number)
             inner = line.removeprefix(before).removesuffix(after)
             if len(line) != len(before) + len(inner) + len(after):
-                raise FormatError(f"column 1: not a {before}...{after} line: {line[:60]!r}", number)
+                raise FormatError(
+                    f"column 1: not a {before}...{after} line: {line[:60]!r}; add the tags, or "
+                    "give the format it was written in",
+                    number,
+                )
             glyphs.append(inner)
         gaps, alphabet = bool(self.gap), self._alphabet(palette)
         return self._to_levels(read_lines(glyphs, alphabet, gaps=gaps, before=self.before))
@@ -192,14 +196,16 @@ class Half(Blocks):
 
 def _check_size(rows: int, columns: int, line: int = 0) -> None:
     if rows * columns > MAX_CELLS:
-        raise FormatError(f"{columns}x{rows} cells are too many, {MAX_CELLS} at most", line)
+        raise FormatError(
+            f"{columns}x{rows} cells are too many, {MAX_CELLS} at most; take fewer columns", line
+        )
 
 
 def _read_size(line: str) -> tuple[int, int]:
     """Read rows and columns from a first line ``COLUMNSxROWS``."""
     match = _SIZE.fullmatch(line)
     if match is None:
-        raise FormatError(f"column 1: {line[:20]!r} is no size such as 20x11", 1)
+        raise FormatError(f"column 1: {line[:20]!r} is no size; write one such as 20x11", 1)
     return int(match[2]), int(match[1])
 
 
@@ -228,7 +234,7 @@ class Trim(Lines):
         for number, line in enumerate(lines[1:-1], start=2):
             if line.endswith(dark):
                 raise FormatError(
-                    f"column {len(line)}: the row ends in {dark!r}, which is left out there", number
+                    f"column {len(line)}: the row ends in {dark!r}; leave it out there", number
                 )
             lines[number - 1] = line.ljust(width, dark)
         return read_lines(lines, palette).astype(np.uint8)
@@ -275,7 +281,9 @@ class Rle(Own):
                 match = _RUN.fullmatch(run)
                 if match is None or match[2] not in level_of:
                     raise FormatError(
-                        f"column {column}: {run[:20]!r} is no run of palette {palette!r}", number
+                        f"column {column}: {run[:20]!r} is no run of palette {palette!r}; give the "
+                        "palette it was written with",
+                        number,
                     )
                 if levels and levels[-1] == level_of[match[2]]:
                     raise FormatError(
@@ -289,7 +297,9 @@ class Rle(Own):
             width = width or sum(lengths)
             if sum(lengths) != width:
                 raise FormatError(
-                    f"column {len(line)}: {sum(lengths)} cells in the row, expected {width}", number
+                    f"column {len(line)}: {sum(lengths)} cells in the row, expected {width}; make "
+                    "all rows as wide",
+                    number,
                 )
             _check_size(len(lines), width, number)
             grid.append(np.repeat(np.array(levels, dtype=np.uint8), lengths))
@@ -324,7 +334,9 @@ class Hex(Own):
         size, *lines = lines
         rows, columns = _read_size(size)
         if len(lines) != rows:
-            raise FormatError(f"column 1: {rows} rows stated, {len(lines)} follow", 1)
+            raise FormatError(
+                f"column 1: {rows} rows stated, {len(lines)} follow; make the two agree", 1
+            )
         shifts = self._shifts(len(palette))
         held = len(shifts)
         symbols = read_lines(lines, DIGITS, first=2)
@@ -332,7 +344,7 @@ class Hex(Own):
         if symbols.shape[1] != expected:
             raise FormatError(
                 f"column 1: {symbols.shape[1]} digits in the row, {columns} columns take "
-                f"{expected}",
+                f"{expected}; make the two agree",
                 2,
             )
         cells = ((symbols[:, :, None] >> shifts) & (2 ** (4 // held) - 1)).reshape(rows, -1)
@@ -342,7 +354,11 @@ class Hex(Own):
             row, column = np.argwhere(wrong)[0].tolist()
             raise FormatError(
                 f"column {column // held + 1}: level {cells[row, column]} in cell {column + 1}, "
-                + ("beyond the last column" if column >= columns else f"palette is {palette!r}"),
+                + (
+                    "beyond the last column; write 0"
+                    if column >= columns
+                    else f"palette is {palette!r}; give the palette it was written with"
+                ),
                 row + 2,
             )
         grid: Levels = cells[:, :columns].astype(np.uint8)
@@ -378,26 +394,30 @@ class Coords(Own):
         if len(lines) != len(palette) - 1:
             raise FormatError(
                 f"column 1: {len(palette) - 1} lines of points must follow, one for each level "
-                f"above the darkest, not {len(lines)}",
+                f"above the darkest, not {len(lines)}; give the palette it was written with",
                 1,
             )
         grid = np.zeros((rows, columns), dtype=np.uint8)
         for level, line in enumerate(lines, start=1):
             head, *points = line.split(" ")
             if head != f"{level}:":
-                raise FormatError(f"column 1: {head[:20]!r} instead of {level}:", level + 1)
+                raise FormatError(
+                    f"column 1: {head[:20]!r} instead of {level}:; write that", level + 1
+                )
             column, last = len(head) + 2, -1
             for point in points:
                 match = _POINT.fullmatch(point)
                 x, y = (int(match[1]), int(match[2])) if match else (columns, rows)
                 if x >= columns or y >= rows:
                     raise FormatError(
-                        f"column {column}: {point[:20]!r} is no point of a grid of {size}",
+                        f"column {column}: {point[:20]!r} is no point of a grid of {size}; fix it",
                         level + 1,
                     )
                 if grid[y, x] or y * columns + x <= last:
                     raise FormatError(
-                        f"column {column}: point {point} repeated or out of order", level + 1
+                        f"column {column}: point {point} repeated or out of order; write each "
+                        "once, row by row",
+                        level + 1,
                     )
                 grid[y, x], last = level, y * columns + x
                 column += len(point) + 1

@@ -45,7 +45,7 @@ class BuildReport:
         likeness: Numbers of look-alikes: ``repeats`` in the source's splits, and ``removed`` ones.
         failed: Number of items that could not be read or encoded.
         failures: The first of them.
-        found: The dataset was there already, whole, and nothing was written.
+        found: True where the dataset was there already, whole, and nothing was written.
     """
 
     records: dict[str, int]
@@ -83,7 +83,7 @@ def build_dataset(
             dataset is kept; one that was built otherwise is replaced, or is an error. With
             ``rebuild`` any is built again.
         counter: Counter of the tokens that a dataset card tells; None leaves them out.
-        quiet: Show no progress bar.
+        quiet: True for no progress bar.
 
     Raises:
         DatasetError: The source cannot be read, has no such split, a setting cannot be, or another

@@ -40,7 +40,7 @@ class BuildSettings:
         augmentation: Ranges of the changes.
         balance: Number of training pictures per answer: down leaves pictures out and up repeats
             some, until all answers are equally common.
-        keep_duplicates: Leave pictures that look like held-out ones in their splits.
+        keep_duplicates: Pictures stay that look like held-out ones in their splits.
         seed: Random seed for the held-out choice, the limit, the balance and the changes.
         output: Layout of the files.
         wordings: Prompts around the picture, taken in turn, where the layout has any.

@@ -106,7 +106,7 @@ def check_dataset(
         profile: Format and palette of its pictures; None for those of its manifest.
         labels: All answers that may occur.
         window: Model that is to learn from it.
-        strict: Whether notes count as problems.
+        strict: True where notes count as problems.
         keep: Number of problems to keep for the report; all are counted. None for all.
 
     Raises:

@@ -89,7 +89,7 @@ class Task:
             without a prompt of their own.
         read: Function from a reply and its item to the answer in the reply, "" for none. It is
             sent to other processes, so it stands in a module.
-        plain: Ask a chat model without its template too.
+        plain: True where a chat model is asked without its template too.
         labels: Answers to choose from in all of the data, sorted; rows of the confusion matrix.
         rows: Number of each item in the data, from 0; empty for the order of the items.
         split: Split of the data; None where it has none.
