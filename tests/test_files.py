@@ -57,7 +57,8 @@ def test_missing_directories_are_made(tmp_path):
     assert (tmp_path / "a" / "b" / "x.txt").read_text(encoding="utf-8") == "x"
 
 
-def test_the_file_has_the_rights_a_plain_one_would_have(tmp_path):
+def test_the_file_has_the_rights_a_plain_one_would_have(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "umask")  # setting it opens the files of other threads to all
     write(tmp_path / "x.txt", "x")
     (tmp_path / "plain.txt").write_text("x", encoding="utf-8")
     assert (tmp_path / "x.txt").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode

