@@ -257,7 +257,7 @@ def test_names_are_kept_by_a_run_that_goes_on_and_must_be_answers(digits, tmp_pa
     settings = small(max_steps=1)
     with pytest.raises(ModelError, match=r"'ten' is no answer of .*train\.json"):
         train(digits, "nano", tmp_path / "no", settings, names={"ten": "10"}, quiet=True)
-    train(digits, "nano", tmp_path / "a", settings, names={"1": "one"}, quiet=True)
+    train(digits, "nano", tmp_path / "a", settings, names={" 1 ": "one"}, quiet=True)
     train(digits, str(tmp_path / "a"), tmp_path / "b", settings, quiet=True)
     assert RunRecord.load(tmp_path / "b").tasks[0].names == {"1": "one"}
 

@@ -12,8 +12,9 @@ from glyphsight.cli.app import app
 from glyphsight.cli.train import _print_report
 from glyphsight.codec import Profile
 from glyphsight.dataset import BuildSettings, Prompt, build_dataset, load_dataset, write_records
-from glyphsight.errors import ModelError
+from glyphsight.errors import DatasetError, ModelError
 from glyphsight.evaluate import EvaluateSettings, evaluate
+from glyphsight.inference import Model
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.runs import Task, read_history
 from glyphsight.train.progress import validate
@@ -133,6 +134,51 @@ def test_a_dataset_in_a_wording_of_its_own_keeps_it(nano_run, digits, tmp_path):
     assert RunRecord.load(tmp_path / "first").prompts == (own,)
     train(digits, tmp_path / "first", tmp_path / "second", small(), quiet=True)
     assert RunRecord.load(tmp_path / "second").prompts == (own,)
+
+
+def worded(digits, path, *wordings):
+    """The same dataset in other wordings."""
+    data = shutil.copytree(digits, path)
+    manifest = json.loads((data / "manifest.json").read_text())
+    own = {"wordings": [asdict(one) for one in wordings]}
+    (data / "manifest.json").write_text(json.dumps(manifest | own))
+    return data
+
+
+def test_two_datasets_that_would_be_asked_in_two_wordings_are_refused_by_name(digits, tmp_path):
+    first, second = Prompt("{ASCII_image}Digit:"), Prompt("{ASCII_image}Which one?")
+    one = worded(digits, tmp_path / "one", first)
+    other = worded(digits, tmp_path / "other", second, first)
+    with pytest.raises(ModelError) as raised:
+        train([one, other], "nano", tmp_path / "run", small(), quiet=True)
+    for part in (str(one), str(other), "Digit:", "Which one?", "--wordings", "a run on each"):
+        assert part in str(raised.value)
+    more = worded(digits, tmp_path / "more", first, second)
+    train([one, more], "nano", tmp_path / "run", small(), quiet=True)
+    assert RunRecord.load(tmp_path / "run").prompts == (first, second)
+
+
+def test_a_validation_record_too_long_is_refused_before_a_run_is_begun(digits, tmp_path):
+    data = shutil.copytree(digits, tmp_path / "data")
+    records = load_dataset(data, "validation")
+    records[2] = replace(records[2], pictures=records[2].pictures * 400)
+    write_records(records, data / "validation.json")
+    with pytest.raises(
+        DatasetError, match=r"validation\.json: record 3: \d+ tokens .* fewer columns"
+    ):
+        train(data, "nano", tmp_path / "run", small(), quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_drawing_and_its_question_are_judged_in_normal_form(digits, monkeypatch):
+    drawing, question = " cafe\u0301\n  | \n", " Draw it. "
+    record = replace(load_dataset(digits)[0], answer=drawing, question=question)
+    run = RunRecord("nano", tasks=(Task(" Draw it."),))
+    assert record.question == "Draw it."
+    assert run.task("Draw it. ") == run.tasks[0]
+    monkeypatch.setattr(Model, "generate", lambda *_: [f" {drawing}"])
+    found = validate(load_model("nano"), run, [record], None, True, 1.0)
+    assert (found["validation_accuracy"], found["validation_written"]) == (1.0, 1)
 
 
 def test_a_dataset_without_validation_has_no_accuracy(digits, even, tmp_path):

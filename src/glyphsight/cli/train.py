@@ -56,7 +56,8 @@ def train(
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="Dataset directory, repeatable: datasets of one profile are learned together.",
+            help="Dataset directory, repeatable: those of one profile and wording are "
+            "learned together.",
         ),
     ] = None,
     model: Annotated[

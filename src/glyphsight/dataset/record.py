@@ -25,7 +25,8 @@ class Record:
             string stands for one picture.
         answer: Text to answer: a label, a number, a word or sentences, in NFC and without white
             space at its ends. Without pictures, or of several lines, it is a drawing and stays.
-        question: Question of this record alone; "" where the wording of the dataset asks it.
+        question: Question of this record alone, in NFC and without white space at its ends; ""
+            where the wording of the dataset asks it.
         size: Width of each picture in columns, as text: ``"20"``; widths of several pictures are
             separated by spaces.
         source: Source and item the record was made from; "" where that is not known.
@@ -40,6 +41,7 @@ class Record:
     def __post_init__(self) -> None:
         if isinstance(self.pictures, str):
             object.__setattr__(self, "pictures", (self.pictures,))
+        object.__setattr__(self, "question", normal(self.question))
         if self.pictures and "\n" not in (answer := normal(self.answer)):
             object.__setattr__(self, "answer", answer)
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
+from glyphsight.codec import Profile
 from glyphsight.dataset.filesystem import STATE
 from glyphsight.dataset.layouts import get_output, output_of_suffix
 from glyphsight.dataset.prompt import Prompt, by_fixed_text, wordings_from_json
@@ -22,7 +23,7 @@ from glyphsight.dataset.record import (
     record_from_json,
     strings,
 )
-from glyphsight.errors import DatasetError
+from glyphsight.errors import DatasetError, FormatError
 from glyphsight.files import replacing
 
 SPLITS = ("train", "validation", "test")
@@ -162,6 +163,18 @@ def read_manifest(path: Path) -> dict[str, Any]:
             f"{file}: holds {json_type(value)}, a manifest is an object; build the dataset again"
         )
     return value
+
+
+def profile_of(path: Path) -> Profile | None:
+    """Read the profile in the manifest of a dataset directory or file; None where it has none."""
+    if "profile" not in (manifest := read_manifest(path)):
+        return None
+    try:
+        return Profile(**manifest["profile"])
+    except (TypeError, FormatError) as error:
+        raise DatasetError(
+            f"{path}: profile in its manifest: damaged ({error}); build the dataset again"
+        ) from error
 
 
 def read_info(path: Path) -> DatasetInfo:

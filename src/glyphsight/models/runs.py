@@ -11,7 +11,7 @@ from typing import Any
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.dataset import Prompt
 from glyphsight.errors import ModelError
-from glyphsight.files import write_json
+from glyphsight.files import normal, write_json
 from glyphsight.models import nano, smollm2
 from glyphsight.models.chat import Turns
 
@@ -88,7 +88,7 @@ class RunRecord:
             ModelError: The run was not trained to answer the question.
         """
         for task in self.tasks:
-            if question is None or task.question == question:
+            if question is None or normal(task.question) == normal(question):
                 return task
         known = ", ".join(repr(task.question) for task in self.tasks if task.question)
         raise ModelError(

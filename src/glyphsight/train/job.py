@@ -13,9 +13,10 @@ from glyphsight.codec import Profile
 from glyphsight.console import say
 from glyphsight.dataset import Prompt, Record, load_dataset
 from glyphsight.dataset.prompt import in_turn
-from glyphsight.dataset.storage import read_info, read_manifest, split_files
+from glyphsight.dataset.storage import profile_of, read_info, split_files
 from glyphsight.errors import DatasetError, ModelError
-from glyphsight.files import checksum
+from glyphsight.files import checksum, normal
+from glyphsight.inference import Model, Request
 from glyphsight.models import LoadedModel, load_model
 from glyphsight.models.load import new_adapter
 from glyphsight.models.runs import ModelSource, RunRecord, Task, resolve
@@ -42,9 +43,13 @@ _MANY_EPOCHS = 10**6
 
 
 class LearnedDataset(NamedTuple):
-    """Records of one dataset, which messages call ``where``; record i takes wording i modulo N."""
+    """Records of one dataset, which messages call ``where``; record i takes wording i modulo N.
+
+    ``validation_where`` is what messages call its validation split.
+    """
 
     where: str
+    validation_where: str
     files: list[Path]
     prompts: tuple[Prompt, ...]
     profile: Profile
@@ -62,12 +67,13 @@ def read_datasets(
 
     Raises:
         DatasetError: A dataset cannot be read or holds no training record.
-        ModelError: Two datasets differ in their profile.
+        ModelError: Two datasets differ in their profile, or in the wording they are asked in.
     """
     found = []
     for path in data:
         [files] = split_files(path, "train").values()
-        where = str(files[0] if len(files) == 1 else path)
+        judged_in = split_files(path).get("validation", [])
+        where, judged_where = (str(own[0] if len(own) == 1 else path) for own in (files, judged_in))
         records = load_dataset(path)
         if not records:
             raise DatasetError(f"{where}: holds no record to learn from; build the dataset again")
@@ -75,9 +81,9 @@ def read_datasets(
         if before is not None and prompts == (Prompt(),):
             prompts = before.prompts
         profile = _profile_of(path, records)
-        judged = load_dataset(path, "validation") if "validation" in split_files(path) else []
-        one = LearnedDataset(where, files, prompts, profile, records, judged[:validation_records])
-        found.append(one)
+        judged = load_dataset(path, "validation") if judged_in else []
+        judged = judged[:validation_records]
+        found.append(LearnedDataset(where, judged_where, files, prompts, profile, records, judged))
     first = found[0]
     for other in found[1:]:
         for field, value in asdict(first.profile).items():
@@ -86,19 +92,22 @@ def read_datasets(
                     f"{first.where} and {other.where}: {field} of their profiles differs "
                     f"({value!r} and {theirs!r}); build both datasets with one profile"
                 )
+        if other.prompts[0] != first.prompts[0]:
+            asked, theirs = (
+                json.dumps(vars(one.prompts[0]), ensure_ascii=False) for one in (first, other)
+            )
+            raise ModelError(
+                f"{first.where} and {other.where}: a run is asked in one wording, theirs differ "
+                f"({asked} and {theirs}); build both datasets with one --wordings, or train a run "
+                "on each"
+            )
     return found
 
 
 def _profile_of(data: Path, records: list[Record]) -> Profile:
     """Return the profile in the manifest, or what a dataset file alone tells of it."""
-    manifest = read_manifest(data)
-    try:
-        if "profile" in manifest:
-            return Profile(**manifest["profile"])
-    except TypeError as error:
-        raise DatasetError(
-            f"{data}: profile in its manifest: damaged ({error}); build the dataset again"
-        ) from error
+    if (known := profile_of(data)) is not None:
+        return known
     if not records[0].pictures:
         return Profile()
     try:
@@ -125,7 +134,8 @@ def make_tasks(
     Raises:
         ModelError: A named answer is none of the data's, or names are not those of each dataset.
     """
-    given = [names] if isinstance(names, dict) else list(names or [None] * len(datasets))
+    listed = [names] if isinstance(names, dict) else list(names or [None] * len(datasets))
+    given = [{normal(label): name for label, name in (own or {}).items()} for own in listed]
     if len(given) != len(datasets):
         raise ModelError(f"names: give those of each of {len(datasets)} datasets, or None for one")
     answers: dict[str, set[str]] = {}
@@ -135,7 +145,7 @@ def make_tasks(
     for one, own in zip(datasets, given, strict=True):
         records = one.records + one.validation
         known = {record.answer for record in records}
-        if unknown := sorted(set(own or {}) - known):
+        if unknown := sorted(set(own) - known):
             raise ModelError(
                 f"names: {unknown[0]!r} is no answer of {one.where}; its answers are: "
                 f"{', '.join(sorted(known)[:most_labels])}"
@@ -143,7 +153,7 @@ def make_tasks(
         for record in records:
             answers.setdefault(record.question, set()).add(record.answer)
         for question in {record.question for record in records}:
-            meanings[question] = meanings.get(question, {}) | (own or {})
+            meanings[question] = meanings.get(question, {}) | own
     return tuple(
         Task(
             question,
@@ -295,8 +305,24 @@ def make_job(
     }
     if begun:
         require_same(begun, before, inputs)
+    for one in datasets:
+        _require_room(loaded, record, one)
     judged = [record for one in datasets for record in one.validation]
     return Job(loaded, record, judged, learned, None if settings.text_file else text, inputs)
+
+
+def _require_room(loaded: LoadedModel, run: RunRecord, one: LearnedDataset) -> None:
+    """Raise DatasetError where a validation record does not fit the window as it is asked."""
+    prompt = run.prompt
+    asked = [
+        Request(
+            prompt.ask(record.picture, record.question),
+            tuple(map(prompt.reply, run.task(record.question).labels or [record.answer])),
+        )
+        for record in one.validation
+    ]
+    for row, why in Model(loaded).too_long(asked).items():
+        raise DatasetError(f"{one.validation_where}: record {row + 1}: {why}")
 
 
 def _text_to_mix_in(

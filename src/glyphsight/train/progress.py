@@ -16,7 +16,7 @@ from transformers import TrainerCallback
 
 from glyphsight.console import progress_bar
 from glyphsight.dataset import Record
-from glyphsight.files import replacing
+from glyphsight.files import normal, replacing
 from glyphsight.inference import Model, Request
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.runs import read_history
@@ -78,7 +78,7 @@ def _hits(loaded: LoadedModel, run: RunRecord, records: list[Record]) -> list[tu
     """Judge records by likelihood, or in writing; return the question of each and whether right."""
     prompt, model = run.prompt, Model(loaded)
     longest = max((record.answer for record in records), key=len)
-    labels = {task.question: task.labels for task in run.tasks}
+    labels = {one.question: run.task(one.question).labels for one in records}
     closed, written = (
         [one for one in records if bool(labels[one.question]) == by] for by in (True, False)
     )
@@ -96,7 +96,7 @@ def _hits(loaded: LoadedModel, run: RunRecord, records: list[Record]) -> list[tu
         for one, column in zip(closed, columns, strict=True)
     ]
     return found + [
-        (one.question, prompt.read_reply(reply) == one.answer)
+        (one.question, prompt.read_reply(reply) == normal(one.answer))
         for one, reply in zip(written, replies, strict=True)
     ]
 

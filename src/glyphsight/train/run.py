@@ -97,8 +97,9 @@ def train(
 
     Args:
         data: A dataset directory, or a dataset file (then no validation accuracy is taken); or
-            several, with one profile, that are learned together. A dataset in a wording of its own
-            keeps it; others take those of the run that the training starts from.
+            several, with one profile and one first wording, that are learned together. A dataset in
+            a wording of its own keeps it; others take those of the run that the training starts
+            from.
         model: Base model name, run directory, path or hub id. Under method ``lora`` an adapter is
             trained further; under ``full`` it is merged into its base first.
         run: Directory of the result: an ordinary transformers or PEFT directory with

@@ -17,7 +17,7 @@ from glyphsight.dataset.prompt import by_fixed_text
 from glyphsight.dataset.record import Record
 from glyphsight.dataset.storage import (
     DatasetInfo,
-    read_manifest,
+    profile_of,
     read_sources,
     read_values,
     to_record,
@@ -127,15 +127,8 @@ class Drawn:
 
 def read_profile(path: Path, form: str | None = None, palette: str | None = None) -> Profile:
     """Read the profile of a dataset's pictures: as given, as its manifest says, else usual."""
-    profile = PUBLISHED
-    if (form is None or palette is None) and "profile" in (manifest := read_manifest(path)):
-        try:
-            profile = Profile(**manifest["profile"])
-        except (TypeError, FormatError) as error:
-            raise DatasetError(
-                f"{path}: profile in its manifest: damaged ({error}); build the dataset again, or "
-                "give format and palette"
-            ) from error
+    known = profile_of(path) if form is None or palette is None else None
+    profile = known or PUBLISHED
     return replace(
         profile,
         format=profile.format if form is None else form,
