@@ -19,6 +19,7 @@ def test_the_limit_of_pixels_is_named_with_the_option_that_raises_it(golden, com
     said, code = run("783")
     assert code == 1
     assert "five.png: 784 pixels, the limit is 783" in said
+    assert "max_pixels: 784 in a recipe or a plan, else --max-pixels 784" in said
     *_, option, limit = said.split()
     assert (option, limit) == ("--max-pixels", "784")
     assert run(limit)[1] == 0

@@ -85,9 +85,33 @@ def test_what_is_no_batch_of_pictures_is_refused(images, complaint):
         glyphsight.encode_batch(images)
 
 
-def test_numbers_from_0_to_1_are_refused_with_the_right_advice(golden, five):
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda five: five / 255,
+        lambda five: (five / 255).astype(np.float16),
+        lambda five: five.astype(np.float32),
+        lambda five: five.astype(np.uint16),
+        lambda five: five.astype(np.uint16) * 257,
+        lambda five: five.astype(np.int64),
+        lambda five: five > 127,
+        lambda five: (five > 127).astype(np.int8),
+    ],
+)
+def test_the_advice_for_an_array_of_another_dtype_makes_the_picture(golden, change):
     with Image.open(golden / "five.png") as image:
-        array = np.asarray(image)[None] / 255
-    with pytest.raises(PictureError, match=r"as \(255 \* array\)\.round\(\)\.astype\('uint8'\)"):
+        five = np.asarray(image)[None]
+    array = change(five)
+    with pytest.raises(PictureError) as error:
         glyphsight.encode_batch(array)
-    assert glyphsight.encode_batch((255 * array).round().astype("uint8")) == [five]
+    made = eval(str(error.value).rpartition(" as ")[2])
+    bilevel = array.max() == 1 and array.dtype.kind != "f"
+    expected = np.where(five > 127, 255, 0) if bilevel else five
+    assert made.dtype == np.uint8
+    assert np.array_equal(made, expected)
+    glyphsight.encode_batch(made)
+
+
+def test_numbers_beyond_0_to_255_are_to_be_scaled():
+    with pytest.raises(PictureError, match="scale its numbers to 0"):
+        glyphsight.encode_batch(np.full((1, 28, 28), -3.0))

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,18 @@ def test_a_plan_crosses_everything_and_takes_every_encoding_before_the_next_seed
     assert [c.seed for c in cells] == [0] * 8 + [1] * 8
     assert cells[0].key == "seed-32tokens-8-seed0"
     assert cells[1].profile == Profile(format="braille", palette=" █")
+
+
+@pytest.mark.slow
+def test_a_plan_may_raise_the_limit_of_pixels(tmp_path, golden):
+    (tmp_path / "pictures" / "five").mkdir(parents=True)
+    shutil.copy(golden / "five.png", tmp_path / "pictures" / "five")
+    text, source = "encodings: [seed]\ntokens: [3]\n", f"folder:{tmp_path / 'pictures'}"
+    with pytest.raises(GlyphsightError, match=r"five\.png: 784 .* max_pixels: 784 in a .* plan"):
+        run_sweep(plan_of(tmp_path, text + "max_pixels: 783"), source, tmp_path / "a", quiet=True)
+    plan = plan_of(tmp_path, text + "max_pixels: 784")
+    [gap] = run_sweep(plan, source, tmp_path / "b", quiet=True)  # so it read the picture
+    assert "one column of format seed costs" in gap["left_out"]
 
 
 def test_palettes_make_encodings_of_their_own(tmp_path):

@@ -19,9 +19,6 @@ from glyphsight.codec.repair import repair
 from glyphsight.codec.resample import resize, resize_to_levels
 from glyphsight.errors import PictureError
 
-AS_BYTES = "give numbers from 0 to 1 as (255 * array).round().astype('uint8')"
-"""Advice to who has an array of another dtype, for messages."""
-
 _FINE = 4  # pixels per cell at which edges are sought: finer ones do not show in the grid
 _CHUNK_PIXELS = 1 << 22
 
@@ -64,7 +61,7 @@ def level_grids(
     except ValueError:
         raise PictureError("pictures of several sizes; encode those of one size together") from None
     if images.dtype != np.uint8 or images.ndim != 3:
-        fix = "give one picture as picture[None]" if images.dtype == np.uint8 else AS_BYTES
+        fix = "give one picture as picture[None]" if images.dtype == np.uint8 else as_bytes(images)
         raise PictureError(
             f"pictures must be uint8[N, H, W], not {images.dtype}{list(images.shape)}; {fix}"
         )
@@ -77,6 +74,19 @@ def level_grids(
     for start in range(0, count, chunk):
         for part in prepare_batch(images[start : start + chunk], profile):
             yield _levels_of_same_size(part, profile)
+
+
+def as_bytes(array: NDArray[Any]) -> str:
+    """Return the fix for an array of another dtype, by its numbers: how it becomes uint8."""
+    known = array.size and array.dtype.kind in "biuf"
+    low, high = (array.min(), array.max()) if known else (0, np.inf)
+    if 0 <= low <= high <= 1:
+        return "give its numbers from 0 to 1 as (255.0 * array).round().astype('uint8')"
+    if 0 <= low <= high <= 255:
+        return "give its numbers from 0 to 255 as array.round().astype('uint8')"
+    if array.dtype == np.uint16:
+        return "give its 16 bits as (array >> 8).astype('uint8')"
+    return "scale its numbers to 0 (black) to 255 (white), then array.round().astype('uint8')"
 
 
 def _levels_of_same_size(images: NDArray[np.uint8], profile: Profile) -> NDArray[np.uint8]:

@@ -28,6 +28,7 @@ from glyphsight.errors import FormatError, GlyphsightError, ModelError
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.statistics import wilson_interval
 from glyphsight.files import JsonLog, alone, cached, claim, replacing
+from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.models import nano, smollm2
 from glyphsight.models.load import model_tokenizer
 from glyphsight.models.tokens import count_tokens, largest_grid, load_tokenizer
@@ -88,6 +89,7 @@ class SweepPlan:
             formats are compared as a language model of the field gets them.
         validation: Number of records held out of the training split, the same for every run.
         train: Training settings by name.
+        max_pixels: Largest number of pixels per picture file.
     """
 
     encodings: Sequence[tuple[str, Profile]]
@@ -99,6 +101,7 @@ class SweepPlan:
     tokenizer: str = smollm2.NAME
     validation: int = setting(2000, low=1)
     train: dict[str, Any] = field(default_factory=dict)
+    max_pixels: int = setting(MAX_PIXELS, low=1)
 
     def __post_init__(self) -> None:
         check(self, ModelError)
@@ -134,12 +137,13 @@ def read_plan(path: Path) -> SweepPlan:
     train = mapping(path, "train", value.get("train"))
     if decided := {"seed", "max_steps", "epochs"} & set(train):
         raise ModelError(f"{path}: train: {min(decided)} is decided by records and seeds")
-    plain = {key: value[key] for key in ("model", "tokenizer", "validation") if key in value}
+    plain = ("model", "tokenizer", "validation", "max_pixels")
+    settings = {key: value[key] for key in plain if key in value}
     records = _numbers(path, value, "records") or [8192]
     seeds = _numbers(path, value, "seeds", least=0) or [0]
     made = _encodings(path, value)
     try:
-        plan = SweepPlan(made, tokens, widths, records, seeds, train=train, **plain)
+        plan = SweepPlan(made, tokens, widths, records, seeds, train=train, **settings)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
     keys = [cell.key for cell in plan.cells()]
@@ -285,7 +289,7 @@ def _measure(cell: Cell, plan: SweepPlan, spec: str, out: Path) -> dict[str, Any
         "encoding_profile": asdict(profile),
         "glyphsight": __version__,
     }
-    pictures = _pictures(spec)
+    pictures = _pictures(spec, plan.max_pixels)
     try:
         if cell.width is not None:
             profile = replace(profile, width=cell.width)
@@ -326,9 +330,9 @@ def _measure(cell: Cell, plan: SweepPlan, spec: str, out: Path) -> dict[str, Any
 
 
 @lru_cache(maxsize=1)
-def _pictures(spec: str) -> NDArray[np.uint8]:
+def _pictures(spec: str, max_pixels: int) -> NDArray[np.uint8]:
     """Load training pictures of a source, some of each label, uint8[N, H, W]."""
-    pictures = load_split(open_source(spec), "train")
+    pictures = load_split(open_source(spec, max_pixels), "train")
     return pictures.take(stratified_sample(pictures.labels, _COUNTED, seed=0)).pixels
 
 
@@ -339,7 +343,11 @@ def _dataset(cell: Cell, plan: SweepPlan, profile: Profile, spec: str, out: Path
     # Pictures that look alike stay: on a grid of 5x2 cells nearly all do, and every cell is to
     # learn from the same pictures and be judged by the same.
     settings = BuildSettings(
-        profile=profile, limit=limit, validation=plan.validation, keep_duplicates=True
+        profile=profile,
+        limit=limit,
+        validation=plan.validation,
+        keep_duplicates=True,
+        max_pixels=plan.max_pixels,
     )
     with alone(data):
         built = build_dataset(spec, data, settings, quiet=True)

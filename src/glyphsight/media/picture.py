@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ContainerIO, Image, ImageFile, ImageOps, ImageStat
 
-from glyphsight.codec.encode import AS_BYTES
+from glyphsight.codec.encode import as_bytes
 from glyphsight.errors import PictureError, one_line
 from glyphsight.files import replacing
 
@@ -61,7 +61,7 @@ def _gray(image: Image.Image, background: str = "auto") -> NDArray[np.uint8]:
 def _from_array(array: NDArray[Any], background: str) -> NDArray[np.uint8]:
     shape = list(array.shape)
     if array.dtype != np.uint8:
-        raise PictureError(f"an array must be uint8, not {array.dtype}{shape}; {AS_BYTES}")
+        raise PictureError(f"an array must be uint8, not {array.dtype}{shape}; {as_bytes(array)}")
     if array.ndim == 2:
         return array
     if array.ndim != 3 or shape[2] not in (3, 4):
@@ -153,7 +153,7 @@ def _check_size(pixels: int, name: str, limit: int) -> None:
     if pixels > limit:
         raise PictureError(
             f"{name}: {pixels:,} pixels, the limit is {limit:,}; shrink it, or raise the limit: "
-            f"--max-pixels {pixels}"
+            f"max_pixels: {pixels} in a recipe or a plan, else --max-pixels {pixels}"
         )
 
 
