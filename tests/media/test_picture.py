@@ -64,20 +64,46 @@ def test_faint_ink_on_transparent_stands_out_too():
     assert (gray[0, 0], gray[4, 4]) == (255, 155)
 
 
-@pytest.mark.parametrize("kind", [0, 2], ids=["gray", "RGB"])
-def test_a_key_colour_of_sixteen_bits_is_transparent_and_no_other_colour(kind):
-    ramp = np.array([[0, 20_000, 40_000, 65_535]], dtype=">u2").repeat(1 + kind, axis=1)
-    for key, expected in ((65_535, [0, 78, 156, 0]), (30_000, [0, 78, 156, 255])):
-        size = struct.pack(">2I5B", 4, 1, 16, kind, 0, 0, 0)
-        transparent = struct.pack(">H", key) * (1 + kind)
-        pixels = zlib.compress(b"\0" + ramp.tobytes())
-        parts = [(b"IHDR", size), (b"tRNS", transparent), (b"IDAT", pixels), (b"IEND", b"")]
-        data = b"\x89PNG\r\n\x1a\n" + b"".join(
+def keyed(row, bits, kind, key):
+    """A PNG of one row, of a kind (0 gray, 2 RGB) and a key colour, that is transparent."""
+    values = np.array([row]).repeat(1 + kind, axis=1)
+    packed = np.packbits((values[..., None] >> np.arange(bits)[::-1] & 1).astype(np.uint8))
+    parts = [
+        (b"IHDR", struct.pack(">2I5B", len(row), 1, bits, kind, 0, 0, 0)),
+        (b"tRNS", struct.pack(">H", key) * (1 + kind)),
+        (b"IDAT", zlib.compress(b"\0" + packed.tobytes())),
+        (b"IEND", b""),
+    ]
+    return io.BytesIO(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
             struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
             for name, body in parts
         )
-        gray = load_picture(io.BytesIO(data), background="black")
-        assert np.abs(gray[0].astype(int) - expected).max() <= 1, key
+    )
+
+
+@pytest.mark.parametrize("kind", [0, 2], ids=["gray", "RGB"])
+@pytest.mark.parametrize("key", [65_535, 30_000, 20_001, 20_000, 78, 5])
+def test_a_key_colour_of_sixteen_bits_is_transparent_and_no_other_colour(kind, key):
+    row = [5, 20_000, 20_001, 40_000, 65_535]
+    gray = load_picture(keyed(row, 16, kind, key), background="white")[0].astype(int)
+    expected = [255 if value == key else value / 257 for value in row]
+    assert np.abs(gray - expected).max() <= 1
+    if kind:  # a PIL image has lost what tells the key colour from others
+        opened = Image.open(keyed(row, 16, kind, key))
+        kept = load_picture(opened, background="white")[0].astype(int)
+        assert np.abs(kept - np.array(row) / 257).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_key_of_few_bits_is_transparent_and_no_other_gray(bits):
+    top = 2**bits - 1
+    for key in {0, 1, top - 1, top}:
+        row = list(range(top + 1))
+        expected = [255 if value == key else value * 255 // top for value in row]
+        for given in (keyed(row, bits, 0, key), Image.open(keyed(row, bits, 0, key))):
+            assert load_picture(given, background="white").tolist() == [expected], key
 
 
 def test_a_fully_transparent_picture_is_flat(tmp_path):

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ContainerIO, Image, ImageFile, ImageOps, ImageStat
+from PIL import ContainerIO, Image, ImageFile, ImageOps, ImageStat, PngImagePlugin
 
 from glyphsight.codec.encode import as_bytes
 from glyphsight.errors import PictureError, one_line
@@ -44,8 +44,6 @@ def _gray(image: Image.Image, background: str = "auto") -> NDArray[np.uint8]:
             return gray
         image = Image.fromarray(gray)
         image.putalpha(Image.fromarray(np.where(wide == key, 0, 255).astype(np.uint8)))
-    elif isinstance(key, tuple) and max(key) > 255:  # of 16 bits, as its pixels no longer are
-        image.info["transparency"] = tuple(value >> 8 for value in key)
     if image.mode == "LAB":  # no luma without a colour profile; lightness is near it
         return np.asarray(image.getchannel(0))
     if image.has_transparency_data:
@@ -56,6 +54,41 @@ def _gray(image: Image.Image, background: str = "auto") -> NDArray[np.uint8]:
             background = "white" if dark else "black"
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, background), rgba)
     return np.asarray(image.convert("L"))
+
+
+def _fit_key(image: Image.Image, raw: str, low: NDArray[np.uint8] | None = None) -> Image.Image:
+    """Bring the key colour of a decoded PNG to the depth of its pixels, as Pillow does not.
+
+    Args:
+        image: The picture, of 8 bits; its own information is changed.
+        raw: Pillow's name of how the pixels stand in the file.
+        low: Lower bytes of colours of 16 bits, [H, W, 3]; None where they are lost, and no pixel
+            can be told to be of the key colour.
+    """
+    key = image.info.get("transparency")
+    if isinstance(key, int) and raw in ("L;2", "L;4"):
+        top = 2 ** int(raw[-1]) - 1
+        image.info["transparency"] = (key & top) * 255 // top
+    elif isinstance(key, tuple) and (raw == "RGB;16B" or max(key) > 255):
+        del image.info["transparency"]
+        if low is not None:
+            clear = (np.asarray(image) * np.uint16(256) + low == key).all(axis=2)
+            image.putalpha(Image.fromarray(np.where(clear, 0, 255).astype(np.uint8)))
+    return image
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """Return Pillow's name of how the pixels of a PNG, not decoded yet, stand in its file."""
+    tiles = getattr(image, "tile", ())
+    return str(tiles[0][3]) if image.format == "PNG" and tiles else ""
+
+
+def _low_bytes(stream: BinaryIO) -> NDArray[np.uint8]:
+    """Decode the lower bytes of a PNG of 16-bit colours, uint8[H, W, 3]."""
+    stream.seek(0)
+    image = PngImagePlugin.PngImageFile(stream)
+    image.tile = [image.tile[0]._replace(args="RGB;16L")]
+    return np.asarray(image)
 
 
 def _from_array(array: NDArray[Any], background: str) -> NDArray[np.uint8]:
@@ -79,8 +112,12 @@ def several(pictures: Iterable[PictureLike]) -> list[PictureLike]:
         PictureError: It is one picture.
     """
     one = isinstance(pictures, str | os.PathLike | Image.Image | io.IOBase)
-    if one or (isinstance(pictures, np.ndarray) and pictures.ndim < 3):
-        raise PictureError("several pictures are asked for; give a list: [picture]")
+    shape = pictures.shape if isinstance(pictures, np.ndarray) else (0, 0, 0)
+    if one or len(shape) < 3 or (len(shape) == 3 and shape[2] in (3, 4)):
+        raise PictureError(
+            "several pictures are asked for; give a list: [picture], or list(array) of an array "
+            "that holds several"
+        )
     return list(pictures)
 
 
@@ -226,18 +263,24 @@ def load_picture(
     name = _name(picture)
     try:
         if isinstance(picture, Image.Image):
+            raw = _raw_mode(picture)
             if isinstance(picture, ImageFile.ImageFile):
                 file, picture.filename = picture.filename, ""
                 try:
                     picture.load()  # by name Pillow maps a TIFF with the sides as turned
                 finally:
                     picture.filename = file
-            return _gray(ImageOps.exif_transpose(picture), background)
+            return _gray(_fit_key(ImageOps.exif_transpose(picture), raw), background)
         with _opened(picture, name, max_pixels) as image:
             _select_frame(image, frame, name, max_pixels)
             if image.format in ("JPEG", "MPO"):  # twice as fast without its colours
                 image.draft("L", None if jpeg_at_least is None else (jpeg_at_least,) * 2)
-            return _gray(ImageOps.exif_transpose(image), background)
+            raw, low = _raw_mode(image), None
+            if raw == "RGB;16B" and "transparency" in image.info and not frame:
+                stream = cast("BinaryIO", image.fp)
+                image.load()
+                low = _low_bytes(stream)
+            return _gray(ImageOps.exif_transpose(_fit_key(image, raw, low)), background)
     except PictureError:
         raise
     except FileNotFoundError:
