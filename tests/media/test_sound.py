@@ -111,6 +111,9 @@ NOTE = b"LIST" + struct.pack("<I", 5) + b"INFOa"  # an odd size
         {"size": 0},
         {"size": 100},
         {"size": 8044},
+        {"data": 0},
+        {"size": 0, "data": 0},
+        {"magic": b"RIFX", "data": 0},
         {"size": 8037},
         {"before": NOTE + b"\0"},
         {"after": NOTE + b"\0"},
@@ -121,7 +124,15 @@ NOTE = b"LIST" + struct.pack("<I", 5) + b"INFOa"  # an odd size
     ],
     ids=[
         *("pipe of SoX", "pipe of ffmpeg", "pipe of arecord", "no size", "too small a size"),
-        *("size of the file", "a pad byte too many", "odd chunk before", "odd chunk after"),
+        *(
+            "size of the file",
+            "killed",
+            "killed early",
+            "killed RIFX",
+            "a pad byte too many",
+            "odd chunk before",
+            "odd chunk after",
+        ),
         *("odd chunk without pad byte", "chunk after cut off", "two chunks", "RIFX"),
     ],
 )
@@ -178,5 +189,9 @@ def test_what_is_no_sound_is_named(tmp_path, wav):
         load_sound(tmp_path / "gone.wav")
     with pytest.raises(PictureError, match="holds no sound"):
         load_sound(wav(path, np.zeros(0)))
+    for after in (NOTE, NOTE + b"\0", b"junk"):
+        path.write_bytes(riff([], after=after))
+        with pytest.raises(PictureError, match="holds no sound"):
+            load_sound(path)
     with pytest.raises(PictureError, match="301 s of 1 channels, the limit is 300 s; cut it"):
         load_sound(wav(path, np.zeros(301 * 100), 100))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import shlex
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,8 +30,12 @@ _UNKNOWN = 0x7FFF0000  # sizes from here on stand for a stream's: SoX's, ffmpeg'
 _CODECS = {0x45: "G.726", 0x50: "MPEG", 0x55: "MP3", 0xFF: "AAC", 0x161: "WMA", 0x1610: "AAC"}
 
 
-def _look_into(stream: BinaryIO, path: Path) -> int:
-    """Return the codec of a WAV, 0 of another file; refuse samples that are cut off."""
+def _look_into(stream: BinaryIO, path: Path) -> tuple[int, BinaryIO]:
+    """Return the codec of a WAV, 0 of another file, and the stream; refuse samples cut off.
+
+    Where samples follow a size of 0, as a program writes that was killed, the stream is a copy that
+    says so.
+    """
     kind, at, codec, end = stream.read(4), 12, 0, stream.seek(0, os.SEEK_END)
     order: Literal["little", "big"] = "little" if kind == b"RIFF" else "big"
     while kind in (b"RIFF", b"RIFX", b"FORM") and at + 8 <= end:
@@ -37,12 +43,20 @@ def _look_into(stream: BinaryIO, path: Path) -> int:
         name, size = stream.read(4), int.from_bytes(stream.read(4), order)
         if name == b"fmt ":
             codec = int.from_bytes(stream.read(2), order)
+        if name == b"data" and not size:
+            following = stream.read(8)
+            held = at + 16 + int.from_bytes(following[4:], order) <= end + 1
+            if len(following) == 8 and not (held and re.fullmatch(rb"[ -~]{4}", following[:4])):
+                stream.seek(0)
+                whole = bytearray(stream.read())
+                whole[at + 4 : at + 8] = b"\xff" * 4
+                return codec, io.BytesIO(whole)
         at += 8 + size  # the chunk of the samples counts: programs differ in the size of the whole
         if name in (b"data", b"SSND") and end < at and size < _UNKNOWN:
             raise PictureError(f"{path}: cut off, {end:,} of {at:,} bytes; fetch it again")
         at += size % 2
     stream.seek(0)
-    return codec
+    return codec, stream
 
 
 def load_sound(path: Path) -> NDArray[np.uint8]:
@@ -63,8 +77,8 @@ def load_sound(path: Path) -> NDArray[np.uint8]:
     codec = 0
     try:
         with path.open("rb") as stream, ExitStack() as stack:
-            codec = _look_into(stream, path)
-            sound = stack.enter_context(soundfile.SoundFile(stream))
+            codec, whole = _look_into(stream, path)
+            sound = stack.enter_context(soundfile.SoundFile(whole))
             rate = int(sound.samplerate)
             if sound.frames > MAX_SECONDS * rate or sound.frames * sound.channels > _MAX_VALUES:
                 raise PictureError(
