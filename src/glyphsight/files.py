@@ -282,7 +282,8 @@ class JsonLog(AbstractContextManager["JsonLog"]):
 
     def close(self) -> None:
         """Close the file and let other processes have it."""
-        self._stream.close()
+        with _writing(self.path):  # what a full disk did not take is written once more
+            self._stream.close()
 
     def __exit__(self, *_: object) -> None:
         self.close()
