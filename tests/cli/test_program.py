@@ -97,9 +97,28 @@ def test_a_reader_that_has_enough_ends_the_program_quietly(golden, words, unbuff
     assert (program.returncode, said) == (141, b"")
 
 
-def test_a_program_without_standard_output_writes_what_it_is_told_to(golden, tmp_path):
-    command = f"{sys.executable} -m glyphsight encode {golden}/five.png --out {tmp_path} >&-"
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_program_with_closed_streams_writes_what_it_is_told_to(golden, tmp_path, closed):
+    command = f"{sys.executable} -m glyphsight encode {golden}/five.png --out {tmp_path} {closed}"
     home = os.environ | {"PYTHONPATH": str(Path(package.__file__).parents[1])}
     done = subprocess.run(["sh", "-c", command], capture_output=True, env=home)
     assert (done.returncode, done.stderr) == (0, b"")
     assert (tmp_path / "five.txt").read_bytes() == (golden / "five.txt").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("encode -", "glyphsight: /dev/null: not a picture"),
+        ("decode - --levels", "glyphsight: -: "),
+        ("tokens -", "glyphsight: /dev/null: not a picture"),
+        ("see - --model nano-digits", "glyphsight: /dev/null: not a picture"),
+    ],
+)
+def test_closed_standard_input_is_an_empty_file(words, said):
+    command = f"{sys.executable} -m glyphsight {words} <&-"
+    home = os.environ | {"PYTHONPATH": str(Path(package.__file__).parents[1])}
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=home)
+    assert done.returncode == 1
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1

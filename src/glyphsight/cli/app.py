@@ -82,8 +82,9 @@ def glyphsight(
 
 def main() -> None:
     """Run the command line; bad input ends in one line on standard error and exit status 1."""
-    if sys.stdout is None:  # closed: the next file that is opened must not take its number
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - until the program ends
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed: no file that is opened later may take its number
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - to the end
     output = sys.stdout
     if isinstance(output, io.TextIOWrapper):  # the format is UTF-8 whatever the locale
         output.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")

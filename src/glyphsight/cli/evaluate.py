@@ -160,7 +160,7 @@ def _refuse_given(settings: object, names: Iterable[str], why: str) -> None:
 
 def _line(name: str, share: Share) -> None:
     right, interval = share_cells(share)
-    print(f"  {name:<30} {right:>8}   95 % interval {interval}   n = {share.n}")
+    print(f"  {printable(name):<30} {right:>8}   95 % interval {interval}   n = {share.n}")
 
 
 def print_summary(study: Study) -> None:
