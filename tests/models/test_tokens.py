@@ -196,6 +196,11 @@ def other(normalizer, unknown=()):
     [
         (other(normalizers.Replace(Regex(r"\s+"), " ")), Profile(), "--palette digits"),
         (other(normalizers.Replace(Regex(r"\s+"), " ")), Profile(format="plain"), "digits"),
+        *(
+            (other(normalizers.Replace(Regex(run), " " * 8)), Profile(width), "--palette ")
+            for run, width in ((" {9,}", 20), (" {20,}", 42), (" {100,}", 202))
+        ),
+        (other(normalizers.Replace(Regex("█{9,}"), "█" * 8)), Profile(), "--palette ascii"),
         (other(normalizers.Lowercase()), Profile(palette=" aA"), "--palette seed"),
         (other(None, unknown="▓█"), Profile(), "--palette ascii"),
         (other(None, unknown="▓█"), Profile(palette=" █", format="half"), "--format "),

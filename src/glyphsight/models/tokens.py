@@ -111,8 +111,9 @@ def count_pairs(pairs: Sequence[tuple[str, str]], tokenizer: Any) -> list[int]:
 def merged_pictures(tokenizer: Any, profile: Profile) -> str:
     """Return why different pictures are the same tokens, and the fix; "" where none are.
 
-    Small pictures are tried: every box of each level in one row of glyphs. A tokenizer that
-    squeezes spaces, lower-cases or does not know the glyphs makes some of them alike.
+    Small pictures are tried: every box of each level in one short row of glyphs, and one glyph in
+    the middle of a row as wide as the profile's. A tokenizer that squeezes spaces, lower-cases or
+    does not know the glyphs makes some of them alike.
 
     Args:
         tokenizer: Tokenizer of the ``tokenizers`` library, or callable as those of transformers.
@@ -146,13 +147,20 @@ def _merged(
             profile, format=form or profile.format, palette=palette or profile.palette
         )
         written = get_format(profile.format)
-        tall = written.cell[0]
+        tall, wide = written.cell
         rows, columns = combinations(range(tall + 1), 2), combinations(range(_TRIED + 1), 2)
         boxes = list(product(range(1, profile.levels), rows, columns))
         grids = np.zeros((1 + len(boxes), tall, _TRIED), dtype=np.uint8)
         for grid, (level, (top, bottom), (left, right)) in zip(grids[1:], boxes, strict=True):
             grid[top:bottom, left:right] = level
         texts = written.render_batch(grids, profile.palette)
+        long = np.zeros((4 * (profile.levels - 1), tall, wide * profile.width), dtype=np.uint8)
+        dots = product(range(1, profile.levels), (False, True), (0, wide))
+        for grid, (level, hole, moved) in zip(long, dots, strict=True):
+            start = profile.width // 2 * wide - moved  # a run is as long as it can be on both sides
+            grid[:] = level * hole
+            grid[:, max(start, 0) :][:, :wide] = level * (not hole)
+        texts += written.render_batch(long, profile.palette)
     except FormatError:
         return None
     known: dict[tuple[int, ...], str] = {}
