@@ -46,6 +46,10 @@ def test_a_list_of_pictures_is_answered_without_torch(nano, validation, golden):
     assert glyphsight.load("nano-digits").see([five])[0] == glyphsight.see(five, "nano-digits")
     with pytest.raises(PictureError, match="too tall"):
         nano.see([np.zeros((300, 1), dtype=np.uint8)])
+    for one in (five, np.zeros((28, 28, 3), np.uint8), np.zeros((28, 28, 4), np.uint8)):
+        with pytest.raises(PictureError, match=r"give a list: \[picture\]"):
+            nano.see(one)
+    assert nano.see(np.stack([five] * 3)) == nano.see([five] * 3)
     with pytest.raises(ModelError, match="nano-digits: not trained to answer"):
         nano.see([five], "Is it even?")
 
