@@ -2,6 +2,7 @@ import errno
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -92,14 +93,15 @@ def test_a_full_disk_is_said_to_be_full(tmp_path):
 def test_a_log_that_cannot_grow_says_so_when_it_is_closed_too(tmp_path):
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with pytest.raises(GlyphsightError, match=r"log: cannot be written .*choose another path"):
-        try:
-            with JsonLog(tmp_path / "log", {}) as log:
-                log.append([1])
-                resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
-                log.append(["x" * 20])
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    log = JsonLog(tmp_path / "log", {})
+    log.append([1])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        for write in (partial(log.append, ["x" * 20]), log.close):
+            with pytest.raises(GlyphsightError, match=r"log: cannot be written .*another path"):
+                write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     with JsonLog(tmp_path / "log", {}) as log:
         assert list(log) == [1]
 
