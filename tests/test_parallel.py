@@ -156,11 +156,11 @@ def test_workers_end_with_the_parent_however_it_ends(tmp_path):
 
 
 def test_workers_that_make_no_sense_are_refused():
-    with pytest.raises(GlyphsightError, match="engine is one of local, ray, not 'slurm'"):
+    with pytest.raises(GlyphsightError, match="engine is 'slurm'; give one of local, ray"):
         Workers("slurm")
     with pytest.raises(GlyphsightError, match="--engine ray"):
         Workers("local", 1, "auto")
-    with pytest.raises(GlyphsightError, match="workers is a whole number, at least 1, not"):
+    with pytest.raises(GlyphsightError, match="workers is 0; give a whole number, at least 1"):
         Workers(workers=0)
 
 

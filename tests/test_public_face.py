@@ -57,7 +57,7 @@ def test_fields_of_the_profile_may_be_given_alone(digits):
     np.testing.assert_array_equal(
         glyphsight.decode(text, format="plain"), glyphsight.decode(text, wide)
     )
-    with pytest.raises(FormatError, match="width is a whole number, at least 1, not 0"):
+    with pytest.raises(FormatError, match="width is 0; give a whole number, at least 1"):
         glyphsight.encode(digits[0], width=0)
 
 
@@ -89,5 +89,5 @@ def test_a_stack_and_a_picture_in_each_others_place_are_refused_with_the_fix(dig
 
 
 def test_a_format_that_is_none_is_refused_at_once_with_those_there_are():
-    with pytest.raises(FormatError, match="format is one of seed, plain, trim"):
+    with pytest.raises(FormatError, match="format is 'plan'; give one of seed, plain, trim"):
         glyphsight.Profile(format="plan")

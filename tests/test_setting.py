@@ -51,18 +51,18 @@ def test_a_field_is_documented_under_attributes_and_its_values_are_named():
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ({"kind": "oat"}, "kind is one of rye, wheat, not 'oat'"),
-        ({"kind": 1}, "kind is one of rye, wheat, not 1"),
-        ({"minutes": 0}, "minutes is a number, above 0, not 0"),
-        ({"minutes": float("nan")}, "minutes is a number, above 0, not nan"),
-        ({"minutes": float("inf")}, "minutes is a number, above 0, not inf"),
-        ({"heat": 301}, "heat is a whole number, 100 to 300, not 301"),
-        ({"heat": 200.0}, "heat is a whole number, 100 to 300, not 200.0"),
-        ({"heat": True}, "heat is a whole number, 100 to 300, not True"),
-        ({"heat": None}, "heat is a whole number, 100 to 300, not None"),
-        ({"loaves": 0}, "loaves is a whole number, at least 1, not 0"),
-        ({"salted": 1}, "salted is true or false, not 1"),
-        ({"form": 3}, "form is a path, not 3"),
+        ({"kind": "oat"}, "kind is 'oat'; give one of rye, wheat"),
+        ({"kind": 1}, "kind is 1; give one of rye, wheat"),
+        ({"minutes": 0}, "minutes is 0; give a number, above 0"),
+        ({"minutes": float("nan")}, "minutes is nan; give a number, above 0"),
+        ({"minutes": float("inf")}, "minutes is inf; give a number, above 0"),
+        ({"heat": 301}, "heat is 301; give a whole number, 100 to 300"),
+        ({"heat": 200.0}, "heat is 200.0; give a whole number, 100 to 300"),
+        ({"heat": True}, "heat is True; give a whole number, 100 to 300"),
+        ({"heat": None}, "heat is None; give a whole number, 100 to 300"),
+        ({"loaves": 0}, "loaves is 0; give a whole number, at least 1"),
+        ({"salted": 1}, "salted is 1; give true or false"),
+        ({"form": 3}, "form is 3; give a path"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_with_field_values_and_value(given, complaint):
@@ -87,8 +87,8 @@ def test_assignments_are_read_by_the_type_of_the_field():
     [
         ("heat", "--set heat: give NAME=VALUE with a NAME of kind, minutes, heat"),
         ("height=2", "--set height=2: give NAME=VALUE with a NAME of kind"),
-        ("heat=much", "--set heat=much: heat is a whole number, 100 to 300, not 'much'"),
-        ("salted=perhaps", "--set salted=perhaps: salted is true or false, not 'perhaps'"),
+        ("heat=much", "--set heat=much: heat is 'much'; give a whole number, 100 to 300"),
+        ("salted=perhaps", "--set salted=perhaps: salted is 'perhaps'; give true or false"),
     ],
 )
 def test_a_wrong_assignment_is_refused_with_the_fix(text, complaint):

@@ -79,7 +79,7 @@ class Registry(Generic[T]):
             return self.own[name](*arguments)
         point = self._points().get(name)
         if point is None:
-            raise self.error(f"unknown {self.kind} {name!r}; there is {', '.join(self.names())}")
+            raise self.error(f"unknown {self.kind} {name!r}; give one of {', '.join(self.names())}")
         where = f"{self.kind} {name!r} of {_package(point)}"
         try:
             found: Any = point.load()(*arguments)
@@ -90,7 +90,7 @@ class Registry(Generic[T]):
                 f"{where} cannot be loaded ({problem!r}); fix or remove it"
             ) from problem
         if missing := [name for name in self.needed if name not in dir(found)]:
-            raise self.error(f"{where} has no {', '.join(missing)}; see {self.module}")
+            raise self.error(f"{where} has no {', '.join(missing)}; add it, as in {self.module}")
         result: T = found
         return result
 

@@ -111,7 +111,7 @@ class Setting:
             allowed = f"one of {', '.join(self.choices)}"
         elif bounds := self.bounds():
             allowed += f", {bounds}"
-        return f"{self.name} is {allowed}, not {value!r}"
+        return f"{self.name} is {value!r}; give {allowed}"
 
     def parse(self, text: str) -> Any:
         """Read a value from text; text that is no value of the kind stays text."""

@@ -157,7 +157,9 @@ def test_check_reads_another_format_as_it_is_told(golden, tmp_path):
     path.write_text(json.dumps([row]), encoding="utf-8")
     assert dataset("check", path).exit_code == 1
     assert dataset("check", path, "--format", "plain", "--palette", ".#").exit_code == 0
-    assert "format is one of seed, plain" in str(dataset("check", path, "--format", "x").exception)
+    assert "format is 'x'; give one of seed, plain" in str(
+        dataset("check", path, "--format", "x").exception
+    )
 
 
 def test_show_prints_records_side_by_side_in_a_pipe_of_80_columns(glyphsight, digits):
@@ -206,11 +208,14 @@ def test_the_published_example_is_ok(golden):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("build", "--source", "mnist", "--out", "x"), "mnist: unknown source; there is bundled"),
+        (
+            ("build", "--source", "mnist", "--out", "x"),
+            "mnist: unknown source; give one of bundled",
+        ),
         (("build", "--source", "idx:nowhere", "--out", "x"), "idx:nowhere: no such directory"),
         (
             ("build", "--source", "bundled", "--split", "dev", "--out", "x"),
-            "bundled: has no split 'dev'; it gives test, train, validation",
+            "bundled: has no split 'dev'; give one of test, train, validation",
         ),
         (("check", "nowhere"), "nowhere: no such file or directory"),
         (("show", "nowhere"), "nowhere: no such file or directory"),
@@ -230,7 +235,10 @@ def test_what_cannot_be_done_is_said_and_nothing_is_left(
 def test_an_error_is_one_line_and_status_1(glyphsight):
     done = glyphsight("dataset", "check", "nowhere")
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr == b"glyphsight: nowhere: no such file or directory\n"
+    assert (
+        done.stderr
+        == b"glyphsight: nowhere: no such file or directory; give a dataset's directory or file\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -245,7 +253,7 @@ def test_a_number_out_of_range_is_wrong_usage(tmp_path, options):
 
 def test_check_refuses_a_palette_that_cannot_be(golden):
     result = dataset("check", golden / "five.json", "--palette", "")
-    assert "a palette has 2 to 16 glyphs" in str(result.exception)
+    assert "glyphs; give 2 to 16" in str(result.exception)
 
 
 def test_a_build_in_another_profile_names_the_settings_that_differ_alone(tmp_path):

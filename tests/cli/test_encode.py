@@ -116,13 +116,13 @@ def test_width_and_palette_change_the_text(picture):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (("--width", 0), "--width: width is a whole number, at least 1, not 0"),
+        (("--width", 0), "--width: width is 0; give a whole number, at least 1"),
         (("--palette", "aa"), "palette 'aa' repeats a glyph"),
-        (("--palette", ""), "a palette has 2 to 16 glyphs"),
-        (("--levels", 17), "2 to 16, not 17"),
-        (("--format", "nonsense"), "--format: format is one of seed, plain, trim"),
-        (("--filter", "nonsense"), "--filter: filter is one of nearest, box"),
-        (("--threshold", "9"), "3 levels have 2 thresholds"),
+        (("--palette", ""), "glyphs; give 2 to 16"),
+        (("--levels", 17), "levels is 17; give a whole number, 2 to 16"),
+        (("--format", "nonsense"), "--format: format is 'nonsense'; give one of seed, plain, trim"),
+        (("--filter", "nonsense"), "--filter: filter is 'nonsense'; give one of nearest, box"),
+        (("--threshold", "9"), "do not fit 3 levels; give 2"),
     ],
 )
 def test_a_setting_that_cannot_be_is_wrong_usage_said_once_for_all_pictures(

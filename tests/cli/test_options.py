@@ -69,9 +69,9 @@ def test_the_help_shows_each_field_with_its_values_under_the_title_of_the_group(
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--minutes", "0"], "--minutes: minutes is a number, above 0, not 0.0"),
-        (["--heat-top", "9"], "--heat-top: heat_top is a whole number, at least 100, not 9"),
-        (["--grain", "oat"], "--grain: grain is one of rye, wheat, not 'oat'"),
+        (["--minutes", "0"], "--minutes: minutes is 0.0; give a number, above 0"),
+        (["--heat-top", "9"], "--heat-top: heat_top is 9; give a whole number, at least 100"),
+        (["--grain", "oat"], "--grain: grain is 'oat'; give one of rye, wheat"),
         (["--salted", "--grain", "wheat"], "wheat takes no salt; leave salted out"),
     ],
 )

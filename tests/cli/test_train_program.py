@@ -106,7 +106,7 @@ def without_torch(tmp_path):
     [
         (["--data", "none"], "none: no such dataset; glyphsight dataset build makes one"),
         (["--data", "no-train"], "has no split 'train'"),
-        (["--data", "data", "--set", "batch_size=0"], "batch_size is a whole number"),
+        (["--data", "data", "--set", "batch_size=0"], "batch_size is 0; give a whole number"),
         (["--data", "data", "--set", "speed=1"], "speed"),
         (["--data", "data", "--out", "begun"], "begun: holds a run already; add --resume"),
         (["--data", "data", "--resume"], "settings.json: no such file"),

@@ -260,7 +260,7 @@ def test_help_has_a_line_for_each_format():
 
 
 def test_an_unknown_format_is_refused_with_the_names_there_are():
-    with pytest.raises(FormatError, match="unknown format 'ascii'; there is seed, plain, trim"):
+    with pytest.raises(FormatError, match="unknown format 'ascii'; give one of seed, plain, trim"):
         get_format("ascii")
 
 

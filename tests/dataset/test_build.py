@@ -181,8 +181,8 @@ def test_more_validation_than_there_is_training_is_refused(idx, tmp_path):
 @pytest.mark.parametrize(
     ("spec", "split", "complaint"),
     [
-        ("bundled", "holdout", "has no split 'holdout'; it gives test, train, validation"),
-        ("idx", "test", "has no split 'test'; it gives train, validation"),
+        ("bundled", "holdout", "has no split 'holdout'; give one of test, train, validation"),
+        ("idx", "test", "has no split 'test'; give one of train, validation"),
     ],
 )
 def test_a_split_that_the_source_lacks_is_refused(idx, tmp_path, spec, split, complaint):
@@ -499,16 +499,16 @@ def test_balance_makes_training_answers_equally_common(tmp_path):
     assert set(down.labels["train"].values()) <= {5, 6}
     up = build("bundled", tmp_path / "up", balance="up", split="train", seed=1)
     assert len(set(up.labels["train"].values())) == 1
-    with pytest.raises(DatasetError, match="balance is one of none, down, up, not 'best'"):
+    with pytest.raises(DatasetError, match="balance is 'best'; give one of none, down, up"):
         build("bundled", tmp_path / "x", balance="best")
 
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"existing": "keep"}, "existing is one of replace, refuse, rebuild, not 'keep'"),
-        ({"output": "xml"}, "output is one of .*'xml'"),
-        ({"shard_size": 0}, "shard_size is a whole number, at least 1, not 0"),
+        ({"existing": "keep"}, "existing is 'keep'; give one of replace, refuse, rebuild"),
+        ({"output": "xml"}, "output is 'xml'; give one of"),
+        ({"shard_size": 0}, "shard_size is 0; give a whole number, at least 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused_before_anything_is_written(

@@ -110,7 +110,7 @@ def test_keys_in_another_order_are_found(tmp_path, good):
 @pytest.mark.parametrize("record", [None, 5, "text", [], True])
 def test_a_record_that_is_no_object_is_found(tmp_path, record):
     (problem,) = check_one(tmp_path, record)
-    assert "where an object with the keys size, ASCII_image, Response belongs" in problem.reason
+    assert "give one with the keys size, ASCII_image, Response" in problem.reason
 
 
 def test_every_problem_of_every_record_is_told_with_its_number(tmp_path, good):
@@ -283,8 +283,8 @@ def test_records_of_the_wrong_form_are_told_in_every_layout(tmp_path, made):
             "'prompt' is a number, must be a string",
             "its words are none of the known wordings",
             "'messages' is a string, must be an array",
-            "the messages are of user; a record has one of user, one of assistant",
-            "has the keys other; a record has size, ASCII_image, Response",
+            "the messages are of user; give one of user, then one of assistant",
+            "has the keys other; give it size, ASCII_image, Response",
             "the picture line 1: column 8: glyph 'x' is not one of",
             "the picture line 1: column 1: not a <row:1>",
         ],

@@ -70,7 +70,7 @@ def rows_of(file):
 def test_the_projects_own_outputs_have_names_and_a_line_of_help():
     assert LAYOUTS.names()[:5] == OWN
     assert [line.split(":")[0] for line in LAYOUTS.help().splitlines()][:5] == OWN
-    with pytest.raises(DatasetError, match="unknown output 'csv'; there is json, jsonl, chat"):
+    with pytest.raises(DatasetError, match="unknown output 'csv'; give one of json, jsonl, chat"):
         get_output("csv")
 
 
@@ -373,16 +373,16 @@ GOOD_LINE = b'{"prompt": "<row:1>x</row:1>\\nResponse:", "completion": " 1"}\n'
         (GOOD_LINE * 6 + GOOD_LINE[:30], "not JSON at line 7 column"),
         (GOOD_LINE * 6 + b"[" * 100_000, "line 7: nested too deeply for a dataset"),
         (GOOD_LINE * 6 + b"1" * 5000, "line 7: a number too long to read"),
-        (GOOD_LINE * 6 + b"[1]\n", "record 7: an array where an object with the keys"),
+        (GOOD_LINE * 6 + b"[1]\n", "record 7: an array in place of an object"),
         (b'{"prompt": 1, "completion": " 1"}\n', "record 1: 'prompt' is a number, must be a"),
-        (b'{"text": "x"}\n', "record 1: has the keys text; a record has size, ASCII_image"),
-        (b"{}\n", "record 1: has the keys none; a record has"),
+        (b'{"text": "x"}\n', "record 1: has the keys text; give it size, ASCII_image"),
+        (b"{}\n", "record 1: has the keys none; give it"),
         (b'{"messages": "x"}\n', "record 1: 'messages' is a string, must be an array"),
-        (b'{"messages": []}\n', "record 1: the messages are of nobody; a record has one of"),
+        (b'{"messages": []}\n', "record 1: the messages are of nobody; give one of"),
         (b'{"messages": ["x"]}\n', "record 1: message 1 must have role and content, as strings"),
         (
             b'{"messages": [{"role": "user", "content": "x"}]}\n',
-            "record 1: the messages are of user; a record has one of user",
+            "record 1: the messages are of user; give one of user",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -420,7 +420,7 @@ def test_parquet_that_is_no_dataset_gives_one_clear_line(tmp_path):
     middle = len(whole) // 3
     garbled = whole[:1000] + bytes(255 - byte for byte in whole[1000:middle]) + whole[middle:]
     assert "no whole Parquet file" in complaint(garbled)
-    assert "has the columns image, label; a dataset has size and ASCII_image" in complaint(
+    assert "has the columns image, label; give size and ASCII_image" in complaint(
         columns={"image": [b"x"], "label": [1]}
     )
     keys = {"size": [20], "ASCII_image": ["x"], "Response": ["1"]}

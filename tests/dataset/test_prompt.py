@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from glyphsight.dataset import Prompt, Record
 from glyphsight.dataset.prompt import read_wordings
 from glyphsight.errors import DatasetError
+from glyphsight.files import normal
 
-answers = st.text(min_size=1).filter(lambda text: text == text.strip())
+answers = st.text(min_size=1).filter(lambda text: text == normal(text).strip())
 
 
 def test_the_default_prompt_is_the_picture_and_a_word():
@@ -118,10 +119,10 @@ def test_wordings_are_read_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[]", "an empty array where a list of"),
-        ("{}", "an object where a list of"),
+        ("[]", "an empty array in place of a list; give"),
+        ("{}", "an object in place of a list; give"),
         ('["{ASCII_image}"]', "wording 1: a string, must be an object"),
-        ('[{}, {"reply": "x"}]', "wording 2: unknown key 'reply'; there is question, answer"),
+        ('[{}, {"reply": "x"}]', "wording 2: unknown key 'reply'; give one of question, answer"),
         ('[{"question": 1}]', "wording 1: 'question' is a number, must be a string"),
         ('[{"question": "x"}]', "wording 1: prompt 'x' must hold {ASCII_image} once"),
         ("[", "not JSON at line 1 column 2"),

@@ -71,10 +71,10 @@ def test_small_slips_are_forgiven(tmp_path, text):
             '["é"]'.encode()[:3],
             "ends inside a character, at byte 2: it was cut off; write it again",
         ),
-        (b"[" * 100_000, "nested too deeply for a dataset; records are flat"),
+        (b"[" * 100_000, "nested too deeply for a dataset; make records flat"),
         (b"[" * 100_000 + b"]" * 100_000, "nested too deeply for a dataset"),
         (b'{"a":' * 100_000, "nested too deeply for a dataset"),
-        (b"[" + b"1" * 5000 + b"]", "a number too long to read; records hold strings"),
+        (b"[" + b"1" * 5000 + b"]", "a number too long to read; quote it"),
         (GOOD.encode(), "holds an object, a dataset is an array"),
         (b'"text"', "holds a string, a dataset is an array"),
         (b"20", "holds a number, a dataset is an array"),
@@ -96,8 +96,11 @@ def test_a_file_that_is_no_dataset_gives_one_clear_line(tmp_path, data, complain
 @pytest.mark.parametrize(
     ("record", "complaint"),
     [
-        ("[]", "record 2: an array where an object with the keys size, ASCII_image, Response"),
-        ("null", "record 2: null where an object"),
+        (
+            "[]",
+            "record 2: an array in place of an object; give one with the keys size, ",
+        ),
+        ("null", "record 2: null in place of an object"),
         ('{"size": "20"}', "record 2: key 'ASCII_image' is missing"),
         (GOOD.replace('"1",', "1,"), "record 2: 'size' is a number, must be a string; quote it"),
         (GOOD.replace('"1"}', "null}"), "record 2: 'Response' is null, must be a string"),

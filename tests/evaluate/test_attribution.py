@@ -134,7 +134,7 @@ def test_occlusion_takes_every_format_and_gradient_those_with_places(nano, text,
 def test_what_cannot_be_attributed_is_said(nano, text):
     with pytest.raises(ModelError, match="not trained with glyphsight"):
         occlusion(replace(nano, run=None), text)
-    with pytest.raises(ModelError, match="label 'x' is none of the model's: 0, 1"):
+    with pytest.raises(ModelError, match="label 'x' is none of the model's; give one of 0, 1"):
         gradient(nano, text, "x")
     with pytest.raises(ModelError, match="has one label alone"):
         occlusion(with_run(nano, tasks=(Task("", ("3",)),)), text)

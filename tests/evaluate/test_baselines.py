@@ -213,7 +213,7 @@ def test_many_labels_are_no_matter_to_the_nearest_neighbour():
 
 
 def test_a_name_that_is_none_is_said():
-    with pytest.raises(ValueError, match="no baseline 'forest'; there is majority, knn"):
+    with pytest.raises(ValueError, match="no baseline 'forest'; give one of majority, knn"):
         measure(bars(2, 0), bars(2, 1), names=["forest"])
 
 

@@ -308,7 +308,9 @@ def test_a_text_too_long_for_the_model_is_left_out(nano, some):
 
 @pytest.mark.slow
 def test_an_unknown_name_and_an_empty_list_are_refused(nano):
-    with pytest.raises(GlyphsightError, match=r"no perturbation 'fog'; there is shift, rotation"):
+    with pytest.raises(
+        GlyphsightError, match=r"no perturbation 'fog'; give one of shift, rotation"
+    ):
         robustness(nano, [], names=["fog"])
     with pytest.raises(DatasetError, match="no pictures to judge"):
         robustness(nano, [])

@@ -185,12 +185,14 @@ def test_of_several_answers_the_spec_chooses(tmp_path, png, items):
         "?answer=label"
     )
     assert items(f"folder:{tmp_path}?answer=caption") == [("a.png", "a cat", 1)]
-    with pytest.raises(DatasetError, match="'breed' is no answer column; there is label, caption"):
+    with pytest.raises(
+        DatasetError, match="'breed' is no answer column; take one of label, caption"
+    ):
         open_source(f"folder:{tmp_path}?answer=breed").parts("train")
 
 
 def test_an_option_that_is_none_is_refused(tmp_path):
-    with pytest.raises(DatasetError, match="unknown option 'anser'; there is answer"):
+    with pytest.raises(DatasetError, match="unknown option 'anser'; take one of answer"):
         open_source(f"folder:{tmp_path}?anser=caption")
 
 

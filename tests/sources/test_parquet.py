@@ -89,7 +89,7 @@ def test_the_only_other_column_answers_and_of_several_the_spec_chooses(tmp_path,
     with pytest.raises(DatasetError, match="fine, coarse may each be the answer; choose with"):
         open_source(f"parquet:{two}").parts("train")
     assert items(f"parquet:{two}?answer=coarse")[0][1] == "cat"
-    with pytest.raises(DatasetError, match=r"'x' is no answer column; there is fine, coarse"):
+    with pytest.raises(DatasetError, match=r"'x' is no answer column; take one of fine, coarse"):
         open_source(f"parquet:{two}?answer=x").parts("train")
 
 

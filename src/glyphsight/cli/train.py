@@ -132,7 +132,7 @@ def _refuse_both(data: Any, recipe: Any, source: Any, model: Any, from_: Any) ->
     """Raise BadParameter where options exclude or need each other."""
     for wrong, fix in (
         ((not data) == (recipe is None), "give --data, or --recipe with --source"),
-        ((recipe is None) != (not source), "--recipe and --source go together"),
+        ((recipe is None) != (not source), "give --recipe and --source together"),
         (model is not None and from_ is not None, "give --model or --from, not both"),
     ):
         if wrong:

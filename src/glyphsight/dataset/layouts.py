@@ -150,7 +150,9 @@ class Published(_Single):
         """Yield each value of the array, with or without the published trailing comma."""
         value = parse_json(_TRAILING_COMMA.sub("]", read_text(file)), file)
         if not isinstance(value, list):
-            raise DatasetError(f"{file}: holds {json_type(value)}, a dataset is an array")
+            raise DatasetError(
+                f"{file}: holds {json_type(value)}, a dataset is an array; build the dataset again"
+            )
         yield from value
 
 
@@ -278,7 +280,7 @@ def _columns(names: Sequence[str], file: Path) -> list[str]:
         if set(needed) <= set(names):
             return [*needed, *(name for name in _FURTHER if name in names)]
     raise DatasetError(
-        f"{file}: has the columns {', '.join(names) or 'none'}; a dataset has "
+        f"{file}: has the columns {', '.join(names) or 'none'}; give "
         + ", or ".join(" and ".join(needed) for needed in _COLUMNS)
     )
 

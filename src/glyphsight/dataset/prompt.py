@@ -58,9 +58,11 @@ class Prompt:
     def __post_init__(self) -> None:
         for text, field in ((self.question, _PICTURE), (self.answer, _ANSWER)):
             if text.count(field) != 1:
-                raise DatasetError(f"prompt {text!r} must hold {field} once")
+                raise DatasetError(f"prompt {text!r} must hold {field} once; put it in")
         if self.question.count(_QUESTION) > 1:
-            raise DatasetError(f"prompt {self.question!r} must not hold {_QUESTION} twice")
+            raise DatasetError(
+                f"prompt {self.question!r} must not hold {_QUESTION} twice; remove one"
+            )
 
     def ask(self, picture: str, question: str = "") -> PromptText:
         """Return the prompt for the text of the pictures and the record's own question."""
@@ -135,19 +137,21 @@ def wordings_from_json(value: Any, where: str) -> tuple[Prompt, ...]:
     if not isinstance(value, list) or not value:
         what = "an empty array" if value == [] else json_type(value)
         raise DatasetError(
-            f'{where}: {what} where a list of {{"question": "...", "answer": "..."}} belongs'
+            f'{where}: {what} in place of a list; give [{{"question": "...", "answer": "..."}}]'
         )
     known = [field.name for field in fields(Prompt)]
     wordings = []
     for number, item in enumerate(value, start=1):
         at = f"{where}: wording {number}"
         if not isinstance(item, dict):
-            raise DatasetError(f"{at}: {json_type(item)}, must be an object")
+            raise DatasetError(f"{at}: {json_type(item)}, must be an object; make it one")
         for key, text in item.items():
             if key not in known:
-                raise DatasetError(f"{at}: unknown key {key!r}; there is {', '.join(known)}")
+                raise DatasetError(f"{at}: unknown key {key!r}; give one of {', '.join(known)}")
             if not isinstance(text, str):
-                raise DatasetError(f"{at}: {key!r} is {json_type(text)}, must be a string")
+                raise DatasetError(
+                    f"{at}: {key!r} is {json_type(text)}, must be a string; quote it"
+                )
         try:
             wordings.append(Prompt(**item))
         except DatasetError as error:

@@ -68,7 +68,8 @@ def record_from_json(value: Any, where: str) -> Record:
     """Read one object of a dataset; further keys are allowed and ignored."""
     if not isinstance(value, dict):
         raise DatasetError(
-            f"{where}: {json_type(value)} where an object with the keys {', '.join(KEYS)} belongs"
+            f"{where}: {json_type(value)} in place of an object; give one with the keys "
+            f"{', '.join(KEYS)}"
         )
     for key in KEYS:
         if key not in value:
@@ -136,9 +137,9 @@ def parse_json(text: str, file: Path, line: int = 0) -> Any:
         position = f"line {line or error.lineno} column {error.colno}"
         raise DatasetError(f"{file}: not JSON at {position} ({error.msg}); fix it there") from None
     except ValueError:  # more digits than sys.get_int_max_str_digits() allows
-        raise DatasetError(f"{where}: a number too long to read; records hold strings") from None
+        raise DatasetError(f"{where}: a number too long to read; quote it") from None
     except RecursionError:
-        raise DatasetError(f"{where}: nested too deeply for a dataset; records are flat") from None
+        raise DatasetError(f"{where}: nested too deeply for a dataset; make records flat") from None
 
 
 def encode(text: str, number: int) -> bytes:

@@ -81,7 +81,7 @@ def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:
         return {"": [path]}
     if not path.is_dir():
         what = "neither a file nor a directory" if path.exists() else "no such file or directory"
-        raise DatasetError(f"{path}: {what}")
+        raise DatasetError(f"{path}: {what}; give a dataset's directory or file")
     if (path / STATE).exists() and not (path / MANIFEST).exists():
         raise DatasetError(
             f"{path}: an unfinished build; give the same dataset build command again"
@@ -222,7 +222,7 @@ def to_record(
     else:
         keys = ", ".join(map(str, value)) or "none"
         raise DatasetError(
-            f"{where}: has the keys {keys}; a record has {', '.join(KEYS)}, "
+            f"{where}: has the keys {keys}; give it {', '.join(KEYS)}, "
             "or prompt and completion, or messages"
         )
     source = value.get("source")
@@ -232,19 +232,23 @@ def to_record(
 def _turns(messages: Any, where: str) -> tuple[str, str]:
     """Return the words of user and assistant in a chat of one turn each, the system's left out."""
     if not isinstance(messages, list):
-        raise DatasetError(f"{where}: 'messages' is {json_type(messages)}, must be an array")
+        raise DatasetError(
+            f"{where}: 'messages' is {json_type(messages)}, must be an array; make it one"
+        )
     said: list[tuple[str, str]] = []
     for number, message in enumerate(messages, start=1):
         turn = message if isinstance(message, dict) else {}
         role, content = turn.get("role"), turn.get("content")
         if not isinstance(role, str) or not isinstance(content, str):
-            raise DatasetError(f"{where}: message {number} must have role and content, as strings")
+            raise DatasetError(
+                f"{where}: message {number} must have role and content, as strings; add them"
+            )
         if number > 1 or role != "system":
             said.append((role, content))
     if [role for role, _ in said] != ["user", "assistant"]:
         roles = ", ".join(role for role, _ in said) or "nobody"
         raise DatasetError(
-            f"{where}: the messages are of {roles}; a record has one of user, one of assistant"
+            f"{where}: the messages are of {roles}; give one of user, then one of assistant"
         )
     return said[0][1], said[1][1]
 

@@ -56,7 +56,9 @@ def _run(loaded: LoadedModel) -> RunRecord:
 
 def _column(run: RunRecord, label: str) -> int:
     if label not in run.labels:
-        raise ModelError(f"label {label!r} is none of the model's: {', '.join(run.labels)}")
+        raise ModelError(
+            f"label {label!r} is none of the model's; give one of {', '.join(run.labels)}"
+        )
     return run.labels.index(label)
 
 

@@ -72,7 +72,9 @@ class Grids:
                 names the record.
         """
         if len(texts) != len(labels):
-            raise DatasetError(f"{where}: {len(texts)} texts but {len(labels)} labels")
+            raise DatasetError(
+                f"{where}: {len(texts)} texts but {len(labels)} labels; give one each"
+            )
         cells = []
         for number, grid in enumerate(read_grids(texts, profile), start=1):
             if isinstance(grid, FormatError):
@@ -368,7 +370,7 @@ def _memory(wanted: bool) -> Any:
 def _check(train: Grids, test: Grids, names: Sequence[str]) -> None:
     for name in names:
         if name not in _LEARNERS:
-            raise ValueError(f"there is no baseline {name!r}; there is {', '.join(ALL)}")
+            raise ValueError(f"there is no baseline {name!r}; give one of {', '.join(ALL)}")
     for grids, use in ((train, "to learn from"), (test, "to be judged on")):
         if not grids.cells:
             raise DatasetError(f"{grids.where}: baselines have no record {use}; give another split")

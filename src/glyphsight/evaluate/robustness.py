@@ -50,7 +50,9 @@ def _other_palette(palette: str) -> str:
             continue
         if not set(other[1:]) & set(palette):
             return other
-    raise FormatError(f"no named palette is without the glyphs of {palette!r}")
+    raise FormatError(
+        f"no named palette is without the glyphs of {palette!r}; take another palette"
+    )
 
 
 def other_glyphs(
@@ -60,7 +62,9 @@ def other_glyphs(
     other = replace(profile, palette=_other_palette(profile.palette))
     probe = np.full(get_format(profile.format).cell, profile.levels - 1, dtype=np.uint8)
     if _write(probe, profile) == _write(probe, other):
-        raise FormatError(f"format {profile.format} writes the same text whatever the glyphs")
+        raise FormatError(
+            f"format {profile.format} writes the same text whatever the glyphs; take another format"
+        )
     return _write(levels, other)
 
 
@@ -70,7 +74,7 @@ def no_row_tags(
     """Write the grid in format ``plain``: one line per row, without tags or numbers."""
     if profile.format not in _TAGGED:
         raise FormatError(
-            f"format {profile.format} has no row tags to leave out; {' and '.join(_TAGGED)} have"
+            f"format {profile.format} has no row tags to leave out; take {' or '.join(_TAGGED)}"
         )
     return _write(levels, replace(profile, format="plain"))
 
@@ -218,7 +222,9 @@ def _items(judged: Batch | Sequence[Batch] | Sequence[Record], profile: Profile)
 def _other_hands(labels: Sequence[str], most: int, seed: int) -> Batch:
     """Load some of the 1,797 digits of scikit-learn, by 43 people, 8x8 (Alpaydin & Kaynak 1998)."""
     if not set(labels) >= set("0123456789"):
-        raise GlyphsightError("these digits need a model whose labels are 0 to 9")
+        raise GlyphsightError(
+            "the model does not name all digits; take one whose labels are 0 to 9"
+        )
     with need("train", "sklearn"):
         from sklearn.datasets import load_digits
     found = load_digits()
@@ -243,7 +249,7 @@ def _changed(
         if lost := sum(grid is None for grid in items.grids):
             raise FormatError(
                 f"{lost} of {len(items.texts)} texts are not of format {profile.format} in glyphs "
-                f"{profile.palette!r}"
+                f"{profile.palette!r}; build the dataset again"
             )
         assert one.change is not None
         pairs = zip(items.texts, items.grids, strict=True)
@@ -295,13 +301,13 @@ def robustness(
     model, run = Model(loaded), loaded.run
     profile, prompt = (run.profile, run.prompt) if run else (PUBLISHED, Prompt())
     if unknown := sorted(set(names) - set(ALL)):
-        raise GlyphsightError(f"no perturbation {unknown[0]!r}; there is {', '.join(ALL)}")
+        raise GlyphsightError(f"no perturbation {unknown[0]!r}; give one of {', '.join(ALL)}")
     wanted = [one for one in PERTURBATIONS if one.name in names]
     tried = [(one, strength) for one in wanted for strength in one.strengths or (None,)]
     items = _items(judged, profile)
     count = len(items.truth)
     if not count:
-        raise DatasetError("robustness: no pictures to judge")
+        raise DatasetError("robustness: no pictures to judge; give at least one")
     labels = sorted({*(run.labels if run else []), *items.truth})
     bar = progress_bar(total=count * (1 + len(tried)), desc="robustness", unit="pic", disable=quiet)
 

@@ -133,7 +133,7 @@ def calibrate(
         ValueError: Fewer than one bin.
     """
     if bins < 1:
-        raise ValueError(f"there must be at least 1 bin, not {bins}")
+        raise ValueError(f"{bins} bins are too few; give at least 1")
     sure, hit = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.bool_)
     if sure.shape != hit.shape:
         raise DatasetError(f"{sure.size} confidences of {hit.size} answers; give one of each")
@@ -142,7 +142,9 @@ def calibrate(
     outside = ~((sure >= -_ROUNDING) & (sure <= 1 + _ROUNDING))
     if outside.any():
         row = int(outside.argmax())
-        raise DatasetError(f"answer {row + 1}: confidence {sure[row]} is no probability, 0 to 1")
+        raise DatasetError(
+            f"answer {row + 1}: confidence {sure[row]} is no probability; give 0 to 1"
+        )
     sure = sure.clip(0, 1)
     edges = np.arange(bins + 1) / bins
     index = np.maximum(np.searchsorted(edges, sure, side="left") - 1, 0)
@@ -206,12 +208,12 @@ def paired(
         ValueError: Fewer than one resample.
     """
     if resamples < 1:
-        raise ValueError(f"there must be at least 1 resample, not {resamples}")
+        raise ValueError(f"{resamples} resamples are too few; give at least 1")
     a, b = np.asarray(first, dtype=np.bool_), np.asarray(second, dtype=np.bool_)
     if a.shape != b.shape:
         raise DatasetError(
             f"{a.size} items by the first model, {b.size} by the second; "
-            "a paired comparison needs both on the same items"
+            "give both on the same items"
         )
     if not a.size:
         raise DatasetError("no item to compare; judge at least one record with both models")

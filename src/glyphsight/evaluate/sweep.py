@@ -136,7 +136,9 @@ def read_plan(path: Path) -> SweepPlan:
         raise ModelError(f"{path}: give tokens or widths, such as 'tokens: [32, 64, 128]'")
     train = mapping(path, "train", value.get("train"))
     if decided := {"seed", "max_steps", "epochs"} & set(train):
-        raise ModelError(f"{path}: train: {min(decided)} is decided by records and seeds")
+        raise ModelError(
+            f"{path}: train: {min(decided)} is decided by records and seeds; remove it"
+        )
     plain = ("model", "tokenizer", "validation", "max_pixels")
     settings = {key: value[key] for key in plain if key in value}
     records = _numbers(path, value, "records") or [8192]
@@ -156,7 +158,7 @@ def _numbers(path: Path, value: dict[str, Any], key: str, least: int = 1) -> lis
     found = value.get(key) or []
     found = found if isinstance(found, list) else [found]
     if wrong := [n for n in found if type(n) is not int or n < least]:
-        raise ModelError(f"{path}: {key} holds whole numbers from {least}, not {wrong[0]!r}")
+        raise ModelError(f"{path}: {key} holds {wrong[0]!r}; give whole numbers from {least}")
     return list(found)
 
 
@@ -164,18 +166,20 @@ def _encodings(path: Path, value: dict[str, Any]) -> list[tuple[str, Profile]]:
     palettes = value.get("palettes") or [None]
     wanted = value.get("encodings")
     if not isinstance(wanted, list) or not wanted or not isinstance(palettes, list):
-        raise ModelError(f"{path}: encodings (and palettes) are lists, such as [seed, plain]")
+        raise ModelError(f"{path}: give encodings (and palettes) as lists, such as [seed, plain]")
     found = []
     for entry in wanted:
         settings = {"format": entry} if isinstance(entry, str) else entry
         if not isinstance(settings, dict) or not isinstance(settings.get("format"), str):
             raise ModelError(
-                f"{path}: an encoding names its format, such as 'plain', not {entry!r}"
+                f"{path}: encoding {entry!r} names no format; give one, such as 'plain'"
             )
         settings = dict(settings)
         name = str(settings.pop("name", settings["format"]))
         if size := {"width", "height"} & set(settings):
-            raise ModelError(f"{path}: {name}: {min(size)} is chosen by tokens or widths")
+            raise ModelError(
+                f"{path}: {name}: {min(size)} is chosen by tokens or widths; remove it"
+            )
         own = [settings["palette"]] if "palette" in settings else palettes
         for palette in own:
             label = name if palette is None or len(own) == 1 else f"{name} {palette}"

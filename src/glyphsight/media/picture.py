@@ -130,8 +130,8 @@ def _name(picture: str | os.PathLike[str] | BinaryIO | Image.Image) -> str:
     if hasattr(picture, "read"):
         return str(getattr(picture, "name", "")) or "the open file"
     raise PictureError(
-        f"a picture is a path, an open binary file, a PIL image or an array, "
-        f"not {type(picture).__name__}"
+        f"{type(picture).__name__} is no picture; give a path, an open binary file, a PIL image "
+        "or an array"
     )
 
 
@@ -257,7 +257,7 @@ def load_picture(
         PictureError: Names the file, what is wrong with it and the fix.
     """
     if background not in ("auto", "black", "white"):
-        raise PictureError(f"background is auto, black or white, not {background!r}")
+        raise PictureError(f"unknown background {background!r}; give auto, black or white")
     if isinstance(picture, np.ndarray):
         return _from_array(picture, background)
     name = _name(picture)

@@ -90,7 +90,7 @@ def open_source(spec: str, max_pixels: int = MAX_PIXELS) -> Source:
     if kind not in SOURCES:
         names = ", ".join(SOURCES.names())
         fix = f"is folder:{spec} meant?" if Path(spec).is_dir() else "see --help"
-        raise DatasetError(f"{spec}: unknown source; there is {names}; {fix}")
+        raise DatasetError(f"{spec}: unknown source; give one of {names}; {fix}")
     try:
         source = SOURCES.make(kind, location)
         if hasattr(source, "max_pixels"):

@@ -175,7 +175,9 @@ def load_split(source: Source, split: str) -> Batch:
         raise DatasetError(f"split {split!r} holds no pictures; give another")
     sizes = sorted({batch.pixels.shape[1:] for batch in found})
     if len(sizes) > 1:
-        raise DatasetError(f"split {split!r} holds pictures of several sizes, such as {sizes[:2]}")
+        raise DatasetError(
+            f"split {split!r} holds pictures of several sizes, such as {sizes[:2]}; make them alike"
+        )
     pixels = np.concatenate([batch.pixels for batch in found])
     labels = [label for batch in found for label in batch.labels]
     ids = [name for batch in found for name in batch.ids]
@@ -230,7 +232,7 @@ def choose(kind: str, columns: Sequence[str], chosen: str | None, where: str) ->
     """
     if chosen is not None and chosen not in columns:
         raise DatasetError(
-            f"{where}: {chosen!r} is no {kind} column; there is {', '.join(columns) or 'none'}"
+            f"{where}: {chosen!r} is no {kind} column; take one of {', '.join(columns) or 'none'}"
         )
     if chosen is None and not columns:
         raise DatasetError(f"{where}: has no {kind} column; add one")

@@ -46,7 +46,7 @@ def take_options(location: str, *names: str) -> tuple[str, dict[str, str]]:
     if unknown and "://" in path:
         return location, {}
     if unknown:
-        raise DatasetError(f"unknown option {unknown[0]!r}; there is {', '.join(names)}")
+        raise DatasetError(f"unknown option {unknown[0]!r}; take one of {', '.join(names)}")
     return path, options
 
 

@@ -80,7 +80,7 @@ def tokenize_records(
             if loaded.window is not None and length > loaded.window:
                 raise DatasetError(
                     f"{where}: record {number} is {length} tokens, {loaded.name} takes "
-                    f"{loaded.window}; its answer would be cut. Encode it with fewer columns"
+                    f"{loaded.window}; its answer would be cut; encode it with fewer columns"
                 )
             if len(answer) < 2:
                 raise DatasetError(f"{where}: record {number} has an empty answer; fill it in")

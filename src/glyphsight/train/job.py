@@ -147,7 +147,7 @@ def make_tasks(
         known = {record.answer for record in records}
         if unknown := sorted(set(own) - known):
             raise ModelError(
-                f"names: {unknown[0]!r} is no answer of {one.where}; its answers are: "
+                f"names: {unknown[0]!r} is no answer of {one.where}; give some of "
                 f"{', '.join(sorted(known)[:most_labels])}"
             )
         for record in records:

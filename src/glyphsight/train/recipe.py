@@ -94,7 +94,9 @@ def read_recipe(path: Path) -> Recipe:
     datasets: dict[str, RecipeDataset] = {}
     for name, said in mapping(path, "datasets", value["datasets"]).items():
         if not name.replace("-", "").isalnum():
-            raise ModelError(f"{path}: datasets: {name!r}: a name is letters, digits and hyphens")
+            raise ModelError(
+                f"{path}: datasets: {name!r} is no name; use letters, digits and hyphens"
+            )
         own = mapping(path, f"datasets: {name}", said)
         refuse_unknown(path, f"datasets: {name}", own, own_keys)
         datasets[name] = _dataset(path, f"datasets: {name}: ", own, list(datasets))
@@ -127,7 +129,7 @@ def mapping(path: Path, name: str, value: Any) -> dict[str, Any]:
     """
     part = value or {}
     if not isinstance(part, dict):
-        raise ModelError(f"{path}: {name} holds settings by name, not {part!r}")
+        raise ModelError(f"{path}: {name} holds {part!r}; give settings by name")
     if strange := [key for key in part if not isinstance(key, str)]:
         raise ModelError(
             f"{path}: {name}: {strange[0]!r} is no name of a setting or an answer; use quotes"
@@ -156,7 +158,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ModelError(
-            f"{path}: cannot be read as YAML ({' '.join(str(error).split())})"
+            f"{path}: cannot be read as YAML ({' '.join(str(error).split())}); fix it there"
         ) from None
     return mapping(path, "the file", value)
 
@@ -165,4 +167,4 @@ def refuse_unknown(path: Path, what: str, found: Iterable[str], known: set[str])
     """Raise ModelError where a file, or the part of it that ``what`` names, has unknown names."""
     if unknown := set(found) - known:
         names = ", ".join(sorted(unknown))
-        raise ModelError(f"{path}: {what} has no {names}; it has {', '.join(sorted(known))}")
+        raise ModelError(f"{path}: {what} has no {names}; give some of {', '.join(sorted(known))}")

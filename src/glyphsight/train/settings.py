@@ -87,7 +87,7 @@ class TrainSettings:
         if self.text_file and not self.text_share:
             raise ModelError("text_file: give text_share too, the share that is to be text")
         if self.max_steps == 0:
-            raise ModelError("max_steps is at least 1, or -1 to let epochs decide, not 0")
+            raise ModelError("max_steps is 0; give at least 1, or -1 to let epochs decide")
 
 
 MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -133,7 +133,7 @@ def resolve_settings(model: str, given: dict[str, Any]) -> ResolvedSettings:
     given = {name: value for name, value in given.items() if value is not None}
     if unknown := set(given) - set(known):
         raise ModelError(
-            f"unknown settings: {', '.join(sorted(unknown))}; there are {', '.join(known)}"
+            f"unknown settings: {', '.join(sorted(unknown))}; give some of {', '.join(known)}"
         )
     own = MODEL_DEFAULTS.get(model, {})
     if given.get("method", TrainSettings.method) != "full":

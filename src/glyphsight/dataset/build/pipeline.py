@@ -91,7 +91,7 @@ def build_dataset(
         FormatError: No picture could be encoded with the profile.
     """
     if existing not in _EXISTING:
-        raise DatasetError(f"existing is one of {', '.join(_EXISTING)}, not {existing!r}")
+        raise DatasetError(f"existing is {existing!r}; give one of {', '.join(_EXISTING)}")
     plan = _planned(source, out, settings, counter)
     directory, layout = plan.build.directory, plan.build.layout
     with directory.locked():
@@ -187,11 +187,11 @@ def _names_to_hold_out(
     if "train" not in source.splits or "validation" in source.splits:
         raise DatasetError(
             f"{spec}: has the splits {', '.join(source.splits)}; hold_out takes pictures out of a "
-            "training split for a validation split that is not there yet"
+            "training split for a validation split that is not there yet; leave it out"
         )
     if not Path(dataset).is_dir():
         raise DatasetError(
-            f"{dataset}: no directory here; --hold-out takes a dataset's directory, of a remote "
+            f"{dataset}: no directory here; give --hold-out a dataset's directory, of a remote "
             "one a local copy"
         )
     if Path(dataset).resolve() == Path(out).resolve():
@@ -219,14 +219,14 @@ def _splits(source: Source, spec: str, settings: BuildSettings) -> tuple[list[st
     available = own | derived
     if chosen is not None and chosen not in available:
         raise DatasetError(
-            f"{spec}: has no split {chosen!r}; it gives {', '.join(sorted(available))}"
-            + ("; --test N holds one out" if chosen == "test" and "train" in own else "")
+            f"{spec}: has no split {chosen!r}; give one of {', '.join(sorted(available))}"
+            + ("; or hold one out with --test N" if chosen == "test" and "train" in own else "")
         )
     wanted = [name for name in SPLITS if name in available and chosen in (None, name)]
     if not wanted:
         raise DatasetError(
-            f"{spec}: has the splits {', '.join(source.splits)}; one of {', '.join(SPLITS)} is "
-            "needed"
+            f"{spec}: has the splits {', '.join(source.splits)}; give a source with "
+            f"one of {', '.join(SPLITS)}"
         )
     needed = {name if name in own else "train" for name in wanted}
     if not settings.keep_duplicates and wanted != ["test"]:
@@ -276,8 +276,8 @@ def _assigned(plan: _Plan, found: Gathered) -> Assigned:
         raise DatasetError(f"{error}{unread}") from None
     for name, rows in assigned.rows.items():
         if not len(rows):
-            alike = "; what there was looks like held-out pictures (--keep-duplicates keeps it)"
-            why = unread or (alike if name in assigned.removed else "")
+            alike = "; what there was looks like held-out pictures; keep it with --keep-duplicates"
+            why = unread or (alike if name in assigned.removed else "; give more pictures")
             raise DatasetError(f"{spec}: no picture is left for the split {name}{why}")
     return assigned
 

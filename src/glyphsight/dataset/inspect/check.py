@@ -250,8 +250,8 @@ class _Check:
         if count > window.tokens:
             yield (
                 "window",
-                f"{count} tokens, {window.model} takes {window.tokens}; its answer would be cut. "
-                "Encode it with fewer columns",
+                f"{count} tokens, {window.model} takes {window.tokens}; its answer would be cut; "
+                "encode it with fewer columns",
             )
 
     def compare(self, strict: bool) -> None:

@@ -74,7 +74,7 @@ def _check_characters(record: Record) -> None:
 def pair_of(item: Item, info: DatasetInfo) -> tuple[str, str]:
     """Return prompt and completion of a record: its own, else in the longest wording."""
     if item.record is None:
-        raise ValueError("no record, no prompt")
+        raise ValueError("no record, no prompt; give an item with a record")
     if "prompt" in item.value and "completion" in item.value:
         return item.value["prompt"], item.value["completion"]
     return by_fixed_text(info.wordings)[0].pair(item.record)

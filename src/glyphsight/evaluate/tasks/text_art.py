@@ -79,7 +79,7 @@ def read_wording(file: Path) -> Wording:
         return Wording(text)
     except DatasetError as error:
         raise DatasetError(
-            f"{file}: {error}; such as 'What is this?\\n{_ART}\\n{_ANSWER}'"
+            f"{file}: {error}; write it such as 'What is this?\\n{_ART}\\n{_ANSWER}'"
         ) from None
 
 
@@ -90,13 +90,15 @@ def get_field(value: Any, key: str, kind: type, where: str) -> Any:
         DatasetError: The value is no object, or the field is missing or of another type.
     """
     if not isinstance(value, dict):
-        raise DatasetError(f"{where}: {json_type(value)} where an object belongs")
+        raise DatasetError(f"{where}: {json_type(value)} where an object belongs; {_PUBLISHED}")
     if key not in value:
         there = ", ".join(value) or "none"
         raise DatasetError(f"{where}: key {key!r} is missing (there is {there}); {_PUBLISHED}")
     if not isinstance(value[key], kind):
         wanted = json_type(kind())
-        raise DatasetError(f"{where}: {key!r} is {json_type(value[key])}, must be {wanted}")
+        raise DatasetError(
+            f"{where}: {key!r} is {json_type(value[key])}, must be {wanted}; {_PUBLISHED}"
+        )
     return value[key]
 
 
@@ -132,7 +134,9 @@ def read_vitc(file: Path, wording: Wording | None = None) -> Task:
     """
     found = parse_json(read_text(file), file)
     if not isinstance(found, list):
-        raise DatasetError(f"{file}: holds {json_type(found)}, ViTC is an array of objects")
+        raise DatasetError(
+            f"{file}: holds {json_type(found)}, ViTC is an array of objects; {_PUBLISHED}"
+        )
     known = set(string.digits + _LETTERS)
     items = []
     for number, one in enumerate(found, start=1):
@@ -141,7 +145,7 @@ def read_vitc(file: Path, wording: Wording | None = None) -> Task:
         art: str = get_field(one, "art_text", str, where)
         if not text or not set(text) <= known:
             raise DatasetError(
-                f"{where}: 'text' is {text!r}, must be of digits 0-9 and letters A-Z"
+                f"{where}: 'text' is {text!r}, must be of digits 0-9 and letters A-Z; {_PUBLISHED}"
             )
         kind = "string" if len(text) > 1 else "digit" if text.isdigit() else "letter"
         choices, words = _VITC[kind]
@@ -181,16 +185,18 @@ def read_asciieval(file: Path, wording: Wording | None = None) -> Task:
         art: str = get_field(value, "ascii_art", str, where)
         choices = get_field(value, "choices", list, where)
         for choice in (one for one in choices if not isinstance(one, str)):
-            raise DatasetError(f"{where}: 'choices' holds {json_type(choice)}, must be strings")
+            raise DatasetError(
+                f"{where}: 'choices' holds {json_type(choice)}, must be strings; {_PUBLISHED}"
+            )
         if not 2 <= len(choices) <= len(_LETTERS):
             raise DatasetError(
-                f"{where}: 'choices' has {len(choices)}, must be 2 to {len(_LETTERS)}"
+                f"{where}: 'choices' has {len(choices)}, must be 2 to {len(_LETTERS)}; {_PUBLISHED}"
             )
         labels = get_field(value, "labels", list, where)
         if len(labels) != len(choices) or sorted(labels, key=str) != [0] * (len(labels) - 1) + [1]:
             raise DatasetError(
                 f"{where}: 'labels' is {labels}, must be a 1 for the right one of "
-                f"{len(choices)} choices and a 0 for each other"
+                f"{len(choices)} choices and a 0 for each other; {_PUBLISHED}"
             )
         letters = tuple(_LETTERS[: len(choices)])
         listed = "\n".join(f"{letter}: {c}" for letter, c in zip(letters, choices, strict=True))
@@ -207,9 +213,13 @@ def _choices(example: dict[str, Any], where: str) -> tuple[tuple[str, ...], tupl
         for choice, score in scores.items():
             if not isinstance(score, int | float):
                 kind = json_type(score)
-                raise DatasetError(f"{where}: 'target_scores' gives {choice!r} {kind}, no number")
+                raise DatasetError(
+                    f"{where}: 'target_scores' gives {choice!r} {kind}, no number; {_PUBLISHED}"
+                )
         if len(scores) < 2:
-            raise DatasetError(f"{where}: 'target_scores' has {len(scores)}, must be 2 or more")
+            raise DatasetError(
+                f"{where}: 'target_scores' has {len(scores)}, must be 2 or more; {_PUBLISHED}"
+            )
         best = max(scores.values())
         return tuple(scores), tuple(choice for choice, score in scores.items() if score == best)
     if "target" not in example:
@@ -217,7 +227,9 @@ def _choices(example: dict[str, Any], where: str) -> tuple[tuple[str, ...], tupl
     target = example["target"]
     answers = target if isinstance(target, list) else [target]
     if not answers or not all(isinstance(answer, str) for answer in answers):
-        raise DatasetError(f"{where}: 'target' is {target!r}, must be a string or some of them")
+        raise DatasetError(
+            f"{where}: 'target' is {target!r}, must be a string or some of them; {_PUBLISHED}"
+        )
     return (), tuple(answers)
 
 
