@@ -1,9 +1,11 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from asking import requests
@@ -18,6 +20,7 @@ from glyphsight.inference import Model
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.runs import Task as TrainedOn
+from glyphsight.sources import load_split, open_source
 
 # Small samples of our own in the published layouts; nothing here is from the sets themselves.
 ONE = " # \n## \n # \n###\n"
@@ -150,6 +153,49 @@ def test_other_words_come_from_a_file(sets, tmp_path):
         (tmp_path / "words.txt").write_text(text)
         with pytest.raises(DatasetError, match=rf"words\.txt: {why}"):
             read(sets("vitc", VITC_S, wording=tmp_path / "words.txt"))
+
+
+def test_a_tilde_in_a_task_is_the_home_folder(sets, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "words.txt").write_text("Look:\n{art}\nIt is {answer}\n")
+    file = sets("vitc", VITC_S).partition(":")[2]
+    spec = file.replace(str(tmp_path), "vitc:~") + "?wording=~/words.txt"
+    assert spec.startswith("vitc:~/")
+    assert read(spec).items[0].prompt.startswith("Look:")
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """A folder source of three digits dark on light and a bright one in a corner."""
+    digits = load_split(open_source("bundled"), "test")
+    pictures = [*(255 - digits.pixels[:3]), np.pad(digits.pixels[3], ((30, 0), (0, 50)))]
+    for number, (picture, label) in enumerate(zip(pictures, digits.labels[:4], strict=True)):
+        (tmp_path / "drawn" / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(tmp_path / "drawn" / label / f"{number}.png")
+    return f"folder:{tmp_path / 'drawn'}"
+
+
+@pytest.mark.slow
+def test_an_evaluation_says_how_many_pictures_were_inverted_and_centred(drawn):
+    found = measure("nano-digits", drawn, split="train")
+    assert found.score.accuracy == 1
+    assert found.as_json()["warnings"] == [
+        "3 of 4 pictures of split train were inverted, as the model needs it",
+        "1 of 4 pictures of split train were centred, as the model needs it",
+    ]
+    assert measure("nano-digits", "bundled", limit=4).warnings == []
+
+
+def test_pictures_that_cannot_be_read_are_counted_and_the_first_is_named(drawn):
+    folder = Path(drawn.partition(":")[2])
+    for label in ("1", "2"):
+        (folder / label).mkdir(exist_ok=True)
+        (folder / label / "bad.png").write_bytes(b"x")
+    with pytest.raises(DatasetError) as error:
+        open_task(drawn, None, replace(SETTINGS, split="train"))
+    said = f"{drawn}: 2 of 6 pictures of split train cannot be read; the first: {folder}/1/bad.png"
+    assert str(error.value).startswith(said)
+    assert str(error.value).endswith("save it again as PNG")
 
 
 def without(key):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -23,13 +24,16 @@ _FINE = 4  # pixels per cell at which edges are sought: finer ones do not show i
 _CHUNK_PIXELS = 1 << 22
 
 
-def encode_batch(images: NDArray[np.uint8], profile: Profile = PUBLISHED) -> list[str]:
+def encode_batch(
+    images: NDArray[np.uint8], profile: Profile = PUBLISHED, *, changed: Counter[str] | None = None
+) -> list[str]:
     """Encode a batch of grayscale pictures of one size.
 
     Args:
         images: uint8[N, H, W], 0 black to 255 white.
         profile: Settings. Default: the published ones, 20 columns and int(20 * H/W * 0.55) rows,
             at least one.
+        changed: Counter that takes the numbers of pictures ``inverted`` and ``centred``.
 
     Returns:
         N ASCII_Images.
@@ -39,13 +43,13 @@ def encode_batch(images: NDArray[np.uint8], profile: Profile = PUBLISHED) -> lis
     """
     form = get_format(profile.format)
     texts: list[str] = []
-    for levels in level_grids(images, profile):
+    for levels in level_grids(images, profile, changed):
         texts += form.render_batch(levels, profile.palette)
     return texts
 
 
 def level_grids(
-    images: NDArray[np.uint8], profile: Profile = PUBLISHED
+    images: NDArray[np.uint8], profile: Profile = PUBLISHED, changed: Counter[str] | None = None
 ) -> Iterator[NDArray[np.uint8]]:
     """Compute the level grids that :func:`encode_batch` writes.
 
@@ -72,7 +76,7 @@ def level_grids(
         )
     chunk = max(1, _CHUNK_PIXELS // (height * width))
     for start in range(0, count, chunk):
-        for part in prepare_batch(images[start : start + chunk], profile):
+        for part in prepare_batch(images[start : start + chunk], profile, changed):
             yield _levels_of_same_size(part, profile)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -52,19 +53,28 @@ def prepare(pixels: Images, profile: Profile) -> Prepared:
     return Prepared((centred if moved[0] else image)[0], bool(turned[0]), bool(moved[0]))
 
 
-def prepare_batch(images: Images, profile: Profile) -> Iterator[Images]:
+def prepare_batch(
+    images: Images, profile: Profile, changed: Counter[str] | None = None
+) -> Iterator[Images]:
     """Apply a profile's ink, polarity, centring and crop to pictures of one size, uint8[N, H, W].
+
+    The numbers of pictures ``inverted`` and ``centred`` are added to ``changed``.
 
     Yields:
         uint8[n, h, w], pieces of one size each, in the order of the pictures.
     """
+    changed = Counter() if changed is None else changed
     if profile.ink and max(images.shape[1:]) >= SMALLEST:
         rest = replace(profile, ink=False, invert="no", centre=False)
         for image in images:
-            yield from prepare_batch(prepare(image, profile).pixels[None], rest)
+            done = prepare(image, profile)
+            changed.update(inverted=done.inverted, centred=done.centred)
+            yield from prepare_batch(done.pixels[None], rest)
         return
-    images = exchange(images, _to_invert(images, profile.invert))
-    for piece in _centred(images) if profile.centre else [images]:
+    turned = _to_invert(images, profile.invert)
+    changed["inverted"] += int(turned.sum())
+    images = exchange(images, turned)
+    for piece in _centred(images, changed) if profile.centre else [images]:
         if profile.crop is None:
             yield piece
         else:
@@ -211,9 +221,10 @@ def _scale_into(content: Images, centred: Images, rows: NDArray[np.intp]) -> Non
         centred[row, top : top + tall, left : left + wide] = picture
 
 
-def _centred(images: Images) -> Iterator[Images]:
+def _centred(images: Images, changed: Counter[str]) -> Iterator[Images]:
     """Centre pictures; pieces of one size each, in order."""
     moved, centred = centre_content(images)
+    changed["centred"] += int(moved.sum())
     if images.shape[1:] == (_SIDE, _SIDE):
         result = images.copy()
         result[moved] = centred

@@ -34,8 +34,8 @@ def _of_file(read: Callable[[Path, Wording | None], Task]) -> Callable[[str], Ta
 
     def task(location: str) -> Task:
         path, options = take_options(location, "wording")
-        wording = read_wording(Path(options["wording"])) if "wording" in options else None
-        return read(Path(path), wording)
+        words = Path(os.path.expanduser(options.get("wording", "")))  # noqa: PTH111 - as below
+        return read(Path(path), read_wording(words) if options else None)
 
     task.__doc__ = read.__doc__
     return task
@@ -78,5 +78,6 @@ def open_task(data: str, run: RunRecord | None, settings: EvaluateSettings) -> T
     if not is_task(data):
         return records_task(data, run, settings)
     kind, _, location = data.partition(":")
+    location = os.path.expanduser(location)  # noqa: PTH111 - not every location is a path
     found = replace(TASKS.make(kind, location), data=data)
     return found.limited(settings.limit, settings.seed)

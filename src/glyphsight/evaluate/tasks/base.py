@@ -96,6 +96,7 @@ class Task:
         files: Dataset files in order; empty for other data.
         counts: Number of records of each file.
         profile: Profile that the pictures should be written in; None where any text will do.
+        notes: Sentences on how the pictures were read.
         partial: Function that rates what was written for an open answer, 0-1; None without one.
     """
 
@@ -110,6 +111,7 @@ class Task:
     files: Sequence[Path] = ()
     counts: Sequence[int] = ()
     profile: Profile | None = None
+    notes: Sequence[str] = ()
     partial: Callable[[str, str], float] | None = None
 
     def __post_init__(self) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,9 @@ def records_task(
     profile = profile or (run.profile if run else PUBLISHED)
     files: list[Path] = []
     counts: list[int] = []
+    notes: list[str] = []
     if is_spec(data):
-        records = list(_of_source(data, settings, profile))
+        records, notes = _of_source(data, settings, profile)
     else:
         [files] = split_files(Path(data), settings.split).values()
         info, records = read_info(Path(data)), []
@@ -79,21 +80,40 @@ def records_task(
         files=files,
         counts=counts,
         profile=run.profile if run else None,
+        notes=notes,
     ).limited(settings.limit, settings.seed)
 
 
-def _of_source(spec: str, settings: EvaluateSettings, profile: Profile) -> Iterator[Record]:
+def _of_source(
+    spec: str, settings: EvaluateSettings, profile: Profile
+) -> tuple[list[Record], list[str]]:
+    """Read a split of a source: its records, and how its pictures were changed."""
     source, split = open_source(spec, settings.max_pixels), settings.split
     if split not in source.splits:
         raise no_split(spec, split, source.splits)
+    records: list[Record] = []
+    failed: list[str] = []
+    changed: Counter[str] = Counter()
     for part in source.parts(split):
         for batch in source.read(part):
             if isinstance(batch, Failure):
-                raise DatasetError(batch.reason)
-            texts = encode_batch(batch.pixels, profile)
+                failed.append(batch.reason)
+                continue
+            texts = encode_batch(batch.pixels, profile, changed=changed)
             questions = batch.questions or [""] * len(batch)
             for text, label, question in zip(texts, batch.labels, questions, strict=True):
-                yield Record((text,), label, question)
+                records.append(Record((text,), label, question))
+    if failed:
+        count = len(records) + len(failed)
+        raise DatasetError(
+            f"{spec}: {len(failed):,} of {count:,} pictures of split {split} cannot be read; the "
+            f"first: {failed[0]}"
+        )
+    return records, [
+        f"{count:,} of {len(records):,} pictures of split {split} were {how}, as the model needs it"
+        for how, count in changed.items()
+        if count
+    ]
 
 
 def _choices(records: Sequence[Record], run: RunRecord | None) -> dict[str, tuple[str, ...]]:
@@ -154,7 +174,7 @@ def doubts(task: Task, ours: Profile) -> list[str]:
             f"--data {source}, which is read as the model needs it, or build the dataset again: "
             + BuildSettings(profile=ours).command(source)
         )
-    return said + [
+    return [*task.notes, *said] + [
         f"{name} of the data is {getattr(theirs, name)!r}, the model learned with "
         f"{getattr(ours, name)!r}"
         for name in other
