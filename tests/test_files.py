@@ -231,6 +231,18 @@ def test_a_log_is_held_by_one_process_until_it_is_closed(tmp_path):
     JsonLog(tmp_path / "log", {}).close()
 
 
+def test_lines_of_a_log_are_dropped_and_the_rest_stays(tmp_path):
+    with JsonLog(tmp_path / "log", {}) as log:
+        log.append(range(6))
+        log.drop({1, 4})
+        log.append([6])
+        assert list(log) == [0, 2, 3, 5, 6]
+        log.drop(set())
+        log.drop({4})
+    with JsonLog(tmp_path / "log", {}) as log:
+        assert list(log) == [0, 2, 3, 5]
+
+
 def test_a_damaged_line_of_a_log_is_named(tmp_path):
     with JsonLog(tmp_path / "log", {}) as log:
         log.append([1])

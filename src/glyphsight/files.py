@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -279,6 +279,20 @@ class JsonLog(AbstractContextManager["JsonLog"]):
         self._stream.seek(0)
         self._stream.truncate(sum(len(line) for line in islice(self._stream, count)))
         self.count = min(count, self.count)
+
+    def drop(self, numbers: Set[int]) -> None:
+        """Remove lines by number, from 0."""
+        if not numbers:
+            return
+        first = min(numbers)
+        with self.path.open("rb") as lines:
+            after = islice(enumerate(lines), first, None)
+            kept = [line for number, line in after if number not in numbers]
+        self.truncate(first)
+        with _writing(self.path):
+            self._stream.write(b"".join(kept))
+            self._stream.flush()
+        self.count += len(kept)
 
     def close(self) -> None:
         """Close the file and let other processes have it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -22,7 +22,7 @@ from glyphsight.errors import GlyphsightError
 from glyphsight.extras import MissingPackageError
 from glyphsight.files import JsonLog, hash64, json_line, replacing
 from glyphsight.media import MEDIA
-from glyphsight.media.bulk import EncodeSettings, PictureFile, plan
+from glyphsight.media.bulk import EncodeSettings, PictureFile, plan, state_of
 from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, resolve
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class _Printer:
             notes = [f"found {seen.answer.found}"]
         if notes and self.form != "jsonl":
             say(f"{seen.path}: {'; '.join(notes)}")
-        self._write(seen.path, seen.answer)
+        self._write(seen, seen.answer)
         self.written += 1
         file = self.drawings.get(seen.path)
         if file and self.undrawn is None and not seen.answer.empty:
@@ -146,7 +146,8 @@ class _Printer:
             stream.write(drawn)
         say(f"{seen.path}: what it looked at: {file}")
 
-    def _write(self, path: str, answer: Answer) -> None:
+    def _write(self, seen: Seen, answer: Answer) -> None:
+        path = seen.path
         if self.form == "json":
             self._documents.append({"path": path} | asdict(answer))
             return
@@ -155,7 +156,7 @@ class _Printer:
             if not self.show:
                 del value["ascii_image"]
             if self.log is not None:
-                self.log.append([value], sync=False)
+                self.log.append([value | {"state": seen.state}], sync=False)
             else:
                 print(json_line(value), flush=True)
             return
@@ -170,8 +171,8 @@ class _Printer:
             said = [f"{answer.name} ({chance})", *map(" ".join, others)]
         print(printable(f"{path}: {', '.join(said)}"), flush=True)
 
-    def close(self, known: int) -> None:
-        """Print what comes at the end; ``known`` answers were there before.
+    def close(self, known: int, stale: Set[int]) -> None:
+        """Print what comes at the end; ``known`` answers were there before, ``stale`` lines go.
 
         Raises:
             GlyphsightError: Nothing could be drawn here.
@@ -180,6 +181,7 @@ class _Printer:
         if self.form == "json":
             print_json(self._documents)
         if self.log is not None:
+            self.log.drop(stale)
             before = f"; {known} were there already" if known else ""
             say(f"{self.log.path}: {self.written} answers written{before}")
         if self.undrawn is not None:
@@ -227,7 +229,10 @@ def see(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="With --jsonl: file to write; the same command resumes it."),
+        typer.Option(
+            help="With --jsonl: file to write; the same command resumes it, and answers "
+            "pictures that changed again."
+        ),
     ] = None,
 ) -> None:
     """Print what a trained model sees in each picture, with probabilities.
@@ -255,8 +260,9 @@ def see(
         engine = asked.settle(total, rounded=True)
         log = stack.enter_context(_open_log(out, asked, engine, ask, show)) if out else None
         bar = stack.enter_context(progress_bar(total=total, unit="pic", delay=2, disable=hidden))
-        known = {hash64(line["path"]) for line in log or ()}
-        left = _left(chain(tasks, () if files_from is None else _listed(files_from)), known, bar)
+        known, stale = _known(log or ())
+        asking = chain(tasks, () if files_from is None else _listed(files_from))
+        left = _left(asking, known, stale, bar)
         printer = _Printer(asked, names, show, form, log, drawings)
         how: dict[str, Any] = {
             "question": ask,
@@ -268,7 +274,7 @@ def see(
             bar.clear()
             printer.take(seen)
             bar.update()
-        printer.close(len(known))
+        printer.close(len(known), stale)
 
 
 def _names(run: RunRecord, ask: str | None) -> Mapping[str, str]:
@@ -284,13 +290,35 @@ def _names(run: RunRecord, ask: str | None) -> Mapping[str, str]:
     return task.names
 
 
-def _left(tasks: Iterable[PictureFile], known: set[int], bar: Any) -> Iterator[PictureFile]:
-    """Yield the pictures that have no answer yet."""
+def _known(lines: Iterable[Any]) -> tuple[dict[int, tuple[int, str]], set[int]]:
+    """Return the line and state of each picture that has an answer, by the hash of its path.
+
+    Lines that a later one replaces come too: a program that was killed left them.
+    """
+    known: dict[int, tuple[int, str]] = {}
+    stale = set()
+    for number, line in enumerate(lines):
+        key, state = hash64(line["path"]), line.get("state", "")
+        if known.get(key, (0, state))[1] != state:
+            stale.add(known[key][0])
+        known[key] = number, state
+    return known, stale
+
+
+def _left(
+    tasks: Iterable[PictureFile], known: dict[int, tuple[int, str]], stale: set[int], bar: Any
+) -> Iterator[PictureFile]:
+    """Yield the pictures that have no answer yet, or changed: the line of that one is stale."""
     for task in tasks:
-        if task.error is None and hash64(task.path) in known:
-            bar.update()
-        else:
-            yield task
+        now, key = state_of(task.path), hash64(task.path)
+        if task.error is None and key in known:
+            number, before = known[key]
+            if not before or now in ("", before):
+                bar.update()
+                continue
+            del known[key]
+            stale.add(number)
+        yield replace(task, state=now)
 
 
 def _require_fit(

@@ -129,12 +129,14 @@ class Seen:
         answer: Answer of the model; None where there is none.
         error: Reason why there is none, "" where there is one.
         pixels: The picture, gray uint8[H, W], where it was asked for.
+        state: State of the file as its task notes it.
     """
 
     path: str
     answer: Answer | None = None
     error: str = ""
     pixels: NDArray[np.uint8] | None = None
+    state: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,8 @@ class _Seeing:
                 continue
             try:
                 texts[row] = to_text(pixels, self.model.trained.profile)
-                seen[row] = Seen(task.path, pixels=pixels if self.pixels else None)
+                kept = pixels if self.pixels else None
+                seen[row] = Seen(task.path, pixels=kept, state=task.state)
             except PictureError as error:
                 seen[row] = Seen(task.path, error=f"{task.path}: {error}")
         answers = self.model.answers(list(texts.values()), self.question)

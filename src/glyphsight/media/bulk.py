@@ -66,7 +66,7 @@ class PictureFile:
         found: True where the target holds the text already.
         error: Reason why there is no text.
         text: The text; "" until there is one.
-        state: Size and time of the picture whose text was written.
+        state: Size and time of the picture that was read.
     """
 
     path: str
@@ -110,7 +110,7 @@ def open_log(out: Path, settings: EncodeSettings) -> JsonLog:
     return JsonLog(out / _LOG, asdict(settings), restart=True)
 
 
-def _state(path: str) -> str:
+def state_of(path: str) -> str:
     """Return the size and time of a picture file; "" where there is none, as of ``-``."""
     try:
         found = Path(path).stat()
@@ -146,7 +146,7 @@ def plan(paths: list[str], out: Path | None, log: JsonLog | None = None) -> list
             problem = f"{name}: would overwrite {target}, written from {owner[target]}"
             return PictureFile(name, error=f"{problem}; rename one of the two")
         owner[target] = name
-        found = made.get(hash64(str(text))) == _key(name, _state(name)) and target.is_file()
+        found = made.get(hash64(str(text))) == _key(name, state_of(name)) and target.is_file()
         return PictureFile(name, target, found and target.stat().st_size > 0)
 
     tasks: list[PictureFile] = []
@@ -162,7 +162,7 @@ def _encode_one(settings: EncodeSettings, task: PictureFile) -> PictureFile:
     """Read, encode and write one picture; a failure comes back as a line."""
     if task.error is not None:
         return task
-    state = _state(task.path)  # before it is read: a later change is seen next time
+    state = state_of(task.path)  # before it is read: a later change is seen next time
     try:
         if task.found and task.target is not None:
             return replace(task, text=task.target.read_text(encoding="utf-8"))
