@@ -47,6 +47,17 @@ def test_a_file_is_judged_alone_and_a_run_gets_its_report(glyphsight, nano_run, 
     assert "the model was trained on these records" in report
 
 
+def test_a_question_of_two_lines_has_one_line_in_the_summary(golden, tmp_path):
+    record = {"size": "20", "ASCII_image": (golden / "five.txt").read_text("utf-8")}
+    asked = ["Look.\nWhat digit?", "What digit?"]
+    lines = [record | {"Response": "5", "Question": question} for question in asked]
+    (tmp_path / "x.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+    result = evaluate("--model", "nano-digits", "--data", tmp_path / "x.jsonl", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert "\n  Look.\\nWhat digit? " in result.stdout
+    assert "\nWhat digit?" not in result.stdout
+
+
 def test_a_directory_that_is_no_run_is_left_as_it_is(nano_run, tmp_path):
     model = shutil.copytree(nano_run, tmp_path / "model")
     (model / "glyphsight.json").unlink()
