@@ -106,9 +106,10 @@ def map(  # noqa: A001 - called as parallel.map
         submit, most = _ray(function, workers)
         from ray import exceptions
 
+        lost = exceptions.WorkerCrashedError, exceptions.OutOfMemoryError, exceptions.NodeDiedError
         try:
             yield from _results(submit, left, most, ordered)
-        except (exceptions.WorkerCrashedError, exceptions.OutOfMemoryError):
+        except lost:
             raise GlyphsightError(_LOST) from None
         return
     shared = _SHARED.get()
