@@ -4,8 +4,8 @@
     OMP_NUM_THREADS=1 .venv/bin/python benchmarks/attention.py --models smollm2-135m
 
 Forward and backward on a batch of the bundled digits in the published format, as each model is
-taught them, in bfloat16 autocast and in float32. Each kind of attention in turn on the same batch;
-medians, the ratio is what counts.
+trained on them, in bfloat16 autocast and in float32. Each kind of attention in turn on the same
+batch; medians, the ratio is what counts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KINDS = ("sdpa", "eager")
 
 
 def batch_of(name: str) -> tuple[Any, dict[str, Any]]:
-    """A model and a batch it would be taught."""
+    """A model and a batch that it is trained on."""
     loaded = load_model(name, training=True)
     size = resolve_settings(name, {}).values.batch_size
     pictures = load_split(open_source("bundled"), "train")

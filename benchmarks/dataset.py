@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=MNIST)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--many", type=int, help="instead: memory over so many pictures")
+    parser.add_argument("--many", type=int, help="instead: memory over N pictures")
     parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:

@@ -7,16 +7,16 @@
 source's training split, judged ones from its test split; there are no validation pictures. Five
 ways to learn, each in a process of its own, one after the other:
 
-- sight: as `glyphsight train --from sight`: an adapter that knows handwritten digits goes on;
+- sight: as `glyphsight train --from sight`: an adapter that knows handwritten digits learns more;
 - base: a new adapter of the same rank on the plain base model, with the same settings;
 - base-full: the plain base model, all its weights, with the settings that suit these;
 - pixels: logistic regression on the gray pixels, 28x28, its C chosen by cross-validation on the
   training pictures;
 - text-logreg: the project's baseline, logistic regression on the cells of the same texts.
 
-All text is in the profile that sight was taught with. The first three learn until ``--minutes`` are
-over, loading not counted in. Their runs stay in ``--out`` without checkpoints. Finished ways lie
-there too and are not run again.
+All text is in the profile that sight was trained with. The first three learn until ``--minutes``
+are over, loading not counted in. Their runs stay in ``--out`` without checkpoints. Finished ways
+lie there too and are not run again.
 """
 
 from __future__ import annotations
@@ -78,19 +78,19 @@ class Case:
         return f"{self.source}-{self.pictures}-{self.seed}-{self.way}"
 
 
-def taught_with(start: ModelSource) -> RunRecord:
+def trained_with(start: ModelSource) -> RunRecord:
     """The profile and the prompt of the run to start from, which all text ways take over."""
     assert start.run is not None  # start_from has seen it
     return start.run
 
 
 def draw(case: Case, split: str, count: int, out: Path) -> Path:
-    """A dataset of so many pictures of a split, stratified."""
+    """A dataset of N pictures of a split, stratified."""
     data = out / "data" / f"{case.source}-{split}-{count}-{case.seed}"
-    taught = taught_with(start_from(case.start))
-    profile = taught.profile
+    trained = trained_with(start_from(case.start))
+    profile = trained.profile
     how: dict[str, Any] = {"split": split, "limit": count, "seed": case.seed, "validation": 0}
-    how["wordings"] = taught.prompts
+    how["wordings"] = trained.prompts
     settings = BuildSettings(profile=profile, keep_duplicates=True, **how)
     built = build_dataset(case.spec, data, settings, quiet=True)
     if split == "train" and (found := built.records[split]) < count:
@@ -170,7 +170,7 @@ def by_pixels(case: Case, train_on: Path, judge_on: Path) -> dict[str, Any]:
 
 def by_cells(case: Case, train_on: Path, judge_on: Path) -> dict[str, Any]:
     """The project's logistic regression on the cells of the texts."""
-    profile = taught_with(start_from(case.start)).profile
+    profile = trained_with(start_from(case.start)).profile
 
     def grids(data: Path, split: str) -> Grids:
         records = load_dataset(data, split)
@@ -205,7 +205,7 @@ def measured(case: Case, out: Path) -> dict[str, Any]:
         process.start()
         process.join()
         if process.exitcode:
-            raise SystemExit(f"{case.name}: failed; mend it and run the same again")
+            raise SystemExit(f"{case.name}: failed; fix it and run the same again")
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     if found["case"] != json.loads(json.dumps(asdict(case))):
         raise SystemExit(f"{file}: is of other options; remove it, or give another --out")

@@ -13,7 +13,7 @@ read. Each way in a process of its own with all cores, one after the other:
 - trl: `trl.SFTTrainer` with the defaults of `SFTConfig`, the published format as prompts and
   completions; stopped after `--trl-minutes`.
 
-One instrument for all: the same callback takes the accuracy after every so many steps of 8 records
+One instrument for all: the same callback takes the accuracy after every N steps of 8 records
 and keeps the clock, in which its own time is counted. Finished ways lie in ``--out`` and are not
 run again.
 """

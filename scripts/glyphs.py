@@ -6,9 +6,9 @@
 FONTS is a folder that is looked through for .ttf and .otf files, such as /usr/share/fonts; on
 Debian the packages fonts-* fill it. ``glyphs`` holds train/LETTER/NUMBER.png, 28x28, white on
 black, the letter 20 pixels in its longer side, turned and slanted a little. The 26 capitals and
-eleven small letters that look unlike theirs: no digits, so that what is taught digits later has not
-met them. A font in which many letters look the same (it has none, and shows a box) is left out, and
-told.
+eleven small letters that look unlike theirs: no digits, so that what is trained on digits later
+has not met them. A font in which many letters look the same (it has none, and shows a box) is left
+out, and told.
 """
 
 from __future__ import annotations

@@ -126,13 +126,13 @@ def read(packages: Path, package: str, file: str) -> dict[str, Any]:
     """A JSON file of an icon set, whose version and licence must be those wanted."""
     name, _, version = package.partition("@")
     path = packages / "node_modules" / "@iconify-json" / name / file
-    mend = f"npm install --prefix {packages} @iconify-json/{package}"
+    fix = f"npm install --prefix {packages} @iconify-json/{package}"
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SystemExit(f"{path}: cannot be read ({error}); run: {mend}") from None
+        raise SystemExit(f"{path}: cannot be read ({error}); run: {fix}") from None
     if file == "package.json" and content["version"] != version:
-        raise SystemExit(f"{path}: is version {content['version']}; run: {mend}")
+        raise SystemExit(f"{path}: is version {content['version']}; run: {fix}")
     return content
 
 

@@ -49,7 +49,7 @@ def _asking(keys: set[str], wordings: tuple[Prompt, ...], prompt: Prompt) -> dic
         target = "{{Response}}".join(said) if any(said) else "Response"
         return {"doc_to_text": "{{ASCII_image}}".join(around), "doc_to_target": target}
     raise DatasetError(
-        "its rows have no ASCII_image and are not in the words the model was taught; "
+        "its rows have no ASCII_image and are not in the words the model was trained with; "
         "build it with --output parquet"
     )
 
