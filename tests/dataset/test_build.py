@@ -632,7 +632,7 @@ def test_a_split_of_which_nothing_is_left_is_refused(tmp_path):
     "options", [{"validation": 0.1}, {"validation": "5"}, {"limit": 0}, {"copies": -1}]
 )
 def test_numbers_that_are_none_are_refused(tmp_path, options):
-    with pytest.raises(DatasetError, match=r"is a whole number, at least [01], not"):
+    with pytest.raises(DatasetError, match=r"; give a whole number, at least [01]"):
         build("bundled", tmp_path / "x", **options)
 
 

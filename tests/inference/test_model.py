@@ -292,7 +292,7 @@ def test_a_name_that_means_no_model_is_told_from_an_untrained_one(tmp_path, monk
     Path("begun").mkdir()
     Path("begun", "settings.json").write_text("{}")
     for name, said in (
-        ("sigth", "sigth: no such directory here; is sight meant?"),
+        ("sigth", "sigth: no such directory here; give sight, if that is meant"),
         ("begun", "begun: its training has not finished; resume it"),
         ("runs/x", "runs/x: no such directory here, "),
         (Path("nano"), "nano: no such directory here; give nano, "),

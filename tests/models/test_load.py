@@ -114,7 +114,7 @@ def test_a_name_the_hub_does_not_know_is_asked_for_once(tmp_path):
 
 @pytest.mark.parametrize(("name", "meant"), [("nanno", "nano"), ("smollm-135m", "smollm2-135m")])
 def test_a_slip_in_a_name_of_ours_does_not_go_to_the_hub(name, meant):
-    assert complaint(name) == f"{name}: no such directory here; is {meant} meant?"
+    assert complaint(name) == f"{name}: no such directory here; give {meant}, if that is meant"
 
 
 def test_a_directory_that_holds_no_model_is_not_called_missing(tmp_path):

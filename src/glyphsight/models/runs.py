@@ -199,7 +199,7 @@ class ModelSource:
         directory = self.directory
         if directory is None:
             close = get_close_matches(self.name, NAMES, n=1, cutoff=0.7) if self.from_hub else []
-            return f"no such directory here; is {close[0]} meant?" if close else ""
+            return f"no such directory here; give {close[0]}, if that is meant" if close else ""
         if not directory.is_dir():
             return f"no such directory here; give {', '.join(NAMES)} or a run directory"
         begun = self.run is not None or (directory / SETTINGS_FILE).is_file()

@@ -89,7 +89,11 @@ def open_source(spec: str, max_pixels: int = MAX_PIXELS) -> Source:
     location = os.path.expanduser(location)  # noqa: PTH111 - not every location is a path
     if kind not in SOURCES:
         names = ", ".join(SOURCES.names())
-        fix = f"is folder:{spec} meant?" if Path(spec).is_dir() else "see --help"
+        fix = (
+            f"give folder:{spec} for a folder"
+            if Path(spec).is_dir()
+            else "see glyphsight dataset build --help"
+        )
         raise DatasetError(f"{spec}: unknown source; give one of {names}; {fix}")
     try:
         source = SOURCES.make(kind, location)
