@@ -1,10 +1,12 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
+from glyphsight.dataset import load_dataset, write_records
 
 pytestmark = pytest.mark.slow
 QUICK = ("--generate", 0, "--zero-shot", 0)
@@ -66,6 +68,18 @@ def test_a_directory_that_is_no_run_is_left_as_it_is(nano_run, tmp_path):
     assert result.exit_code == 0
     assert "report:" not in result.stderr
     assert sorted(model.rglob("*")) == before
+
+
+def test_forty_labels_are_listed_and_the_others_counted(nano_run, digits, tmp_path):
+    records = [replace(one, answer=f"class {n}") for n, one in enumerate(load_dataset(digits)[:45])]
+    write_records(records, tmp_path / "many.json")
+    result = evaluate("--model", nano_run, "--data", tmp_path / "many.json", *QUICK)
+    assert result.exit_code == 0, result.output
+    table = result.stdout.partition("precision")[2].splitlines()
+    assert [line.split("  ")[1].strip() for line in table[1:41]] == sorted(
+        {one.answer for one in records} | set("0123456789")
+    )[:40]
+    assert "and 15 more labels" in result.stdout
 
 
 def test_a_split_that_is_not_there_is_named(nano_run, digits):

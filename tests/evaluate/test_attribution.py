@@ -22,6 +22,7 @@ from glyphsight.evaluate.explanation import (
     cells_picture,
     draw_explanation,
 )
+from glyphsight.inference import Model
 from glyphsight.inference.score import probabilities
 from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.models.load import without_peft_warning
@@ -85,6 +86,44 @@ def test_a_cell_counts_for_another_label_too(nano, text):
     changed[place] = 0
     lost = log_odds(nano, text, "8") - log_odds(nano, render(changed), "8")
     assert found.cells[place] == pytest.approx(lost, abs=1e-3)
+
+
+ODD = "Is it odd?"
+
+
+@pytest.fixture
+def asked(nano):
+    return with_run(nano, tasks=(*nano.run.tasks, Task(ODD, ("no", "yes")), Task("Write it.")))
+
+
+@pytest.mark.slow
+def test_cells_speak_for_the_answer_to_the_question_that_was_asked(asked, text):
+    def odds(written):
+        prompt = asked.run.prompt
+        [found] = scores(asked, [prompt.ask(written, ODD)], ("no", "yes"), prompt)
+        return float(found[1] - found[0])
+
+    levels = get_format("seed").read(text, PUBLISHED.palette)
+    row, column = np.argwhere(levels)[0]
+    without = levels.copy()
+    without[row, column] = 0
+    found = occlusion(asked, text, "yes", question=ODD)
+    expected = odds(text) - odds(render(without))
+    assert found.cells[row, column] == pytest.approx(expected, abs=2e-3)
+    by_slope = gradient(asked, text, "yes", question=ODD)
+    assert by_slope.label == "yes"
+    assert (by_slope.cells != gradient(asked, text).cells).any()
+    for question, why in (("What?", "not trained to answer"), ("Write it.", "writes its answer")):
+        with pytest.raises(ModelError, match=why):
+            occlusion(asked, text, question=question)
+
+
+@pytest.mark.slow
+def test_an_answer_to_a_question_is_explained(asked, validation):
+    pixels = validation.pixels[0]
+    [answer] = Model(asked).see([pixels], ODD)
+    assert answer.label in ("no", "yes")
+    assert draw_explanation("a digit", pixels, answer, asked, ODD).startswith(b"\x89PNG")
 
 
 @pytest.mark.slow

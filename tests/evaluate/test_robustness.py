@@ -272,6 +272,25 @@ def test_of_a_dataset_the_texts_alone_are_changed(nano, some, conditions):
 
 
 @pytest.mark.slow
+def test_each_record_is_asked_its_own_question_with_its_own_labels(nano, some):
+    odd = "Is it odd?"
+    asked = replace(nano, run=replace(nano.run, tasks=(*nano.run.tasks, Task(odd, ("no", "yes")))))
+    texts = encode_batch(some.pixels)
+    own = [Record(text, "no", odd) for text in texts]
+    [clean] = robustness(asked, own, names=(), quiet=True)
+    prompts = [Prompt().ask(text, odd) for text in texts]
+    right = int((scores(nano, prompts, ("no", "yes")).argmax(axis=1) == 0).sum())
+    assert (clean.share.n, clean.share.accuracy) == (24, right / 24)
+    digits = [Record(text, label) for text, label in zip(texts, some.labels, strict=True)]
+    alone, both = (
+        robustness(asked, records, names=("another hand",), quiet=True)
+        for records in (digits, own + digits)
+    )
+    assert alone[0].share.accuracy == pytest.approx(2 * both[0].share.accuracy - right / 24)
+    assert both[1].share.n == 48
+
+
+@pytest.mark.slow
 def test_pictures_of_several_sizes_come_in_batches(nano, some):
     large = np.kron(some.pixels[:5], np.ones((1, 3, 3), dtype=np.uint8))
     batches = [some.take(np.arange(5)), Batch(large, some.labels[:5], some.ids[:5])]

@@ -401,6 +401,19 @@ def test_choices_are_those_of_the_question_in_the_runs_record(tmp_path):
     assert [item.choices for item in task.items] == [("1", "3"), (), ("0", "1", "2"), ("b",)]
 
 
+@pytest.mark.parametrize("known", [(), (TrainedOn("", ("3", "5")),)])
+def test_captions_are_open_whether_the_run_knows_their_question_or_not(tmp_path, known):
+    file = tmp_path / "data.jsonl"
+    run = RunRecord("nano", tasks=known) if known else None
+    for count, choices in ((200, 200 + 2 * len(known)), (201, 0)):
+        lines = [
+            {"size": "4", "ASCII_image": ONE, "Response": f"caption {n}"} for n in range(count)
+        ]
+        file.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+        task = open_task(str(file), run, SETTINGS)
+        assert {len(item.choices) for item in task.items} == {choices}
+
+
 @pytest.mark.slow
 def test_records_of_several_pictures_are_not_taken_for_flawed_ones(tmp_path):
     file = tmp_path / "data.jsonl"

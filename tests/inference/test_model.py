@@ -253,7 +253,7 @@ def test_a_question_without_labels_is_answered_in_writing(nano, golden, tmp_path
     source = SHIPPED_RUNS["nano-digits"]
     run = shutil.copytree(source, tmp_path / "run")
     record = RunRecord.load(source)
-    tasks = (*record.tasks, Task("Write it.", ()))
+    tasks = (*record.tasks, Task("Write it.", ()), Task("Is it odd?", ("no", "yes")))
     replace(record, tasks=tasks, prompts=(Prompt("{ASCII_image}Response:"),)).save(run)
     model = Model(run)
     [known] = model.see([golden / "five.png"])
@@ -263,6 +263,10 @@ def test_a_question_without_labels_is_answered_in_writing(nano, golden, tmp_path
     command = ["see", str(golden / "five.png"), "--model", str(run), "--ask"]
     shown = CliRunner().invoke(app, [*command, "Write it."])
     assert shown.stdout == f"{golden / 'five.png'}: {written.label}\n"
+    drawn = tmp_path / "odd.png"
+    shown = CliRunner().invoke(app, [*command, "Is it odd?", "--explain", str(drawn)])
+    assert shown.exit_code == 0, shown.output
+    assert drawn.is_file()
     with pytest.raises(ModelError, match="ask one of 'Write it"):
         CliRunner().invoke(app, [*command, "What?"], catch_exceptions=False)
 

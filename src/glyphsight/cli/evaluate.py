@@ -28,7 +28,7 @@ _SETTINGS = (
     "split", "limit", "seed", "batch_size", "generate", "zero_shot", "full", "train_data",
     "max_pixels",
 )  # fmt: skip
-_LISTED = 40  # questions or concepts that are listed
+_LISTED = 40  # questions, concepts or labels that are listed
 _PLAIN = "Plain English (--forgetting)"
 _ENGLISH = "needs --forgetting; give it too, without --data"
 
@@ -202,10 +202,13 @@ def print_summary(study: Study) -> None:
 
 def _print_classes(study: Study) -> None:
     print(f"  {'label':<12}{'n':>7}{'precision':>12}{'recall':>10}")
-    for score in study.evaluation.classes:
+    classes = study.evaluation.classes
+    for score in classes[:_LISTED]:
         precision = "never said" if score.precision is None else f"{100 * score.precision:.2f} %"
         recall = "none there" if score.recall is None else f"{100 * score.recall:.2f} %"
         print(f"  {printable(score.label):<12}{score.n:>7}{precision:>12}{recall:>10}")
+    if (more := len(classes) - _LISTED) > 0:
+        print(f"  and {more} more labels; --json and the report of --out have them")
 
 
 def _print_robustness(study: Study) -> None:

@@ -23,7 +23,7 @@ from glyphsight.extras import MissingPackageError
 from glyphsight.files import JsonLog, hash64, json_line, replacing
 from glyphsight.media import MEDIA
 from glyphsight.media.bulk import EncodeSettings, PictureFile, plan, state_of
-from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, resolve
+from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, Task, resolve
 
 if TYPE_CHECKING:
     from glyphsight.inference import Answer, Model, Seen
@@ -104,7 +104,7 @@ class _Printer:
     """Prints each answer as it comes, draws what it rests on, and counts."""
 
     model: Model
-    names: Mapping[str, str]
+    task: Task
     show: bool
     form: str  # text, json or jsonl
     log: JsonLog | None
@@ -141,7 +141,9 @@ class _Printer:
 
         assert seen.pixels is not None
         assert seen.answer is not None
-        drawn = draw_explanation(Path(seen.path).name, seen.pixels, seen.answer, loaded)
+        drawn = draw_explanation(
+            Path(seen.path).name, seen.pixels, seen.answer, loaded, self.task.question
+        )
         with replacing(file, "wb") as stream:
             stream.write(drawn)
         say(f"{seen.path}: what it looked at: {file}")
@@ -165,7 +167,7 @@ class _Printer:
         said = [answer.name]
         if answer.probabilities and not answer.empty:
             (_, chance), *others = [
-                (self.names.get(label, label), f"{100 * chance:.1f} %")
+                (self.task.name_of(label), f"{100 * chance:.1f} %")
                 for label, chance in list(answer.probabilities.items())[:_SHOWN]
             ]
             said = [f"{answer.name} ({chance})", *map(" ".join, others)]
@@ -253,7 +255,7 @@ def see(
     noted = (out and JsonLog.noted(out)) or {}
     same = noted.get("model") == model  # a log is of one engine, however many pictures are left
     asked = Model(model, engine=noted.get("engine", "auto") if same else "auto")
-    names = _names(asked.trained, ask)
+    task = _task(asked.trained, ask)
     form, hidden = "jsonl" if jsonl else "json" if json_ else "text", not sys.stderr.isatty()
     total = None if files_from else len(tasks)
     with ExitStack() as stack:
@@ -263,7 +265,7 @@ def see(
         known, stale = _known(log or ())
         asking = chain(tasks, () if files_from is None else _listed(files_from))
         left = _left(asking, known, stale, bar)
-        printer = _Printer(asked, names, show, form, log, drawings)
+        printer = _Printer(asked, task, show, form, log, drawings)
         how: dict[str, Any] = {
             "question": ask,
             "max_pixels": settings.max_pixels,
@@ -277,8 +279,8 @@ def see(
         printer.close(len(known), stale)
 
 
-def _names(run: RunRecord, ask: str | None) -> Mapping[str, str]:
-    """Return the names of a question's labels; say which question is asked where there are several.
+def _task(run: RunRecord, ask: str | None) -> Task:
+    """Return the task of a question; say which question is asked where there are several.
 
     Raises:
         ModelError: The model was not trained to answer the question.
@@ -287,7 +289,7 @@ def _names(run: RunRecord, ask: str | None) -> Mapping[str, str]:
     if ask is None and others:
         asked = task.question or "as its dataset asks"
         say(f"asked {asked!r}; --ask takes {', '.join(others)} too")
-    return task.names
+    return task
 
 
 def _known(lines: Iterable[Any]) -> tuple[dict[int, tuple[int, str]], set[int]]:

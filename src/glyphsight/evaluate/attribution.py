@@ -26,6 +26,7 @@ from glyphsight.inference import Model, Request
 from glyphsight.inference.score import Completions
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.models import LoadedModel, RunRecord
+from glyphsight.models.runs import Task
 
 
 @dataclass(frozen=True)
@@ -44,41 +45,48 @@ class Attribution:
     cells: NDArray[np.float32]
 
 
-def _run(loaded: LoadedModel) -> RunRecord:
+def _asked(loaded: LoadedModel, question: str | None) -> tuple[RunRecord, Task]:
     run = loaded.run or Model(loaded).trained
-    if len(run.labels) < 2:
+    task = run.task(question)
+    if len(task.labels) < 2:
+        has = "has one label alone" if task.labels else "writes its answer freely"
         raise ModelError(
-            f"{loaded.name}: has one label alone, so nothing speaks for or against it; "
+            f"{loaded.name}: {has}, so nothing speaks for or against it; "
             "train on two labels or more"
         )
-    return run
+    return run, task
 
 
-def _column(run: RunRecord, label: str) -> int:
-    if label not in run.labels:
+def _column(task: Task, label: str) -> int:
+    if label not in task.labels:
         raise ModelError(
-            f"label {label!r} is none of the model's; give one of {', '.join(run.labels)}"
+            f"label {label!r} is none of the model's; give one of {', '.join(task.labels)}"
         )
-    return run.labels.index(label)
+    return task.labels.index(label)
 
 
 def _log_odds(
-    loaded: LoadedModel, run: RunRecord, texts: Sequence[str], quiet: bool
+    loaded: LoadedModel, run: RunRecord, task: Task, texts: Sequence[str], quiet: bool
 ) -> NDArray[np.float64]:
     """Compute the log-odds of every label against the others, float64[N, L]."""
-    asked = [Request.about(run.prompt, text, run.labels) for text in texts]
+    asked = [Request.about(run.prompt, text, task.labels, task.question) for text in texts]
     bar = progress_bar(len(texts), "text", "occlusion", delay=2, leave=False, disable=quiet)
     with bar:
         scores = np.array(Model(loaded).score(asked, progress=bar.update), np.float64)
     odds = np.empty_like(scores)
-    for column in range(len(run.labels)):
+    for column in range(len(task.labels)):
         others = np.delete(scores, column, axis=1)
         odds[:, column] = scores[:, column] - np.logaddexp.reduce(others, axis=1)
     return odds
 
 
 def occlusion(
-    loaded: LoadedModel, text: str, label: str | None = None, *, quiet: bool = False
+    loaded: LoadedModel,
+    text: str,
+    label: str | None = None,
+    *,
+    question: str | None = None,
+    quiet: bool = False,
 ) -> Attribution:
     """Measure the loss of the label's log-odds when a cell is blotted out.
 
@@ -89,23 +97,24 @@ def occlusion(
         loaded: Trained run.
         text: ASCII_Image in the run's format.
         label: Label the cells speak for; None for the model's answer.
+        question: Question that is asked; None for the run's first one.
         quiet: True for no progress bar; otherwise one appears where it takes long.
 
     Raises:
         FormatError: The text is not of the run's format.
-        ModelError: The model was not trained with glyphsight, or has no such label.
+        ModelError: The model was not trained with glyphsight, or has no such question or label.
     """
-    run = _run(loaded)
+    run, task = _asked(loaded, question)
     form, palette = get_format(run.profile.format), run.profile.palette
     grid = form.read(text, palette)
     ink = np.argwhere(grid)
     changed = np.repeat(grid[None], 1 + len(ink), axis=0)
     changed[np.arange(1, len(changed)), *ink.T] = 0
-    odds = _log_odds(loaded, run, form.render_batch(changed, palette), quiet)
-    column = int(odds[0].argmax()) if label is None else _column(run, label)
+    odds = _log_odds(loaded, run, task, form.render_batch(changed, palette), quiet)
+    column = int(odds[0].argmax()) if label is None else _column(task, label)
     cells = np.zeros(grid.shape, dtype=np.float32)
     cells[tuple(ink.T)] = odds[0, column] - odds[1:, column]
-    return Attribution("occlusion", run.labels[column], cells)
+    return Attribution("occlusion", task.labels[column], cells)
 
 
 def _offsets(loaded: LoadedModel, asked: str) -> tuple[list[int], list[tuple[int, int]]]:
@@ -150,7 +159,9 @@ def _token_scores(loaded: LoadedModel, ids: list[int], answer: list[int]) -> NDA
     return result
 
 
-def gradient(loaded: LoadedModel, text: str, label: str | None = None) -> Attribution:
+def gradient(
+    loaded: LoadedModel, text: str, label: str | None = None, *, question: str | None = None
+) -> Attribution:
     """Multiply the gradient of the label's log-odds by the embeddings, spread over cells.
 
     A token's share goes in equal parts to the cells among its characters. The share of row tags is
@@ -160,26 +171,27 @@ def gradient(loaded: LoadedModel, text: str, label: str | None = None) -> Attrib
         loaded: Trained run.
         text: ASCII_Image in the run's format.
         label: Label the cells speak for; None for the model's answer.
+        question: Question that is asked; None for the run's first one.
 
     Raises:
         FormatError: The format does not write cells one by one, or the text is not of it.
-        ModelError: The model was not trained with glyphsight, has no such label, or its tokenizer
-            does not say which characters a token covers.
+        ModelError: The model was not trained with glyphsight, has no such question or label, or
+            its tokenizer does not say which characters a token covers.
     """
-    run = _run(loaded)
+    run, task = _asked(loaded, question)
     places = cell_offsets(text, run.profile.format, run.profile.palette)
     if label is None:
-        label = run.labels[int(_log_odds(loaded, run, [text], True)[0].argmax())]
-    column = _column(run, label)
-    asked = run.prompt.ask(text)
+        label = task.labels[int(_log_odds(loaded, run, task, [text], True)[0].argmax())]
+    column = _column(task, label)
+    asked = run.prompt.ask(text, task.question)
     ids, offsets = _offsets(loaded, asked)
     completions = Completions.of(
-        loaded.tokenizer, [run.prompt.reply(label) for label in run.labels], loaded.chat
+        loaded.tokenizer, [run.prompt.reply(label) for label in task.labels], loaded.chat
     )
     scores = _token_scores(loaded, ids, completions.shared + completions.rests[column])
 
     around = loaded.chat.around if loaded.chat else str
-    start, length = around(run.prompt.ask("\0")).index("\0"), len(around(asked))
+    start, length = around(run.prompt.ask("\0", task.question)).index("\0"), len(around(asked))
     held = np.zeros(length + 1, dtype=np.int64)  # cells at each character
     np.add.at(held, start + places[places >= 0], 1)
     a_cell = np.zeros(length + 1, dtype=np.float32)  # what each of them gets

@@ -13,7 +13,8 @@ from glyphsight.dataset.inspect.items import cell_ratio
 from glyphsight.errors import FormatError
 from glyphsight.evaluate.attribution import Attribution, gradient, occlusion
 from glyphsight.inference.see import Answer
-from glyphsight.models import LoadedModel, RunRecord
+from glyphsight.models import LoadedModel
+from glyphsight.models.runs import Task
 from glyphsight.pages import TONES, png, png_address
 
 Colours = NDArray[np.uint8]
@@ -101,24 +102,30 @@ def _caption(attribution: Attribution) -> tuple[str, str]:
     return "what each cell did", f"blue: without the cell, {label} is less likely{most}"
 
 
-def _attributions(loaded: LoadedModel, answer: Answer) -> list[Attribution | str]:
+def _attributions(loaded: LoadedModel, answer: Answer, question: str) -> list[Attribution | str]:
     """Make both attributions of an answer; a reason in the place of one that cannot be made."""
-    found: list[Attribution | str] = [occlusion(loaded, answer.ascii_image, answer.label)]
+    found: list[Attribution | str] = [
+        occlusion(loaded, answer.ascii_image, answer.label, question=question)
+    ]
     try:
-        found.append(gradient(loaded, answer.ascii_image, answer.label))
+        found.append(gradient(loaded, answer.ascii_image, answer.label, question=question))
     except FormatError as error:
         found.append(str(error))
     return found
 
 
-def _title(name: str, answer: Answer, run: RunRecord) -> str:
+def _title(name: str, answer: Answer, task: Task) -> str:
     chances = answer.probabilities.items()
-    ranked = [f"{run.name_of(label)} ({100 * chance:.2f} %)" for label, chance in chances]
+    ranked = [f"{task.name_of(label)} ({100 * chance:.2f} %)" for label, chance in chances]
     return f"{name}: {ranked[0]}, then {', '.join(ranked[1:_SHOWN])}"
 
 
 def draw_explanation(
-    name: str, pixels: NDArray[np.uint8], answer: Answer, loaded: LoadedModel
+    name: str,
+    pixels: NDArray[np.uint8],
+    answer: Answer,
+    loaded: LoadedModel,
+    question: str | None = None,
 ) -> bytes:
     """Draw the picture, the model's text and its attributions side by side, as PNG.
 
@@ -127,17 +134,18 @@ def draw_explanation(
         pixels: Picture as ``see`` took it, uint8[H, W].
         answer: Answer of :meth:`Model.see <glyphsight.inference.Model.see>` to the picture.
         loaded: Model that gave the answer.
+        question: Question that was asked; None for the run's first one.
 
     Raises:
-        ModelError: The model has one label alone.
+        ModelError: The question has fewer than two labels, or is none of the run's.
     """
     from matplotlib.figure import Figure
 
     assert loaded.run is not None
-    profile = loaded.run.profile
+    profile, task = loaded.run.profile, loaded.run.task(question)
     read = cells_picture(answer.ascii_image, profile)
     ground = prepare(pixels, profile).pixels if profile.crop is None else read
-    attributions = _attributions(loaded, answer)
+    attributions = _attributions(loaded, answer, task.question)
     figure = Figure(figsize=(13.6, 4.9), layout="constrained", facecolor="white")
     panels, bars = figure.subplots(2, 2 + len(attributions), height_ratios=[24, 1])
     height, width = pixels.shape
@@ -161,5 +169,5 @@ def draw_explanation(
             drawn.text(0.5, 0.5, found, **middle, wrap=True, fontsize=9, parse_math=False)
             drawn.set_axis_off()
             bar.set_axis_off()
-    figure.suptitle(_title(name, answer, loaded.run), fontsize=14, parse_math=False)
+    figure.suptitle(_title(name, answer, task), fontsize=14, parse_math=False)
     return png(figure, 110)

@@ -199,12 +199,13 @@ class Condition:
 
 
 class _Items(NamedTuple):
-    """Judged pictures, none of a dataset; texts, their grids, None of what is no grid; answers."""
+    """Judged pictures, none of a dataset; texts, grids or None, answers, questions."""
 
     batches: list[Batch]
     texts: list[str]
     grids: list[NDArray[np.uint8] | None]
     truth: list[str]
+    questions: list[str]
 
 
 def _items(judged: Batch | Sequence[Batch] | Sequence[Record], profile: Profile) -> _Items:
@@ -212,11 +213,14 @@ def _items(judged: Batch | Sequence[Batch] | Sequence[Record], profile: Profile)
     batches = [one for one in several if isinstance(one, Batch)]
     texts: list[str] = []
     truth: list[str] = []
+    questions: list[str] = []
     for one in several:
         texts += encode_batch(one.pixels, profile) if isinstance(one, Batch) else [one.picture]
         truth += one.labels if isinstance(one, Batch) else [one.answer]
+        asked = (one.questions or [""] * len(one)) if isinstance(one, Batch) else [one.question]
+        questions += asked
     grids = [None if isinstance(grid, FormatError) else grid for grid in read_grids(texts, profile)]
-    return _Items(batches, texts, grids, truth)
+    return _Items(batches, texts, grids, truth, questions)
 
 
 def _other_hands(labels: Sequence[str], most: int, seed: int) -> Batch:
@@ -238,11 +242,11 @@ def _changed(
     one: Perturbation,
     strength: float | None,
     items: _Items,
-    labels: Sequence[str],
+    labels: Mapping[str, Sequence[str]],
     profile: Profile,
     seed: int,
-) -> tuple[list[str], list[str]]:
-    """Make the texts of one condition, and give the right answers."""
+) -> tuple[list[str], list[str], list[str]]:
+    """Make the texts of one condition, and give the right answers and the questions."""
     rng = np.random.default_rng([seed, zlib.crc32(f"{one.name}:{strength}".encode())])
     value = 0.0 if strength is None else strength
     if one.on == "text":
@@ -253,18 +257,20 @@ def _changed(
             )
         assert one.change is not None
         pairs = zip(items.texts, items.grids, strict=True)
-        return [one.change(*pair, profile, value, rng) for pair in pairs], items.truth
-    batches, truth = items.batches, items.truth
+        texts = [one.change(*pair, profile, value, rng) for pair in pairs]
+        return texts, items.truth, items.questions
+    batches, truth, questions = items.batches, items.truth, items.questions
     if one.on == "hand":
-        hands = _other_hands(labels, len(items.truth), seed)
-        batches, truth = [hands], hands.labels
+        question = max(labels, key=lambda own: len({*labels[own]} & {*"0123456789"}))
+        hands = _other_hands(labels[question], len(items.truth), seed)
+        batches, truth, questions = [hands], hands.labels, [question] * len(hands)
     if not batches:
         raise PictureError("a dataset holds texts, no pictures; judge the source they came from")
-    texts: list[str] = []
+    texts = []
     for batch in batches:
         pixels = batch.pixels if one.change is None else one.change(batch.pixels, value, rng)
         texts += encode_batch(pixels, profile)
-    return texts, truth
+    return texts, truth, questions
 
 
 def robustness(
@@ -308,22 +314,32 @@ def robustness(
     count = len(items.truth)
     if not count:
         raise DatasetError("robustness: no pictures to judge; give at least one")
-    labels = sorted({*(run.labels if run else []), *items.truth})
+    known = {task.question: task.labels for task in run.tasks} if run else {}
+    labels = {
+        question: sorted(
+            {t for t, own in zip(items.truth, items.questions, strict=True) if own == question}
+            | set(known.get(question, ()))
+        )
+        for question in dict.fromkeys(items.questions)
+    }
     bar = progress_bar(total=count * (1 + len(tried)), desc="robustness", unit="pic", disable=quiet)
 
-    def share(texts: Sequence[str], truth: Sequence[str]) -> Share:
-        asked = [Request.about(prompt, text, labels) for text in texts]
+    def share(texts: Sequence[str], truth: Sequence[str], questions: Sequence[str]) -> Share:
+        asked = [
+            Request.about(prompt, text, labels[own], own)
+            for text, own in zip(texts, questions, strict=True)
+        ]
         said = model.best(asked, batch_size=batch_size, progress=bar.update)
-        right = sum(labels[a] == t for a, t in zip(said, truth, strict=True))
+        right = sum(labels[own][a] == t for own, a, t in zip(questions, said, truth, strict=True))
         return Share.of(right, len(truth))
 
     with bar:
-        conditions = [Condition(CLEAN, None, share(items.texts, items.truth))]
+        conditions = [Condition(CLEAN, None, share(items.texts, items.truth, items.questions))]
         for done, (one, strength) in enumerate(tried, start=2):
             condition = Condition(one.name, strength, None, dict(one.published.get(strength, {})))
             try:
-                texts, truth = _changed(one, strength, items, labels, profile, seed)
-                condition = replace(condition, share=share(texts, truth))
+                changed = _changed(one, strength, items, labels, profile, seed)
+                condition = replace(condition, share=share(*changed))
             except PromptTooLongError as error:
                 condition = replace(condition, skipped=next(iter(error.reasons.values())))
             except GlyphsightError as error:

@@ -349,7 +349,10 @@ def _with_robustness(
         loaded,
         pictures_at(task.data, task.split or "", np.array(numbers))
         if is_spec(task.data)
-        else [Record((task.items[row].ascii_image,), task.truth[row]) for row in rows],
+        else [
+            Record((task.items[row].ascii_image,), task.truth[row], task.items[row].group)
+            for row in rows
+        ],
         seed=settings.seed,
         batch_size=settings.batch_size,
         quiet=quiet,
@@ -384,7 +387,12 @@ def with_attributions(study: Study, loaded: LoadedModel, *, quiet: bool) -> Stud
         tried = [("occlusion", label) for label in dict.fromkeys((sample.answer, sample.truth))]
         for name, label in (*tried, ("gradient", sample.answer)):
             try:
-                found.append((sample, methods[name](loaded, sample.ascii_image, label)))
+                found.append(
+                    (
+                        sample,
+                        methods[name](loaded, sample.ascii_image, label, question=sample.group),
+                    )
+                )
             except GlyphsightError as error:  # the others stand
                 left_out[f"{name} left out: {error}"] = None
     return replace(study, attributions=found).noted(*left_out)

@@ -63,9 +63,9 @@ class Request:
     answers: tuple[str, ...] = ()
 
     @staticmethod
-    def about(prompt: Prompt, text: str, labels: Sequence[str]) -> Request:
+    def about(prompt: Prompt, text: str, labels: Sequence[str], question: str = "") -> Request:
         """Ask which label fits the text of a picture."""
-        return Request(prompt.ask(text), tuple(map(prompt.reply, labels)))
+        return Request(prompt.ask(text, question), tuple(map(prompt.reply, labels)))
 
 
 @dataclass(frozen=True)
@@ -423,9 +423,9 @@ class Model:
             task = run.task(question)
         except ModelError as error:
             raise ModelError(f"{self.name}: {error}") from None
-        replies = tuple(map(run.prompt.reply, task.labels))
         asked = [
-            Request(run.prompt.ask(text.ascii_image, task.question), replies) for text in texts
+            Request.about(run.prompt, text.ascii_image, task.labels, task.question)
+            for text in texts
         ]
         self.settle(len(asked), rounded=True)
         self._warn_of_merged(run)

@@ -313,11 +313,12 @@ def make_job(
 
 def _require_room(loaded: LoadedModel, run: RunRecord, one: LearnedDataset) -> None:
     """Raise DatasetError where a validation record does not fit the window as it is asked."""
-    prompt = run.prompt
     asked = [
-        Request(
-            prompt.ask(record.picture, record.question),
-            tuple(map(prompt.reply, run.task(record.question).labels or [record.answer])),
+        Request.about(
+            run.prompt,
+            record.picture,
+            run.task(record.question).labels or [record.answer],
+            record.question,
         )
         for record in one.validation
     ]

@@ -83,10 +83,7 @@ def _hits(loaded: LoadedModel, run: RunRecord, records: list[Record]) -> list[tu
         [one for one in records if bool(labels[one.question]) == by] for by in (True, False)
     )
     asked = {
-        id(one): Request(
-            prompt.ask(one.picture, one.question),
-            tuple(map(prompt.reply, labels[one.question] or [longest])),
-        )
+        id(one): Request.about(prompt, one.picture, labels[one.question] or [longest], one.question)
         for one in records
     }
     columns = model.best([asked[id(one)] for one in closed])

@@ -23,9 +23,10 @@ from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.tasks.base import Item, Task
 from glyphsight.models import RunRecord
 from glyphsight.sources import Failure, is_spec, open_source
+from glyphsight.train.settings import TrainSettings
 
 _READ = {"format", "palette", "width", "height"}  # of another one a model can make nothing
-_OPEN = 1000  # a question that the run does not know is open if it has more answers than this
+_OPEN = TrainSettings.most_labels  # answers that the run does not know; with more it is open
 
 
 def records_task(
@@ -124,8 +125,7 @@ def _choices(records: Sequence[Record], run: RunRecord | None) -> dict[str, tupl
     known = {one.question: one.labels for one in run.tasks} if run else {}
     return {
         question: ()
-        if not known.get(question, True)
-        or (question and question not in known and len(answers) > _OPEN)
+        if not known.get(question, True) or len(answers.difference(known.get(question, ()))) > _OPEN
         else tuple(sorted(answers.union(known.get(question, ()))))
         for question, answers in found.items()
     }
