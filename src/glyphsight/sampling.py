@@ -1,7 +1,8 @@
-"""Seeded, stratified choice of examples."""
+"""Seeded, stratified choice of examples, and the interval of a share of them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 _NONE = np.zeros(0, dtype=np.int64)
+_Z95 = 1.959963984540054
+
+
+def wilson_interval(right: int, total: int) -> tuple[float, float]:
+    """Give the 95 % score interval of a share (Wilson 1927).
+
+    Args:
+        right: Number of right answers, at most ``total``.
+        total: Number of answers.
+
+    Returns:
+        Lower and upper bound, 0-1; (0, 1) without answers.
+    """
+    if total == 0:
+        return 0.0, 1.0
+    share, z2 = right / total, _Z95**2
+    middle = (share + z2 / (2 * total)) / (1 + z2 / total)
+    half = _Z95 * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2)) / (1 + z2 / total)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def stratified_sample(

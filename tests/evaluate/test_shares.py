@@ -14,10 +14,10 @@ from glyphsight.evaluate.statistics import (
     paired,
     per_class,
     sort_replies,
-    wilson_interval,
 )
 from glyphsight.evaluate.tasks import Item
 from glyphsight.evaluate.tasks.base import as_written, read_reply
+from glyphsight.sampling import wilson_interval
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,16 @@ def test_the_best_validation_is_the_last_of_equals_and_not_the_luck_of_a_few():
     assert best_of([*lines, figures(1.0, 8) | {"step": 12}])["step"] == 2
 
 
+def test_validations_of_two_sizes_are_compared_by_what_their_intervals_promise():
+    def best(first, second):
+        return best_of([first | {"step": 1}, second | {"step": 2}])["step"]
+
+    assert best(figures(0.5, 500), figures(0.512, 248)) == 1  # 0.456 and 0.450 at least
+    assert best(figures(0.512, 248), figures(0.5, 500)) == 2
+    assert best(figures(0.5, 500), figures(0.6, 248)) == 2
+    assert best(figures(0.9, 500), figures(0.9, 500)) == 2
+
+
 @pytest.mark.parametrize(("minutes", "seconds_a_step"), [(0.0, 1.0), (60.0, 40.0), (1.0, 0.1)])
 def test_the_loss_is_told_forty_times_by_steps_or_by_the_clock(
     tmp_path, now, minutes, seconds_a_step

@@ -44,6 +44,14 @@ Resume = Annotated[
 ]
 
 
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Any of the settings by name, as a recipe has it."
+    ),
+]
+
+
 @with_settings
 def train(
     out: Annotated[Path, typer.Option(help="Directory of the trained model.")],
@@ -90,12 +98,7 @@ def train(
             "each dataset where the recipe names several.",
         ),
     ] = None,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="NAME=VALUE", help="Any of the settings by name, as a recipe has it."
-        ),
-    ] = None,
+    setting: Assignments = None,
     resume: Resume = False,
     json_: Json = False,
 ) -> None:

@@ -78,19 +78,12 @@ def evaluate(
     task = task.limited(settings.limit, settings.seed)
     if task.plain and loaded.chat is not None:
         asks = Model(replace(loaded, chat=None))
-    warnings = doubts(task, task.profile) if task.profile else []
-    if task.profile and (why := merged_pictures(loaded.tokenizer, task.profile)):
-        warnings.append(f"{asks.name}: {why}")
+    warnings = _reservations(asks, task)
     samples, seconds = _answer_all(
         asks, task, settings, directory=directory, workers=workers, quiet=quiet
     )
     tally = _Tally(task, samples)
     warnings = _too_long(task, tally, asks) + warnings
-    if run and task.files and checksum(task.files) in run.training.get("data_sha256", []):
-        warnings.append(
-            f"{task.files[0]}: the model was trained on these records; "
-            "accuracy on them says little about other pictures"
-        )
     before = None
     if run is not None and settings.zero_shot:
         try:
@@ -126,6 +119,19 @@ def evaluate(
         character_match=_mean(tally.partial),
         by="both" if len(ways) > 1 else ways.pop(),
     )
+
+
+def _reservations(model: Model, task: Task) -> list[str]:
+    """Say why figures of a task may tell less than they seem to."""
+    found, run = doubts(task, task.profile) if task.profile else [], model.run
+    if task.profile and (why := merged_pictures(model.get().tokenizer, task.profile)):
+        found.append(f"{model.name}: {why}")
+    if run and task.files and checksum(task.files) in run.training.get("data_sha256", []):
+        found.append(
+            f"{task.files[0]}: the model was trained on these records; "
+            "accuracy on them says little about other pictures"
+        )
+    return found
 
 
 def _mean(values: Sequence[float]) -> float | None:

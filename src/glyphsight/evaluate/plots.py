@@ -9,9 +9,10 @@ from typing import Any
 
 from glyphsight.evaluate.result import Share
 from glyphsight.evaluate.robustness import CLEAN, PERTURBATIONS, Condition
-from glyphsight.evaluate.statistics import Calibration, wilson_interval
+from glyphsight.evaluate.statistics import Calibration
 from glyphsight.files import replacing
 from glyphsight.pages import INK, TONES, axes, png, svg
+from glyphsight.sampling import wilson_interval
 
 _NUMBERED = 40  # labels up to which the cells of a confusion matrix carry their counts
 _LARGEST = 16.0  # inches

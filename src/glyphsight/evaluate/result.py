@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from glyphsight.errors import DatasetError, GlyphsightError
-from glyphsight.evaluate.statistics import ClassScore, wilson_interval
+from glyphsight.evaluate.statistics import ClassScore
 from glyphsight.files import claim, json_line, replacing, unwritable, write_json
+from glyphsight.sampling import wilson_interval
 
 METRICS_FILE = "metrics.json"
 """Written last: with it an evaluation is finished."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -14,26 +13,6 @@ from numpy.typing import NDArray
 from glyphsight.errors import DatasetError
 from glyphsight.extras import need
 from glyphsight.files import normal
-
-_Z95 = 1.959963984540054
-
-
-def wilson_interval(right: int, total: int) -> tuple[float, float]:
-    """Give the 95 % score interval of a share (Wilson 1927).
-
-    Args:
-        right: Number of right answers, at most ``total``.
-        total: Number of answers.
-
-    Returns:
-        Lower and upper bound, 0-1; (0, 1) without answers.
-    """
-    if total == 0:
-        return 0.0, 1.0
-    share, z2 = right / total, _Z95**2
-    middle = (share + z2 / (2 * total)) / (1 + z2 / total)
-    half = _Z95 * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2)) / (1 + z2 / total)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 @dataclass(frozen=True)

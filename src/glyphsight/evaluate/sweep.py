@@ -26,14 +26,13 @@ from glyphsight.console import progress_bar, say
 from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import FormatError, GlyphsightError, ModelError
 from glyphsight.evaluate.settings import EvaluateSettings
-from glyphsight.evaluate.statistics import wilson_interval
 from glyphsight.files import JsonLog, alone, cached, claim, replacing
 from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.models import nano, smollm2
 from glyphsight.models.load import model_tokenizer
 from glyphsight.models.tokens import count_tokens, largest_grid, load_tokenizer
 from glyphsight.pages import INK, axes, svg
-from glyphsight.sampling import stratified_sample
+from glyphsight.sampling import stratified_sample, wilson_interval
 from glyphsight.settings import check, setting, settings_of
 from glyphsight.sources import load_split, open_source
 from glyphsight.train.recipe import mapping, read_mapping, refuse_unknown

@@ -20,6 +20,7 @@ from glyphsight.files import normal, replacing
 from glyphsight.inference import Model, Request
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.runs import read_history
+from glyphsight.sampling import wilson_interval
 from glyphsight.train.settings import TrainSettings
 from glyphsight.train.state import checkpoint_of
 from glyphsight.train.trainer import release_free_memory
@@ -101,13 +102,16 @@ def _hits(loaded: LoadedModel, run: RunRecord, records: list[Record]) -> list[tu
 def best_of(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the best validation in a history, the later of equals; empty where there is none.
 
-    Four more records count as wrong, so that all right of a few is not better than nearly all of
-    many.
+    Each counts by the lower end of its 95 % Wilson interval: validations differ in their size, and
+    a share of few records may be luck.
     """
     return max(
         (line for line in history if "validation_accuracy" in line),
         key=lambda one: (
-            one["validation_accuracy"] / (1 + 4 / one["validation_records"]),
+            wilson_interval(
+                round(one["validation_accuracy"] * one["validation_records"]),
+                one["validation_records"],
+            )[0],
             one["step"],
         ),
         default={},
