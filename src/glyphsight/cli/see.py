@@ -192,6 +192,15 @@ class _Printer:
             raise typer.Exit(1)
 
 
+Explain = Annotated[
+    Path | None,
+    typer.Option(
+        help="Draw what the model looked at: a .png of one picture, or a directory.",
+        show_default=False,
+    ),
+]
+
+
 @explains("Kinds of files", MEDIA.help)
 @with_settings
 def see(
@@ -215,13 +224,7 @@ def see(
         typer.Option(help="Question that the model was trained to answer.", show_default=False),
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the text the model read.")] = False,
-    explain: Annotated[
-        Path | None,
-        typer.Option(
-            help="Draw what the model looked at: a .png of one picture, or a directory.",
-            show_default=False,
-        ),
-    ] = None,
+    explain: Explain = None,
     json_: Json = False,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="Print one JSON object per picture.")
