@@ -31,15 +31,15 @@ def test_a_start_is_found_through_the_runs_before_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "mend"),
+    ("name", "fix"),
     [
         ("smollm2-135m", "--model smollm2-135m"),
         ("nano", "--from nano-digits, or --model nano"),
         ("no/such/run", "no trained run"),
     ],
 )
-def test_what_is_no_trained_run_is_told_with_the_mend(name, mend):
-    with pytest.raises(ModelError, match=mend) as told:
+def test_what_is_no_trained_run_is_told_with_the_fix(name, fix):
+    with pytest.raises(ModelError, match=fix) as told:
         start_from(name)
     assert "\n" not in str(told.value)
 

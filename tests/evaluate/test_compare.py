@@ -142,7 +142,7 @@ def test_runs_called_alike_are_told_apart(items, tmp_path):
     assert len({entry.name for entry in again.entries}) == 2
 
 
-def test_what_is_no_evaluation_is_named_with_the_mend(runs, items, tmp_path):
+def test_what_is_no_evaluation_is_named_with_the_fix(runs, items, tmp_path):
     with pytest.raises(DatasetError, match=r"nowhere: no such directory; give what glyphsight"):
         compare([runs[0], tmp_path / "nowhere"])
     with pytest.raises(

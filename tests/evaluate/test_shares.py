@@ -106,7 +106,7 @@ def test_float32_rounding_above_one_is_taken():
 def test_what_cannot_be_judged_is_said(sure, right, said):
     with pytest.raises(DatasetError, match=said):
         calibrate(sure, right)
-    with pytest.raises(ValueError, match="at least 1 bin"):
+    with pytest.raises(ValueError, match="0 bins are too few; give at least 1"):
         calibrate([0.5], [True], bins=0)
 
 
@@ -188,7 +188,7 @@ def test_a_million_items_cost_what_a_thousand_do():
 def test_what_cannot_be_compared_is_said(a, b, said):
     with pytest.raises(DatasetError, match=said):
         paired(a, b)
-    with pytest.raises(ValueError, match="at least 1 resample"):
+    with pytest.raises(ValueError, match="resamples are too few; give at least 1"):
         paired([True], [True], resamples=0)
 
 

@@ -85,7 +85,7 @@ def test_palettes_make_encodings_of_their_own(tmp_path):
         ("- a list", "give settings by name"),
     ],
 )
-def test_a_wrong_plan_is_named_with_the_mend(tmp_path, text, complaint):
+def test_a_wrong_plan_is_named_with_the_fix(tmp_path, text, complaint):
     with pytest.raises((ModelError, FormatError), match=complaint) as error:
         plan_of(tmp_path, text)
     assert "plan.yaml" in str(error.value)

@@ -77,7 +77,7 @@ def test_the_projects_own_name_is_never_taken():
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [
-        ("broken:x", "broken:x: source 'broken' of wild-sources has no licence, parts, read; see"),
+        ("broken:x", "broken:x: source 'broken' of wild-sources has no licence, parts, read; add"),
         ("gone", "gone: source 'gone' of wild-sources cannot be loaded (ModuleNotFoundError("),
         ("stripes:wide", "stripes:wide: source 'stripes' of wild-sources cannot be loaded (Value"),
         ("stripes:0", "stripes:0: stripes have a width"),

@@ -290,7 +290,7 @@ def test_the_choice_of_a_chat_is_kept_and_goes_on(made, few, tmp_path):
 
 
 @pytest.mark.parametrize("template", ["{{ raise_exception('never') }}", "Hello."])
-def test_a_template_that_cannot_be_used_is_named_with_the_mend(made, few, tmp_path, template):
+def test_a_template_that_cannot_be_used_is_named_with_the_fix(made, few, tmp_path, template):
     odd = tmp_path / "odd"
     shutil.copytree(made("qwen2"), odd)
     (odd / "chat_template.jinja").write_text(template)
@@ -300,7 +300,7 @@ def test_a_template_that_cannot_be_used_is_named_with_the_mend(made, few, tmp_pa
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="what is missing is a GPU")
-def test_four_bits_without_a_gpu_name_what_is_missing_and_the_mend(made, few, tmp_path):
+def test_four_bits_without_a_gpu_name_what_is_missing_and_the_fix(made, few, tmp_path):
     base = made("qwen2")
     with pytest.raises(ModelError, match=r"needs a CUDA device.*train with --method lora"):
         train(few, str(base), tmp_path / "run", settings(base, method="qlora"), quiet=True)

@@ -72,7 +72,7 @@ def test_a_text_of_one_paragraph_does_not_begin_alike_all_the_time(nano, prose):
     assert len({tuple(one.ids[:4]) for one in short}) >= 5
 
 
-def test_too_little_text_is_told_with_the_mend(nano, tmp_path):
+def test_too_little_text_is_told_with_the_fix(nano, tmp_path):
     (tmp_path / "short.txt").write_text("Too short.", "utf-8")
     with pytest.raises(DatasetError, match=r"short\.txt: \d+ tokens are less .* give more text"):
         text_pieces(nano, tmp_path / "short.txt", 1, seed=0)

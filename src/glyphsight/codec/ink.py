@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 
 SMALLEST = 48
 """Smallest longer side, in pixels, of a picture in which ink is sought."""
-_SIDE = 256  # the search works on a copy with about so many pixels on the longer side
+_SIDE = 256  # the search works on a copy of about as many pixels on the longer side
 _FAINTEST = 10.0  # gray values between the faintest ink and its ground
 _STROKE = 0.10  # width of an even stroke as a share of the ink's longer side, as in MNIST's digits
 _NEAR = 0.12  # largest gap between parts of one thing, as a share of its longer side
