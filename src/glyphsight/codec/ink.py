@@ -24,6 +24,10 @@ SMALLEST = 48
 """Smallest longer side, in pixels, of a picture in which ink is sought."""
 _SIDE = 256  # the search works on a copy of about as many pixels on the longer side
 _FAINTEST = 10.0  # gray values between the faintest ink and its ground
+_CLEAR = 0.15  # on uneven ground: contrast of the ink as a share of the ground's brightness
+_WIDE = 0.15  # width of strokes, likewise, from which on a part is doubtful
+_BLOB = 0.3  # widest stroke as a share of the longest side of its part
+_SMALL = 0.03  # longest side of a speck as a share of the picture's
 _STROKE = 0.10  # width of an even stroke as a share of the ink's longer side, as in MNIST's digits
 _NEAR = 0.12  # largest gap between parts of one thing, as a share of its longer side
 
@@ -64,6 +68,7 @@ class _Parts:
     mass: NDArray[Any]  # [n], contrast summed over the pixels
     boxes: NDArray[np.int64]  # [n, 4]: top, bottom, left, right
     frames: Mask  # [n], hollow and about as large as the picture
+    widths: NDArray[Any]  # [n], width of the strokes as a share of the longest side
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,9 @@ def find_ink(pixels: Images) -> Ink | None:
         The ink, or None where nothing stands out from the ground, as on blank paper.
     """
     gray, step = _reduce(pixels)
-    ink = _on_a_sheet(gray) or _search(gray)
+    sheet, ink = _on_a_sheet(gray)
+    if not sheet:
+        ink = _search(gray)
     if ink is None:
         return None
     top, bottom, left, right = (int(edge) * step for edge in ink.box)
@@ -173,16 +180,20 @@ def _local_median(gray: NDArray[Any]) -> NDArray[Any]:
     return result
 
 
+def _is_even(gray: NDArray[Any]) -> bool:
+    """Say whether the ground is even at the border, as in a scan or a drawing."""
+    off = np.abs(_border(gray) - np.median(_border(gray)))
+    return bool(1.4826 * np.median(off) <= 2.5 and (off > 12).mean() < 0.5)
+
+
 def _contrasts(gray: NDArray[Any]) -> tuple[bool, list[tuple[bool, NDArray[np.float64]]]]:
     """Compute how far pixels stand out from the ground, dark ink or light.
 
     Returns:
         True where the ground is uneven, and pairs of polarity (True for dark ink) and contrast.
     """
-    edge = _border(gray)
-    level = float(np.median(edge))
-    off = np.abs(edge - level)
-    if 1.4826 * np.median(off) <= 2.5 and (off > 12).mean() < 0.5:  # a scan, a drawing
+    if _is_even(gray):
+        level = float(np.median(_border(gray)))
         dark = 2 * level > float(gray.min()) + float(gray.max())
         return False, [(dark, np.maximum(level - gray if dark else gray - level, 0))]
     median = _local_median(gray)
@@ -280,7 +291,11 @@ def _parts(mask: Mask, contrast: NDArray[np.float64]) -> _Parts:
         np.maximum.at(boxes[:, side + 1], which, values + 1)
     area = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
     frames = (area > 0.35 * mask.size) & (mass < 0.12 * area * (contrast.max() + 1))
-    return _Parts(labels, mass, boxes, frames)
+    outline = labels * (shrink(mask.astype(np.uint8), 3) == 0)
+    size, length = (np.bincount(one.ravel(), minlength=count + 1)[1:] for one in (labels, outline))
+    longest = np.maximum(boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2])
+    widths = 2 * size / np.maximum(length, 1) / longest
+    return _Parts(labels, mass, boxes, frames, widths)
 
 
 def _guess(gray: NDArray[Any], noise: float) -> _Guess | None:
@@ -297,6 +312,9 @@ def _guess(gray: NDArray[Any], noise: float) -> _Guess | None:
         top, bottom, left, right = parts.boxes.T
         cut = (top == 0) | (left == 0) | (bottom == gray.shape[0]) | (right == gray.shape[1])
         scores = parts.mass * np.where(cut, 0.25, 1) * np.where(parts.frames, 0.05, 1)
+        if shaded:
+            # Wide parts are rather a lit part of the ground or a corner of a sheet.
+            scores *= np.minimum(1, _WIDE / parts.widths) ** 3
         main = int(scores.argmax())
         if best is None or scores[main] > best.score:
             best = _Guess(dark, shaded, mask, lines, parts, main, float(scores[main]))
@@ -334,6 +352,11 @@ def _search(gray: Floats) -> Ink | None:
     y, x = max(top - around, 0), max(left - around, 0)
     region = slice(y, bottom + around), slice(x, right + around)
     ours = np.isin(guess.parts.labels[region], chosen + 1)
+    if guess.shaded and (
+        guess.parts.widths[guess.main] > _BLOB
+        or not _stands_out(smooth[region], ours, guess.dark, max(gray.shape))
+    ):
+        return None
     soft = _soft_ink(smooth[region], ours, guess, region, _odd(0.6 * size))
     rows, columns = np.nonzero(soft > 0.5)
     if not len(rows):
@@ -347,6 +370,17 @@ def _search(gray: Floats) -> Ink | None:
         ruled=bool(guess.lines.any()),
         sheet=False,
     )
+
+
+def _stands_out(gray: NDArray[np.float64], ours: Mask, dark: bool, longest: int) -> bool:
+    """Tell ink from texture of paper, whose contrast is small, and from specks."""
+    free = ~(grow(ours.astype(np.uint8), 5) > 0)
+    if not free.any():
+        return False
+    ink, ground = np.median(gray[ours]), np.median(gray[free])
+    contrast = (ground - ink) / max(float(ground), 1.0) if dark else (ink - ground) / 225
+    rows, columns = np.nonzero(ours)
+    return bool(contrast > _CLEAR and max(np.ptp(rows), np.ptp(columns)) > _SMALL * longest)
 
 
 def _soft_ink(
@@ -386,8 +420,12 @@ def _even_strokes(soft: NDArray[np.float64]) -> Images:
     return np.round(np.clip(soft, 0, 1) * 255).astype(np.uint8)
 
 
-def _on_a_sheet(gray: Floats) -> Ink | None:
-    """Find ink on a sheet that lies on something else, darker or lighter."""
+def _on_a_sheet(gray: Floats) -> tuple[bool, Ink | None]:
+    """Find a sheet that lies on something else, darker or lighter, and the ink on it.
+
+    Returns:
+        True where there is a sheet, and its ink, if any.
+    """
     threshold = _threshold(gray)
     for mask in (gray > threshold, gray <= threshold):
         if not mask.any() or _border(mask).mean() > 0.25:
@@ -406,7 +444,12 @@ def _on_a_sheet(gray: Floats) -> Ink | None:
         core = shrink(whole, _odd(2 * max(2, min(sheet.shape) // 40))) > 0
         level = np.median(inside[sheet])
         ink = _search(np.where(core, inside, level).astype(np.float32))
-        if ink is not None:
-            box = ink.box[0] + top, ink.box[1] + top, ink.box[2] + left, ink.box[3] + left
-            return replace(ink, box=box, sheet=True)
-    return None
+        if ink is None:
+            return not _is_even(gray), None  # on even ground it is a solid mark
+        part = slice(ink.box[0], ink.box[1]), slice(ink.box[2], ink.box[3])
+        rim = (core & ~(shrink(core.astype(np.uint8), 5) > 0))[part]
+        if (rim & (np.abs(inside[part] - level) > 0.25 * level)).sum() > 2:
+            continue  # ink that is cut off: the lit part of a sheet in shadow
+        box = ink.box[0] + top, ink.box[1] + top, ink.box[2] + left, ink.box[3] + left
+        return True, replace(ink, box=box, sheet=True)
+    return False, None
