@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -107,6 +108,20 @@ def test_every_ground_gives_about_the_same_text() -> None:
     for kind, text in texts.items():
         same = sum(a == b for a, b in zip(text, texts["clean"], strict=True))
         assert same / len(text) > 0.9, kind
+
+
+@pytest.mark.parametrize("ground", [paper, shadow, ruled])
+def test_blank_paper_in_a_photograph_holds_no_ink(
+    ground: Callable[[], NDArray[np.float64]],
+) -> None:
+    assert ink.find_ink(written(ground(), darker=0)) is None
+
+
+def test_a_blank_sheet_on_a_desk_holds_no_ink() -> None:
+    grainy = np.random.default_rng(0).normal(60, 6, (2 * HEIGHT, 2 * WIDTH))
+    picture = np.clip(grainy, 0, 255).astype(np.uint8)
+    picture[150 : 150 + HEIGHT, 140 : 140 + WIDTH] = written(paper(), darker=0)
+    assert ink.find_ink(picture) is None
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])

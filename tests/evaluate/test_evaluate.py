@@ -172,6 +172,14 @@ def test_a_run_taught_another_format_is_not_warned_of_its_own(run, validation, t
     assert judge(taught, file).warnings == []
 
 
+def test_data_without_a_label_of_the_model_is_warned_of(run, validation, tmp_path):
+    file = tmp_path / "other.json"
+    texts = encode_batch(validation.pixels[:4])
+    write_records([Record((text,), "cat") for text in texts], file)
+    warnings = judge(run, file).warnings
+    assert any("'cat'" in one and "label that the model was trained on" in one for one in warnings)
+
+
 def test_the_records_it_was_trained_on_are_warned_of(run, digits):
     [warning] = judge(run, digits, split="train", limit=10).warnings
     assert warning.startswith(f"{digits}/train.json: the model was trained on these records")

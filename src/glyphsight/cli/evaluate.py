@@ -158,9 +158,12 @@ def _refuse_given(settings: object, names: Iterable[str], why: str) -> None:
             raise typer.BadParameter(why, param_hint=f"--{name.replace('_', '-')}")
 
 
+_NAME = 38  # columns
+
+
 def _line(name: str, share: Share) -> None:
     right, interval = share_cells(share)
-    print(f"  {printable(name):<30} {right:>8}   95 % interval {interval}   n = {share.n}")
+    print(f"  {printable(name):<{_NAME}} {right:>8}   95 % interval {interval}   n = {share.n}")
 
 
 def print_summary(study: Study) -> None:
@@ -182,7 +185,7 @@ def print_summary(study: Study) -> None:
         ("characters found in writing", result.character_match),
     ):
         if value is not None:
-            print(f"  {name:<30} {100 * value:6.2f} %")
+            print(f"  {name:<{_NAME}} {100 * value:6.2f} %")
     if (ceiling := study.ceiling) and (part := study.of_ceiling(ceiling)) is not None:
         learnt = f"which learnt from {ceiling.trained_on:,} records"
         print(f"  {100 * part:.2f} % of the best baseline, {ceiling.name}, {learnt}")
@@ -201,12 +204,12 @@ def print_summary(study: Study) -> None:
 
 
 def _print_classes(study: Study) -> None:
-    print(f"  {'label':<12}{'n':>7}{'precision':>12}{'recall':>10}")
+    print(f"  {'label':<12}{'n':>7}{'precision':>12}{'recall':>12}")
     classes = study.evaluation.classes
     for score in classes[:_LISTED]:
         precision = "never said" if score.precision is None else f"{100 * score.precision:.2f} %"
         recall = "none there" if score.recall is None else f"{100 * score.recall:.2f} %"
-        print(f"  {printable(score.label):<12}{score.n:>7}{precision:>12}{recall:>10}")
+        print(f"  {printable(score.label):<12}{score.n:>7}{precision:>12}{recall:>12}")
     if (more := len(classes) - _LISTED) > 0:
         print(f"  and {more} more labels; --json and the report of --out have them")
 
@@ -219,7 +222,7 @@ def _print_robustness(study: Study) -> None:
         left = "left out" if one.share is None else f"{100 * one.share.accuracy:.2f} %"
         kinds.setdefault(one.name, []).append(strength + left)
     for name, parts in kinds.items():
-        print(f"  {name:<30} {', '.join(parts)}")
+        print(f"  {name:<{_NAME}} {', '.join(parts)}")
 
 
 def _print_forgetting(found: Forgetting) -> None:

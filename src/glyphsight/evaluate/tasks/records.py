@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,6 +61,7 @@ def records_task(
     if not records:
         split = "" if alone else f": split {settings.split}"
         raise DatasetError(f"{data}{split} holds no record; give other data")
+    notes += _strangers(records, run)
     choices = _choices(records, run)
     answers = {record.answer: (record.answer,) for record in records}  # one tuple for all alike
     return Task(
@@ -117,6 +119,18 @@ def _of_source(
     ]
 
 
+def _strangers(records: Sequence[Record], run: RunRecord | None) -> list[str]:
+    """Say where no answer of the data is a label that the model was trained on."""
+    known = {label for task in (run.tasks if run else ()) for label in task.labels}
+    if not known or any(record.answer in known for record in records):
+        return []
+    some = ", ".join(map(repr, sorted(known)[:4]))
+    return [
+        f"no answer of the data, such as {records[0].answer!r}, is a label that the model was "
+        f"trained on, such as {some}; give the data that it was trained for"
+    ]
+
+
 def _choices(records: Sequence[Record], run: RunRecord | None) -> dict[str, tuple[str, ...]]:
     """Return the answers to choose from for each question; none for an open one."""
     found: defaultdict[str, set[str]] = defaultdict(set)
@@ -171,8 +185,8 @@ def doubts(task: Task, ours: Profile) -> list[str]:
         source = manifest.get("source", "SOURCE")
         raise DatasetError(
             f"{task.data}: {f'is of {holds}' if other else said[0]}; the model reads {reads}: take "
-            f"--data {source}, which is read as the model needs it, or build the dataset again: "
-            + BuildSettings(profile=ours).command(source)
+            f"--data {shlex.quote(source)}, which is read as the model needs it, or build the "
+            "dataset again: " + BuildSettings(profile=ours).command(source)
         )
     return [*task.notes, *said] + [
         f"{name} of the data is {getattr(theirs, name)!r}, the model learned with "
