@@ -3,6 +3,8 @@
     pip install '.[train]' scikit-image
     python benchmarks/photographs.py                              # tables of both sets of kinds
     python benchmarks/photographs.py --sheet docs/images/photographs.png
+    python benchmarks/photographs.py --blank                      # blank pages, taken for blank
+    python benchmarks/photographs.py --speed                      # beside decoding, 12 megapixels
 
 Photographs are made from the 2,000 validation digits that the package ships, which no shipped model
 was trained on: strokes of a chosen width on paper, then shadow, texture, lines, perspective, blur,
@@ -14,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 import io
+import statistics
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +29,10 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 
 from glyphsight.codec import Profile, prepare
+from glyphsight.codec.ink import find_ink
 from glyphsight.inference import Model
 from glyphsight.inference.see import to_text
+from glyphsight.media import load_gray
 from glyphsight.sources import load_split, open_source
 
 Floats = NDArray[np.float64]
@@ -128,14 +134,16 @@ def photograph(
 class Scene:
     """A digit about to be drawn: sizes, paper and ink drawn by chance."""
 
-    def __init__(self, digit: Pixels, random: Random) -> None:
-        self.digit, self.random = digit, random
+    def __init__(self, digit: Pixels, random: Random, *, blank: bool = False) -> None:
+        self.digit, self.random, self.blank = digit, random, blank
         self.height, self.width = (int(side) for side in random.integers(260, 420, 2))
         self.size = int(min(self.height, self.width) * random.uniform(0.55, 0.9))
         self.ink = float(random.uniform(25, 70))
 
     def mask(self, low: float = 0, high: float = 0, margin: float = 0.05) -> Floats:
         """Draw strokes between two widths, shares of the height; the digit's own without."""
+        if self.blank:
+            return np.zeros((self.height, self.width))
         width = self.random.uniform(low, high) if high else None
         drawn = stroke(self.digit, self.size, width)
         return put(drawn, self.height, self.width, self.random, margin)
@@ -365,6 +373,40 @@ def draw_sheet(
     sheet.save(file)
 
 
+def print_blank(count: int, seed: int) -> None:
+    """Print in how many blank pages of each kind no ink is found."""
+    digits = load_split(open_source("bundled"), "validation")
+    print(f"\n| kind, blank | no ink found, of {count} |\n|---|---|")
+    for number, (name, kind) in enumerate((KINDS | HELD_OUT).items()):
+        if kind is _touching:  # no page around it
+            continue
+        randoms = [np.random.default_rng([seed, number, page]) for page in range(count)]
+        pages = [kind(Scene(digits.pixels[0], random, blank=True)) for random in randoms]
+        print(f"| {name} | {sum(find_ink(page) is None for page in pages)} |", flush=True)
+
+
+def print_speed(seed: int) -> None:
+    """Print processor seconds of finding ink in 12 megapixels and of decoding their JPEG."""
+    digits = load_split(open_source("bundled"), "validation")
+    print("\n| kind, 4000x3000 | decoding, s | finding the ink, s |\n|---|---|---|")
+    for name in ("clean scan", "strong shadow", "ruled paper", "paper on a dark desk"):
+        random = np.random.default_rng(seed)
+        photo = Image.fromarray(KINDS[name](Scene(digits.pixels[3], random)))
+        large = np.asarray(photo.resize((4000, 3000), Image.Resampling.BICUBIC))
+        grainy = np.clip(large + random.normal(size=large.shape) * 4, 0, 255).astype(np.uint8)
+        stream = io.BytesIO()
+        Image.fromarray(grainy).convert("RGB").save(stream, "JPEG", quality=88)
+        seconds: tuple[list[float], list[float]] = ([], [])
+        for _ in range(5):
+            start = time.process_time()
+            gray = load_gray(io.BytesIO(stream.getvalue()))
+            decoded = time.process_time()
+            find_ink(gray)
+            seconds[0].append(decoded - start)
+            seconds[1].append(time.process_time() - decoded)
+        print(f"| {name} | {' | '.join(f'{statistics.median(one):.3f}' for one in seconds)} |")
+
+
 def main() -> None:
     """Print the tables, or draw the sheet."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -372,7 +414,15 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=30, help="per kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sheet", type=Path, help="draw some, with their ink, to this PNG instead")
+    parser.add_argument("--blank", action="store_true", help="blank pages instead, 12 per kind")
+    parser.add_argument("--speed", action="store_true", help="seconds of 12 megapixels instead")
     options = parser.parse_args()
+    if options.blank:
+        print_blank(12, options.seed)
+        return
+    if options.speed:
+        print_speed(options.seed)
+        return
     models = [Model(name) for name in options.model]
     if options.sheet:
         made = pictures(KINDS | HELD_OUT, 3, options.seed)
