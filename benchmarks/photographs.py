@@ -26,7 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
-from skimage.morphology import skeletonize
 
 from glyphsight.codec import Profile, prepare
 from glyphsight.codec.ink import find_ink
@@ -51,6 +50,8 @@ def stroke(digit: Pixels, size: int, width: float | None = None) -> Floats:
     large = Image.fromarray(digit).resize((size, size), Image.Resampling.BICUBIC)
     mask = ndimage.gaussian_filter(np.asarray(large) / 255, size / 28 * 0.35) > 0.45
     if width is not None:
+        from skimage.morphology import skeletonize
+
         distance = ndimage.distance_transform_edt(~skeletonize(mask))
         height = np.ptp(np.nonzero(mask)[0]) + 1
         mask = distance <= max(0.6, width * height / 2)

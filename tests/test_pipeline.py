@@ -57,7 +57,6 @@ def test_on_a_machine_that_is_late_fewer_pictures_are_judged_and_the_phases_say_
     err = capsys.readouterr().err
     assert [f"{n}/4" in err for n in (1, 2, 3, 4)] == [True] * 4
     assert err.count("20 s at most") == 3
-    assert "smollm2-135m: " in err  # the bar of the last phase
 
 
 def test_the_report_shows_ten_pictures_with_both_answers(demo):

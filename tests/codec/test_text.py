@@ -154,7 +154,7 @@ def test_a_palette_that_could_not_be_read_back_is_refused(palette, complaint):
 
 @pytest.mark.parametrize("width", [0, -1])
 def test_a_profile_has_at_least_one_column(width):
-    with pytest.raises(FormatError, match=f"at least 1, not {width}"):
+    with pytest.raises(FormatError, match=f"width is {width}; give a whole number, at least 1"):
         Profile(width=width)
 
 

@@ -159,7 +159,7 @@ def test_what_contradicts_it_is_refused(digits, first, tmp_path):
     with pytest.raises(DatasetError, match="is --out itself; give another"):
         build(first, digits, hold_out=str(first))
     for place in (first / "validation.json", "s3://bucket/digits"):
-        with pytest.raises(DatasetError, match="takes a dataset's directory"):
+        with pytest.raises(DatasetError, match="give --hold-out a dataset's directory"):
             build(tmp_path / "x", digits, hold_out=str(place))
     with pytest.raises(DatasetError, match="has the splits train, validation, test"):
         build(tmp_path / "x", hold_out=str(first))

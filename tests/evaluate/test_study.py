@@ -106,7 +106,7 @@ def test_two_builds_of_the_same_pictures_are_known_by_their_lists(nano_run, digi
         study = run_study(str(nano_run), str(data), replace(settings, split=split), quiet=True)
         return study.selection.items_sha256
 
-    other = replace(PUBLISHED, format="plain")
+    other = replace(PUBLISHED, filter="box")
     for place, output in ((tmp_path / "a", "jsonl"), (tmp_path / "b", "parquet")):
         build_dataset(
             "bundled", place, BuildSettings(limit=60, output=output, profile=other), quiet=True

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -416,3 +418,14 @@ def test_an_unforeseen_error_before_a_checkpoint_leaves_what_was_there_alone(
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
     monkeypatch.undo()
     assert train(digits, "nano", tmp_path / "run", small(max_steps=1), quiet=True).steps == 1
+
+
+@pytest.mark.slow
+def test_training_on_two_threads_stays_finite_as_the_program_starts_it(digits, tmp_path):
+    env = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    command = [sys.executable, "-m", "glyphsight", "train", "--model", "nano"]
+    words = ["--data", str(digits), "--out", str(tmp_path / "run"), "--set", "max_steps=3"]
+    done = subprocess.run(
+        [*command, *words], capture_output=True, encoding="utf-8", check=False, env=env
+    )
+    assert done.returncode == 0, done.stderr

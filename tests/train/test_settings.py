@@ -45,7 +45,7 @@ def test_the_help_has_every_setting_with_the_defaults_of_models():
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("epochs", "NAME=VALUE"), ("speed=9", "NAME of"), ("batch_size=many", "is a whole number")],
+    [("epochs", "NAME=VALUE"), ("speed=9", "NAME of"), ("batch_size=many", "give a whole number")],
 )
 def test_a_wrong_assignment_says_what_is_wrong(text, reason):
     with pytest.raises(ModelError, match=reason):

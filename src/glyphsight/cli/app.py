@@ -28,7 +28,9 @@ VERBS = {  # in the order of the pipeline, each with its module
     "sweep": "runs",
     "demo": "runs",
 }
-_THREADS = {"OMP_WAIT_POLICY": "passive", "OMP_DYNAMIC": "true"}  # beside another busy process
+# Threads that wait leave a core to other processes. OMP_DYNAMIC would help more, but torch's
+# products come out as NaN with it.
+_THREADS = {"OMP_WAIT_POLICY": "passive"}
 _INTERRUPTED = 130  # exit status after Ctrl-C
 _UNREAD = 141  # exit status of a Unix tool whose reader, such as head, has enough: 128 + SIGPIPE
 
