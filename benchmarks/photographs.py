@@ -9,7 +9,7 @@
 Photographs are made from the 2,000 validation digits that the package ships, which no shipped model
 was trained on: strokes of a chosen width on paper, then shadow, texture, lines, perspective, blur,
 noise and JPEG. The way ink is found was worked out on the first set of kinds; the second set was
-written afterwards and looked at once. A seed decides everything.
+written afterwards, and nothing was chosen by it. A seed decides everything.
 """
 
 from __future__ import annotations
