@@ -25,8 +25,8 @@ SMALLEST = 48
 _SIDE = 256  # the search works on a copy of about as many pixels on the longer side
 _FAINTEST = 10.0  # gray values between the faintest ink and its ground
 _CLEAR = 0.15  # on uneven ground: contrast of the ink as a share of the ground's brightness
-_WIDE = 0.15  # width of strokes, likewise, from which on a part is doubtful
 _BLOB = 0.3  # widest stroke as a share of the longest side of its part
+_WIDE = 0.15  # width of a stroke, likewise, above which a part is doubtful
 _SMALL = 0.03  # longest side of a speck as a share of the picture's
 _STROKE = 0.10  # width of an even stroke as a share of the ink's longer side, as in MNIST's digits
 _NEAR = 0.12  # largest gap between parts of one thing, as a share of its longer side
@@ -240,7 +240,7 @@ def _level_lines(mask: Mask) -> Mask:
         for row in able[hits]:
             here = inside[row]
             found[rows[row][here], columns[here]] = True
-    lines: Mask = thin & (grow(found.astype(np.uint8), 5) > 0)
+    lines: Mask = thin & grow(found, 5)
     return lines
 
 
@@ -291,7 +291,7 @@ def _parts(mask: Mask, contrast: NDArray[np.float64]) -> _Parts:
         np.maximum.at(boxes[:, side + 1], which, values + 1)
     area = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
     frames = (area > 0.35 * mask.size) & (mass < 0.12 * area * (contrast.max() + 1))
-    outline = labels * (shrink(mask.astype(np.uint8), 3) == 0)
+    outline = labels * ~shrink(mask, 3)
     size, length = (np.bincount(one.ravel(), minlength=count + 1)[1:] for one in (labels, outline))
     longest = np.maximum(boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2])
     widths = 2 * size / np.maximum(length, 1) / longest
@@ -374,7 +374,7 @@ def _search(gray: Floats) -> Ink | None:
 
 def _stands_out(gray: NDArray[np.float64], ours: Mask, dark: bool, longest: int) -> bool:
     """Tell ink from texture of paper, whose contrast is small, and from specks."""
-    free = ~(grow(ours.astype(np.uint8), 5) > 0)
+    free = ~grow(ours, 5)
     if not free.any():
         return False
     ink, ground = np.median(gray[ours]), np.median(gray[free])
@@ -392,7 +392,7 @@ def _soft_ink(
     Knutsson & Westin 1993), so that wide strokes and closed curves are filled.
     """
     mask, lines = guess.mask[region], guess.lines[region]
-    free = ~(grow(mask.astype(np.uint8), 5) > 0)
+    free = ~grow(mask, 5)
     weight = window_mean(free, size)
     rest = gray[free] if free.any() else np.array([gray.max() if guess.dark else gray.min()])
     ground = np.where(
@@ -402,7 +402,7 @@ def _soft_ink(
     soft = np.clip(contrast / max(float(np.percentile(contrast[ours], 60)), 1.0), 0, 1)
     soft[mask & ~ours] = 0  # another thing, in the same region
     labels, _ = label_components(ours | ((soft > 0.5) & ~lines))
-    near = (grow(ours.astype(np.uint8), 3) > 0) | np.isin(labels, np.unique(labels[ours]))
+    near = grow(ours, 3) | np.isin(labels, np.unique(labels[ours]))
     return soft * near
 
 
@@ -410,7 +410,7 @@ def _even_strokes(soft: NDArray[np.float64]) -> Images:
     """Widen thin strokes to a tenth of the longer side and add a margin."""
     size = max(soft.shape)
     soft = np.pad(soft, int(0.15 * size) + 2)
-    ink = (soft > 0.5).astype(np.uint8)
+    ink = soft > 0.5
     outline = ink.sum() - shrink(ink, 3).sum()
     missing = round(_STROKE * size - 2 * int(ink.sum()) / max(1, int(outline)))
     if missing > 0:
@@ -440,14 +440,14 @@ def _on_a_sheet(gray: Floats) -> tuple[bool, Ink | None]:
             continue
         sheet, inside = sheet[top:bottom, left:right], gray[top:bottom, left:right]
         size = _odd(min(sheet.shape) // 3)  # wider than strokes, so that ink belongs to the sheet
-        whole = shrink(grow(sheet.astype(np.uint8), size), size)
-        core = shrink(whole, _odd(2 * max(2, min(sheet.shape) // 40))) > 0
+        whole = shrink(grow(sheet, size), size)
+        core = shrink(whole, _odd(2 * max(2, min(sheet.shape) // 40)))
         level = np.median(inside[sheet])
         ink = _search(np.where(core, inside, level).astype(np.float32))
         if ink is None:
             return not _is_even(gray), None  # on even ground it is a solid mark
         part = slice(ink.box[0], ink.box[1]), slice(ink.box[2], ink.box[3])
-        rim = (core & ~(shrink(core.astype(np.uint8), 5) > 0))[part]
+        rim = (core & ~shrink(core, 5))[part]
         if (rim & (np.abs(inside[part] - level) > 0.25 * level)).sum() > 2:
             continue  # ink that is cut off: the lit part of a sheet in shadow
         box = ink.box[0] + top, ink.box[1] + top, ink.box[2] + left, ink.box[3] + left

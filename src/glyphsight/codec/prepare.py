@@ -53,6 +53,11 @@ def prepare(pixels: Images, profile: Profile) -> Prepared:
     return Prepared((centred if moved[0] else image)[0], bool(turned[0]), bool(moved[0]))
 
 
+def remaining(profile: Profile) -> Profile:
+    """Return a profile without what :func:`prepare` has done: ink, polarity and centring."""
+    return replace(profile, ink=False, invert="no", centre=False)
+
+
 def prepare_batch(
     images: Images, profile: Profile, changed: Counter[str] | None = None
 ) -> Iterator[Images]:

@@ -14,6 +14,7 @@ from glyphsight import parallel
 from glyphsight.codec import Profile, encode_batch, prepare
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.ink import Ink
+from glyphsight.codec.prepare import remaining
 from glyphsight.errors import PictureError
 from glyphsight.media import PictureLike, load_gray
 from glyphsight.media.bulk import PictureFile
@@ -92,8 +93,7 @@ def to_text(picture: PictureLike, profile: Profile) -> PictureText:
     pixels = load_gray(picture)
     done = prepare(pixels, profile)
     height, width = pixels.shape
-    rest = replace(profile, ink=False, invert="no", centre=False)  # that is done
-    text = encode_batch(done.pixels[None], rest)[0]
+    text = encode_batch(done.pixels[None], remaining(profile))[0]
     return PictureText(text, height, width, done.inverted, done.centred, done.ink)
 
 
