@@ -15,6 +15,7 @@ _MODULES = {
     "data": ("datasets", "fsspec", "pyarrow"),
     "ray": ("ray",),
     "fast": ("onnxruntime", "onnx"),
+    "serve": ("starlette", "uvicorn", "aiohttp", "httptools", "prometheus_client"),
 }
 _INSTALLED_BY = {"page": "train"}
 
@@ -27,8 +28,8 @@ def need(part: str, *modules: str) -> AbstractContextManager[None]:
     """Fail early, and without importing anything, where a part's packages are not installed.
 
     Args:
-        part: Name of the extra: ``train``, ``page``, ``audio``, ``data``, ``ray`` or
-            ``fast``.
+        part: Name of the extra: ``train``, ``page``, ``audio``, ``data``, ``ray``,
+            ``fast`` or ``serve``.
         modules: Names of the needed modules; left out, all of the part.
 
     Returns:

@@ -1,0 +1,1 @@
+"""The server: pictures and sounds in a request become text for a text-only model."""

@@ -1,0 +1,83 @@
+"""The seam between the server and what answers: a request whose pictures are text, a backend."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+from starlette.responses import Response
+
+from glyphsight.inference import Answer
+
+
+@dataclass(frozen=True)
+class Read:
+    """A picture or sound as it was read.
+
+    Attributes:
+        kind: ``Picture`` or ``Sound``.
+        text: The ASCII_Image.
+        tokens: Tokens of the text, as the tokenizer of the settings counts them.
+        size: Width x height in pixels, or seconds.
+        answer: Answer of our model; None where it was not asked.
+        sha256: Checksum of the file, in hexadecimal.
+        shown: Text that takes the place of the part in the request.
+    """
+
+    kind: str
+    text: str
+    tokens: int
+    size: str
+    answer: Answer | None
+    sha256: str
+    shown: str = ""
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A request for a backend: checked, its pictures replaced by text.
+
+    Attributes:
+        method: HTTP method.
+        path: Path without the query, such as ``/v1/chat/completions``.
+        query: Text after the question mark, "" without one.
+        headers: Headers as they came, but for this server's own key.
+        body: Body for the upstream: the bytes that came, where nothing in them was replaced.
+        reads: Pictures and sounds of the request, in order.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    reads: tuple[Read, ...] = ()
+
+    @cached_property
+    def payload(self) -> Any:
+        """JSON value of the body, pictures replaced; an object for every POST."""
+        return json.loads(self.body)
+
+
+class Backend(Protocol):
+    """Something that answers requests of the APIs."""
+
+    name: str
+
+    async def handle(self, request: Incoming) -> Response:
+        """Answer a request of any path in ``app.PASSED``; cancelled when the client goes away.
+
+        Raises:
+            ApiError: The request is not answered; it is told in the API's own shape.
+        """
+        ...
+
+    async def start(self) -> None:
+        """Get ready: load a model, open a pool of connections."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what :meth:`start` took."""
+        ...
