@@ -1,11 +1,16 @@
 import asyncio
+import datetime
 import gzip
 import ipaddress
 import socket
+import ssl
 import time
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +18,7 @@ pytest.importorskip("aiohttp")
 pytest.importorskip("starlette")
 from glyphsight.serve import fetch as fetching
 from glyphsight.serve.errors import ApiError
-from glyphsight.serve.fetch import fetch, is_public
+from glyphsight.serve.fetch import fetch, is_public, look_up
 
 PUBLIC, OTHER_PUBLIC = "93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
@@ -91,7 +96,7 @@ async def endless(reader, writer):
         await writer.drain()
 
 
-def served(pages, url="http://pictures.example/", names=None, **limits):
+def served(pages, url="http://pictures.example/", names=None, tls=None, **limits):
     """Fetch from a loopback server that answers by path; return what came, wire and requests."""
     requests = []
 
@@ -111,7 +116,7 @@ def served(pages, url="http://pictures.example/", names=None, **limits):
             writer.close()
 
     async def run():
-        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
         wire = Wire(server.sockets[0].getsockname()[1])
         options = {"max_bytes": 100_000, "timeout": 5.0} | limits
         try:
@@ -358,6 +363,51 @@ def test_a_tls_server_is_named_by_its_host():
 
     assert asyncio.run(run()) == (502, [(PUBLIC, 443)])
     assert b"pictures.example" in hello[0]
+
+
+def test_a_tls_server_with_no_valid_certificate_is_sent_nothing(tmp_path):
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "pictures.example")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(1))
+        .not_valid_after(now + datetime.timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("pictures.example")]), False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    (tmp_path / "both.pem").write_bytes(secret + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    got, wire, requests = served({"/": answer()}, "https://pictures.example/", tls=context)
+    assert (got.status, wire, requests) == (502, [(PUBLIC, 443)], [])
+
+
+def test_lookups_and_sockets_of_the_system_are_the_default(monkeypatch):
+    """Only here does a check give way, so that a loopback server can stand for the internet."""
+
+    async def handle(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer())
+        writer.close()
+
+    async def run():
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setattr(fetching, "_PORTS", (port,))
+        monkeypatch.setattr(fetching, "is_public", lambda address: True)
+        monkeypatch.setattr(fetching, "_is_own", lambda address: False)
+        got = await fetch(f"http://127.0.0.1:{port}/", max_bytes=100_000, timeout=5.0)
+        server.close()
+        return got, await look_up("localhost", port), await look_up("a" * 64, port)
+
+    got, localhost, none = asyncio.run(run())
+    assert got == PICTURE
+    assert set(localhost) <= {"127.0.0.1", "::1"}
+    assert localhost
+    assert none == []
 
 
 def test_redirects_are_followed_without_cookies():
