@@ -8,11 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from scipy import ndimage
 
 from glyphsight.codec import Profile, encode_batch, ink, prepare
 from glyphsight.sources import load_split, open_source
@@ -166,26 +164,6 @@ def test_a_part_near_by_belongs_to_the_ink_and_one_far_away_does_not() -> None:
     apart = ink.find_ink(far)
     assert apart is not None
     assert overlap(apart) > 0.85
-
-
-@given(hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24)))
-def test_components_are_those_of_scipy(mask: NDArray[np.bool_]) -> None:
-    labels, count = ink.label_components(mask)
-    expected, number = ndimage.label(mask, np.ones((3, 3)))
-    assert count == number
-    pairs = set(zip(labels.ravel().tolist(), expected.ravel().tolist(), strict=True))
-    assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
-
-
-@given(
-    hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=20)),
-    st.integers(0, 9).map(lambda half: 2 * half + 1),
-)
-def test_windows_are_those_of_scipy(image: Pixels, size: int) -> None:
-    assert (ink.grow(image, size) == ndimage.maximum_filter(image, size, mode="nearest")).all()
-    assert (ink.shrink(image, size) == ndimage.minimum_filter(image, size, mode="nearest")).all()
-    mean = ndimage.uniform_filter(image.astype(float), size, mode="nearest")
-    assert np.allclose(ink.window_mean(image, size), mean)
 
 
 @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=90)))

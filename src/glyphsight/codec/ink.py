@@ -11,13 +11,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from glyphsight.codec.levels import otsu_thresholds
+from glyphsight.codec.ground import border, contrasts, is_even, ruled_lines, threshold_of
+from glyphsight.codec.windows import (
+    Mask,
+    grow,
+    label_components,
+    median,
+    members,
+    odd,
+    positions,
+    shrink,
+    window_mean,
+)
 
 Images = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 SMALLEST = 48
@@ -64,7 +73,7 @@ class Ink:
 class _Parts:
     """Connected components of the ink: a label per pixel, and per component mass and box."""
 
-    labels: NDArray[np.int64]  # [H, W], 0 outside
+    labels: NDArray[np.int32]  # [H, W], 0 outside
     mass: NDArray[Any]  # [n], contrast summed over the pixels
     boxes: NDArray[np.int64]  # [n, 4]: top, bottom, left, right
     frames: Mask  # [n], hollow and about as large as the picture
@@ -112,199 +121,26 @@ def _reduce(pixels: Images) -> tuple[Floats, int]:
     return sums.sum(axis=2, dtype=np.float32) / step**2, step
 
 
-def _extreme(image: NDArray[Any], size: int, operation: np.ufunc) -> NDArray[Any]:
-    """Take the extreme of square windows of an odd size; edges are repeated outside."""
-    for axis in (0, 1):
-        around = [(0, 0), (0, 0)]
-        around[axis] = (size // 2, size // 2)
-        image = np.moveaxis(np.pad(image, around, mode="edge"), axis, 0)
-        done = 1
-        while done < size:  # windows double until they reach the size
-            more = min(done, size - done)
-            image = operation(image[: len(image) - more], image[more:])
-            done += more
-        image = np.moveaxis(image, 0, axis)
-    return image
-
-
-def grow(image: NDArray[Any], size: int) -> NDArray[Any]:
-    """Take the maximum of square windows of an odd size; edges are repeated outside."""
-    return _extreme(image, size, np.maximum)
-
-
-def shrink(image: NDArray[Any], size: int) -> NDArray[Any]:
-    """Take the minimum of square windows of an odd size; edges are repeated outside."""
-    return _extreme(image, size, np.minimum)
-
-
-def window_mean(image: NDArray[Any], size: int) -> NDArray[np.float64]:
-    """Take the mean of square windows of an odd size; edges are repeated outside."""
-    result = image.astype(np.float64)
-    for axis in (0, 1):
-        around = [(0, 0), (0, 0)]
-        around[axis] = (size // 2 + 1, size // 2)
-        total = np.moveaxis(np.pad(result, around, mode="edge"), axis, 0).cumsum(axis=0)
-        result = np.moveaxis((total[size:] - total[:-size]) / size, 0, axis)
-    return np.asarray(result, dtype=np.float64)
-
-
-def _odd(size: float) -> int:
-    return int(size) | 1
-
-
-def _border(gray: NDArray[Any]) -> NDArray[Any]:
-    return np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
-
-
-def _threshold(values: NDArray[Any]) -> float:
-    """Return Otsu's threshold of values of 0 to 255."""
-    found = otsu_thresholds(np.clip(np.round(values), 0, 255).astype(np.uint8), 2)
-    return 255.0 if found is None else found[0] - 0.5
-
-
-def _local_median(gray: NDArray[Any]) -> NDArray[Any]:
-    """Take the median of windows of 0.45 of the longer side, on a small copy."""
-    step = max(1, -(-max(gray.shape) // 40))
-    padded = np.pad(gray, [(0, -side % step) for side in gray.shape], mode="edge")
-    rows, columns = padded.shape[0] // step, padded.shape[1] // step
-    small = padded.reshape(rows, step, columns, step).mean(axis=(1, 3))
-    size = _odd(0.45 * max(small.shape))
-    windows = sliding_window_view(np.pad(small, size // 2, mode="edge"), (size, size))
-    result: NDArray[Any] = np.median(windows.reshape(rows, columns, -1), axis=-1)
-    for axis, side in enumerate(gray.shape):  # bilinear, back to the size of the picture
-        where = np.clip((np.arange(side) + 0.5) / step - 0.5, 0, result.shape[axis] - 1)
-        below = where.astype(int)
-        above = np.minimum(below + 1, result.shape[axis] - 1)
-        share = (where - below).reshape([-1, 1] if axis == 0 else [1, -1])
-        result = result.take(below, axis) * (1 - share) + result.take(above, axis) * share
-    return result
-
-
-def _is_even(gray: NDArray[Any]) -> bool:
-    """Say whether the ground is even at the border, as in a scan or a drawing."""
-    off = np.abs(_border(gray) - np.median(_border(gray)))
-    return bool(1.4826 * np.median(off) <= 2.5 and (off > 12).mean() < 0.5)
-
-
-def _contrasts(gray: NDArray[Any]) -> tuple[bool, list[tuple[bool, NDArray[np.float64]]]]:
-    """Compute how far pixels stand out from the ground, dark ink or light.
-
-    Returns:
-        True where the ground is uneven, and pairs of polarity (True for dark ink) and contrast.
-    """
-    if _is_even(gray):
-        level = float(np.median(_border(gray)))
-        dark = 2 * level > float(gray.min()) + float(gray.max())
-        return False, [(dark, np.maximum(level - gray if dark else gray - level, 0))]
-    median = _local_median(gray)
-    size = max(_odd(0.3 * min(gray.shape)), _odd(0.12 * max(gray.shape)))
-    closed, opened = shrink(grow(gray, size), size), grow(shrink(gray, size), size)
-    return True, [
-        (True, np.maximum(np.minimum(closed, median) - gray, 0)),
-        (False, np.maximum(gray - np.maximum(opened, median), 0)),
-    ]
-
-
-def _run_lengths(mask: Mask) -> NDArray[np.int64]:
-    """Count, for each pixel of a mask, the pixels of its run up and down."""
-    rows = np.arange(len(mask))[:, None]
-    above = np.maximum.accumulate(np.where(mask, -1, rows), axis=0)
-    below = np.minimum.accumulate(np.where(mask, len(mask), rows)[::-1], axis=0)[::-1]
-    lengths: NDArray[np.int64] = np.where(mask, below - above - 1, 0)
-    return lengths
-
-
-def _ruled_lines(mask: Mask) -> Mask:
-    """Find thin lines, nearly level or upright, that cross most of the picture."""
-    return _level_lines(mask) | _level_lines(mask.T).T
-
-
-def _level_lines(mask: Mask) -> Mask:
-    height, width = mask.shape
-    found = np.zeros_like(mask)
-    thin = mask & (_run_lengths(mask) <= max(3, height / 45))
-    if thin.sum() < width / 2:
-        return found
-    columns, span = np.arange(width), max(1, int(0.6 * width))
-    for degrees in np.arange(-7.5, 8, 1.5):  # a sheared copy has the lines of this slope level
-        shift = np.round(np.tan(np.deg2rad(degrees)) * (columns - width / 2)).astype(np.int64)
-        rows = np.arange(height)[:, None] + shift
-        inside = (rows >= 0) & (rows < height)
-        sheared = thin[np.clip(rows, 0, height - 1), columns] & inside
-        near = sheared.copy()
-        near[1:] |= sheared[:-1]
-        near[:-1] |= sheared[1:]
-        able = np.flatnonzero(near.sum(axis=1) > 0.85 * span)
-        total = np.pad(near[able].cumsum(axis=1, dtype=np.int32), ((0, 0), (1, 0)))
-        hits = (total[:, span:] - total[:, :-span]).max(axis=1) > 0.85 * span
-        for row in able[hits]:
-            here = inside[row]
-            found[rows[row][here], columns[here]] = True
-    lines: Mask = thin & grow(found, 5)
-    return lines
-
-
-def label_components(mask: Mask) -> tuple[NDArray[np.int64], int]:
-    """Number the 8-connected components of a mask from 1; 0 elsewhere.
-
-    Runs of each row are joined with the runs of the row above that they touch, until no number
-    changes (two-pass labelling, Rosenfeld & Pfaltz 1966, over runs).
-    """
-    height, width = mask.shape
-    change = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    row, start = np.nonzero(change == 1)
-    end = np.nonzero(change == -1)[1]
-    stride = width + 2
-    first = np.searchsorted(row * stride + end, (row - 1) * stride + start)
-    last = np.searchsorted(row * stride + start, (row - 1) * stride + end, side="right")
-    count = np.maximum(last - first, 0)
-    lower = np.repeat(np.arange(len(row)), count)
-    within = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
-    upper = np.repeat(first, count) + within
-    parent = np.arange(len(row))
-    while True:
-        joined = parent.copy()
-        smaller = np.minimum(parent[lower], parent[upper])
-        np.minimum.at(joined, parent[lower], smaller)
-        np.minimum.at(joined, parent[upper], smaller)
-        joined = joined[joined]
-        if (joined == parent).all():
-            break
-        parent = joined
-    numbers, which = np.unique(parent, return_inverse=True)
-    edges = np.zeros((height, width + 1), dtype=np.int64)
-    np.add.at(edges, (row, start), which + 1)
-    np.add.at(edges, (row, end), -(which + 1))
-    return edges.cumsum(axis=1)[:, :width], len(numbers)
-
-
 def _parts(mask: Mask, contrast: NDArray[np.float64]) -> _Parts:
     """Measure the connected components of a mask that is not empty."""
-    labels, count = label_components(mask)
-    mass = np.bincount(labels.ravel(), weights=contrast.ravel(), minlength=count + 1)[1:]
-    rows, columns = np.nonzero(labels)
-    which = labels[rows, columns] - 1
-    boxes = np.empty((count, 4), dtype=np.int64)
-    boxes[:, ::2], boxes[:, 1::2] = max(mask.shape), 0
-    for side, values in ((0, rows), (2, columns)):
-        np.minimum.at(boxes[:, side], which, values)
-        np.maximum.at(boxes[:, side + 1], which, values + 1)
-    area = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
-    frames = (area > 0.35 * mask.size) & (mass < 0.12 * area * (contrast.max() + 1))
-    outline = labels * ~shrink(mask, 3)
-    size, length = (np.bincount(one.ravel(), minlength=count + 1)[1:] for one in (labels, outline))
-    longest = np.maximum(boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2])
-    widths = 2 * size / np.maximum(length, 1) / longest
+    labels, boxes = label_components(mask)
+    count, inside = len(boxes) + 1, labels[mask]
+    mass = np.bincount(inside, weights=contrast[mask], minlength=count)[1:]
+    size = np.bincount(inside, minlength=count)[1:]
+    length = np.bincount(inside[~shrink(mask, 3)[mask]], minlength=count)[1:]
+    tall, wide = boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]
+    frames = (tall * wide > 0.35 * mask.size) & (mass < 0.12 * tall * wide * (contrast.max() + 1))
+    widths = 2 * size / np.maximum(length, 1) / np.maximum(tall, wide)
     return _Parts(labels, mass, boxes, frames, widths)
 
 
 def _guess(gray: NDArray[Any], noise: float) -> _Guess | None:
     """Find the ink of the polarity whose main part weighs most."""
     best: _Guess | None = None
-    shaded, contrasts = _contrasts(gray)
-    for dark, contrast in contrasts:
-        mask = contrast > max(_threshold(contrast), 4 * noise, _FAINTEST)
-        lines = _ruled_lines(mask) if min(gray.shape) > 60 else np.zeros_like(mask)
+    shaded, pairs = contrasts(gray)
+    for dark, contrast in pairs:
+        mask = contrast > max(threshold_of(contrast), 4 * noise, _FAINTEST)
+        lines = ruled_lines(mask) if min(gray.shape) > 60 else np.zeros_like(mask)
         mask &= ~lines
         if not mask.any():
             continue
@@ -341,7 +177,7 @@ def _neighbours(parts: _Parts, main: int) -> NDArray[np.int64]:
 def _search(gray: Floats) -> Ink | None:
     """Find ink on one ground."""
     smooth = window_mean(gray, 3) if min(gray.shape) > 60 else gray.astype(np.float64)
-    guess = _guess(smooth, 1.4826 * float(np.median(np.abs(gray - smooth))))
+    guess = _guess(smooth, 1.4826 * median(np.abs(gray - smooth)))
     if guess is None:
         return None
     chosen = _neighbours(guess.parts, guess.main)
@@ -351,14 +187,14 @@ def _search(gray: Floats) -> Ink | None:
     around = size // 4 + 2
     y, x = max(top - around, 0), max(left - around, 0)
     region = slice(y, bottom + around), slice(x, right + around)
-    ours = np.isin(guess.parts.labels[region], chosen + 1)
+    ours = members(guess.parts.labels[region], chosen + 1, len(guess.parts.boxes))
     if guess.shaded and (
         guess.parts.widths[guess.main] > _BLOB
         or not _stands_out(smooth[region], ours, guess.dark, max(gray.shape))
     ):
         return None
-    soft = _soft_ink(smooth[region], ours, guess, region, _odd(0.6 * size))
-    rows, columns = np.nonzero(soft > 0.5)
+    soft = _soft_ink(smooth[region], ours, guess, region, odd(0.6 * size))
+    rows, columns = positions(soft > 0.5)
     if not len(rows):
         return None
     box = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
@@ -377,9 +213,9 @@ def _stands_out(gray: NDArray[np.float64], ours: Mask, dark: bool, longest: int)
     free = ~grow(ours, 5)
     if not free.any():
         return False
-    ink, ground = np.median(gray[ours]), np.median(gray[free])
-    contrast = (ground - ink) / max(float(ground), 1.0) if dark else (ink - ground) / 225
-    rows, columns = np.nonzero(ours)
+    ink, ground = median(gray[ours]), median(gray[free])
+    contrast = (ground - ink) / max(ground, 1.0) if dark else (ink - ground) / 225
+    rows, columns = positions(ours)
     return bool(contrast > _CLEAR and max(np.ptp(rows), np.ptp(columns)) > _SMALL * longest)
 
 
@@ -396,13 +232,13 @@ def _soft_ink(
     weight = window_mean(free, size)
     rest = gray[free] if free.any() else np.array([gray.max() if guess.dark else gray.min()])
     ground = np.where(
-        weight > 0.02, window_mean(gray * free, size) / np.maximum(weight, 1e-9), np.median(rest)
+        weight > 0.02, window_mean(gray * free, size) / np.maximum(weight, 1e-9), median(rest)
     )
     contrast = np.maximum(ground - gray if guess.dark else gray - ground, 0)
     soft = np.clip(contrast / max(float(np.percentile(contrast[ours], 60)), 1.0), 0, 1)
     soft[mask & ~ours] = 0  # another thing, in the same region
-    labels, _ = label_components(ours | ((soft > 0.5) & ~lines))
-    near = grow(ours, 3) | np.isin(labels, np.unique(labels[ours]))
+    labels, boxes = label_components(ours | ((soft > 0.5) & ~lines))
+    near = grow(ours, 3) | members(labels, labels[ours], len(boxes))
     return soft * near
 
 
@@ -414,7 +250,7 @@ def _even_strokes(soft: NDArray[np.float64]) -> Images:
     outline = ink.sum() - shrink(ink, 3).sum()
     missing = round(_STROKE * size - 2 * int(ink.sum()) / max(1, int(outline)))
     if missing > 0:
-        soft = grow(soft, _odd(missing + 1))
+        soft = grow(soft, odd(missing + 1))
     if size > 60:
         soft = window_mean(soft, 3)
     return np.round(np.clip(soft, 0, 1) * 255).astype(np.uint8)
@@ -426,26 +262,24 @@ def _on_a_sheet(gray: Floats) -> tuple[bool, Ink | None]:
     Returns:
         True where there is a sheet, and its ink, if any.
     """
-    threshold = _threshold(gray)
+    threshold = threshold_of(gray)
     for mask in (gray > threshold, gray <= threshold):
-        if not mask.any() or _border(mask).mean() > 0.25:
+        if not mask.any() or border(mask).mean() > 0.25:
             continue
-        labels, _ = label_components(mask)
-        areas = np.bincount(labels.ravel())
-        areas[0] = 0
-        sheet = labels == areas.argmax()
-        rows, columns = np.nonzero(sheet)
-        top, left, bottom, right = rows.min(), columns.min(), rows.max() + 1, columns.max() + 1
+        labels, boxes = label_components(mask)
+        areas = np.bincount(labels[mask])
+        top, bottom, left, right = boxes[areas.argmax() - 1]
         if areas.max() <= max(0.6 * (bottom - top) * (right - left), 0.1 * gray.size):
             continue
-        sheet, inside = sheet[top:bottom, left:right], gray[top:bottom, left:right]
-        size = _odd(min(sheet.shape) // 3)  # wider than strokes, so that ink belongs to the sheet
+        sheet = labels[top:bottom, left:right] == areas.argmax()
+        inside = gray[top:bottom, left:right]
+        size = odd(min(sheet.shape) // 3)  # wider than strokes, so that ink belongs to the sheet
         whole = shrink(grow(sheet, size), size)
-        core = shrink(whole, _odd(2 * max(2, min(sheet.shape) // 40)))
-        level = np.median(inside[sheet])
+        core = shrink(whole, odd(2 * max(2, min(sheet.shape) // 40)))
+        level = median(inside[sheet])
         ink = _search(np.where(core, inside, level).astype(np.float32))
         if ink is None:
-            return not _is_even(gray), None  # on even ground it is a solid mark
+            return not is_even(gray), None  # on even ground it is a solid mark
         part = slice(ink.box[0], ink.box[1]), slice(ink.box[2], ink.box[3])
         rim = (core & ~shrink(core, 5))[part]
         if (rim & (np.abs(inside[part] - level) > 0.25 * level)).sum() > 2:

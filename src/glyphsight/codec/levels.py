@@ -38,25 +38,31 @@ def otsu_thresholds(pixels: NDArray[np.uint8], levels: int) -> tuple[int, ...] |
     Returns:
         ``levels - 1`` increasing thresholds; None where fewer gray values than levels occur.
     """
-    values, counts = np.unique(pixels, return_counts=True)
+    counts = np.bincount(pixels.ravel(), minlength=256)
+    values = np.flatnonzero(counts)
     size = len(values)
     if size < levels:
         return None
-    count = np.concatenate([[0], np.cumsum(counts)]).astype(np.float64)
-    total = np.concatenate([[0], np.cumsum(values * counts.astype(np.int64))]).astype(np.float64)
-    start, end = np.meshgrid(np.arange(size + 1), np.arange(size + 1), indexing="ij")
-    number = np.where(end > start, count[end] - count[start], 1.0)
-    gain = np.where(end > start, (total[end] - total[start]) ** 2 / number, -np.inf)
-    best = gain[0].copy()  # of the values before each end, in one level
+    count = np.concatenate([[0], np.cumsum(counts[values])]).astype(np.float64)
+    total = np.concatenate([[0], np.cumsum(values * counts[values])]).astype(np.float64)
+
+    def gain(start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Score one level of the values from ``start`` to before ``end``."""
+        number = np.where(end > start, count[end] - count[start], 1.0)
+        return np.where(end > start, (total[end] - total[start]) ** 2 / number, -np.inf)
+
+    ends = np.arange(size + 1)
+    best = gain(ends[:1], ends)  # of the values before each end, in one level
     choices = []
-    for _ in range(levels - 1):
-        options = best[:, None] + gain
+    for left in reversed(range(levels - 1)):
+        wanted = ends if left else ends[-1:]  # the last level ends with the last value
+        options = best[:, None] + gain(ends[:, None], wanted)
         choice = options.argmax(axis=0)
-        best = options[choice, np.arange(size + 1)]
+        best = options[choice, np.arange(len(wanted))]
         choices.append(choice)
     thresholds, first = [], size
     for choice in reversed(choices):
-        first = int(choice[first])
+        first = int(choice[first if len(choice) > 1 else 0])
         thresholds.append(int(values[first]))
     return tuple(reversed(thresholds))
 
