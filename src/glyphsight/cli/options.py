@@ -114,16 +114,19 @@ def _made(make: Callable[..., Any], settings: dict[str, Setting], given: dict[st
         raise typer.BadParameter(str(error)) from error
 
 
-def _profile(levels: int | None = None, **given: Any) -> Profile:
+def make_profile(levels: int | None = None, **given: Any) -> Profile:
+    """Make the profile of the given values, with as many levels, where that is given."""
     if levels is not None:
         given["palette"] = palette_of_levels(levels, given.get("palette"))
     return Profile(**given)
 
 
-_LEVELS = Setting(
+PROFILE_LEVELS = Setting(
     "levels", "Number of glyphs to pick from a named palette.", int, True, None, low=2, high=16
 )
-PictureToText = Annotated[Profile, Group("From picture to text", make=_profile, extra=(_LEVELS,))]
+PictureToText = Annotated[
+    Profile, Group("From picture to text", make=make_profile, extra=(PROFILE_LEVELS,))
+]
 Processes = Annotated[Workers, Group("Processes")]
 FROM_FILE = Group("From file to picture", ("max_pixels",))
 """The limit of pixels, for a settings class with that field: every command that reads pictures."""

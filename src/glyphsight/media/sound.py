@@ -8,7 +8,7 @@ import re
 import shlex
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,10 +59,13 @@ def _look_into(stream: BinaryIO, path: Path) -> tuple[int, BinaryIO]:
     return codec, stream
 
 
-def load_sound(path: Path) -> NDArray[np.uint8]:
+def load_sound(sound: Path | BinaryIO) -> NDArray[np.uint8]:
     """Read a sound file (WAV, FLAC, OGG, MP3, AIFF, AU, CAF or W64) as a picture of its spectrum.
 
     Channels are averaged.
+
+    Args:
+        sound: Path of the file, or the open file.
 
     Returns:
         uint8[64, N], a column each 10 ms: see :func:`spectrogram`.
@@ -74,19 +77,20 @@ def load_sound(path: Path) -> NDArray[np.uint8]:
     with need("audio"):
         import soundfile
         import soxr
-    codec = 0
+    codec, path = 0, sound if isinstance(sound, Path) else Path("the open file")
     try:
-        with path.open("rb") as stream, ExitStack() as stack:
-            codec, whole = _look_into(stream, path)
-            sound = stack.enter_context(soundfile.SoundFile(whole))
-            rate = int(sound.samplerate)
-            if sound.frames > MAX_SECONDS * rate or sound.frames * sound.channels > _MAX_VALUES:
+        with ExitStack() as stack:
+            stream = stack.enter_context(path.open("rb")) if sound is path else sound
+            codec, whole = _look_into(cast("BinaryIO", stream), path)
+            file = stack.enter_context(soundfile.SoundFile(whole))
+            rate = int(file.samplerate)
+            if file.frames > MAX_SECONDS * rate or file.frames * file.channels > _MAX_VALUES:
                 raise PictureError(
-                    f"{path}: {sound.frames / rate:.0f} s of {sound.channels} channels, the limit "
+                    f"{path}: {file.frames / rate:.0f} s of {file.channels} channels, the limit "
                     f"is {MAX_SECONDS} s; cut it"
                 )
             # the number of frames, as a codec without a way back, such as GSM 6.10, asks for
-            channels = sound.read(sound.frames, dtype="float32", always_2d=True)
+            channels = file.read(file.frames, dtype="float32", always_2d=True)
             samples = channels.mean(axis=1, dtype=np.float64)
     except PictureError:
         raise

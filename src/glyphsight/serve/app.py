@@ -1,42 +1,44 @@
-"""The application: routes, what each request must pass, how it ends."""
+"""The application: its routes, what it is made of, its start and its end."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from glyphsight.files import JsonLog
+from glyphsight.serve.ask import Ask
 from glyphsight.serve.errors import ApiError
-from glyphsight.serve.request import Backend, Incoming
+from glyphsight.serve.eye import Eye, open_model
+from glyphsight.serve.guard import Guard
+from glyphsight.serve.metrics import Metrics
+from glyphsight.serve.request import Backend
 from glyphsight.serve.settings import ServeSettings
+from glyphsight.serve.upstream import Upstream
 from glyphsight.version import __version__
 
 ASKED = (
     "/v1/chat/completions", "/v1/completions", "/v1/responses", "/api/chat", "/api/generate",
 )  # fmt: skip
-"""Paths of requests that may hold pictures and sounds; POST."""
-PASSED = (*ASKED, "/v1/models", "/v1/models/{model:path}", "/api/tags", "/api/version", "/api/show")
-"""Paths that a backend answers."""
-
-
-class NoBackend:
-    """Stands where no backend is; every request gets 503."""
-
-    name = "none"
-
-    async def handle(self, request: Incoming) -> Response:
-        """Refuse."""
-        raise ApiError(503, "no model answers here; give --upstream URL")
-
-    async def start(self) -> None:
-        """Do nothing."""
-
-    async def close(self) -> None:
-        """Do nothing."""
+"""Paths of requests that may hold pictures and sounds."""
+PASSED = {
+    "/v1/models": "GET",
+    "/v1/models/{model:path}": "GET",
+    "/v1/embeddings": "POST",
+    "/api/tags": "GET",
+    "/api/ps": "GET",
+    "/api/version": "GET",
+    "/api/show": "POST",
+    "/api/embed": "POST",
+}
+"""Further paths that a backend answers, with their method."""
 
 
 def create_app(
@@ -44,43 +46,69 @@ def create_app(
 ) -> Starlette:
     """Make the application.
 
+    Its ``state`` holds ``settings``, ``eye`` and ``backend``.
+
     Args:
         settings: Settings of the server.
         backend: Backend that answers; None for the one that the settings mean.
         routes: Further routes, such as the page's; all checks hold for them too.
+
+    Raises:
+        GlyphsightError: A model is unknown, or the file of --log-text cannot be written.
     """
-    behind = backend or NoBackend()
+    eye = _open_eye(settings)
+    behind = backend or Upstream(settings)
+    metrics = Metrics()
+    log = settings.log_text and JsonLog(Path(settings.log_text), {"written_by": "glyphsight serve"})
+    ask = Ask(settings, behind, eye, metrics, log or None)
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok", "version": __version__, "backend": behind.name})
 
-    async def passed(request: Request) -> Response:
-        try:
-            return await behind.handle(
-                Incoming(
-                    request.method,
-                    request.url.path,
-                    request.url.query,
-                    request.headers.raw,
-                    await request.body(),
-                )
-            )
-        except ApiError as error:
-            return error.response(request.url.path)
-
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await behind.start()
+        try:
+            await eye.start()
+            await behind.start()
+        except Exception as error:
+            app.state.failed = error
+            raise
         yield
         await behind.close()
+        eye.close()
+        if log:
+            log.close()
 
     app = Starlette(
         routes=[
             Route("/health", health),
-            *(Route(path, passed, methods=["GET", "POST"]) for path in PASSED),
+            Route("/metrics", metrics.page),
+            *(Route(path, ask, methods=["POST"]) for path in ASKED),
+            *(Route(path, ask, methods=[method]) for path, method in PASSED.items()),
             *routes,
         ],
+        middleware=[Middleware(Guard, settings)],
+        exception_handlers={ApiError: _told, HTTPException: _told, Exception: _told},
         lifespan=lifespan,
     )
-    app.state.settings = settings
+    app.state.settings, app.state.eye, app.state.backend = settings, eye, behind
     return app
+
+
+def _open_eye(settings: ServeSettings) -> Eye:
+    looks = settings.show != "text" or settings.upstream is None
+    model = open_model(settings.model, "--model") if looks else None
+    ears = settings.sound_model and open_model(settings.sound_model, "--sound-model")
+    bare = model.trained.profile if model and settings.upstream is None else None
+    return Eye(settings, model, ears or None, bare)
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    """Tell an error in the shape of the API, without path or trace."""
+    if isinstance(error, HTTPException):
+        fix = {404: "there is nothing here; see docs/serve.md for the paths"}
+        said = fix.get(error.status_code, error.detail)
+        error = ApiError(error.status_code, said, headers=dict(error.headers or {}))
+    elif not isinstance(error, ApiError):
+        error = ApiError(500, "the server failed; look at what it printed", "server_error")
+    return error.response(request.url.path)

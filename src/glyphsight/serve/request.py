@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from starlette.responses import Response
+from starlette.types import Scope
 
 from glyphsight.inference import Answer
 
@@ -81,3 +82,10 @@ class Backend(Protocol):
     async def close(self) -> None:
         """Give back what :meth:`start` took."""
         ...
+
+
+def abort(scope: Scope) -> None:
+    """Cut the connection of a request, so that its client notices that the reply is not whole."""
+    cut = scope.get("extensions", {}).get("glyphsight.abort")  # of server.Protocol
+    if cut is not None:
+        cut()

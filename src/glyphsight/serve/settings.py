@@ -49,7 +49,10 @@ class ServeSettings:
         max_pixels: Limit of pixels in a picture; one that declares more is refused before it is
             decoded.
         max_parts: Largest number of pictures and sounds in a request.
-        timeout: Seconds to wait for a client, an upstream or a remote picture that sends nothing.
+        timeout: Seconds to wait for an upstream that sends nothing, and for replies that are under
+            way when the server is stopped.
+        patience: Seconds that a client may take to send a request or to take a piece of the reply,
+            and another machine to send a remote picture.
         queue: Largest number of requests worked at or waiting; others get 429.
         workers: Threads that turn pictures into text; left out, one for each processor.
         remember: Number of read pictures that are kept, by checksum.
@@ -82,7 +85,8 @@ class ServeSettings:
     max_body: int = setting(32 << 20, low=1024)
     max_pixels: int = setting(MAX_PIXELS, low=1)
     max_parts: int = setting(32, low=0)
-    timeout: float = setting(120.0, above=0)
+    timeout: float = setting(600.0, above=0)
+    patience: float = setting(60.0, above=0)
     queue: int = setting(256, low=1)
     workers: int | None = setting(None, low=1)
     remember: int = setting(256, low=0)

@@ -1,0 +1,301 @@
+"""The way of a request: its body, its pictures to text, the backend, the reply; and its limits."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from starlette.types import Message, Receive, Scope, Send
+
+from glyphsight.files import JsonLog
+from glyphsight.serve.dialects import Part, slots
+from glyphsight.serve.document import Document
+from glyphsight.serve.errors import ApiError
+from glyphsight.serve.eye import Eye
+from glyphsight.serve.metrics import Metrics
+from glyphsight.serve.request import Backend, Incoming, Read, abort
+from glyphsight.serve.settings import ServeSettings
+
+READ_HEADER = b"x-glyphsight-read"
+"""Header of a reply that says what the model read."""
+_BODIES = 16  # largest bodies that are held at a time
+_CLOSE = {"Connection": "close"}  # what else the client sends is not read
+
+
+class Ask:
+    """Answers a request of an API; an ASGI application.
+
+    Args:
+        settings: Settings of the server.
+        backend: Backend that answers.
+        eye: Eye that reads pictures and sounds.
+        metrics: Counters.
+        log: Log of what was read, None for none.
+    """
+
+    def __init__(
+        self,
+        settings: ServeSettings,
+        backend: Backend,
+        eye: Eye,
+        metrics: Metrics,
+        log: JsonLog | None,
+    ) -> None:
+        self._settings, self._backend, self._eye = settings, backend, eye
+        self._metrics, self._log = metrics, log
+        self._busy = self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, and count."""
+        began, out = time.perf_counter(), _Out(scope, send, self._settings.patience)
+        try:
+            with self._place():
+                await self._answer(scope, receive, out)
+        except ApiError as error:
+            await self._refuse(error, scope, receive, out)
+        except Exception:  # a flaw of ours: its trace is for who runs the server
+            traceback.print_exc()
+            wrong = ApiError(500, "the server failed; look at what it printed", "server_error")
+            await self._refuse(wrong, scope, receive, out)
+        finally:
+            path = scope["path"]
+            path = "/v1/models/NAME" if path.startswith("/v1/models/") else path
+            self._metrics.requests.labels(path, str(out.status)).inc()
+            self._metrics.seconds.labels(path).observe(time.perf_counter() - began)
+
+    async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, out: _Out) -> None:
+        if out.begun:
+            abort(scope)
+        elif not out.gone:
+            await error.response(scope["path"])(scope, receive, out)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Hold a place in the queue."""
+        if self._busy >= self._settings.queue:
+            raise _busy()
+        self._busy += 1
+        self._metrics.busy.set(self._busy)
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            self._metrics.busy.set(self._busy)
+
+    async def _answer(self, scope: Scope, receive: Receive, out: _Out) -> None:
+        body = bytearray()
+        try:
+            if scope["method"] == "POST":
+                await self._take_body(scope, receive, body)
+            with _cancelled_when_gone(receive, out, self._metrics):
+                request = await self._request(scope, bytes(body), out)
+                response = await self._backend.handle(request)
+                self._let_go(body)
+                del request
+                await response(scope, _never, out)
+        finally:
+            self._let_go(body)
+
+    async def _take_body(self, scope: Scope, receive: Receive, body: bytearray) -> None:
+        """Read the body, no more than its limit, no longer than the client's time."""
+        most = self._settings.max_body
+        given = dict(scope["headers"])
+        if given.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise ApiError(415, "the body is compressed; send it plain", headers=_CLOSE)
+        length = given.get(b"content-length", b"0")
+        try:
+            async with asyncio.timeout(self._settings.patience):
+                more = True
+                while more:
+                    if len(body) > most or (length.isdigit() and int(length) > most):
+                        raise _too_large(most)
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _GoneError
+                    piece = message.get("body", b"")
+                    if self._held + len(piece) > _BODIES * most:
+                        raise _busy()
+                    body += piece
+                    self._held += len(piece)
+                    more = message.get("more_body", False)
+                if len(body) > most:
+                    raise _too_large(most)
+        except TimeoutError:
+            said = "the body did not come in time; send it at once"
+            raise ApiError(408, said, code="timeout", headers=_CLOSE) from None
+        self._metrics.held.set(self._held)
+
+    def _let_go(self, body: bytearray) -> None:
+        self._held -= len(body)
+        body.clear()
+        self._metrics.held.set(self._held)
+
+    async def _request(self, scope: Scope, body: bytes, out: _Out) -> Incoming:
+        """Turn the pictures of a request into text."""
+        path = scope["path"]
+        reads: tuple[Read, ...] = ()
+        if scope["method"] == "POST":
+            body, reads = await self._read(path, body)
+            if reads:
+                out.headers.append((READ_HEADER, _summary(reads)))
+        query = scope["query_string"].decode("latin-1")
+        return Incoming(scope["method"], path, query, scope["headers"], body, reads)
+
+    async def _read(self, path: str, body: bytes) -> tuple[bytes, tuple[Read, ...]]:
+        document = Document(body)
+        count = sum(len(slot.parts) for slot in slots(path, document.value))
+        if not count:
+            return body, ()
+        if count > (most := self._settings.max_parts):
+            said = f"{count} pictures and sounds, the limit is {most}; send fewer"
+            raise ApiError(413, said, code="too_many_parts")
+        began = time.perf_counter()
+        document.locate()
+        found = list(slots(path, document.value))
+        parts = [part for slot in found for part in slot.parts]
+        reads = self._eye.words(await _together([self._take(part) for part in parts]))
+        shown = iter(reads)
+        for slot in found:
+            slot.write(document, [next(shown).shown for _ in slot.parts])
+        self._metrics.reading.observe(time.perf_counter() - began)
+        for read in reads:
+            self._metrics.parts.labels(read.kind.lower()).inc()
+            self._metrics.tokens.inc(read.tokens)
+        self._note(path, parts, reads)
+        return document.encode(), reads
+
+    async def _take(self, part: Part) -> Read:
+        try:
+            if not part.remote:
+                return await self._eye.take(part)
+            raise ApiError(
+                400,
+                "pictures of other machines are not fetched; send the picture itself as a data "
+                "URI, or start the server with --allow-remote",
+                code="remote_not_allowed",
+            )
+        except ApiError as error:
+            if error.param is None:
+                error.args = (f"{part.place}: {error.message}",)
+                error.message, error.param = error.args[0], part.place
+            raise
+
+    def _note(self, path: str, parts: Sequence[Part], reads: Sequence[Read]) -> None:
+        """Append what was read to the log."""
+        if self._log is None:
+            return
+        values = [
+            {
+                "place": part.place,
+                "kind": read.kind.lower(),
+                "size": read.size,
+                "sha256": read.sha256,
+                "tokens": read.tokens,
+                "label": None if read.answer is None else read.answer.label,
+                "probability": None if read.answer is None else read.answer.probability,
+                "read": read.shown,
+            }
+            for part, read in zip(parts, reads, strict=True)
+        ]
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self._log.append([{"time": now, "path": path, "parts": values}], sync=False)
+
+
+class _GoneError(ApiError):
+    """The client went away while it sent."""
+
+    def __init__(self) -> None:
+        super().__init__(499, "the client went away")
+
+
+class _Out:
+    """The way to the client: with our headers, with an end to waiting, and known to have begun."""
+
+    def __init__(self, scope: Scope, send: Send, patience: float) -> None:
+        self._scope, self._send, self._patience = scope, send, patience
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.begun = self.ended = self.gone = False
+        self.status = 499  # as long as no reply has begun
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun, self.status = True, message["status"]
+            message["headers"] = [*message["headers"], *self.headers]
+        else:
+            self.ended = not message.get("more_body", False)
+        waiting = asyncio.timeout(self._patience)
+        try:
+            async with waiting:
+                await self._send(message)
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            self.gone = True
+            abort(self._scope)
+            raise ApiError(408, "the client takes nothing") from None
+
+
+@contextmanager
+def _cancelled_when_gone(receive: Receive, out: _Out, metrics: Metrics) -> Iterator[None]:
+    """Cancel what is done inside when the client goes away, such as a request to the upstream."""
+    task = asyncio.current_task()
+    assert task is not None
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if not out.ended:
+            out.gone = True
+            metrics.gone.inc()
+            task.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not out.gone:
+            raise
+        task.uncancel()
+    finally:
+        watching.cancel()
+
+
+def _busy() -> ApiError:
+    headers = _CLOSE | {"Retry-After": "1"}
+    return ApiError(429, "too much is asked at once; ask again", code="busy", headers=headers)
+
+
+def _too_large(most: int) -> ApiError:
+    said = f"the body is over {most:,} bytes; send smaller pictures, or fewer"
+    return ApiError(413, said, code="too_large", headers=_CLOSE)
+
+
+async def _never() -> Message:
+    """Wait for a message of the client that the watch takes."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def _together(work: list[Any]) -> list[Read]:
+    """Wait for all reads; the first error is raised once none is under way."""
+    done = await asyncio.gather(*work, return_exceptions=True)
+    reads = []
+    for one in done:
+        if isinstance(one, BaseException):
+            raise one
+        reads.append(one)
+    return reads
+
+
+def _summary(reads: Sequence[Read]) -> bytes:
+    """Say in a header what was read: kind, checksum of the text, tokens of each."""
+    return ", ".join(
+        f"{read.kind.lower()};sha256={hashlib.sha256(read.shown.encode()).hexdigest()[:16]}"
+        f";tokens={read.tokens}"
+        for read in reads[:64]
+    ).encode()

@@ -1,0 +1,137 @@
+"""The backend that passes requests on to another server, and its replies back as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import aiohttp
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from yarl import URL
+
+from glyphsight.console import say
+from glyphsight.serve.errors import ApiError
+from glyphsight.serve.request import Incoming, abort
+from glyphsight.serve.settings import ServeSettings
+
+Headers = list[tuple[bytes, bytes]]
+
+_HOP_BY_HOP = frozenset((
+    b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization",
+    b"proxy-connection", b"te", b"trailer", b"trailers", b"transfer-encoding", b"upgrade",
+))  # fmt: skip
+_OURS = frozenset((b"host", b"content-length", b"expect"))  # made anew for the upstream
+_IDLE = 3.0  # seconds; servers close idle connections after five, some without a word
+
+
+def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Leave out the headers that concern one connection (RFC 9110, section 7.6.1)."""
+    headers = [(name.lower(), value) for name, value in headers]
+    named = {
+        one.strip().lower()
+        for name, value in headers
+        if name == b"connection"
+        for one in value.split(b",")
+    }
+    return [(name, value) for name, value in headers if name not in _HOP_BY_HOP | named]
+
+
+class _Passing(Response):
+    """A reply of the upstream: status, headers and bytes as they come."""
+
+    def __init__(self, reply: aiohttp.ClientResponse, limit: float) -> None:
+        self.status_code = reply.status
+        self.raw_headers = end_to_end(reply.raw_headers)
+        self.background = None
+        self._reply, self._limit = reply, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the reply; where the upstream breaks off, return without the end of it."""
+        start = {"type": "http.response.start", "status": self.status_code}
+        reply = self._reply
+        try:
+            await send(start | {"headers": self.raw_headers})
+            async for chunk in reply.content.iter_any():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            say(f"glyphsight: the upstream broke off a reply ({type(error).__name__})")
+            abort(scope)
+        finally:
+            reply.close() if not reply.content.at_eof() else reply.release()
+
+
+class Upstream:
+    """Another server behind this one.
+
+    Args:
+        settings: Settings with an ``upstream``.
+    """
+
+    name = "upstream"
+
+    def __init__(self, settings: ServeSettings) -> None:
+        assert settings.upstream is not None
+        self._base, self._settings = settings.upstream, settings
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Open a pool of connections."""
+        wait = self._settings.timeout
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(10, wait), sock_read=wait),
+            max_line_size=1 << 16,
+            max_field_size=1 << 16,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def handle(self, request: Incoming) -> Response:
+        """Pass a request on and return the reply, whose bytes are still to come.
+
+        Raises:
+            ApiError: The upstream cannot be reached, says nothing in time or no HTTP.
+        """
+        assert self._session is not None
+        query = f"?{request.query}" if request.query else ""
+        url = URL(f"{self._base}{request.path}{query}", encoded=True)
+        body = request.body if request.method == "POST" else None
+        headers = [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in self._headers(request.headers)
+        ]
+        try:
+            reply = await self._session.request(
+                request.method, url, headers=headers, data=body, allow_redirects=False
+            )
+        except TimeoutError:
+            raise ApiError(
+                504,
+                "the upstream said nothing in time; ask for less, or raise --timeout",
+                code="upstream_timeout",
+            ) from None
+        except aiohttp.ClientConnectorError:
+            raise ApiError(
+                502, "the upstream cannot be reached; start it", code="upstream_unreachable"
+            ) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise ApiError(
+                502,
+                f"the upstream gave no reply in HTTP ({type(error).__name__}); look at its log",
+                code="upstream_broken",
+            ) from None
+        return _Passing(reply, self._settings.timeout)
+
+    def _headers(self, headers: Headers) -> Headers:
+        passed = [one for one in end_to_end(headers) if one[0] not in _OURS]
+        if (key := self._settings.upstream_key) is not None:
+            passed = [one for one in passed if one[0] != b"authorization"]
+            passed.append((b"authorization", f"Bearer {key}".encode()))
+        return passed
