@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -110,5 +111,6 @@ async def _told(request: Request, error: Exception) -> Response:
         said = fix.get(error.status_code, error.detail)
         error = ApiError(error.status_code, said, headers=dict(error.headers or {}))
     elif not isinstance(error, ApiError):
+        traceback.print_exception(error)  # for who runs the server
         error = ApiError(500, "the server failed; look at what it printed", "server_error")
     return error.response(request.url.path)

@@ -17,6 +17,7 @@ from glyphsight.serve.dialects import Part, slots
 from glyphsight.serve.document import Document
 from glyphsight.serve.errors import ApiError
 from glyphsight.serve.eye import Eye
+from glyphsight.serve.fetch import fetch
 from glyphsight.serve.metrics import Metrics
 from glyphsight.serve.request import Backend, Incoming, Read, abort
 from glyphsight.serve.settings import ServeSettings
@@ -173,12 +174,16 @@ class Ask:
         try:
             if not part.remote:
                 return await self._eye.take(part)
-            raise ApiError(
-                400,
-                "pictures of other machines are not fetched; send the picture itself as a data "
-                "URI, or start the server with --allow-remote",
-                code="remote_not_allowed",
-            )
+            if not self._settings.allow_remote:
+                raise ApiError(
+                    400,
+                    "pictures of other machines are not fetched; send the picture itself as a "
+                    "data URI, or start the server with --allow-remote",
+                    code="remote_not_allowed",
+                )
+            most, wait = self._settings.max_body, self._settings.patience
+            data = await fetch(part.source, max_bytes=most, timeout=wait)
+            return await self._eye.read(data, part.kind, part.detail)
         except ApiError as error:
             if error.param is None:
                 error.args = (f"{part.place}: {error.message}",)

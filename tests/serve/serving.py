@@ -1,0 +1,123 @@
+"""Servers and clients on loopback for the tests of serve."""
+
+import asyncio
+import base64
+import http.client
+import io
+import json
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from glyphsight.serve.app import create_app
+from glyphsight.serve.server import listen, make_server
+
+
+@dataclass
+class Upstream:
+    """A server on loopback that records what it reads and answers with ``reply``, byte for byte.
+
+    ``pieces`` are sent one by one with ``pause`` seconds between; then the connection is closed.
+    """
+
+    port: int = 0
+    requests: list = field(default_factory=list)
+    pieces: list = field(default_factory=list)
+    pause: float = 0.0
+    gone: threading.Event = field(default_factory=threading.Event)
+    got: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def replies(self, body=b'{"ok": 1}', head=b"content-type: application/json", status=b"200 OK"):
+        length = b"\r\ncontent-length: %d\r\n\r\n" % len(body)
+        self.pieces = [b"HTTP/1.1 " + status + b"\r\n" + head + length + body]
+
+    async def serve(self, reader, writer):
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            line, *lines = head[:-4].split(b"\r\n")
+            headers = [tuple(one.split(b": ", 1)) for one in lines]
+            length = int({k.lower(): v for k, v in headers}.get(b"content-length", 0))
+            body = await reader.readexactly(length)
+            self.requests.append((line, headers, body))
+            self.got.set()
+            over = asyncio.ensure_future(reader.read())
+            over.add_done_callback(lambda _: self.gone.set())
+            for piece in self.pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(self.pause)
+            over.cancel()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            self.gone.set()
+        finally:
+            writer.close()
+
+
+def wait(loop, work):
+    return asyncio.run_coroutine_threadsafe(work, loop).result(20)
+
+
+class Client:
+    """A client of a running server."""
+
+    def __init__(self, port, app=None):
+        self.port, self.app = port, app
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, path, body=None, headers=(), method=None):
+        """Return status, headers and body of a reply; a body that is no bytes is sent as JSON."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        given = {"content-type": "application/json"} | dict(headers)
+        connection.request(method or ("GET" if body is None else "POST"), path, data, given)
+        reply = connection.getresponse()
+        said = reply.read()
+        connection.close()
+        return reply.status, dict(reply.getheaders()), said
+
+    def error(self, path, body=None, **how):
+        """Return status and error of a refused request."""
+        status, _, said = self.ask(path, body, **how)
+        return status, json.loads(said)["error"]
+
+
+@contextmanager
+def served(loop, settings, **how):
+    app = create_app(settings, **how)
+    port = listen("127.0.0.1", 0)
+    started = threading.Event()
+    server = make_server(app, settings, started.set)
+    server.install_signal_handlers = lambda: None
+    done = asyncio.run_coroutine_threadsafe(server.serve([port]), loop)
+    assert started.wait(20), done.exception()
+    try:
+        yield Client(port.getsockname()[1], app)
+    finally:
+        server.should_exit = True
+        done.result(20)
+
+
+def png(value=200, shape=(28, 28)):
+    file = io.BytesIO()
+    pixels = np.zeros(shape, np.uint8)
+    pixels[4:24, 12:16] = value
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+def uri(data, kind="image/png"):
+    return f"data:{kind};base64,{b64(data)}"
