@@ -1,0 +1,89 @@
+"""Make the pictures of the server's page: light, dark and as wide as a phone.
+
+python scripts/page_pictures.py --out docs/images
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+
+from glyphsight.inference import Model
+from glyphsight.serve.app import create_app
+from glyphsight.serve.page import page_routes
+from glyphsight.serve.settings import ServeSettings
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+SEVEN = [(0.28, 0.27), (0.5, 0.26), (0.71, 0.25), (0.62, 0.42), (0.53, 0.58), (0.45, 0.78)]
+"""A seven, in shares of the drawing area."""
+SIZES = {"light": (1360, 900), "dark": (1360, 900), "phone": (360, 780)}
+
+
+@contextmanager
+def serving(settings: ServeSettings) -> Iterator[str]:
+    """Run the server in a thread and yield its address."""
+    app = create_app(settings, routes=page_routes(settings, Model(settings.model)))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def draw(page: Page) -> None:
+    """Draw a seven with the mouse and wait for the answer."""
+    box: Any = page.locator("#pad").bounding_box()
+    for number, (x, y) in enumerate(SEVEN):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=6)
+        if not number:
+            page.mouse.down()
+    page.mouse.up()
+    expect(page.locator("#answer-says")).not_to_be_empty()
+
+
+def main(out: Path, model: str) -> None:
+    """Write ``page-light.png``, ``page-dark.png`` and ``page-phone.png``."""
+    settings = ServeSettings(model=model)
+    with serving(settings) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        for name, (width, height) in SIZES.items():
+            page = browser.new_page(
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if name == "dark" else "light",
+                device_scale_factor=1 if width > 500 else 2,
+            )
+            page.goto(address)
+            page.wait_for_selector("#samples img")
+            if name == "dark":
+                page.click("#samples button:last-child")
+                expect(page.locator("#answer-says")).not_to_be_empty()
+            else:
+                draw(page)
+            file = out / f"page-{name}.png"
+            page.screenshot(path=file, full_page=name == "phone")
+            with Image.open(file) as drawn:
+                drawn.convert("RGB").quantize(128).save(file, optimize=True)
+        browser.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=IMAGES, help="directory of the pictures")
+    parser.add_argument("--model", default="nano-digits", help="model that answers")
+    given = parser.parse_args()
+    main(given.out, given.model)
