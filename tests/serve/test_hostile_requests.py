@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 pytest.importorskip("starlette")
 from glyphsight.serve.dialects import Part, slots
 from glyphsight.serve.document import Document
-
 from glyphsight.serve.errors import ApiError
 
 DATA = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256))).decode()
@@ -68,7 +67,7 @@ def found_or_refused(function, *given):
     return None, error
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(SOURCES)
 @example("data:,")
 def test_any_source_is_bytes_or_refused_with_its_place(source):
@@ -76,7 +75,7 @@ def test_any_source_is_bytes_or_refused_with_its_place(source):
     assert data or error.param == "messages[0]"
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.sampled_from(PATHS), REQUESTS, st.sampled_from([None, 2]))
 @example("/v1/responses", {"prompt": {"variables": [1]}}, None)
 def test_any_request_is_replaced_whole_or_refused(path, body, indent):
@@ -94,7 +93,7 @@ def test_any_request_is_replaced_whole_or_refused(path, body, indent):
         assert not list(slots(path, json.loads(written)))  # no picture is left
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(st.binary(max_size=60), st.integers(0, 200), st.integers(0, 200))
 def test_any_bytes_are_a_request_or_refused(odd, start, stop):
     part = {"type": "image_url", "image_url": DATA}

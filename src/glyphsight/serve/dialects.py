@@ -49,7 +49,7 @@ class Part:
         try:
             if comma and head[:5].lower() == "data:":
                 rest = self.source[len(head) + 1 :]
-                if not head.lower().endswith(";base64"):
+                if rest and not head.lower().endswith(";base64"):
                     return unquote_to_bytes(rest)
                 return _from_base64(unquote_to_bytes(rest) if "%" in rest[:256] else rest)
             return _from_base64(self.source)
@@ -105,8 +105,9 @@ def slots(path: str, body: dict[str, Any]) -> Iterator[Slot]:
             yield from _content(message.get("content"), f"{place}.content", "text")
             yield from _images(message, "content", f"{place}.")
     elif path == "/v1/responses":
-        variables = (body.get("prompt") or {}) if isinstance(body.get("prompt"), dict) else {}
-        for name, value in (variables.get("variables") or {}).items():
+        prompt = body.get("prompt")
+        variables = prompt.get("variables") if isinstance(prompt, dict) else None
+        for name, value in (variables if isinstance(variables, dict) else {}).items():
             if isinstance(value, dict):
                 yield from _content([value], f"prompt.variables.{name}", "input_text")
         for place, item in _objects(body.get("input"), "input"):
