@@ -6,21 +6,20 @@ python scripts/page_pictures.py --out docs/images
 from __future__ import annotations
 
 import argparse
+import asyncio
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
-from glyphsight.inference import Model
 from glyphsight.serve.app import create_app
-from glyphsight.serve.page import page_routes
+from glyphsight.serve.request import Backend
+from glyphsight.serve.server import listen, make_server
 from glyphsight.serve.settings import ServeSettings
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
@@ -30,16 +29,15 @@ SIZES = {"light": (1360, 900), "dark": (1360, 900), "phone": (360, 780)}
 
 
 @contextmanager
-def serving(settings: ServeSettings) -> Iterator[str]:
+def serving(settings: ServeSettings, backend: Backend | None = None) -> Iterator[str]:
     """Run the server in a thread and yield its address."""
-    app = create_app(settings, routes=page_routes(settings, Model(settings.model)))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
+    port, started = listen(settings.host, 0), threading.Event()
+    server = make_server(create_app(settings, backend), settings, started.set)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([port])))
     thread.start()
-    while not server.started:
-        time.sleep(0.01)
+    started.wait(60)
     try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield f"http://{settings.host}:{port.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()

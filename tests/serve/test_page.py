@@ -21,7 +21,8 @@ from glyphsight.errors import DatasetError
 from glyphsight.inference import Model
 from glyphsight.models.tokens import count_tokens
 from glyphsight.serve.app import create_app
-from glyphsight.serve.page import page_routes, sample_picture
+from glyphsight.serve.errors import ApiError
+from glyphsight.serve.page import sample_picture
 from glyphsight.serve.samples import Samples
 from glyphsight.serve.settings import ServeSettings
 
@@ -45,14 +46,30 @@ def seven():
     return as_png(sample_picture(7))
 
 
+class Nobody:
+    """A backend that has no model."""
+
+    name = "none"
+
+    async def handle(self, request):
+        raise ApiError(503, "no model answers here")
+
+    async def start(self): ...
+    async def close(self): ...
+
+
 @pytest.fixture
-def serve(model):
-    def client(listener=None, **settings):
-        chosen = ServeSettings(model="nano-digits", **settings)
-        app = create_app(chosen, routes=page_routes(chosen, model, listener))
+def serve():
+    opened = []
+
+    def client(**settings):
+        app = create_app(ServeSettings(**{"model": "nano-digits"} | settings), Nobody())
+        opened.append(app.state.eye)
         return TestClient(app, base_url="http://127.0.0.1:8000")
 
-    return client
+    yield client
+    for eye in opened:
+        eye.close()
 
 
 def test_the_page_is_light_and_its_policy_names_this_server_alone(serve):
@@ -72,7 +89,7 @@ def test_the_text_is_exactly_that_which_the_model_reads(serve, model, seven):
     [answer] = model.see([sample_picture(7)])
     assert read["text"] == answer.ascii_image
     assert read["tokens"] == count_tokens([read["text"]], model.tokenizer)[0]
-    assert (read["size"], read["columns"], read["rows"]) == ("20", 20, 11)
+    assert (read["size"], read["rows"]) == ("20", 11)
 
 
 def test_settings_of_the_query_change_the_text(serve, seven):
@@ -84,20 +101,62 @@ def test_settings_of_the_query_change_the_text(serve, seven):
     assert read["profile"]["palette"] == " -*@"
 
 
-def test_see_adds_the_answer_with_every_probability(serve, seven):
+def test_see_gives_the_answer_with_every_probability(serve, seven):
     seen = serve().post("/page/see", content=seven).json()
     answer = seen["answer"]
+    assert (seen["height"], seen["width"]) == (28, 28)
     assert (answer["label"], answer["known"], answer["parts"]) == ("7", True, [])
     assert sum(one["probability"] for one in answer["probabilities"]) == pytest.approx(1, abs=1e-3)
-    assert answer["text"] == seen["text"]
+    assert answer["text"] == serve().post("/page/read", content=seven).json()["text"]
 
 
 def test_what_is_found_is_told_in_pixels_of_the_picture(serve):
     sheet = as_png(sample_picture(10))
-    read = serve().post("/page/read", content=sheet).json()
-    top, bottom, left, right = read["box"]
-    assert 0 <= top < bottom <= read["height"] == 180
-    assert 0 <= left < right <= read["width"] == 300
+    top, bottom, left, right = serve().post("/page/read", content=sheet).json()["box"]
+    assert 0 <= top < bottom <= 180
+    assert 0 <= left < right <= 300
+
+
+def test_beside_an_upstream_the_text_is_that_which_the_upstream_reads(serve, seven):
+    client = serve(upstream="http://127.0.0.1:9", tokens=128)
+    offer = client.get("/page/profiles").json()
+    assert offer["auto"]
+    read = client.post("/page/read", content=seven).json()
+    again, tokens = client.app.state.eye.text_of(sample_picture(7))
+    assert (read["text"], read["tokens"]) == (again, tokens)
+    assert 64 < tokens <= 128
+    assert int(read["size"]) == len(again.splitlines()[0])
+
+
+def test_where_no_model_looks_there_is_text_alone(serve, seven):
+    client = serve(upstream="http://127.0.0.1:9", show="text")
+    assert client.get("/page/profiles").json()["model"] is None
+    assert client.post("/page/see", content=seven).json()["answer"] is None
+    assert client.post("/page/read", content=seven).json()["tokens"] <= 256
+
+
+def test_with_a_key_the_page_opens_and_asks_for_it(serve, seven):
+    client = serve(api_key="secret")
+    assert [client.get(path).status_code for path in FILES] == [200] * len(FILES)
+    for path in ("read", "see", "hear", "correct"):
+        assert client.post(f"/page/{path}", content=seven).status_code == 401
+    assert client.get("/page/profiles").status_code == 401
+    key = {"X-Glyphsight-Key": "secret"}
+    assert client.post("/page/read", content=seven, headers=key).status_code == 200
+
+
+def test_a_body_over_the_limit_is_refused(serve):
+    reply = serve(max_body=2000).post("/page/read", content=bytes(2001))
+    assert reply.status_code == 413
+
+
+def test_another_sites_page_cannot_correct(serve, seven, tmp_path):
+    client = serve(samples=tmp_path / "samples")
+    reply = client.post(
+        "/page/correct?label=7", content=seven, headers={"Origin": "http://other.example"}
+    )
+    assert reply.status_code == 403
+    assert not (tmp_path / "samples").exists()
 
 
 def test_an_empty_sheet_is_nothing_known(serve):
@@ -106,7 +165,7 @@ def test_an_empty_sheet_is_nothing_known(serve):
     assert (answer["known"], answer["empty"], answer["label"]) == (False, True, "unknown")
 
 
-def test_a_sound_is_text_though_the_model_does_not_hear(serve, wav, tmp_path, model):
+def test_a_sound_is_text_though_the_model_does_not_hear(serve, wav, tmp_path):
     time = np.arange(8000) / 8000
     sound = wav(tmp_path / "tone.wav", np.sin(2 * np.pi * 440 * time) * time).read_bytes()
     heard = serve().post("/page/hear", content=sound).json()
@@ -115,7 +174,7 @@ def test_a_sound_is_text_though_the_model_does_not_hear(serve, wav, tmp_path, mo
     spectrum = Image.open(io.BytesIO(b64decode(heard["picture"].partition(",")[2])))
     assert spectrum.size == (heard["width"], 64)
     assert not serve().get("/page/profiles").json()["hears"]
-    listening = serve(listener=model)
+    listening = serve(sound_model="nano-digits")
     assert listening.get("/page/profiles").json()["hears"]
     assert listening.post("/page/hear", content=sound).json()["answer"]["probabilities"]
 
@@ -254,7 +313,7 @@ def pictures():
 @pytest.fixture(scope="module")
 def address(pictures, tmp_path_factory):
     settings = ServeSettings(model="nano-digits", samples=tmp_path_factory.mktemp("kept") / "it")
-    with pictures["serving"](settings) as found:
+    with pictures["serving"](settings, Nobody()) as found:
         yield found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,14 +12,15 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from glyphsight.files import JsonLog
-from glyphsight.serve.ask import Ask
+from glyphsight.serve.ask import Ask, AskWhole
 from glyphsight.serve.errors import ApiError
 from glyphsight.serve.eye import Eye, open_model
 from glyphsight.serve.guard import Guard
 from glyphsight.serve.metrics import Metrics
+from glyphsight.serve.page import STEPS, Page
 from glyphsight.serve.request import Backend
 from glyphsight.serve.settings import ServeSettings
 from glyphsight.serve.upstream import Upstream
@@ -42,9 +43,7 @@ PASSED = {
 """Further paths that a backend answers, with their method."""
 
 
-def create_app(
-    settings: ServeSettings, backend: Backend | None = None, routes: Sequence[BaseRoute] = ()
-) -> Starlette:
+def create_app(settings: ServeSettings, backend: Backend | None = None) -> Starlette:
     """Make the application.
 
     Its ``state`` holds ``settings``, ``eye`` and ``backend``.
@@ -52,16 +51,18 @@ def create_app(
     Args:
         settings: Settings of the server.
         backend: Backend that answers; None for the one that the settings mean.
-        routes: Further routes, such as the page's; all checks hold for them too.
 
     Raises:
-        GlyphsightError: A model is unknown, or the file of --log-text cannot be written.
+        GlyphsightError: A model is unknown, the file of --log-text cannot be written, or
+            --samples holds another dataset.
     """
     eye = _open_eye(settings)
     behind = backend or Upstream(settings)
     metrics = Metrics()
     log = settings.log_text and JsonLog(Path(settings.log_text), {"written_by": "glyphsight serve"})
     ask = Ask(settings, behind, eye, metrics, log or None)
+    page = Page(settings, eye)
+    drawn = AskWhole(settings, page, eye, metrics, None)
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok", "version": __version__, "backend": behind.name})
@@ -86,7 +87,8 @@ def create_app(
             Route("/metrics", metrics.page),
             *(Route(path, ask, methods=["POST"]) for path in ASKED),
             *(Route(path, ask, methods=[method]) for path, method in PASSED.items()),
-            *routes,
+            *(Route(f"/page/{step}", drawn, methods=["POST"]) for step in STEPS),
+            *page.routes,
         ],
         middleware=[Middleware(Guard, settings)],
         exception_handlers={ApiError: _told, HTTPException: _told, Exception: _told},

@@ -211,6 +211,13 @@ class Ask:
         self._log.append([{"time": now, "path": path, "parts": values}], sync=False)
 
 
+class AskWhole(Ask):
+    """Answers a request whose body goes to the backend as it came, such as one of the page."""
+
+    async def _read(self, path: str, body: bytes) -> tuple[bytes, tuple[Read, ...]]:
+        return body, ()
+
+
 class _GoneError(ApiError):
     """The client went away while it sent."""
 

@@ -12,7 +12,8 @@ from glyphsight.serve.settings import ServeSettings
 
 KEY_HEADER = b"x-glyphsight-key"
 """Header for this server's key where the bearer token is the upstream's."""
-_OPEN = ("/health",)  # asked by machines that watch, which have no key
+# asked by machines that watch, and by a browser before its user gives the key
+_OPEN = ("/health", "/", "/page/page.css", "/page/page.js", "/page/cells.woff")
 
 
 class Guard:

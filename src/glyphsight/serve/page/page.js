@@ -48,12 +48,14 @@ function fault(error) {
 
 // ---------------------------------------------------------------- text and answer
 
+/** The settings that differ from the server's own. */
 const settings = () => {
   const own = facts.profile;
   const chosen = { width: $("width").value, format: $("format").value };
   if ($("palette").value) Object.assign(chosen, { palette: $("palette").value, levels: $("levels").value });
-  if (chosen.width === String(own.width)) delete chosen.width;
   if (chosen.format === own.format) delete chosen.format;
+  const others = chosen.format || chosen.palette;
+  if (chosen.width === String(own.width) && !(facts.auto && others)) delete chosen.width;
   return chosen;
 };
 const query = (values) => {
@@ -98,7 +100,7 @@ let seeing = false;
 
 /** Ask for the answer; while it is under way, the newest picture waits and older ones are left out. */
 async function see() {
-  if (seeing || !source || (!facts.answers && source.kind !== "sound")) return;
+  if (seeing || !source || (!facts.model && source.kind !== "sound")) return;
   seeing = true;
   const asked = changes;
   try {
@@ -136,7 +138,8 @@ function refuse(error) {
 function show(found) {
   read = found;
   const pre = $("text");
-  const { text, rows, columns, profile } = found;
+  const { text, rows, profile } = found;
+  const columns = Number(found.size);
   const lines = text.split("\n");
   const tags = lines[0].match(/^<row:1>(.*)<\/row:1>$/);
   const bare = lines.slice(0, -1).every((line) => [...line].length <= 2 * columns);
@@ -160,11 +163,16 @@ function show(found) {
   $("text-hint").hidden = true;
   $("count").textContent = `${columns} × ${rows} cells · ${found.tokens} tokens`;
   const changed = Object.keys(settings()).length > 0;
+  if (facts.auto && !changed) {
+    facts.profile.width = columns; // as many as the tokens allow
+    asTheModel();
+    dial();
+  }
   $("text-note").textContent =
     source.kind === "sound" && !facts.hears
       ? "This model does not hear. The text is what a model that hears would read."
-      : changed && facts.answers
-        ? "Your settings. The model still answers from the text it was trained on."
+      : changed && facts.model
+        ? "Your settings. The model still answers from its own text."
         : "";
   update();
 }
@@ -176,7 +184,7 @@ function showAnswer(found, about) {
   const label = $("label");
   label.className = "label";
   if (!found) {
-    const quiet = !source ? "…" : !facts.answers ? "This model was not trained to answer" : facts.hears || source.kind !== "sound" ? "…" : "This model does not hear";
+    const quiet = !source ? "…" : !facts.model ? "No model of this server answers pictures" : facts.hears || source.kind !== "sound" ? "…" : "This model does not hear";
     label.replaceChildren(make("span", "soft", quiet));
     if (quiet.length > 2) label.classList.add("words");
     $("answer-note").textContent = $("found").textContent = "";
@@ -434,7 +442,8 @@ function clear() {
   $("text").replaceChildren();
   $("text").setAttribute("aria-label", "No text yet");
   $("text-hint").hidden = false;
-  for (const id of ["count", "text-note", "reply", "kept", "answer-says"]) $(id).textContent = "";
+  for (const id of ["count", "text-note", "reply", "answer-says"]) $(id).textContent = "";
+  if (facts?.samples) $("kept").textContent = "";
   showAnswer(null);
   fault(null);
   update();
@@ -559,7 +568,7 @@ const asDataUrl = (blob) =>
   });
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const chat = (url, question) => ({
-  model: facts.model,
+  model: $("which").value || facts.model,
   messages: [{ role: "user", content: [{ type: "image_url", image_url: { url } }, { type: "text", text: question }] }],
 });
 
@@ -621,6 +630,16 @@ $("correct").onsubmit = async (event) => {
   }
 };
 
+/** The names of the upstream's models. */
+async function models() {
+  try {
+    return (await (await ask("/v1/models")).json()).data.map((one) => one.id);
+  } catch {
+    return []; // the upstream is not there yet; asking it says so
+  }
+}
+
+let offered = [];
 let asking;
 $("ask").onsubmit = async (event) => {
   event.preventDefault();
@@ -709,12 +728,13 @@ $("key-form").onsubmit = (event) => {
 async function start() {
   try {
     facts = await (await ask("/page/profiles")).json();
+    offered = facts.upstream ? await models() : [];
   } catch (error) {
     return fault(error);
   }
   const { profile, palettes, formats, labels, questions } = facts;
   $("model").hidden = false;
-  $("model-name").textContent = facts.model;
+  $("model-name").textContent = facts.model ?? "text alone";
   const option = (value, text) => Object.assign(make("option", "", text), { value });
   $("palette").replaceChildren(
     option("", `the model's: ${profile.palette.replace(" ", "␣")}`),
@@ -729,19 +749,19 @@ async function start() {
     ...Array.from({ length: facts.pictures }, (_, number) => {
       const button = make("button");
       button.type = "button";
-      const url = `/page/sample/${number}.png`;
       const name = number < 10 ? `Sample digit ${number}` : "Sample sheet of several digits";
-      button.append(Object.assign(make("img"), { src: url, alt: name }));
-      button.onclick = async () => {
-        try {
-          take(await (await ask(url)).blob(), name.toLowerCase());
-        } catch (error) {
-          fault(error);
-        }
-      };
+      const image = Object.assign(make("img"), { alt: name });
+      button.append(image);
+      const got = ask(`/page/sample/${number}.png`).then((reply) => reply.blob());
+      got.then((blob) => (image.src = URL.createObjectURL(blob)), fault);
+      button.onclick = async () => take(await got, name.toLowerCase());
       return button;
     }),
   );
+  $("which").replaceChildren(...offered.map((name) => option(name, name)));
+  $("which").hidden = offered.length < 2;
+  $("kept").textContent = facts.samples ? "" : "This server keeps no corrections. Start it with --samples DIR.";
+  $("truth").disabled = $("keep").disabled = !facts.samples;
   asTheModel();
   dial();
 }
