@@ -1,0 +1,401 @@
+r"""Make the pictures on which shipped models learn other people's digits, and what is no digit.
+
+    pip install '.[train]' scikit-image
+    npm pack @fontsource/lato ...           # woff2 files of many families, into FONTS
+    python scripts/clear_eyes.py --mnist DIR --fashion DIR --fonts FONTS \
+        --sketches quickdraw.npz --out PICTURES
+
+PICTURES/train and PICTURES/val hold a folder per digit and one named ``unknown``. Digits: MNIST's
+training digits without those kept for validation, the same turned, sheared, thinned and thickened,
+or coarse as scans of 14 to 17 pixels are, photographed (``benchmarks/photographs.py``, the first
+set of kinds alone), digits of fonts and of seven segments. Unknown: letters and signs that look
+like no digit, words, scribbles, textures, empty and written pages, sketches, clothes. With
+``--known clothes`` the ten folders hold the training clothes, and digits are unknown too. Every
+eighth font and every fifth kind of sketch goes to ``val`` alone. A seed decides everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+from glyphsight.sources import load_split, open_source
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+import photographs
+
+Pixels = NDArray[np.uint8]
+Random = np.random.Generator
+UNKNOWN = "unknown"
+LETTERS = "ACEFHKLMNPRTVWXYacdefhkmnprtuvwxy&@#?%$"
+"""Signs that nobody takes for a digit: without B G I J O Q S U Z and b g i j l o q s z."""
+_LIKE_DIGITS = (
+    "animal migration,apple,arm,axe,bandage,baseball,baseball bat,basketball,blackberry,"
+    "blueberry,boomerang,bracelet,bread,broom,candle,cannon,circle,clock,cookie,crayon,"
+    "diamond,donut,ear,elbow,eyeglasses,face,fork,golf club,hammer,hand,hexagon,hockey stick,"
+    "hurricane,key,knee,knife,leg,light bulb,line,lollipop,marker,matches,moon,mouth,nail,"
+    "necklace,nose,octagon,onion,paintbrush,paper clip,peanut,pear,pencil,pond,pool,potato,"
+    "rake,river,screwdriver,shovel,snake,snowman,sock,spoon,square,squiggle,stairs,steak,"
+    "stethoscope,streetlight,string bean,sun,sword,syringe,telephone,toe,toothbrush,tornado,"
+    "triangle,wheel,zigzag"
+)
+LIKE_DIGITS = frozenset(_LIKE_DIGITS.split(","))
+"""Sketches that may be taken for a digit, such as a snowman for an 8: left out."""
+LIKE_CLOTHES = {"jacket", "pants", "purse", "shoe", "shorts", "sweater", "t-shirt", "underwear"}
+SEGMENTS = ["abcdef", "bc", "abged", "abcdg", "fgbc", "afgcd", "afgedc", "abc", "abcdefg", "abcdfg"]
+OTHER_SEGMENTS = {6: "fgedc", 7: "fabc", 9: "abcfg"}
+
+
+@dataclass(frozen=True)
+class Material:
+    """What one part, ``train`` or ``val``, is made from.
+
+    Attributes:
+        digits: uint8[N, 28, 28].
+        labels: Their N digits.
+        clothes: uint8[N, 28, 28].
+        garments: Their N labels.
+        fonts: Font files.
+        sketches: uint8[N, 28, 28].
+    """
+
+    digits: Pixels
+    labels: list[str]
+    clothes: Pixels
+    garments: list[str]
+    fonts: list[Path]
+    sketches: Pixels
+
+
+def affine(digit: Pixels, random: Random, turn: float, change: float) -> Pixels:
+    """Turn by up to ``turn`` degrees, shear and scale by up to ``change``."""
+    angle, shear = np.deg2rad(random.uniform(-turn, turn)), random.uniform(-change, change)
+    scale = np.diag(1 + random.uniform(-change, change, 2))
+    turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = turned @ np.array([[1, shear], [0, 1]]) @ scale
+    centre = np.array(digit.shape) / 2 - 0.5
+    moved = ndimage.affine_transform(digit * 1.0, matrix, centre - matrix @ centre, order=1)
+    return np.clip(moved, 0, 255).astype(np.uint8)
+
+
+def rewritten(digit: Pixels, random: Random) -> Pixels:
+    """Thicken or thin the strokes by up to a pixel."""
+    large = ndimage.zoom(digit * 1.0, 3, order=1)
+    size = int(random.integers(1, 4))
+    wide = random.random() < 0.6
+    large = (
+        ndimage.grey_dilation(large, size=(2 * size - 1,) * 2)
+        if wide
+        else ndimage.grey_erosion(large, size=(size, size))
+    )
+    small = ndimage.gaussian_filter(large, 1.2)[1::3, 1::3]
+    if small.max() <= 60:  # nothing is left of it
+        return digit
+    return np.clip(small * 255 / small.max(), 0, 255).astype(np.uint8)
+
+
+def coarse(digit: Pixels, random: Random) -> Pixels:
+    """Cut a digit to its ink and scale it to 14 to 17 pixels, often in two levels."""
+    ink = digit > 40
+    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+    cut = digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if random.random() < 0.6:  # no narrower than wide digits are
+        missing = max(0, len(cut) * 6 // 10 - cut.shape[1])
+        cut = np.pad(cut, ((0, 0), ((missing + 1) // 2,) * 2))
+    size = int(random.integers(14, 18))
+    width = size if random.random() < 0.6 else max(6, round(size * cut.shape[1] / len(cut)))
+    small = np.asarray(Image.fromarray(cut).resize((width, size), Image.Resampling.BOX))
+    if random.random() < 0.6:
+        small = np.where(small > random.integers(60, 130), 255, 0).astype(np.uint8)
+    return np.pad(small, int(random.integers(0, 2)))
+
+
+def text(written: str, fonts: list[Path], random: Random) -> Pixels | None:
+    """Draw text, dark on light; None where the font has no such glyph."""
+    file = fonts[random.integers(len(fonts))]
+    font = ImageFont.truetype(file, int(random.integers(40, 140)))
+    left, top, right, bottom = font.getbbox(written)
+    width, height = int(right - left), int(bottom - top)
+    if min(width, height) < 3:
+        return None
+    margin = int(max(width, height) * random.uniform(0.1, 0.5))
+    image = Image.new("L", (width + 2 * margin, height + 2 * margin), 255)
+    corner = margin - left, margin - top
+    ImageDraw.Draw(image).text(corner, written, font=font, fill=int(random.integers(0, 60)))
+    pixels = np.asarray(image)
+    return pixels if (pixels < 100).sum() > 12 else None
+
+
+def smaller(pixels: Pixels, random: Random) -> Pixels:
+    """Scale half of the pictures below the size from which ink is sought."""
+    if random.random() < 0.5:
+        return pixels
+    scale = random.integers(24, 46) / max(pixels.shape)
+    size = max(8, round(pixels.shape[1] * scale)), max(8, round(pixels.shape[0] * scale))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+
+
+def seven_segments(digit: int, random: Random) -> Pixels:
+    """Draw a digit of a seven-segment display, dark on light."""
+    segments = SEGMENTS[digit]
+    if random.random() < 0.2:
+        segments = OTHER_SEGMENTS.get(digit, segments)
+    wide, thick, gap = random.uniform(90, 125), random.uniform(12, 30), random.uniform(0, 8)
+    half, cut = thick / 2, random.choice([thick / 2, 0], p=[0.7, 0.3])
+    left, right, top, middle, bottom = 40.0, 40 + wide, 30.0, 130.0, 230.0
+    image = Image.new("L", (int(wide) + 80, 260), 255)
+    draw = ImageDraw.Draw(image)
+    flat = {"a": top, "g": middle, "d": bottom}
+    upright = {"b": (right, top), "c": (right, middle), "e": (left, middle), "f": (left, top)}
+    for segment in segments:
+        length = wide if segment in flat else 100
+        a, b = gap, length - gap
+        bar = [(a, 0), (a + cut, -half), (b - cut, -half), (b, 0), (b - cut, half), (a + cut, half)]
+        if segment in flat:
+            points = [(left + x, flat[segment] + y) for x, y in bar]
+        else:
+            x0, y0 = upright[segment]
+            points = [(x0 + y, y0 + x) for x, y in bar]
+        draw.polygon(points, fill=0)
+    lean = random.uniform(0, 0.2) if random.random() < 0.6 else 0
+    leaning = (1, lean, -lean * 130, 0, 1, 0)
+    image = image.transform(
+        image.size, Image.Transform.AFFINE, leaning, Image.Resampling.BILINEAR, fillcolor=255
+    )
+    return np.asarray(image.resize((image.width // 2, image.height // 2)))
+
+
+def scribble(random: Random) -> Pixels:
+    """Draw two to four lines, curves, boxes, polygons, crosses or stars."""
+    size = int(random.integers(60, 200))
+    image = Image.new("L", (size, size), 255)
+    draw, width = ImageDraw.Draw(image), max(2, int(size * random.uniform(0.03, 0.13)))
+    for _ in range(random.integers(2, 5)):  # a single line is a 1, a single box a 0
+        points = random.uniform(0.1, 0.9, (4, 2)) * size
+        kind = random.integers(0, 6)
+        if kind == 0:
+            corners = points[: random.integers(2, 5)]
+            draw.line([tuple(p) for p in corners], fill=20, width=width, joint="curve")
+        elif kind == 1:  # a cubic Bezier curve
+            t = np.linspace(0, 1, 40)[:, None]
+            weights = (1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3
+            curve = sum(w * p for w, p in zip(weights, points, strict=True))
+            draw.line([tuple(p) for p in np.asarray(curve)], fill=20, width=width)
+        elif kind == 2:
+            draw.rectangle([tuple(p) for p in np.sort(points[:2], 0)], outline=20, width=width)
+        elif kind == 3:
+            draw.polygon([tuple(p) for p in points], fill=20)
+        elif kind == 4:
+            (x, y), r = points[0], random.uniform(0.1, 0.3) * size
+            draw.line((x - r, y - r, x + r, y + r), fill=20, width=width)
+            draw.line((x + r, y - r, x - r, y + r), fill=20, width=width)
+        else:
+            (x, y), r, tips = points[0], random.uniform(0.15, 0.4) * size, random.integers(3, 8)
+            angles = np.linspace(0, 2 * np.pi, 2 * tips, endpoint=False)
+            far = np.where(np.arange(2 * tips) % 2, r, 0.4 * r)
+            star = zip(x + far * np.cos(angles), y + far * np.sin(angles), strict=True)
+            draw.polygon(list(star), fill=20)
+    return np.asarray(image)
+
+
+def texture(random: Random) -> Pixels:
+    """Make noise of one scale, of several, with waves, or even gray with a little noise."""
+    size, kind = int(random.integers(24, 200)), random.integers(0, 5)
+    if kind == 0:
+        gray = random.uniform(0, 255) + random.normal(size=(size, size)) * random.uniform(0, 12)
+        return np.clip(gray, 0, 255).astype(np.uint8)
+    wide = (1, 2, 4, 8, 16) if kind == 1 else (random.choice([0, 1, 3, 8, 20]),)
+    noise = sum(
+        ndimage.gaussian_filter(random.normal(size=(size, size)), w) * (w + 1) for w in wide
+    )
+    gray = np.asarray(noise)
+    if kind == 2:
+        gray = gray + np.sin(np.arange(size) * random.uniform(0.05, 1)) * gray.std()
+    return ((gray - gray.min()) / np.ptp(gray) * 255).astype(np.uint8)
+
+
+def page(fonts: list[Path], random: Random) -> Pixels:
+    """Write lines of words of random letters."""
+    font = ImageFont.truetype(fonts[random.integers(len(fonts))], int(random.integers(10, 26)))
+    image = Image.new("L", (260, int(random.integers(60, 300))), 255)
+    draw, letters = ImageDraw.Draw(image), list("acdefhkmnprtuvwxy")
+    for top in np.arange(8, image.height - 20, font.size * 1.3):
+        words = ("".join(random.choice(letters, random.integers(2, 9))) for _ in range(9))
+        draw.text((8, top), " ".join(words), font=font, fill=30)
+    return np.asarray(image)
+
+
+Made = tuple[Pixels | None, str]
+Maker = Callable[[Material, Random], Made]
+
+
+def _digit(material: Material, random: Random, change: Callable[[Pixels, Random], Pixels]) -> Made:
+    row = random.integers(len(material.digits))
+    return change(material.digits[row], random), material.labels[row]
+
+
+def _photograph(digit: Pixels, random: Random, *, blank: bool = False) -> Pixels:
+    kinds = [
+        kind
+        for name, kind in photographs.KINDS.items()
+        if name != "touching the edges" or not blank
+    ]
+    return kinds[random.integers(len(kinds))](photographs.Scene(digit, random, blank=blank))
+
+
+def _rewritten(digit: Pixels, random: Random) -> Pixels:
+    return affine(rewritten(digit, random), random, 10, 0.15)
+
+
+def _coarse(digit: Pixels, random: Random) -> Pixels:
+    return coarse(affine(digit, random, 8, 0.1), random)
+
+
+def _printed(material: Material, random: Random) -> Made:
+    digit = str(random.integers(10))
+    drawn = text(digit, material.fonts, random)
+    if drawn is None:
+        return None, digit
+    small = random.random() < 0.2
+    return coarse(255 - drawn, random) if small else smaller(drawn, random), digit
+
+
+def _segments(material: Material, random: Random) -> Made:
+    digit = int(random.integers(10))
+    return smaller(seven_segments(digit, random), random), str(digit)
+
+
+def _text(material: Material, random: Random, least: int, most: int) -> Made:
+    signs = random.choice(list(LETTERS), random.integers(least, most + 1))
+    drawn = text("".join(signs), material.fonts, random)
+    return None if drawn is None else smaller(drawn, random), UNKNOWN
+
+
+def _one_of(pictures: str, material: Material, random: Random) -> Made:
+    some: Pixels = getattr(material, pictures)
+    return some[random.integers(len(some))], UNKNOWN
+
+
+_STRANGE: dict[str, tuple[Maker, int, int]] = {  # with the numbers for training and validation
+    "letter": (partial(_text, least=1, most=1), 14000, 300),
+    "word": (partial(_text, least=2, most=5), 2500, 50),
+    "scribble": (lambda m, r: (smaller(scribble(r), r), UNKNOWN), 5000, 100),
+    "texture": (lambda m, r: (texture(r), UNKNOWN), 3000, 60),
+    "page": (lambda m, r: (page(m.fonts, r), UNKNOWN), 1200, 30),
+    "empty page": (lambda m, r: (_photograph(m.digits[0], r, blank=True), UNKNOWN), 800, 20),
+    "sketch": (partial(_one_of, "sketches"), 12000, 300),
+}
+MAKERS: dict[str, dict[str, tuple[Maker, int, int]]] = {
+    "digits": {
+        "turned": (partial(_digit, change=partial(affine, turn=15, change=0.15)), 20000, 0),
+        "rewritten": (partial(_digit, change=_rewritten), 15000, 0),
+        "coarse": (partial(_digit, change=_coarse), 20000, 300),
+        "photographed": (partial(_digit, change=_photograph), 5000, 150),
+        "printed": (_printed, 14000, 300),
+        "segments": (_segments, 7000, 150),
+        **_STRANGE,
+        "clothes": (partial(_one_of, "clothes"), 8000, 200),
+    },
+    "clothes": {**_STRANGE, "digit": (partial(_one_of, "digits"), 8000, 200)},
+}
+
+
+def load(options: argparse.Namespace) -> dict[str, Material]:
+    """Load what training and validation are made from; they share no picture, font or sketch."""
+    kept = load_split(open_source("bundled"), "validation")
+    digits = load_split(open_source(f"idx:{options.mnist}"), "train")
+    theirs = {one.tobytes() for one in kept.pixels}
+    free = [row for row, one in enumerate(digits.pixels) if one.tobytes() not in theirs]
+    clothes = load_split(open_source(f"idx:{options.fashion}"), "train")
+    fonts = sorted(options.fonts.glob("*.woff2"))
+    with np.load(options.sketches) as file:
+        pixels, labels, names = file["pixels"], file["labels"], file["names"]
+    held = np.arange(len(names)) % 5 == 0
+    like = LIKE_DIGITS if options.known == "digits" else LIKE_CLOTHES
+    fit = np.array([name not in like for name in names])
+    return {
+        "train": Material(
+            digits.pixels[free],
+            [digits.labels[row] for row in free],
+            clothes.pixels[:-2000],
+            list(clothes.labels[:-2000]),
+            [font for row, font in enumerate(fonts) if row % 8],
+            pixels[(fit & ~held)[labels]],
+        ),
+        "val": Material(
+            kept.pixels,
+            list(kept.labels),
+            clothes[-2000:],
+            fonts[::8],
+            pixels[(fit & held)[labels]],
+        ),
+    }
+
+
+def write(
+    part: str, name: str, options: argparse.Namespace, count: int, number: int, chunk: int
+) -> None:
+    """Write ``count`` pictures of one kind."""
+    material = MATERIAL[part]
+    random = np.random.default_rng([options.seed, part == "val", number, chunk])
+    for picture in range(count):
+        pixels, label = MAKERS[options.known][name][0](material, random)
+        if pixels is not None:
+            file = options.out / part / label / f"{name}-{chunk:03d}-{picture:04d}.png"
+            Image.fromarray(pixels).save(file, compress_level=1)
+
+
+MATERIAL: dict[str, Material] = {}
+
+
+def main() -> None:
+    """Make all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--mnist", type=Path, required=True)
+    parser.add_argument("--fashion", type=Path, required=True)
+    parser.add_argument("--fonts", type=Path, required=True)
+    parser.add_argument("--sketches", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--known", choices=list(MAKERS), default="digits")
+    parser.add_argument("--share", type=float, default=1.0, help="of the numbers of each kind")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    MATERIAL.update(load(options))  # workers are forked, and share it
+    for part, label in itertools.product(MATERIAL, [*map(str, range(10)), UNKNOWN]):
+        (options.out / part / label).mkdir(parents=True, exist_ok=True)
+    for part, material in MATERIAL.items():
+        known = (
+            (material.digits, material.labels)
+            if options.known == "digits"
+            else (material.clothes, material.garments)
+        )
+        for row, (pixels, label) in enumerate(zip(*known, strict=True)):
+            Image.fromarray(pixels).save(options.out / part / label / f"plain-{row:05d}.png")
+    with ProcessPoolExecutor(options.workers) as pool:
+        waiting = []
+        for number, (name, (_, *counts)) in enumerate(MAKERS[options.known].items()):
+            for part, full in zip(MATERIAL, counts, strict=True):
+                left = round(full * options.share)
+                for chunk in range(0, left, 1000):
+                    size = min(1000, left - chunk)
+                    waiting.append(
+                        pool.submit(write, part, name, options, size, number, chunk // 1000)
+                    )
+        for one in waiting:
+            one.result()
+
+
+if __name__ == "__main__":
+    main()
