@@ -2,7 +2,7 @@ import asyncio
 import threading
 
 import pytest
-from serving import Upstream, served, wait
+from serving import Upstream, finish, served, wait
 
 from glyphsight.serve.settings import ServeSettings
 
@@ -14,6 +14,7 @@ def loop():
     thread = threading.Thread(target=running.run_forever)
     thread.start()
     yield running
+    wait(running, finish())
     running.call_soon_threadsafe(running.stop)
     thread.join()
     running.close()

@@ -6,7 +6,7 @@ import http.client
 import io
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,12 +52,23 @@ class Upstream:
             for piece in self.pieces:
                 writer.write(piece)
                 await writer.drain()
-                await asyncio.sleep(self.pause)
+                await asyncio.wait([over], timeout=self.pause)
             over.cancel()
         except (ConnectionError, asyncio.IncompleteReadError):
             self.gone.set()
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+async def finish():
+    """End all other tasks of a loop."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.sleep(0.01)  # transports close in the next turn
 
 
 def wait(loop, work):
@@ -79,11 +90,12 @@ class Client:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         given = {"content-type": "application/json"} | dict(headers)
-        connection.request(method or ("GET" if body is None else "POST"), path, data, given)
-        reply = connection.getresponse()
-        said = reply.read()
-        connection.close()
-        return reply.status, dict(reply.getheaders()), said
+        try:
+            connection.request(method or ("GET" if body is None else "POST"), path, data, given)
+            with connection.getresponse() as reply:
+                return reply.status, dict(reply.getheaders()), reply.read()
+        finally:
+            connection.close()
 
     def error(self, path, body=None, **how):
         """Return status and error of a refused request."""
@@ -95,16 +107,18 @@ class Client:
 def served(loop, settings, **how):
     app = create_app(settings, **how)
     port = listen("127.0.0.1", 0)
-    started = threading.Event()
-    server = make_server(app, settings, started.set)
-    server.install_signal_handlers = lambda: None
-    done = asyncio.run_coroutine_threadsafe(server.serve([port]), loop)
-    assert started.wait(20), done.exception()
+    server = make_server(app, settings)
+
+    async def start():  # as server.serve does, but for its clock of a tenth of a second
+        server.config.load()
+        server.lifespan = server.config.lifespan_class(server.config)
+        await server.startup([port])
+
+    wait(loop, start())
     try:
         yield Client(port.getsockname()[1], app)
     finally:
-        server.should_exit = True
-        done.result(20)
+        wait(loop, server.shutdown([port]))
 
 
 def png(value=200, shape=(28, 28)):

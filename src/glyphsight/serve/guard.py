@@ -56,7 +56,8 @@ class Guard:
                     403, "pages of other sites may not ask; ask from a program", code="other_origin"
                 )
         if self._key is not None and scope["path"] not in _OPEN:
-            self._check_key(scope, headers)
+            self._check_key(headers)
+        headers[:] = [one for one in headers if one[0] != KEY_HEADER]
 
     def _known(self, host: str) -> bool:
         """Tell whether a name is ours; an address cannot be bound to another, as names can."""
@@ -66,7 +67,7 @@ class Guard:
             return host in self._hosts
         return True
 
-    def _check_key(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
+    def _check_key(self, headers: list[tuple[bytes, bytes]]) -> None:
         own = [value for name, value in headers if name == KEY_HEADER]
         carrier, given = KEY_HEADER, own
         if not own:
@@ -84,7 +85,7 @@ class Guard:
                 code="invalid_api_key",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        headers[:] = [one for one in headers if one[0] != carrier]
+        headers[:] = [one for one in headers if one[0] != carrier]  # it may be authorization
 
 
 def _name(host: bytes) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from functools import partial
 
 import aiohttp
 from starlette.responses import Response
@@ -36,14 +38,33 @@ def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return [(name, value) for name, value in headers if name not in _HOP_BY_HOP | named]
 
 
+def _end_with_its_connection(reply: aiohttp.ClientResponse) -> None:
+    """Let a body end where its connection does: after a bad chunk aiohttp waits for ever."""
+    content, connection = reply.content, reply.connection
+    protocol = None if connection is None else connection.protocol
+    closed = None if protocol is None else protocol.closed
+
+    def end(over: asyncio.Future[None] | None) -> None:
+        if over is not None and not over.cancelled():
+            over.exception()  # taken note of
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("the connection closed"))
+
+    if closed is not None:
+        closed.add_done_callback(end)
+    elif connection is not None:
+        end(None)
+
+
 class _Passing(Response):
     """A reply of the upstream: status, headers and bytes as they come."""
 
-    def __init__(self, reply: aiohttp.ClientResponse, limit: float) -> None:
+    def __init__(self, reply: aiohttp.ClientResponse) -> None:
         self.status_code = reply.status
         self.raw_headers = end_to_end(reply.raw_headers)
         self.background = None
-        self._reply, self._limit = reply, limit
+        self._reply = reply
+        _end_with_its_connection(reply)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the reply; where the upstream breaks off, return without the end of it."""
@@ -107,10 +128,19 @@ class Upstream:
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in self._headers(request.headers)
         ]
+        ask = partial(
+            self._session.request,
+            request.method,
+            url,
+            headers=headers,
+            data=body,
+            allow_redirects=False,
+        )
         try:
-            reply = await self._session.request(
-                request.method, url, headers=headers, data=body, allow_redirects=False
-            )
+            try:
+                reply = await ask()
+            except (aiohttp.ServerDisconnectedError, ConnectionResetError):
+                reply = await ask()  # it closed a kept connection just as we wrote
         except TimeoutError:
             raise ApiError(
                 504,
@@ -127,7 +157,7 @@ class Upstream:
                 f"the upstream gave no reply in HTTP ({type(error).__name__}); look at its log",
                 code="upstream_broken",
             ) from None
-        return _Passing(reply, self._settings.timeout)
+        return _Passing(reply)
 
     def _headers(self, headers: Headers) -> Headers:
         passed = [one for one in end_to_end(headers) if one[0] not in _OURS]
