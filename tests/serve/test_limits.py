@@ -93,7 +93,7 @@ def test_an_endless_head_is_cut_off(serve):
         with suppress(ConnectionError):
             for _ in range(100):
                 connection.sendall(b"x: " + b"y" * 1000 + b"\r\n")
-        assert read_all(connection) == b"<reset>"
+        assert read_all(connection) in (b"", b"<reset>")
 
 
 def test_connections_are_kept_and_pipelines_answered(serve):
