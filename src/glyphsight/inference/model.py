@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,10 +28,11 @@ from glyphsight.inference.score import (
     write,
 )
 from glyphsight.inference.see import Answer, PictureText, to_answer, to_text
+from glyphsight.inference.stream import Piece, Writing, pieces
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.media.picture import PictureLike, several
 from glyphsight.models import smollm2
-from glyphsight.models.chat import Turns, chat_turns
+from glyphsight.models.chat import Turns, chat_turns, fill, has_template
 from glyphsight.models.load import LoadedModel, load_model
 from glyphsight.models.runs import ModelSource, RunRecord, resolve
 from glyphsight.models.tokens import merged_pictures
@@ -40,7 +40,8 @@ from glyphsight.models.tokens import merged_pictures
 SPARE_TOKENS = 12
 """Tokens that a free answer may have beyond the longest label, so that a refusal can be told."""
 _BATCH = 64
-_REPLY = 256  # tokens of a chat's reply
+_READ = 512  # tokens of a prompt read at a time, so that other texts are written meanwhile
+_PAUSE = 0.002  # seconds that a step waits for the threads whose texts it wrote on last
 _SENTENCE = 48  # tokens of an answer that is written freely, beside the spare ones
 _KNOWN = 4096  # sets of answers whose tokens are kept
 _ENGINES = ("auto", "fast", "numpy", "torch")
@@ -79,16 +80,20 @@ class _Opened:
     dtype: str
 
 
-@dataclass
+@dataclass(eq=False)
 class _Job:
-    """Requests of one thread: choices where they are scored, rooms where they are written on."""
+    """Requests of one thread: choices where they are scored, rooms where they are written on.
+
+    A step of a text that is written piece by piece has the state of the engine before it.
+    """
 
     prompts: list[list[int]]
-    choices: list[Completions]
-    rooms: list[int]
+    choices: list[Completions] = field(default_factory=list)
+    rooms: list[int] = field(default_factory=list)
     batch_size: int = _BATCH
     progress: Progress = lambda n: None
     share: bool = True
+    states: list[Any] = field(default_factory=list)
     result: list[Any] = field(default_factory=list)
     error: Exception | None = None
     done: bool = False
@@ -132,8 +137,10 @@ class Model:
         self._loaded: LoadedModel | None = None
         self._settled = self._warned = False
         self._known: dict[tuple[str, ...], Completions] = {}
-        self._waiting: deque[_Job] = deque()
         self._lock, self._tokens = threading.RLock(), threading.Lock()
+        self._turn = threading.Condition()  # guards the three below
+        self._waiting: list[_Job] = []
+        self._computing, self._steps = False, 0
         if isinstance(self._given, LoadedModel):
             self.get()
 
@@ -375,24 +382,85 @@ class Model:
         written = self._ask(_Job(prompts, [], rooms, batch_size, progress))
         return [self.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in written]
 
-    def chat(self, messages: Sequence[dict[str, str]], *, most: int = _REPLY) -> str:
-        """Return the reply to a conversation.
+    def stream(
+        self, prompt: str | Sequence[int], writing: Writing | None = None
+    ) -> Iterator[Piece]:
+        """Write after a prompt, a piece as each token comes.
+
+        Texts of several threads are written together, a token of each at a time. One that is
+        closed before its end is written no further. The same seed draws the same tokens, but for
+        rounding: what is written beside it changes the order of sums.
+
+        Args:
+            prompt: Text as :meth:`~glyphsight.dataset.Prompt.ask` renders it, or token ids.
+            writing: Settings; left out, the likeliest tokens, 256 at most.
+
+        Returns:
+            Iterator of pieces; the last one says why the text ends.
+
+        Raises:
+            PromptTooLongError: The prompt fills the window; nothing is written.
+        """
+        self.settle(1)
+        ids = self._prompts([Request(prompt)])[0] if isinstance(prompt, str) else list(prompt)
+        self._require_room([ids], [1])
+        writing = writing or Writing()
+        if (window := self.window) is not None:
+            writing = replace(writing, most=min(writing.most, window - len(ids)))
+        state: Any = None
+        logprobs: NDArray[np.float32]
+
+        def advance(new: list[int]) -> NDArray[np.float32]:
+            nonlocal state, logprobs
+            for start in range(0, len(new), _READ):
+                step = _Job([new[start : start + _READ]], states=[state])
+                [(logprobs, state)] = self._ask(step)
+            return logprobs
+
+        ends = _ends(replace(self._open(), chat=self._chats))
+        return pieces(advance, ids, self.tokenizer, ends, writing)
+
+    def turns(self, messages: Sequence[dict[str, str]]) -> list[int]:
+        """Return the tokens of a conversation, up to where the model replies.
 
         Args:
             messages: Objects with ``role`` and ``content``, oldest first. A picture is its text.
+
+        Raises:
+            ModelError: The model has no chat template, or it does not take the messages.
+        """
+        if self._chats is None:
+            chat_turns(self.tokenizer, self.name)  # says what is wrong with the template
+        with self._tokens:
+            try:
+                text = fill(self.tokenizer, messages)
+            except Exception as error:  # a template is a program of its own
+                raise ModelError(
+                    f"{self.name}: its chat template refuses the messages ({error}); write others"
+                ) from error
+            ids: list[int] = self.tokenizer([text], add_special_tokens=False)["input_ids"][0]
+        return ids
+
+    @cached_property
+    def _chats(self) -> Turns | None:
+        """Turns of a conversation, though the model be asked plainly; None without a template."""
+        if not has_template(self.tokenizer):
+            return self.chat_turns
+        with self._tokens:
+            return self.chat_turns or chat_turns(self.tokenizer, self.name)
+
+    def chat(self, messages: Sequence[dict[str, str]], *, most: int = Writing.most) -> str:
+        """Return the reply to a conversation.
+
+        Args:
+            messages: As of :meth:`turns`.
             most: Tokens of the reply at most.
 
         Raises:
             ModelError: The model has no chat template, or the conversation exceeds its window.
         """
-        tokenizer = self.get().tokenizer
-        chat_turns(tokenizer, self.name)  # says what is wrong with the template
-        text: str = tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=True, enable_thinking=False
-        )
-        ids = tokenizer([text], add_special_tokens=False)["input_ids"]
-        [reply] = self._written(ids, [most], 1, lambda n: None)
-        return reply.strip()
+        reply = self.stream(self.turns(messages), Writing(most))
+        return "".join(piece.text for piece in reply).strip()
 
     def see(self, pictures: Sequence[PictureLike], question: str | None = None) -> list[Answer]:
         """Answer pictures, with the probability of every label.
@@ -488,16 +556,25 @@ class Model:
         """Wait for the result of a job; whose turn it is computes the jobs of all who wait."""
         if not job.prompts:
             return []
-        self._waiting.append(job)
-        with self._lock:
+        with self._turn:
+            self._waiting.append(job)
+            self._turn.notify_all()
+            self._turn.wait_for(lambda: job.done or not self._computing)
             if not job.done:
-                jobs = [job]
-                while self._waiting:
-                    other = self._waiting.popleft()
-                    jobs += [other] if other is not job else []
-                for alike in ([j for j in jobs if j.choices], [j for j in jobs if j.rooms]):
-                    if alike:
+                self._computing = True
+                if job.states:  # the other texts have just got a token too
+                    self._turn.wait_for(lambda: len(self._waiting) >= self._steps, _PAUSE)
+                jobs, self._waiting = self._waiting, []
+        if not job.done:
+            jobs += [] if job in jobs else [job]
+            try:
+                for kind in ("states", "choices", "rooms"):
+                    if alike := [one for one in jobs if getattr(one, kind)]:
                         _compute(self._open(), alike)
+            finally:
+                with self._turn:
+                    self._computing, self._steps = False, sum(bool(one.states) for one in jobs)
+                    self._turn.notify_all()
         if job.error is not None:
             raise job.error
         return job.result
@@ -535,6 +612,12 @@ def _with_torch(loaded: LoadedModel) -> _Opened:
     return _Opened(TorchEngine(loaded), loaded.tokenizer, loaded.chat, loaded.window, dtype)
 
 
+def _ends(opened: _Opened) -> list[int]:
+    """Return the tokens that end a text."""
+    ends = {opened.tokenizer.eos_token_id, opened.chat.end if opened.chat else None}
+    return sorted(end for end in ends if end is not None)
+
+
 def _compute(opened: _Opened, jobs: list[_Job]) -> None:
     """Compute the jobs of several threads, all scores or all texts, in shared passes."""
     owners = [job for job in jobs for _ in job.prompts]
@@ -548,7 +631,14 @@ def _compute(opened: _Opened, jobs: list[_Job]) -> None:
     size = max(job.batch_size for job in jobs)
     found: list[Any]
     try:
-        if jobs[0].choices:
+        if jobs[0].states:
+            states = [one for job in jobs for one in job.states]
+            found = [
+                pair
+                for at in range(0, len(prompts), size)
+                for pair in opened.engine.advance(prompts[at : at + size], states[at : at + size])
+            ]
+        elif jobs[0].choices:
             choices = [own for job in jobs for own in job.choices]
             share = all(job.share for job in jobs)
             found = list(
@@ -556,15 +646,15 @@ def _compute(opened: _Opened, jobs: list[_Job]) -> None:
             )
         else:
             rooms = [room for job in jobs for room in job.rooms]
-            ends = {opened.tokenizer.eos_token_id, opened.chat.end if opened.chat else None}
-            last = sorted(end for end in ends if end is not None)
-            found = list(write(opened.engine, prompts, rooms, last, size, progress=progress))
+            ends = _ends(opened)
+            found = list(write(opened.engine, prompts, rooms, ends, size, progress=progress))
     except Exception as error:
-        if len(jobs) > 1:  # an error is that of the thread that asked
+        if len(jobs) > 1 and not jobs[0].states:  # an error is that of the thread that asked
             for job in jobs:
                 _compute(opened, [job])
-        else:
-            jobs[0].error, jobs[0].done = error, True
+        else:  # a state may be half a step on
+            for job in jobs:
+                job.error, job.done = error, True
         return
     for job, result in zip(owners, found, strict=True):
         job.result.append(result)

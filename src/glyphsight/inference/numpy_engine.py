@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.errors import ModelError
+from glyphsight.extras import need
 from glyphsight.inference.passes import Packed
 from glyphsight.models.tokens import load_tokenizer
 
@@ -196,21 +197,28 @@ class NumpyEngine:
     ) -> list[list[int]]:
         """Write greedily; see :class:`~glyphsight.inference.score.Engine`."""
         written: list[list[int]] = [[] for _ in sequences]
-        going = list(range(len(sequences)))
-        rows = [Row(ids, np.arange(len(ids))) for ids in sequences]
+        going, new = list(range(len(sequences))), list(sequences)
+        states: list[Any] = [None for _ in sequences]
         for _ in range(most):
-            logprobs, kept = self._pass(rows, 1, cached=True)
-            for row, own in zip(going, logprobs, strict=True):
-                written[row].append(int(own[-1].argmax()))
+            found = self.advance(new, states)
+            for row, (logprobs, _) in zip(going, found, strict=True):
+                written[row].append(int(logprobs.argmax()))
             left = [i for i, row in enumerate(going) if written[row][-1] not in ends]
-            going, kept = [going[i] for i in left], [kept[i] for i in left]
+            going, states = [going[i] for i in left], [found[i][1] for i in left]
+            new = [written[row][-1:] for row in going]
             if not going:
                 break
-            rows = [
-                Row(written[row][-1:], np.array([past[0][0].shape[1]]), past)
-                for row, past in zip(going, kept, strict=True)
-            ]
         return written
+
+    def advance(self, new: Sequence[list[int]], states: Sequence[Any]) -> list[tuple[Floats, Any]]:
+        """Read further tokens in one pass; see :class:`~glyphsight.inference.score.Engine`."""
+        begun = [state[0][0].shape[1] if state else 0 for state in states]
+        rows = [
+            Row(ids, np.arange(start, start + len(ids)), state or ())
+            for ids, start, state in zip(new, begun, states, strict=True)
+        ]
+        logprobs, kept = self._pass(rows, 1, cached=True)
+        return [(own[-1], state) for own, state in zip(logprobs, kept, strict=True)]
 
     def _pass(
         self, rows: Sequence[Row], keep: int, *, cached: bool
@@ -351,12 +359,23 @@ class SmallTokenizer:
         except ModelError as error:
             raise ValueError(str(error)) from error
         config = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8"))
-        self.eos_token_id = self._id(config.get("eos_token"))
-        self.bos_token_id = self._id(config.get("bos_token"))
+        named = {name: one for name, one in config.items() if one and name.endswith("_token")}
+        self._named = {
+            name: one["content"] if isinstance(one, dict) else one for name, one in named.items()
+        }
+        self.eos_token_id, self.bos_token_id = self._id("eos_token"), self._id("bos_token")
+        file = directory / "chat_template.jinja"
+        own = file.read_text(encoding="utf-8") if file.is_file() else config.get("chat_template")
+        self.chat_template = own if isinstance(own, str) else None  # else one of several
 
-    def _id(self, token: Any) -> int | None:
-        text = token.get("content") if isinstance(token, dict) else token
-        return None if text is None else self._own.token_to_id(text)
+    def _id(self, name: str) -> int | None:
+        found: int | None = self._own.token_to_id(self._named.get(name, ""))
+        return found
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """Tokens that are no text."""
+        return [at for at, one in self._own.get_added_tokens_decoder().items() if one.special]
 
     def __call__(self, texts: str | Sequence[str], *, add_special_tokens: bool) -> dict[str, Any]:
         """Tokenize a text or a list of texts."""
@@ -364,6 +383,22 @@ class SmallTokenizer:
         found = self._own.encode_batch(many, add_special_tokens=add_special_tokens)
         ids = [one.ids for one in found]
         return {"input_ids": ids[0] if isinstance(texts, str) else ids}
+
+    def apply_chat_template(self, messages: Sequence[dict[str, str]], **told: Any) -> str:
+        """Fill the chat template, in a sandbox as transformers does."""
+        with need("page", "jinja2"):
+            from jinja2 import TemplateError
+            from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        def refuse(why: str) -> None:
+            raise TemplateError(why)
+
+        place = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        place.globals["raise_exception"] = refuse
+        template = place.from_string(self.chat_template or "")
+        return template.render(messages=messages, **self._named, **told)
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str:
         """Return the text of token ids."""

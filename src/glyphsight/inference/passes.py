@@ -298,6 +298,28 @@ class TorchEngine:
         found: list[list[int]] = written[:, ids.shape[1] :].tolist()
         return found
 
+    def advance(
+        self, new: Sequence[list[int]], states: Sequence[Any]
+    ) -> list[tuple[NDArray[np.float32], Any]]:
+        """Read further tokens, a pass each; see :class:`~glyphsight.inference.score.Engine`.
+
+        A model that keeps nothing of what it read reads the whole sequence at each step.
+        """
+        import torch
+
+        found = []
+        for ids, state in zip(new, states, strict=True):
+            before, kept = state or ([], None)
+            whole = [*before, *ids]
+            inputs = {} if kept is None else {self._cache_name(): kept}
+            read = torch.tensor([whole if kept is None else ids], device=self._model.device)
+            with torch.inference_mode():
+                done = self._model(input_ids=read, logits_to_keep=1, use_cache=True, **inputs)
+                logprobs = torch.log_softmax(done.logits[0, -1].float(), dim=-1)
+            kept = done.get("cache", done.get("past_key_values"))
+            found.append((logprobs.cpu().numpy(), (whole, kept)))
+        return found
+
     def _cache_name(self) -> str:
         """Name the argument for kept keys: ``cache`` from transformers 5.24 on."""
         model = self._model

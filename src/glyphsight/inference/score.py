@@ -70,6 +70,20 @@ class Engine(Protocol):
         """
         ...
 
+    def advance(
+        self, new: Sequence[list[int]], states: Sequence[Any]
+    ) -> list[tuple[NDArray[np.float32], Any]]:
+        """Read further tokens of N sequences, each on its own.
+
+        Args:
+            new: Token ids to read, at least one per sequence.
+            states: State of each sequence as this function returned it; None at its beginning.
+
+        Returns:
+            N pairs: log-probabilities float32[V] of the next token, and the state.
+        """
+        ...
+
 
 class PromptTooLongError(ModelError):
     """Prompts that do not fit the model's window.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,8 +72,8 @@ def chat_turns(tokenizer: Any, name: str) -> Turns:
         for role, text in (("system", _TOLD), ("user", _ASKED), ("assistant", _SAID))
     )
     try:
-        asked = _fill(tokenizer, [user], opened=True)
-        said = _fill(tokenizer, [user, assistant], opened=False)
+        asked = fill(tokenizer, [user], opened=True)
+        said = fill(tokenizer, [user, assistant], opened=False)
     except Exception as error:  # a template is a program of its own
         raise ModelError(f"{name}: its chat template fails ({error}); {_FIX}") from error
     if asked.count(_ASKED) != 1 or said.count(_SAID) != 1:
@@ -84,7 +85,7 @@ def chat_turns(tokenizer: Any, name: str) -> Turns:
     if end is None:
         raise ModelError(f"{name}: nothing ends an answer in its chat template; {_FIX}")
     try:
-        told = _fill(tokenizer, [system, user], opened=True)
+        told = fill(tokenizer, [system, user], opened=True)
     except Exception:  # Gemma's first templates refuse a system message
         return Turns(before, after, end)
     opening, _, rest = told.partition(_TOLD)
@@ -94,9 +95,10 @@ def chat_turns(tokenizer: Any, name: str) -> Turns:
     return Turns(before, after, end, opening, between)
 
 
-def _fill(tokenizer: Any, messages: list[dict[str, str]], *, opened: bool) -> str:
+def fill(tokenizer: Any, messages: Sequence[dict[str, str]], *, opened: bool = True) -> str:
+    """Write messages as the template does, ``opened`` up to where the assistant speaks."""
     text: str = tokenizer.apply_chat_template(
-        messages,
+        list(messages),
         tokenize=False,
         add_generation_prompt=opened,
         enable_thinking=False,
