@@ -1,0 +1,328 @@
+"""The backend without an upstream: the model answers pictures and writes, in each API's shape."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from glyphsight.dataset.prompt import Prompt
+from glyphsight.errors import ModelError, PictureError
+from glyphsight.inference import Answer, Model
+from glyphsight.inference.score import PromptTooLongError
+from glyphsight.inference.see import PictureText
+from glyphsight.inference.stream import Piece, Token
+from glyphsight.inference.tokenize import prompt_ids
+from glyphsight.models.chat import has_template
+from glyphsight.serve.asked import Asked, Message, read_asked
+from glyphsight.serve.errors import ApiError
+from glyphsight.serve.replies import REPLIES, Reply
+from glyphsight.serve.request import Incoming, Read
+from glyphsight.version import __version__
+
+T = TypeVar("T")
+_WRITERS = 32  # texts written at a time; the others wait
+_MADE = "2026-01-01T00:00:00Z"
+
+
+class Embedded:
+    """Answers with the model of the settings.
+
+    A request is a question about pictures where it is one message of the user that holds pictures
+    and no words but a question of the model's tasks, or none; all else is a conversation.
+
+    Args:
+        model: A model that was trained with glyphsight.
+    """
+
+    name = "embedded"
+
+    def __init__(self, model: Model) -> None:
+        self._model, self._name = model, Path(model.name).name
+        self._pool = ThreadPoolExecutor(_WRITERS, "glyphsight-writer")
+
+    async def start(self) -> None:
+        """Load the model."""
+        await self._run(self._model.settle, None, rounded=True)
+
+    async def close(self) -> None:
+        """End the threads, each after the token that it writes."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, function: Callable[..., T], *given: Any, **named: Any) -> T:
+        call = partial(function, *given, **named)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    async def handle(self, request: Incoming) -> Response:
+        """Answer a request.
+
+        Raises:
+            ApiError: It is not valid, too long for the model, or asks for what it cannot do.
+        """
+        if request.path not in REPLIES:
+            return self._about(request)
+        body = request.payload
+        self._require(body.get("model"))
+        asked = read_asked(request.path, body)
+        if request.path.startswith("/api/") and not (asked.texts or asked.messages):
+            return self._loaded(request.path)
+        try:
+            answers, count = await self._pictures(asked, request.reads)
+            if answers is not None:
+                writers: Sequence[Iterable[Piece]] = [
+                    _as_pieces(answers, asked.writing.top) for _ in range(asked.count)
+                ]
+            else:
+                writers, count = await self._run(self._begin, asked, request.reads)
+        except PromptTooLongError as error:
+            said = str(error).removeprefix("picture 1: ").rpartition("; ")[0]
+            raise ApiError(
+                400, f"{said}; send less text", code="context_length_exceeded"
+            ) from None
+        except (ModelError, PictureError) as error:
+            raise ApiError(400, str(error)) from None
+        reply = REPLIES[request.path](asked, self._name, count, len(writers))
+        pieces = self._pieces(writers)
+        if asked.streamed:
+            return _Streamed(reply, pieces)
+        async with aclosing(pieces):
+            async for index, piece in pieces:
+                reply.add(index, piece)
+        return JSONResponse(reply.whole())
+
+    async def _pictures(
+        self, asked: Asked, reads: Sequence[Read]
+    ) -> tuple[list[Answer] | None, int]:
+        """Answer a question about pictures, and count the tokens read; None where it is none."""
+        if (words := _words(asked, reads)) is None:
+            return None, 0
+        model = self._model
+        run = model.trained
+        try:
+            task = run.task(words or None)
+        except ModelError:
+            return None, 0
+        if any(read.kind == "Sound" and read.answer is None for read in reads):
+            raise ApiError(
+                400,
+                "the embedded model does not hear; start the server with --sound-model RUN",
+                code="unsupported_content_part",
+            )
+        if task == run.task(None):
+            answers = [read.answer for read in reads if read.answer is not None]
+        else:
+            texts = [PictureText(read.text, 0, 0, False, False) for read in reads]
+            found = await self._run(model.answers, texts, task.question)
+            for one in found:
+                if isinstance(one, PictureError):
+                    raise one
+            answers = [one for one in found if isinstance(one, Answer)]
+        prompts = [run.prompt.ask(read.text, task.question) for read in reads]
+        ids = prompt_ids(model.tokenizer, prompts, model.chat_turns)
+        return answers, sum(map(len, ids))
+
+    def _begin(self, asked: Asked, reads: Sequence[Read]) -> tuple[list[Iterator[Piece]], int]:
+        """Begin to write, and count the tokens read."""
+        model = self._model
+        prompts: list[list[int]]
+        if asked.texts:
+            prompts = prompt_ids(model.tokenizer, asked.texts)
+        elif model.trained.chat or (has_template(model.tokenizer) and not reads):
+            prompts = [model.turns(asked.messages)]
+        else:  # pictures are read as the model was trained to
+            prompts = prompt_ids(model.tokenizer, [_plain(model.trained.prompt, asked.messages)])
+        writers = []
+        for ids in prompts:
+            for number in range(asked.count):
+                writing = asked.writing
+                if writing.seed is not None:
+                    writing = replace(writing, seed=writing.seed + number)
+                one = model.stream(ids, writing)
+                writers.append(one if asked.texts else _without_lead(one))
+        return writers, sum(map(len, prompts))
+
+    async def _pieces(
+        self, writers: Sequence[Iterable[Piece]]
+    ) -> AsyncIterator[tuple[int, Piece]]:
+        """Yield the pieces of several texts as they come; a text is ended where nobody waits."""
+        if all(isinstance(one, list) for one in writers):
+            for index, one in enumerate(writers):
+                for piece in one:
+                    yield index, piece
+            return
+        loop, gone = asyncio.get_running_loop(), threading.Event()
+        queue: asyncio.Queue[tuple[int, Piece] | Exception] = asyncio.Queue()
+
+        def put(value: tuple[int, Piece] | Exception) -> None:
+            if not gone.is_set():
+                loop.call_soon_threadsafe(queue.put_nowait, value)
+
+        def write(index: int, pieces: Iterable[Piece]) -> None:
+            try:
+                for piece in pieces:
+                    put((index, piece))
+                    if gone.is_set():
+                        return
+            except Exception as error:
+                put(error)
+
+        tasks = [self._pool.submit(write, index, one) for index, one in enumerate(writers)]
+        left = len(tasks)
+        try:
+            while left:
+                value = await queue.get()
+                if isinstance(value, Exception):
+                    raise value
+                left -= bool(value[1].finish)
+                yield value
+        finally:
+            gone.set()
+            for task in tasks:
+                task.cancel()
+
+    def _require(self, name: Any) -> None:
+        if name in (None, "", self._name, f"{self._name}:latest"):
+            return
+        said = name[:80] if isinstance(name, str) else "the one asked for"
+        raise ApiError(
+            404,
+            f"no model {said!r} here; ask {self._name!r}",
+            code="model_not_found",
+            param="model",
+        )
+
+    def _loaded(self, path: str) -> Response:
+        """Answer a request without a prompt, by which Ollama's clients load a model."""
+        said = {"message": {"role": "assistant", "content": ""}}
+        text = said if path == "/api/chat" else {"response": ""}
+        done = {"done": True, "done_reason": "load"}
+        return JSONResponse({"model": self._name, "created_at": _MADE} | text | done)
+
+    def _about(self, request: Incoming) -> Response:
+        """Answer what clients ask about models."""
+        name, path = self._name, request.path
+        card = {"id": name, "object": "model", "created": 0, "owned_by": "glyphsight"}
+        if path == "/v1/models":
+            return JSONResponse({"object": "list", "data": [card]})
+        if path.startswith("/v1/models/"):
+            self._require(path.removeprefix("/v1/models/"))
+            return JSONResponse(card)
+        if path == "/api/version":
+            return JSONResponse({"version": __version__})
+        details = {
+            "parent_model": "",
+            "format": "safetensors",
+            "family": "llama",
+            "families": ["llama"],
+            "parameter_size": "",
+            "quantization_level": self._model.dtype,
+        }
+        if path in ("/api/tags", "/api/ps"):
+            one = {"name": f"{name}:latest", "model": f"{name}:latest", "modified_at": _MADE}
+            one |= {"size": 0, "digest": "", "details": details}
+            return JSONResponse({"models": [one]})
+        if path == "/api/show":
+            self._require(request.payload.get("model", request.payload.get("name")))
+            window = {"llama.context_length": self._model.window}
+            return JSONResponse({
+                "modified_at": _MADE,
+                "details": details,
+                "model_info": {"general.architecture": "llama"} | window,
+                "capabilities": ["completion", "vision"],
+            })
+        raise ApiError(
+            404,
+            "the embedded model has no such thing; start the server with --upstream in front of "
+            "one that has",
+            code="unsupported",
+        )
+
+
+class _Streamed(Response):
+    """A reply that is sent as it is written; nothing is written for a client that has gone."""
+
+    def __init__(self, reply: Reply, pieces: Any) -> None:
+        super().__init__(media_type=reply.media, headers={"Cache-Control": "no-cache"})
+        del self.headers["content-length"]
+        self._reply, self._pieces = reply, pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the reply."""
+        reply = self._reply
+
+        async def put(chunks: Iterator[bytes]) -> None:
+            if body := b"".join(chunks):
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+
+        start = {"type": "http.response.start", "status": self.status_code}
+        async with aclosing(self._pieces):
+            await send(start | {"headers": self.raw_headers})
+            await put(reply.begin())
+            async for index, piece in self._pieces:
+                reply.add(index, piece)
+                await put(reply.step(index, piece))
+            await put(reply.end())
+            await send({"type": "http.response.body", "body": b""})
+
+
+def _words(asked: Asked, reads: Sequence[Read]) -> str | None:
+    """Return the words beside the pictures of a single message; None for a conversation."""
+    said = asked.texts or tuple(one["content"] for one in asked.messages)
+    if not reads or len(said) != 1 or any(one["role"] != "user" for one in asked.messages):
+        return None
+    [words] = said
+    for read in reads:
+        words = words.replace(read.shown.removesuffix("\n"), "\n", 1)
+    return words.strip()
+
+
+def _plain(prompt: Prompt, messages: Sequence[Message]) -> str:
+    """Write a conversation in the wording of a model that was trained without a chat."""
+    text = ""
+    for message in messages:
+        content = message["content"].rstrip("\n") + "\n"
+        if message["role"] == "user":
+            text += prompt.ask(content)
+        elif message["role"] == "assistant":
+            text += f"{prompt.reply(content.strip())}\n"
+        else:
+            text += content
+    return text
+
+
+def _without_lead(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """Leave out the white space that a reply begins with."""
+    begun = False
+    for piece in pieces:
+        text = piece.text if begun else piece.text.lstrip()
+        begun = begun or bool(text)
+        yield replace(piece, text=text)
+
+
+def _as_pieces(answers: Sequence[Answer], top: int) -> list[Piece]:
+    """Return the answers to pictures as text, one a line, labels with their probabilities."""
+    found = []
+    for number, answer in enumerate(answers, start=1):
+        token = None
+        if answer.probability is not None:
+            likeliest = list(answer.probabilities.items())[:top]
+            chances = tuple((label, _log(chance)) for label, chance in likeliest)
+            token = Token(answer.label, _log(answer.probability), chances)
+        last = number == len(answers)
+        text = answer.name if last else f"{answer.name}\n"
+        found.append(Piece(text, token, "stop" if last else ""))
+    return found
+
+
+def _log(chance: float) -> float:
+    return math.log(max(chance, 1e-30))
