@@ -15,7 +15,7 @@ _MODULES = {
     "data": ("datasets", "fsspec", "pyarrow"),
     "ray": ("ray",),
     "fast": ("onnxruntime", "onnx"),
-    "serve": ("starlette", "uvicorn", "aiohttp", "httptools", "prometheus_client"),
+    "serve": ("starlette", "uvicorn", "aiohttp", "httptools", "jinja2", "prometheus_client"),
 }
 _INSTALLED_BY = {"page": "train"}
 

@@ -386,7 +386,7 @@ class SmallTokenizer:
 
     def apply_chat_template(self, messages: Sequence[dict[str, str]], **told: Any) -> str:
         """Fill the chat template, in a sandbox as transformers does."""
-        with need("page", "jinja2"):
+        with need("serve", "jinja2"):
             from jinja2 import TemplateError
             from jinja2.sandbox import ImmutableSandboxedEnvironment
 

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from glyphsight.files import JsonLog
 from glyphsight.serve.ask import Ask, AskWhole
+from glyphsight.serve.embedded import Embedded
 from glyphsight.serve.errors import ApiError
 from glyphsight.serve.eye import Eye, open_model
 from glyphsight.serve.guard import Guard
@@ -57,7 +58,7 @@ def create_app(settings: ServeSettings, backend: Backend | None = None) -> Starl
             --samples holds another dataset.
     """
     eye = _open_eye(settings)
-    behind = backend or Upstream(settings)
+    behind = backend or (Upstream(settings) if settings.upstream else _embedded(eye))
     metrics = Metrics()
     log = settings.log_text and JsonLog(Path(settings.log_text), {"written_by": "glyphsight serve"})
     ask = Ask(settings, behind, eye, metrics, log or None)
@@ -104,6 +105,11 @@ def _open_eye(settings: ServeSettings) -> Eye:
     ears = settings.sound_model and open_model(settings.sound_model, "--sound-model")
     bare = model.trained.profile if model and settings.upstream is None else None
     return Eye(settings, model, ears or None, bare)
+
+
+def _embedded(eye: Eye) -> Embedded:
+    assert eye.model is not None
+    return Embedded(eye.model)
 
 
 async def _told(request: Request, error: Exception) -> Response:

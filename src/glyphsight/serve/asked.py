@@ -167,9 +167,13 @@ def _messages(values: Any, name: str) -> tuple[Message, ...]:
         role = fields.take("role", str, "", "a role")
         if role not in _ROLES:
             raise _wrong(f"{name}[{row}].role", f"one of {', '.join(_ROLES)}")
-        content = _content(fields.take("content", (str, list), "", "text or parts"), f"{name}[{row}].content")
+        content = _content(
+            fields.take("content", (str, list), "", "text or parts"), f"{name}[{row}].content"
+        )
         fields.ignore("name", "id", "status", "annotations")
-        fields.only(type=("message",), images=([],), tool_calls=([],), refusal=("",), thinking=("",))
+        fields.only(
+            type=("message",), images=([],), tool_calls=([],), refusal=("",), thinking=("",)
+        )
         fields.end()
         found.append({"role": _ROLES[role], "content": content})
     return tuple(found)
@@ -246,8 +250,9 @@ def _completions(fields: _Fields) -> Asked:
 def _responses(fields: _Fields) -> Asked:
     told = fields.take("instructions", str, "", "a text")
     given = fields.take("input", (str, list), "", "a text or a list of messages")
-    messages = ({"role": "user", "content": given},) if isinstance(given, str) else None
-    messages = messages or _messages(given, "input")
+    if isinstance(given, str):
+        given = [{"role": "user", "content": given}]
+    messages = _messages(given, "input")
     if told:
         messages = ({"role": "system", "content": told}, *messages)
     most = fields.number("max_output_tokens", 1, _UNBOUND, _UNBOUND)
@@ -266,7 +271,17 @@ def _responses(fields: _Fields) -> Asked:
     return _done(fields, (), messages, most, 1, (logprobs, top))
 
 
-_HARDWARE = ("num_thread", "num_gpu", "main_gpu", "num_batch", "use_mmap", "use_mlock", "low_vram", "numa", "num_ctx")
+_HARDWARE = (
+    "num_thread",
+    "num_gpu",
+    "main_gpu",
+    "num_batch",
+    "use_mmap",
+    "use_mlock",
+    "low_vram",
+    "numa",
+    "num_ctx",
+)
 
 
 def _ollama(fields: _Fields, texts: tuple[str, ...], messages: tuple[Message, ...]) -> Asked:

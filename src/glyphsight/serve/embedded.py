@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
@@ -86,9 +86,7 @@ class Embedded:
                 writers, count = await self._run(self._begin, asked, request.reads)
         except PromptTooLongError as error:
             said = str(error).removeprefix("picture 1: ").rpartition("; ")[0]
-            raise ApiError(
-                400, f"{said}; send less text", code="context_length_exceeded"
-            ) from None
+            raise ApiError(400, f"{said}; send less text", code="context_length_exceeded") from None
         except (ModelError, PictureError) as error:
             raise ApiError(400, str(error)) from None
         reply = REPLIES[request.path](asked, self._name, count, len(writers))
@@ -153,7 +151,7 @@ class Embedded:
 
     async def _pieces(
         self, writers: Sequence[Iterable[Piece]]
-    ) -> AsyncIterator[tuple[int, Piece]]:
+    ) -> AsyncGenerator[tuple[int, Piece], None]:
         """Yield the pieces of several texts as they come; a text is ended where nobody waits."""
         if all(isinstance(one, list) for one in writers):
             for index, one in enumerate(writers):
@@ -219,7 +217,7 @@ class Embedded:
             return JSONResponse(card)
         if path == "/api/version":
             return JSONResponse({"version": __version__})
-        details = {
+        details: dict[str, Any] = {
             "parent_model": "",
             "format": "safetensors",
             "family": "llama",
@@ -228,18 +226,24 @@ class Embedded:
             "quantization_level": self._model.dtype,
         }
         if path in ("/api/tags", "/api/ps"):
-            one = {"name": f"{name}:latest", "model": f"{name}:latest", "modified_at": _MADE}
+            one: dict[str, Any] = {
+                "name": f"{name}:latest",
+                "model": f"{name}:latest",
+                "modified_at": _MADE,
+            }
             one |= {"size": 0, "digest": "", "details": details}
             return JSONResponse({"models": [one]})
         if path == "/api/show":
             self._require(request.payload.get("model", request.payload.get("name")))
             window = {"llama.context_length": self._model.window}
-            return JSONResponse({
-                "modified_at": _MADE,
-                "details": details,
-                "model_info": {"general.architecture": "llama"} | window,
-                "capabilities": ["completion", "vision"],
-            })
+            return JSONResponse(
+                {
+                    "modified_at": _MADE,
+                    "details": details,
+                    "model_info": {"general.architecture": "llama"} | window,
+                    "capabilities": ["completion", "vision"],
+                }
+            )
         raise ApiError(
             404,
             "the embedded model has no such thing; start the server with --upstream in front of "
@@ -251,7 +255,7 @@ class Embedded:
 class _Streamed(Response):
     """A reply that is sent as it is written; nothing is written for a client that has gone."""
 
-    def __init__(self, reply: Reply, pieces: Any) -> None:
+    def __init__(self, reply: Reply, pieces: AsyncGenerator[tuple[int, Piece], None]) -> None:
         super().__init__(media_type=reply.media, headers={"Cache-Control": "no-cache"})
         del self.headers["content-length"]
         self._reply, self._pieces = reply, pieces

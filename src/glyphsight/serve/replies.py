@@ -183,7 +183,9 @@ class _Responses(Reply):
             "created_at": self.created,
             "status": status,
             "error": None,
-            "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
+            "incomplete_details": {"reason": "max_output_tokens"}
+            if status == "incomplete"
+            else None,
             "instructions": None,
             "metadata": {},
             "model": self.model,
@@ -248,7 +250,9 @@ class _Ollama(Reply):
     def _shell(self, text: str, tokens: list[Token], finish: str = "") -> Object:
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         said: Object = {"model": self.model, "created_at": now}
-        said |= {"message": {"role": "assistant", "content": text}} if self.chat else {"response": text}
+        said |= (
+            {"message": {"role": "assistant", "content": text}} if self.chat else {"response": text}
+        )
         said["done"] = bool(finish)
         if self.asked.logprobs:
             said["logprobs"] = [_told(token) for token in tokens]

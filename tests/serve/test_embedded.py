@@ -1,0 +1,312 @@
+import json
+import math
+import threading
+import time
+
+import numpy as np
+import ollama
+import openai
+import pytest
+from serving import b64, png, served, uri
+
+from glyphsight.serve.settings import ServeSettings
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+
+
+def digit(golden):
+    return (golden / "five.png").read_bytes()
+
+
+def shown(*pictures, words=None):
+    """A message with pictures, and words after them."""
+    parts = [{"type": "image_url", "image_url": {"url": uri(one)}} for one in pictures]
+    return {
+        "role": "user",
+        "content": parts + ([{"type": "text", "text": words}] if words else []),
+    }
+
+
+def said(words):
+    return {"role": "user", "content": words}
+
+
+@pytest.fixture(scope="module")
+def server(loop):
+    with served(loop, ServeSettings(model="nano-digits", timeout=10.0)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def local(server):
+    one = ollama.Client(server.url)
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def chat(client):
+    """Ask for the reply to messages."""
+
+    def ask(*messages, **how):
+        return client.chat.completions.create(model="nano-digits", messages=list(messages), **how)
+
+    return ask
+
+
+def test_a_picture_alone_is_answered_with_the_probability_of_every_label(chat, golden):
+    reply = chat(shown(digit(golden)), logprobs=True, top_logprobs=20)
+    [choice] = reply.choices
+    assert (choice.message.content, choice.finish_reason) == ("5", "stop")
+    [token] = choice.logprobs.content
+    assert token.token == token.top_logprobs[0].token == "5"
+    chances = {one.token: math.exp(one.logprob) for one in token.top_logprobs}
+    assert sorted(chances) == list("0123456789")
+    assert sum(chances.values()) == pytest.approx(1, abs=1e-4)
+    assert (reply.object, reply.model) == ("chat.completion", "nano-digits")
+    usage = reply.usage
+    assert usage.prompt_tokens > 10
+    assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+
+
+def test_several_pictures_are_answered_in_order_and_n_times(chat, golden, validation):
+    three = png_of(validation.pixels[0])
+    reply = chat(shown(digit(golden), three), n=2)
+    assert [choice.message.content for choice in reply.choices] == ["5\n3", "5\n3"]
+    assert [choice.index for choice in reply.choices] == [0, 1]
+
+
+def png_of(pixels):
+    import io
+
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_an_empty_picture_is_nothing_the_model_knows(chat):
+    reply = chat(shown(png(0)), logprobs=True, top_logprobs=3)
+    assert reply.choices[0].message.content == "nothing I know"
+    assert reply.choices[0].logprobs.content == []
+
+
+def test_a_picture_is_answered_in_a_stream_of_each_api(client, local, server, golden):
+    picture = digit(golden)
+    given = {"model": "nano-digits", "messages": [shown(picture)]}
+    chunks = list(client.chat.completions.create(**given, stream=True))
+    assert "".join(one.choices[0].delta.content or "" for one in chunks) == "5"
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    assert chunks[0].choices[0].delta.role == "assistant"
+    part = {"type": "input_image", "image_url": uri(picture)}
+    asked = {"model": "nano-digits", "input": [{"role": "user", "content": [part]}]}
+    whole = client.responses.create(**asked)
+    assert (whole.output_text, whole.status) == ("5", "completed")
+    events = list(client.responses.create(**asked, stream=True))
+    assert [one.sequence_number for one in events] == list(range(len(events)))
+    assert events[0].type == "response.created"
+    assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == "5"
+    assert events[-1].response.output_text == "5"
+    assert events[-1].response.usage.output_tokens == 1
+    found = local.chat("nano-digits", [{"role": "user", "content": "", "images": [picture]}])
+    assert (found.message.content, found.done_reason, found.eval_count) == ("5", "stop", 1)
+    pieces = list(local.generate("nano-digits", "", images=[picture], stream=True))
+    assert ("".join(one.response for one in pieces), pieces[-1].done) == ("5", True)
+    body = {"model": "nano-digits", "prompt": "", "images": [b64(picture)], "logprobs": 2}
+    status, _, done = server.ask("/v1/completions", body)
+    [choice] = json.loads(done)["choices"]
+    assert (status, choice["text"], choice["logprobs"]["tokens"]) == (200, "5", ["5"])
+
+
+def test_text_is_written_on_alike_whole_and_streamed(client, local):
+    given = {"model": "nano-digits", "prompt": "▓█", "max_tokens": 6}
+    given |= {"temperature": 2.0, "seed": 4}
+    whole = client.completions.create(**given, logprobs=2, n=2)
+    first, second = whole.choices
+    assert first.text != second.text
+    assert first.finish_reason in ("stop", "length")
+    assert "".join(first.logprobs.tokens) == first.text
+    assert all(len(one) == 2 for one in first.logprobs.top_logprobs)
+    count = sum(len(one.logprobs.tokens) for one in whole.choices)
+    assert whole.usage.completion_tokens == count
+    usage = {"include_usage": True}
+    chunks = list(client.completions.create(**given, stream=True, stream_options=usage))
+    assert "".join(one.choices[0].text for one in chunks if one.choices) == first.text
+    assert chunks[-1].usage.completion_tokens == len(first.logprobs.tokens)
+    options = {"temperature": 2.0, "seed": 4, "num_predict": 6}
+    pieces = list(local.generate("nano-digits", "▓█", raw=True, options=options, stream=True))
+    assert "".join(one.response for one in pieces) == first.text
+
+
+def test_a_conversation_is_written_on_in_the_models_own_wording(chat, golden):
+    asked = shown(digit(golden), words="What is it?")
+    whole = chat(asked, logprobs=True, top_logprobs=1)
+    [choice] = whole.choices
+    assert choice.logprobs.content
+    chunks = list(chat(asked, stream=True, stream_options={"include_usage": True}))
+    text = "".join(one.choices[0].delta.content or "" for one in chunks if one.choices)
+    assert text == choice.message.content
+    assert chunks[-1].usage == whole.usage
+    later = chat(said("Look:"), {"role": "assistant", "content": "5"}, said("And now?"))
+    assert later.choices[0].finish_reason in ("stop", "length")
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "param"),
+    [
+        ("/v1/chat/completions", {"tools": [TOOL]}, "tools"),
+        ("/v1/chat/completions", {"response_format": {"type": "json_object"}}, "response_format"),
+        ("/v1/chat/completions", {"frequency_penalty": 0.5}, "frequency_penalty"),
+        ("/v1/chat/completions", {"temperature": "hot"}, "temperature"),
+        ("/v1/chat/completions", {"n": 1000}, "n"),
+        ("/v1/chat/completions", {"stop": [""]}, "stop"),
+        ("/v1/chat/completions", {"top_logprobs": 2}, "top_logprobs"),
+        ("/v1/chat/completions", {"colour": "blue"}, "colour"),
+        ("/v1/chat/completions", {"messages": []}, "messages"),
+        (
+            "/v1/chat/completions",
+            {"messages": [{"role": "tool", "content": ""}]},
+            "messages[0].role",
+        ),
+        ("/v1/chat/completions", {"model": "gpt-4o"}, "model"),
+        ("/v1/completions", {"echo": True}, "echo"),
+        ("/v1/responses", {"previous_response_id": "resp_1"}, "previous_response_id"),
+        ("/v1/responses", {"text": {"format": {"type": "json_schema"}}}, "text.format"),
+        ("/api/chat", {"options": {"mirostat": 2}}, "options.mirostat"),
+        ("/api/generate", {"format": "json"}, "format"),
+    ],
+)
+def test_what_the_model_cannot_honour_is_refused_by_its_name(server, path, given, param):
+    body = {"model": "nano-digits"}
+    body |= {"messages": [said("Hi")]} if "chat" in path else {}
+    body |= {"prompt": "Hi"} if path in ("/v1/completions", "/api/generate") else {}
+    body |= {"input": "Hi"} if "responses" in path else {}
+    status, error = server.error(path, body | given)
+    assert status == (404 if param == "model" else 400)
+    if path.startswith("/api/"):
+        assert param in error
+    else:
+        assert error["param"] == param
+
+
+def test_parameters_that_ask_for_nothing_else_are_taken(chat):
+    nothing = {"tools": [], "tool_choice": "none", "presence_penalty": 0, "user": "me"}
+    assert chat(said("Hi"), response_format={"type": "text"}, max_tokens=2, **nothing).choices
+
+
+def test_a_conversation_beyond_the_window_is_refused(chat):
+    with pytest.raises(openai.BadRequestError, match="exceed") as error:
+        chat(said("x" * 5000))
+    assert error.value.code == "context_length_exceeded"
+
+
+def test_a_sound_is_refused_where_no_model_hears(chat, tmp_path, wav):
+    pytest.importorskip("soundfile")
+    tone = np.sin(np.arange(4000) / 5).astype(np.float32)
+    data = wav(tmp_path / "a" / "tone.wav", tone).read_bytes()
+    part = {"type": "input_audio", "input_audio": {"data": b64(data), "format": "wav"}}
+    with pytest.raises(openai.BadRequestError, match="--sound-model"):
+        chat({"role": "user", "content": [part]})
+
+
+def test_clients_learn_which_model_answers(client, local):
+    assert [one.id for one in client.models.list()] == ["nano-digits"]
+    assert client.models.retrieve("nano-digits").id == "nano-digits"
+    assert [one.model for one in local.list().models] == ["nano-digits:latest"]
+    assert "vision" in local.show("nano-digits").capabilities
+    assert local.generate("nano-digits", "").done_reason == "load"
+    with pytest.raises(openai.NotFoundError, match="--upstream"):
+        client.embeddings.create(model="nano-digits", input="x")
+
+
+def endless(server, monkeypatch):
+    """Make the model write without end, and count the tokens."""
+    model = server.app.state.backend._model
+    engine, written = model._open().engine, []
+    advance = engine.advance
+
+    def slow(new, states):
+        found = advance(new, states)
+        written.extend(new)
+        time.sleep(0.01)
+        for logprobs, _ in found:
+            logprobs[[model.tokenizer.eos_token_id]] = -np.inf
+        return found
+
+    monkeypatch.setattr(engine, "advance", slow)
+    return written
+
+
+def test_nothing_is_written_for_a_client_that_has_gone(server, client, monkeypatch):
+    written = endless(server, monkeypatch)
+    stream = client.completions.create(
+        model="nano-digits", prompt="▓", max_tokens=1500, stream=True
+    )
+    next(iter(stream))
+    stream.close()
+    time.sleep(0.3)
+    count = len(written)
+    time.sleep(0.3)
+    assert len(written) == count < 200
+
+
+def test_replies_that_have_begun_are_finished_when_the_server_stops(loop, monkeypatch):
+    got = []
+    with served(loop, ServeSettings(model="nano-digits", timeout=10.0)) as server:
+        written = endless(server, monkeypatch)
+        body = {"prompt": "▓", "max_tokens": 60}
+
+        def ask():
+            got.append(server.ask("/v1/completions", body | {"stream": True}))
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        while len(written) < 30:
+            time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    assert all(done.endswith(b"data: [DONE]\n\n") for _, _, done in got)
+    assert all(b'"finish_reason": "length"' in done for _, _, done in got)
+
+
+def test_beyond_the_queue_clients_are_asked_to_come_again(loop, monkeypatch):
+    with served(loop, ServeSettings(model="nano-digits", queue=2, timeout=10.0)) as server:
+        endless(server, monkeypatch)
+        body = {"prompt": "▓", "max_tokens": 40}
+        got = []
+        ask = [
+            threading.Thread(target=lambda: got.append(server.ask("/v1/completions", body)))
+            for _ in range(6)
+        ]
+        for thread in ask:
+            thread.start()
+        for thread in ask:
+            thread.join()
+    assert sorted(status for status, _, _ in got) == [200, 200, 429, 429, 429, 429]
+    assert all("retry-after" in head for status, head, _ in got if status == 429)
+
+
+@pytest.mark.slow
+def test_sight_sees_converses_and_needs_no_torch(loop, validation):
+    pixels, labels = validation.pixels[:3], list(validation.labels[:3])
+    with served(loop, ServeSettings(timeout=60.0)) as server:
+        with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none") as client:
+
+            def ask(message, **how):
+                reply = client.chat.completions.create(model="sight", messages=[message], **how)
+                return reply.choices[0].message.content
+
+            pictures = [png_of(one) for one in pixels]
+            assert ask(shown(*pictures)).split() == labels
+            found = [ask(shown(one, words="What digit is this?"), max_tokens=4) for one in pictures]
+            assert found == labels
+            assert "Paris" in ask(said("What is the capital of France? Answer shortly."))
+        assert server.app.state.backend._model._loaded is None
