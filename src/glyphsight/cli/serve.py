@@ -56,7 +56,6 @@ def serve(
     with need("serve"):
         from glyphsight.serve.app import create_app
         from glyphsight.serve.server import listen, run
-    port = listen(settings.host, settings.port)
     if settings.upstream is None:
         said = f"{settings.model} answers"
     else:
@@ -66,4 +65,5 @@ def serve(
             "both": f"the text of pictures and what {settings.model} says of them",
         }
         said = f"{settings.upstream} answers, and reads {reads[settings.show]}"
-    run(create_app(settings), settings, port, said)
+    with listen(settings.host, settings.port) as port:  # a port that is taken is told first
+        run(create_app(settings), settings, port, said)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -30,9 +32,15 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        said = f"{host}:{port}: cannot listen there ({error.strerror})"
-        other = "--port 0 for any that is free" if port else "an address of this machine to --host"
-        raise GlyphsightError(f"{said}; give another --port, or {other}") from None
+        if error.errno == errno.EADDRINUSE:
+            fix = "another program listens there; give another --port, or --port 0 for a free one"
+        else:
+            fix = f"{os.strerror(error.errno or 0)}; give an address of this machine to --host"
+            if isinstance(error, socket.gaierror):
+                fix = "no such name; give an address of this machine to --host"
+            elif error.errno == errno.EACCES:
+                fix = "ports below 1024 are the administrator's; give another --port"
+        raise GlyphsightError(f"{host}:{port}: cannot listen there: {fix}") from None
 
 
 class Protocol(HttpToolsProtocol):
