@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-import os
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from glyphsight.media.picture import load_picture
 from glyphsight.media.sound import load_sound
 from glyphsight.models.runs import NANO_DIGITS, NANO_FASHION, SIGHT
 from glyphsight.models.tokens import MAX_WIDTH, count_tokens, load_tokenizer
+from glyphsight.parallel import threads
 from glyphsight.serve.dialects import Part
 from glyphsight.serve.errors import ApiError
 from glyphsight.serve.request import Read
@@ -60,7 +60,7 @@ class Eye:
         self._fixed, self._bare = profile, profile is not None
         if profile is None and settings.width is not None:
             self._fixed = replace(settings.profile, width=settings.width)
-        workers = settings.workers or len(os.sched_getaffinity(0))
+        workers = settings.workers or threads()
         self._pool = ThreadPoolExecutor(workers, "glyphsight-eye")
         self._known: OrderedDict[tuple[str, str, str], Read] = OrderedDict()
         self._tokenizer = load_tokenizer(settings.tokenizer)
@@ -121,7 +121,7 @@ class Eye:
                 pixels = load_picture(io.BytesIO(data), max_pixels=self.settings.max_pixels)
                 size, model = f"{pixels.shape[1]}x{pixels.shape[0]} pixels", self.model
             text, tokens = self.text_of(pixels, detail)
-            answer = model.see([pixels])[0] if model is not None else None
+            answer = self._ask(model, pixels)
         except MissingPackageError as error:
             raise ApiError(501, str(error), code="sound_not_installed") from None
         except PictureError as error:
@@ -132,6 +132,14 @@ class Eye:
         while len(self._known) > self.settings.remember:
             self._known.popitem(last=False)
         return read
+
+    def _ask(self, model: Model | None, pixels: NDArray[np.uint8]) -> Answer | None:
+        try:
+            return model.see([pixels])[0] if model is not None else None
+        except PictureError:  # too tall for the model
+            if self._bare:
+                raise
+            return None
 
     def text_of(self, pixels: NDArray[np.uint8], detail: str = "auto") -> tuple[str, int]:
         """Return the text of gray pixels, uint8[H, W], and its tokens.
