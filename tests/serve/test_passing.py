@@ -203,10 +203,13 @@ def test_other_paths_pass_or_are_unknown(serve, upstream):
         assert client.ask("/v1/models")[2] == b'{"ok": 1}'
         assert client.ask("/v1/models/a/b")[0] == 200
         assert client.ask("/api/tags")[0] == 200
+        assert client.ask("/v1/models/a%3Fb%20%C3%A9?c=%23&d")[0] == 200
+        assert client.ask("/v1/models/../../api/delete")[0] == 404
+        assert client.ask("/v1/models/%2e%2e/%2e%2e/api/delete")[0] == 404
         status, error = client.error("/api/delete", {"model": "m"})
         wrong, _ = client.error(CHAT)
     assert [line.split()[1] for line, *_ in upstream.requests] == [
-        b"/v1/models", b"/v1/models/a/b", b"/api/tags",
+        b"/v1/models", b"/v1/models/a/b", b"/api/tags", b"/v1/models/a%3Fb%20%C3%A9?c=%23&d",
     ]  # fmt: skip
     assert status == 404
     assert "docs/serve.md" in error

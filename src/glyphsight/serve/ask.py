@@ -81,12 +81,12 @@ class Ask:
         if self._busy >= self._settings.queue:
             raise _busy()
         self._busy += 1
-        self._metrics.busy.set(self._busy)
+        self._metrics.busy.inc()
         try:
             yield
         finally:
             self._busy -= 1
-            self._metrics.busy.set(self._busy)
+            self._metrics.busy.dec()
 
     async def _answer(self, scope: Scope, receive: Receive, out: _Out) -> None:
         body = bytearray()
@@ -123,18 +123,18 @@ class Ask:
                         raise _busy()
                     body += piece
                     self._held += len(piece)
+                    self._metrics.held.inc(len(piece))
                     more = message.get("more_body", False)
                 if len(body) > most:
                     raise _too_large(most)
         except TimeoutError:
             said = "the body did not come in time; send it at once"
             raise ApiError(408, said, code="timeout", headers=_CLOSE) from None
-        self._metrics.held.set(self._held)
 
     def _let_go(self, body: bytearray) -> None:
         self._held -= len(body)
+        self._metrics.held.dec(len(body))
         body.clear()
-        self._metrics.held.set(self._held)
 
     async def _request(self, scope: Scope, body: bytes, out: _Out) -> Incoming:
         """Turn the pictures of a request into text."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from functools import partial
+from urllib.parse import quote
 
 import aiohttp
 from starlette.responses import Response
@@ -23,6 +24,7 @@ _HOP_BY_HOP = frozenset((
     b"proxy-connection", b"te", b"trailer", b"trailers", b"transfer-encoding", b"upgrade",
 ))  # fmt: skip
 _OURS = frozenset((b"host", b"content-length", b"expect"))  # made anew for the upstream
+_AS_IT_IS = "%/?:@!$&'()*+,;=~[]"  # in a query
 _IDLE = 3.0  # seconds; servers close idle connections after five, some without a word
 
 
@@ -121,8 +123,11 @@ class Upstream:
             ApiError: The upstream cannot be reached, says nothing in time or no HTTP.
         """
         assert self._session is not None
-        query = f"?{request.query}" if request.query else ""
-        url = URL(f"{self._base}{request.path}{query}", encoded=True)
+        if any(one in (".", "..") for one in request.path.split("/")):
+            raise ApiError(404, "there is nothing here; leave dots out of the path")
+        query = f"?{quote(request.query, safe=_AS_IT_IS)}" if request.query else ""
+        path = quote(request.path, safe="/:@")  # it came decoded
+        url = URL(f"{self._base}{path}{query}", encoded=True)
         body = request.body if request.method == "POST" else None
         headers = [
             (name.decode("latin-1"), value.decode("latin-1"))
