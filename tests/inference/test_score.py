@@ -1,5 +1,6 @@
 import pickle
 from dataclasses import replace
+from itertools import zip_longest
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from glyphsight.inference.score import (
     PromptTooLongError,
     probabilities,
 )
+from glyphsight.inference.stream import Writing
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.models import load_model
 from glyphsight.sources import load_split, open_source
@@ -226,6 +228,13 @@ def test_every_family_scores_a_prompt_in_a_batch_as_alone(nano, prompts, family,
         np.testing.assert_allclose(scores(loaded, asked, labels, **options), alone, atol=1e-3)
     written = replies(loaded, asked[:6], labels, batch_size=1)
     assert replies(loaded, asked[:6], labels, batch_size=6) == written
+    asker = Model(loaded)
+    streams = [asker.stream(text, Writing(60)) for text in asked[:2]]
+    step_by_step = [""] * 2
+    for steps in zip_longest(*streams):  # by turns
+        for row, piece in enumerate(steps):
+            step_by_step[row] += piece.text if piece else ""
+    assert step_by_step == asker.generate([Request(text) for text in asked[:2]], batch_size=1)
     said = capsys.readouterr().err.splitlines()
     notices = [line for line in said if f"{family}: " in line]
     assert len(notices) == (family != "GPT2Config")  # once a model

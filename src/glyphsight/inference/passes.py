@@ -135,6 +135,7 @@ class TorchEngine:
         self._loaded, self._model = loaded, loaded.model
         self._pad = loaded.tokenizer.pad_token_id
         self.device: str = loaded.model.device.type
+        self._keeps = True  # until a pass returns nothing to read on from
 
     def agrees(self, sequences: Sequence[list[int]]) -> tuple[bool, bool]:
         """See :class:`~glyphsight.inference.score.Engine`; a model is checked once.
@@ -311,12 +312,16 @@ class TorchEngine:
         for ids, state in zip(new, states, strict=True):
             before, kept = state or ([], None)
             whole = [*before, *ids]
-            inputs = {} if kept is None else {self._cache_name(): kept}
-            read = torch.tensor([whole if kept is None else ids], device=self._model.device)
-            with torch.inference_mode():
-                done = self._model(input_ids=read, logits_to_keep=1, use_cache=True, **inputs)
-                logprobs = torch.log_softmax(done.logits[0, -1].float(), dim=-1)
-            kept = done.get("cache", done.get("past_key_values"))
+            if self._keeps:
+                inputs = {} if kept is None else {self._cache_name(): kept}
+                read = torch.tensor([ids], device=self._model.device)
+                with torch.inference_mode():
+                    done = self._model(input_ids=read, logits_to_keep=1, use_cache=True, **inputs)
+                    logprobs = torch.log_softmax(done.logits[0, -1].float(), dim=-1)
+                kept = done.get("cache", done.get("past_key_values"))
+                self._keeps = kept is not None
+            if not self._keeps:
+                logprobs = self._run([whole], 1).logprobs[0, -1]
             found.append((logprobs.cpu().numpy(), (whole, kept)))
         return found
 
