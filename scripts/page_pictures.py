@@ -22,6 +22,7 @@ from glyphsight.serve.request import Backend
 from glyphsight.serve.server import listen, make_server
 from glyphsight.serve.settings import ServeSettings
 
+expect.set_options(timeout=60_000)  # milliseconds; a busy machine is no failure
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SEVEN = [(0.28, 0.27), (0.5, 0.26), (0.71, 0.25), (0.62, 0.42), (0.53, 0.58), (0.45, 0.78)]
 """A seven, in shares of the drawing area."""
@@ -66,7 +67,7 @@ def main(out: Path, model: str) -> None:
                 device_scale_factor=1 if width > 500 else 2,
             )
             page.goto(address)
-            page.wait_for_selector("#samples img")
+            expect(page.locator("#samples img")).to_have_count(11)
             if name == "dark":
                 page.click("#samples button:last-child")
                 expect(page.locator("#answer-says")).not_to_be_empty()

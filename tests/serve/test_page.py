@@ -107,7 +107,7 @@ def test_see_gives_the_answer_with_every_probability(serve, seven):
     assert (seen["height"], seen["width"]) == (28, 28)
     assert (answer["label"], answer["known"], answer["parts"]) == ("7", True, [])
     assert sum(one["probability"] for one in answer["probabilities"]) == pytest.approx(1, abs=1e-3)
-    assert answer["text"] == serve().post("/page/read", content=seven).json()["text"]
+    assert answer["read"]["text"] == serve().post("/page/read", content=seven).json()["text"]
 
 
 def test_what_is_found_is_told_in_pixels_of_the_picture(serve):

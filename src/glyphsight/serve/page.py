@@ -53,6 +53,7 @@ _HEADERS = {
     "Cache-Control": "no-cache",
 }
 _WIDEST = 200  # columns
+_SOUND = 40  # columns of a sound that no model hears
 _CELLS = 1 << 16  # of a text
 _DIGITS = tuple("0123456789")
 _SHEET = 10  # number of the sample that shows several things
@@ -167,7 +168,7 @@ class Page:
         """Answer a picture."""
         pixels = self._pixels(body)
         height, width = pixels.shape
-        answer = _answer(pixels, self._eye.model, query.get("question") or None)
+        answer = self._answer(pixels, self._eye.model, query.get("question") or None)
         return {"answer": answer, "height": height, "width": width}
 
     def _hear(self, body: bytes, query: QueryParams) -> dict[str, Any]:
@@ -177,10 +178,9 @@ class Page:
         if ears is not None:
             own = ears.trained.profile
         else:  # a spectrum has no paper, and nothing to bring to the middle
-            plain: dict[str, Any] = {"ink": False, "centre": False, "invert": "no"}
-            own = replace(self._shown, height=None, crop=None, **plain)
+            own = Profile(_SOUND, PALETTES["blocks"], self._shown.format)
         return self._text(pixels, _profile(query, own)) | {
-            "answer": _answer(pixels, ears, query.get("question") or None),
+            "answer": self._answer(pixels, ears, query.get("question") or None),
             "height": height,
             "width": width,
             "picture": f"data:image/png;base64,{b64encode(_png(pixels)).decode()}",
@@ -235,6 +235,35 @@ class Page:
             "profile": _shape(profile),
         }
 
+    def _answer(
+        self, pixels: Pixels, model: Model | None, question: str | None
+    ) -> dict[str, Any] | None:
+        """Return what a model says of a picture; None where none does."""
+        if model is None:
+            return None
+        run = model.trained
+
+        def as_json(answer: Answer) -> dict[str, Any]:
+            chances = answer.probabilities.items()
+            return {
+                "label": answer.label,
+                "name": answer.name,
+                "probability": answer.probability,
+                "probabilities": [
+                    {"label": label, "name": run.task(question).name_of(label), "probability": one}
+                    for label, one in chances
+                ],
+                "known": answer.known,
+                "empty": answer.empty,
+                "found": answer.found,
+                "box": answer.box,
+                "read": self._about(answer.ascii_image, run.profile),
+            }
+
+        [answer] = model.see([pixels], question)
+        parts: Sequence[Answer] = getattr(answer, "parts", ())
+        return as_json(answer) | {"parts": [as_json(part) for part in parts]}
+
 
 async def _file(name: str, request: Request) -> Response:
     """Send a file of the page."""
@@ -273,33 +302,6 @@ def _png(pixels: Pixels) -> bytes:
 
 def _shape(profile: Profile) -> dict[str, Any]:
     return {name: getattr(profile, name) for name in ("width", "palette", "format", "aspect")}
-
-
-def _answer(pixels: Pixels, model: Model | None, question: str | None) -> dict[str, Any] | None:
-    """Return what a model says of a picture; None where none does."""
-    if model is None:
-        return None
-    [answer] = model.see([pixels], question)
-    names = model.trained.task(question).name_of
-    parts: Sequence[Answer] = getattr(answer, "parts", ())
-    return _as_json(answer, names) | {"parts": [_as_json(part, names) for part in parts]}
-
-
-def _as_json(answer: Answer, names: Callable[[str], str]) -> dict[str, Any]:
-    return {
-        "label": answer.label,
-        "name": answer.name,
-        "probability": answer.probability,
-        "probabilities": [
-            {"label": label, "name": names(label), "probability": chance}
-            for label, chance in answer.probabilities.items()
-        ],
-        "known": answer.known,
-        "empty": answer.empty,
-        "found": answer.found,
-        "box": answer.box,
-        "text": answer.ascii_image,
-    }
 
 
 def _profile(query: QueryParams, own: Profile) -> Profile:

@@ -15,7 +15,8 @@ const INLINE = 24000; // bytes of a picture that stands whole in a curl command
 let facts; // what the server offers, from /page/profiles
 let key = "";
 let source = null; // {kind: "drawing" | "picture" | "sound", blob, name}
-let read = null; // the newest text and all about it
+let whole = null; // the newest text and all about it
+let read = null; // the text that is shown: the same, or that of one thing in the picture
 let answer = null;
 let part = 0; // number of the thing that is chosen, 0 for the whole picture
 let changes = 0; // counts pictures and settings, so that an old answer is told from a new one
@@ -74,7 +75,7 @@ function readSoon() {
   due = setTimeout(async () => {
     due = 0;
     if (!source) return;
-    if (reading) pause = Math.min(1000, pause * 2);
+    if (reading) pause = Math.min(4000, pause * 2);
     reading?.abort();
     const own = (reading = new AbortController());
     const begun = performance.now();
@@ -84,9 +85,9 @@ function readSoon() {
       const reply = await ask(`/page/read${query(settings())}`, { method: "POST", body, signal: own.signal });
       const found = await reply.json();
       if (own.signal.aborted || !source) return;
-      pause = Math.max(60, Math.min(1000, 1.3 * (performance.now() - begun)));
+      pause = Math.max(60, Math.min(4000, 1.3 * (performance.now() - begun)));
       fault(null);
-      show(found);
+      show((whole = found));
       see();
     } catch (error) {
       if (error.name !== "AbortError") refuse(error);
@@ -109,9 +110,10 @@ async function see() {
     const reply = await ask(`/page/${sound ? "hear" : "see"}${query(sound ? settings() : {})}`, { method: "POST", body });
     const found = await reply.json();
     if (!source || sound !== (source.kind === "sound")) return;
+    if (found.answer?.parts.length < 2) part = 0;
     if (sound && asked === changes) {
       fault(null);
-      show(found);
+      show((whole = found));
       showPicture(found.picture, "The sound as a picture: time to the right, low notes below");
     }
     showAnswer(found.answer, found);
@@ -146,7 +148,7 @@ function show(found) {
   pre.className = tags || bare ? "" : "plain";
   const wide = `<row:${rows}>`.length;
   const longest = tags ? columns : Math.max(...lines.map((line) => [...line].length));
-  pre.style.setProperty("--columns", Math.max(longest, 8));
+  pre.style.setProperty("--columns", Math.max(longest, 12));
   pre.style.setProperty("--tags", tags ? 2 * wide + 1 : 0);
   pre.style.setProperty("--wide", wide);
   pre.style.setProperty("--aspect", profile.aspect);
@@ -170,7 +172,7 @@ function show(found) {
   }
   $("text-note").textContent =
     source.kind === "sound" && !facts.hears
-      ? "This model does not hear. The text is what a model that hears would read."
+      ? "This model does not hear. Here is the sound as text."
       : changed && facts.model
         ? "Your settings. The model still answers from its own text."
         : "";
@@ -202,8 +204,8 @@ function showAnswer(found, about) {
   if ([...name].length > 8) label.classList.add("words");
   $("answer-note").textContent = many ? `${parts.length} things` : "";
   $("found").textContent = chosen.empty ? "There is nothing in it: every cell is alike." : found.found ? `Found ${found.found}.` : "";
-  showParts(parts);
-  showBars(many ? parts[0] : chosen);
+  showParts(parts, about);
+  showBars(many ? [] : chosen.probabilities, chosen);
   mark(found, about);
   $("correct").hidden = false;
   announce();
@@ -223,7 +225,7 @@ function announce() {
   }, 600);
 }
 
-function showParts(parts) {
+function showParts(parts, about) {
   $("parts").hidden = parts.length < 2;
   const focused = [...$("parts").children].indexOf(document.activeElement);
   $("parts").replaceChildren(
@@ -234,7 +236,8 @@ function showParts(parts) {
       button.append(make("b", "", String(number + 1)), inWords(one).replace(", ", " · "));
       button.onclick = () => {
         part = part === number + 1 ? 0 : number + 1;
-        showAnswer(answer, read);
+        showAnswer(answer, about);
+        show(part ? { ...read, ...one.read } : whole);
       };
       return button;
     }),
@@ -242,9 +245,9 @@ function showParts(parts) {
   if (focused >= 0) $("parts").children[focused]?.focus();
 }
 
-function showBars(one) {
+function showBars(probabilities, one) {
   const bars = $("bars");
-  const rows = one.probabilities.slice(0, 10).sort((a, b) => (a.label < b.label ? -1 : 1));
+  const rows = probabilities.slice(0, 10).sort((a, b) => (a.label < b.label ? -1 : 1));
   bars.classList.toggle("named", rows.some((row) => row.name.length > 3));
   rows.forEach((row, number) => {
     let item = bars.children[number];
@@ -619,6 +622,10 @@ $("correct").onsubmit = async (event) => {
   event.preventDefault();
   const values = { label: truth(), ...(part ? { part } : {}) };
   if (!source || !values.label) return;
+  if (answer?.parts.length > 1 && !part) {
+    $("kept").textContent = "Choose one of the things above first.";
+    return;
+  }
   try {
     const reply = await ask(`/page/correct${query(values)}`, { method: "POST", body: await current() });
     const { records } = await reply.json();
@@ -750,10 +757,9 @@ async function start() {
       const button = make("button");
       button.type = "button";
       const name = number < 10 ? `Sample digit ${number}` : "Sample sheet of several digits";
-      const image = Object.assign(make("img"), { alt: name });
-      button.append(image);
+      button.setAttribute("aria-label", name);
       const got = ask(`/page/sample/${number}.png`).then((reply) => reply.blob());
-      got.then((blob) => (image.src = URL.createObjectURL(blob)), fault);
+      got.then((blob) => button.append(Object.assign(make("img"), { src: URL.createObjectURL(blob), alt: "" })), fault);
       button.onclick = async () => take(await got, name.toLowerCase());
       return button;
     }),
