@@ -18,7 +18,6 @@ from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from glyphsight.serve.app import create_app
-from glyphsight.serve.request import Backend
 from glyphsight.serve.server import listen, make_server
 from glyphsight.serve.settings import ServeSettings
 
@@ -30,10 +29,10 @@ SIZES = {"light": (1360, 900), "dark": (1360, 900), "phone": (360, 780)}
 
 
 @contextmanager
-def serving(settings: ServeSettings, backend: Backend | None = None) -> Iterator[str]:
+def serving(settings: ServeSettings) -> Iterator[str]:
     """Run the server in a thread and yield its address."""
     port, started = listen(settings.host, 0), threading.Event()
-    server = make_server(create_app(settings, backend), settings, started.set)
+    server = make_server(create_app(settings), settings, started.set)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([port])))
     thread.start()
     started.wait(60)

@@ -21,7 +21,6 @@ from glyphsight.errors import DatasetError
 from glyphsight.inference import Model
 from glyphsight.models.tokens import count_tokens
 from glyphsight.serve.app import create_app
-from glyphsight.serve.errors import ApiError
 from glyphsight.serve.page import sample_picture
 from glyphsight.serve.samples import Samples
 from glyphsight.serve.settings import ServeSettings
@@ -46,24 +45,12 @@ def seven():
     return as_png(sample_picture(7))
 
 
-class Nobody:
-    """A backend that has no model."""
-
-    name = "none"
-
-    async def handle(self, request):
-        raise ApiError(503, "no model answers here")
-
-    async def start(self): ...
-    async def close(self): ...
-
-
 @pytest.fixture
 def serve():
     opened = []
 
     def client(**settings):
-        app = create_app(ServeSettings(**{"model": "nano-digits"} | settings), Nobody())
+        app = create_app(ServeSettings(**{"model": "nano-digits"} | settings))
         opened.append(app.state.eye)
         return TestClient(app, base_url="http://127.0.0.1:8000")
 
@@ -287,15 +274,17 @@ def test_processes_that_correct_at_once_lose_nothing(tmp_path):
     assert len(load_dataset(tmp_path / "samples")) == 16
 
 
-def test_another_dataset_is_left_alone(digits, corrected, tmp_path):
+@pytest.mark.parametrize("held", ["train.json", "train.jsonl", "notes.txt"])
+def test_another_dataset_is_left_alone(tmp_path, held):
+    (tmp_path / held).touch()
     with pytest.raises(DatasetError, match="another dataset; give --samples a new directory"):
-        Samples(digits, Profile())
+        Samples(tmp_path, Profile())
+
+
+def test_samples_have_one_profile(tmp_path):
+    Samples(tmp_path, Profile()).add(Record(("<row:1>█</row:1>\n",), "1", size="1"))
     with pytest.raises(DatasetError, match="profile of another model"):
-        Samples(corrected, Profile(width=16))
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "notes.txt").touch()
-    with pytest.raises(DatasetError, match="new directory"):
-        Samples(tmp_path / "notes", Profile())
+        Samples(tmp_path, Profile(width=16))
 
 
 # In a browser
@@ -313,7 +302,7 @@ def pictures():
 @pytest.fixture(scope="module")
 def address(pictures, tmp_path_factory):
     settings = ServeSettings(model="nano-digits", samples=tmp_path_factory.mktemp("kept") / "it")
-    with pictures["serving"](settings, Nobody()) as found:
+    with pictures["serving"](settings) as found:
         yield found
 
 
@@ -442,6 +431,13 @@ def test_the_text_is_copied_as_it_is_as_a_record_and_as_curl(open_page, expect):
         assert held in page.evaluate(clip)
         page.locator("#copied").evaluate("one => { one.textContent = ''; }")
     assert "data:image/png;base64," in page.evaluate(clip)
+
+
+def test_a_question_about_the_drawing_is_answered(open_page, expect):
+    page = open_page()
+    page.click("#samples button:nth-child(8)")
+    page.click("#ask-it")
+    expect(page.locator("#reply")).to_have_text("7")
 
 
 def test_a_recording_is_text_and_the_page_says_that_the_model_does_not_hear(open_page, expect):

@@ -572,12 +572,12 @@ const asDataUrl = (blob) =>
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const chat = (url, question) => ({
   model: $("which").value || facts.model,
-  messages: [{ role: "user", content: [{ type: "image_url", image_url: { url } }, { type: "text", text: question }] }],
+  messages: [{ role: "user", content: [{ type: "image_url", image_url: { url } }, ...(question ? [{ type: "text", text: question }] : [])] }],
 });
 
 async function curl() {
   const blob = await current();
-  const question = $("question").value || $("question").placeholder;
+  const question = $("question").value || (facts.upstream ? $("question").placeholder : "");
   const small = blob.size <= INLINE;
   const name = source.name?.replace(/[^\w.-]/g, "_") || "picture.png";
   const type = blob.type || "image/png";
@@ -750,7 +750,9 @@ async function start() {
   $("format").replaceChildren(...formats.map(({ name }) => option(name, name)));
   $("labels").replaceChildren(...labels.map(({ name }) => option(name, "")));
   $("questions").replaceChildren(...questions.map((one) => option(one, "")));
-  if (questions.length) $("question").placeholder = questions[0];
+  $("question").required = facts.upstream;
+  $("question").placeholder = questions[0] ?? (facts.upstream ? "What is in the picture?" : "its own question");
+  $("ask-note").textContent = facts.upstream ? "" : "Left empty, it is the question that the model was trained on.";
   $("samples").hidden = !facts.pictures;
   $("samples").replaceChildren(
     ...Array.from({ length: facts.pictures }, (_, number) => {
