@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image
@@ -51,13 +52,22 @@ def draw(page: Page) -> None:
         if not number:
             page.mouse.down()
     page.mouse.up()
+    rest(page)
+
+
+def rest(page: Page) -> None:
+    """Wait until the newest picture is read and answered."""
+    expect(page.locator("#reading")).to_have_attribute("aria-busy", "false")
     expect(page.locator("#answer-says")).not_to_be_empty()
 
 
 def main(out: Path, model: str) -> None:
     """Write ``page-light.png``, ``page-dark.png`` and ``page-phone.png``."""
-    settings = ServeSettings(model=model)
-    with serving(settings) as address, sync_playwright() as playwright:
+    with (
+        TemporaryDirectory() as samples,
+        serving(ServeSettings(model=model, samples=samples)) as address,
+        sync_playwright() as playwright,
+    ):
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         for name, (width, height) in SIZES.items():
             page = browser.new_page(
@@ -69,7 +79,7 @@ def main(out: Path, model: str) -> None:
             expect(page.locator("#samples img")).to_have_count(11)
             if name == "dark":
                 page.click("#samples button:last-child")
-                expect(page.locator("#answer-says")).not_to_be_empty()
+                rest(page)
             else:
                 draw(page)
             file = out / f"page-{name}.png"

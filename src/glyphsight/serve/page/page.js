@@ -64,6 +64,9 @@ const query = (values) => {
   return text && `?${text}`;
 };
 
+/** Tell whether the newest picture is not read or answered yet. */
+const busy = () => $("reading").setAttribute("aria-busy", String(Boolean(due || reading || seeing)));
+
 let reading; // AbortController of the request under way
 let pause = 60; // milliseconds between two reads; grows where the server is slower
 let due = 0;
@@ -93,8 +96,10 @@ function readSoon() {
       if (error.name !== "AbortError") refuse(error);
     } finally {
       if (reading === own) reading = null;
+      busy();
     }
   }, pause);
+  busy();
 }
 
 let seeing = false;
@@ -122,6 +127,7 @@ async function see() {
   } finally {
     seeing = false;
     if (asked !== changes && !reading && !due) see();
+    busy();
   }
 }
 
