@@ -34,9 +34,10 @@ SMALLEST = 48
 _SIDE = 256  # the search works on a copy of about as many pixels on the longer side
 _FAINTEST = 10.0  # gray values between the faintest ink and its ground
 _CLEAR = 0.15  # on uneven ground: contrast of the ink as a share of the ground's brightness
-_BLOB = 0.3  # widest stroke as a share of the longest side of its part
+BLOB = 0.3  # widest stroke as a share of the longest side of its part
 _WIDE = 0.15  # width of a stroke, likewise, above which a part is doubtful
-_SMALL = 0.03  # longest side of a speck as a share of the picture's
+_LONG = 0.25  # width of a stroke that is no dot, likewise
+SMALL = 0.03  # longest side of a speck as a share of the picture's
 _STROKE = 0.10  # width of an even stroke as a share of the ink's longer side, as in MNIST's digits
 _NEAR = 0.12  # largest gap between parts of one thing, as a share of its longer side
 
@@ -47,6 +48,7 @@ class Ink:
 
     Attributes:
         pixels: uint8[h, w], ink bright on black, strokes of an even width, a margin around it.
+        mask: bool[h, w], the ink as it lies in the box, in fewer than 512 pixels a side.
         box: Top, bottom, left, right in pixels of the picture, ends excluded.
         dark: True where the ink is darker than its ground.
         shaded: True where the ground is uneven: a shadow, paper, noise.
@@ -55,6 +57,7 @@ class Ink:
     """
 
     pixels: Images
+    mask: Mask
     box: tuple[int, int, int, int]
     dark: bool
     shaded: bool
@@ -70,7 +73,7 @@ class Ink:
 
 
 @dataclass(frozen=True)
-class _Parts:
+class Parts:
     """Connected components of the ink: a label per pixel, and per component mass and box."""
 
     labels: NDArray[np.int32]  # [H, W], 0 outside
@@ -81,16 +84,47 @@ class _Parts:
 
 
 @dataclass(frozen=True)
-class _Guess:
+class Guess:
     """Ink as one polarity has it."""
 
     dark: bool
     shaded: bool
     mask: Mask
     lines: Mask
-    parts: _Parts
+    parts: Parts
     main: int
     score: float
+    strokes: int  # of either polarity; many on a page of text
+
+
+@dataclass(frozen=True)
+class View:
+    """The main thing of a picture, and all that was seen on its ground.
+
+    Attributes:
+        ink: The main thing; None where it is a blob, or too faint.
+        chosen: Numbers of its components.
+        smooth: float64[H, W], the ground on which ink was sought, in steps of ``step`` pixels.
+        guess: Ink of the better polarity.
+        rim: bool[H, W], edge of the sheet that is the ground; None where it is no sheet.
+        origin: Top and left of the ground in the picture, in steps.
+        step: Pixels of the picture per pixel of the ground.
+    """
+
+    ink: Ink | None
+    chosen: NDArray[np.int64]
+    smooth: NDArray[np.float64]
+    guess: Guess
+    rim: Mask | None = None
+    origin: tuple[int, int] = (0, 0)
+    step: int = 1
+
+    def placed(self, ink: Ink) -> Ink:
+        """Return ink of this ground with its box in pixels of the picture."""
+        (y, x), step = self.origin, self.step
+        top, bottom, left, right = map(int, ink.box)
+        box = (top + y) * step, (bottom + y) * step, (left + x) * step, (right + x) * step
+        return replace(ink, box=box, sheet=self.rim is not None)
 
 
 def find_ink(pixels: Images) -> Ink | None:
@@ -102,14 +136,20 @@ def find_ink(pixels: Images) -> Ink | None:
     Returns:
         The ink, or None where nothing stands out from the ground, as on blank paper.
     """
+    view = look(pixels)
+    return None if view is None else view.ink
+
+
+def look(pixels: Images) -> View | None:
+    """Find the main thing in a picture, and keep what was seen on the way."""
     gray, step = _reduce(pixels)
-    sheet, ink = _on_a_sheet(gray)
+    sheet, view = _on_a_sheet(gray)
     if not sheet:
-        ink = _search(gray)
-    if ink is None:
+        view = _search(gray)
+    if view is None:
         return None
-    top, bottom, left, right = (int(edge) * step for edge in ink.box)
-    return replace(ink, box=(top, bottom, left, right))
+    view = replace(view, step=step)
+    return replace(view, ink=view.ink and view.placed(view.ink))
 
 
 def _reduce(pixels: Images) -> tuple[Floats, int]:
@@ -121,7 +161,7 @@ def _reduce(pixels: Images) -> tuple[Floats, int]:
     return sums.sum(axis=2, dtype=np.float32) / step**2, step
 
 
-def _parts(mask: Mask, contrast: NDArray[np.float64]) -> _Parts:
+def _parts(mask: Mask, contrast: NDArray[np.float64]) -> Parts:
     """Measure the connected components of a mask that is not empty."""
     labels, boxes = label_components(mask)
     count, inside = len(boxes) + 1, labels[mask]
@@ -131,12 +171,13 @@ def _parts(mask: Mask, contrast: NDArray[np.float64]) -> _Parts:
     tall, wide = boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]
     frames = (tall * wide > 0.35 * mask.size) & (mass < 0.12 * tall * wide * (contrast.max() + 1))
     widths = 2 * size / np.maximum(length, 1) / np.maximum(tall, wide)
-    return _Parts(labels, mass, boxes, frames, widths)
+    return Parts(labels, mass, boxes, frames, widths)
 
 
-def _guess(gray: NDArray[Any], noise: float) -> _Guess | None:
+def _guess(gray: NDArray[Any], noise: float) -> Guess | None:
     """Find the ink of the polarity whose main part weighs most."""
-    best: _Guess | None = None
+    best: Guess | None = None
+    strokes = 0
     shaded, pairs = contrasts(gray)
     for dark, contrast in pairs:
         mask = contrast > max(threshold_of(contrast), 4 * noise, _FAINTEST)
@@ -152,12 +193,14 @@ def _guess(gray: NDArray[Any], noise: float) -> _Guess | None:
             # Wide parts are rather a lit part of the ground or a corner of a sheet.
             scores *= np.minimum(1, _WIDE / parts.widths) ** 3
         main = int(scores.argmax())
+        clear = (parts.widths < _LONG) & ~parts.frames & (parts.mass > 0.05 * parts.mass.max())
+        strokes = max(strokes, int(clear.sum()))
         if best is None or scores[main] > best.score:
-            best = _Guess(dark, shaded, mask, lines, parts, main, float(scores[main]))
-    return best
+            best = Guess(dark, shaded, mask, lines, parts, main, float(scores[main]), 0)
+    return best and replace(best, strokes=strokes)
 
 
-def _neighbours(parts: _Parts, main: int) -> NDArray[np.int64]:
+def _neighbours(parts: Parts, main: int) -> NDArray[np.int64]:
     """Gather the parts of one thing: the main one, and what lies near, again and again."""
     boxes = parts.boxes
     size = max(boxes[main, 1] - boxes[main, 0], boxes[main, 3] - boxes[main, 2])
@@ -174,13 +217,20 @@ def _neighbours(parts: _Parts, main: int) -> NDArray[np.int64]:
         chosen = more
 
 
-def _search(gray: Floats) -> Ink | None:
+def _search(gray: Floats) -> View | None:
     """Find ink on one ground."""
     smooth = window_mean(gray, 3) if min(gray.shape) > 60 else gray.astype(np.float64)
     guess = _guess(smooth, 1.4826 * median(np.abs(gray - smooth)))
     if guess is None:
         return None
     chosen = _neighbours(guess.parts, guess.main)
+    blob = guess.shaded and guess.parts.widths[guess.main] > BLOB
+    ink = None if blob else cut_out(smooth, guess, chosen)
+    return View(ink, chosen, smooth, guess)
+
+
+def cut_out(smooth: NDArray[np.float64], guess: Guess, chosen: NDArray[np.int64]) -> Ink | None:
+    """Cut one thing out of its ground, the parts ``chosen``; None where it does not stand out."""
     top, left = guess.parts.boxes[chosen][:, [0, 2]].min(axis=0)
     bottom, right = guess.parts.boxes[chosen][:, [1, 3]].max(axis=0)
     size = max(bottom - top, right - left)
@@ -188,19 +238,19 @@ def _search(gray: Floats) -> Ink | None:
     y, x = max(top - around, 0), max(left - around, 0)
     region = slice(y, bottom + around), slice(x, right + around)
     ours = members(guess.parts.labels[region], chosen + 1, len(guess.parts.boxes))
-    if guess.shaded and (
-        guess.parts.widths[guess.main] > _BLOB
-        or not _stands_out(smooth[region], ours, guess.dark, max(gray.shape))
-    ):
+    if guess.shaded and not _stands_out(smooth[region], ours, guess.dark, max(smooth.shape)):
         return None
     soft = _soft_ink(smooth[region], ours, guess, region, odd(0.6 * size))
     rows, columns = positions(soft > 0.5)
     if not len(rows):
         return None
-    box = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+    top, bottom = int(rows.min()), int(rows.max()) + 1
+    left, right = int(columns.min()), int(columns.max()) + 1
+    soft = soft[top:bottom, left:right]
     return Ink(
-        pixels=_even_strokes(soft[box[0] : box[1], box[2] : box[3]]),
-        box=(y + box[0], y + box[1], x + box[2], x + box[3]),
+        pixels=_even_strokes(soft),
+        mask=soft > 0.5,
+        box=(y + top, y + bottom, x + left, x + right),
         dark=guess.dark,
         shaded=guess.shaded,
         ruled=bool(guess.lines.any()),
@@ -216,11 +266,11 @@ def _stands_out(gray: NDArray[np.float64], ours: Mask, dark: bool, longest: int)
     ink, ground = median(gray[ours]), median(gray[free])
     contrast = (ground - ink) / max(ground, 1.0) if dark else (ink - ground) / 225
     rows, columns = positions(ours)
-    return bool(contrast > _CLEAR and max(np.ptp(rows), np.ptp(columns)) > _SMALL * longest)
+    return bool(contrast > _CLEAR and max(np.ptp(rows), np.ptp(columns)) > SMALL * longest)
 
 
 def _soft_ink(
-    gray: NDArray[np.float64], ours: Mask, guess: _Guess, region: tuple[slice, slice], size: int
+    gray: NDArray[np.float64], ours: Mask, guess: Guess, region: tuple[slice, slice], size: int
 ) -> NDArray[np.float64]:
     """Weigh the pixels of a region, 0 ground to 1 ink, against the ground near by.
 
@@ -256,11 +306,11 @@ def _even_strokes(soft: NDArray[np.float64]) -> Images:
     return np.round(np.clip(soft, 0, 1) * 255).astype(np.uint8)
 
 
-def _on_a_sheet(gray: Floats) -> tuple[bool, Ink | None]:
+def _on_a_sheet(gray: Floats) -> tuple[bool, View | None]:
     """Find a sheet that lies on something else, darker or lighter, and the ink on it.
 
     Returns:
-        True where there is a sheet, and its ink, if any.
+        True where there is a sheet, and what is on it, if anything.
     """
     threshold = threshold_of(gray)
     for mask in (gray > threshold, gray <= threshold):
@@ -277,13 +327,13 @@ def _on_a_sheet(gray: Floats) -> tuple[bool, Ink | None]:
         whole = shrink(grow(sheet, size), size)
         core = shrink(whole, odd(2 * max(2, min(sheet.shape) // 40)))
         level = median(inside[sheet])
-        ink = _search(np.where(core, inside, level).astype(np.float32))
-        if ink is None:
-            return not is_even(gray), None  # on even ground it is a solid mark
-        part = slice(ink.box[0], ink.box[1]), slice(ink.box[2], ink.box[3])
-        rim = (core & ~shrink(core, 5))[part]
-        if (rim & (np.abs(inside[part] - level) > 0.25 * level)).sum() > 2:
+        view = _search(np.where(core, inside, level).astype(np.float32))
+        if view is None or view.ink is None:
+            return not is_even(gray), view  # on even ground it is a solid mark
+        box = view.ink.box
+        part = slice(box[0], box[1]), slice(box[2], box[3])
+        rim = core & ~shrink(core, 5)
+        if (rim[part] & (np.abs(inside[part] - level) > 0.25 * level)).sum() > 2:
             continue  # ink that is cut off: the lit part of a sheet in shadow
-        box = ink.box[0] + top, ink.box[1] + top, ink.box[2] + left, ink.box[3] + left
-        return True, replace(ink, box=box, sheet=True)
+        return True, replace(view, rim=rim, origin=(int(top), int(left)))
     return False, None
