@@ -69,6 +69,7 @@ def test_json_is_one_document_though_a_picture_fails(glyphsight, nano_run, pictu
     done = glyphsight(*arguments, "--model", nano_run)
     assert done.returncode == 1
     dark, flat = json.loads(done.stdout)
+    assert (dark["question"], dark["parts"]) == ("", [])
     assert (dark["path"], dark["inverted"], dark["empty"]) == ("dark.png", True, False)
     assert (flat["path"], flat["inverted"], flat["empty"]) == ("flat.png", False, True)
     assert dark["label"] == max(dark["probabilities"], key=dark["probabilities"].get)
@@ -113,7 +114,7 @@ def test_without_torch_the_answers_come_and_the_missing_drawing_is_one_line(
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 2
     assert done.stderr.decode().splitlines() == [
-        "dark.png: found a dark mark on light ground",
+        "dark.png: found one dark mark on light paper",
         "glyphsight: --explain: not installed: torch; run: pip install 'glyphsight[train]'",
     ]
 

@@ -150,7 +150,7 @@ def test_prepare_tells_the_ink_and_gives_it_bright_on_black() -> None:
     assert done.centred
     assert done.pixels.shape == (28, 28)
     assert done.pixels[0].max() == 0
-    assert "dark mark on light ground" in str(done.ink)
+    assert done.ink.dark
 
 
 def test_a_part_near_by_belongs_to_the_ink_and_one_far_away_does_not() -> None:

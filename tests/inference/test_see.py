@@ -102,10 +102,28 @@ def test_ink_is_found_told_and_framed(run):
     page[100:220, 90:102] = 40
     asked = replace(run, run=replace(run.run, profile=replace(run.run.profile, ink=True)))
     answer = see(page, asked)
-    assert answer.found == "a dark mark on light ground"
+    assert answer.found == "one dark mark on light paper"
+    assert answer.parts == ()
     assert answer.box is not None
     assert np.abs(np.array(answer.box) - [100, 220, 90, 102]).max() <= 2
     assert see(page, run).box is None
+
+
+def test_several_things_are_read_each_and_the_main_one_is_the_answer(run):
+    page = np.full((200, 300), 230, np.uint8)
+    page[40:160, 60:72] = page[30:170, 200:214] = 40
+    asked = replace(run, run=replace(run.run, profile=replace(run.run.profile, ink=True)))
+    answer = see(page, asked)
+    assert answer.found == "2 dark marks on light paper"
+    assert [part.box[2] for part in answer.parts] == [60, 200]
+    assert answer.parts[1] == replace(answer, found="", parts=())  # the larger
+    assert all(part.ascii_image and part.probabilities for part in answer.parts)
+    assert not answer.parts[0].parts
+
+
+def test_a_sound_for_a_model_of_pictures_is_refused_before_it_is_read(tmp_path):
+    with pytest.raises(PictureError, match=r"x\.wav: a sound, .*trained on pictures; give --model"):
+        glyphsight.see(str(tmp_path / "x.wav"), "nano-digits")
 
 
 @pytest.mark.parametrize("name", ["plain", "rle", "braille"])

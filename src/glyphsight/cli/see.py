@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _SHOWN = 4  # likeliest labels
+_SURE = 0.8  # smallest probability of an answer that is not called unsure
 _WATCHED = 8  # pictures answered together while a user reads along
 _STDIN = "-"
 _NOTES = {  # about how a picture was read, by field of its answer
@@ -120,11 +121,8 @@ class _Printer:
             say(f"glyphsight: {seen.error}")
             self.failed += 1
             return
-        notes = [said for field, said in _NOTES.items() if getattr(seen.answer, field)]
-        if seen.answer.found:
-            notes = [f"found {seen.answer.found}"]
-        if notes and self.form != "jsonl":
-            say(f"{seen.path}: {'; '.join(notes)}")
+        if (note := self._note(seen.answer)) and self.form != "jsonl":
+            say(f"{seen.path}: {note}")
         self._write(seen, seen.answer)
         self.written += 1
         file = self.drawings.get(seen.path)
@@ -133,6 +131,39 @@ class _Printer:
                 self._draw(file, seen)
             except MissingPackageError as error:
                 self.undrawn = error
+
+    def _note(self, answer: Answer) -> str:
+        """Say how a picture was read, and between what its answer is unsure; "" for nothing."""
+        if not answer.found:
+            if answer.empty and self.model.trained.profile.ink:
+                return "found nothing that stands out from its ground"
+            return "; ".join(said for field, said in _NOTES.items() if getattr(answer, field))
+        ranked = self._ranked(answer)
+        if answer.known and not answer.parts and len(ranked) > 1 and ranked[0][1] < _SURE:
+            return f"found {answer.found}; unsure between {ranked[0][0]} and {ranked[1][0]}"
+        return f"found {answer.found}"
+
+    def _ranked(self, answer: Answer) -> list[tuple[str, float]]:
+        """Return the names of what the model knows and their probabilities, likeliest first."""
+        from glyphsight.inference.see import UNKNOWN
+
+        every = answer.probabilities.items()
+        return [(self.task.name_of(label), chance) for label, chance in every if label != UNKNOWN]
+
+    def _said(self, answer: Answer, shown: int = _SHOWN) -> str:
+        """Say an answer in words: the likeliest labels, the first with its probability."""
+        if answer.parts:
+            digits = all(part.known and part.label in "0123456789" for part in answer.parts)
+            digits = digits and not self.task.names
+            each = [self._said(part, 1) for part in answer.parts]
+            return f"{len(each)} {'digits' if digits else 'things'}: {', '.join(each)}"
+        if answer.empty or not answer.probabilities:
+            return answer.name
+        ranked = [(name, f"{100 * chance:.1f} %") for name, chance in self._ranked(answer)]
+        best = [f"{name} ({chance})" for name, chance in ranked[:1]]
+        if not answer.known:
+            return "; nearest: ".join([answer.name, *best])
+        return ", ".join([*best, *map(" ".join, ranked[1:shown])])
 
     def _draw(self, file: Path, seen: Seen) -> None:
         """Draw one picture's explanation and say where it is."""
@@ -150,28 +181,23 @@ class _Printer:
 
     def _write(self, seen: Seen, answer: Answer) -> None:
         path = seen.path
+        value = {"path": path, "question": self.task.question} | asdict(answer)
         if self.form == "json":
-            self._documents.append({"path": path} | asdict(answer))
+            self._documents.append(value)
             return
         if self.form == "jsonl":
-            value = {"path": path} | asdict(answer) | {"model": self.model.name}
+            value["model"] = self.model.name
             if not self.show:
-                del value["ascii_image"]
+                for one in (value, *value["parts"]):
+                    del one["ascii_image"]
             if self.log is not None:
                 self.log.append([value | {"state": seen.state}], sync=False)
             else:
                 print(json_line(value), flush=True)
             return
         if self.show:
-            sys.stdout.write(answer.ascii_image)
-        said = [answer.name]
-        if answer.probabilities and not answer.empty:
-            (_, chance), *others = [
-                (self.task.name_of(label), f"{100 * chance:.1f} %")
-                for label, chance in list(answer.probabilities.items())[:_SHOWN]
-            ]
-            said = [f"{answer.name} ({chance})", *map(" ".join, others)]
-        print(printable(f"{path}: {', '.join(said)}"), flush=True)
+            sys.stdout.write("\n".join(one.ascii_image for one in answer.parts or (answer,)))
+        print(printable(f"{path}: {self._said(answer)}"), flush=True)
 
     def close(self, known: int, stale: Set[int]) -> None:
         """Print what comes at the end; ``known`` answers were there before, ``stale`` lines go.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,23 +50,36 @@ def is_even(gray: NDArray[Any]) -> bool:
     return bool(1.4826 * median(off) <= 2.5 and (off > 12).mean() < 0.5)
 
 
-def contrasts(gray: NDArray[Any]) -> tuple[bool, list[tuple[bool, NDArray[np.float64]]]]:
-    """Compute how far pixels stand out from the ground, dark ink or light.
+@dataclass(frozen=True)
+class Ground:
+    """The ground of a picture.
 
-    Returns:
-        True where the ground is uneven, and pairs of polarity (True for dark ink) and contrast.
+    Attributes:
+        shaded: True where it is uneven: a shadow, paper, noise.
+        shadow: True where its light changes by more than a tenth.
+        contrasts: Pairs of polarity, True for dark ink, and float64[H, W], how far each pixel
+            stands out.
     """
+
+    shaded: bool
+    shadow: bool
+    contrasts: tuple[tuple[bool, NDArray[np.float64]], ...]
+
+
+def find_ground(gray: NDArray[Any]) -> Ground:
+    """Compute how far pixels stand out from the ground, dark ink or light."""
     if is_even(gray):
         level = median(border(gray))
         dark = 2 * level > float(gray.min()) + float(gray.max())
-        return False, [(dark, np.maximum(level - gray if dark else gray - level, 0))]
+        contrast = np.maximum(level - gray if dark else gray - level, 0)
+        return Ground(False, False, ((dark, contrast),))
     middle = _local_median(gray)
     size = max(odd(0.3 * min(gray.shape)), odd(0.12 * max(gray.shape)))
     closed, opened = shrink(grow(gray, size), size), grow(shrink(gray, size), size)
-    return True, [
-        (True, np.maximum(np.minimum(closed, middle) - gray, 0)),
-        (False, np.maximum(gray - np.maximum(opened, middle), 0)),
-    ]
+    shadow = bool(middle.min() < 0.9 * middle.max())
+    dark = np.maximum(np.minimum(closed, middle) - gray, 0)
+    light = np.maximum(gray - np.maximum(opened, middle), 0)
+    return Ground(True, shadow, ((True, dark), (False, light)))
 
 
 def ruled_lines(mask: Mask) -> Mask:

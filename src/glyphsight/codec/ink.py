@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec.ground import border, contrasts, is_even, ruled_lines, threshold_of
+from glyphsight.codec.ground import Ground, border, find_ground, is_even, ruled_lines, threshold_of
 from glyphsight.codec.windows import (
     Mask,
     grow,
@@ -52,6 +52,7 @@ class Ink:
         box: Top, bottom, left, right in pixels of the picture, ends excluded.
         dark: True where the ink is darker than its ground.
         shaded: True where the ground is uneven: a shadow, paper, noise.
+        shadow: True where its light changes by more than a tenth.
         ruled: True where lines of ruled or squared paper were taken away.
         sheet: True where the ink stands on a sheet that lies on something else.
     """
@@ -61,15 +62,9 @@ class Ink:
     box: tuple[int, int, int, int]
     dark: bool
     shaded: bool
+    shadow: bool
     ruled: bool
     sheet: bool
-
-    def __str__(self) -> str:
-        """Say in a line what was found and what was taken away."""
-        mark, ground = ("dark", "light") if self.dark else ("light", "dark")
-        found = f"a {mark} mark on {ground} ground" + ", on a sheet" * self.sheet
-        done = ["uneven ground evened out"] * self.shaded + ["ruled lines left out"] * self.ruled
-        return "; ".join([found, *done])
 
 
 @dataclass(frozen=True)
@@ -88,7 +83,7 @@ class Guess:
     """Ink as one polarity has it."""
 
     dark: bool
-    shaded: bool
+    ground: Ground
     mask: Mask
     lines: Mask
     parts: Parts
@@ -178,8 +173,8 @@ def _guess(gray: NDArray[Any], noise: float) -> Guess | None:
     """Find the ink of the polarity whose main part weighs most."""
     best: Guess | None = None
     strokes = 0
-    shaded, pairs = contrasts(gray)
-    for dark, contrast in pairs:
+    ground = find_ground(gray)
+    for dark, contrast in ground.contrasts:
         mask = contrast > max(threshold_of(contrast), 4 * noise, _FAINTEST)
         lines = ruled_lines(mask) if min(gray.shape) > 60 else np.zeros_like(mask)
         mask &= ~lines
@@ -189,14 +184,14 @@ def _guess(gray: NDArray[Any], noise: float) -> Guess | None:
         top, bottom, left, right = parts.boxes.T
         cut = (top == 0) | (left == 0) | (bottom == gray.shape[0]) | (right == gray.shape[1])
         scores = parts.mass * np.where(cut, 0.25, 1) * np.where(parts.frames, 0.05, 1)
-        if shaded:
+        if ground.shaded:
             # Wide parts are rather a lit part of the ground or a corner of a sheet.
             scores *= np.minimum(1, _WIDE / parts.widths) ** 3
         main = int(scores.argmax())
         clear = (parts.widths < _LONG) & ~parts.frames & (parts.mass > 0.05 * parts.mass.max())
         strokes = max(strokes, int(clear.sum()))
         if best is None or scores[main] > best.score:
-            best = Guess(dark, shaded, mask, lines, parts, main, float(scores[main]), 0)
+            best = Guess(dark, ground, mask, lines, parts, main, float(scores[main]), 0)
     return best and replace(best, strokes=strokes)
 
 
@@ -224,7 +219,7 @@ def _search(gray: Floats) -> View | None:
     if guess is None:
         return None
     chosen = _neighbours(guess.parts, guess.main)
-    blob = guess.shaded and guess.parts.widths[guess.main] > BLOB
+    blob = guess.ground.shaded and guess.parts.widths[guess.main] > BLOB
     ink = None if blob else cut_out(smooth, guess, chosen)
     return View(ink, chosen, smooth, guess)
 
@@ -238,7 +233,7 @@ def cut_out(smooth: NDArray[np.float64], guess: Guess, chosen: NDArray[np.int64]
     y, x = max(top - around, 0), max(left - around, 0)
     region = slice(y, bottom + around), slice(x, right + around)
     ours = members(guess.parts.labels[region], chosen + 1, len(guess.parts.boxes))
-    if guess.shaded and not _stands_out(smooth[region], ours, guess.dark, max(smooth.shape)):
+    if guess.ground.shaded and not _stands_out(smooth[region], ours, guess.dark, max(smooth.shape)):
         return None
     soft = _soft_ink(smooth[region], ours, guess, region, odd(0.6 * size))
     rows, columns = positions(soft > 0.5)
@@ -252,7 +247,8 @@ def cut_out(smooth: NDArray[np.float64], guess: Guess, chosen: NDArray[np.int64]
         mask=soft > 0.5,
         box=(y + top, y + bottom, x + left, x + right),
         dark=guess.dark,
-        shaded=guess.shaded,
+        shaded=guess.ground.shaded,
+        shadow=guess.ground.shadow,
         ruled=bool(guess.lines.any()),
         sheet=False,
     )

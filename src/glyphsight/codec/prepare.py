@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from glyphsight.codec.ink import SMALLEST, Ink, find_ink
 from glyphsight.codec.profile import Profile
 from glyphsight.codec.resample import resize
+from glyphsight.codec.things import Inks, find_inks
 
 Images = NDArray[np.uint8]
 
@@ -42,15 +43,34 @@ class Prepared:
 
 def prepare(pixels: Images, profile: Profile) -> Prepared:
     """Apply a profile's ink, polarity and centring to one picture, uint8[H, W]."""
-    if profile.ink and max(pixels.shape) >= SMALLEST:
-        ink = find_ink(pixels)
-        found = np.zeros_like(pixels) if ink is None else ink.pixels
-        done = prepare(found, replace(profile, ink=False))
-        return replace(done, inverted=ink is not None and ink.dark, ink=ink)
+    if _seeks_ink(pixels.shape, profile):
+        return _prepared(find_ink(pixels), pixels, profile)
     turned = _to_invert(pixels[None], profile.invert)
     image = exchange(pixels[None], turned)
     moved, centred = centre_content(image) if profile.centre else (np.zeros(1, bool), image)
     return Prepared((centred if moved[0] else image)[0], bool(turned[0]), bool(moved[0]))
+
+
+def prepare_things(pixels: Images, profile: Profile) -> tuple[list[Prepared], Inks]:
+    """Apply a profile to each thing of one picture, uint8[H, W], in reading order.
+
+    One thing alone, or a picture in which no ink is sought, is as :func:`prepare` makes it.
+    """
+    if not _seeks_ink(pixels.shape, profile):
+        return [prepare(pixels, profile)], Inks()
+    found = find_inks(pixels)
+    return [_prepared(ink, pixels, profile) for ink in found.things or (None,)], found
+
+
+def _seeks_ink(shape: tuple[int, ...], profile: Profile) -> bool:
+    return profile.ink and max(shape) >= SMALLEST
+
+
+def _prepared(ink: Ink | None, pixels: Images, profile: Profile) -> Prepared:
+    """Apply the rest of a profile to ink; a picture without is black."""
+    found = np.zeros_like(pixels) if ink is None else ink.pixels
+    done = prepare(found, replace(profile, ink=False))
+    return replace(done, inverted=ink is not None and ink.dark, ink=ink)
 
 
 def remaining(profile: Profile) -> Profile:
@@ -69,8 +89,8 @@ def prepare_batch(
         uint8[n, h, w], pieces of one size each, in the order of the pictures.
     """
     changed = Counter() if changed is None else changed
-    if profile.ink and max(images.shape[1:]) >= SMALLEST:
-        rest = replace(profile, ink=False, invert="no", centre=False)
+    if _seeks_ink(images.shape[1:], profile):
+        rest = remaining(profile)
         for image in images:
             done = prepare(image, profile)
             changed.update(inverted=done.inverted, centred=done.centred)

@@ -42,6 +42,21 @@ class Inks:
     main: int = 0
     many: bool = False
 
+    def __str__(self) -> str:
+        """Say in a line what was found, and what was done to the ground; "" for nothing."""
+        if not self.things:
+            return f"more than {MOST} marks, as in a text; crop it to one" if self.many else ""
+        main, count = self.things[self.main], len(self.things)
+        kind, ground = ("dark", "light paper") if main.dark else ("light", "a dark ground")
+        number = f"{count} {kind} marks" if count > 1 else f"one {kind} mark"
+        if self.many:
+            number = f"more than {MOST} marks, as in a text, the main one a {kind} mark"
+        said = f"{number} on {ground}" + ", on a sheet" * main.sheet
+        done = ["evened out a shadow"] * main.shadow
+        done += ["smoothed out the grain"] * (main.shaded and not main.shadow)
+        done += ["left out ruled lines"] * main.ruled
+        return ", ".join([said, *(" and ".join(done),) * bool(done)])
+
 
 def find_inks(pixels: Images) -> Inks:
     """Find all things drawn or written in a picture with one pen on one ground.
@@ -172,7 +187,7 @@ def _like(group: NDArray[np.int64], view: View) -> bool:
     pens = parts.widths[heaviest] * _longer(parts.boxes[[heaviest]]) / (parts.widths[main] * size)
     if max(tall, wide) < _LEAST * size or wide > _FLAT * tall or not 1 / _PENS < pens < _PENS:
         return False
-    if view.guess.shaded and parts.widths[heaviest] > BLOB:
+    if view.guess.ground.shaded and parts.widths[heaviest] > BLOB:
         return False
     return _whole(group, view)
 
@@ -181,7 +196,7 @@ def _whole(group: NDArray[np.int64], view: View) -> bool:
     """Say whether a group is not cut off: by the edge of a photograph, or of a sheet in it."""
     parts = view.guess.parts
     (top, bottom, left, right), (height, width) = _box(parts.boxes[group]), parts.labels.shape
-    if view.guess.shaded and (top == 0 or left == 0 or bottom == height or right == width):
+    if view.guess.ground.shaded and (top == 0 or left == 0 or bottom == height or right == width):
         return False
     if view.rim is None:
         return True

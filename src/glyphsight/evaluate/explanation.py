@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec import Profile, decode, prepare, resize
+from glyphsight.codec import Profile, decode, resize
+from glyphsight.codec.prepare import prepare_things
+from glyphsight.codec.things import Inks
 from glyphsight.dataset.inspect.items import cell_ratio
 from glyphsight.errors import FormatError
 from glyphsight.evaluate.attribution import Attribution, gradient, occlusion
@@ -88,6 +91,22 @@ def _draw_attribution(drawn: Any, bar: Any, pixels: Any, attribution: Attributio
         spine.set_visible(False)
 
 
+def _draw_ink(drawn: Any, found: Inks, shape: tuple[int, ...]) -> None:
+    """Colour the ink found in a picture, with a box around each thing, numbered if several."""
+    for number, ink in enumerate(found.things, start=1):
+        top, bottom, left, right = (edge - 0.5 for edge in ink.box)
+        colour = np.zeros((*ink.mask.shape, 4), dtype=np.uint8)
+        colour[ink.mask] = *_rgb(TONES["second"]), 150
+        drawn.imshow(colour, extent=(left, right, bottom, top))
+        edges = [left, right, right, left, left], [top, top, bottom, bottom, top]
+        drawn.plot(*edges, color=TONES["second"], linewidth=2)
+        if len(found.things) > 1:
+            plate = {"facecolor": TONES["second"], "edgecolor": "none", "pad": 1.5}
+            drawn.text(left, top, str(number), color="white", fontsize=10, va="bottom", bbox=plate)
+    drawn.set_xlim(-0.5, shape[1] - 0.5)
+    drawn.set_ylim(shape[0] - 0.5, -0.5)
+
+
 def _caption(attribution: Attribution) -> tuple[str, str]:
     """Give the title of an attribution and the meaning of its colours."""
     label = attribution.label if len(attribution.label) < _LONG else "the answer"
@@ -115,6 +134,10 @@ def _attributions(loaded: LoadedModel, answer: Answer, question: str) -> list[At
 
 
 def _title(name: str, answer: Answer, task: Task) -> str:
+    if answer.parts:
+        each = [f"{n} {part.name}" for n, part in enumerate(answer.parts, start=1)]
+        number = answer.parts.index(replace(answer, found="", parts=())) + 1
+        return f"{name}: {len(each)} things, {', '.join(each)}; below, the cells of number {number}"
     chances = answer.probabilities.items()
     ranked = [f"{task.name_of(label)} ({100 * chance:.2f} %)" for label, chance in chances]
     return f"{name}: {ranked[0]}, then {', '.join(ranked[1:_SHOWN])}"
@@ -144,29 +167,28 @@ def draw_explanation(
     assert loaded.run is not None
     profile, task = loaded.run.profile, loaded.run.task(question)
     read = cells_picture(answer.ascii_image, profile)
-    ground = prepare(pixels, profile).pixels if profile.crop is None else read
+    things, found = prepare_things(pixels, profile)
+    ground = things[found.main].pixels if profile.crop is None else read
     attributions = _attributions(loaded, answer, task.question)
     figure = Figure(figsize=(13.6, 4.9), layout="constrained", facecolor="white")
     panels, bars = figure.subplots(2, 2 + len(attributions), height_ratios=[24, 1])
     height, width = pixels.shape
     rows, columns = decode(answer.ascii_image, profile).shape
     done = ", inverted" * answer.inverted + ", cropped and centred" * answer.cropped
-    _bare(panels[0], "the picture", answer.found or f"{width}x{height} pixels")
+    above = "the picture, and the ink found in it" if found.things else "the picture"
+    _bare(panels[0], above, answer.found.replace(", ", ",\n", 1) or f"{width}x{height} pixels")
     _bare(panels[1], "what the model read", f"{columns}x{rows} cells{done}")
     for drawn, bar, shown in zip(panels, bars, (pixels, read), strict=False):
         drawn.imshow(shown, cmap="gray", vmin=0, vmax=255)
         bar.set_axis_off()
-    if answer.box is not None:
-        top, bottom, left, right = answer.box
-        edges = [left, right, right, left, left], [top, top, bottom, bottom, top]
-        panels[0].plot(*edges, color="tab:orange", linewidth=2)
-    for drawn, bar, found in zip(panels[2:], bars[2:], attributions, strict=True):
-        if isinstance(found, Attribution):
-            _bare(drawn, *_caption(found))
-            _draw_attribution(drawn, bar, ground, found)
+    _draw_ink(panels[0], found, pixels.shape)
+    for drawn, bar, one in zip(panels[2:], bars[2:], attributions, strict=True):
+        if isinstance(one, Attribution):
+            _bare(drawn, *_caption(one))
+            _draw_attribution(drawn, bar, ground, one)
         else:
             middle = {"ha": "center", "va": "center"}
-            drawn.text(0.5, 0.5, found, **middle, wrap=True, fontsize=9, parse_math=False)
+            drawn.text(0.5, 0.5, one, **middle, wrap=True, fontsize=9, parse_math=False)
             drawn.set_axis_off()
             bar.set_axis_off()
     figure.suptitle(_title(name, answer, task), fontsize=14, parse_math=False)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from glyphsight.inference.score import (
     score,
     write,
 )
-from glyphsight.inference.see import Answer, PictureText, to_answer, to_text
+from glyphsight.inference.see import Answer, PictureText, require_medium, to_answer, to_text
 from glyphsight.inference.stream import Piece, Writing, pieces
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.media.picture import PictureLike, several
@@ -241,6 +242,11 @@ class Model:
     def run(self) -> RunRecord | None:
         """Record of the model's training with glyphsight; None for a base model."""
         return self._source.run
+
+    @property
+    def ships(self) -> bool:
+        """Whether the model is one of the package's, which read pictures."""
+        return self._source.ships
 
     @property
     def trained(self) -> RunRecord:
@@ -475,8 +481,11 @@ class Model:
             PictureError: A picture cannot be read, or is too tall for the model once it is text.
             ModelError: The model was not trained with glyphsight, so its labels are not known.
         """
-        profile = self.trained.profile
-        found = self.answers([to_text(picture, profile) for picture in several(pictures)], question)
+        texts = []
+        for picture in several(pictures):
+            require_medium(picture, self)
+            texts.append(to_text(picture, self.trained.profile))
+        found = self.answers(texts, question)
         for answer in found:
             if isinstance(answer, PictureError):
                 raise answer
@@ -486,6 +495,24 @@ class Model:
         self, texts: Sequence[PictureText], question: str | None = None
     ) -> list[Answer | PictureError]:
         """Answer the texts of pictures; an error stands where the model does not take one."""
+        each = [part for text in texts for part in text.parts or (text,)]
+        found = iter(self._answers(each, question))
+        joined: list[Answer | PictureError] = []
+        for text in texts:
+            first = next(found)
+            if not text.parts:
+                joined.append(first)
+                continue
+            parts = [first, *islice(found, len(text.parts) - 1)]
+            error = next((part for part in parts if isinstance(part, PictureError)), None)
+            known = tuple(part for part in parts if isinstance(part, Answer))
+            joined.append(error or replace(known[text.main], found=text.found, parts=known))
+        return joined
+
+    def _answers(
+        self, texts: Sequence[PictureText], question: str | None
+    ) -> list[Answer | PictureError]:
+        """Answer texts of one thing each."""
         run = self.trained
         try:
             task = run.task(question)

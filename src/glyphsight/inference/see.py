@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
 from itertools import count, islice, takewhile
@@ -11,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight import parallel
-from glyphsight.codec import Profile, encode_batch, prepare
+from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.ink import Ink
-from glyphsight.codec.prepare import remaining
+from glyphsight.codec.prepare import prepare_things, remaining
 from glyphsight.errors import PictureError
-from glyphsight.media import PictureLike, load_gray
+from glyphsight.media import PictureLike, load_gray, medium_of
 from glyphsight.media.bulk import PictureFile
 from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.models import RunRecord
@@ -33,7 +34,7 @@ TOGETHER = 64
 
 @dataclass(frozen=True)
 class Answer:
-    """Answer of a model to a picture.
+    """Answer of a model to a picture; of several things in it to the main one.
 
     Attributes:
         label: The likeliest label; of a question without labels, what the model wrote; "unknown"
@@ -46,8 +47,10 @@ class Answer:
         cropped: True where the picture was scaled and centred as MNIST's digits are.
         empty: True where all cells of the text are alike, so there was nothing to see.
         known: False for an empty picture, and where a model that has the label "unknown" gives it.
-        found: Ink that was found, in a line; "" where none was sought or found.
+        found: Ink that was found and what was done to its ground, in a line; "" where none was
+            sought or found.
         box: Top, bottom, left, right of the ink in pixels of the picture; None likewise.
+        parts: Answers to each thing in reading order; empty where there are not several.
     """
 
     label: str
@@ -61,11 +64,12 @@ class Answer:
     known: bool = True
     found: str = ""
     box: tuple[int, int, int, int] | None = None
+    parts: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True)
 class PictureText:
-    """A picture as a model reads it.
+    """A picture as a model reads it; of several things the main one.
 
     Attributes:
         ascii_image: The text.
@@ -74,6 +78,9 @@ class PictureText:
         inverted: True where the picture was dark on light and was inverted.
         cropped: True where the picture was cropped and centred.
         ink: Ink that was found; None where none was sought or found.
+        found: What was found and done to its ground, in a line; "" likewise.
+        parts: Texts of all things in reading order; empty where there are not several.
+        main: Number of the main one among the parts.
     """
 
     ascii_image: str
@@ -82,19 +89,44 @@ class PictureText:
     inverted: bool
     cropped: bool
     ink: Ink | None = None
+    found: str = ""
+    parts: tuple[PictureText, ...] = ()
+    main: int = 0
+
+
+def require_medium(picture: PictureLike, model: Model) -> None:
+    """Refuse a sound where a model reads pictures: it ships, or its profile seeks ink or centres.
+
+    Raises:
+        PictureError: Names the file and the fix.
+    """
+    if not isinstance(picture, str | os.PathLike):
+        return
+    medium, profile = medium_of(picture), model.trained.profile
+    if medium is None or medium.name != "sound":
+        return
+    if model.ships or profile.ink or profile.centre:
+        raise PictureError(
+            f"{picture}: a sound, and {model.name} was trained on pictures; give --model a run "
+            "trained on sounds, as glyphsight train --source audiofolder:DIR makes it"
+        )
 
 
 def to_text(picture: PictureLike, profile: Profile) -> PictureText:
-    """Turn a picture into the text that a model reads.
+    """Turn a picture into the text that a model reads, and each thing of several.
 
     Raises:
         PictureError: The picture cannot be read.
     """
     pixels = load_gray(picture)
-    done = prepare(pixels, profile)
-    height, width = pixels.shape
-    text = encode_batch(done.pixels[None], remaining(profile))[0]
-    return PictureText(text, height, width, done.inverted, done.centred, done.ink)
+    things, inks = prepare_things(pixels, profile)
+    rest, (height, width) = remaining(profile), pixels.shape
+    texts = []
+    for one in things:
+        text = encode_batch(one.pixels[None], rest)[0]
+        texts.append(PictureText(text, height, width, one.inverted, one.centred, one.ink))
+    several = tuple(texts) if len(texts) > 1 else ()
+    return replace(texts[inks.main], found=str(inks), parts=several, main=inks.main)
 
 
 def to_answer(
@@ -115,7 +147,7 @@ def to_answer(
         cropped=text.cropped,
         empty=empty,
         known=label != UNKNOWN,
-        found=str(text.ink or ""),
+        found=text.found,
         box=None if text.ink is None else text.ink.box,
     )
 
@@ -155,6 +187,7 @@ class _Seeing:
             if task.error:
                 continue
             try:
+                require_medium(task.path, self.model)
                 pixels = task.read(max_pixels=self.max_pixels)
             except PictureError as error:
                 seen[row] = Seen(task.path, error=str(error))

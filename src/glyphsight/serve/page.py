@@ -218,7 +218,7 @@ class Page:
             )
         text = to_text(pixels, profile)
         box = None if text.ink is None else text.ink.box
-        return self._about(text.ascii_image, profile) | {"found": str(text.ink or ""), "box": box}
+        return self._about(text.ascii_image, profile) | {"found": text.found, "box": box}
 
     def _about(self, text: str, profile: Profile) -> dict[str, Any]:
         model, form = self._eye.model, get_format(profile.format)
