@@ -60,7 +60,7 @@ def test_one_thing_is_what_find_ink_finds_to_the_bit() -> None:
     "strokes",
     [
         [[(70, 130), (75, 190), (130, 220), (75, 250)], [(75, 105), (135, 100)]],
-        [ANGLE, [(134, 100), (134, 190)]],
+        [ANGLE, [(132, 100), (132, 190)]],
         [[(100, y), (100, y + 14)] for y in range(60, 260, 26)],
     ],
     ids=["a bar apart", "an upright apart", "dots"],
@@ -78,7 +78,7 @@ def test_specks_are_no_things() -> None:
 
 
 def test_a_page_of_marks_is_not_read_one_by_one() -> None:
-    marks = [[(x, y), (x, y + 28)] for x in range(20, 290, 30) for y in range(20, 370, 50)]
+    marks = [[(x, y), (x, y + 28)] for x in range(30, 280, 34) for y in range(30, 360, 50)]
     found = find_inks(photo(*marks, shadow=0.1))
     assert found.many
     assert len(found.things) <= 1
