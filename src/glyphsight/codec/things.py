@@ -50,7 +50,7 @@ class Inks:
         kind, ground = ("dark", "light paper") if main.dark else ("light", "a dark ground")
         number = f"{count} {kind} marks" if count > 1 else f"one {kind} mark"
         if self.many:
-            number = f"more than {MOST} marks, as in a text, the main one a {kind} mark"
+            number = f"more than {MOST} marks, as in a text, and read only the main {kind} one"
         said = f"{number} on {ground}" + ", on a sheet" * main.sheet
         done = ["evened out a shadow"] * main.shadow
         done += ["smoothed out the grain"] * (main.shaded and not main.shadow)
