@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from glyphsight.dataset import Prompt, Record
 from glyphsight.errors import DatasetError, FormatError, GlyphsightError
 from glyphsight.evaluate import robustness as rewrite
 from glyphsight.evaluate.robustness import ALL, PERTURBATIONS, robustness
+from glyphsight.evaluate.study import pictures_at
 from glyphsight.media import change
 from glyphsight.models import load_model
 from glyphsight.models.runs import Task
 from glyphsight.sources import Batch
+from sounds import tone
 
 
 def rng():
@@ -337,3 +340,19 @@ def test_an_unknown_name_and_an_empty_list_are_refused(nano):
 
 def test_names_are_unique():
     assert len(set(ALL)) == len(ALL) == len(PERTURBATIONS)
+
+
+def test_sounds_are_changed_before_they_are_heard(nano, tmp_path, wav):
+    for digit in (3, 7):
+        wav(tmp_path / f"{digit}_ann_0.wav", tone(300 * digit, 0.3))
+    spec, rows = f"fsdd:{tmp_path}", np.arange(2)
+    again = partial(pictures_at, spec, "test", rows)
+    judged = pictures_at(spec, "test", rows)
+    names = ["hiss", "leading silence", "rows dropped"]
+    found = robustness(nano, judged, names=names, again=again, quiet=True)
+    assert [one.name for one in found] == ["clean", *["hiss"] * 3, *["leading silence"] * 2] + [
+        "rows dropped"
+    ] * 3
+    assert all(one.share.n == 2 for one in found)
+    with pytest.raises(GlyphsightError, match="no perturbation 'rotation'; give one of gain"):
+        robustness(nano, judged, names=["rotation"], again=again)

@@ -3,7 +3,8 @@ import struct
 import numpy as np
 import pytest
 
-from glyphsight.codec.sound import spectrogram
+from glyphsight.codec import Profile, encode_batch
+from glyphsight.codec.sound import spectrogram, trim
 from glyphsight.errors import PictureError
 from glyphsight.media.sound import load_sound
 from sounds import tone
@@ -42,6 +43,43 @@ def test_the_loudest_60_decibels_are_0_to_255():
     assert row[55:95].max() == 0
     np.testing.assert_allclose(row[105:140], 255 * (60 - 40) / 60, atol=1)
     np.testing.assert_array_equal(spectrogram(sound / 100), pixels)
+
+
+def test_the_spectrogram_is_that_of_librosa():
+    librosa = pytest.importorskip("librosa")
+    rng = np.random.default_rng(0)
+    sound = np.concatenate([tone(300), 0.1 * rng.normal(size=4000), tone(2500)])
+    power = librosa.feature.melspectrogram(
+        y=np.pad(sound, (0, 512 - 200)),
+        sr=8000,
+        n_fft=512,
+        hop_length=80,
+        window=np.pad(np.hanning(200), (0, 312)),
+        center=False,
+        n_mels=64,
+        htk=True,
+        norm=None,
+    )
+    decibels = librosa.power_to_db(power, ref=np.max, top_db=60)[::-1]
+    pixels = spectrogram(sound)
+    ours = pixels[:, : decibels.shape[1]].astype(float) * (60 / 255) - 60
+    assert decibels.shape[1] >= pixels.shape[1] - 1
+    assert np.abs(ours - decibels).max() <= 60 / 255 / 2 + 1e-4  # half a gray value
+
+
+def test_quiet_ends_are_cut_and_silence_stays():
+    sound = np.concatenate([np.zeros(4000), 0.01 * tone(500), tone(1000), 0.003 * tone(500)])
+    pixels = spectrogram(sound)
+    assert [next(trim(pixels[None], range_)).shape[2] for range_ in (60, 30)] == [
+        pytest.approx(157, abs=6),
+        pytest.approx(52, abs=4),
+    ]
+    silence = spectrogram(np.zeros(4000))
+    assert next(trim(silence[None], 30)).shape == (1, *silence.shape)
+    late = encode_batch(pixels[None], Profile(trim=30))
+    early = encode_batch(spectrogram(sound[6000:])[None], Profile(trim=30))
+    assert late != encode_batch(pixels[None], Profile())
+    assert sum(a != b for a, b in zip(late[0], early[0], strict=True)) <= 6
 
 
 def test_silence_is_black_and_every_band_hears_something():

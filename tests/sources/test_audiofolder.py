@@ -51,6 +51,16 @@ def test_fsdd_has_its_official_split(tmp_path, wav, items, folder):
     assert "hello.wav: not named digit_speaker_index.wav; rename it or remove it" in found[2][1]
 
 
+def test_a_speaker_of_fsdd_can_be_held_out(tmp_path, wav, items):
+    for name in ("0_ann_0", "7_ann_5", "7_ann_6", "3_bob_4", "3_bob_49"):
+        wav(tmp_path / f"{name}.wav", tone(300, 0.05))
+    spec = f"fsdd:{tmp_path}?speaker=bob"
+    assert [item[0] for item in items(spec, "test")] == ["3_bob_49.wav"]
+    assert [item[0] for item in items(spec)] == ["7_ann_5.wav", "7_ann_6.wav"]
+    with pytest.raises(DatasetError, match="no speaker 'eve'; give one of ann, bob"):
+        open_source(f"fsdd:{tmp_path}?speaker=eve").parts("train")
+
+
 def test_an_empty_folder_of_sounds_is_refused(tmp_path):
     for kind, what in (("audiofolder", "sounds"), ("fsdd", "recordings")):
         with pytest.raises(DatasetError, match=f"holds no {what}; give {kind}:DIR"):

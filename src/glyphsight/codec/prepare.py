@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from glyphsight.codec.ink import SMALLEST, Ink, find_ink
 from glyphsight.codec.profile import Profile
 from glyphsight.codec.resample import resize
+from glyphsight.codec.sound import trim
 from glyphsight.codec.things import Inks, find_inks
 
 Images = NDArray[np.uint8]
@@ -81,7 +82,7 @@ def remaining(profile: Profile) -> Profile:
 def prepare_batch(
     images: Images, profile: Profile, changed: Counter[str] | None = None
 ) -> Iterator[Images]:
-    """Apply a profile's ink, polarity, centring and crop to pictures of one size, uint8[N, H, W].
+    """Apply a profile's ink, polarity, centring, trim and crop to pictures uint8[N, H, W].
 
     The numbers of pictures ``inverted`` and ``centred`` are added to ``changed``.
 
@@ -99,11 +100,12 @@ def prepare_batch(
     turned = _to_invert(images, profile.invert)
     changed["inverted"] += int(turned.sum())
     images = exchange(images, turned)
-    for piece in _centred(images, changed) if profile.centre else [images]:
-        if profile.crop is None:
-            yield piece
-        else:
-            yield from (part[None] for part in crop_to_content(piece, profile.crop))
+    for whole in _centred(images, changed) if profile.centre else [images]:
+        for piece in [whole] if profile.trim is None else trim(whole, profile.trim):
+            if profile.crop is None:
+                yield piece
+            else:
+                yield from (part[None] for part in crop_to_content(piece, profile.crop))
 
 
 def dark_on_light(images: Images) -> NDArray[np.bool_]:

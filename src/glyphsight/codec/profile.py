@@ -54,6 +54,8 @@ class Profile:
             Pictures whose longer side is below 48 pixels stay as they are.
         centre: Content scaled to a 20x20 box and its centre of mass moved to the middle of 28x28
             pixels, as MNIST's digits have it, unless it lies so already.
+        trim: Cut of the quiet beginning and end of a sound: the moments of its spectrogram that
+            are more than this many decibels below the loudest one; left out, the whole sound.
         crop: Margin around the content that the picture is cropped to, as a share of the
             content's longer side; left out, the whole picture.
         contrast: Stretch of the gray values, so that the darkest and the brightest hundredth are
@@ -75,6 +77,7 @@ class Profile:
     invert: str = setting("no", choices=("no", "yes", "auto"))
     ink: bool = False
     centre: bool = False
+    trim: float | None = setting(None, above=0, high=60)
     crop: float | None = setting(None, low=0, high=1)
     contrast: bool = False
     threshold: str | tuple[int, ...] = setting("equal", read=parse_thresholds)

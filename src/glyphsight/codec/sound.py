@@ -8,7 +8,9 @@ Speech Communication, 1987, as in the HTK Book), in decibels, the loudest 60 of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,20 +21,64 @@ RATE = 8000
 _WINDOW = 200
 _HOP = 80
 _POINTS = 512  # so that the narrowest band, 41 Hz, holds two of the spectrum's points
-_BANDS = 64
-_RANGE = 60.0
+BANDS = 64
+"""Rows of a spectrogram."""
+RANGE = 60.0
+"""Decibels from 0 to 255 of a spectrogram."""
+
+
+def to_mel(hertz: Any) -> Any:
+    """Convert frequencies in Hz, a number or an array, to mel."""
+    return 2595 * np.log10(1 + hertz / 700)
+
+
+def to_hertz(mel: Any) -> Any:
+    """Convert mel, a number or an array, to frequencies in Hz."""
+    return 700 * (10 ** (mel / 2595) - 1)
+
+
+def to_power(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Convert the gray values of spectrograms to power, 1 at 255; 0 counts as silence, 0."""
+    return np.where(pixels > 0, 10 ** ((pixels / 255 - 1) * (RANGE / 10)), 0.0)
+
+
+def to_gray(power: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Convert power to the gray values of a spectrogram, uint8 of the same shape.
+
+    The largest along the last two axes becomes 255; all is 0 where nothing is above 0.
+    """
+    loudest = np.maximum(power.max(axis=(-2, -1), keepdims=True), np.finfo(np.float64).tiny)
+    decibels = 10 * np.log10(np.maximum(power / loudest, 10 ** (-RANGE / 10)))
+    gray: NDArray[np.uint8] = np.round((decibels + RANGE) * (255 / RANGE)).astype(np.uint8)
+    return gray
+
+
+def trim(images: NDArray[np.uint8], decibels: float) -> Iterator[NDArray[np.uint8]]:
+    """Cut the quiet beginning and end off spectrograms, uint8[N, H, W].
+
+    Columns count whose power is at most ``decibels`` below that of the loudest one; silence stays
+    as it is.
+
+    Yields:
+        Views uint8[1, H, w].
+    """
+    for image in images:
+        power = to_power(image).sum(axis=0)
+        loud = np.flatnonzero(power >= power.max() * 10 ** (-decibels / 10))
+        yield image[None, :, loud[0] : loud[-1] + 1]
 
 
 @lru_cache(maxsize=1)
 def _filters() -> NDArray[np.float64]:
     """Compute the triangular bands from 0 Hz to half the rate, [bands, points // 2 + 1]."""
-    top = 2595 * np.log10(1 + RATE / 2 / 700)
-    corners = 700 * (10 ** (np.linspace(0, top, _BANDS + 2) / 2595) - 1)
+    top = to_mel(RATE / 2)
+    corners = to_hertz(np.linspace(0, top, BANDS + 2))
     low, middle, high = corners[:-2, None], corners[1:-1, None], corners[2:, None]
     hertz = np.fft.rfftfreq(_POINTS, 1 / RATE)
-    return np.maximum(
+    bands: NDArray[np.float64] = np.maximum(
         0, np.minimum((hertz - low) / (middle - low), (high - hertz) / (high - middle))
     )
+    return bands
 
 
 def spectrogram(samples: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -49,14 +95,9 @@ def spectrogram(samples: NDArray[np.float64]) -> NDArray[np.uint8]:
     padded = np.zeros((frames - 1) * _HOP + _WINDOW)
     padded[: len(samples)] = samples
     windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP]
-    bands = np.empty((_BANDS, frames))
+    bands = np.empty((BANDS, frames))
     for start in range(0, frames, 1024):
         some = windows[start : start + 1024] * np.hanning(_WINDOW)
         power = np.abs(np.fft.rfft(some, _POINTS)) ** 2
         bands[:, start : start + 1024] = _filters() @ power.T
-    loudest = bands.max()
-    if not loudest > 0:
-        return np.zeros(bands.shape, dtype=np.uint8)
-    decibels = 10 * np.log10(np.maximum(bands / loudest, 10 ** (-_RANGE / 10)))
-    picture: NDArray[np.float64] = np.round((decibels[::-1] + _RANGE) * (255 / _RANGE))
-    return picture.astype(np.uint8)
+    return to_gray(bands[::-1])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glyphsight.evaluate.result import Share
-from glyphsight.evaluate.robustness import CLEAN, PERTURBATIONS, Condition
+from glyphsight.evaluate.robustness import CLEAN, PERTURBATIONS, SOUNDS, Condition
 from glyphsight.evaluate.statistics import Calibration
 from glyphsight.files import replacing
 from glyphsight.pages import INK, TONES, axes, png, svg
@@ -146,7 +146,7 @@ def draw_damage(drawn: Any, name: str, conditions: Sequence[Condition]) -> list[
     found = by_strength(conditions)[name]
     key = [("this model", "accent")]
     clean = next((one.share for one in conditions if one.name == CLEAN and one.share), None)
-    unit = next((one.unit for one in PERTURBATIONS if one.name == name), "")
+    unit = next((one.unit for one in (*PERTURBATIONS, *SOUNDS) if one.name == name), "")
     _style(drawn, unit, "", shares=("y",))
     if clean is not None:
         drawn.axhline(clean.accuracy, color=INK)

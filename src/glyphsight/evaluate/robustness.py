@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,12 +27,13 @@ from glyphsight.evaluate.result import Share
 from glyphsight.extras import need
 from glyphsight.inference import Model, Request
 from glyphsight.inference.score import PromptTooLongError
-from glyphsight.media import change
+from glyphsight.media import change, change_sound
 from glyphsight.models import LoadedModel
 from glyphsight.sampling import stratified_sample
 from glyphsight.sources import Batch
 
 Levels = NDArray[np.uint8]
+Again = Callable[[Callable[[NDArray[np.float64]], NDArray[np.float64]]], list[Batch]]
 
 _TAGGED = ("seed", "rows")
 _RAMPS = ("ascii", "blocks", "digits")
@@ -130,8 +132,9 @@ class Perturbation:
         name: Name in figures and tables.
         unit: Unit of the strengths; "" without strengths.
         strengths: Strengths, weakest first; empty for a change that is either made or not.
-        on: ``picture``, ``text``, or ``hand`` for digits of other people.
-        change: Function of :mod:`~glyphsight.media.change` or of this module; None for ``hand``.
+        on: ``picture``, ``sound``, ``text``, or ``hand`` for digits of other people.
+        change: Function of :mod:`~glyphsight.media.change`,
+            :mod:`~glyphsight.media.change_sound` or of this module; None for ``hand``.
         published: Accuracies published by others, 0-1, by strength and by source.
     """
 
@@ -174,6 +177,17 @@ PERTURBATIONS: tuple[Perturbation, ...] = (
     Perturbation("salt on cells", "share of cells", (0.01, 0.02, 0.05, 0.1), "text", cell_salt),
     Perturbation("another hand", "", (), "hand", None),
 )
+
+SOUNDS: tuple[Perturbation, ...] = (
+    Perturbation("gain", "dB", (-40, -20, 20), "sound", change_sound.gain),
+    Perturbation("hiss", "dB below", (20, 10, 0), "sound", change_sound.hiss),
+    Perturbation("speed", "times", (0.9, 0.95, 1.05, 1.1), "sound", change_sound.speed),
+    Perturbation("clipping", "of the peak", (0.5, 0.2, 0.05), "sound", change_sound.clipping),
+    Perturbation("telephone", "", (), "sound", change_sound.telephone),
+    Perturbation("leading silence", "s", (0.2, 1), "sound", change_sound.leading_silence),
+    *(one for one in PERTURBATIONS if one.on == "text"),
+)
+"""Ways to change a sound, or the text of one."""
 
 ALL = tuple(one.name for one in PERTURBATIONS)
 CLEAN = "clean"
@@ -245,6 +259,7 @@ def _changed(
     labels: Mapping[str, Sequence[str]],
     profile: Profile,
     seed: int,
+    again: Again | None,
 ) -> tuple[list[str], list[str], list[str]]:
     """Make the texts of one condition, and give the right answers and the questions."""
     rng = np.random.default_rng([seed, zlib.crc32(f"{one.name}:{strength}".encode())])
@@ -264,11 +279,16 @@ def _changed(
         question = max(labels, key=lambda own: len({*labels[own]} & {*"0123456789"}))
         hands = _other_hands(labels[question], len(items.truth), seed)
         batches, truth, questions = [hands], hands.labels, [question] * len(hands)
-    if not batches:
+    if one.on == "sound":
+        assert again is not None
+        assert one.change is not None
+        batches = again(partial(one.change, strength=value, rng=rng))
+    elif not batches:
         raise PictureError("a dataset holds texts, no pictures; judge the source they came from")
     texts = []
     for batch in batches:
-        pixels = batch.pixels if one.change is None else one.change(batch.pixels, value, rng)
+        changed = one.on == "picture" and one.change
+        pixels = changed(batch.pixels, value, rng) if changed else batch.pixels
         texts += encode_batch(pixels, profile)
     return texts, truth, questions
 
@@ -277,9 +297,10 @@ def robustness(
     loaded: LoadedModel,
     judged: Batch | Sequence[Batch] | Sequence[Record],
     *,
-    names: Sequence[str] = ALL,
+    names: Sequence[str] | None = None,
     seed: int = 0,
     batch_size: int = 64,
+    again: Again | None = None,
     quiet: bool = False,
 ) -> list[Condition]:
     """Measure accuracy on the same pictures, unchanged and changed in every way.
@@ -290,9 +311,11 @@ def robustness(
         loaded: Model; a run reads pictures in its own profile, another model in the published one.
         judged: Labelled pictures, in batches where their sizes differ; or records of a dataset,
             which hold no pixels, so that only their texts are changed.
-        names: Names of perturbations, each of ``ALL``.
+        names: Names of perturbations, each of ``ALL``, or of those in ``SOUNDS``; None for all.
         seed: Random seed; each condition draws by itself, whichever others are tried.
         batch_size: Sequences per forward pass; changes speed alone.
+        again: Function that reads the judged sounds again, each changed by a function of its
+            samples; None where pictures are judged.
         quiet: True for no progress bar.
 
     Returns:
@@ -306,9 +329,11 @@ def robustness(
     """
     model, run = Model(loaded), loaded.run
     profile, prompt = (run.profile, run.prompt) if run else (PUBLISHED, Prompt())
-    if unknown := sorted(set(names) - set(ALL)):
-        raise GlyphsightError(f"no perturbation {unknown[0]!r}; give one of {', '.join(ALL)}")
-    wanted = [one for one in PERTURBATIONS if one.name in names]
+    known_ways = {one.name: one for one in (PERTURBATIONS if again is None else SOUNDS)}
+    if unknown := sorted(set(names or ()) - set(known_ways)):
+        ways = ", ".join(known_ways)
+        raise GlyphsightError(f"no perturbation {unknown[0]!r}; give one of {ways}")
+    wanted = [one for one in known_ways.values() if names is None or one.name in names]
     tried = [(one, strength) for one in wanted for strength in one.strengths or (None,)]
     items = _items(judged, profile)
     count = len(items.truth)
@@ -338,7 +363,7 @@ def robustness(
         for done, (one, strength) in enumerate(tried, start=2):
             condition = Condition(one.name, strength, None, dict(one.published.get(strength, {})))
             try:
-                changed = _changed(one, strength, items, labels, profile, seed)
+                changed = _changed(one, strength, items, labels, profile, seed, again)
                 condition = replace(condition, share=share(*changed))
             except PromptTooLongError as error:
                 condition = replace(condition, skipped=next(iter(error.reasons.values())))

@@ -345,9 +345,11 @@ def _with_robustness(
     kept = stratified_sample([task.truth[row] for row in read], _BROKEN, settings.seed)
     rows = [read[row] for row in kept.tolist()]
     numbers = [task.rows[row] if task.rows else row for row in rows]
+    at = np.array(numbers)
+    sounds = is_spec(task.data) and getattr(open_source(task.data), "sounds", False)
     found = robustness(
         loaded,
-        pictures_at(task.data, task.split or "", np.array(numbers))
+        pictures_at(task.data, task.split or "", at)
         if is_spec(task.data)
         else [
             Record((task.items[row].ascii_image,), task.truth[row], task.items[row].group)
@@ -355,6 +357,7 @@ def _with_robustness(
         ],
         seed=settings.seed,
         batch_size=settings.batch_size,
+        again=partial(pictures_at, task.data, task.split or "", at) if sounds else None,
         quiet=quiet,
     )
     if count := study.evaluation.too_long:
@@ -362,10 +365,13 @@ def _with_robustness(
     return replace(study, robustness=found)
 
 
-def pictures_at(spec: str, split: str, rows: NDArray[np.int64]) -> list[Batch]:
-    """Read the pictures of a source at ``rows``, ascending."""
+def pictures_at(spec: str, split: str, rows: NDArray[np.int64], change: Any = None) -> list[Batch]:
+    """Read the pictures of a source at ``rows``, ascending; sounds changed by ``change``."""
     found, start = [], 0
-    for batch in read_split(open_source(spec, sys.maxsize), split):  # read under a limit before
+    source: Any = open_source(spec, sys.maxsize)  # read under a limit before
+    if change is not None:
+        source.change = change
+    for batch in read_split(source, split):
         inside = rows[(rows >= start) & (rows < start + len(batch))] - start
         found += [batch.take(inside)] if len(inside) else []
         start += len(batch)

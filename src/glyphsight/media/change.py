@@ -30,15 +30,25 @@ _LARGEST_DRAWN = 5.3826  # mean of the largest of 10,000 x 28 x 28 standard norm
 class Augmentation:
     """Ranges from which each copy's change is drawn, uniformly and independently.
 
+    A sound is changed by shift, scale, noise, pitch, tone and mask; it is never turned, slanted or
+    mirrored.
+
     Attributes:
-        shift: Largest shift along either axis, in pixels of the source picture.
+        shift: Largest shift along either axis, in pixels of the source picture; of a sound
+            along time alone, in moments of 10 ms.
         rotation: Largest rotation either way, in degrees.
-        scale: Largest change of height and, drawn apart, of width, as a share: 0.1 for 90 to 110 %.
+        scale: Largest change of height and, drawn apart, of width, as a share: 0.1 for 90 to 110 %;
+            of a sound, of its speed before and, drawn apart, after a moment in it.
         shear: Largest horizontal slant, in columns per row.
         stroke: Largest change of the width of bright strokes, in pixels on each side.
         noise: Largest strength of the noise, in gray values: each pixel changes by at most the
-            strength that its picture drew.
+            strength that its picture drew; of a sound, hiss at that gray value in its
+            spectrogram, of which 4.25 are a decibel.
         mirror: Share of the copies that are mirrored left to right.
+        pitch: Largest change of a sound's frequencies, as a share: 0.1 for 90 to 110 %.
+        tone: Largest change of a sound's loudness from band to band, in decibels: another
+            microphone, another room.
+        mask: Largest share of a sound's moments and, drawn apart, of its bands that are silenced.
     """
 
     shift: float = setting(2.0, low=0)
@@ -48,6 +58,9 @@ class Augmentation:
     stroke: float = setting(0.0, low=0)
     noise: float = setting(0.0, low=0)
     mirror: float = setting(0.0, low=0, high=1)
+    pitch: float = setting(0.12, low=0, below=1)
+    tone: float = setting(6.0, low=0, high=60)
+    mask: float = setting(0.1, low=0, high=1)
 
     def __post_init__(self) -> None:
         check(self, DatasetError)
@@ -66,20 +79,25 @@ def augment(
     """
     if not len(pixels):
         return pixels
-    states = _mix(_mix(_mix(np.uint64(seed % 2**64)) + np.uint64(turn)) + numbers.astype(np.uint64))
-    drawn = _uniform(states, 0, _DRAWS)
+    states = draw_states(seed, turn, numbers)
+    drawn = uniform(states, 0, _DRAWS)
     if how.mirror:
-        turned = _uniform(_mix(states), 0, 1) < how.mirror
+        turned = uniform(_mix(states), 0, 1) < how.mirror
         pixels = np.where(turned[:, :, None], pixels[:, :, ::-1], pixels)
     if how.stroke:
         pixels = thicken(pixels, (2 * drawn[:, 0] - 1) * how.stroke)
     pixels = move(pixels, how, 2 * drawn[:, 1:7] - 1)
     if how.noise:
         _, height, width = pixels.shape
-        change = 2 * _uniform(states, _DRAWS, height * width).reshape(pixels.shape) - 1
+        change = 2 * uniform(states, _DRAWS, height * width).reshape(pixels.shape) - 1
         noisy = pixels + change * (how.noise * drawn[:, 7])[:, None, None]
         pixels = np.clip(np.round(noisy), 0, 255).astype(np.uint8)
     return pixels
+
+
+def draw_states(seed: int, turn: int, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return the state from which each picture, or sound, draws its numbers."""
+    return _mix(_mix(_mix(np.uint64(seed % 2**64)) + np.uint64(turn)) + numbers.astype(np.uint64))
 
 
 def _mix(values: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
@@ -90,7 +108,7 @@ def _mix(values: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
     return state ^ (state >> np.uint64(31))
 
 
-def _uniform(states: NDArray[np.uint64], first: int, count: int) -> NDArray[np.float64]:
+def uniform(states: NDArray[np.uint64], first: int, count: int) -> NDArray[np.float64]:
     """Draw numbers ``first`` to ``first + count`` of each state, float64[N, count] in [0, 1)."""
     steps = np.arange(first, first + count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     numbers = _mix(states[:, None] + steps) >> np.uint64(11)

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import shlex
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
@@ -59,13 +60,17 @@ def _look_into(stream: BinaryIO, path: Path) -> tuple[int, BinaryIO]:
     return codec, stream
 
 
-def load_sound(sound: Path | BinaryIO) -> NDArray[np.uint8]:
+Change = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def load_sound(sound: Path | BinaryIO, change: Change | None = None) -> NDArray[np.uint8]:
     """Read a sound file (WAV, FLAC, OGG, MP3, AIFF, AU, CAF or W64) as a picture of its spectrum.
 
     Channels are averaged.
 
     Args:
         sound: Path of the file, or the open file.
+        change: Function from samples, float64[N] at 8 kHz, to those that are heard in their place.
 
     Returns:
         uint8[64, N], a column each 10 ms: see :func:`spectrogram`.
@@ -110,4 +115,5 @@ def load_sound(sound: Path | BinaryIO) -> NDArray[np.uint8]:
         ) from error
     if not len(samples) or not np.isfinite(samples).all():
         raise PictureError(f"{path}: holds no sound; save it again")
-    return spectrogram(soxr.resample(samples, rate, RATE) if rate != RATE else samples)
+    heard = soxr.resample(samples, rate, RATE) if rate != RATE else samples
+    return spectrogram(heard if change is None else change(heard))

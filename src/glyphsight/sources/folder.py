@@ -8,15 +8,19 @@ import posixpath
 import re
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from glyphsight.errors import DatasetError, PictureError
 from glyphsight.files import hash64, normal, walk
 from glyphsight.media import load_gray, medium_of
 from glyphsight.media.picture import MAX_PIXELS
+from glyphsight.media.sound import load_sound
 from glyphsight.sources.base import (
     PART,
     QUESTIONS,
@@ -32,7 +36,7 @@ from glyphsight.sources.base import (
 )
 from glyphsight.sources.location import directory, folder_splits, in_order, licence_of, take_options
 
-_NAME = re.compile(r"(?:.*/)?(\d)_[^_/]+_(\d+)\.wav")  # of a recording: digit, speaker, index
+_NAME = re.compile(r"(?:.*/)?(\d)_([^_/]+)_(\d+)\.wav")  # of a recording: digit, speaker, index
 _METADATA = ("metadata.csv", "metadata.jsonl")
 _TEST = 5  # recordings per digit and speaker that the dataset's authors hold out
 
@@ -50,11 +54,17 @@ Listing = dict[str, list[ListedFile]]
 
 
 class ListedSource(ABC):
-    """A local directory of files, listed once a process; a subclass says what they mean."""
+    """A local directory of files, listed once a process; a subclass says what they mean.
+
+    Attributes:
+        sounds: True where the files are sounds, else pictures.
+        change: Function that changes the samples of each sound before its spectrogram is made.
+    """
 
     give = ""
     options: tuple[str, ...] = ()
     sounds = False
+    change: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     max_pixels = MAX_PIXELS
 
     def __init__(self, location: str) -> None:
@@ -108,7 +118,11 @@ class ListedSource(ABC):
         problem = item.problem
         try:
             if not problem:
-                pixels = load_gray(path, max_pixels=self.max_pixels)
+                pixels = (
+                    load_sound(path, self.change)
+                    if self.sounds and self.change
+                    else load_gray(path, max_pixels=self.max_pixels)
+                )
                 return name, answer_text(item.answer), pixels, item.question
         except ValueError as error:
             problem = f"{path}: {error}; rename its folder"
@@ -332,22 +346,37 @@ class AudioFolderSource(FolderSource):
 
 
 class FsddSource(ListedSource):
-    """The Free Spoken Digit Dataset's recordings, as spectrograms, with its official split."""
+    """The Free Spoken Digit Dataset's recordings, as spectrograms, with its official split.
+
+    With ``?speaker=NAME`` one speaker is held out: ``test`` is what that speaker says and ``train``
+    what the others say, both without the recordings of the official test.
+    """
 
     sounds = True
     give = "fsdd:DIR with the dataset's recordings/"
+    options = ("speaker",)
     licence = "Free Spoken Digit Dataset by Zohar Jackson and others, CC BY-SA 4.0"
 
     def listing(self) -> Listing:
         """List recordings: 0 to 4 of each digit and speaker are ``test``, others ``train``."""
         found: Listing = defaultdict(list)
+        speakers = set()
+        held_out = self._chosen.get("speaker")
         for name in walk(self._directory):
             if match := _NAME.fullmatch(name):
-                split = "test" if int(match[2]) < _TEST else "train"
+                split = "test" if int(match[3]) < _TEST else "train"
+                speakers.add(match[2])
+                if held_out is not None:
+                    if split == "test":
+                        continue
+                    split = "test" if match[2] == held_out else "train"
                 found[split].append(ListedFile(name, match[1]))
             elif self.takes(name):
                 problem = "not named digit_speaker_index.wav; rename it or remove it"
                 found["train"].append(self._flawed(name, problem))
         if not found:
             raise DatasetError(f"{self._directory}: holds no recordings; give {self.give}")
+        if held_out is not None and held_out not in speakers:
+            names = ", ".join(sorted(speakers))
+            raise DatasetError(f"{self._directory}: no speaker {held_out!r}; give one of {names}")
         return found

@@ -28,6 +28,7 @@ from glyphsight.dataset.storage import sources_file, write_sources
 from glyphsight.errors import DatasetError
 from glyphsight.files import checksum
 from glyphsight.media.change import augment
+from glyphsight.media.change_sound import augment_sounds
 from glyphsight.parallel import Workers
 from glyphsight.sources import Batch, Failure, Part
 
@@ -173,9 +174,10 @@ def _changed(
 ) -> NDArray[np.uint8]:
     """Change copies; draw again those that look like held-out pictures, unchanged at last."""
     settings, copies, left = build.settings, pixels.copy(), np.arange(len(pixels))
+    change = augment_sounds if getattr(build.source, "sounds", False) else augment
     for attempt in range(_ATTEMPTS):
         draw = turn + (attempt << 32)
-        drawn = augment(pixels[left], settings.augmentation, settings.seed, draw, numbers[left])
+        drawn = change(pixels[left], settings.augmentation, settings.seed, draw, numbers[left])
         if not build.held_out:
             return drawn
         grids = level_grids(drawn, settings.profile)
