@@ -1,9 +1,11 @@
-"""Requests per second and waiting times of ``glyphsight serve``.
+"""Requests per second, waiting times, memory and failures of ``glyphsight serve``.
 
     pip install -e '.[serve,fast]'
     python benchmarks/serve.py embedded                        # pictures, sight
     python benchmarks/serve.py embedded --model nano-digits --requests 256
     python benchmarks/serve.py embedded --write                # text of 32 tokens, streamed
+    python benchmarks/serve.py proxy                           # time added to a request
+    python benchmarks/serve.py load                            # 10,000 requests, 200 clients
 
 ``embedded`` starts a server without an upstream and asks it over loopback, with as many clients at
 a time as ``--clients`` says, each of which asks again as soon as it has its reply. Every request
@@ -11,6 +13,10 @@ holds another of the bundled digits, and the server remembers none. The rounds r
 a busy machine slows all alike; the table has medians over the rounds, and the median of the ratios
 to one client. ``first`` is the time to the first piece of a stream, CPU the server's processor time
 per request, which other jobs of a busy machine hardly change.
+
+The other parts put a server in front of ``benchmarks/serve_upstream.py``, which answers at once.
+``proxy`` asks the upstream and the server in turn and takes the difference of each pair; every
+picture is another one and none is remembered. ``load`` reads the resident memory on the way.
 """
 
 from __future__ import annotations
@@ -19,13 +25,15 @@ import argparse
 import asyncio
 import base64
 import io
+import json
 import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,19 +54,24 @@ class Round(NamedTuple):
 
 
 @contextmanager
-def serving(*options: str) -> Iterator[tuple[str, int]]:
-    """Start a server on a free port; its address and process."""
-    command = [sys.executable, "-m", "glyphsight", "serve", "--port", "0", *options]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+def running(*command: str) -> Iterator[tuple[str, int]]:
+    """Start a server that tells its address on standard error; its address and process."""
+    server = subprocess.Popen([sys.executable, *command], stderr=subprocess.PIPE, text=True)
     try:
         assert server.stderr is not None
         line = next((one for one in server.stderr if ": http://" in one), "")
         if not line:
             sys.exit("the server did not start")
-        yield line.split(": ")[1], server.pid
+        threading.Thread(target=server.stderr.read, daemon=True).start()  # a full pipe blocks
+        yield line.split(": ")[1].strip(), server.pid
     finally:
         server.terminate()
         server.wait()
+
+
+def serving(*options: str) -> AbstractContextManager[tuple[str, int]]:
+    """Start a server on a free port."""
+    return running("-m", "glyphsight", "serve", "--port", "0", *options)
 
 
 def cpu_seconds(process: int) -> float:
@@ -71,11 +84,29 @@ def about_pictures(count: int) -> Iterator[dict[str, Any]]:
     """Requests with one picture each."""
     pixels = load_split(open_source("bundled"), "validation").pixels
     for number in range(count):
-        file = io.BytesIO()
-        Image.fromarray(pixels[number % len(pixels)]).save(file, "PNG")
-        url = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-        part = {"type": "image_url", "image_url": {"url": url}}
-        yield {"messages": [{"role": "user", "content": [part]}]}
+        yield one_picture(pixels[number % len(pixels)], "PNG")
+
+
+def one_picture(pixels: Any, kind: str, **how: Any) -> dict[str, Any]:
+    """Make a request with a picture of this kind of file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, **how)
+    url = f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
+    part = {"type": "image_url", "image_url": {"url": url}}
+    return {"messages": [{"role": "user", "content": [part]}]}
+
+
+def about_photographs(count: int) -> Iterator[dict[str, Any]]:
+    """Requests with one JPEG of a megapixel each: a digit on uneven ground."""
+    random = np.random.default_rng(0)
+    pixels = load_split(open_source("bundled"), "validation").pixels
+    for number in range(count):
+        ground = Image.fromarray(random.integers(120, 220, (6, 8, 3), dtype=np.uint8))
+        picture = np.asarray(ground.resize((1154, 866), Image.Resampling.BICUBIC)).astype(np.int16)
+        ink = Image.fromarray(pixels[number % len(pixels)]).resize((400, 400))
+        picture[200:600, 300:700] -= np.asarray(ink, np.int16)[..., None] // 2
+        picture += random.integers(-6, 7, picture.shape, dtype=np.int16)
+        yield one_picture(picture.clip(0, 255).astype(np.uint8), "JPEG", quality=90)
 
 
 def to_write(count: int) -> Iterator[dict[str, Any]]:
@@ -138,6 +169,74 @@ def embedded(arguments: argparse.Namespace) -> None:
         print(f"{row}  {ratio:.2f}")
 
 
+def memory(process: int) -> float:
+    """Resident memory of a process in MiB, on Linux."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@contextmanager
+def proxied(*options: str) -> Iterator[tuple[str, str, int]]:
+    """Start an upstream and a server in front; both addresses, the server's process."""
+    upstream = str(Path(__file__).with_name("serve_upstream.py"))
+    with running(upstream) as (behind, _), serving("--upstream", behind, *options) as (url, pid):
+        yield behind, url, pid
+
+
+async def pairs(behind: str, url: str, bodies: list[bytes]) -> list[tuple[float, float]]:
+    """Ask the upstream and the server in turn; seconds of both."""
+    done = []
+    async with aiohttp.ClientSession() as session:
+        for body in bodies:
+            taken = []
+            for where in (behind, url):
+                began = time.perf_counter()
+                async with session.post(f"{where}/v1/chat/completions", data=body) as reply:
+                    await reply.read()
+                    assert reply.status == 200
+                taken.append(time.perf_counter() - began)
+            done.append((taken[0], taken[1]))
+    return done
+
+
+def proxy(arguments: argparse.Namespace) -> None:
+    """Measure what the server adds to a request."""
+    count = arguments.requests
+    text = {"messages": [{"role": "user", "content": "What does a lighthouse do? " * 20}]}
+    kinds = {
+        "text alone": [text] * count,
+        "28x28 PNG": list(about_pictures(count)),
+        "1-megapixel JPEG": list(about_photographs(count)),
+    }
+    print(f"{count} pairs per row, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
+    print("show    request           direct ms  added ms: p10    p50    p90  CPU ms")
+    for show in arguments.show:
+        with proxied("--show", show, "--remember", "0") as (behind, url, server):
+            for kind, bodies in kinds.items():
+                sent = [json.dumps(one).encode() for one in bodies]
+                asyncio.run(pairs(behind, url, sent[:3]))
+                used = cpu_seconds(server)
+                done = np.array(asyncio.run(pairs(behind, url, sent))) * 1000
+                used = 1000 * (cpu_seconds(server) - used) / len(sent)
+                low, half, high = np.percentile(done[:, 1] - done[:, 0], (10, 50, 90))
+                row = f"{show:6}  {kind:16}  {np.median(done[:, 0]):9.1f}  {low:13.1f}"
+                print(f"{row}  {half:5.1f}  {high:5.1f}  {used:6.1f}", flush=True)
+
+
+def load(arguments: argparse.Namespace) -> None:
+    """Measure memory and waiting times under many clients."""
+    bodies = list(about_pictures(arguments.requests))
+    print(f"{arguments.clients} clients, {os.cpu_count()} processors, show {arguments.show}")
+    print("requests  requests/s  p50 ms  p99 ms  CPU ms  resident MiB")
+    with proxied("--show", arguments.show) as (_, url, server):
+        for start in range(0, len(bodies), 1000):
+            part = bodies[start : start + 1000]
+            one = asyncio.run(ask(url, server, part, arguments.clients))
+            half, most = 1000 * np.percentile(one.whole, (50, 99))
+            row = f"{start + len(part):8}  {one.rate:10.1f}  {half:6.0f}  {most:6.0f}"
+            print(f"{row}  {1000 * one.cpu:6.1f}  {memory(server):12.1f}", flush=True)
+
+
 def main() -> None:
     """Measure what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -149,6 +248,15 @@ def main() -> None:
     one.add_argument("--rounds", type=int, default=3)
     one.add_argument("--write", action="store_true", help="ask for text in place of answers")
     one.set_defaults(measure=embedded)
+    two = parts.add_parser("proxy", help="time that the server adds to a request")
+    two.add_argument("--requests", type=int, default=60)
+    two.add_argument("--show", nargs="+", default=["text", "answer", "both"])
+    two.set_defaults(measure=proxy)
+    three = parts.add_parser("load", help="many clients and requests")
+    three.add_argument("--clients", type=int, default=200)
+    three.add_argument("--requests", type=int, default=10_000)
+    three.add_argument("--show", default="text")
+    three.set_defaults(measure=load)
     arguments = parser.parse_args()
     arguments.measure(arguments)
 

@@ -8,6 +8,8 @@ from contextlib import suppress
 import pytest
 from serving import png, uri
 
+from glyphsight.serve.server import Protocol
+
 CHAT = "/v1/chat/completions"
 BODY = {"messages": []}
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -106,6 +108,19 @@ def test_connections_are_kept_and_pipelines_answered(serve):
         connection.sendall(ask[:10])
         connection.sendall(ask[10:-2] + b"connection: close\r\n\r\n")
         assert read_all(connection).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_reply_is_not_held_back_for_the_clients_acknowledgement(serve, monkeypatch):
+    made, accept = [], Protocol.connection_made
+    monkeypatch.setattr(
+        Protocol, "connection_made", lambda self, one: (accept(self, one), made.append(one))[0]
+    )
+    with serve() as client:
+        connection = connect(client, b"")
+        until(lambda: made)
+        port = made[0].get_extra_info("socket")
+        assert port.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        connection.close()
 
 
 def test_a_full_queue_says_when_to_ask_again(serve, upstream):

@@ -26,7 +26,7 @@ def llama():
     given.n_ctx, given.n_parallel = 4096, 2
     given.cpuparams.n_threads = given.cpuparams_batch.n_threads = 1
     server = xllamacpp.Server(given)
-    yield server.listening_address
+    return server.listening_address
 
 
 @pytest.fixture(scope="module")
