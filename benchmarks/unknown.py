@@ -66,7 +66,7 @@ def handwritten(options: argparse.Namespace, random: np.random.Generator) -> dic
 
 def printed(options: argparse.Namespace, random: np.random.Generator) -> dict[str, Set]:
     """Draw digits in fonts held out, and in fonts of seven segments."""
-    fonts = sorted(options.fonts.glob("*.woff2"))[::8]
+    fonts = clear_eyes.held_out(sorted(options.fonts.glob("*.woff2")))
     segments = sorted(options.segments.rglob("DSEG7*.ttf"))
     found: dict[str, Set] = {"printed, fonts held out": [], "seven segments, fonts held out": []}
     for some, name in ((fonts, "printed"), (segments, "seven segments")):
@@ -96,7 +96,7 @@ def strange(options: argparse.Namespace, random: np.random.Generator) -> dict[st
     import skimage.data
     import sklearn.datasets
 
-    fonts = sorted(options.fonts.glob("*.woff2"))[::8]
+    fonts = clear_eyes.held_out(sorted(options.fonts.glob("*.woff2")))
     letters = [
         clear_eyes.text(sign, [font], random) for font in fonts for sign in clear_eyes.LETTERS
     ]
@@ -140,25 +140,30 @@ def strange(options: argparse.Namespace, random: np.random.Generator) -> dict[st
     }
 
 
-def ask(model: Model, pictures: list[Pixels]) -> tuple[list[str], NDArray[np.float64]]:
-    """Return the label of each picture and how known it is, float64[N], 0-1."""
-    labels, known = [], []
+Floats = NDArray[np.float64]
+
+
+def ask(model: Model, pictures: list[Pixels]) -> tuple[list[str], Floats, Floats]:
+    """Return the label of each picture, its probability and how known the picture is, 0-1."""
+    labels, sure, known = [], [], []
     profile = model.trained.profile
     for start in range(0, len(pictures), 256):
         texts = [to_text(one, profile) for one in pictures[start : start + 256]]
         for answer in model.answers(texts, None):
             if isinstance(answer, PictureError):  # too tall as text: not answered
                 labels.append(UNKNOWN)
+                sure.append(1.0)
                 known.append(0.0)
                 continue
             labels.append(answer.label)
+            sure.append(answer.probability or 0.0)
             chances = answer.probabilities
             best = 1 - chances[UNKNOWN] if UNKNOWN in chances else max(chances.values())
             known.append(0.0 if answer.empty else best)
-    return labels, np.array(known)
+    return labels, np.array(sure), np.array(known)
 
 
-def error_of_calibration(right: NDArray[np.bool_], sure: NDArray[np.float64]) -> float:
+def error_of_calibration(right: NDArray[np.bool_], sure: Floats) -> float:
     """Return the expected calibration error in ten bins (Guo et al. 2017)."""
     bins = np.minimum((sure * 10).astype(int), 9)
     gaps = [
@@ -186,10 +191,10 @@ def main() -> None:
         print("|---|---|---|---|---|")
         passed = []
         for title, some in digits.items():
-            labels, known = ask(model, [pixels for pixels, _ in some])
+            labels, sure, known = ask(model, [pixels for pixels, _ in some])
             right = np.array([a == b for a, (_, b) in zip(labels, some, strict=True)])
             refused = np.mean([label == UNKNOWN for label in labels])
-            error = error_of_calibration(right, known)
+            error = error_of_calibration(right, sure)
             print(
                 f"| {title} | {len(some)} | {right.mean():.2%} | {refused:.2%} | {error:.3f} |",
                 flush=True,
@@ -202,7 +207,7 @@ def main() -> None:
         print("\n| no digits | N | AUROC | accepted | accepted where 97 % of digits are |")
         print("|---|---|---|---|---|")
         for title, pictures in others.items():
-            labels, known = ask(model, pictures)
+            labels, _, known = ask(model, pictures)
             truth = np.r_[np.ones(len(mixed)), np.zeros(len(known))]
             auroc = roc_auc_score(truth, np.r_[mixed, known])
             accepted = np.mean([label != UNKNOWN for label in labels])

@@ -7,11 +7,11 @@ r"""Make the pictures on which shipped models learn other people's digits, and w
 
 PICTURES/train and PICTURES/val hold a folder per digit and one named ``unknown``. Digits: MNIST's
 training digits without those kept for validation, the same turned, sheared, thinned and thickened,
-or coarse as scans of 14 to 17 pixels are, photographed (``benchmarks/photographs.py``, the first
+or coarse as scans of 8 to 17 pixels are, photographed (``benchmarks/photographs.py``, the first
 set of kinds alone), digits of fonts and of seven segments. Unknown: letters and signs that look
-like no digit, words, scribbles, textures, empty and written pages, sketches, clothes. With
-``--known clothes`` the ten folders hold the training clothes, and digits are unknown too. Every
-eighth font and every fifth kind of sketch goes to ``val`` alone. A seed decides everything.
+like no digit, words, scribbles, textures, blobs, empty and written pages, sketches, clothes. With
+``--known clothes`` the ten folders hold the training clothes, and digits are unknown too. Ten
+families of fonts and every fifth kind of sketch go to ``val`` alone. A seed decides everything.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ import photographs
 Pixels = NDArray[np.uint8]
 Random = np.random.Generator
 UNKNOWN = "unknown"
+HELD_OUT = (
+    "abel,archivo-black,caveat,cutive-mono,gloria-hallelujah,lato,nunito,playfair-display,roboto,"
+    "spectral"
+)
+"""Families of which nothing is in the training pictures."""
 LETTERS = "ACEFHKLMNPRTVWXYacdefhkmnprtuvwxy&@#?%$"
 """Signs that nobody takes for a digit: without B G I J O Q S U Z and b g i j l o q s z."""
 _LIKE_DIGITS = (
@@ -105,18 +110,18 @@ def rewritten(digit: Pixels, random: Random) -> Pixels:
     return np.clip(small * 255 / small.max(), 0, 255).astype(np.uint8)
 
 
-def coarse(digit: Pixels, random: Random) -> Pixels:
-    """Cut a digit to its ink and scale it to 14 to 17 pixels, often in two levels."""
+def coarse(digit: Pixels, random: Random, least: int = 14, most: int = 17) -> Pixels:
+    """Cut a digit to its ink and scale it to few pixels, often in two levels from 14 pixels on."""
     ink = digit > 40
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
     cut = digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     if random.random() < 0.6:  # no narrower than wide digits are
         missing = max(0, len(cut) * 6 // 10 - cut.shape[1])
         cut = np.pad(cut, ((0, 0), ((missing + 1) // 2,) * 2))
-    size = int(random.integers(14, 18))
+    size = int(random.integers(least, most + 1))
     width = size if random.random() < 0.6 else max(6, round(size * cut.shape[1] / len(cut)))
     small = np.asarray(Image.fromarray(cut).resize((width, size), Image.Resampling.BOX))
-    if random.random() < 0.6:
+    if size >= 14 and random.random() < 0.6:
         small = np.where(small > random.integers(60, 130), 255, 0).astype(np.uint8)
     return np.pad(small, int(random.integers(0, 2)))
 
@@ -225,6 +230,17 @@ def texture(random: Random) -> Pixels:
     return ((gray - gray.min()) / np.ptp(gray) * 255).astype(np.uint8)
 
 
+def blob(random: Random) -> Pixels:
+    """Threshold smooth noise, softly or not, as things in a photograph are set off."""
+    size = int(random.integers(28, 160))
+    shape = (size, int(size * random.uniform(0.5, 2)))
+    noise = ndimage.gaussian_filter(random.normal(size=shape), size * random.uniform(0.05, 0.2, 2))
+    noise = (noise - noise.mean()) / noise.std() - random.uniform(0, 1.5)
+    gray = 255 / (1 + np.exp(-noise * random.uniform(1, 30)))
+    grainy = gray + random.normal(size=shape) * random.uniform(0, 8)
+    return np.clip(grainy if random.random() < 0.5 else 255 - grainy, 0, 255).astype(np.uint8)
+
+
 def page(fonts: list[Path], random: Random) -> Pixels:
     """Write lines of words of random letters."""
     font = ImageFont.truetype(fonts[random.integers(len(fonts))], int(random.integers(10, 26)))
@@ -262,6 +278,10 @@ def _coarse(digit: Pixels, random: Random) -> Pixels:
     return coarse(affine(digit, random, 8, 0.1), random)
 
 
+def _very_coarse(digit: Pixels, random: Random) -> Pixels:
+    return coarse(affine(digit, random, 8, 0.1), random, 8, 13)
+
+
 def _printed(material: Material, random: Random) -> Made:
     digit = str(random.integers(10))
     drawn = text(digit, material.fonts, random)
@@ -288,12 +308,13 @@ def _one_of(pictures: str, material: Material, random: Random) -> Made:
 
 
 _STRANGE: dict[str, tuple[Maker, int, int]] = {  # with the numbers for training and validation
-    "letter": (partial(_text, least=1, most=1), 14000, 300),
+    "letter": (partial(_text, least=1, most=1), 26000, 300),
     "word": (partial(_text, least=2, most=5), 2500, 50),
     "scribble": (lambda m, r: (smaller(scribble(r), r), UNKNOWN), 5000, 100),
     "texture": (lambda m, r: (texture(r), UNKNOWN), 3000, 60),
     "page": (lambda m, r: (page(m.fonts, r), UNKNOWN), 1200, 30),
-    "empty page": (lambda m, r: (_photograph(m.digits[0], r, blank=True), UNKNOWN), 800, 20),
+    "empty page": (lambda m, r: (_photograph(m.digits[0], r, blank=True), UNKNOWN), 4000, 20),
+    "blob": (lambda m, r: (blob(r), UNKNOWN), 5000, 50),
     "sketch": (partial(_one_of, "sketches"), 12000, 300),
 }
 MAKERS: dict[str, dict[str, tuple[Maker, int, int]]] = {
@@ -301,8 +322,9 @@ MAKERS: dict[str, dict[str, tuple[Maker, int, int]]] = {
         "turned": (partial(_digit, change=partial(affine, turn=15, change=0.15)), 20000, 0),
         "rewritten": (partial(_digit, change=_rewritten), 15000, 0),
         "coarse": (partial(_digit, change=_coarse), 20000, 300),
-        "photographed": (partial(_digit, change=_photograph), 5000, 150),
-        "printed": (_printed, 14000, 300),
+        "very coarse": (partial(_digit, change=_very_coarse), 10000, 100),
+        "photographed": (partial(_digit, change=_photograph), 8000, 150),
+        "printed": (_printed, 20000, 300),
         "segments": (_segments, 7000, 150),
         **_STRANGE,
         "clothes": (partial(_one_of, "clothes"), 8000, 200),
@@ -311,7 +333,12 @@ MAKERS: dict[str, dict[str, tuple[Maker, int, int]]] = {
 }
 
 
-def load(options: argparse.Namespace) -> dict[str, Material]:
+def held_out(fonts: list[Path]) -> list[Path]:
+    """Return the files of the families that are held out."""
+    return [font for font in fonts if font.name.split("-latin-")[0] in HELD_OUT.split(",")]
+
+
+def load(options: argparse.Namespace, known: str = "digits") -> dict[str, Material]:
     """Load what training and validation are made from; they share no picture, font or sketch."""
     kept = load_split(open_source("bundled"), "validation")
     digits = load_split(open_source(f"idx:{options.mnist}"), "train")
@@ -319,10 +346,11 @@ def load(options: argparse.Namespace) -> dict[str, Material]:
     free = [row for row, one in enumerate(digits.pixels) if one.tobytes() not in theirs]
     clothes = load_split(open_source(f"idx:{options.fashion}"), "train")
     fonts = sorted(options.fonts.glob("*.woff2"))
+    kept_fonts = held_out(fonts)
     with np.load(options.sketches) as file:
         pixels, labels, names = file["pixels"], file["labels"], file["names"]
     held = np.arange(len(names)) % 5 == 0
-    like = LIKE_DIGITS if options.known == "digits" else LIKE_CLOTHES
+    like = LIKE_DIGITS if known == "digits" else LIKE_CLOTHES
     fit = np.array([name not in like for name in names])
     return {
         "train": Material(
@@ -330,14 +358,15 @@ def load(options: argparse.Namespace) -> dict[str, Material]:
             [digits.labels[row] for row in free],
             clothes.pixels[:-2000],
             list(clothes.labels[:-2000]),
-            [font for row, font in enumerate(fonts) if row % 8],
+            [font for font in fonts if font not in kept_fonts],
             pixels[(fit & ~held)[labels]],
         ),
         "val": Material(
             kept.pixels,
             list(kept.labels),
-            clothes[-2000:],
-            fonts[::8],
+            clothes.pixels[-2000:],
+            list(clothes.labels[-2000:]),
+            kept_fonts,
             pixels[(fit & held)[labels]],
         ),
     }
@@ -368,14 +397,17 @@ def main() -> None:
     parser.add_argument("--sketches", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--known", choices=list(MAKERS), default="digits")
+    parser.add_argument("--only", nargs="+", help="kinds of pictures; all by default")
     parser.add_argument("--share", type=float, default=1.0, help="of the numbers of each kind")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    MATERIAL.update(load(options))  # workers are forked, and share it
+    MATERIAL.update(load(options, options.known))  # workers are forked, and share it
     for part, label in itertools.product(MATERIAL, [*map(str, range(10)), UNKNOWN]):
         (options.out / part / label).mkdir(parents=True, exist_ok=True)
     for part, material in MATERIAL.items():
+        if options.only:
+            break
         known = (
             (material.digits, material.labels)
             if options.known == "digits"
@@ -386,6 +418,8 @@ def main() -> None:
     with ProcessPoolExecutor(options.workers) as pool:
         waiting = []
         for number, (name, (_, *counts)) in enumerate(MAKERS[options.known].items()):
+            if options.only and name not in options.only:
+                continue
             for part, full in zip(MATERIAL, counts, strict=True):
                 left = round(full * options.share)
                 for chunk in range(0, left, 1000):
