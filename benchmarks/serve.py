@@ -6,6 +6,7 @@
     python benchmarks/serve.py embedded --write                # text of 32 tokens, streamed
     python benchmarks/serve.py proxy                           # time added to a request
     python benchmarks/serve.py load                            # 10,000 requests, 200 clients
+    python benchmarks/serve.py failures                        # who hangs, dies or goes away
 
 ``embedded`` starts a server without an upstream and asks it over loopback, with as many clients at
 a time as ``--clients`` says, each of which asks again as soon as it has its reply. Every request
@@ -17,6 +18,7 @@ per request, which other jobs of a busy machine hardly change.
 The other parts put a server in front of ``benchmarks/serve_upstream.py``, which answers at once.
 ``proxy`` asks the upstream and the server in turn and takes the difference of each pair; every
 picture is another one and none is remembered. ``load`` reads the resident memory on the way.
+``failures`` prints one row per case, and ends with status 1 where something was lost or hung.
 """
 
 from __future__ import annotations
@@ -27,11 +29,13 @@ import base64
 import io
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -237,6 +241,103 @@ def load(arguments: argparse.Namespace) -> None:
             print(f"{row}  {1000 * one.cpu:6.1f}  {memory(server):12.1f}", flush=True)
 
 
+async def streamed(session: aiohttp.ClientSession, url: str, how: str) -> str:
+    """Ask once; say what became of it: whole, refused before a reply began, status, or cut off."""
+    begun = False
+    try:
+        body = next(about_pictures(1))
+        asked = session.post(f"{url}/v1/chat/completions", json=body, headers={"X-How": how})
+        async with asked as reply:
+            if reply.status != 200:
+                return str(reply.status)
+            begun = True
+            await reply.read()
+            return "whole"
+    except (aiohttp.ClientError, OSError):
+        return "cut off" if begun else "refused"
+
+
+async def goes_away(session: aiohttp.ClientSession, url: str) -> str:
+    """Leave in the middle of a stream; say whether the server noticed."""
+    body, how = next(about_pictures(1)), {"X-How": "stream"}
+    reply = await session.post(f"{url}/v1/chat/completions", json=body, headers=how)
+    await reply.content.readany()
+    reply.close()
+    for _ in range(100):
+        await asyncio.sleep(0.05)
+        async with session.get(f"{url}/metrics") as page:
+            if b"glyphsight_requests_in_progress 0.0" in await page.read():
+                return "ended"
+    return "still under way"
+
+
+async def half_a_request(url: str) -> str:
+    """Send a part of a body and nothing more; say what the server does."""
+    reader, writer = await asyncio.open_connection(*url.removeprefix("http://").split(":"))
+    writer.write(b"POST /api/chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{")
+    line = await reader.readline()
+    writer.close()
+    return line.split()[1].decode() if line else "cut off"
+
+
+async def stopped(behind: str, url: str, server: int, clients: int) -> str:
+    """Send SIGTERM while all clients stream; say what became of their requests."""
+    ends: Counter[str] = Counter()
+
+    async def client(session: aiohttp.ClientSession) -> None:
+        while (end := await streamed(session, url, "stream")) == "whole":
+            ends[end] += 1
+        ends[end] += 1
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        async with session.get(f"{behind}/count") as reply:
+            before = (await reply.json()).get("stream", 0)
+        asking = [asyncio.create_task(client(session)) for _ in range(clients)]
+        await asyncio.sleep(3)
+        os.kill(server, signal.SIGTERM)
+        await asyncio.gather(*asking)
+        async with session.get(f"{behind}/count") as reply:
+            asked = (await reply.json())["stream"] - before
+    lost = asked - ends["whole"]
+    told = ", ".join(f"{number} {end}" for end, number in ends.items())
+    return f"{lost} lost" + (f" ({told})" if lost or set(ends) - {"whole", "refused"} else "")
+
+
+async def every_failure(behind: str, url: str, server: int, clients: int) -> list[bool]:
+    """Let every part fail in turn; whether each ended as it must."""
+    timeout = aiohttp.ClientTimeout(total=60)
+    good = []
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        cases = (
+            ("an upstream that dies in a stream", "cut off", streamed(session, url, "die")),
+            ("an upstream that sends garbage", "cut off", streamed(session, url, "garbage")),
+            ("an upstream that says nothing", "504", streamed(session, url, "silent")),
+            ("a client that sends half a request", "408", half_a_request(url)),
+            ("a client that leaves in a stream", "ended", goes_away(session, url)),
+            ("a request after all that", "whole", streamed(session, url, "stream")),
+            (f"SIGTERM, {clients} clients", "0 lost", stopped(behind, url, server, clients)),
+        )
+        for case, must, work in cases:
+            began = time.perf_counter()
+            try:
+                end = await asyncio.wait_for(work, 120)
+            except TimeoutError:
+                end = "hung"
+            good.append(end == must)
+            seconds = time.perf_counter() - began
+            print(f"{case:34}  {must:7}  {end:7}  {seconds:7.1f}", flush=True)
+    return good
+
+
+def failures(arguments: argparse.Namespace) -> None:
+    """Let clients, upstream and server fail."""
+    print("case                                must     did      seconds")
+    options = "--show", "text", "--timeout", "10", "--patience", "3"
+    with proxied(*options) as (behind, url, server):
+        good = asyncio.run(every_failure(behind, url, server, arguments.clients))
+    sys.exit(not all(good))
+
+
 def main() -> None:
     """Measure what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -257,6 +358,9 @@ def main() -> None:
     three.add_argument("--requests", type=int, default=10_000)
     three.add_argument("--show", default="text")
     three.set_defaults(measure=load)
+    four = parts.add_parser("failures", help="who hangs, dies or goes away")
+    four.add_argument("--clients", type=int, default=50)
+    four.set_defaults(measure=failures)
     arguments = parser.parse_args()
     arguments.measure(arguments)
 

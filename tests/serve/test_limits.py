@@ -4,10 +4,12 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from unittest.mock import Mock
 
 import pytest
 from serving import png, uri
 
+from glyphsight.serve import eye
 from glyphsight.serve.server import Protocol
 
 CHAT = "/v1/chat/completions"
@@ -79,6 +81,33 @@ def test_too_many_pictures_or_pixels_are_refused(serve, upstream):
     assert large[0] == 400
     assert "784 pixels, the limit is 100" in large[1]["message"]
     assert not upstream.requests
+
+
+def test_files_of_other_machines_count_together(serve, upstream, monkeypatch):
+    async def fetch(url, *, max_bytes, timeout, hold):
+        hold(len(png()))
+        return png()
+
+    monkeypatch.setattr("glyphsight.serve.ask.fetch", fetch)
+    part = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    with serve(allow_remote=True, max_body=1024) as client:
+        most = 1024 // len(png())
+        few, many = (
+            client.ask(CHAT, {"messages": [{"content": [part] * count}]})
+            for count in (most, most + 1)
+        )
+        assert metric(client, "glyphsight_body_bytes_held") == 0
+    assert (few[0], many[0]) == (200, 413)
+    assert len(upstream.requests) == 1
+
+
+def test_equal_pictures_at_once_are_read_once(serve, upstream, monkeypatch):
+    monkeypatch.setattr(eye, "load_picture", reads := Mock(side_effect=eye.load_picture))
+    part = {"type": "image_url", "image_url": {"url": uri(png())}}
+    with serve(workers=4) as client:
+        assert client.ask(CHAT, {"messages": [{"content": [part] * 12}]})[0] == 200
+    assert reads.call_count == 1
+    assert upstream.requests[0][2].count(b"Picture ") == 12
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST /v1", head(100), head(100) + b"{", head()])

@@ -405,10 +405,13 @@ class Model:
             Iterator of pieces; the last one says why the text ends.
 
         Raises:
+            ModelError: The prompt is empty.
             PromptTooLongError: The prompt fills the window; nothing is written.
         """
         self.settle(1)
         ids = self._prompts([Request(prompt)])[0] if isinstance(prompt, str) else list(prompt)
+        if not ids:
+            raise ModelError("the prompt is empty; give text to write on from")
         self._require_room([ids], [1])
         writing = writing or Writing()
         if (window := self.window) is not None:

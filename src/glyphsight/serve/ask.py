@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
@@ -89,52 +89,68 @@ class Ask:
             self._metrics.busy.dec()
 
     async def _answer(self, scope: Scope, receive: Receive, out: _Out) -> None:
-        body = bytearray()
-        try:
+        with ExitStack() as held:
+            hold = held.enter_context(self._holding())
+            body = b""
             if scope["method"] == "POST":
-                await self._take_body(scope, receive, body)
+                body = await self._take_body(scope, receive, hold)
             with _cancelled_when_gone(receive, out, self._metrics):
-                request = await self._request(scope, bytes(body), out)
+                request = await self._request(scope, body, out)
                 response = await self._backend.handle(request)
-                self._let_go(body)
-                del request
+                del request, body
+                held.close()
                 await response(scope, _never, out)
-        finally:
-            self._let_go(body)
 
-    async def _take_body(self, scope: Scope, receive: Receive, body: bytearray) -> None:
+    @contextmanager
+    def _holding(self) -> Iterator[Callable[[int], None]]:
+        """Count the bytes that a request takes in, as they come; let go of them at the end.
+
+        Yields:
+            Function of a number of bytes that are to be kept. It raises an ``ApiError`` where they
+            are too many, for one request or for all together.
+        """
+        most, taken = self._settings.max_body, 0
+
+        def hold(count: int) -> None:
+            nonlocal taken
+            if taken + count > most:
+                raise _too_large(most)
+            if self._held + count > _BODIES * most:
+                raise _busy()
+            taken += count
+            self._held += count
+            self._metrics.held.inc(count)
+
+        try:
+            yield hold
+        finally:
+            self._held -= taken
+            self._metrics.held.dec(taken)
+
+    async def _take_body(
+        self, scope: Scope, receive: Receive, hold: Callable[[int], None]
+    ) -> bytes:
         """Read the body, no more than its limit, no longer than the client's time."""
-        most = self._settings.max_body
-        given = dict(scope["headers"])
+        given, body = dict(scope["headers"]), bytearray()
         if given.get(b"content-encoding", b"identity").lower() != b"identity":
             raise ApiError(415, "the body is compressed; send it plain", headers=_CLOSE)
         length = given.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._settings.max_body:
+            raise _too_large(self._settings.max_body)
         try:
             async with asyncio.timeout(self._settings.patience):
                 more = True
                 while more:
-                    if len(body) > most or (length.isdigit() and int(length) > most):
-                        raise _too_large(most)
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise _GoneError
-                    piece = message.get("body", b"")
-                    if self._held + len(piece) > _BODIES * most:
-                        raise _busy()
+                    hold(len(piece := message.get("body", b"")))
                     body += piece
-                    self._held += len(piece)
-                    self._metrics.held.inc(len(piece))
                     more = message.get("more_body", False)
-                if len(body) > most:
-                    raise _too_large(most)
         except TimeoutError:
             said = "the body did not come in time; send it at once"
             raise ApiError(408, said, code="timeout", headers=_CLOSE) from None
-
-    def _let_go(self, body: bytearray) -> None:
-        self._held -= len(body)
-        self._metrics.held.dec(len(body))
-        body.clear()
+        return bytes(body)
 
     async def _request(self, scope: Scope, body: bytes, out: _Out) -> Incoming:
         """Turn the pictures of a request into text."""
@@ -159,7 +175,9 @@ class Ask:
         document.locate()
         found = list(slots(path, document.value))
         parts = [part for slot in found for part in slot.parts]
-        reads = self._eye.words(await _together([self._take(part) for part in parts]))
+        with self._holding() as hold:  # files of other machines, all parts together
+            taken = await _together([self._take(part, hold) for part in parts])
+        reads = self._eye.words(taken)
         shown = iter(reads)
         for slot in found:
             slot.write(document, [next(shown).shown for _ in slot.parts])
@@ -170,7 +188,7 @@ class Ask:
         self._note(path, parts, reads)
         return document.encode(), reads
 
-    async def _take(self, part: Part) -> Read:
+    async def _take(self, part: Part, hold: Callable[[int], None]) -> Read:
         try:
             if not part.remote:
                 return await self._eye.take(part)
@@ -182,7 +200,7 @@ class Ask:
                     code="remote_not_allowed",
                 )
             most, wait = self._settings.max_body, self._settings.patience
-            data = await fetch(part.source, max_bytes=most, timeout=wait)
+            data = await fetch(part.source, max_bytes=most, timeout=wait, hold=hold)
             return await self._eye.read(data, part.kind, part.detail)
         except ApiError as error:
             if error.param is None:
@@ -283,7 +301,7 @@ def _busy() -> ApiError:
 
 
 def _too_large(most: int) -> ApiError:
-    said = f"the body is over {most:,} bytes; send smaller pictures, or fewer"
+    said = f"the request is over {most:,} bytes; send smaller pictures, or fewer"
     return ApiError(413, said, code="too_large", headers=_CLOSE)
 
 

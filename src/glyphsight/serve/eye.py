@@ -7,7 +7,7 @@ import hashlib
 import io
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -63,6 +63,7 @@ class Eye:
         workers = settings.workers or threads()
         self._pool = ThreadPoolExecutor(workers, "glyphsight-eye")
         self._known: OrderedDict[tuple[str, str, str], Read] = OrderedDict()
+        self._going: dict[tuple[str, str, str], Future[Read]] = {}  # what is read at this moment
         self._tokenizer = load_tokenizer(settings.tokenizer)
 
     async def read(self, data: bytes, kind: str = "Picture", detail: str = "auto") -> Read:
@@ -113,6 +114,26 @@ class Eye:
         key = _key(data, kind, detail)
         if known := self._recall(key):
             return known
+        mine: Future[Read] = Future()
+        if (going := self._going.setdefault(key, mine)) is not mine:
+            with suppress(ApiError):  # each request has an error of its own, with its place
+                return going.result()
+        try:
+            mine.set_result(read := self._read_anew(data, key))
+        except BaseException as error:
+            if not mine.done():
+                mine.set_exception(error)
+            raise
+        finally:
+            if going is mine:
+                del self._going[key]
+        self._known[key] = read
+        while len(self._known) > self.settings.remember:
+            self._known.popitem(last=False)
+        return read
+
+    def _read_anew(self, data: bytes, key: tuple[str, str, str]) -> Read:
+        _, kind, detail = key
         try:
             if kind == "Sound":
                 pixels = load_sound(io.BytesIO(data))
@@ -127,11 +148,7 @@ class Eye:
         except PictureError as error:
             said = str(error).removeprefix("the open file: ").partition("; ")[0]
             raise ApiError(400, f"{said}; send another {kind.lower()}") from None
-        read = Read(kind, text, tokens, size, answer, key[0])
-        self._known[key] = read
-        while len(self._known) > self.settings.remember:
-            self._known.popitem(last=False)
-        return read
+        return Read(kind, text, tokens, size, answer, key[0])
 
     def _ask(self, model: Model | None, pixels: NDArray[np.uint8]) -> Answer | None:
         try:

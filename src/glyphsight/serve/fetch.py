@@ -26,6 +26,7 @@ from glyphsight.serve.errors import ApiError
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 OpenSocket = Callable[[Any], socket.socket]
+Hold = Callable[[int], None]
 
 _PORTS = (80, 443)  # A picture on the public web; no other service is spoken to.
 _REDIRECTS = 5
@@ -106,6 +107,10 @@ def open_plain(info: Any) -> socket.socket:
     return socket.socket(info[0], info[1], info[2])
 
 
+def _uncounted(count: int) -> None:
+    """Let any number of bytes be kept."""
+
+
 async def fetch(
     url: str,
     *,
@@ -113,6 +118,7 @@ async def fetch(
     timeout: float,
     resolve: Resolve = look_up,
     open_socket: OpenSocket = open_plain,
+    hold: Hold = _uncounted,
 ) -> bytes:
     """Fetch what a URL leads to, if it is a picture or sound on the public internet.
 
@@ -123,6 +129,7 @@ async def fetch(
         resolve: Lookup of a host's addresses, called once for each URL.
         open_socket: Maker of an unconnected socket from one entry of ``getaddrinfo``, called for
             checked addresses alone.
+        hold: Count of the bytes of a body, called before each piece is kept; may raise.
 
     Returns:
         The body, as it came.
@@ -137,7 +144,7 @@ async def fetch(
             target, subject = _parse(url), _URL
             for _ in range(_REDIRECTS + 1):
                 addresses = await _public_addresses(target, subject, resolve)
-                found = await _get(target, addresses, max_bytes, open_socket)
+                found = await _get(target, addresses, max_bytes, open_socket, hold)
                 if isinstance(found, bytes):
                     return found
                 target, subject = found, _REDIRECT
@@ -152,7 +159,11 @@ async def fetch(
 
 
 async def _get(
-    target: URL, addresses: Collection[Address], max_bytes: int, open_socket: OpenSocket
+    target: URL,
+    addresses: Collection[Address],
+    max_bytes: int,
+    open_socket: OpenSocket,
+    hold: Hold,
 ) -> bytes | URL:
     """Ask one checked URL, and return its body or the checked URL that it redirects to.
 
@@ -180,10 +191,10 @@ async def _get(
     ):
         if response.status in (301, 302, 303, 307, 308):
             return _parse(response.headers.get("Location", ""), base=target)
-        return await _body(response, max_bytes)
+        return await _body(response, max_bytes, hold)
 
 
-async def _body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+async def _body(response: aiohttp.ClientResponse, max_bytes: int, hold: Hold) -> bytes:
     """Return the body of an answer that is a picture or sound within the limit."""
     if response.status != 200:
         raise _failed(f"answers with status {response.status}")
@@ -197,9 +208,10 @@ async def _body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     if (response.content_length or 0) > max_bytes:
         raise too_large
     async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > max_bytes:
+        if len(body) + len(chunk) > max_bytes:
             raise too_large
+        hold(len(chunk))
+        body += chunk
     return bytes(body)
 
 

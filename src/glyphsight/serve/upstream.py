@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -97,24 +97,31 @@ class Upstream:
         assert settings.upstream is not None
         self._base, self._settings = settings.upstream, settings
         self._session: aiohttp.ClientSession | None = None
+        self._anew: aiohttp.ClientSession | None = None  # whose connections are not kept
 
     async def start(self) -> None:
         """Open a pool of connections."""
         wait = self._settings.timeout
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(10, wait), sock_read=wait),
-            max_line_size=1 << 16,
-            max_field_size=1 << 16,
-        )
+
+        def session(**how: Any) -> aiohttp.ClientSession:
+            return aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, **how),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=min(10, wait), sock_read=wait
+                ),
+                max_line_size=1 << 16,
+                max_field_size=1 << 16,
+            )
+
+        self._session, self._anew = session(keepalive_timeout=_IDLE), session(force_close=True)
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        for session in filter(None, (self._session, self._anew)):
+            await session.close()
 
     async def handle(self, request: Incoming) -> Response:
         """Pass a request on and return the reply, whose bytes are still to come.
@@ -123,6 +130,7 @@ class Upstream:
             ApiError: The upstream cannot be reached, says nothing in time or no HTTP.
         """
         assert self._session is not None
+        assert self._anew is not None
         if any(one in (".", "..") for one in request.path.split("/")):
             raise ApiError(404, "there is nothing here; leave dots out of the path")
         query = f"?{quote(request.query, safe=_AS_IT_IS)}" if request.query else ""
@@ -133,19 +141,16 @@ class Upstream:
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in self._headers(request.headers)
         ]
-        ask = partial(
-            self._session.request,
-            request.method,
-            url,
-            headers=headers,
-            data=body,
-            allow_redirects=False,
-        )
+        asked = request.method, url
+        how: dict[str, Any] = {"headers": headers, "data": body, "allow_redirects": False}
         try:
             try:
-                reply = await ask()
-            except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-                reply = await ask()  # it closed a kept connection just as we wrote
+                reply = await self._session.request(*asked, **how)
+            except aiohttp.ClientConnectorError:
+                raise
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
+                # it closed a kept connection just as we wrote, and maybe others too
+                reply = await self._anew.request(*asked, **how)
         except TimeoutError:
             raise ApiError(
                 504,
