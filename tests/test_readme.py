@@ -1,12 +1,16 @@
 """What the README tells a user to type works as it stands there."""
 
+import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -54,6 +58,54 @@ def test_the_commands_run_in_order_and_give_what_the_page_says(tmp_path):
     ignored = (ROOT / ".gitignore").read_text("utf-8").splitlines()
     written = [f"{one.name}{'/' * one.is_dir()}" for one in tmp_path.iterdir()]
     assert [name for name in written if not {name, f"/{name}"} & set(ignored)] == []
+
+
+class Upstream(BaseHTTPRequestHandler):
+    """Records what it is asked, and answers like a model."""
+
+    asked: ClassVar[list] = []
+
+    def do_POST(self):
+        self.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"choices": [{"message": {"content": "A five."}}]}')
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("curl"), reason="apt-get install curl")
+def test_three_lines_let_a_model_see(tmp_path):
+    pytest.importorskip("starlette", reason="pip install 'glyphsight[serve]'")
+    start, point, send = re.search(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)[
+        1
+    ].splitlines()
+    shutil.copy(ROOT / "tests" / "golden" / "five.png", tmp_path)
+    upstream = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    threading.Thread(target=upstream.serve_forever, daemon=True).start()
+    arguments = shlex.split(start.removesuffix("&"))[1:]
+    arguments[arguments.index("--upstream") + 1] = f"http://127.0.0.1:{upstream.server_port}"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "glyphsight", *arguments, "--port", "0"],
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    try:
+        address = re.search(r"http://127.0.0.1:\d+", server.stderr.readline())[0]
+        lines = f"{point.replace('http://localhost:8000', address)}\n{send}"
+        done = subprocess.run(["bash", "-c", lines], cwd=tmp_path, capture_output=True, check=True)
+    finally:
+        server.terminate()
+        server.communicate()
+        upstream.shutdown()
+        upstream.server_close()
+    assert b"A five." in done.stdout
+    [picture, question] = Upstream.asked[0]["messages"][0]["content"]
+    assert picture["text"].startswith("Picture 1 (28x28 pixels) as text")
+    assert "a handwritten digit: 5" in picture["text"]
+    assert question["text"] == "What is this?"
 
 
 def test_the_page_of_a_package_index_has_the_first_commands_and_leads_nowhere_that_is_missing():

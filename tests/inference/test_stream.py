@@ -137,3 +137,8 @@ def test_a_chat_is_written_in_the_models_template_without_torch(monkeypatch):
     assert model._loaded is None
     with pytest.raises(ModelError, match="refuses the messages"):
         model.turns([{"role": "tool", "content": ""}])
+
+
+def test_nothing_is_written_after_an_empty_prompt():
+    with pytest.raises(ModelError, match="empty"):
+        Model("nano-digits").stream([])

@@ -35,7 +35,8 @@ def embedded(loop):
         yield client.url
 
 
-@described.parametrize()
+@pytest.mark.slow
+@described.include(method="POST").parametrize()
 @settings(max_examples=5, suppress_health_check=list(HealthCheck), deadline=None)
 def test_the_embedded_model_replies_as_described(case, embedded):
     case.validate_response(case.call(base_url=embedded), checks=CHECKS)
