@@ -6,10 +6,10 @@
     python benchmarks/photographs.py --blank                      # blank pages, taken for blank
     python benchmarks/photographs.py --speed                      # beside decoding, 12 megapixels
 
-Photographs are made from the 2,000 validation digits that the package ships, which no shipped model
-was trained on: strokes of a chosen width on paper, then shadow, texture, lines, perspective, blur,
-noise and JPEG. The way ink is found was worked out on the first set of kinds; the second set was
-written afterwards, and nothing was chosen by it. A seed decides everything.
+Photographs are made from MNIST's test digits, which no shipped model was trained on: strokes of a
+chosen width on paper, then shadow, texture, lines, perspective, blur, noise and JPEG. The way ink
+is found was worked out on other digits, in the first set of kinds; the second set was written
+afterwards, and nothing was chosen by it. A seed decides everything.
 """
 
 from __future__ import annotations
@@ -339,7 +339,7 @@ def pictures(
     kinds: dict[str, Kind], count: int, seed: int
 ) -> dict[str, tuple[list[Pixels], list[str]]]:
     """Make photographs and their labels, by kind."""
-    digits = load_split(open_source("bundled"), "validation")
+    digits = load_split(open_source("bundled"), "test")
     made = {}
     for number, (name, kind) in enumerate(kinds.items()):
         random = np.random.default_rng([seed, number])
@@ -376,7 +376,7 @@ def draw_sheet(
 
 def print_blank(count: int, seed: int) -> None:
     """Print in how many blank pages of each kind no ink is found."""
-    digits = load_split(open_source("bundled"), "validation")
+    digits = load_split(open_source("bundled"), "test")
     print(f"\n| kind, blank | no ink found, of {count} |\n|---|---|")
     for number, (name, kind) in enumerate((KINDS | HELD_OUT).items()):
         if kind is _touching:  # no page around it
@@ -388,7 +388,7 @@ def print_blank(count: int, seed: int) -> None:
 
 def print_speed(seed: int) -> None:
     """Print processor seconds of finding ink in 12 megapixels and of decoding their JPEG."""
-    digits = load_split(open_source("bundled"), "validation")
+    digits = load_split(open_source("bundled"), "test")
     print("\n| kind, 4000x3000 | decoding, s | finding the ink, s |\n|---|---|---|")
     for name in ("clean scan", "strong shadow", "ruled paper", "paper on a dark desk"):
         random = np.random.default_rng(seed)

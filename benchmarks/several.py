@@ -4,7 +4,7 @@
     python benchmarks/several.py                          # both sets of kinds, and single digits
     python benchmarks/several.py --sheet several.png      # photographs with the boxes found
 
-Pictures hold two to four digits of the validation split in known places, or one digit that is
+Pictures hold two to four of MNIST's test digits in known places, or one digit that is
 easily split: dotted, broken, with a bar apart. The rules that part things were worked out on the
 first set of kinds; the second was written afterwards, and nothing was chosen by it.
 """
@@ -40,11 +40,11 @@ from glyphsight.sources import load_split, open_source
 
 
 class Digits:
-    """Digits of the validation split, drawn by chance."""
+    """MNIST's test digits, drawn by chance."""
 
     def __init__(self, random: Random) -> None:
         self.random = random
-        self.split = load_split(open_source("bundled"), "validation")
+        self.split = load_split(open_source("bundled"), "test")
 
     def draw(self, size: int, width: float | None, label: str = "") -> tuple[Floats, str]:
         """Draw one digit ``size`` pixels high, cut out, and its label."""
