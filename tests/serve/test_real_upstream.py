@@ -26,7 +26,8 @@ def llama():
     given.n_ctx, given.n_parallel = 4096, 2
     given.cpuparams.n_threads = given.cpuparams_batch.n_threads = 1
     server = xllamacpp.Server(given)
-    return server.listening_address
+    yield server.listening_address
+    del server  # which ends it: it lives as long as its object
 
 
 @pytest.fixture(scope="module")
