@@ -441,3 +441,8 @@ def test_a_jpeg_without_luma_and_chroma_goes_by_its_colours(tmp_path, mode):
     Image.fromarray(pixels).convert(mode).save(tmp_path / "photo.jpg")
     with Image.open(tmp_path / "photo.jpg") as image:
         np.testing.assert_array_equal(load_picture(tmp_path / "photo.jpg"), image.convert("L"))
+
+
+def test_a_program_that_draws_is_no_picture(five, tmp_path):
+    with pytest.raises(PictureError, match="not a picture"):
+        saved(Image.fromarray(five), tmp_path / "five.eps")

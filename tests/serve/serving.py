@@ -121,12 +121,16 @@ def served(loop, settings, **how):
         wait(loop, server.shutdown([port]))
 
 
-def png(value=200, shape=(28, 28)):
+def png_of(pixels):
     file = io.BytesIO()
-    pixels = np.zeros(shape, np.uint8)
-    pixels[4:24, 12:16] = value
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
+
+
+def png(value=200, shape=(28, 28)):
+    pixels = np.zeros(shape, np.uint8)
+    pixels[4:24, 12:16] = value
+    return png_of(pixels)
 
 
 def b64(data):

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import math
 import threading
@@ -7,8 +8,9 @@ import numpy as np
 import ollama
 import openai
 import pytest
-from serving import b64, png, served, uri
+from serving import b64, png, png_of, served, uri
 
+from glyphsight.serve.page import sample_picture
 from glyphsight.serve.settings import ServeSettings
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -82,14 +84,49 @@ def test_several_pictures_are_answered_in_order_and_n_times(chat, golden, valida
     assert [choice.index for choice in reply.choices] == [0, 1]
 
 
-def png_of(pixels):
-    import io
+def test_each_thing_in_a_picture_is_answered_and_counted(server, chat, golden):
+    sheet = png_of(sample_picture(10))
+    reply = chat(shown(sheet, digit(golden)), logprobs=True)
+    assert reply.choices[0].message.content == "4, 2, 7\n5"
+    assert [one.token for one in reply.choices[0].logprobs.content] == ["4", "2", "7", "5"]
+    one = chat(shown(digit(golden))).usage
+    assert reply.usage.prompt_tokens > 3 * one.prompt_tokens
+    [answer] = server.app.state.eye.model.see([sample_picture(10)])
+    read = asyncio.run(server.app.state.eye.read(sheet))
+    assert read.text == "\n".join(part.ascii_image.rstrip("\n") for part in answer.parts) + "\n"
 
-    from PIL import Image
 
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
+@pytest.mark.parametrize(
+    ("how", "text", "finish"),
+    [
+        ({"max_tokens": 2}, "4, 2, ", "length"),
+        ({"max_tokens": 3}, "4, 2, 7", "stop"),
+        ({"stop": ", 7"}, "4, 2", "stop"),
+        ({"stop": ["2", "x"], "temperature": 2.0, "seed": 1}, "4, ", "stop"),
+    ],
+)
+def test_an_answer_to_pictures_ends_where_the_client_says(chat, how, text, finish):
+    [choice] = chat(shown(png_of(sample_picture(10))), **how).choices
+    assert (choice.message.content, choice.finish_reason) == (text, finish)
+
+
+def test_a_response_repeats_what_belongs_to_it(client):
+    given = {"metadata": {"of": "mine"}, "instructions": "Be short.", "max_output_tokens": 2}
+    reply = client.responses.create(model="nano-digits", input="Hi", **given)
+    assert {name: getattr(reply, name) for name in given} == given
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"messages": [said("\ud800")]},
+        {"messages": [said("Hi")], "\ud800": 1},
+        {"messages": [said([{"type": "\ud800"}])]},
+        {"messages": [said("Hi")], "stop": "\udfff"},
+    ],
+)
+def test_half_a_character_is_refused(server, body):
+    assert server.error("/v1/chat/completions", body)[0] == 400
 
 
 def test_an_empty_picture_is_nothing_the_model_knows(chat):

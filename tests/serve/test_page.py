@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from serving import png_of
 from starlette.testclient import TestClient
 
 from glyphsight import encode
@@ -29,12 +30,6 @@ ROOT = Path(__file__).parents[2]
 FILES = ("/", "/page/page.css", "/page/page.js", "/page/cells.woff")
 
 
-def as_png(pixels):
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
-    return stream.getvalue()
-
-
 @pytest.fixture(scope="module")
 def model():
     return Model("nano-digits")
@@ -42,7 +37,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def seven():
-    return as_png(sample_picture(7))
+    return png_of(sample_picture(7))
 
 
 @pytest.fixture
@@ -98,7 +93,7 @@ def test_see_gives_the_answer_with_every_probability(serve, seven):
 
 
 def test_what_is_found_is_told_in_pixels_of_the_picture(serve):
-    sheet = as_png(sample_picture(10))
+    sheet = png_of(sample_picture(10))
     top, bottom, left, right = serve().post("/page/read", content=sheet).json()["box"]
     assert 0 <= top < bottom <= 180
     assert 0 <= left < right <= 300
@@ -147,7 +142,7 @@ def test_another_sites_page_cannot_correct(serve, seven, tmp_path):
 
 
 def test_an_empty_sheet_is_nothing_known(serve):
-    blank = as_png(np.full((64, 64), 255, np.uint8))
+    blank = png_of(np.full((64, 64), 255, np.uint8))
     answer = serve().post("/page/see", content=blank).json()["answer"]
     assert (answer["known"], answer["empty"], answer["label"]) == (False, True, "unknown")
 
@@ -204,7 +199,7 @@ def test_a_picture_of_too_many_pixels_or_cells_is_refused(serve, seven):
     reply = serve(max_pixels=100).post("/page/read", content=seven)
     assert reply.status_code == 400
     assert "784 pixels" in reply.json()["error"]["message"]
-    tall = as_png(np.zeros((40_000, 1), np.uint8))
+    tall = png_of(np.zeros((40_000, 1), np.uint8))
     reply = serve().post("/page/read", content=tall)
     assert "fewer columns" in reply.json()["error"]["message"]
 
@@ -213,7 +208,16 @@ def test_samples_end_with_the_sheet(serve):
     client = serve()
     assert client.get("/page/profiles").json()["pictures"] == 11
     assert Image.open(io.BytesIO(client.get("/page/sample/10.png").content)).size == (300, 180)
-    assert client.get("/page/sample/11.png").status_code == 404
+    for other in ("11", "-1", "9" * 5000, "x"):
+        assert client.get(f"/page/sample/{other}.png").status_code == 404
+
+
+def test_each_thing_in_a_picture_has_its_answer_and_its_text(serve, tmp_path):
+    client, sheet = serve(samples=tmp_path / "samples"), png_of(sample_picture(10))
+    parts = client.post("/page/see", content=sheet).json()["answer"]["parts"]
+    assert [part["label"] for part in parts] == ["4", "2", "7"]
+    kept = client.post("/page/correct?label=2&part=2", content=sheet).json()["record"]
+    assert kept["ASCII_image"] == parts[1]["read"]["text"]
 
 
 def test_without_a_directory_nothing_is_kept_and_the_server_says_so(serve, seven):
@@ -229,7 +233,7 @@ def corrected(serve, tmp_path, seven):
     """A directory of samples after corrections before and after a restart of the server."""
     where = tmp_path / "samples"
     for number in (3, 4, 7):
-        drawn = as_png(sample_picture(number))
+        drawn = png_of(sample_picture(number))
         kept = serve(samples=where).post(f"/page/correct?label={number}", content=drawn).json()
     assert kept["records"] == 3
     assert kept["record"]["Response"] == "7"
@@ -375,7 +379,7 @@ PASTE = """async (bytes) => {
 
 def test_a_pasted_picture_is_answered_and_corrected(open_page, expect, address):
     page = open_page()
-    four = as_png(np.kron(sample_picture(4), np.ones((4, 4), np.uint8)))
+    four = png_of(np.kron(sample_picture(4), np.ones((4, 4), np.uint8)))
     page.evaluate(PASTE, list(four))
     expect(page.locator("#label")).to_contain_text("4")
     for count in ("1 sample", "1 sample"):

@@ -1,7 +1,9 @@
 import json
 
 import pytest
-from serving import b64, png, uri
+from serving import b64, png, png_of, uri
+
+from glyphsight.serve.page import sample_picture
 
 CHAT = "/v1/chat/completions"
 
@@ -249,3 +251,25 @@ def test_health_and_metrics(serve, upstream):
     assert (health["status"], health["backend"]) == ("ok", "upstream")
     assert 'glyphsight_requests_total{path="/v1/chat/completions",status="200"} 1.0' in metrics
     assert 'glyphsight_parts_total{kind="picture"} 1.0' in metrics
+
+
+def test_each_thing_in_a_picture_is_said(serve, upstream):
+    with serve(show="answer", model="nano-digits") as client:
+        client.ask(CHAT, asked(picture(png_of(sample_picture(10)))))
+    said = sent_text(upstream).partition(": ")[2].split("; ")
+    assert [one.partition(" (")[0] for one in said] == [
+        f"a handwritten digit: {digit}" for digit in (4, 2, 7)
+    ]
+
+
+def test_the_header_counts_what_it_does_not_list(serve, upstream):
+    with serve(max_parts=100) as client:
+        headers = client.ask(CHAT, asked(*[picture()] * 66))[1]
+    assert headers["x-glyphsight-read"].count("picture;") == 64
+    assert headers["x-glyphsight-read"].endswith(", more=2")
+
+
+def test_what_a_program_printed_passes(serve, upstream):
+    printed = {"type": "shell_call_output", "output": [{"stdout": "a", "stderr": ""}]}
+    with serve() as client:
+        assert client.ask("/v1/responses", {"input": [printed]})[0] == 200

@@ -166,6 +166,8 @@ def _identify(
     stream.seek(0)
     prefix = stream.read(16)
     for kind in list(kinds):
+        if kind == "EPS":  # a program, which Pillow has Ghostscript run
+            continue
         factory, accept = Image.OPEN[kind]
         try:
             if accept is not None and accept(prefix) is not True:

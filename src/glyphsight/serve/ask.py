@@ -24,6 +24,7 @@ from glyphsight.serve.settings import ServeSettings
 
 READ_HEADER = b"x-glyphsight-read"
 """Header of a reply that says what the model read."""
+_LISTED = 64  # parts that the header lists
 _BODIES = 16  # largest bodies that are held at a time
 _CLOSE = {"Connection": "close"}  # what else the client sends is not read
 
@@ -324,8 +325,11 @@ async def _together(work: list[Any]) -> list[Read]:
 
 def _summary(reads: Sequence[Read]) -> bytes:
     """Say in a header what was read: kind, checksum of the text, tokens of each."""
-    return ", ".join(
+    said = [
         f"{read.kind.lower()};sha256={hashlib.sha256(read.shown.encode()).hexdigest()[:16]}"
         f";tokens={read.tokens}"
-        for read in reads[:64]
-    ).encode()
+        for read in reads[:_LISTED]
+    ]
+    if (more := len(reads) - _LISTED) > 0:  # clients take no header of any length
+        said.append(f"more={more}")
+    return ", ".join(said).encode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from glyphsight.inference.stream import Writing
@@ -29,6 +29,7 @@ class Asked:
         streamed: True where the reply is sent as it is written.
         logprobs: True where the log-probabilities of tokens are told.
         usage: True where a stream tells the number of tokens at its end.
+        repeated: Values of the request that the reply repeats, by name.
     """
 
     texts: tuple[str, ...]
@@ -38,6 +39,7 @@ class Asked:
     streamed: bool = False
     logprobs: bool = False
     usage: bool = True
+    repeated: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_asked(path: str, body: Mapping[str, Any]) -> Asked:
@@ -50,7 +52,17 @@ def read_asked(path: str, body: Mapping[str, Any]) -> Asked:
     Raises:
         ApiError: It holds a value that is not valid, or one that the model cannot honour.
     """
-    return _READERS[path](_Fields(body))
+    asked = _READERS[path](_Fields(body))
+    said = (*asked.texts, *(one["content"] for one in asked.messages), *asked.writing.stop)
+    try:
+        "".join(said).encode()
+    except UnicodeEncodeError:
+        raise ApiError(
+            400,
+            "a text holds half a character (a lone surrogate); send whole ones",
+            code="invalid_value",
+        ) from None
+    return asked
 
 
 class _Fields:
@@ -255,7 +267,12 @@ def _responses(fields: _Fields) -> Asked:
     messages = _messages(given, "input")
     if told:
         messages = ({"role": "system", "content": told}, *messages)
-    most = fields.number("max_output_tokens", 1, _UNBOUND, _UNBOUND)
+    most = fields.number("max_output_tokens", 1, _UNBOUND)
+    repeated = {
+        "instructions": told or None,
+        "max_output_tokens": most,
+        "metadata": fields.take("metadata", dict, {}, "an object"),
+    }
     top = fields.number("top_logprobs", 0, _MOST_TOP, 0)
     include = fields.take("include", list, [], "a list")
     logprobs = bool(top) or "message.output_text.logprobs" in include
@@ -268,7 +285,8 @@ def _responses(fields: _Fields) -> Asked:
         background=(False,), truncation=("disabled",), reasoning=({}, {"effort": "none"}),
         max_tool_calls=(0,),
     )  # fmt: skip
-    return _done(fields, (), messages, most, 1, (logprobs, top))
+    asked = _done(fields, (), messages, most or _UNBOUND, 1, (logprobs, top))
+    return replace(asked, repeated=repeated)
 
 
 _HARDWARE = (

@@ -111,6 +111,8 @@ def slots(path: str, body: dict[str, Any]) -> Iterator[Slot]:
             if isinstance(value, dict):
                 yield from _content([value], f"prompt.variables.{name}", "input_text")
         for place, item in _objects(body.get("input"), "input"):
+            if item.get("type") == "shell_call_output":
+                continue  # what a program printed
             for key in ("content", "output"):
                 found = item.get(key)
                 if isinstance(found, dict) and found.get("type") == "computer_screenshot":

@@ -21,7 +21,7 @@ from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference import Answer, Model
 from glyphsight.inference.score import PromptTooLongError
 from glyphsight.inference.see import PictureText
-from glyphsight.inference.stream import Piece, Token
+from glyphsight.inference.stream import Piece, Token, Writing
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.models.chat import has_template
 from glyphsight.serve.asked import Asked, Message, read_asked
@@ -80,7 +80,7 @@ class Embedded:
             answers, count = await self._pictures(asked, request.reads)
             if answers is not None:
                 writers: Sequence[Iterable[Piece]] = [
-                    _as_pieces(answers, asked.writing.top) for _ in range(asked.count)
+                    _as_pieces(answers, asked.writing) for _ in range(asked.count)
                 ]
             else:
                 writers, count = await self._run(self._begin, asked, request.reads)
@@ -100,8 +100,12 @@ class Embedded:
 
     async def _pictures(
         self, asked: Asked, reads: Sequence[Read]
-    ) -> tuple[list[Answer] | None, int]:
-        """Answer a question about pictures, and count the tokens read; None where it is none."""
+    ) -> tuple[list[tuple[Answer, ...]] | None, int]:
+        """Answer a question about pictures, and count the tokens read; None where it is none.
+
+        Returns:
+            Answers to the things in each picture, and the number of tokens.
+        """
         if (words := _words(asked, reads)) is None:
             return None, 0
         model = self._model
@@ -110,22 +114,21 @@ class Embedded:
             task = run.task(words or None)
         except ModelError:
             return None, 0
-        if any(read.kind == "Sound" and read.answer is None for read in reads):
+        anew = task != run.task(None)
+        if any(read.kind == "Sound" and (anew or read.answer is None) for read in reads):
             raise ApiError(
                 400,
-                "the embedded model does not hear; start the server with --sound-model RUN",
+                "the embedded model does not hear; start the server with --sound-model RUN, and "
+                "send a sound without words",
                 code="unsupported_content_part",
             )
-        if task == run.task(None):
-            answers = [read.answer for read in reads if read.answer is not None]
-        else:
-            texts = [PictureText(read.text, 0, 0, False, False) for read in reads]
-            found = await self._run(model.answers, texts, task.question)
-            for one in found:
-                if isinstance(one, PictureError):
-                    raise one
-            answers = [one for one in found if isinstance(one, Answer)]
-        prompts = [run.prompt.ask(read.text, task.question) for read in reads]
+        answers = [one.parts or (one,) for read in reads if (one := read.answer) is not None]
+        texts = [one.ascii_image for things in answers for one in things]
+        if anew:
+            given = [PictureText(text, 0, 0, False, False) for text in texts]
+            found = iter(await self._run(model.answers, given, task.question))
+            answers = [tuple(_answered(next(found)) for _ in things) for things in answers]
+        prompts = [run.prompt.ask(text, task.question) for text in texts]
         ids = prompt_ids(model.tokenizer, prompts, model.chat_turns)
         return answers, sum(map(len, ids))
 
@@ -313,19 +316,39 @@ def _without_lead(pieces: Iterator[Piece]) -> Iterator[Piece]:
         yield replace(piece, text=text)
 
 
-def _as_pieces(answers: Sequence[Answer], top: int) -> list[Piece]:
-    """Return the answers to pictures as text, one a line, labels with their probabilities."""
+def _answered(one: Answer | PictureError) -> Answer:
+    if isinstance(one, PictureError):
+        raise one
+    return one
+
+
+def _as_pieces(answers: Sequence[Sequence[Answer]], writing: Writing) -> list[Piece]:
+    """Return the answers as text, a line per picture, labels with their probabilities.
+
+    The likeliest label is given, whatever the temperature; a label counts as one token.
+    """
     found = []
-    for number, answer in enumerate(answers, start=1):
-        token = None
-        if answer.probability is not None:
-            likeliest = list(answer.probabilities.items())[:top]
-            chances = tuple((label, _log(chance)) for label, chance in likeliest)
-            token = Token(answer.label, _log(answer.probability), chances)
-        last = number == len(answers)
-        text = answer.name if last else f"{answer.name}\n"
-        found.append(Piece(text, token, "stop" if last else ""))
-    return found
+    for things in answers:
+        for answer in things:
+            token = None
+            if answer.probability is not None:
+                likeliest = list(answer.probabilities.items())[: writing.top]
+                chances = tuple((label, _log(chance)) for label, chance in likeliest)
+                token = Token(answer.label, _log(answer.probability), chances)
+            found.append(Piece(answer.name + (", " if answer is not things[-1] else "\n"), token))
+    found[-1] = replace(found[-1], text=found[-1].text[:-1])
+    whole = "".join(piece.text for piece in found)
+    ends = [at for stop in writing.stop if (at := whole.find(stop)) >= 0]
+    end, at = min(ends, default=len(whole)), 0
+    kept: list[Piece] = []
+    for piece in found[: writing.most]:
+        kept.append(replace(piece, text=piece.text[: end - at]))
+        at += len(piece.text)
+        if at > end:
+            break
+    cut = len(kept) == writing.most < len(found) and at <= end
+    kept[-1] = replace(kept[-1], finish="length" if cut else "stop")
+    return kept
 
 
 def _log(chance: float) -> float:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from glyphsight.errors import GlyphsightError
 
@@ -42,9 +43,10 @@ class ApiError(GlyphsightError):
         said = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
         return {"error": said}
 
-    def response(self, path: str) -> JSONResponse:
+    def response(self, path: str) -> Response:
         """Return the reply to a request of ``path``."""
-        return JSONResponse(self.as_json(path), self.status, self.headers)
+        body = json.dumps(self.as_json(path))  # in ASCII: it may repeat half a character
+        return Response(body, self.status, self.headers, "application/json")
 
 
 _INVALID = "invalid_request_error"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -64,7 +64,13 @@ class Eye:
         self._pool = ThreadPoolExecutor(workers, "glyphsight-eye")
         self._known: OrderedDict[tuple[str, str, str], Read] = OrderedDict()
         self._going: dict[tuple[str, str, str], Future[Read]] = {}  # what is read at this moment
-        self._tokenizer = load_tokenizer(settings.tokenizer)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """Tokenizer that counts texts: the model's where that reads them, else the settings'."""
+        if self._bare and self.model is not None:
+            return self.model.tokenizer
+        return load_tokenizer(self.settings.tokenizer)
 
     async def read(self, data: bytes, kind: str = "Picture", detail: str = "auto") -> Read:
         """Read a file.
@@ -141,8 +147,8 @@ class Eye:
             else:
                 pixels = load_picture(io.BytesIO(data), max_pixels=self.settings.max_pixels)
                 size, model = f"{pixels.shape[1]}x{pixels.shape[0]} pixels", self.model
-            text, tokens = self.text_of(pixels, detail)
             answer = self._ask(model, pixels)
+            text, tokens = self._text(pixels, detail, answer)
         except MissingPackageError as error:
             raise ApiError(501, str(error), code="sound_not_installed") from None
         except PictureError as error:
@@ -157,6 +163,15 @@ class Eye:
             if self._bare:
                 raise
             return None
+
+    def _text(
+        self, pixels: NDArray[np.uint8], detail: str, answer: Answer | None
+    ) -> tuple[str, int]:
+        if not self._bare or answer is None:
+            return self.text_of(pixels, detail)
+        texts = [one.ascii_image for one in answer.parts or (answer,)]  # what the model has read
+        whole = "\n".join((*(text.removesuffix("\n") for text in texts[:-1]), texts[-1]))
+        return whole, sum(count_tokens(texts, self.tokenizer))
 
     def text_of(self, pixels: NDArray[np.uint8], detail: str = "auto") -> tuple[str, int]:
         """Return the text of gray pixels, uint8[H, W], and its tokens.
@@ -194,7 +209,7 @@ class Eye:
 
     def _counted(self, pixels: NDArray[np.uint8], profile: Profile) -> tuple[str, int]:
         text = encode_batch(pixels[None], profile)[0]
-        return text, count_tokens([text], self._tokenizer)[0]
+        return text, count_tokens([text], self.tokenizer)[0]
 
     def words(self, reads: list[Read]) -> tuple[Read, ...]:
         """Put the texts of a request's pictures and sounds into words, with their numbers."""
@@ -224,8 +239,8 @@ class Eye:
 
     def say(self, answer: Answer, kind: str = "Picture") -> str:
         """Say a model's answer: what it takes the picture for, and how surely."""
-        if parts := getattr(answer, "parts", ()):
-            return "; ".join(self.say(one, kind) for one in parts)
+        if answer.parts:
+            return "; ".join(self.say(one, kind) for one in answer.parts)
         if not answer.known:
             return "nothing I know"
         model = self.ears if kind == "Sound" else self.model

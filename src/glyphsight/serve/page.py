@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from glyphsight.inference import Answer, Model
 from glyphsight.inference.see import to_text
 from glyphsight.media import load_picture
 from glyphsight.media.sound import load_sound
-from glyphsight.models.tokens import count_tokens, load_tokenizer
+from glyphsight.models.tokens import count_tokens
 from glyphsight.serve.errors import ApiError
 from glyphsight.serve.eye import Eye
 from glyphsight.serve.request import Incoming
@@ -92,7 +92,7 @@ class Page:
         return [
             *(Route(path, partial(_file, name)) for path, name in _SHARED.items()),
             Route("/page/profiles", self._profiles),
-            Route("/page/sample/{number:int}.png", _sample),
+            Route("/page/sample/{number}.png", _sample),
         ]
 
     async def start(self) -> None:
@@ -198,7 +198,7 @@ class Page:
         pixels, model = self._pixels(body), self._eye.model
         text = to_text(pixels, self._own).ascii_image
         if part := _number(query, "part", 0):
-            parts = () if model is None else getattr(model.see([pixels])[0], "parts", ())
+            parts = () if model is None else model.see([pixels])[0].parts
             if part > len(parts):
                 raise ApiError(
                     400, f"part is {part}, the picture has {len(parts)}; see it again", param="part"
@@ -221,15 +221,12 @@ class Page:
         return self._about(text.ascii_image, profile) | {"found": text.found, "box": box}
 
     def _about(self, text: str, profile: Profile) -> dict[str, Any]:
-        model, form = self._eye.model, get_format(profile.format)
-        tokenizer = load_tokenizer(self._settings.tokenizer)
-        if model is not None and self._settings.upstream is None:
-            tokenizer = model.tokenizer
+        form = get_format(profile.format)
         tall, wide = form.cell
         rows, columns = form.read(text, profile.palette).shape
         return {
             "text": text,
-            "tokens": count_tokens([text], tokenizer)[0],
+            "tokens": count_tokens([text], self._eye.tokenizer)[0],
             "size": str(columns // wide),
             "rows": rows // tall,
             "profile": _shape(profile),
@@ -261,8 +258,7 @@ class Page:
             }
 
         [answer] = model.see([pixels], question)
-        parts: Sequence[Answer] = getattr(answer, "parts", ())
-        return as_json(answer) | {"parts": [as_json(part) for part in parts]}
+        return as_json(answer) | {"parts": [as_json(part) for part in answer.parts]}
 
 
 async def _file(name: str, request: Request) -> Response:
@@ -273,9 +269,9 @@ async def _file(name: str, request: Request) -> Response:
 async def _sample(request: Request) -> Response:
     """Send a sample picture."""
     number = request.path_params["number"]
-    if number > _SHEET:
-        raise ApiError(404, f"no sample {number}; ask for 0 to {_SHEET}")
-    drawn = await to_thread.run_sync(sample_picture, number)
+    if number not in map(str, range(_SHEET + 1)):
+        raise ApiError(404, f"no such sample; ask for 0 to {_SHEET}")
+    drawn = await to_thread.run_sync(sample_picture, int(number))
     return Response(_png(drawn), media_type="image/png", headers={"Cache-Control": "max-age=3600"})
 
 

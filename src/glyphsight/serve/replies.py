@@ -186,8 +186,6 @@ class _Responses(Reply):
             "incomplete_details": {"reason": "max_output_tokens"}
             if status == "incomplete"
             else None,
-            "instructions": None,
-            "metadata": {},
             "model": self.model,
             "output": output,
             "parallel_tool_calls": False,
@@ -196,7 +194,7 @@ class _Responses(Reply):
             "tools": [],
             "top_p": writing.top_p,
             "usage": usage if over else None,
-        }
+        } | dict(self.asked.repeated)
 
     def _message(self, status: str = "") -> Object:
         [choice] = self.choices
