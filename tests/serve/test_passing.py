@@ -273,3 +273,13 @@ def test_what_a_program_printed_passes(serve, upstream):
     printed = {"type": "shell_call_output", "output": [{"stdout": "a", "stderr": ""}]}
     with serve() as client:
         assert client.ask("/v1/responses", {"input": [printed]})[0] == 200
+
+
+def test_a_long_conversation_is_read_as_a_short_one(serve, upstream):
+    long = [{"role": "user", "content": "x" * 100}] * 1000
+    body = asked(picture(), picture())
+    body["messages"] += long
+    with serve(remember=0, workers=2) as client:
+        assert client.ask(CHAT, body)[0] == 200
+    assert sent(upstream)["messages"][1:] == long
+    assert sent_text(upstream).startswith("Picture 1 (")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -17,22 +17,18 @@ from glyphsight.console import say
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.extras import installed
-from glyphsight.inference.fast_engine import FastEngine
-from glyphsight.inference.numpy_engine import NumpyEngine, SmallTokenizer
-from glyphsight.inference.passes import TorchEngine
+from glyphsight.inference.batcher import BATCH, Batcher, Job, Progress
+from glyphsight.inference.numpy_engine import NumpyEngine
+from glyphsight.inference.opened import Opened, in_int8, with_numpy, with_torch
 from glyphsight.inference.score import (
     Completions,
-    Engine,
     PromptTooLongError,
     probabilities,
-    score,
-    write,
 )
 from glyphsight.inference.see import Answer, PictureText, require_medium, to_answer, to_text
 from glyphsight.inference.stream import Piece, Writing, pieces
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.media.picture import PictureLike, several
-from glyphsight.models import smollm2
 from glyphsight.models.chat import Turns, chat_turns, fill, has_template
 from glyphsight.models.load import LoadedModel, load_model
 from glyphsight.models.runs import ModelSource, RunRecord, resolve
@@ -40,15 +36,11 @@ from glyphsight.models.tokens import merged_pictures
 
 SPARE_TOKENS = 12
 """Tokens that a free answer may have beyond the longest label, so that a refusal can be told."""
-_BATCH = 64
 _READ = 512  # tokens of a prompt read at a time, so that other texts are written meanwhile
-_PAUSE = 0.002  # seconds that a step waits for the threads whose texts it wrote on last
 _SENTENCE = 48  # tokens of an answer that is written freely, beside the spare ones
 _KNOWN = 4096  # sets of answers whose tokens are kept
 _ENGINES = ("auto", "fast", "numpy", "torch")
 _MANY = 3e9  # questions times weights; numpy answers as many while another engine starts
-
-Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True)
@@ -68,36 +60,6 @@ class Request:
     def about(prompt: Prompt, text: str, labels: Sequence[str], question: str = "") -> Request:
         """Ask which label fits the text of a picture."""
         return Request(prompt.ask(text, question), tuple(map(prompt.reply, labels)))
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """An engine with what belongs to it; ``window`` and ``chat`` are None where there is none."""
-
-    engine: Engine
-    tokenizer: Any
-    chat: Turns | None
-    window: int | None
-    dtype: str
-
-
-@dataclass(eq=False)
-class _Job:
-    """Requests of one thread: choices where they are scored, rooms where they are written on.
-
-    A step of a text that is written piece by piece has the state of the engine before it.
-    """
-
-    prompts: list[list[int]]
-    choices: list[Completions] = field(default_factory=list)
-    rooms: list[int] = field(default_factory=list)
-    batch_size: int = _BATCH
-    progress: Progress = lambda n: None
-    share: bool = True
-    states: list[Any] = field(default_factory=list)
-    result: list[Any] = field(default_factory=list)
-    error: Exception | None = None
-    done: bool = False
 
 
 class Model:
@@ -134,14 +96,12 @@ class Model:
         self._prepare()
 
     def _prepare(self) -> None:
-        self._opened: _Opened | None = None
+        self._opened: Opened | None = None
         self._loaded: LoadedModel | None = None
         self._settled = self._warned = False
         self._known: dict[tuple[str, ...], Completions] = {}
         self._lock, self._tokens = threading.RLock(), threading.Lock()
-        self._turn = threading.Condition()  # guards the three below
-        self._waiting: list[_Job] = []
-        self._computing, self._steps = False, 0
+        self._batcher = Batcher()
         if isinstance(self._given, LoadedModel):
             self.get()
 
@@ -186,26 +146,26 @@ class Model:
                 if not self._settled and isinstance(opened.engine, NumpyEngine):
                     if questions is None or questions * opened.engine.parameters > _MANY:
                         if rounded and self._dtype is None and installed("fast"):
-                            self._opened = _in_int8(opened)
+                            self._opened = in_int8(opened)
                         elif installed("train"):
                             self.get()
                     self._settled = True
         return self._open().engine.name
 
-    def _open(self) -> _Opened:
+    def _open(self) -> Opened:
         """Open the engine: until one is chosen, what numpy knows of the model."""
         if (opened := self._opened) is not None:  # at once, though another thread computes
             return opened
         with self._lock:
             if self._opened is None and self._engine != "torch" and self._dtype != "bfloat16":
-                self._opened = _with_numpy(self._source)
+                self._opened = with_numpy(self._source)
                 if self._opened is None and self._engine != "auto":
                     raise ModelError(
                         f"{self.name}: no whole run of a Llama model, which the engine "
                         f"{self._engine} needs; take the engine torch"
                     )
                 if self._opened is not None and self._engine == "fast":
-                    self._opened = _in_int8(self._opened)
+                    self._opened = in_int8(self._opened)
                 self._settled = self._engine != "auto"
             if self._opened is None:
                 self.get()
@@ -224,7 +184,7 @@ class Model:
                     given = load_model(given, dtype=self._dtype)
                 self._loaded = given
             if not self._settled:
-                self._opened, self._settled = _with_torch(self._loaded), True
+                self._opened, self._settled = with_torch(self._loaded), True
             return self._loaded
 
     @cached_property
@@ -301,7 +261,7 @@ class Model:
         self,
         requests: Sequence[Request],
         *,
-        batch_size: int = _BATCH,
+        batch_size: int = BATCH,
         progress: Progress = lambda n: None,
         share: bool = True,
     ) -> list[NDArray[np.float32]]:
@@ -330,13 +290,13 @@ class Model:
         choices = [self._completions(request) for request in requests]
         prompts = self._prompts(requests)
         self._require_room(prompts, [c.longest for c in choices])
-        return self._ask(_Job(prompts, choices, [], batch_size, progress, share))
+        return self._batcher.ask(Job(prompts, choices, [], batch_size, progress, share), self._open)
 
     def best(
         self,
         requests: Sequence[Request],
         *,
-        batch_size: int = _BATCH,
+        batch_size: int = BATCH,
         progress: Progress = lambda n: None,
     ) -> list[int]:
         """Return the column of each request's likeliest answer, the first of equals.
@@ -351,7 +311,7 @@ class Model:
         self,
         requests: Sequence[Request],
         *,
-        batch_size: int = _BATCH,
+        batch_size: int = BATCH,
         progress: Progress = lambda n: None,
     ) -> list[str]:
         """Let the model write (greedily) after each prompt, a dozen tokens past any answer at most.
@@ -385,7 +345,7 @@ class Model:
         self._require_room(prompts, [1] * len(prompts))
         if (window := self.window) is not None:
             rooms = [min(room, window - len(ids)) for ids, room in zip(prompts, rooms, strict=True)]
-        written = self._ask(_Job(prompts, [], rooms, batch_size, progress))
+        written = self._batcher.ask(Job(prompts, [], rooms, batch_size, progress), self._open)
         return [self.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in written]
 
     def stream(
@@ -422,11 +382,11 @@ class Model:
         def advance(new: list[int]) -> NDArray[np.float32]:
             nonlocal state, logprobs
             for start in range(0, len(new), _READ):
-                step = _Job([new[start : start + _READ]], states=[state])
-                [(logprobs, state)] = self._ask(step)
+                step = Job([new[start : start + _READ]], states=[state])
+                [(logprobs, state)] = self._batcher.ask(step, self._open)
             return logprobs
 
-        ends = _ends(replace(self._open(), chat=self._chats))
+        ends = self._open().ends(self._chats)
         return pieces(advance, ids, self.tokenizer, ends, writing)
 
     def turns(self, messages: Sequence[dict[str, str]]) -> list[int]:
@@ -581,112 +541,3 @@ class Model:
     def _require_room(self, prompts: Sequence[list[int]], rooms: Sequence[int]) -> None:
         if reasons := self._too_long(prompts, rooms):
             raise PromptTooLongError({row + 1: reason for row, reason in reasons.items()})
-
-    def _ask(self, job: _Job) -> list[Any]:
-        """Wait for the result of a job; whose turn it is computes the jobs of all who wait."""
-        if not job.prompts:
-            return []
-        with self._turn:
-            self._waiting.append(job)
-            self._turn.notify_all()
-            self._turn.wait_for(lambda: job.done or not self._computing)
-            if not job.done:
-                self._computing = True
-                if job.states:  # the other texts have just got a token too
-                    self._turn.wait_for(lambda: len(self._waiting) >= self._steps, _PAUSE)
-                jobs, self._waiting = self._waiting, []
-        if not job.done:
-            jobs += [] if job in jobs else [job]
-            try:
-                for kind in ("states", "choices", "rooms"):
-                    if alike := [one for one in jobs if getattr(one, kind)]:
-                        _compute(self._open(), alike)
-            finally:
-                with self._turn:
-                    self._computing, self._steps = False, sum(bool(one.states) for one in jobs)
-                    self._turn.notify_all()
-        if job.error is not None:
-            raise job.error
-        return job.result
-
-
-def _with_numpy(source: ModelSource) -> _Opened | None:
-    """Open the run of a Llama model; None where the name means another model."""
-    if source.directory is None or source.run is None:
-        return None
-    base, adapter = source.directory, None
-    if source.adapter is not None:
-        if source.run.base != smollm2.NAME:
-            return None
-        base, adapter = smollm2.ensure_smollm2(), source.directory
-    try:
-        engine, tokenizer = NumpyEngine(base, adapter), SmallTokenizer(base)
-    except (ModelError, KeyError, TypeError):  # not a model for numpy
-        return None
-    except (OSError, ValueError) as error:
-        if installed("train"):  # torch says what is wrong
-            return None
-        raise ModelError(
-            f"{source.name}: damaged ({error}); copy the run again or train it again"
-        ) from error
-    return _Opened(engine, tokenizer, source.run.chat, engine.window, "float32")
-
-
-def _in_int8(opened: _Opened) -> _Opened:
-    assert isinstance(opened.engine, NumpyEngine)
-    return replace(opened, engine=FastEngine(*opened.engine.files), dtype="int8")
-
-
-def _with_torch(loaded: LoadedModel) -> _Opened:
-    dtype = str(loaded.model.dtype).removeprefix("torch.")
-    return _Opened(TorchEngine(loaded), loaded.tokenizer, loaded.chat, loaded.window, dtype)
-
-
-def _ends(opened: _Opened) -> list[int]:
-    """Return the tokens that end a text."""
-    ends = {opened.tokenizer.eos_token_id, opened.chat.end if opened.chat else None}
-    return sorted(end for end in ends if end is not None)
-
-
-def _compute(opened: _Opened, jobs: list[_Job]) -> None:
-    """Compute the jobs of several threads, all scores or all texts, in shared passes."""
-    owners = [job for job in jobs for _ in job.prompts]
-
-    def progress(rows: list[int]) -> None:
-        for job in jobs:
-            if done := sum(owners[row] is job for row in rows):
-                job.progress(done)
-
-    prompts = [ids for job in jobs for ids in job.prompts]
-    size = max(job.batch_size for job in jobs)
-    found: list[Any]
-    try:
-        if jobs[0].states:
-            states = [one for job in jobs for one in job.states]
-            found = [
-                pair
-                for at in range(0, len(prompts), size)
-                for pair in opened.engine.advance(prompts[at : at + size], states[at : at + size])
-            ]
-        elif jobs[0].choices:
-            choices = [own for job in jobs for own in job.choices]
-            share = all(job.share for job in jobs)
-            found = list(
-                score(opened.engine, prompts, choices, size, progress=progress, share=share)
-            )
-        else:
-            rooms = [room for job in jobs for room in job.rooms]
-            ends = _ends(opened)
-            found = list(write(opened.engine, prompts, rooms, ends, size, progress=progress))
-    except Exception as error:
-        if len(jobs) > 1 and not jobs[0].states:  # an error is that of the thread that asked
-            for job in jobs:
-                _compute(opened, [job])
-        else:  # a state may be half a step on
-            for job in jobs:
-                job.error, job.done = error, True
-        return
-    for job, result in zip(owners, found, strict=True):
-        job.result.append(result)
-    for job in jobs:
-        job.done = True

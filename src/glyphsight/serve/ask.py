@@ -24,6 +24,7 @@ from glyphsight.serve.settings import ServeSettings
 
 READ_HEADER = b"x-glyphsight-read"
 """Header of a reply that says what the model read."""
+_SHORT = 1 << 16  # bytes of a body that is read at once, without a thread
 _LISTED = 64  # parts that the header lists
 _BODIES = 16  # largest bodies that are held at a time
 _CLOSE = {"Connection": "close"}  # what else the client sends is not read
@@ -165,7 +166,8 @@ class Ask:
         return Incoming(scope["method"], path, query, scope["headers"], body, reads)
 
     async def _read(self, path: str, body: bytes) -> tuple[bytes, tuple[Read, ...]]:
-        document = Document(body)
+        aside = len(body) > _SHORT
+        document = await self._eye.run(Document, body) if aside else Document(body)
         count = sum(len(slot.parts) for slot in slots(path, document.value))
         if not count:
             return body, ()
@@ -173,7 +175,10 @@ class Ask:
             said = f"{count} pictures and sounds, the limit is {most}; send fewer"
             raise ApiError(413, said, code="too_many_parts")
         began = time.perf_counter()
-        document.locate()
+        if aside:  # thousands of values, while others are answered
+            await self._eye.run(document.locate)
+        else:
+            document.locate()
         found = list(slots(path, document.value))
         parts = [part for slot in found for part in slot.parts]
         with self._holding() as hold:  # files of other machines, all parts together

@@ -135,7 +135,8 @@ class Eye:
                 del self._going[key]
         self._known[key] = read
         while len(self._known) > self.settings.remember:
-            self._known.popitem(last=False)
+            with suppress(KeyError):  # another thread was quicker
+                self._known.popitem(last=False)
         return read
 
     def _read_anew(self, data: bytes, key: tuple[str, str, str]) -> Read:
