@@ -135,7 +135,7 @@ def _attributions(loaded: LoadedModel, answer: Answer, question: str) -> list[At
 
 def _title(name: str, answer: Answer, task: Task) -> str:
     if answer.parts:
-        each = [f"{n} {part.name}" for n, part in enumerate(answer.parts, start=1)]
+        each = [f"({n}) {part.name}" for n, part in enumerate(answer.parts, start=1)]
         number = answer.parts.index(replace(answer, found="", parts=())) + 1
         return f"{name}: {len(each)} things, {', '.join(each)}; below, the cells of number {number}"
     chances = answer.probabilities.items()
