@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -313,7 +314,8 @@ def main() -> None:
             print(f"| {kind} | {number} | {read} |", flush=True)
     print(f"\nPhotographs of one digit: wrongly split, of {options.pictures}\n")
     print("| kind | split |\n|---|---|")
-    for kind, (digits, _) in pictures(KINDS | HELD_OUT, options.pictures, options.seed).items():
+    sets = (pictures(kinds, options.pictures, options.seed) for kinds in (KINDS, HELD_OUT))
+    for kind, (digits, _) in chain.from_iterable(one.items() for one in sets):
         found = [find_inks(photo) for photo in digits]
         print(f"| {kind} | {sum(one.many or len(one.things) > 1 for one in found)} |", flush=True)
 

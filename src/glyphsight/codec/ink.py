@@ -89,7 +89,7 @@ class Guess:
     parts: Parts
     main: int
     score: float
-    strokes: int  # of either polarity; many on a page of text
+    strokes: int  # long parts; many on a page of text
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _parts(mask: Mask, contrast: NDArray[np.float64]) -> Parts:
 def _guess(gray: NDArray[Any], noise: float) -> Guess | None:
     """Find the ink of the polarity whose main part weighs most."""
     best: Guess | None = None
-    strokes = 0
+    strokes, cut_off = [0], False
     ground = find_ground(gray)
     for dark, contrast in ground.contrasts:
         mask = contrast > max(threshold_of(contrast), 4 * noise, _FAINTEST)
@@ -189,10 +189,12 @@ def _guess(gray: NDArray[Any], noise: float) -> Guess | None:
             scores *= np.minimum(1, _WIDE / parts.widths) ** 3
         main = int(scores.argmax())
         clear = (parts.widths < _LONG) & ~parts.frames & (parts.mass > 0.05 * parts.mass.max())
-        strokes = max(strokes, int(clear.sum()))
+        strokes.append(int(clear.sum()))
         if best is None or scores[main] > best.score:
-            best = Guess(dark, ground, mask, lines, parts, main, float(scores[main]), 0)
-    return best and replace(best, strokes=strokes)
+            best = Guess(dark, ground, mask, lines, parts, main, float(scores[main]), strokes[-1])
+            cut_off = bool(cut[main])
+    # What is cut off may be the ground between the lines of a text.
+    return replace(best, strokes=max(strokes)) if best and cut_off else best
 
 
 def _neighbours(parts: Parts, main: int) -> NDArray[np.int64]:

@@ -45,7 +45,7 @@ class Inks:
     def __str__(self) -> str:
         """Say in a line what was found, and what was done to the ground; "" for nothing."""
         if not self.things:
-            return f"more than {MOST} marks, as in a text; crop it to one" if self.many else ""
+            return ""
         main, count = self.things[self.main], len(self.things)
         kind, ground = ("dark", "light paper") if main.dark else ("light", "a dark ground")
         number = f"{count} {kind} marks" if count > 1 else f"one {kind} mark"
@@ -70,14 +70,12 @@ def find_inks(pixels: Images) -> Inks:
     view = look(pixels)
     if view is None:
         return Inks()
-    if view.guess.strokes > _STROKES:
-        return Inks(() if view.ink is None else (view.ink,), many=True)
     if view.ink is None:  # dots, perhaps, that are one thing together
         dots = [group for group in _groups(view) if len(group) >= _DOTS and _whole(group, view)]
         whole = _cut(view, max(dots, key=len)) if dots else None
         return Inks() if whole is None else Inks((whole,))
     groups = _groups(view)
-    if len(groups) > MOST:
+    if len(groups) > MOST or view.guess.strokes > _STROKES:
         return Inks((view.ink,), many=True)
     alone = Inks((view.ink,))
     if len(groups) == 1:
