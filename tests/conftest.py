@@ -54,3 +54,9 @@ def wav():
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def spoken():
+    """The folder of sixty real recordings, ``{digit}_{speaker}_0.flac``."""
+    return Path(__file__).parents[1] / "src" / "glyphsight" / "assets" / "spoken-digits"

@@ -74,8 +74,25 @@ def test_a_dataset_and_an_evaluation_hold_what_encode_gives(name, pictures, tmp_
         assert encoded["drawn"] == encoded["drawn-bright"]
 
 
+def test_a_sound_is_the_same_text_wherever_it_is_read(spoken, tmp_path):
+    profile = PROFILES["hearing"]
+    files = sorted(spoken.glob("*_theo_0.flac"))
+    encoded = {file.name: glyphsight.encode(file, profile) for file in files}
+    spec, built = f"fsdd:{spoken}", tmp_path / "built"
+    settings = BuildSettings(profile=profile, split="test", keep_duplicates=True)
+    build_dataset(spec, built, settings, quiet=True)
+    told = {
+        record.source.rpartition(" ")[2]: record.picture for record in load_dataset(built, "test")
+    }
+    assert {name: told[name] for name in encoded} == encoded
+    judged = records_task(spec, None, EvaluateSettings(split="test"), profile)
+    assert {item.ascii_image for item in judged.items} == set(told.values())
+    done = CliRunner().invoke(app, ["hear", *map(str, files), "--json"])
+    assert [row["ascii_image"] for row in json.loads(done.stdout)] == list(encoded.values())
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SHIPPED_RUNS)
+@pytest.mark.parametrize("name", [name for name in SHIPPED_RUNS if name != "hearing"])
 def test_a_model_is_asked_what_encode_gives(name, pictures):
     _, files = pictures
     paths = [str(file) for file in files.values()]

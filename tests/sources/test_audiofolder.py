@@ -48,7 +48,10 @@ def test_fsdd_has_its_official_split(tmp_path, wav, items, folder):
     ]
     found = items(spec)
     assert [item[1] for item in found[:2]] == ["3", "7"]
-    assert "hello.wav: not named digit_speaker_index.wav; rename it or remove it" in found[2][1]
+    assert (
+        "hello.wav: not named digit_speaker_index.wav or .flac; rename it or remove it"
+        in found[2][1]
+    )
 
 
 def test_a_speaker_of_fsdd_can_be_held_out(tmp_path, wav, items):

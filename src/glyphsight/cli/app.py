@@ -25,6 +25,7 @@ VERBS = {  # in the order of the pipeline, each with its module
     "evaluate": "evaluate",
     "compare": "runs",
     "see": "see",
+    "hear": "hear",
     "serve": "serve",
     "sweep": "runs",
     "demo": "runs",

@@ -25,9 +25,10 @@ from glyphsight.dataset.record import decode as decode_utf8
 from glyphsight.dataset.record import read_text
 from glyphsight.errors import FormatError, ModelError, PictureError
 from glyphsight.files import json_line
-from glyphsight.media import MEDIA, load_gray
+from glyphsight.media import MEDIA, load_gray, medium_of
 from glyphsight.media.bulk import EncodeSettings, open_log, plan, results
 from glyphsight.media.picture import save_picture
+from glyphsight.media.sound import save_sound
 from glyphsight.models.runs import NAMES
 from glyphsight.models.tokens import (
     EMBEDDED,
@@ -140,10 +141,16 @@ _MAX_PIXELS = 1 << 28
 def decode(
     file: Annotated[str, typer.Argument(help="File with one ASCII_Image; - is standard input.")],
     *,
-    profile: Annotated[Profile, Group("How the text is written", fields=("palette", "format"))],
+    profile: Annotated[
+        Profile, Group("How the text is written", ("palette", "format", "threshold"))
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="Picture to write; the suffix names the file type.")
+        Path | None,
+        typer.Option(help="Picture, or sound, to write; the suffix names the file type."),
     ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.01, max=60, help="Length of a sound that is written.")
+    ] = 0.5,
     levels: Annotated[
         bool, typer.Option("--levels", help="Print the level of each cell, as a digit 0-9a-f.")
     ] = False,
@@ -152,7 +159,7 @@ def decode(
         bool, typer.Option("--strict", help="Refuse a text with flaws; name line and column.")
     ] = False,
 ) -> None:
-    """Turn an ASCII_Image back into a picture.
+    """Turn an ASCII_Image back into a picture, or that of a sound into a sound.
 
     Flaws are fixed where possible, and each is named on standard error: text or a code fence around
     the rows, a JSON record, HTML escapes, rows missing, repeated or of differing width.
@@ -172,7 +179,10 @@ def decode(
         )
         for done in reading.repairs:
             say(f"glyphsight: {file}: {done}")
-        if out is not None:
+        medium = None if out is None else medium_of(out)
+        if out is not None and medium is not None and medium.name == "sound":
+            save_sound(reading.levels, profile, seconds, out)
+        elif out is not None:
             save_picture(_picture(reading, profile, scale), out)
     except FormatError as error:
         raise FormatError(f"{file}: {error}") from None

@@ -94,10 +94,58 @@ def spectrogram(samples: NDArray[np.float64]) -> NDArray[np.uint8]:
     frames = 1 + max(0, -(-(len(samples) - _WINDOW) // _HOP))
     padded = np.zeros((frames - 1) * _HOP + _WINDOW)
     padded[: len(samples)] = samples
-    windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP]
     bands = np.empty((BANDS, frames))
     for start in range(0, frames, 1024):
-        some = windows[start : start + 1024] * np.hanning(_WINDOW)
-        power = np.abs(np.fft.rfft(some, _POINTS)) ** 2
-        bands[:, start : start + 1024] = _filters() @ power.T
+        some = padded[start * _HOP : (start + 1023) * _HOP + _WINDOW]
+        bands[:, start : start + 1024] = _filters() @ (np.abs(_spectra(some)) ** 2).T
     return to_gray(bands[::-1])
+
+
+def _spectra(samples: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Compute the spectrum of each window, complex128[frames, points // 2 + 1]."""
+    windows = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW)[::_HOP]
+    spectra: NDArray[np.complex128] = np.fft.rfft(windows * np.hanning(_WINDOW), _POINTS)
+    return spectra
+
+
+def _overlapped(spectra: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Compute the samples whose spectra are nearest to some, by least squares."""
+    window = np.hanning(_WINDOW)
+    pieces = np.fft.irfft(spectra, _POINTS)[:, :_WINDOW] * window
+    total = np.zeros((len(pieces) - 1) * _HOP + _WINDOW)
+    weight = np.full_like(total, 1e-3)  # the window begins and ends at 0
+    for number, piece in enumerate(pieces):
+        total[number * _HOP : number * _HOP + _WINDOW] += piece
+        weight[number * _HOP : number * _HOP + _WINDOW] += window**2
+    samples: NDArray[np.float64] = total / weight
+    return samples
+
+
+def to_samples(pixels: NDArray[np.uint8], iterations: int = 60) -> NDArray[np.float64]:
+    """Make a sound of about this spectrogram, by Griffin and Lim's iteration.
+
+    The power of a band is spread over its frequencies, and phases that fit together are sought
+    (Griffin & Lim 1984, with the momentum of Perraudin et al. 2013), from random ones, always the
+    same.
+
+    Args:
+        pixels: uint8[64, N], as :func:`spectrogram` gives it.
+        iterations: Number of steps.
+
+    Returns:
+        float64[80 N + 120] at 8 kHz, the largest of them 0.5 from 0; zeros for silence.
+    """
+    bands = _filters()
+    spread = bands / np.maximum(bands.sum(axis=0), 1e-9)
+    power = (to_power(pixels)[::-1] / bands.sum(axis=1)[:, None]).T @ spread
+    size = np.sqrt(power)
+    rng = np.random.default_rng(0)
+    found = size * np.exp(2j * np.pi * rng.random(size.shape))
+    before = np.zeros_like(found)
+    for _ in range(iterations):
+        fit = _spectra(_overlapped(found))
+        moved = fit + 0.99 * (fit - before)
+        found, before = size * moved / np.maximum(np.abs(moved), 1e-12), fit
+    samples = _overlapped(found)
+    samples *= 0.5 / max(np.abs(samples).max(), 1e-12)
+    return samples

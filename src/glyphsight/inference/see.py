@@ -95,7 +95,10 @@ class PictureText:
 
 
 def require_medium(picture: PictureLike, model: Model) -> None:
-    """Refuse a sound where a model reads pictures: it ships, or its profile seeks ink or centres.
+    """Refuse a sound where a model reads pictures, and a picture where it hears sounds.
+
+    A model hears where its profile trims; it reads pictures where it ships besides, or where its
+    profile seeks ink or centres.
 
     Raises:
         PictureError: Names the file and the fix.
@@ -103,12 +106,17 @@ def require_medium(picture: PictureLike, model: Model) -> None:
     if not isinstance(picture, str | os.PathLike):
         return
     medium, profile = medium_of(picture), model.trained.profile
-    if medium is None or medium.name != "sound":
+    if medium is None:
         return
-    if model.ships or profile.ink or profile.centre:
+    hears = profile.trim is not None
+    if medium.name == "picture" and hears:
         raise PictureError(
-            f"{picture}: a sound, and {model.name} was trained on pictures; give --model a run "
-            "trained on sounds, as glyphsight train --source audiofolder:DIR makes it"
+            f"{picture}: a picture, and {model.name} was trained on sounds; ask glyphsight see"
+        )
+    if medium.name == "sound" and not hears and (model.ships or profile.ink or profile.centre):
+        raise PictureError(
+            f"{picture}: a sound, and {model.name} was trained on pictures; ask glyphsight hear, "
+            "or give --model a run trained on sounds"
         )
 
 

@@ -6,6 +6,7 @@ A user's own medium comes by the entry point group ``glyphsight.media``: a funct
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from glyphsight.errors import PictureError
 from glyphsight.media.picture import PICTURE_SUFFIXES, PictureLike, load_picture, save_picture
-from glyphsight.media.sound import SOUND_SUFFIXES, load_sound
+from glyphsight.media.sound import SOUND_SUFFIXES, begins_sound, load_sound
 from glyphsight.plugins import Registry
 
 __all__ = [
@@ -87,12 +88,26 @@ def medium_of(path: str | os.PathLike[str]) -> Medium | None:
     return _media(True).get(suffix) or _media(False).get(suffix)
 
 
+def _beginning(stream: Any) -> bytes:
+    """Return the first 12 bytes of an open file, which stay unread; none where it cannot be."""
+    if isinstance(stream, io.BufferedReader):  # standard input may be a pipe
+        return stream.peek(12)[:12]
+    try:
+        at = stream.tell()
+        begun = stream.read(12)
+        stream.seek(at)
+    except (AttributeError, OSError, ValueError):  # load_picture says what is wrong with it
+        return b""
+    return begun if isinstance(begun, bytes) else b""
+
+
 def load_gray(item: PictureLike, **how: Any) -> NDArray[np.uint8]:
     """Read a file of any medium as a gray array.
 
     Args:
-        item: Path of a file of any medium; or a picture: a path, an open binary file, a PIL image
-            or an array, as :func:`~glyphsight.media.picture.load_picture` takes it.
+        item: Path of a file of any medium, or an open binary file that begins as a sound does; or
+            a picture: a path, an open binary file, a PIL image or an array, as
+            :func:`~glyphsight.media.picture.load_picture` takes it.
         how: Options of ``load_picture``, for pictures.
 
     Returns:
@@ -105,4 +120,6 @@ def load_gray(item: PictureLike, **how: Any) -> NDArray[np.uint8]:
         medium = medium_of(item)
         if medium is not None and medium.name != "picture":
             return medium.load(Path(item))
+    elif hasattr(item, "read") and begins_sound(_beginning(item)):
+        return load_sound(io.BytesIO(item.read()))
     return load_picture(item, **how)

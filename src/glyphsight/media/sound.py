@@ -14,14 +14,21 @@ from typing import BinaryIO, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec.sound import RATE, spectrogram
+from glyphsight.codec import Profile, resize
+from glyphsight.codec.sound import BANDS, RATE, spectrogram, to_samples
 from glyphsight.errors import PictureError, one_line
 from glyphsight.extras import need
+from glyphsight.files import replacing
 
 SOUND_SUFFIXES = frozenset((
     ".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav",
 ))  # fmt: skip
 """Suffixes, in lower case, by which a sound is known in a folder."""
+
+_BEGINNINGS = re.compile(
+    rb"RIFF....WAVE|RIFX....WAVE|RF64....WAVE|FORM....AIF[FC]|fLaC|OggS|ID3|\.snd|caff|riff",
+    re.DOTALL,
+)
 
 MAX_SECONDS = 300
 """Length of the longest sound that is read, in seconds."""
@@ -29,6 +36,11 @@ MAX_SECONDS = 300
 _MAX_VALUES = 1 << 27  # samples of all channels
 _UNKNOWN = 0x7FFF0000  # sizes from here on stand for a stream's: SoX's, ffmpeg's and arecord's
 _CODECS = {0x45: "G.726", 0x50: "MPEG", 0x55: "MP3", 0xFF: "AAC", 0x161: "WMA", 0x1610: "AAC"}
+
+
+def begins_sound(data: bytes) -> bool:
+    """Check that a file is a sound by its first 12 bytes."""
+    return _BEGINNINGS.match(data) is not None
 
 
 def _look_into(stream: BinaryIO, path: Path) -> tuple[int, BinaryIO]:
@@ -117,3 +129,34 @@ def load_sound(sound: Path | BinaryIO, change: Change | None = None) -> NDArray[
         raise PictureError(f"{path}: holds no sound; save it again")
     heard = soxr.resample(samples, rate, RATE) if rate != RATE else samples
     return spectrogram(heard if change is None else change(heard))
+
+
+def save_sound(levels: NDArray[np.uint8], profile: Profile, seconds: float, path: Path) -> None:
+    """Write a level grid of a spectrogram as a sound that one can listen to.
+
+    Args:
+        levels: uint8[rows, columns], values below ``profile.levels``.
+        profile: Profile of the text; its levels and, where they are numbers, its thresholds count.
+        seconds: Length of the sound, which a text does not hold.
+        path: File to write, of a kind that soundfile writes: WAV, FLAC, OGG.
+
+    Raises:
+        PictureError: The file cannot be written.
+        MissingPackageError: soundfile is not installed.
+    """
+    with need("audio"):
+        import soundfile
+    gray = np.linspace(0, 255, profile.levels)
+    if isinstance(profile.threshold, tuple):  # the middle of each level
+        edges = np.array([*profile.threshold, 255])
+        gray[1:] = (edges[:-1] + edges[1:]) / 2
+    frames = max(1, round(seconds * 100))
+    pixels = resize(np.round(gray).astype(np.uint8)[levels][None], BANDS, frames)[0]
+    try:
+        with replacing(path, "wb") as stream:
+            kind = path.suffix.lstrip(".").upper()
+            soundfile.write(stream, to_samples(pixels), RATE, format=kind)
+    except (soundfile.SoundFileError, ValueError) as error:
+        raise PictureError(
+            f"{path}: cannot be written ({one_line(error)}); give a name in .wav"
+        ) from error

@@ -143,10 +143,11 @@ def read_history(file: Path) -> list[dict[str, Any]]:
 SIGHT = "sight"
 NANO_DIGITS = "nano-digits"
 NANO_FASHION = "nano-fashion"
+HEARING = "hearing"
 _ASSETS = Path(__file__).parents[1] / "assets"
-SHIPPED_RUNS = {name: _ASSETS / name for name in (NANO_DIGITS, NANO_FASHION, SIGHT)}
+SHIPPED_RUNS = {name: _ASSETS / name for name in (NANO_DIGITS, NANO_FASHION, HEARING, SIGHT)}
 """Trained runs in the package: a ``nano`` and an adapter of SmolLM2 trained on handwritten digits,
-and a ``nano`` trained on Fashion-MNIST's clothes."""
+a ``nano`` trained on Fashion-MNIST's clothes, and one trained on spoken digits."""
 DEFAULT_MODEL = SIGHT
 """Model that ``see`` asks unless another is named."""
 NAMES = (nano.NAME, smollm2.NAME, *SHIPPED_RUNS)

@@ -36,7 +36,9 @@ from glyphsight.sources.base import (
 )
 from glyphsight.sources.location import directory, folder_splits, in_order, licence_of, take_options
 
-_NAME = re.compile(r"(?:.*/)?(\d)_([^_/]+)_(\d+)\.wav")  # of a recording: digit, speaker, index
+_NAME = re.compile(
+    r"(?:.*/)?(\d)_([^_/]+)_(\d+)\.(?:wav|flac)"
+)  # of a recording: digit, speaker, index
 _METADATA = ("metadata.csv", "metadata.jsonl")
 _TEST = 5  # recordings per digit and speaker that the dataset's authors hold out
 
@@ -372,7 +374,7 @@ class FsddSource(ListedSource):
                     split = "test" if match[2] == held_out else "train"
                 found[split].append(ListedFile(name, match[1]))
             elif self.takes(name):
-                problem = "not named digit_speaker_index.wav; rename it or remove it"
+                problem = "not named digit_speaker_index.wav or .flac; rename it or remove it"
                 found["train"].append(self._flawed(name, problem))
         if not found:
             raise DatasetError(f"{self._directory}: holds no recordings; give {self.give}")
