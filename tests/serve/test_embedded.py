@@ -183,16 +183,28 @@ def test_text_is_written_on_alike_whole_and_streamed(client, local):
 
 
 def test_a_conversation_is_written_on_in_the_models_own_wording(chat, golden):
-    asked = shown(digit(golden), words="What is it?")
-    whole = chat(asked, logprobs=True, top_logprobs=1)
+    asked = shown(digit(golden)), {"role": "assistant", "content": "5"}, said("And now?")
+    whole = chat(*asked, logprobs=True, top_logprobs=1)
     [choice] = whole.choices
     assert choice.logprobs.content
-    chunks = list(chat(asked, stream=True, stream_options={"include_usage": True}))
+    chunks = list(chat(*asked, stream=True, stream_options={"include_usage": True}))
     text = "".join(one.choices[0].delta.content or "" for one in chunks if one.choices)
     assert text == choice.message.content
     assert chunks[-1].usage == whole.usage
-    later = chat(said("Look:"), {"role": "assistant", "content": "5"}, said("And now?"))
-    assert later.choices[0].finish_reason in ("stop", "length")
+    assert choice.finish_reason in ("stop", "length")
+
+
+@pytest.mark.parametrize("words", ["What is this?", "Describe the picture.", "7 or 8?"])
+def test_words_beside_a_picture_change_no_label(chat, golden, words):
+    told = {"role": "system", "content": "You are helpful."}
+    earlier = shown(digit(golden)), {"role": "assistant", "content": "5"}
+    picture = shown(digit(golden))
+    bare = chat(picture).choices[0].message.content
+    assert chat(shown(digit(golden), words=words)).choices[0].message.content == bare
+    several = chat(told, *earlier, shown(digit(golden), words=words))
+    assert several.choices[0].message.content == bare
+    both = chat(shown(digit(golden), digit(golden), words=words))
+    assert both.choices[0].message.content == f"{bare}\n{bare}"
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ _MADE = "2026-01-01T00:00:00Z"
 class Embedded:
     """Answers with the model of the settings.
 
-    A request is a question about pictures where it is one message of the user that holds pictures
-    and no words but a question of the model's tasks, or none; all else is a conversation.
+    A request whose last message is the user's and holds pictures is a question about them: labels
+    are scored, whatever else was said. All else is a conversation.
 
     Args:
         model: A model that was trained with glyphsight.
@@ -106,14 +106,17 @@ class Embedded:
         Returns:
             Answers to the things in each picture, and the number of tokens.
         """
-        if (words := _words(asked, reads)) is None:
+        words, reads = _last(asked, reads)
+        if not reads:
             return None, 0
         model = self._model
         run = model.trained
         try:
             task = run.task(words or None)
         except ModelError:
-            return None, 0
+            if len(run.tasks) > 1:
+                raise
+            task = run.task(None)  # such as "What is this?": the one thing that it can tell
         anew = task != run.task(None)
         if any(read.kind == "Sound" and (anew or read.answer is None) for read in reads):
             raise ApiError(
@@ -282,15 +285,19 @@ class _Streamed(Response):
             await send({"type": "http.response.body", "body": b""})
 
 
-def _words(asked: Asked, reads: Sequence[Read]) -> str | None:
-    """Return the words beside the pictures of a single message; None for a conversation."""
-    said = asked.texts or tuple(one["content"] for one in asked.messages)
-    if not reads or len(said) != 1 or any(one["role"] != "user" for one in asked.messages):
-        return None
-    [words] = said
-    for read in reads:
-        words = words.replace(read.shown.removesuffix("\n"), "\n", 1)
-    return words.strip()
+def _last(asked: Asked, reads: Sequence[Read]) -> tuple[str, list[Read]]:
+    """Return the words of the last message, where it is the user's, and what was read in it."""
+    if len(asked.texts) > 1 or (asked.messages and asked.messages[-1]["role"] != "user"):
+        return "", []
+    words = asked.texts[0] if asked.texts else asked.messages[-1]["content"]
+    inside: list[Read] = []
+    for read in reversed(reads):  # the last ones: an earlier message may hold the same picture
+        before, found, after = words.rpartition(read.shown.removesuffix("\n"))
+        if not found:
+            break
+        words = f"{before}\n{after}"
+        inside.insert(0, read)
+    return words.strip(), inside
 
 
 def _plain(prompt: Prompt, messages: Sequence[Message]) -> str:

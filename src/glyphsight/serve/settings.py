@@ -74,7 +74,7 @@ class ServeSettings:
     high_tokens: int = setting(1024, low=1, high=16384)
     tokenizer: str = EMBEDDED
     text_words: str = (
-        "{kind} {number} ({size}) as text, glyphs from dark to bright {palette}:\n{text}"
+        "{kind} {number} ({size}) as text, glyphs from ground to ink {palette}:\n{text}"
     )
     answer_words: str = "A small model says of {kind} {number}: {answer}"
     api_key: str | None = field(default=None, repr=False)
