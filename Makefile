@@ -46,7 +46,7 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 $(FOR_TESTS): $(INSTALLED)
-	$(PIP) install -q -e '.[train,data,audio,ray,fast,dev]'
+	$(PIP) install -q -e '.[train,data,audio,ray,fast,serve,dev]'
 	touch $@
 
 clean:
