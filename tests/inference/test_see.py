@@ -122,7 +122,9 @@ def test_several_things_are_read_each_and_the_main_one_is_the_answer(run):
 
 
 def test_a_sound_for_a_model_of_pictures_is_refused_before_it_is_read(tmp_path):
-    with pytest.raises(PictureError, match=r"x\.wav: a sound, .*trained on pictures; give --model"):
+    with pytest.raises(
+        PictureError, match=r"x\.wav: a sound, .*trained on pictures; ask glyphsight hear"
+    ):
         glyphsight.see(str(tmp_path / "x.wav"), "nano-digits")
 
 
