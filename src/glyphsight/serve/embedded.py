@@ -117,8 +117,8 @@ class Embedded:
             if len(run.tasks) > 1:
                 raise
             task = run.task(None)  # such as "What is this?": the one thing that it can tell
-        anew = task != run.task(None)
-        if any(read.kind == "Sound" and (anew or read.answer is None) for read in reads):
+        another = task != run.task(None)
+        if any(read.kind == "Sound" and (another or read.answer is None) for read in reads):
             raise ApiError(
                 400,
                 "the embedded model does not hear; start the server with --sound-model RUN, and "
@@ -127,7 +127,7 @@ class Embedded:
             )
         answers = [one.parts or (one,) for read in reads if (one := read.answer) is not None]
         texts = [one.ascii_image for things in answers for one in things]
-        if anew:
+        if another:
             given = [PictureText(text, 0, 0, False, False) for text in texts]
             found = iter(await self._run(model.answers, given, task.question))
             answers = [tuple(_answered(next(found)) for _ in things) for things in answers]
@@ -292,10 +292,10 @@ def _last(asked: Asked, reads: Sequence[Read]) -> tuple[str, list[Read]]:
     words = asked.texts[0] if asked.texts else asked.messages[-1]["content"]
     inside: list[Read] = []
     for read in reversed(reads):  # the last ones: an earlier message may hold the same picture
-        before, found, after = words.rpartition(read.shown.removesuffix("\n"))
-        if not found:
+        shown = read.shown.removesuffix("\n")
+        if (at := words.rfind(shown)) < 0:  # the text of an empty picture may be empty
             break
-        words = f"{before}\n{after}"
+        words = f"{words[:at]}\n{words[at + len(shown) :]}"
         inside.insert(0, read)
     return words.strip(), inside
 
