@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from glyphsight.errors import PictureError
+from glyphsight.evaluate.statistics import calibrate
 from glyphsight.inference import Model
 from glyphsight.inference.see import UNKNOWN, to_text
 from glyphsight.media import load_gray
@@ -163,16 +164,6 @@ def ask(model: Model, pictures: list[Pixels]) -> tuple[list[str], Floats, Floats
     return labels, np.array(sure), np.array(known)
 
 
-def error_of_calibration(right: NDArray[np.bool_], sure: Floats) -> float:
-    """Return the expected calibration error in ten bins (Guo et al. 2017)."""
-    bins = np.minimum((sure * 10).astype(int), 9)
-    gaps = [
-        abs(float(right[bins == b].mean() - sure[bins == b].mean())) * float((bins == b).mean())
-        for b in np.unique(bins)
-    ]
-    return float(sum(gaps))
-
-
 def main() -> None:
     """Print a table per model."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -194,7 +185,7 @@ def main() -> None:
             labels, sure, known = ask(model, [pixels for pixels, _ in some])
             right = np.array([a == b for a, (_, b) in zip(labels, some, strict=True)])
             refused = np.mean([label == UNKNOWN for label in labels])
-            error = error_of_calibration(right, sure)
+            error = calibrate(sure, right).error
             print(
                 f"| {title} | {len(some)} | {right.mean():.2%} | {refused:.2%} | {error:.3f} |",
                 flush=True,

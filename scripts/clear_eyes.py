@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from glyphsight.inference.see import UNKNOWN
 from glyphsight.sources import load_split, open_source
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
@@ -37,7 +38,6 @@ import photographs
 
 Pixels = NDArray[np.uint8]
 Random = np.random.Generator
-UNKNOWN = "unknown"
 HELD_OUT = (
     "abel,archivo-black,caveat,cutive-mono,gloria-hallelujah,lato,nunito,playfair-display,roboto,"
     "spectral"

@@ -125,7 +125,7 @@ class Eye:
             with suppress(ApiError):  # each request has an error of its own, with its place
                 return going.result()
         try:
-            mine.set_result(read := self._read_anew(data, key))
+            mine.set_result(read := self._read_first(data, key))
         except BaseException as error:
             if not mine.done():
                 mine.set_exception(error)
@@ -139,7 +139,7 @@ class Eye:
                 self._known.popitem(last=False)
         return read
 
-    def _read_anew(self, data: bytes, key: tuple[str, str, str]) -> Read:
+    def _read_first(self, data: bytes, key: tuple[str, str, str]) -> Read:
         _, kind, detail = key
         try:
             if kind == "Sound":

@@ -238,7 +238,7 @@ class Page:
         """Return what a model says of a picture; None where none does."""
         if model is None:
             return None
-        run = model.trained
+        run, task = model.trained, model.trained.task(question)
 
         def as_json(answer: Answer) -> dict[str, Any]:
             chances = answer.probabilities.items()
@@ -247,7 +247,7 @@ class Page:
                 "name": answer.name,
                 "probability": answer.probability,
                 "probabilities": [
-                    {"label": label, "name": run.task(question).name_of(label), "probability": one}
+                    {"label": label, "name": task.name_of(label), "probability": one}
                     for label, one in chances
                 ],
                 "known": answer.known,

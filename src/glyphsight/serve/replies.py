@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ class Choice:
     finish: str = ""
 
 
-class Reply:
+class Reply(ABC):
     """A reply as it grows; the base of those of each API.
 
     Args:
@@ -57,21 +58,21 @@ class Reply:
         choice.tokens += [piece.token] if piece.token else []
         choice.finish = piece.finish
 
+    @abstractmethod
     def whole(self) -> Object:
         """Return the reply once every text has ended."""
-        raise NotImplementedError
 
     def begin(self) -> Iterator[bytes]:
         """Yield what a stream begins with."""
         yield from ()
 
+    @abstractmethod
     def step(self, index: int, piece: Piece) -> Iterator[bytes]:
         """Yield what a piece, just added, puts into a stream."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self) -> Iterator[bytes]:
         """Yield what a stream ends with."""
-        raise NotImplementedError
 
 
 class _Completions(Reply):

@@ -23,7 +23,7 @@ _HOP_BY_HOP = frozenset((
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization",
     b"proxy-connection", b"te", b"trailer", b"trailers", b"transfer-encoding", b"upgrade",
 ))  # fmt: skip
-_OURS = frozenset((b"host", b"content-length", b"expect"))  # made anew for the upstream
+_OURS = frozenset((b"host", b"content-length", b"expect"))  # made again for the upstream
 _AS_IT_IS = "%/?:@!$&'()*+,;=~[]"  # in a query
 _IDLE = 3.0  # seconds; servers close idle connections after five, some without a word
 
@@ -97,7 +97,7 @@ class Upstream:
         assert settings.upstream is not None
         self._base, self._settings = settings.upstream, settings
         self._session: aiohttp.ClientSession | None = None
-        self._anew: aiohttp.ClientSession | None = None  # whose connections are not kept
+        self._fresh: aiohttp.ClientSession | None = None  # whose connections are not kept
 
     async def start(self) -> None:
         """Open a pool of connections."""
@@ -116,11 +116,11 @@ class Upstream:
                 max_field_size=1 << 16,
             )
 
-        self._session, self._anew = session(keepalive_timeout=_IDLE), session(force_close=True)
+        self._session, self._fresh = session(keepalive_timeout=_IDLE), session(force_close=True)
 
     async def close(self) -> None:
         """Close the connections."""
-        for session in filter(None, (self._session, self._anew)):
+        for session in filter(None, (self._session, self._fresh)):
             await session.close()
 
     async def handle(self, request: Incoming) -> Response:
@@ -130,7 +130,7 @@ class Upstream:
             ApiError: The upstream cannot be reached, says nothing in time or no HTTP.
         """
         assert self._session is not None
-        assert self._anew is not None
+        assert self._fresh is not None
         if any(one in (".", "..") for one in request.path.split("/")):
             raise ApiError(404, "there is nothing here; leave dots out of the path")
         query = f"?{quote(request.query, safe=_AS_IT_IS)}" if request.query else ""
@@ -150,7 +150,7 @@ class Upstream:
                 raise
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
                 # it closed a kept connection just as we wrote, and maybe others too
-                reply = await self._anew.request(*asked, **how)
+                reply = await self._fresh.request(*asked, **how)
         except TimeoutError:
             raise ApiError(
                 504,
