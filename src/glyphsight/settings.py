@@ -127,13 +127,15 @@ class Setting:
 
 @lru_cache
 def settings_of(cls: type) -> Mapping[str, Setting]:
-    """Return the fields of a settings class, by name and in order."""
-    text = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")[2]
-    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
-    documented = {name: re.sub(r"\s*\n\s*", " ", said) for name, said in found}
+    """Return the fields of a settings class by name, in order, its own before a base's."""
+    documented: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        text = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")[2]
+        found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
+        documented |= {name: re.sub(r"\s*\n\s*", " ", said) for name, said in found}
     hints = typing.get_type_hints(cls)
     result = {}
-    for one in fields(cls):
+    for one in sorted(fields(cls), key=lambda one: one.name not in cls.__annotations__):
         hint = hints[one.name]
         kinds = set(typing.get_args(hint)) if isinstance(hint, types.UnionType) else {hint}
         optional = types.NoneType in kinds

@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 from serving import png, uri
 
-from glyphsight.serve import eye
+from glyphsight.inference import words
 from glyphsight.serve.server import Protocol
 
 CHAT = "/v1/chat/completions"
@@ -102,7 +102,7 @@ def test_files_of_other_machines_count_together(serve, upstream, monkeypatch):
 
 
 def test_equal_pictures_at_once_are_read_once(serve, upstream, monkeypatch):
-    monkeypatch.setattr(eye, "load_picture", reads := Mock(side_effect=eye.load_picture))
+    monkeypatch.setattr(words, "load_picture", reads := Mock(side_effect=words.load_picture))
     part = {"type": "image_url", "image_url": {"url": uri(png())}}
     with serve(workers=4) as client:
         assert client.ask(CHAT, {"messages": [{"content": [part] * 12}]})[0] == 200

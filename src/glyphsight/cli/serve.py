@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from glyphsight.cli.options import PROFILE_LEVELS, Group, make_profile, with_settings
 from glyphsight.codec import Profile
 from glyphsight.extras import need
-from glyphsight.serve.settings import SHOWN, ServeSettings
+from glyphsight.inference.words import SHOWN
+from glyphsight.serve.settings import ServeSettings
 from glyphsight.settings import settings_of
 
 _KEYS = {"api_key": "GLYPHSIGHT_API_KEY", "upstream_key": "GLYPHSIGHT_UPSTREAM_KEY"}

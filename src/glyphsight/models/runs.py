@@ -96,6 +96,14 @@ class RunRecord:
             + (f"ask one of {known}" if known else "leave the question out")
         )
 
+    def meant(self, words: str) -> Task:
+        """Return the task that words beside a picture ask for; where there is one, always that.
+
+        Raises:
+            ModelError: They are none of several questions.
+        """
+        return self.task(words if words.strip() and len(self.tasks) > 1 else None)
+
     def save(self, run: Path) -> None:
         """Write the record into the run directory."""
         write_json(run / RUN_FILE, asdict(self))

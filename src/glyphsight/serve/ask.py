@@ -13,13 +13,15 @@ from typing import Any
 from starlette.types import Message, Receive, Scope, Send
 
 from glyphsight.files import JsonLog
-from glyphsight.serve.dialects import Part, slots
+from glyphsight.inference.parts import Part, PartError
+from glyphsight.inference.words import Read
+from glyphsight.serve.dialects import slots
 from glyphsight.serve.document import Document
 from glyphsight.serve.errors import ApiError
 from glyphsight.serve.eye import Eye
 from glyphsight.serve.fetch import fetch
 from glyphsight.serve.metrics import Metrics
-from glyphsight.serve.request import Backend, Incoming, Read, abort
+from glyphsight.serve.request import Backend, Incoming, abort
 from glyphsight.serve.settings import ServeSettings
 
 READ_HEADER = b"x-glyphsight-read"
@@ -61,6 +63,9 @@ class Ask:
                 await self._answer(scope, receive, out)
         except ApiError as error:
             await self._refuse(error, scope, receive, out)
+        except PartError as error:
+            wrong = ApiError(400, str(error), code=error.code, param=error.param)
+            await self._refuse(wrong, scope, receive, out)
         except Exception:  # a flaw of ours: its trace is for who runs the server
             traceback.print_exc()
             wrong = ApiError(500, "the server failed; look at what it printed", "server_error")

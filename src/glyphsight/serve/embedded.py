@@ -23,11 +23,12 @@ from glyphsight.inference.score import PromptTooLongError
 from glyphsight.inference.see import PictureText
 from glyphsight.inference.stream import Piece, Token, Writing
 from glyphsight.inference.tokenize import prompt_ids
+from glyphsight.inference.words import Read
 from glyphsight.models.chat import has_template
 from glyphsight.serve.asked import Asked, Message, read_asked
 from glyphsight.serve.errors import ApiError
 from glyphsight.serve.replies import REPLIES, Reply
-from glyphsight.serve.request import Incoming, Read
+from glyphsight.serve.request import Incoming
 from glyphsight.version import __version__
 
 T = TypeVar("T")
@@ -111,12 +112,7 @@ class Embedded:
             return None, 0
         model = self._model
         run = model.trained
-        try:
-            task = run.task(words or None)
-        except ModelError:
-            if len(run.tasks) > 1:
-                raise
-            task = run.task(None)  # such as "What is this?": the one thing that it can tell
+        task = run.meant(words)
         another = task != run.task(None)
         if any(read.kind == "Sound" and (another or read.answer is None) for read in reads):
             raise ApiError(

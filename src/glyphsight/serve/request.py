@@ -10,30 +10,7 @@ from typing import Any, Protocol
 from starlette.responses import Response
 from starlette.types import Scope
 
-from glyphsight.inference import Answer
-
-
-@dataclass(frozen=True)
-class Read:
-    """A picture or sound as it was read.
-
-    Attributes:
-        kind: ``Picture`` or ``Sound``.
-        text: The ASCII_Image.
-        tokens: Tokens of the text, as the tokenizer of the settings counts them.
-        size: Width x height in pixels, or seconds.
-        answer: Answer of our model; None where it was not asked.
-        sha256: Checksum of the file, in hexadecimal.
-        shown: Text that takes the place of the part in the request.
-    """
-
-    kind: str
-    text: str
-    tokens: int
-    size: str
-    answer: Answer | None
-    sha256: str
-    shown: str = ""
+from glyphsight.inference.words import Read
 
 
 @dataclass(frozen=True)

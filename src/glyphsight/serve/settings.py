@@ -7,20 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from glyphsight.codec import Profile
 from glyphsight.errors import GlyphsightError
-from glyphsight.media.picture import MAX_PIXELS
+from glyphsight.inference.words import ReadSettings
 from glyphsight.models.runs import NANO_DIGITS, SIGHT
-from glyphsight.models.tokens import EMBEDDED
-from glyphsight.settings import check, setting
-
-SHOWN = Profile(format="plain", invert="auto")
-"""Profile of the text for an upstream, unless another is asked for: cheap in any tokenizer."""
+from glyphsight.settings import setting
 
 
 @dataclass(frozen=True)
-class ServeSettings:
-    """Settings of ``glyphsight serve``.
+class ServeSettings(ReadSettings):
+    """Settings of ``glyphsight serve``, beside those of what an upstream reads.
 
     Attributes:
         host: Address to listen on.
@@ -30,14 +25,6 @@ class ServeSettings:
         model: Model that looks at pictures: its answer is what --show answer shows, and without
             --upstream it answers requests. Left out, nano-digits beside an upstream, else sight.
         sound_model: Run trained on sounds, which answers sounds; left out, a sound is text alone.
-        show: Part that the upstream reads: the picture as text, the model's answer, or both.
-        width: Number of columns of a text; left out, as many as the tokens allow.
-        low_tokens: Largest number of tokens of a picture with the detail low.
-        tokens: Largest number of tokens of a picture with the detail auto, or without one.
-        high_tokens: Largest number of tokens of a picture with the detail high.
-        tokenizer: Tokenizer that counts them.
-        text_words: Words around a text, with {number}, {kind}, {size}, {palette} and {text}.
-        answer_words: Words around an answer, with {number}, {kind} and {answer}.
         api_key: Key that clients must give as a bearer token, better in GLYPHSIGHT_API_KEY: others
             see a command line.
         upstream_key: Key for the upstream in place of the client's, better in
@@ -46,8 +33,6 @@ class ServeSettings:
         allow_host: Further names of this server in the Host header, separated by commas.
         allow_remote: Consent to fetch pictures that a request names by URL.
         max_body: Largest body of a request in bytes.
-        max_pixels: Limit of pixels in a picture; one that declares more is refused before it is
-            decoded.
         max_parts: Largest number of pictures and sounds in a request.
         timeout: Seconds to wait for an upstream that sends nothing, and for replies that are under
             way when the server is stopped.
@@ -59,7 +44,6 @@ class ServeSettings:
         log_text: File to which one JSON object is appended for each request with pictures: what
             the model read.
         samples: Directory of the dataset that corrections on the page are appended to.
-        profile: All other settings of the text.
     """
 
     host: str = "127.0.0.1"
@@ -67,23 +51,12 @@ class ServeSettings:
     upstream: str | None = None
     model: str | None = None
     sound_model: str | None = None
-    show: str = setting("both", choices=("text", "answer", "both"))
-    width: int | None = setting(None, low=1, high=1000)
-    low_tokens: int = setting(64, low=1)
-    tokens: int = setting(256, low=1)
-    high_tokens: int = setting(1024, low=1, high=16384)
-    tokenizer: str = EMBEDDED
-    text_words: str = (
-        "{kind} {number} ({size}) as text, glyphs from ground to ink {palette}:\n{text}"
-    )
-    answer_words: str = "A small model says of {kind} {number}: {answer}"
     api_key: str | None = field(default=None, repr=False)
     upstream_key: str | None = field(default=None, repr=False)
     without_key: bool = False
     allow_host: str = ""
     allow_remote: bool = False
     max_body: int = setting(32 << 20, low=1024)
-    max_pixels: int = setting(MAX_PIXELS, low=1)
     max_parts: int = setting(32, low=0)
     timeout: float = setting(600.0, above=0)
     patience: float = setting(60.0, above=0)
@@ -92,10 +65,9 @@ class ServeSettings:
     remember: int = setting(256, low=0)
     log_text: str | Path | None = None
     samples: str | Path | None = None
-    profile: Profile = SHOWN
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         given = {"model": self.model or (NANO_DIGITS if self.upstream else SIGHT)}
         if self.upstream is not None:
             given["upstream"] = _base(self.upstream)
@@ -110,19 +82,6 @@ class ServeSettings:
                 f"host {self.host} lets other machines in without a key; set GLYPHSIGHT_API_KEY, "
                 "or give --without-key where everybody may ask"
             )
-        for name, words in (("text_words", self.text_words), ("answer_words", self.answer_words)):
-            try:
-                words.format(number=1, kind="", size="", palette="", text="", answer="")
-            except (LookupError, ValueError, AttributeError) as error:
-                raise GlyphsightError(
-                    f"{name} cannot be filled in ({error!r}); see glyphsight serve --help, and "
-                    "write {{ for a brace"
-                ) from None
-
-    @property
-    def budgets(self) -> dict[str, int]:
-        """Largest number of tokens of a picture, by its detail."""
-        return {"low": self.low_tokens, "auto": self.tokens, "high": self.high_tokens}
 
     @property
     def hosts(self) -> frozenset[str]:

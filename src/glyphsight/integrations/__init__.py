@@ -1,0 +1,1 @@
+"""Doors: plugins of tools that people run already, and the hub. Each module is one tool's."""
