@@ -17,6 +17,7 @@ from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.inference import Model
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.runs import Task, read_history
+from glyphsight.train.job import MOST_QUESTIONS
 from glyphsight.train.progress import validate
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
@@ -267,3 +268,19 @@ def test_many_long_labels_cannot_hold_validation_up(digits, tmp_path):
     found = validate(load_model("nano"), run, records, None, True, 0.0)
     assert found["validation_records"] == 8  # and no more where no time is left
     assert found["validation_written"] == 0
+
+
+def test_a_run_of_very_many_questions_lists_the_commonest_and_takes_any(digits, tmp_path):
+    data = asking(
+        digits, tmp_path / "data", EVEN, lambda one: "no" if int(one.answer) % 2 else "yes"
+    )
+    records = load_dataset(data, "train")
+    other = [replace(one, question=f"Is it {n}?") for n, one in enumerate(records * 4)]
+    write_records(records + other[:120], data / "train.json")
+    train(data, "nano", tmp_path / "run", small(max_steps=1), quiet=True)
+    run = RunRecord.load(tmp_path / "run")
+    assert run.free
+    assert len(run.tasks) == MOST_QUESTIONS
+    assert run.task(EVEN).labels == ("no", "yes")
+    assert run.task("Is it 3?").labels == ()  # one answer is no choice
+    assert run.task("Is it anything at all?").labels == ()

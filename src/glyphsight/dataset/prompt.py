@@ -65,7 +65,13 @@ class Prompt:
             )
 
     def ask(self, picture: str, question: str = "") -> PromptText:
-        """Return the prompt for the text of the pictures and the record's own question."""
+        """Return the prompt for the text of the pictures and the record's own question.
+
+        A question that holds ``{ASCII_image}`` says itself where the pictures stand.
+        """
+        if _PICTURE in question:
+            question = question.replace(_PICTURE, picture.removesuffix("\n"))
+            picture = ""
         before, after = self._around(question)
         if question and _QUESTION not in self.question:
             end = "\n" if picture and not picture.endswith("\n") else ""

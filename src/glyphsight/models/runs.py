@@ -56,6 +56,8 @@ class RunRecord:
         chat: Turns of the chat around a prompt, None for plain prompts. They are kept whole, since
             some templates write today's date.
         base_profile: Profile that the tokenizer of a fresh ``nano`` at the root suits.
+        free: True where it was trained on more questions than ``tasks`` lists: it takes any
+            question, and writes its answer.
     """
 
     base: str
@@ -66,6 +68,7 @@ class RunRecord:
     training: dict[str, Any] = field(default_factory=dict)
     chat: Turns | None = None
     base_profile: Profile = PUBLISHED
+    free: bool = False
 
     @property
     def prompt(self) -> Prompt:
@@ -82,7 +85,7 @@ class RunRecord:
         return self.tasks[0].name_of(label)
 
     def task(self, question: str | None = None) -> Task:
-        """Return the task of a question; None asks for the first.
+        """Return the task of a question; None asks for the first, a free run takes any.
 
         Raises:
             ModelError: The run was not trained to answer the question.
@@ -90,6 +93,8 @@ class RunRecord:
         for task in self.tasks:
             if question is None or normal(task.question) == normal(question):
                 return task
+        if self.free and question is not None:
+            return Task(question)
         known = ", ".join(repr(task.question) for task in self.tasks if task.question)
         raise ModelError(
             f"not trained to answer {question!r}; "
@@ -130,6 +135,7 @@ class RunRecord:
                 training=value["training"],
                 chat=Turns(**value["chat"]) if value["chat"] else None,
                 base_profile=Profile(**value["base_profile"]),
+                free=value.get("free", False),  # older records know no free questions
             )
         except (FileNotFoundError, NotADirectoryError):
             return None

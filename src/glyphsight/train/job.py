@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -39,6 +40,8 @@ from glyphsight.train.state import (
 
 Names = dict[str, str] | Sequence[dict[str, str] | None] | None
 """Meanings of labels: of one dataset, or of each of several, None where labels say it."""
+MOST_QUESTIONS = 100
+"""Questions that a run lists; one that is trained on more is free."""
 _MANY_EPOCHS = 10**6
 
 
@@ -131,6 +134,8 @@ def make_tasks(
 ) -> tuple[Task, ...]:
     """Group the records of datasets by question; ``before`` names labels that ``names`` does not.
 
+    Of more than :data:`MOST_QUESTIONS` questions the commonest are listed; the run is free then.
+
     Raises:
         ModelError: A named answer is none of the data's, or names are not those of each dataset.
     """
@@ -139,6 +144,7 @@ def make_tasks(
     if len(given) != len(datasets):
         raise ModelError(f"names: give those of each of {len(datasets)} datasets, or None for one")
     answers: dict[str, set[str]] = {}
+    counts: Counter[str] = Counter()
     meanings: dict[str, dict[str, str]] = {}
     if before is not None:
         meanings = {task.question: task.names for task in before.tasks}
@@ -152,16 +158,24 @@ def make_tasks(
             )
         for record in records:
             answers.setdefault(record.question, set()).add(record.answer)
+            counts[record.question] += 1
         for question in {record.question for record in records}:
             meanings[question] = meanings.get(question, {}) | own
+    commonest = {question for question, _ in counts.most_common(MOST_QUESTIONS)}
+    fewest = 1 if len(commonest) == len(answers) else 2  # one answer is no choice
     return tuple(
         Task(
             question,
-            tuple(sorted(labels)) if len(labels) <= most_labels else (),
+            tuple(sorted(labels)) if fewest <= len(labels) <= most_labels else (),
             {k: v for k, v in meanings[question].items() if k in labels},
         )
         for question, labels in answers.items()
+        if question in commonest
     )
+
+
+def _questions(datasets: Sequence[LearnedDataset]) -> set[str]:
+    return {one.question for own in datasets for one in own.records + own.validation}
 
 
 @dataclass(frozen=True)
@@ -295,6 +309,7 @@ def make_job(
         training={"records": records, "text_pieces": pieces, "data_sha256": sums},
         chat=loaded.chat,
         base_profile=origin.run.base_profile if origin.run else profile,
+        free=len(_questions(datasets)) > len(tasks) or bool(source.run and source.run.free),
     )
     inputs = {
         "model": source.lasting_name,

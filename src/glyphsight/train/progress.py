@@ -65,7 +65,7 @@ def validate(
     model.train(was_training)
     shares = {
         question: fmean(hit for own, hit in hits if own == question)
-        for question in sorted({question for question, _ in hits})
+        for question in sorted({question for question, _ in hits} & {t.question for t in run.tasks})
     }
     found: dict[str, Any] = {
         "validation_accuracy": fmean(hit for _, hit in hits),

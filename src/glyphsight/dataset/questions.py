@@ -1,0 +1,250 @@
+"""Questions in free words about what a picture shows, with the answers its name gives.
+
+:func:`ask` turns the name of what is seen into a question and its answer; the same arguments give
+the same ones. Records for a model that is to talk, in plain text and in its chat template::
+
+    wordings = (PLAIN, CHAT)
+    for number, (text, name, kind) in enumerate(seen):
+        asked = ask([name], kind, number=number, chat=number % 2 == 1)
+        records.append(Record((text,), asked.answer, asked.question))
+
+Record i of a dataset takes wording i modulo their number, so ``chat`` goes with it. Two pictures in
+one record are two names. A question that holds ``{ASCII_image}`` says itself where the pictures
+stand; earlier turns of a conversation stand in it too.
+
+The wordings are ``assets/questions.json``, in frames such as "Please answer: ...". Those marked
+``held_out`` are for tests, never to train on. Turns about something else are
+``assets/asides.json``, with what SmolLM2 answered to each without a picture
+(``scripts/own_answers.py``). A run that is trained on so many questions is ``free``: it lists the
+commonest alone, and takes any.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from glyphsight.dataset.prompt import Prompt
+from glyphsight.errors import DatasetError
+
+PLAIN = Prompt()
+"""Wording of plain text."""
+CHAT = Prompt(
+    "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"
+    "<|im_end|>\n<|im_start|>user\n{ASCII_image}{Question}<|im_end|>\n<|im_start|>assistant\n",
+    "{Response}",
+)
+"""Wording of SmolLM2's chat template, for a run that is trained in both."""
+ASIDE = "aside"
+"""Family of the questions that have nothing to do with the picture."""
+ASIDES = files("glyphsight") / "assets" / "asides.json"
+_FORMS = files("glyphsight") / "assets" / "questions.json"
+_PICTURE = "{ASCII_image}"
+_TURNS = {  # before an answer, and after it
+    True: ("<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>\n<|im_start|>user\n"),
+    False: ("\nResponse: ", "\n"),
+}
+_NUMBERS = ("digit", "number")
+_SORTS = ("digit", "letter", "word")
+_LONG = ("number", "word")  # of several characters
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question about one picture or two, and its answer.
+
+    Attributes:
+        family: Family of the question, such as ``parity``.
+        question: The record's own question, with all turns before it.
+        words: The question alone.
+        answer: The answer.
+        choices: Answers that the question leaves open; empty for any.
+    """
+
+    family: str
+    question: str
+    words: str
+    answer: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Form:
+    family: str
+    choices: tuple[str, ...]
+    answer: Callable[[Sequence[str], str, random.Random], tuple[str, str] | None]
+
+
+def _of_name(
+    kinds: Collection[str], answer: Callable[[str], str | None]
+) -> Callable[[Sequence[str], str, random.Random], tuple[str, str] | None]:
+    """Return a form's answer that one name gives by itself, in some kinds of pictures or in all."""
+
+    def found(names: Sequence[str], kind: str, draw: random.Random) -> tuple[str, str] | None:
+        fits = len(names) == 1 and (not kinds or kind in kinds)
+        said = answer(names[0]) if fits else None
+        return None if said is None else (said, "")
+
+    return found
+
+
+def _sort(names: Sequence[str], kind: str, draw: random.Random) -> tuple[str, str] | None:
+    return (kind, "") if len(names) == 1 and kind in _SORTS else None
+
+
+def _larger(names: Sequence[str], kind: str, draw: random.Random) -> tuple[str, str] | None:
+    if len(names) != 2 or kind not in _NUMBERS or int(names[0]) == int(names[1]):
+        return None
+    return max(names, key=int), ""
+
+
+def _first(names: Sequence[str], kind: str, draw: random.Random) -> tuple[str, str] | None:
+    if len(names) != 1 or kind in ("digit", "number", "letter", "scene"):
+        return None
+    return names[0][0], ""
+
+
+def _left(names: Sequence[str], kind: str, draw: random.Random) -> tuple[str, str] | None:
+    things = names[0].split(", ")
+    known = [at for at, one in enumerate(things) if at and things.count(one) == 1]
+    if len(names) != 1 or kind != "scene" or not known:
+        return None
+    at = draw.choice(known)
+    return things[at - 1], things[at]
+
+
+def _parity(one: str) -> str:
+    return "odd" if int(one) % 2 else "even"
+
+
+_YES = ("yes", "no")
+_BY_NAME = {  # by the form of assets/questions.json
+    "name": _Form("what", (), _of_name((), lambda one: one)),
+    "sort": _Form("sort", _SORTS, _sort),
+    "either": _Form("parity", ("even", "odd"), _of_name(_NUMBERS, _parity)),
+    "even": _Form("parity", _YES, _of_name(_NUMBERS, lambda one: _YES[int(one) % 2])),
+    "odd": _Form("parity", _YES, _of_name(_NUMBERS, lambda one: _YES[1 - int(one) % 2])),
+    "three": _Form("plus", (), _of_name(_NUMBERS, lambda one: str(int(one) + 3))),
+    "larger": _Form("larger", (), _larger),
+    "backwards": _Form("backwards", (), _of_name(_LONG, lambda one: one[::-1])),
+    "count": _Form("count", (), _of_name(("scene",), lambda one: str(len(one.split(", "))))),
+    "length": _Form("length", (), _of_name(_LONG, lambda one: str(len(one)))),
+    "left": _Form("left", (), _left),
+    "first": _Form("first", (), _first),
+}
+FAMILIES = (*dict.fromkeys(form.family for form in _BY_NAME.values()), ASIDE)
+"""Families of questions."""
+
+
+@lru_cache(maxsize=1)
+def _read() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(_FORMS.read_text("utf-8"))
+    return found
+
+
+@lru_cache(maxsize=4)
+def asides(held_out: bool = False, chat: bool = False) -> tuple[tuple[str, str], ...]:
+    """Return turns about something else with the answers of the base, where it gives one.
+
+    Args:
+        held_out: True for those that nothing is trained on.
+        chat: True for the answers in the chat template, False for those in plain text.
+    """
+    every = json.loads(ASIDES.read_text("utf-8"))
+    said = "chat" if chat else "plain"
+    return tuple((e["ask"], e[said]) for e in every if e["held_out"] == held_out and e[said])
+
+
+@lru_cache(maxsize=32)
+def wordings(family: str, held_out: bool = False) -> tuple[tuple[str, str], ...]:
+    """Return form and wording of every question of a family, each in every frame."""
+    part = "held_out" if held_out else "trained"
+    return tuple(
+        (form["form"], frame.replace("{}", words, 1))
+        for form in _read()["forms"]
+        if form["family"] == family
+        for frame in _read()["frames"][part]
+        for words in form[part]
+    )
+
+
+def ask(
+    names: Sequence[str],
+    kind: str,
+    *,
+    seed: int = 0,
+    number: int = 0,
+    held_out: bool = False,
+    chat: bool = False,
+    families: Collection[str] = FAMILIES,
+) -> Asked:
+    """Ask about a picture, or about two, in one of the wordings that fit.
+
+    Args:
+        names: Name of what each picture shows: the character, the number, the word, the thing;
+            of a scene its things from left to right, such as ``circle, star, circle``.
+        kind: Kind of the picture: ``digit``, ``letter``, ``number``, ``word``, ``scene``, or any
+            other for a thing by its name, such as ``icon``.
+        seed: Random seed of a whole dataset.
+        number: Number of the record in it.
+        held_out: True for wordings that nothing is trained on, after the picture.
+        chat: True for a record in the wording :data:`CHAT`, False for :data:`PLAIN`.
+        families: Families to choose from.
+
+    Returns:
+        A question of a family that fits, all families alike often.
+
+    Raises:
+        DatasetError: No family fits the names.
+    """
+    draw = random.Random(f"{seed} {number} {held_out} {' '.join(names)}")
+    choices: tuple[str, ...] = ()
+    for family in draw.sample(FAMILIES, len(FAMILIES)):
+        if family not in families:
+            continue
+        if family == ASIDE:
+            words, said = draw.choice(asides(held_out, chat))
+            answer = whole(said)
+            break
+        every = wordings(family, held_out)
+        form, words = draw.choice(every)
+        found = _BY_NAME[form].answer(names, kind, draw)
+        if found is not None:
+            answer, about = found
+            words, choices = words.replace("{}", about), _BY_NAME[form].choices
+            break
+    else:
+        raise DatasetError(
+            f"{', '.join(names)}: no question of {', '.join(families)} fits this {kind}; "
+            "give other names or families"
+        )
+    alone = held_out or len(names) > 1
+    question = words if alone else _placed(words, family, names[0], chat, draw)
+    return Asked(family, question, words, answer, choices)
+
+
+def _placed(words: str, family: str, name: str, chat: bool, draw: random.Random) -> str:
+    """Place a question and its picture in a conversation: half of them are the plain question."""
+    place = draw.choice(("after", "after", "after", "before", "later", "told"))
+    said, asked = _TURNS[chat]
+    if place == "before":
+        return f"{words}\n{_PICTURE}"
+    if place == "later":
+        other, answer = draw.choice(asides(chat=chat))
+        return f"{other}{said}{whole(answer)}{asked}{_PICTURE}\n{words}"
+    if place == "told" and family != "what":
+        what = draw.choice(wordings("what"))[1]
+        return f"{_PICTURE}\n{what}{said}{name}{asked}{words}"
+    return words
+
+
+def whole(text: str) -> str:
+    """Cut a text that was not written to its end after its last whole sentence."""
+    found = re.match(r".*[.!?](?=\s|$)", text, re.DOTALL)
+    return found[0] if found else text

@@ -1,0 +1,109 @@
+import pytest
+
+from glyphsight.dataset import Prompt, Record
+from glyphsight.dataset.questions import ASIDE, CHAT, FAMILIES, PLAIN, asides, ask, wordings
+from glyphsight.errors import DatasetError
+
+SEEN = {
+    "digit": ["7"],
+    "number": ["42"],
+    "letter": ["K"],
+    "word": ["house"],
+    "icon": ["apple"],
+    "scene": ["circle, star, circle"],
+}
+
+
+def answers(names, kind, family, **how):
+    found = (ask(names, kind, number=n, families=[family], **how) for n in range(40))
+    return {(one.words, one.answer) for one in found}
+
+
+def test_each_family_has_forty_wordings_and_others_that_are_held_out():
+    for family in set(FAMILIES) - {ASIDE}:
+        trained = {words for _, words in wordings(family)}
+        held_out = {words for _, words in wordings(family, held_out=True)}
+        assert len(trained) >= 40
+        assert len(held_out) >= 4
+        assert not trained & held_out
+    trained, held_out = ({words for words, _ in asides(held, True)} for held in (False, True))
+    assert len(trained) >= 40
+    assert len(held_out) >= 100
+    assert not trained & held_out
+
+
+@pytest.mark.parametrize(
+    ("kind", "family", "right"),
+    [
+        ("digit", "what", {"7"}),
+        ("letter", "sort", {"letter"}),
+        ("digit", "parity", {"odd", "yes", "no"}),
+        ("number", "plus", {"45"}),
+        ("number", "backwards", {"24"}),
+        ("word", "backwards", {"esuoh"}),
+        ("word", "length", {"5"}),
+        ("icon", "first", {"a"}),
+        ("scene", "count", {"3"}),
+        ("scene", "left", {"circle"}),
+    ],
+)
+def test_the_name_gives_the_answer(kind, family, right):
+    assert {answer for _, answer in answers(SEEN[kind], kind, family)} == right
+
+
+def test_yes_and_no_go_with_the_question():
+    found = answers(["4"], "digit", "parity")
+    assert {answer for words, answer in found if "is it even?" in words.lower()} == {"yes"}
+    assert {answer for words, answer in found if "is it odd?" in words.lower()} == {"no"}
+
+
+def test_what_is_left_names_a_thing_that_is_there_once():
+    assert all("star" in words for words, _ in answers(SEEN["scene"], "scene", "left"))
+
+
+def test_of_two_pictures_the_larger_is_asked_for():
+    one = ask(["3", "12"], "number", families=["larger"])
+    assert one.answer == "12"
+    text = PLAIN.ask("·\n█\n", one.question)
+    assert text == f"·\n█\n{one.words}\nResponse:"
+
+
+def test_a_question_that_fits_nothing_names_the_fix():
+    with pytest.raises(DatasetError, match="give other names or families"):
+        ask(["5", "5"], "digit", families=["larger"])
+
+
+def test_the_same_arguments_ask_the_same():
+    first, again, other = (
+        [ask(["7"], "digit", seed=seed, number=n) for n in range(50)] for seed in (0, 0, 1)
+    )
+    assert first == again != other
+    assert {one.family for one in first} == {"what", "sort", "parity", "plus", ASIDE}
+
+
+@pytest.mark.parametrize("wording", [PLAIN, CHAT])
+def test_the_picture_stands_anywhere_and_once_and_all_words_stay(wording):
+    chat, places = wording is CHAT, set()
+    for number in range(80):
+        one = ask(["7"], "digit", number=number, chat=chat)
+        prompt, reply = wording.pair(Record("·█·\n", one.answer, one.question))
+        assert prompt.count("·█·") == 1
+        assert "ASCII_image" not in prompt
+        assert one.words in prompt
+        assert reply.strip() == one.answer
+        before, _, after = prompt.partition("·█·")
+        places.add((one.words in after, "Response: " in before or "assistant\n" in before))
+        assert prompt.endswith("assistant\n" if chat else "\nResponse:")
+    assert places == {(True, False), (True, True), (False, False)}
+
+
+def test_a_turn_about_something_else_has_the_answer_of_the_base():
+    kept = dict(asides(chat=True))
+    for number in range(20):
+        one = ask(["7"], "digit", number=number, families=[ASIDE], chat=True)
+        assert one.answer
+        assert kept[one.words].startswith(one.answer)
+
+
+def test_a_question_may_say_where_the_picture_stands():
+    assert Prompt().ask("·\n", "Is\n{ASCII_image}\neven?") == "Is\n·\neven?\nResponse:"
