@@ -84,7 +84,7 @@ NAMES = {
     "phone": ["phone", "telephone", "call", "phone handset", "handset"],
     "star": ["star", "grade"],
 }
-"""Answer to the names that mean it, words of ``_STYLES`` left out."""
+"""Answer to the names that mean it, words of ``STYLES`` left out."""
 
 NOT = """
 eva:arrow-up-[fo]* ep:arrow-up* fe:arrow-up flowbite:arrow-up* ph:arrow-line-up*
@@ -111,11 +111,11 @@ SIDE, MARGIN = 64, 4
 ALIKE = 0.02
 """Mean difference of two pictures, as a share of white, below which they are the same drawing."""
 
-_STYLES = re.compile(
+STYLES = re.compile(
     r"(fill|filled|outline|outlined|line|linear|bold|light|thin|regular|solid|sharp|rounded|round"
     r"|duotone|twotone|baseline|bxs?|12|16|20|24|28|32|48)"
 )
-_SVG = (
+SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
     'width="{side}" height="{side}"><rect width="{side}" height="{side}"/><svg x="{margin}" '
     'y="{margin}" width="{inner}" height="{inner}" viewBox="{box}" color="#fff">{body}</svg></svg>'
@@ -138,7 +138,7 @@ def read(packages: Path, package: str, file: str) -> dict[str, Any]:
 
 def answer_of(name: str) -> str | None:
     """What an icon of this name shows, None where it is none of ours."""
-    plain = " ".join(word for word in name.split("-") if not _STYLES.fullmatch(word))
+    plain = " ".join(word for word in name.split("-") if not STYLES.fullmatch(word))
     return next((answer for answer, names in NAMES.items() if plain in names), None)
 
 
@@ -163,7 +163,7 @@ def drawings(icons: dict[str, Any]) -> dict[str, str]:
         icon |= {key: icons[key] for key in icon if key in icons}
         icon |= icons["icons"][origin] | changes
         box = " ".join(str(icon[key]) for key in ("left", "top", "width", "height"))
-        found[name] = _SVG.format(
+        found[name] = SVG.format(
             side=SIDE, margin=MARGIN, inner=SIDE - 2 * MARGIN, box=box, body=icon["body"]
         )
     return found

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from glyphsight.codec import Profile, encode_batch, prepare, resize
+from glyphsight.codec.encode import columns_of
 from glyphsight.codec.prepare import crop_to_content, prepare_batch
 from glyphsight.media.change import Augmentation, augment
 from glyphsight.sources import load_split, open_source
@@ -154,3 +157,13 @@ def test_polarity_is_judged_before_the_picture_is_cropped(some):
 def test_pictures_of_a_batch_are_cropped_each_to_its_own_size(some):
     profile = Profile(crop=0.1)
     assert encode_batch(some[:5], profile) == [encode_batch(p[None], profile)[0] for p in some[:5]]
+
+
+def test_a_word_keeps_its_shape_and_digits_stay_as_they_are(some):
+    narrow = Profile(width=16, height=9, format="plain", crop=0.0)
+    wide = replace(narrow, widest=48)
+    assert encode_batch(some, wide) == encode_batch(some, narrow)
+    word = np.concatenate(list(some[:3]), axis=1)[None]
+    [text] = encode_batch(word, wide)
+    assert {len(line) for line in text.splitlines()} == {columns_of(text, wide)}
+    assert columns_of(text, wide) > 40

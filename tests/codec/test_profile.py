@@ -101,6 +101,28 @@ def test_height_and_aspect_decide_the_rows():
     assert Profile(height=7).rows(28, 28) == 7
 
 
+def test_a_wide_picture_has_the_columns_that_keep_its_shape():
+    profile = Profile(width=16, height=9, widest=48)
+    assert [profile.columns(40, wide) for wide in (10, 40, 75, 85, 100, 400)] == [
+        16,
+        16,
+        16,
+        35,
+        41,
+        48,
+    ]
+    assert profile.has_columns(16)
+    assert not profile.has_columns(20)
+    assert not profile.has_columns(49)
+    assert Profile(width=16, height=9).columns(40, 400) == 16
+
+
+@pytest.mark.parametrize("given", [{"widest": 48}, {"widest": 20, "height": 9, "width": 16}])
+def test_widest_needs_a_height_and_room(given):
+    with pytest.raises(FormatError, match=r"widest.*leave widest out"):
+        Profile(**given)
+
+
 def test_the_document_says_what_the_profile_says():
     document = Path(__file__).parents[2] / "docs" / "formats-and-options.md"
     text = document.read_text(encoding="utf-8")

@@ -17,6 +17,7 @@ from glyphsight.cli.help import explains
 from glyphsight.cli.options import FROM_FILE, TOKENIZERS, Group, Json, PictureToText, with_settings
 from glyphsight.cli.output import print_json, print_table, say, will_resume
 from glyphsight.codec import Profile, encode_batch
+from glyphsight.codec.encode import columns_of
 from glyphsight.codec.formats import FORMATS, get_format
 from glyphsight.codec.profile import PALETTES
 from glyphsight.codec.repair import Repaired, repair
@@ -43,12 +44,6 @@ from glyphsight.parallel import Workers
 
 def _palettes() -> str:
     return "\n".join(f"{name}: {len(one)} levels, {one!r}" for name, one in PALETTES.items())
-
-
-def _columns(text: str, profile: Profile) -> int:
-    """Count the columns of glyphs in a text of the profile's format."""
-    form = get_format(profile.format)
-    return int(form.read(text, profile.palette).shape[1]) // form.cell[1]
 
 
 @explains("Formats", FORMATS.help)
@@ -122,7 +117,8 @@ def encode(
                 say(f"glyphsight: {done.error}")
                 failed += 1
             elif jsonl:
-                size = str(_columns(done.text, profile) if fit else profile.width)
+                many = fit is not None or profile.widest is not None
+                size = str(columns_of(done.text, profile) if many else profile.width)
                 line = {"path": done.path, "size": size, "ASCII_image": done.text}
                 print(json_line(line))
             elif out is None:

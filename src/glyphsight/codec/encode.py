@@ -80,6 +80,12 @@ def level_grids(
             yield _levels_of_same_size(part, profile)
 
 
+def columns_of(text: str, profile: Profile) -> int:
+    """Count the columns of glyphs in a text of the profile's format."""
+    form = get_format(profile.format)
+    return int(form.read(text, profile.palette).shape[1]) // form.cell[1]
+
+
 def as_bytes(array: NDArray[Any]) -> str:
     """Return the fix for an array of another dtype, by its numbers: how it becomes uint8."""
     known = array.size and array.dtype.kind in "biuf"
@@ -99,7 +105,7 @@ def _levels_of_same_size(images: NDArray[np.uint8], profile: Profile) -> NDArray
     form = get_format(profile.format)
     check_palette(form, profile.palette)  # before the work rather than after it
     tall, wide = form.cell
-    rows, columns = tall * profile.rows(height, width), wide * profile.width
+    rows, columns = tall * profile.rows(height, width), wide * profile.columns(height, width)
     if profile.contrast:
         images = stretch_contrast(images)
     if profile.edges != "none":

@@ -46,6 +46,9 @@ class Profile:
             all.
         filter: Resampling filter.
         height: Number of rows; left out, it follows from the picture's shape and the aspect.
+        widest: Most columns of a wide picture, such as a word: one that needs more than twice
+            width to keep its shape has as many as it needs, up to this; height must be given.
+            Left out, every picture has width columns.
         aspect: Width of a glyph over its height; 1 for square cells.
         invert: Polarity: yes turns every picture, auto the pictures that are dark on light, so
             that ink is bright.
@@ -73,6 +76,7 @@ class Profile:
     format: str = setting("seed", choices=FORMATS)
     filter: str = setting("bicubic", choices=FILTERS)
     height: int | None = setting(None, low=1)
+    widest: int | None = setting(None, low=1)
     aspect: float = setting(CELL_ASPECT, above=0)
     invert: str = setting("no", choices=("no", "yes", "auto"))
     ink: bool = False
@@ -92,6 +96,11 @@ class Profile:
         get_format(self.format)  # an unknown one is refused at once
         check_palette(self.palette)
         self._check_threshold()
+        if self.widest is not None and (self.height is None or self.widest <= 2 * self.width):
+            raise FormatError(
+                f"widest {self.widest} needs a height and more than {2 * self.width} "
+                "columns; give both, or leave widest out"
+            )
 
     def _check_threshold(self) -> None:
         if isinstance(self.threshold, str):
@@ -125,6 +134,18 @@ class Profile:
         if self.height is not None:
             return self.height
         return max(1, int(self.width * height / width * self.aspect))
+
+    def columns(self, height: int, width: int) -> int:
+        """Count the columns of a picture of ``height`` x ``width`` pixels."""
+        if self.widest is None or self.height is None:
+            return self.width
+        columns = min(round(self.height * width / height / self.aspect), self.widest)
+        return columns if self.has_columns(columns) else self.width
+
+    def has_columns(self, columns: int) -> bool:
+        """Return whether pictures may have that many columns."""
+        wide = self.widest is not None and 2 * self.width < columns <= self.widest
+        return wide or columns == self.width
 
 
 def _glyph_problem(glyph: str) -> str | None:

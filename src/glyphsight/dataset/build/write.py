@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from glyphsight import parallel
 from glyphsight.codec import encode_batch
-from glyphsight.codec.encode import level_grids
+from glyphsight.codec.encode import columns_of, level_grids
 from glyphsight.codec.formats import get_format
 from glyphsight.console import progress_bar
 from glyphsight.dataset.build.scan import grids_name, read_grids
@@ -121,7 +121,8 @@ def write_shard(build: Build, shard: Shard) -> int:
 
 
 def _records(build: Build, shard: Shard, sources: IO[bytes]) -> Iterator[Record]:
-    size = str(build.settings.profile.width)
+    profile = build.settings.profile
+    size = str(profile.width)
     for segment in shard.segments:
         copy = f" copy {segment.turn}" if segment.turn else ""
         texts = _copied_texts(build, segment) if segment.turn else _kept_texts(build, segment)
@@ -129,6 +130,8 @@ def _records(build: Build, shard: Shard, sources: IO[bytes]) -> Iterator[Record]
             questions = items.questions or [""] * len(items)
             for text, *told in zip(some, items.labels, questions, items.ids, strict=True):
                 label, question, name = told
+                if profile.widest is not None:
+                    size = str(columns_of(text, profile))
                 record = Record((text,), label, question, size, f"{build.spec} {name}{copy}")
                 write_sources([record], sources)
                 yield record

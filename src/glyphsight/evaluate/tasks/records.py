@@ -169,7 +169,7 @@ def doubts(task: Task, ours: Profile) -> list[str]:
     for row, grid in zip(rows, grids, strict=True):
         if isinstance(grid, FormatError):
             found[f"are not in the glyphs {ours.palette!r}"].append(f"{task.name(row)}: {grid}")
-        elif (width := text_width(grid, ours)) != ours.width:
+        elif not ours.has_columns(width := text_width(grid, ours)):
             found[f"are not {ours.width} columns wide"].append(f"{task.name(row)}: {width}")
         elif "invert" in other and dark_on_light(grid[None])[0]:
             found["are not bright on dark"].append(task.name(row))

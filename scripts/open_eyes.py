@@ -1,0 +1,338 @@
+r"""Make the dataset of many kinds of pictures that a model with open eyes learns, and its tests.
+
+    pip install '.[train]' pyfiglet==1.0.4 art==6.5 resvg-py==0.5.0
+    npm install --prefix NPM @iconify/json   # and woff2 files of @fontsource families into FONTS
+    python scripts/open_eyes.py --mnist DIR --fashion DIR --quickdraw FILE --fonts FONTS \
+        --icons NPM/node_modules/@iconify/json --vitc ViTC --out EYES
+
+EYES/data holds train.json and validation.json, all kinds mixed; EYES/KIND each kind alone, whose
+validation.json and test.json ask as nobody names the kind. ``ViTC`` holds vitc-s.json and
+vitc-l.json as their project publishes them: a font that draws any of their pictures is left out,
+and both become tests, through a picture of the text. Fonts, designers and sketches are split
+before anything is drawn. A seed decides everything. A kind that is there already stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import eye_kinds as kinds
+import numpy as np
+from eye_kinds import Drawn, Pixels, Random
+from tqdm import tqdm
+
+from glyphsight.codec import Profile, encode_batch
+from glyphsight.dataset import Record, load_dataset, write_records
+from glyphsight.dataset.storage import MANIFEST, sources_file, write_sources
+from glyphsight.files import replacing, write_json
+from glyphsight.models.load import model_tokenizer
+from glyphsight.sources import load_split, open_source
+
+PROFILE = Profile(
+    width=16, height=9, widest=48, palette=" ·█", format="plain", invert="auto", crop=0.0
+)
+"""The text of `sight`, and more columns for what is wide. Ink is not sought: of a word it would
+leave one letter."""
+TRAIN = {
+    "digits": 11000,
+    "letters": 13000,
+    "words": 12000,
+    "art": 6000,
+    "art-picture": 8000,
+    "icons": 14000,
+    "sketches": 9000,
+    "clothes": 9000,
+    "scenes": 9000,
+}
+"""Training records of each kind."""
+JUDGED, TESTED = 200, {"digits": 10000, "icons": 2000, "sketches": 1000, "clothes": 2000}
+PLAIN = (
+    "What is it?",
+    "What is this?",
+    "What do you see?",
+    "What is in the picture?",
+    "What does it show?",
+)
+OWN = {
+    "digits": "Which digit is it?",
+    "letters": "Which letter or digit is it?",
+    "words": "What is written?",
+    "art": "What is written?",
+    "art-picture": "What is written?",
+    "icons": "What does the icon show?",
+    "sketches": "What is drawn?",
+    "clothes": "Which piece of clothing is it?",
+    "scenes": "Which shapes are there?",
+}
+"""Questions for the name, and the one of each kind; half of the records ask none."""
+Make = Callable[[str, Random], Drawn | None]
+
+
+def pictures(spec: str, split: str) -> tuple[Pixels, list[str]]:
+    """Read a split of IDX files: uint8[N, 28, 28] and N labels."""
+    loaded = load_split(open_source(spec), split)
+    return loaded.pixels, list(loaded.labels)
+
+
+def classified(spec: str, names: list[str], *, turn: bool) -> Make:
+    """Take pictures of IDX files; the last 2,000 training pictures are for validation."""
+    train, labels = pictures(spec, "train")
+    tests = pictures(spec, "test")
+    own = {
+        "train": (train[:-2000], labels[:-2000]),
+        "validation": (train[-2000:], labels[-2000:]),
+        "test": tests,
+    }
+    taken = Counter[str]()
+
+    def make(part: str, random: Random) -> Drawn:
+        pixels, answers = own[part]
+        row = int(random.integers(len(pixels)))
+        if part == "test":  # each once
+            row, taken[part] = taken[part], taken[part] + 1
+        picture = pixels[row]
+        if turn and part == "train" and random.random() < 0.5:
+            picture = kinds.turned(picture, random)
+        return Drawn(picture, names[int(answers[row])], str(row))
+
+    return make
+
+
+def sketched(file: Path) -> Make:
+    """Take QuickDraw's sketches, in training some mirrored or turned."""
+    loaded = np.load(file)
+    names = [str(name) for name in loaded["names"]]
+    rows = {thing: np.flatnonzero(loaded["labels"] == names.index(thing)) for thing in kinds.THINGS}
+    pixels, taken = loaded["pixels"], Counter[str]()
+
+    def make(part: str, random: Random) -> Drawn:
+        first, last = kinds.SKETCHES[part]
+        thing = kinds.THINGS[taken[part] % len(kinds.THINGS)]
+        number = int(random.integers(first, last))
+        if part == "test":  # each once
+            number = first + taken[part] // len(kinds.THINGS)
+        taken[part] += 1
+        picture = kinds.bold(pixels[rows[thing][number]])
+        if part == "train" and random.random() < 0.7:
+            picture = picture[:, ::-1] if random.random() < 0.5 else picture
+            picture = kinds.turned(picture, random)
+        return Drawn(picture, thing, f"{thing} {number}")
+
+    return make
+
+
+def printed(fonts: dict[str, list[Path]], written: Callable[[str, Random], str]) -> Make:
+    """Write something in a font; tests are dark on light, as pages are."""
+
+    def make(part: str, random: Random) -> Drawn | None:
+        file = fonts[part][random.integers(len(fonts[part]))]
+        light = part != "train" or random.random() < 0.5
+        text = written(part, random)
+        pixels = kinds.write(text, file, random, light=light)
+        if pixels is not None and not light and random.random() < 0.3:
+            pixels = kinds.turned(pixels, random)
+        return None if pixels is None else Drawn(pixels, text, file.name.partition("-latin")[0])
+
+    return make
+
+
+def sign(part: str, random: Random) -> str:
+    """Choose a capital letter or a digit."""
+    return kinds.SIGNS[random.integers(len(kinds.SIGNS))]
+
+
+def code(part: str, random: Random) -> str:
+    """Choose two to four letters and digits."""
+    return "".join(sign(part, random) for _ in range(random.integers(2, 5)))
+
+
+def word_or_number(words: dict[str, list[str]]) -> Callable[[str, Random], str]:
+    """Choose words, numbers of up to eight digits, and codes."""
+
+    def choose(part: str, random: Random) -> str:
+        chance = random.random()
+        if chance < 0.2:
+            return "".join(str(random.integers(10)) for _ in range(random.integers(2, 9)))
+        if chance < 0.5:
+            return code(part, random)
+        word = words[part][random.integers(len(words[part]))]
+        return (word, word.capitalize(), word.upper())[random.integers(3)]
+
+    return choose
+
+
+def words_of() -> dict[str, list[str]]:
+    """Deal the words of two to eight letters in SmolLM2's vocabulary to the parts."""
+    found: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for token in sorted(model_tokenizer("smollm2-135m").get_vocab()):
+        word = token.removeprefix("Ġ")
+        letters = word.isascii() and word.isalpha() and word.islower()
+        if word != token and letters and 2 <= len(word) <= 8:
+            found[kinds.part_of(word, 5, 2)].append(word)
+    return found
+
+
+def text_art(vitc: Path, *, seen: bool) -> Make:
+    """Write letters, digits and codes as text art, as typed or as a picture of it."""
+
+    def make(part: str, random: Random) -> Drawn | None:
+        own = kinds.text_fonts(vitc)["train" if part == "train" else "test"]
+        number = int(random.integers(len(own)))
+        several = random.random() < 0.3
+        text = code(part, random) if several else sign(part, random)
+        drawn = kinds.typed(own[number], text, 1200 if seen else 450 if several else 250)
+        if not drawn:
+            return None
+        return Drawn(kinds.picture_of(drawn) if seen else drawn, text, f"font {number}")
+
+    return make
+
+
+def iconic(package: Path) -> Make:
+    """Draw icons; of the same drawing by two, one in tests and one in training, both stay out."""
+    parts = kinds.icon_names(kinds.icon_sets(package))
+    order = {
+        part: [(name, by, svg) for name, own in found.items() for by, svg in own]
+        for part, found in parts.items()
+    }
+    for part, own in order.items():
+        print(part, len(own), "icons,", len({by for _, by, _ in own}), "designers")
+    shuffle = np.random.default_rng(5)
+    test = [order["test"][row] for row in shuffle.permutation(len(order["test"]))]
+    taken = Counter[str]()
+
+    def make(part: str, random: Random) -> Drawn:
+        if part == "test":  # each once
+            name, by, svg = test[taken[part] % len(test)]
+            taken[part] += 1
+        else:
+            names = list(parts[part])
+            name = names[random.integers(len(names))]
+            while not parts[part][name]:
+                name = names[random.integers(len(names))]
+            by, svg = parts[part][name][random.integers(len(parts[part][name]))]
+        picture = kinds.render(svg)
+        if part == "train" and random.random() < 0.3:
+            picture = kinds.turned(picture, random)
+        return Drawn(picture, name, by)
+
+    return make
+
+
+def encoded(drawn: list[Drawn]) -> list[str]:
+    """Encode pictures, those of one size together; text art is read as it is typed."""
+    groups: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+    texts = [""] * len(drawn)
+    for row, one in enumerate(drawn):
+        if isinstance(one.pixels, str):
+            texts[row] = one.pixels
+        else:
+            groups[one.pixels.shape].append(row)
+    for rows in groups.values():
+        batch = np.stack([drawn[row].pixels for row in rows])
+        for row, text in zip(rows, encode_batch(batch, PROFILE), strict=True):
+            texts[row] = text
+    return texts
+
+
+def records(kind: str, part: str, count: int, make: Make) -> list[Record]:
+    """Make the records of a kind; those of a test ask as nobody names the kind."""
+    random = np.random.default_rng([list(TRAIN).index(kind), "train validation test".find(part)])
+    drawn: list[Drawn] = []
+    while len(drawn) < count:
+        if (one := make(part, random)) is not None:
+            drawn.append(one)
+    found = []
+    for one, text in zip(drawn, encoded(drawn), strict=True):
+        question, answer = "", one.answer
+        if one.questions and random.random() < 0.75:
+            question, answer = one.questions[random.integers(len(one.questions))]
+        elif part == "train" and random.random() < 0.5:
+            question = str(random.choice([*PLAIN, OWN[kind]]))
+        size = str(max(map(len, text.splitlines())))
+        found.append(Record((text,), answer, question, size, f"{kind}: {one.by}"))
+    return found
+
+
+def save(directory: Path, splits: dict[str, list[Record]]) -> None:
+    """Write splits with their sources, then the profile in the manifest."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for split, found in splits.items():
+        file = directory / f"{split}.json"
+        write_records(found, file)
+        with replacing(sources_file(file), "wb") as stream:
+            write_sources(found, stream)
+    write_json(directory / MANIFEST, {"profile": asdict(PROFILE)})
+
+
+def vitc_pictures(file: Path) -> Iterator[Drawn]:
+    """Draw the pictures of a file of ViTC."""
+    for one in json.loads(file.read_text()):
+        yield Drawn(kinds.picture_of(one["art_text"]), one["text"], one["font"])
+
+
+def make_all(given: argparse.Namespace) -> None:
+    """Make every kind, the mixed dataset last."""
+    fonts = kinds.letters_of(list(given.fonts.glob("*.woff2")))
+    print({part: len(own) for part, own in fonts.items()}, "families of fonts")
+    words = words_of()
+    makers: dict[str, Make] = {
+        "digits": classified(f"idx:{given.mnist}", list("0123456789"), turn=True),
+        "letters": printed(fonts, sign),
+        "words": printed(fonts, word_or_number(words)),
+        "art": text_art(given.vitc, seen=False),
+        "art-picture": text_art(given.vitc, seen=True),
+        "icons": iconic(given.icons),
+        "sketches": sketched(given.quickdraw),
+        "clothes": classified(f"idx:{given.fashion}", kinds.CLOTHES, turn=False),
+        "scenes": lambda part, random: kinds.scene(random),
+    }
+    for kind, make in tqdm(makers.items(), unit="kind"):
+        if not (given.out / kind / MANIFEST).exists():  # what is there stays
+            make_kind(given, kind, make)
+    for name in ("vitc-s", "vitc-l"):
+        drawn = list(vitc_pictures(given.vitc / f"{name}.json"))
+        texts = zip(drawn, encoded(drawn), strict=True)
+        save(
+            given.out / f"{name}-picture",
+            {"test": [Record((text,), one.answer, "", "", one.by) for one, text in texts]},
+        )
+    mixed: dict[str, list[Record]] = {}
+    for split in ("validation", "train"):
+        found = [one for kind in TRAIN for one in load_dataset(given.out / kind, split)]
+        order = np.random.default_rng(1).permutation(len(found))
+        mixed[split] = [found[row] for row in order]
+    save(given.out / "data", mixed)
+
+
+def make_kind(given: argparse.Namespace, kind: str, make: Make) -> None:
+    """Make the splits of a kind; no training icon has the text of one that is held out."""
+    found = {
+        "test": records(kind, "test", TESTED.get(kind, 1000), make),
+        "validation": records(kind, "validation", JUDGED, make),
+    }
+    held = {one.picture for own in found.values() for one in own} if kind == "icons" else set()
+    train = records(kind, "train", int(TRAIN[kind] * given.share), make)
+    found["train"] = [one for one in train if one.picture not in held]
+    save(given.out / kind, found)
+
+
+def main() -> None:
+    """Read the options and make the datasets."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name in ("mnist", "fashion", "quickdraw", "fonts", "icons", "vitc", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--share", type=float, default=1.0, help="share of the training records")
+    given = parser.parse_args()
+    make_all(given)
+
+
+if __name__ == "__main__":
+    main()
