@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-import eye_kinds as kinds
 import numpy as np
-from eye_kinds import Drawn, Pixels, Random
+from eyes import kinds
+from eyes.kinds import Drawn, Pixels, Random
 from tqdm import tqdm
 
 from glyphsight.codec import Profile, encode_batch
