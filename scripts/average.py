@@ -1,6 +1,6 @@
 """Average the weights of a run and of one trained from it: a new run, to be measured.
 
-python scripts/average.py runs/6 runs/7 runs/mean
+python scripts/average.py runs/6 runs/7 runs/mean --share 0.5
 
 The mean is often better than either (Izmailov et al. 2018, Wortsman et al. 2022).
 """
@@ -17,7 +17,7 @@ from glyphsight.errors import ModelError
 from glyphsight.models import LoadedModel, load_model
 
 
-def averaged(first: Path, second: Path) -> LoadedModel:
+def averaged(first: Path, second: Path, share: float = 0.5) -> LoadedModel:
     """Average two runs weight by weight.
 
     The runs must lie near each other, as where the second was trained from the first at a moderate
@@ -26,6 +26,7 @@ def averaged(first: Path, second: Path) -> LoadedModel:
     Args:
         first: Directory of a run, an adapter or a whole model.
         second: Directory of a run with the same weights by name. The mean keeps its record.
+        share: Share of the second in the mean, 0-1.
 
     Raises:
         ModelError: One cannot be loaded, or they have other weights or another base.
@@ -44,7 +45,7 @@ def averaged(first: Path, second: Path) -> LoadedModel:
         )
     with torch.no_grad():
         for name, weight in after.items():
-            weight.lerp_(before[name], 0.5)
+            weight.lerp_(before[name], 1 - share)
     unmeasured = {"validation_accuracy": None, "validation_records": 0}
     return replace(other, run=replace(other.run, training=other.run.training | unmeasured))
 
@@ -55,8 +56,9 @@ def main() -> None:
     parser.add_argument("first", type=Path)
     parser.add_argument("second", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--share", type=float, default=0.5, help="of the second; one half")
     given = parser.parse_args()
-    mean = averaged(given.first, given.second)
+    mean = averaged(given.first, given.second, given.share)
     assert mean.run is not None
     mean.save(given.out)
     mean.run.save(given.out)

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from glyphsight.inference.see import UNKNOWN
+from glyphsight.models.runs import UNKNOWN
 from glyphsight.sources import load_split, open_source
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))

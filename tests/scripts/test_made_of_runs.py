@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from glyphsight.dataset import load_dataset
+from glyphsight.dataset import load_dataset, write_records
 from glyphsight.errors import ModelError
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.models import RunRecord, load_model
@@ -46,6 +46,9 @@ def test_each_weight_is_the_mean_of_two_runs(script, digits, tmp_path):
     for name, weight in found.items():
         torch.testing.assert_close(weight, (first[name] + second[name]) / 2)
     assert load_model(out).run.base == "nano"
+    script("average.py", a, b, tmp_path / "most", "--share", 0.9)
+    for name, weight in load_file(tmp_path / "most" / "adapter_model.safetensors").items():
+        torch.testing.assert_close(weight, 0.1 * first[name] + 0.9 * second[name])
 
 
 def test_what_has_no_mean_is_refused(script, digits, nano_run, tmp_path):
@@ -145,3 +148,24 @@ def test_what_is_no_whole_run_is_refused(low_rank, tmp_path):
     loaded.tokenizer.save_pretrained(tmp_path / "model")
     with pytest.raises(ModelError, match="holds no whole model trained with glyphsight"):
         low_rank(tmp_path / "model", "--rank", 2)
+
+
+def test_a_run_trained_with_unknown_has_a_threshold_and_a_script_chooses_another(
+    script, digits, tmp_path
+):
+    data, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(digits, data)
+    for split in ("train", "validation"):
+        records = load_dataset(data, split)
+        some = [replace(one, answer="unknown") if one.answer == "3" else one for one in records]
+        write_records(some, data / f"{split}.json")
+    settings = {"max_steps": 4, "batch_size": 16, "evaluations": 1}
+    train(data, "nano", run, resolve_settings("nano", settings), quiet=True)
+    chosen = RunRecord.load(run).unknown_above
+    assert 0.5 <= chosen < 1
+    assert f"above {chosen:.4g}" in (run / "README.md").read_text()
+    said = script("choose_unknown.py", run, data)
+    assert f"unknown above {RunRecord.load(run).unknown_above:.6f}; of " in said
+    assert RunRecord.load(run).unknown_above == pytest.approx(chosen, abs=1e-3)
+    script("choose_unknown.py", run, data, "--refused", 1)
+    assert RunRecord.load(run).unknown_above == 0.5

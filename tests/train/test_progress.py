@@ -208,3 +208,11 @@ def test_the_loss_is_told_forty_times_by_steps_or_by_the_clock(
         told.on_step_end(ARGS, of, control)
         logged, stopped = logged + control.should_log, control.should_training_stop
     assert logged == 40
+
+
+def test_a_record_is_judged_by_its_own_label_and_by_the_caution_with_unknown():
+    seven = progress._Judged("", right=True, unknown=2.0)
+    assert (seven.hit(1.0), seven.hit(3.0)) == (False, True)
+    cat = progress._Judged("", right=False, unknown=2.0, strange=True)
+    assert (cat.hit(1.0), cat.hit(3.0)) == (True, False)
+    assert progress._Judged("", right=True).hit(0.0)

@@ -145,7 +145,7 @@ class _Printer:
 
     def _ranked(self, answer: Answer) -> list[tuple[str, float]]:
         """Return the names of what the model knows and their probabilities, likeliest first."""
-        from glyphsight.inference.see import UNKNOWN
+        from glyphsight.models.runs import UNKNOWN
 
         every = answer.probabilities.items()
         return [(self.task.name_of(label), chance) for label, chance in every if label != UNKNOWN]

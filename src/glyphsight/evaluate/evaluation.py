@@ -163,7 +163,10 @@ class _Answering:
             choices: tuple(map(self.prompt.reply, choices or (self.longest,)))
             for choices in {item.choices for item in items}
         }
-        asked = [Request(item.ask(self.prompt), replies[item.choices]) for item in items]
+        asked = [
+            Request.among(item.choices, replies[item.choices], item.ask(self.prompt))
+            for item in items
+        ]
         too_long = self.model.too_long(asked)
         closed = [row for row, one in enumerate(items) if one.choices and row not in too_long]
         scores = self.model.score(
@@ -311,6 +314,7 @@ def _identity(model: Model, task: Task, settings: EvaluateSettings) -> dict[str,
     return {
         "glyphsight": __version__,
         "model": _weights_digest(model.get()),
+        "unknown_above": model.run.unknown_above if model.run else None,
         "task": task.digest(),
         "prompt": [task.prompt.question, task.prompt.answer, task.prompt.instruction],
         "seed": settings.seed,

@@ -31,7 +31,7 @@ from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.media.picture import PictureLike, several
 from glyphsight.models.chat import Turns, chat_turns, fill, has_template
 from glyphsight.models.load import LoadedModel, load_model
-from glyphsight.models.runs import ModelSource, RunRecord, resolve
+from glyphsight.models.runs import UNKNOWN, ModelSource, RunRecord, resolve
 from glyphsight.models.tokens import merged_pictures
 
 SPARE_TOKENS = 12
@@ -51,15 +51,23 @@ class Request:
         prompt: Text that the model reads, as :meth:`~glyphsight.dataset.Prompt.ask` renders it.
         answers: Completions to choose from, as :meth:`~glyphsight.dataset.Prompt.reply` renders
             each. They also bound the length of a free answer.
+        unknown: Column of the answer that says ``unknown``, whose score is lowered by the caution
+            of the model's run; None where there is none.
     """
 
     prompt: str
     answers: tuple[str, ...] = ()
+    unknown: int | None = None
 
     @staticmethod
     def about(prompt: Prompt, text: str, labels: Sequence[str], question: str = "") -> Request:
         """Ask which label fits the text of a picture."""
-        return Request(prompt.ask(text, question), tuple(map(prompt.reply, labels)))
+        return Request.among(labels, tuple(map(prompt.reply, labels)), prompt.ask(text, question))
+
+    @staticmethod
+    def among(labels: Sequence[str], answers: tuple[str, ...], prompt: str) -> Request:
+        """Ask which of the labels, rendered as ``answers``, goes on from a rendered prompt."""
+        return Request(prompt, answers, labels.index(UNKNOWN) if UNKNOWN in labels else None)
 
 
 class Model:
@@ -267,6 +275,9 @@ class Model:
     ) -> list[NDArray[np.float32]]:
         """Score the answers of each request: the log-likelihood of their tokens after the prompt.
 
+        The answer ``unknown`` has the caution of the run taken off, so that everything that takes
+        the best of the scores, or makes probabilities of them, keeps to the run's threshold.
+
         Batch size, padding and sharing change nothing but the order of sums. In float32 that moves
         a score by less than 1e-3. In bfloat16, as SmolLM2 is asked where the CPU is good at it, by
         at most 0.5: a logit between 16 and 32 has steps of 0.125, and 37 prompts in batches of 1, 8
@@ -290,7 +301,13 @@ class Model:
         choices = [self._completions(request) for request in requests]
         prompts = self._prompts(requests)
         self._require_room(prompts, [c.longest for c in choices])
-        return self._batcher.ask(Job(prompts, choices, [], batch_size, progress, share), self._open)
+        job = Job(prompts, choices, [], batch_size, progress, share)
+        scores = self._batcher.ask(job, self._open)
+        if self.run is not None and self.run.caution:
+            for request, own in zip(requests, scores, strict=True):
+                if request.unknown is not None:
+                    own[request.unknown] -= self.run.caution
+        return scores
 
     def best(
         self,

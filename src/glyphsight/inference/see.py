@@ -21,13 +21,12 @@ from glyphsight.media import PictureLike, load_gray, medium_of
 from glyphsight.media.bulk import PictureFile
 from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.models import RunRecord
+from glyphsight.models.runs import UNKNOWN
 from glyphsight.parallel import Workers
 
 if TYPE_CHECKING:
     from glyphsight.inference.model import Model
 
-UNKNOWN = "unknown"
-"""Label of a class of pictures that show nothing the model is to know."""
 TOGETHER = 64
 """Largest number of pictures read and answered together."""
 

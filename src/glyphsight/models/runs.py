@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,6 +22,10 @@ SETTINGS_FILE = "settings.json"
 """File of the settings. It is written before the first step: with it a run is begun."""
 HISTORY_FILE = "history.jsonl"
 """File of loss and accuracy over the steps."""
+
+
+UNKNOWN = "unknown"
+"""Label of a class of pictures that show nothing the model is to know."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class RunRecord:
         base_profile: Profile that the tokenizer of a fresh ``nano`` at the root suits.
         free: True where it was trained on more questions than ``tasks`` lists: it takes any
             question, and writes its answer.
+        unknown_above: Threshold of the label ``unknown``, above 0 and below 1: its probability
+            beside the likeliest other label's from which it is the answer.
     """
 
     base: str
@@ -69,6 +76,12 @@ class RunRecord:
     chat: Turns | None = None
     base_profile: Profile = PUBLISHED
     free: bool = False
+    unknown_above: float = 0.5
+
+    @property
+    def caution(self) -> float:
+        """Log-odds of the threshold of ``unknown``: its score is lowered by as much."""
+        return math.log(self.unknown_above / (1 - self.unknown_above))
 
     @property
     def prompt(self) -> Prompt:
@@ -123,6 +136,9 @@ class RunRecord:
         file = Path(run) / RUN_FILE
         try:
             value = json.loads(file.read_text(encoding="utf-8"))
+            threshold = float(value.get("unknown_above", RunRecord.unknown_above))
+            if not 0 < threshold < 1:
+                raise ValueError(f"unknown_above {threshold} is not between 0 and 1")
             return RunRecord(
                 base=value["base"],
                 seed=value["seed"],
@@ -136,6 +152,7 @@ class RunRecord:
                 chat=Turns(**value["chat"]) if value["chat"] else None,
                 base_profile=Profile(**value["base_profile"]),
                 free=value.get("free", False),  # older records know no free questions
+                unknown_above=threshold,
             )
         except (FileNotFoundError, NotADirectoryError):
             return None

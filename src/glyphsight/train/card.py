@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from glyphsight.models import smollm2
-from glyphsight.models.runs import RunRecord, resolve, root_of
+from glyphsight.models.runs import UNKNOWN, RunRecord, resolve, root_of
 from glyphsight.version import __version__
 
 CARD = "README.md"
@@ -35,6 +35,9 @@ def write_card(directory: Path, name: str, record: RunRecord) -> None:
         base=base or Path(root).name,
         adapter=adapter,
         tasks=[(task, ", ".join(task.labels[:_SHOWN])) for task in record.tasks],
+        unknown_above=record.unknown_above
+        if any(UNKNOWN in task.labels for task in record.tasks)
+        else None,
         prompt=json.dumps(vars(record.prompt), ensure_ascii=False),
         profile=asdict(record.profile),
         training=record.training,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +20,9 @@ from glyphsight.console import progress_bar
 from glyphsight.dataset import Record
 from glyphsight.files import normal, replacing
 from glyphsight.inference import Model, Request
+from glyphsight.inference.threshold import choose_threshold, margins
 from glyphsight.models import LoadedModel, RunRecord
-from glyphsight.models.runs import read_history
+from glyphsight.models.runs import UNKNOWN, read_history
 from glyphsight.sampling import wilson_interval
 from glyphsight.train.settings import TrainSettings
 from glyphsight.train.state import checkpoint_of
@@ -42,14 +45,16 @@ def validate(
     Returns:
         ``validation_accuracy`` (0-1), ``validation_records``, the number judged, and
         ``validation_written``, the number of these whose answer the model wrote since it is open;
-        of several questions also ``accuracies`` by question.
+        of several questions also ``accuracies`` by question; where ``unknown`` is a label also
+        ``unknown_above``, the threshold chosen on these records, with which they are judged.
     """
     started = time.monotonic()
     order = [records[index] for index in np.random.default_rng(0).permutation(len(records))]
     is_open = np.array([not run.task(one.question).labels for one in order])
     order = [order[i] for i in np.flatnonzero(~is_open | (is_open.cumsum() <= _WRITTEN))]
-    hits: list[tuple[str, bool]] = []
+    judged: list[_Judged] = []
     model, size = loaded.model, _FIRST
+    asked = Model(replace(loaded, run=run))  # the thresholds of the run it starts from do not count
     was_training = model.training
     model.eval()
     with (
@@ -58,11 +63,14 @@ def validate(
             len(order), "record", "validate", leave=False, position=1, delay=1, disable=quiet
         ) as bar,
     ):
-        while len(hits) < len(order) and (not hits or time.monotonic() - started < seconds):
-            hits += _hits(loaded, run, order[len(hits) : len(hits) + size])
-            bar.update(len(hits) - bar.n)
+        while len(judged) < len(order) and (not judged or time.monotonic() - started < seconds):
+            judged += _judge(asked, run, order[len(judged) : len(judged) + size])
+            bar.update(len(judged) - bar.n)
             size = min(2 * size, _CHUNK)
     model.train(was_training)
+    sure = np.array([one.unknown for one in judged if one.right])
+    chosen = replace(run, unknown_above=choose_threshold(sure[np.isfinite(sure)]))
+    hits = [(one.question, one.hit(chosen.caution)) for one in judged]
     shares = {
         question: fmean(hit for own, hit in hits if own == question)
         for question in sorted({question for question, _ in hits} & {t.question for t in run.tasks})
@@ -72,12 +80,31 @@ def validate(
         "validation_records": len(hits),
         "validation_written": sum(not run.task(question).labels for question, _ in hits),
     }
+    if any(UNKNOWN in task.labels for task in run.tasks):
+        found["unknown_above"] = chosen.unknown_above
     return found | ({"accuracies": shares} if len(shares) > 1 else {})
 
 
-def _hits(loaded: LoadedModel, run: RunRecord, records: list[Record]) -> list[tuple[str, bool]]:
-    """Judge records by likelihood, or in writing; return the question of each and whether right."""
-    prompt, model = run.prompt, Model(loaded)
+class _Judged(NamedTuple):
+    """Question of a record, and whether the answer other than ``unknown`` is right.
+
+    ``unknown`` is the log-odds of that label, minus infinity where the question has none, and
+    ``strange`` says that it is the right one.
+    """
+
+    question: str
+    right: bool
+    unknown: float = -math.inf
+    strange: bool = False
+
+    def hit(self, caution: float) -> bool:
+        """Tell whether the answer is right where the caution is taken off ``unknown``."""
+        return self.strange if self.unknown > caution else self.right
+
+
+def _judge(model: Model, run: RunRecord, records: list[Record]) -> list[_Judged]:
+    """Judge records by likelihood, or in writing where answers are open."""
+    prompt = run.prompt
     longest = max((record.answer for record in records), key=len)
     labels = {one.question: run.task(one.question).labels for one in records}
     closed, written = (
@@ -87,14 +114,18 @@ def _hits(loaded: LoadedModel, run: RunRecord, records: list[Record]) -> list[tu
         id(one): Request.about(prompt, one.picture, labels[one.question] or [longest], one.question)
         for one in records
     }
-    columns = model.best([asked[id(one)] for one in closed])
+    scores = model.score([asked[id(one)] for one in closed])
     replies = model.generate([asked[id(one)] for one in written])
-    found = [
-        (one.question, labels[one.question][column] == one.answer)
-        for one, column in zip(closed, columns, strict=True)
-    ]
+    found = []
+    for one, own in zip(closed, scores, strict=True):
+        choices, unknown = labels[one.question], -math.inf
+        if UNKNOWN in choices and len(choices) > 1:
+            unknown = float(margins(own[None], choices)[0])
+            own[choices.index(UNKNOWN)] = -math.inf
+        right = choices[int(own.argmax())] == one.answer
+        found.append(_Judged(one.question, right, unknown, one.answer == UNKNOWN))
     return found + [
-        (one.question, prompt.read_reply(reply) == normal(one.answer))
+        _Judged(one.question, prompt.read_reply(reply) == normal(one.answer))
         for one, reply in zip(written, replies, strict=True)
     ]
 

@@ -274,7 +274,8 @@ def _finished(job: Job, best: dict[str, Any], step: int, seconds: float) -> RunR
     judged = {name: best[name] for name in (*none, "accuracies") if name in best}
     own = {"steps": step, "kept_step": best["step"], "seconds": seconds}
     training = job.record.training | own | none | judged | {"torch": str(torch.__version__)}
-    return replace(job.record, training=training)
+    threshold = best.get("unknown_above", RunRecord.unknown_above)
+    return replace(job.record, training=training, unknown_above=threshold)
 
 
 def _warn_of_chance(record: RunRecord, validation: list[Record], settings: TrainSettings) -> None:
