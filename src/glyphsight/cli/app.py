@@ -26,6 +26,7 @@ VERBS = {  # in the order of the pipeline, each with its module
     "compare": "runs",
     "see": "see",
     "hear": "hear",
+    "chat": "chat",
     "serve": "serve",
     "sweep": "runs",
     "demo": "runs",

@@ -196,6 +196,8 @@ def print_summary(study: Study) -> None:
     if (said := study.replies) is not None and said.refused + said.malformed:
         print(f"  of the freely written answers {said.refused} refused, {said.malformed} malformed")
     _print_robustness(study)
+    for name, share in result.further.items():
+        _line(name, share)
     for name, share in list(result.groups.items())[:_LISTED]:
         _line(name or "(the dataset's question)", share)
     if result.classes:

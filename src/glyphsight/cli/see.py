@@ -27,11 +27,10 @@ from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, Task, resolve
 
 if TYPE_CHECKING:
     from glyphsight.inference import Answer, Model, Seen
-    from glyphsight.models import RunRecord
-
 
 _SHOWN = 4  # likeliest labels
 _SURE = 0.8  # smallest probability of an answer that is not called unsure
+_NAMED = 6  # questions that a message lists
 _WATCHED = 8  # pictures answered together while a user reads along
 _STDIN = "-"
 _NOTES = {  # about how a picture was read, by field of its answer
@@ -247,7 +246,10 @@ def see(
     ] = DEFAULT_MODEL,
     ask: Annotated[
         str | None,
-        typer.Option(help="Question that the model was trained to answer.", show_default=False),
+        typer.Option(
+            help="Question in words; one that the model was not trained on is answered in writing.",
+            show_default=False,
+        ),
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the text the model read.")] = False,
     explain: Explain = None,
@@ -284,7 +286,7 @@ def see(
     noted = (out and JsonLog.noted(out)) or {}
     same = noted.get("model") == model  # a log is of one engine, however many pictures are left
     asked = Model(model, engine=noted.get("engine", "auto") if same else "auto")
-    task = _task(asked.trained, ask)
+    task = _task(asked, ask)
     form, hidden = "jsonl" if jsonl else "json" if json_ else "text", not sys.stderr.isatty()
     total = None if files_from else len(tasks)
     with ExitStack() as stack:
@@ -308,16 +310,20 @@ def see(
         printer.close(len(known), stale)
 
 
-def _task(run: RunRecord, ask: str | None) -> Task:
-    """Return the task of a question; say which question is asked where there are several.
+def _task(model: Model, ask: str | None) -> Task:
+    """Return the task of a question; say where it is one of several, or none it was trained on.
 
     Raises:
-        ModelError: The model was not trained to answer the question.
+        ModelError: The model cannot answer the question.
     """
-    task, others = run.task(ask), [repr(one.question) for one in run.tasks[1:]]
+    run, task = model.trained, model.task(ask)
+    others = [repr(one.question) for one in run.tasks[1:]]
     if ask is None and others:
         asked = task.question or "as its dataset asks"
-        say(f"asked {asked!r}; --ask takes {', '.join(others)} too")
+        more = ", ..." if len(others) > _NAMED else ""
+        say(f"asked {asked!r}; --ask takes {', '.join(others[:_NAMED])}{more} too")
+    elif task not in run.tasks and not run.free:
+        say(f"{model.name} was not trained to answer {ask!r}; what it writes may be wrong")
     return task
 
 

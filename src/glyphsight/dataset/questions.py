@@ -148,17 +148,21 @@ def _read() -> dict[str, Any]:
     return found
 
 
-@lru_cache(maxsize=4)
-def asides(held_out: bool = False, chat: bool = False) -> tuple[tuple[str, str], ...]:
-    """Return turns about something else with the answers of the base, where it gives one.
+@lru_cache(maxsize=8)
+def asides(
+    held_out: bool = False, chat: bool = False, *, silent: bool = False
+) -> tuple[tuple[str, str], ...]:
+    """Return turns about something else, each with the answer of the base.
 
     Args:
         held_out: True for those that nothing is trained on.
         chat: True for the answers in the chat template, False for those in plain text.
+        silent: True for those too that the base has nothing to say to.
     """
     every = json.loads(ASIDES.read_text("utf-8"))
     said = "chat" if chat else "plain"
-    return tuple((e["ask"], e[said]) for e in every if e["held_out"] == held_out and e[said])
+    some = (one for one in every if one["held_out"] == held_out and (silent or one[said]))
+    return tuple((one["ask"], one[said]) for one in some)
 
 
 @lru_cache(maxsize=32)
@@ -239,9 +243,14 @@ def _placed(words: str, family: str, name: str, chat: bool, draw: random.Random)
         other, answer = draw.choice(asides(chat=chat))
         return f"{other}{said}{whole(answer)}{asked}{_PICTURE}\n{words}"
     if place == "told" and family != "what":
-        what = draw.choice(wordings("what"))[1]
-        return f"{_PICTURE}\n{what}{said}{name}{asked}{words}"
+        return told(words, name, draw.choice(wordings("what"))[1], chat=chat)
     return words
+
+
+def told(words: str, name: str, what: str = "What is it?", *, chat: bool = False) -> str:
+    """Ask something after a turn in which the picture was named."""
+    said, asked = _TURNS[chat]
+    return f"{_PICTURE}\n{what}{said}{name}{asked}{words}"
 
 
 def whole(text: str) -> str:

@@ -118,6 +118,7 @@ def evaluate(
         macro=_mean([share.accuracy for share in groups.values()]),
         character_match=_mean(tally.partial),
         by="both" if len(ways) > 1 else ways.pop(),
+        further=task.further(asks, samples) if task.further else {},
     )
 
 

@@ -26,6 +26,7 @@ from glyphsight.inference.model import Model
 from glyphsight.inference.passes import TorchEngine
 from glyphsight.inference.tokenize import text_ids
 from glyphsight.models import LoadedModel, load_model
+from glyphsight.models.load import as_base
 
 DEFAULTS = ForgettingSettings()
 _FEWEST = 10  # windows: resampling fewer says nothing about how far a figure may move
@@ -303,12 +304,9 @@ def measure_forgetting(
     if settings.against is not None:
         del loaded  # two models need not be in memory at once
         base = measure(other := load_model(settings.against), other.name)
-    elif (record := loaded.run) is not None and hasattr(loaded.model, "disable_adapter"):
-        with loaded.model.disable_adapter():
-            base = measure(loaded, record.base)
-    elif record is not None:
-        loaded = load_model(record.base, seed=record.seed, profile=record.base_profile)
-        base = measure(loaded, record.base)
+    elif (record := loaded.run) is not None:
+        with as_base(loaded) as other:
+            base = measure(other, record.base)
     share, interval = relative_loss(run.texts, base.texts, seed=seed) if base else (None, None)
     found = paired(run.right, base.right, seed=seed) if base else None
     return Forgetting(run, base, share, interval, found, settings.window, settings.stride)

@@ -162,6 +162,7 @@ class Evaluation:
         character_match: Mean share of an answer's characters in what was written, of items without
             choices; None where the task does not rate it.
         by: ``log-likelihood``, ``writing``, or ``both`` where some items have choices.
+        further: Figures that belong to the task, by name.
     """
 
     model: str
@@ -187,6 +188,7 @@ class Evaluation:
     macro: float | None = None
     character_match: float | None = None
     by: str = "log-likelihood"
+    further: dict[str, Share] = field(default_factory=dict)
 
     @property
     def pictures_per_second(self) -> float:

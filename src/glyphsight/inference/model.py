@@ -29,9 +29,10 @@ from glyphsight.inference.see import Answer, PictureText, require_medium, to_ans
 from glyphsight.inference.stream import Piece, Writing, pieces
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.media.picture import PictureLike, several
+from glyphsight.models import nano
 from glyphsight.models.chat import Turns, chat_turns, fill, has_template
 from glyphsight.models.load import LoadedModel, load_model
-from glyphsight.models.runs import UNKNOWN, ModelSource, RunRecord, resolve
+from glyphsight.models.runs import UNKNOWN, ModelSource, RunRecord, Task, resolve
 from glyphsight.models.tokens import merged_pictures
 
 SPARE_TOKENS = 12
@@ -454,12 +455,12 @@ class Model:
         Args:
             pictures: N paths, open binary files, PIL images or arrays uint8[H, W], [H, W, 3] or
                 [H, W, 4].
-            question: Question that the model was trained to answer; None for its first one.
-                Without labels to choose from the model writes its answer.
+            question: Question about each picture; None for the first that the model was trained
+                on. Without labels to choose from the model writes its answer.
 
         Raises:
             PictureError: A picture cannot be read, or is too tall for the model once it is text.
-            ModelError: The model was not trained with glyphsight, so its labels are not known.
+            ModelError: As :meth:`task`.
         """
         texts = []
         for picture in several(pictures):
@@ -489,15 +490,32 @@ class Model:
             joined.append(error or replace(known[text.main], found=text.found, parts=known))
         return joined
 
+    @property
+    def speaks(self) -> bool:
+        """Whether the model has a language: all have but a ``nano``, which knows its labels."""
+        return self._source.origin != nano.NAME
+
+    def task(self, question: str | None = None) -> Task:
+        """Return the task of a question; one that the model was not trained on has no labels.
+
+        Raises:
+            ModelError: The model was not trained with glyphsight, or does not speak and was not
+                trained to answer the question.
+        """
+        try:
+            return self.trained.task(question)
+        except ModelError as error:
+            if self.run is None:
+                raise
+            if question is None or not self.speaks:
+                raise ModelError(f"{self.name}: {error}") from None
+            return Task(question)
+
     def _answers(
         self, texts: Sequence[PictureText], question: str | None
     ) -> list[Answer | PictureError]:
         """Answer texts of one thing each."""
-        run = self.trained
-        try:
-            task = run.task(question)
-        except ModelError as error:
-            raise ModelError(f"{self.name}: {error}") from None
+        run, task = self.trained, self.task(question)
         asked = [
             Request.about(run.prompt, text.ascii_image, task.labels, task.question)
             for text in texts

@@ -230,16 +230,16 @@ def see_many(
         tasks: Pictures as :func:`glyphsight.media.bulk.plan` finds them; taken as they are needed.
         model: A trained model; workers load it by its name.
         where: Processes that do the work, None for this one.
-        question: Question that the model was trained to answer; None for its first one.
+        question: Question about each picture; None for the first that the model was trained on.
         max_pixels: Largest number of pixels per file.
         pixels: True where the pixels of the pictures are kept.
         together: Largest number of pictures answered together, after 1, 2, 4 and so on, so that
             the first answer comes at once.
 
     Raises:
-        ModelError: The model was not trained with glyphsight, or not to answer the question.
+        ModelError: As :meth:`glyphsight.inference.Model.task`.
     """
-    model.trained.task(question)
+    model.task(question)
     model.settle(len(tasks) if isinstance(tasks, Sized) else None, rounded=True)
     left, sizes = iter(tasks), (min(2**power, together) for power in count())
     chunks = takewhile(bool, (list(islice(left, size)) for size in sizes))

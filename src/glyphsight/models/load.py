@@ -142,6 +142,21 @@ class LoadedModel:
         let_others_read(*filter(Path.is_file, Path(directory).iterdir()))
 
 
+@contextmanager
+def as_base(loaded: LoadedModel) -> Iterator[LoadedModel]:
+    """Yield the base of a run as it was before training; a base model itself.
+
+    Of an adapter it is the same model with the adapter off, as long as the block lasts.
+    """
+    if (run := loaded.run) is None:
+        yield loaded
+    elif hasattr(loaded.model, "disable_adapter"):
+        with loaded.model.disable_adapter():
+            yield loaded
+    else:
+        yield load_model(run.base, seed=run.seed, profile=run.base_profile)
+
+
 def fast_bfloat16(device_type: str = "cpu") -> bool:
     """Say whether bfloat16 arithmetic is clearly faster than float32 on this machine.
 

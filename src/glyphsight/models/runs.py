@@ -120,7 +120,8 @@ class RunRecord:
         Raises:
             ModelError: They are none of several questions.
         """
-        return self.task(words if words.strip() and len(self.tasks) > 1 else None)
+        several = self.free or len(self.tasks) > 1
+        return self.task(words if words.strip() and several else None)
 
     def save(self, run: Path) -> None:
         """Write the record into the run directory."""

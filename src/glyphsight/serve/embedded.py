@@ -16,16 +16,15 @@ from typing import Any, TypeVar
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference import Answer, Model
 from glyphsight.inference.score import PromptTooLongError
 from glyphsight.inference.see import PictureText
 from glyphsight.inference.stream import Piece, Token, Writing
+from glyphsight.inference.talk import conversation_ids, task_about, too_long, without_lead
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.inference.words import Read
-from glyphsight.models.chat import has_template
-from glyphsight.serve.asked import Asked, Message, read_asked
+from glyphsight.serve.asked import Asked, read_asked
 from glyphsight.serve.errors import ApiError
 from glyphsight.serve.replies import REPLIES, Reply
 from glyphsight.serve.request import Incoming
@@ -86,8 +85,8 @@ class Embedded:
             else:
                 writers, count = await self._run(self._begin, asked, request.reads)
         except PromptTooLongError as error:
-            said = str(error).removeprefix("picture 1: ").rpartition("; ")[0]
-            raise ApiError(400, f"{said}; send less text", code="context_length_exceeded") from None
+            said = f"{too_long(error)}; send less text"
+            raise ApiError(400, said, code="context_length_exceeded") from None
         except (ModelError, PictureError) as error:
             raise ApiError(400, str(error)) from None
         reply = REPLIES[request.path](asked, self._name, count, len(writers))
@@ -112,7 +111,8 @@ class Embedded:
             return None, 0
         model = self._model
         run = model.trained
-        task = run.meant(words)
+        if (task := task_about(run, words)) is None:
+            return None, 0
         another = task != run.task(None)
         if any(read.kind == "Sound" and (another or read.answer is None) for read in reads):
             raise ApiError(
@@ -134,13 +134,10 @@ class Embedded:
     def _begin(self, asked: Asked, reads: Sequence[Read]) -> tuple[list[Iterator[Piece]], int]:
         """Begin to write, and count the tokens read."""
         model = self._model
-        prompts: list[list[int]]
         if asked.texts:
             prompts = prompt_ids(model.tokenizer, asked.texts)
-        elif model.trained.chat or (has_template(model.tokenizer) and not reads):
-            prompts = [model.turns(asked.messages)]
-        else:  # pictures are read as the model was trained to
-            prompts = prompt_ids(model.tokenizer, [_plain(model.trained.prompt, asked.messages)])
+        else:
+            prompts = [conversation_ids(model, asked.messages, pictures=bool(reads))]
         writers = []
         for ids in prompts:
             for number in range(asked.count):
@@ -148,7 +145,7 @@ class Embedded:
                 if writing.seed is not None:
                     writing = replace(writing, seed=writing.seed + number)
                 one = model.stream(ids, writing)
-                writers.append(one if asked.texts else _without_lead(one))
+                writers.append(one if asked.texts else without_lead(one))
         return writers, sum(map(len, prompts))
 
     async def _pieces(
@@ -294,29 +291,6 @@ def _last(asked: Asked, reads: Sequence[Read]) -> tuple[str, list[Read]]:
         words = f"{words[:at]}\n{words[at + len(shown) :]}"
         inside.insert(0, read)
     return words.strip(), inside
-
-
-def _plain(prompt: Prompt, messages: Sequence[Message]) -> str:
-    """Write a conversation in the wording of a model that was trained without a chat."""
-    text = ""
-    for message in messages:
-        content = message["content"].rstrip("\n") + "\n"
-        if message["role"] == "user":
-            text += prompt.ask(content)
-        elif message["role"] == "assistant":
-            text += f"{prompt.reply(content.strip())}\n"
-        else:
-            text += content
-    return text
-
-
-def _without_lead(pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """Leave out the white space that a reply begins with."""
-    begun = False
-    for piece in pieces:
-        text = piece.text if begun else piece.text.lstrip()
-        begun = begun or bool(text)
-        yield replace(piece, text=text)
 
 
 def _answered(one: Answer | PictureError) -> Answer:

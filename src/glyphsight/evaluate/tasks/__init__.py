@@ -13,8 +13,10 @@ from pathlib import Path
 
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate.settings import EvaluateSettings
+from glyphsight.evaluate.tasks.aside import aside_task
 from glyphsight.evaluate.tasks.base import Item, Task
 from glyphsight.evaluate.tasks.records import records_task
+from glyphsight.evaluate.tasks.talk import talk_task
 from glyphsight.evaluate.tasks.text_art import (
     Wording,
     read_asciieval,
@@ -22,6 +24,7 @@ from glyphsight.evaluate.tasks.text_art import (
     read_vitc,
     read_wording,
 )
+from glyphsight.evaluate.tasks.use import use_task
 from glyphsight.models import RunRecord
 from glyphsight.plugins import Registry
 from glyphsight.sources.location import take_options
@@ -41,6 +44,8 @@ def _of_file(read: Callable[[Path, Wording | None], Task]) -> Callable[[str], Ta
     return task
 
 
+_OF_RUN = {"use": use_task, "aside": aside_task, "talk": talk_task}  # they ask as the run reads
+
 TASKS: Registry[Task] = Registry(
     kind="task",
     group="glyphsight.tasks",
@@ -48,11 +53,13 @@ TASKS: Registry[Task] = Registry(
         "vitc": _of_file(read_vitc),
         "asciieval": _of_file(read_asciieval),
         "bigbench": _of_file(read_bigbench),
+        **_OF_RUN,
     },
     needed=("items", "prompt", "read"),
     module="glyphsight.evaluate.tasks.base",
     error=DatasetError,
-    usage=dict.fromkeys(("vitc", "asciieval", "bigbench"), ":FILE"),
+    usage=dict.fromkeys(("vitc", "asciieval", "bigbench"), ":FILE")
+    | {"use": ":DATA", "aside": ":DATA", "talk": ":both"},
 )
 
 
@@ -79,5 +86,6 @@ def open_task(data: str, run: RunRecord | None, settings: EvaluateSettings) -> T
         return records_task(data, run, settings)
     kind, _, location = data.partition(":")
     location = os.path.expanduser(location)  # noqa: PTH111 - not every location is a path
-    found = replace(TASKS.make(kind, location), data=data)
+    of_run = (run, settings) if kind in _OF_RUN else ()
+    found = replace(TASKS.make(kind, location, *of_run), data=data)
     return found.limited(settings.limit, settings.seed)

@@ -15,7 +15,9 @@ import numpy as np
 from glyphsight.codec import Profile
 from glyphsight.dataset import Prompt
 from glyphsight.errors import DatasetError
+from glyphsight.evaluate.result import Samples, Share
 from glyphsight.files import normal
+from glyphsight.inference.model import Model
 from glyphsight.sampling import stratified_sample
 
 _MARKS = " \t.,:;!?'\"`*()[]"
@@ -98,6 +100,8 @@ class Task:
         profile: Profile that the pictures should be written in; None where any text will do.
         notes: Sentences on how the pictures were read.
         partial: Function that rates what was written for an open answer, 0-1; None without one.
+        further: Function from the model and the outcomes of all items to further figures, by name;
+            None without one.
     """
 
     data: str
@@ -113,6 +117,7 @@ class Task:
     profile: Profile | None = None
     notes: Sequence[str] = ()
     partial: Callable[[str, str], float] | None = None
+    further: Callable[[Model, Samples], dict[str, Share]] | None = None
 
     def __post_init__(self) -> None:
         if not self.items:

@@ -1,0 +1,126 @@
+"""What is seen is used: questions about pictures that the name of what they show answers.
+
+``use:DATA`` asks questions in held-out wordings (:mod:`glyphsight.dataset.questions`), in plain
+text and in the chat template in turn, about the pictures of a dataset or a source whose answers are
+the names of what they show; ``?kind=word`` after it says what the names do not. A case counts where
+the model names the picture right *and* its base answers the same question about the written name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from glyphsight.dataset.prompt import Prompt
+from glyphsight.dataset.questions import ASIDE, CHAT, FAMILIES, PLAIN, ask
+from glyphsight.evaluate.result import Samples, Share
+from glyphsight.evaluate.settings import EvaluateSettings
+from glyphsight.evaluate.tasks.aside import first_sentence
+from glyphsight.evaluate.tasks.base import Item, Task
+from glyphsight.evaluate.tasks.records import records_task
+from glyphsight.files import normal
+from glyphsight.inference.model import Model, Request
+from glyphsight.models import RunRecord
+from glyphsight.models.load import as_base
+
+_RIVALS = (("yes", "no"), ("even", "odd"), ("digit", "letter", "word"))
+_COUNTED = "zero one two three four five six seven eight nine ten eleven twelve"
+_NUMBERS = {word: str(value) for value, word in enumerate(_COUNTED.split())}
+
+
+def says(reply: str, answer: str) -> bool:
+    """Say whether the first sentence of a reply gives an answer.
+
+    Of yes and no, even and odd, or digit, letter and word it must hold the right one alone. Of
+    numbers the last one counts, written in digits or in words up to twelve; all else must stand
+    there as whole words. Case and marks are ignored.
+    """
+    words = [_NUMBERS.get(one, one) for one in re.findall(r"\w+", first_sentence(reply))]
+    wanted = re.findall(r"\w+", normal(answer).casefold())
+    for rivals in _RIVALS:
+        if answer in rivals:
+            return {one for one in words if one in rivals} == {answer}
+    if answer.isdigit():
+        return [one for one in words if one.isdigit()][-1:] == [answer]
+    return bool(wanted) and any(
+        words[at : at + len(wanted)] == wanted for at in range(len(words) - len(wanted) + 1)
+    )
+
+
+def _read_said(reply: str, item: Item) -> str:
+    return next((one for one in item.answers if says(reply, one)), normal(reply))
+
+
+def _kind_of(name: str) -> str:
+    """Return the kind of a picture by its name alone: a digit, a number, a letter or a thing."""
+    if name.isascii() and name.isdigit():
+        return "digit" if len(name) == 1 else "number"
+    return "letter" if len(name) == 1 else "thing"
+
+
+def use_task(location: str, run: RunRecord | None, settings: EvaluateSettings) -> Task:
+    """Answers to questions about pictures, where name and base are right."""
+    data, _, kind = location.partition("?kind=")
+    named = records_task(data, run, settings)
+    in_turn = PLAIN, CHAT
+    families = set(FAMILIES) - {ASIDE, "what"}
+    items, words = [], []
+    for number, one in enumerate(named.items):
+        name, wording = one.answers[0], in_turn[number % 2]
+        asked = ask(
+            [name],
+            kind or _kind_of(name),
+            seed=settings.seed,
+            number=number,
+            held_out=True,
+            families=families,
+        )
+        prompt = wording.ask(one.ascii_image, asked.words)
+        items.append(Item(one.ascii_image, (asked.answer,), (), asked.family, prompt))
+        words.append((wording, asked.words, name))
+
+    def further(model: Model, samples: Samples) -> dict[str, Share]:
+        return _used(model, samples, named, words)
+
+    return Task(location, items, PLAIN, _read_said, further=further)
+
+
+def _used(
+    model: Model, samples: Samples, named: Task, words: Sequence[tuple[Prompt, str, str]]
+) -> dict[str, Share]:
+    """Ask for the names, and the base about the written names; see :func:`use_task`."""
+    right = [sample.right for sample in samples]
+    truth = [sample.truth for sample in samples]
+    seen = _names_right(model, named)
+    about = [wording.ask(f"{name}\n", asked) for wording, asked, name in words]
+    different = list(dict.fromkeys(about))
+    with as_base(model.get()) as base:
+        replies = Model(base).generate([Request(one) for one in different])
+    said = dict(zip(different, replies, strict=True))
+    knows = [says(said[one], answer) for one, answer in zip(about, truth, strict=True)]
+    both = zip(seen, knows, strict=True)
+    cases = {
+        "the name is right": seen,
+        "the base is right about the written name": knows,
+        "right, where the name is": _among(right, seen),
+        "it can use what it sees": _among(right, [a and b for a, b in both]),
+    }
+    return {name: Share.of(sum(own), len(own)) for name, own in cases.items() if own}
+
+
+def _among(right: Sequence[bool], where: Sequence[bool]) -> list[bool]:
+    return [own for own, counts in zip(right, where, strict=True) if counts]
+
+
+def _names_right(model: Model, named: Task) -> list[bool]:
+    """Say of each picture whether the model names it, by its labels or in writing."""
+    asked = [
+        Request(one.ask(named.prompt), tuple(map(named.prompt.reply, one.choices or one.answers)))
+        for one in named.items
+    ]
+    if all(one.choices for one in named.items):
+        best = model.best(asked)
+        said = [one.choices[column] for one, column in zip(named.items, best, strict=True)]
+    else:
+        said = [named.prompt.read_reply(reply) for reply in model.generate(asked)]
+    return [one in own.answers for one, own in zip(said, named.items, strict=True)]

@@ -1,0 +1,49 @@
+import pytest
+from typer.testing import CliRunner
+
+from glyphsight.cli.app import app
+
+
+def chat(*arguments, said="", model="nano-digits"):
+    command = ["chat", *map(str, arguments), "--model", model]
+    return CliRunner().invoke(app, command, input=said)
+
+
+def test_a_picture_on_the_command_line_is_what_the_first_words_are_about(golden):
+    done = chat(golden / "five.png", said="What is this?\n")
+    assert (done.exit_code, done.stdout) == (0, "5\n")
+
+
+def test_pictures_are_added_as_it_goes_and_quit_ends(golden):
+    file = golden / "five.png"
+    done = chat(said=f"/image {file}\n/image '{file}'\n\n/image {file}\nAnd this?\n/quit\nMore\n")
+    assert (done.exit_code, done.stdout) == (0, "5, 5\n5\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("/show x.png\n", "/show: no such command; /image FILE adds"),
+        ("/image none.png\n", "none.png"),
+        ("Hello\n", "nano-digits has no words but its labels; add a picture with /image FILE"),
+    ],
+)
+def test_what_cannot_be_done_names_the_fix_and_ends_a_pipe(said, why):
+    done = chat(said=said)
+    assert done.exit_code == 1
+    assert why in str(done.exception)
+
+
+def test_a_model_that_was_never_trained_is_told_at_once(golden):
+    done = chat(golden / "five.png", model="nano")
+    assert done.exit_code == 1
+    assert "give --model sight" in str(done.exception)
+
+
+@pytest.mark.slow
+def test_a_language_model_names_a_picture_and_talks_without_one(golden):
+    done = chat("--most", 12, said="What is the capital of France?\n", model="sight")
+    assert "Paris" in done.stdout
+    done = chat(golden / "five.png", "--most", 3, said="\nWhy?\n", model="sight")
+    assert done.stdout.splitlines()[0] == "5"
+    assert len(done.stdout.splitlines()) >= 2
