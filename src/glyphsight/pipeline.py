@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import time
 from dataclasses import asdict
@@ -17,13 +18,15 @@ from glyphsight.dataset import BuildSettings, Prompt, build_dataset
 from glyphsight.errors import GlyphsightError, ModelError
 from glyphsight.evaluate import evaluate
 from glyphsight.evaluate.report import Shown, record_study
-from glyphsight.evaluate.result import Share
+from glyphsight.evaluate.result import Sample, Share
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.study import Study, run_study
+from glyphsight.extras import installed
 from glyphsight.files import write_json
 from glyphsight.inference import Model, Request
+from glyphsight.media import load_gray
 from glyphsight.models import load_model, nano, smollm2
-from glyphsight.models.runs import SIGHT
+from glyphsight.models.runs import HEARING, SIGHT
 from glyphsight.sampling import stratified_sample
 from glyphsight.sources import load_split, open_source
 from glyphsight.train.run import train
@@ -41,6 +44,7 @@ _QUICK = 600  # digits per split
 _MARKER = "demo.json"
 _BEFORE_NAME = f"{smollm2.NAME} before any training"
 _AFTER_NAME = f"{smollm2.NAME} with the adapter that ships"
+_SPOKEN = Path(__file__).parent / "assets" / "spoken-digits"
 
 
 def _have_smollm2() -> bool:
@@ -101,6 +105,24 @@ def _ask_smollm2(
                 best = model.best(asked, progress=bar.update)
                 answers[name] += [choices[column] for column in best]
     return answers
+
+
+def _heard() -> list[Shown]:
+    """Ask the model that hears for the bundled recordings 0 to 5, each by another speaker."""
+    if not installed("audio"):
+        say("glyphsight: the report goes without sounds; pip install 'glyphsight[audio]' adds them")
+        return []
+    speakers = sorted({file.stem.split("_")[1] for file in _SPOKEN.glob("0_*.flac")})
+    files = [_SPOKEN / f"{digit}_{name}_0.flac" for digit, name in enumerate(speakers)]
+    shown = []
+    for file, answer in zip(files, Model(HEARING).see(files), strict=True):
+        flac = base64.b64encode(file.read_bytes()).decode()
+        chances = answer.probabilities
+        sample = Sample(
+            answer.ascii_image, file.name[0], answer.label, chances[answer.label], chances, None
+        )
+        shown.append(Shown(sample, load_gray(file), sound=f"data:audio/flac;base64,{flac}"))
+    return shown
 
 
 def _clear(out: Path) -> None:
@@ -199,7 +221,7 @@ def _record(
         Shown(samples[row], pixels[row], {name: said[n] for name, said in answers.items()})
         for n, row in enumerate(first)
     ]
-    record_study(measured, out, run=out, shown=shown)
+    record_study(measured, out, run=out, shown=shown, heard=_heard())
     same: dict[str, int | None] = {"n": len(first)}
     found: dict[str, Any] = {"smollm2_on_the_pictures_shown": same}
     for key, name in (("before", _BEFORE_NAME), ("after", _AFTER_NAME)):

@@ -132,6 +132,22 @@ def test_what_a_study_holds_is_told(page, whole):
     assert "4 malformed" in page
 
 
+def test_a_sound_has_a_player_beside_its_picture_and_text(whole, tmp_path):
+    [sample, *_] = whole.shown
+    heard = report.Shown(sample, np.zeros((64, 32), np.uint8), sound="data:audio/flac;base64,AA==")
+    record_study(whole, tmp_path, run=None, heard=[heard])
+    page = (tmp_path / "report.html").read_text("utf-8")
+    parsed = Page(page)
+    assert parsed.open == []
+    assert parsed.sections == [*SECTIONS[:-1], "heard", "made"]
+    assert parsed.cards["heard"] == 1
+    section = page[page.index('<section id="heard">') :]
+    assert re.search('<audio controls [^>]*src="data:audio/flac;base64,AA=="', section)
+    assert sample.ascii_image in section
+    assert "aspect-ratio: 0.5" in section
+    assert "<audio" not in page[: page.index('<section id="heard">')]
+
+
 def test_names_and_replies_are_shown_as_they_are_written(page):
     assert "<b>nano</b>" not in page
     assert "&lt;b&gt;nano&lt;/b&gt;" in page

@@ -31,6 +31,25 @@ def test_an_audio_folder_may_have_metadata(tmp_path, wav, items):
     assert items(f"audiofolder:{tmp_path}")[0][:2] == ("x.wav", "hello there")
 
 
+def test_a_fold_of_a_folder_is_held_out_by_its_names(tmp_path, wav, items):
+    for name in ("dog/1-a", "dog/2-a", "rain/1-b", "rain/2-b"):
+        wav(tmp_path / f"{name}.wav", tone(300, 0.05))
+    spec = f"audiofolder:{tmp_path}?test="
+    assert open_source(f"{spec}1-*").splits == ("train", "test")
+    assert [item[:2] for item in items(f"{spec}1-*", "test")] == [
+        ("dog/1-a.wav", "dog"),
+        ("rain/1-b.wav", "rain"),
+    ]
+    assert [item[0] for item in items(f"{spec}1-*")] == ["dog/2-a.wav", "rain/2-b.wav"]
+    for glob, many in (("3-*", "no file"), ("*", "every file"), ("", "no file")):
+        with pytest.raises(DatasetError, match=f"matches {many}; give a glob"):
+            open_source(f"{spec}{glob}").parts("train")
+    for split in ("train", "test"):
+        wav(tmp_path / "split" / split / "dog" / "1-a.wav", tone(300, 0.05))
+    with pytest.raises(DatasetError, match="has the splits train, test; leave"):
+        open_source(f"audiofolder:{tmp_path / 'split'}?test=1-*").parts("train")
+
+
 @pytest.mark.parametrize("folder", ["", "recordings"])
 def test_fsdd_has_its_official_split(tmp_path, wav, items, folder):
     for name in ("0_ann_0", "7_ann_4", "7_ann_5", "3_bob_49"):

@@ -45,11 +45,14 @@ class Shown:
         sample: The model's outcome.
         picture: Picture itself, uint8[H, W]; None shows the text's own cells.
         others: Answers of other models to the same picture, by their names.
+        sound: Address of the sound whose spectrum the picture is, ``data:`` or relative; "" for
+            none.
     """
 
     sample: Sample
     picture: NDArray[np.uint8] | None = None
     others: dict[str, str] = field(default_factory=dict)
+    sound: str = ""
 
 
 def record_study(
@@ -59,6 +62,7 @@ def record_study(
     run: Path | None,
     record: RunRecord | None = None,
     shown: Sequence[Shown] | None = None,
+    heard: Sequence[Shown] = (),
 ) -> None:
     """Write ``samples.jsonl``, ``confusion.png``, ``report.html`` and, last, ``metrics.json``.
 
@@ -72,6 +76,7 @@ def record_study(
             lies elsewhere.
         record: Record of the model's training; None reads it from ``run``.
         shown: Pictures to show; None takes the first of each label.
+        heard: Sounds that another model heard, to show besides.
 
     Raises:
         GlyphsightError: Nothing can be written there, or another evaluation is writing.
@@ -88,6 +93,7 @@ def record_study(
             history=read_history(run / HISTORY_FILE) if run else [],
             shown=[Shown(sample) for sample in study.shown] if shown is None else shown,
             facts=_facts(study, run, record or (RunRecord.load(run) if run else None)),
+            heard=heard,
         )
         finish(directory, study.as_json())
 
@@ -132,21 +138,22 @@ def _write_attributions(study: Study, path: Path) -> None:
 
 
 def picture_card(shown: Shown, profile: Profile) -> dict[str, Any]:
-    """Gather what a card of the page shows of a picture."""
+    """Gather what a card of the page shows of a picture; ``profile`` decodes a text without one."""
     sample = shown.sample
-    try:
-        pixels = decode(sample.ascii_image, profile)
-    except FormatError:  # a dataset may hold what no palette reads; the text beside it shows it
-        pixels = np.zeros((1, 1), dtype=np.uint8)
-    ratio = pixels.shape[1] / pixels.shape[0] * cell_ratio(profile)
     if shown.picture is not None:
-        pixels = shown.picture
-        ratio = pixels.shape[1] / pixels.shape[0]
+        pixels, cell = shown.picture, 1.0
+    else:
+        try:
+            pixels = decode(sample.ascii_image, profile)
+        except FormatError:  # a dataset may hold what no palette reads; the text beside it shows it
+            pixels = np.zeros((1, 1), dtype=np.uint8)
+        cell = cell_ratio(profile)
     ranked = sorted(sample.probabilities.items(), key=lambda pair: -pair[1])[:3]
     return {
         "png": png_address(pixels),
         "shows": "the cells of the text" if shown.picture is None else "the picture",
-        "ratio": round(ratio, 4),
+        "sound": shown.sound,
+        "ratio": round(pixels.shape[1] / pixels.shape[0] * cell, 4),
         "text": sample.ascii_image,
         "truth": sample.truth,
         "answer": sample.answer,
@@ -215,6 +222,7 @@ def write_report(
     history: Sequence[dict[str, Any]],
     shown: Sequence[Shown],
     facts: dict[str, str],
+    heard: Sequence[Shown] = (),
 ) -> None:
     """Write the page of a study; it loads nothing from anywhere and works without JavaScript too.
 
@@ -224,6 +232,7 @@ def write_report(
         history: Lines of the training history; empty without one.
         shown: Pictures beside their text and answers; the first dozen stand in the page.
         facts: Lines of the table at the end: settings, seconds, versions.
+        heard: Sounds that another model heard, each with its picture.
     """
     evaluation = study.evaluation
     wrong, classes = confusions(evaluation), evaluation.classes
@@ -236,6 +245,7 @@ def write_report(
         s=study,
         shown=[picture_card(one, study.profile) for one in shown[:SHOWN]],
         pictures=any(one.picture is not None for one in shown[:SHOWN]),
+        heard=[picture_card(one, study.profile) for one in heard],
         ladder=_ladder(study),
         reliability=reliability_plot([(study.calibration, "accent")]),
         certainty=certainty_plot(study.calibration) if study.calibration.bins else "",

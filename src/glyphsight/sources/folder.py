@@ -245,11 +245,12 @@ class FolderSource(ListedSource):
     """Pictures in folders named by the answer, or with a metadata.csv or metadata.jsonl.
 
     With split folders (``train``, ``validation`` or ``val``, ``test``) around them or without;
-    without, all is ``train``. Names and answers are found as the hub's imagefolder has them.
+    without, all is ``train``, but for the files that ``?test=GLOB`` names: a fold, a speaker. Names
+    and answers are found as the hub's imagefolder has them.
     """
 
     give = "folder:DIR with DIR/ANSWER/x.png or DIR/metadata.csv"
-    options = ("answer",)
+    options = ("answer", "test")
     things = "pictures"
 
     def listing(self) -> Listing:
@@ -301,7 +302,28 @@ class FolderSource(ListedSource):
             )
             flawed = self._flawed(some[0], problem)
             found[split].append(flawed._replace(name=f"{split}:*{suffix}"))
+        if "test" in self._chosen:
+            self._hold_out(self._chosen["test"], found)
         return {split: sorted(items) for split, items in found.items()}
+
+    def _hold_out(self, pattern: str, found: Listing) -> None:
+        """Move the files whose names, or ends of paths, a glob matches from ``train`` to ``test``.
+
+        Raises:
+            DatasetError: The directory has splits of its own, or the glob matches none or all.
+        """
+        if set(found) != {"train"}:
+            splits = ", ".join(in_order(found))
+            raise DatasetError(f"{self._directory}: has the splits {splits}; leave ?test= out")
+        for item in found.pop("train"):
+            held_out = bool(pattern) and PurePosixPath(item.name).match(pattern)
+            found["test" if held_out else "train"].append(item)
+        if len(found) == 1:
+            many = "every file" if "test" in found else "no file"
+            raise DatasetError(
+                f"{self._directory}: ?test={pattern} matches {many}; give a glob of some names, "
+                "such as 'fold1-*'"
+            )
 
     def _split_folders(self) -> dict[str, str]:
         """Return the split of each split folder, named with its ``/``."""
