@@ -215,9 +215,10 @@ def measured(case: Case, out: Path) -> dict[str, Any]:
 def row(found: dict[str, Any]) -> str:
     """A line of the table."""
     case, (low, high) = found["case"], found["interval"]
+    way = f"from {case['start']}" if case["way"] == "sight" else case["way"]
     passes = f"{found['passes']:.1f}" if "passes" in found else "-"
     return (
-        f"| {case['source']} | {case['pictures']:,} | {case['way']} | {case['seed']} "
+        f"| {case['source']} | {case['pictures']:,} | {way} | {case['seed']} "
         f"| {100 * found['accuracy']:.1f} % ({100 * low:.1f}-{100 * high:.1f}) "
         f"| {passes} | {found['seconds']:.0f} |"
     )
