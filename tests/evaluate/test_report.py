@@ -1,5 +1,6 @@
 """The page that tells a study."""
 
+import html
 import json
 import re
 from collections import Counter
@@ -143,7 +144,7 @@ def test_a_sound_has_a_player_beside_its_picture_and_text(whole, tmp_path):
     assert parsed.cards["heard"] == 1
     section = page[page.index('<section id="heard">') :]
     assert re.search('<audio controls [^>]*src="data:audio/flac;base64,AA=="', section)
-    assert sample.ascii_image in section
+    assert html.escape(sample.ascii_image) in section
     assert "aspect-ratio: 0.5" in section
     assert "<audio" not in page[: page.index('<section id="heard">')]
 
