@@ -18,7 +18,7 @@ import argparse
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import Record, load_dataset, write_records
+from glyphsight.dataset.questions import CHAT, PLAIN, ask
 from glyphsight.dataset.storage import MANIFEST, sources_file, write_sources
 from glyphsight.files import replacing, write_json
 from glyphsight.models.load import model_tokenizer
@@ -51,25 +52,11 @@ TRAIN = {
 }
 """Training records of each kind."""
 JUDGED, TESTED = 200, {"digits": 10000, "icons": 2000, "sketches": 1000, "clothes": 2000}
-PLAIN = (
-    "What is it?",
-    "What is this?",
-    "What do you see?",
-    "What is in the picture?",
-    "What does it show?",
-)
-OWN = {
-    "digits": "Which digit is it?",
-    "letters": "Which letter or digit is it?",
-    "words": "What is written?",
-    "art": "What is written?",
-    "art-picture": "What is written?",
-    "icons": "What does the icon show?",
-    "sketches": "What is drawn?",
-    "clothes": "Which piece of clothing is it?",
-    "scenes": "Which shapes are there?",
-}
-"""Questions for the name, and the one of each kind; half of the records ask none."""
+WORDINGS = (PLAIN, PLAIN, CHAT)
+"""Wordings of the mixed records, in turn."""
+NAMED = 0.55
+"""Share of the mixed records that ask nothing: the answer is the name."""
+
 Make = Callable[[str, Random], Drawn | None]
 
 
@@ -252,22 +239,22 @@ def records(kind: str, part: str, count: int, make: Make) -> list[Record]:
         question, answer = "", one.answer
         if one.questions and random.random() < 0.75:
             question, answer = one.questions[random.integers(len(one.questions))]
-        elif part == "train" and random.random() < 0.5:
-            question = str(random.choice([*PLAIN, OWN[kind]]))
         size = str(max(map(len, text.splitlines())))
         found.append(Record((text,), answer, question, size, f"{kind}: {one.by}"))
     return found
 
 
 def save(directory: Path, splits: dict[str, list[Record]]) -> None:
-    """Write splits with their sources, then the profile in the manifest."""
+    """Write splits with their sources, then the manifest: the profile and the wordings."""
     directory.mkdir(parents=True, exist_ok=True)
     for split, found in splits.items():
         file = directory / f"{split}.json"
         write_records(found, file)
         with replacing(sources_file(file), "wb") as stream:
             write_sources(found, stream)
-    write_json(directory / MANIFEST, {"profile": asdict(PROFILE)})
+    wordings = WORDINGS if directory.name == "data" else (PLAIN,)
+    manifest = {"profile": asdict(PROFILE), "wordings": [asdict(one) for one in wordings]}
+    write_json(directory / MANIFEST, manifest)
 
 
 def vitc_pictures(file: Path) -> Iterator[Drawn]:
@@ -302,12 +289,33 @@ def make_all(given: argparse.Namespace) -> None:
             given.out / f"{name}-picture",
             {"test": [Record((text,), one.answer, "", "", one.by) for one, text in texts]},
         )
-    mixed: dict[str, list[Record]] = {}
-    for split in ("validation", "train"):
-        found = [one for kind in TRAIN for one in load_dataset(given.out / kind, split)]
-        order = np.random.default_rng(1).permutation(len(found))
-        mixed[split] = [found[row] for row in order]
-    save(given.out / "data", mixed)
+    save(given.out / "data", {split: mixed(given.out, split) for split in ("validation", "train")})
+
+
+def mixed(out: Path, split: str) -> list[Record]:
+    """Mix all kinds; training records ask in free words too, in plain text and in a chat."""
+    found = [(kind, one) for kind in TRAIN for one in load_dataset(out / kind, split)]
+    random = np.random.default_rng(1)
+    records = []
+    for number, row in enumerate(random.permutation(len(found))):
+        kind, one = found[row]
+        if split == "train" and not one.question and random.random() > NAMED:
+            chat = WORDINGS[number % len(WORDINGS)] is CHAT
+            asked = ask([one.answer], sort_of(kind, one.answer), number=number, chat=chat)
+            one = replace(one, question=asked.question, answer=asked.answer)
+        records.append(one)
+    return records
+
+
+def sort_of(kind: str, answer: str) -> str:
+    """Say what is asked about a picture: a digit, letter, number, word, scene or thing."""
+    if kind == "scenes":
+        return "scene"
+    if kind in ("icons", "sketches", "clothes"):
+        return "thing"
+    if len(answer) == 1:
+        return "digit" if answer.isdigit() else "letter"
+    return "number" if answer.isdigit() else "word" if answer.isalpha() else "code"
 
 
 def make_kind(given: argparse.Namespace, kind: str, make: Make) -> None:
