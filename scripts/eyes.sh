@@ -13,7 +13,7 @@ if [ ! -f "$dir/glyphsight.json" ]; then
   resume=()
   [ ! -f "$dir/settings.json" ] || resume=(--resume)
   "$glyphsight" train --from sight --data "$data/data" --out "$dir" --seed 1 --batch-size 16 \
-    --learning-rate 5e-4 --set minutes="${MINUTES:-70}" --set warmup=0.03 --set text_share=0.06 \
+    --learning-rate 5e-4 --set minutes="${MINUTES:-70}" --set warmup=0.03 --set text_share=0.04 \
     --set evaluations=5 --set validation_records=300 --set checkpoints=12 "${resume[@]}"
 fi
 for kind in $kinds; do

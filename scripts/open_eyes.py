@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import Record, load_dataset, write_records
-from glyphsight.dataset.questions import CHAT, PLAIN, ask
+from glyphsight.dataset.questions import ASIDE, CHAT, FAMILIES, PLAIN, ask
 from glyphsight.dataset.storage import MANIFEST, sources_file, write_sources
 from glyphsight.files import replacing, write_json
 from glyphsight.models.load import model_tokenizer
@@ -51,11 +51,20 @@ TRAIN = {
     "scenes": 9000,
 }
 """Training records of each kind."""
-JUDGED, TESTED = 200, {"digits": 10000, "icons": 2000, "sketches": 1000, "clothes": 2000}
+JUDGED = 200
+TESTED = {
+    "digits": 10000,
+    "icons": 2000,
+    "clothes": 2000,
+    "vitc-s-picture": 8424,
+    "vitc-l-picture": 8000,
+}
+"""Validation records of a kind, and test records where these are not 1,000."""
 WORDINGS = (PLAIN, PLAIN, CHAT)
 """Wordings of the mixed records, in turn."""
 NAMED = 0.55
 """Share of the mixed records that ask nothing: the answer is the name."""
+NO_ASIDE = tuple(family for family in FAMILIES if family != ASIDE)
 
 Make = Callable[[str, Random], Drawn | None]
 
@@ -229,7 +238,7 @@ def encoded(drawn: list[Drawn]) -> list[str]:
 
 def records(kind: str, part: str, count: int, make: Make) -> list[Record]:
     """Make the records of a kind; those of a test ask as nobody names the kind."""
-    random = np.random.default_rng([list(TRAIN).index(kind), "train validation test".find(part)])
+    random = np.random.default_rng([[*TRAIN, kind].index(kind), "train validation test".find(part)])
     drawn: list[Drawn] = []
     while len(drawn) < count:
         if (one := make(part, random)) is not None:
@@ -257,38 +266,37 @@ def save(directory: Path, splits: dict[str, list[Record]]) -> None:
     write_json(directory / MANIFEST, manifest)
 
 
-def vitc_pictures(file: Path) -> Iterator[Drawn]:
-    """Draw the pictures of a file of ViTC."""
-    for one in json.loads(file.read_text()):
-        yield Drawn(kinds.picture_of(one["art_text"]), one["text"], one["font"])
+def vitc_of(file: Path) -> Make:
+    """Draw the pictures of a file of ViTC, in its order."""
+    questions = iter(json.loads(file.read_text()))
+
+    def make(part: str, random: Random) -> Drawn:
+        one = next(questions)
+        return Drawn(kinds.picture_of(one["art_text"]), one["text"], one["font"])
+
+    return make
 
 
 def make_all(given: argparse.Namespace) -> None:
     """Make every kind, the mixed dataset last."""
     fonts = kinds.letters_of(list(given.fonts.glob("*.woff2")))
     print({part: len(own) for part, own in fonts.items()}, "families of fonts")
-    words = words_of()
-    makers: dict[str, Make] = {
-        "digits": classified(f"idx:{given.mnist}", list("0123456789"), turn=True),
-        "letters": printed(fonts, sign),
-        "words": printed(fonts, word_or_number(words)),
-        "art": text_art(given.vitc, seen=False),
-        "art-picture": text_art(given.vitc, seen=True),
-        "icons": iconic(given.icons),
-        "sketches": sketched(given.quickdraw),
-        "clothes": classified(f"idx:{given.fashion}", kinds.CLOTHES, turn=False),
-        "scenes": lambda part, random: kinds.scene(random),
+    makers: dict[str, Callable[[], Make]] = {
+        "digits": lambda: classified(f"idx:{given.mnist}", list("0123456789"), turn=True),
+        "letters": lambda: printed(fonts, sign),
+        "words": lambda: printed(fonts, word_or_number(words_of())),
+        "art": lambda: text_art(given.vitc, seen=False),
+        "art-picture": lambda: text_art(given.vitc, seen=True),
+        "icons": lambda: iconic(given.icons),
+        "sketches": lambda: sketched(given.quickdraw),
+        "clothes": lambda: classified(f"idx:{given.fashion}", kinds.CLOTHES, turn=False),
+        "scenes": lambda: lambda part, random: kinds.scene(random),
+        "vitc-s-picture": lambda: vitc_of(given.vitc / "vitc-s.json"),
+        "vitc-l-picture": lambda: vitc_of(given.vitc / "vitc-l.json"),
     }
-    for kind, make in tqdm(makers.items(), unit="kind"):
+    for kind, maker in tqdm(makers.items(), unit="kind"):
         if not (given.out / kind / MANIFEST).exists():  # what is there stays
-            make_kind(given, kind, make)
-    for name in ("vitc-s", "vitc-l"):
-        drawn = list(vitc_pictures(given.vitc / f"{name}.json"))
-        texts = zip(drawn, encoded(drawn), strict=True)
-        save(
-            given.out / f"{name}-picture",
-            {"test": [Record((text,), one.answer, "", "", one.by) for one, text in texts]},
-        )
+            make_kind(given, kind, maker())
     save(given.out / "data", {split: mixed(given.out, split) for split in ("validation", "train")})
 
 
@@ -301,10 +309,19 @@ def mixed(out: Path, split: str) -> list[Record]:
         kind, one = found[row]
         if split == "train" and not one.question and random.random() > NAMED:
             chat = WORDINGS[number % len(WORDINGS)] is CHAT
-            asked = ask([one.answer], sort_of(kind, one.answer), number=number, chat=chat)
+            sort = sort_of(kind, one.answer)
+            asked = ask([one.answer], sort, number=number, chat=chat)
+            if repeats(asked.answer):  # the base's own words at times
+                asked = ask([one.answer], sort, number=number, chat=chat, families=NO_ASIDE)
             one = replace(one, question=asked.question, answer=asked.answer)
         records.append(one)
     return records
+
+
+def repeats(answer: str) -> bool:
+    """Tell an answer that says the same line again and again."""
+    lines = answer.splitlines()
+    return len(lines) > 2 and len(lines) >= 2 * len(set(lines))
 
 
 def sort_of(kind: str, answer: str) -> str:
@@ -320,10 +337,11 @@ def sort_of(kind: str, answer: str) -> str:
 
 def make_kind(given: argparse.Namespace, kind: str, make: Make) -> None:
     """Make the splits of a kind; no training icon has the text of one that is held out."""
-    found = {
-        "test": records(kind, "test", TESTED.get(kind, 1000), make),
-        "validation": records(kind, "validation", JUDGED, make),
-    }
+    found = {"test": records(kind, "test", TESTED.get(kind, 1000), make)}
+    if kind not in TRAIN:  # ViTC
+        save(given.out / kind, found)
+        return
+    found["validation"] = records(kind, "validation", JUDGED, make)
     held = {one.picture for own in found.values() for one in own} if kind == "icons" else set()
     train = records(kind, "train", int(TRAIN[kind] * given.share), make)
     found["train"] = [one for one in train if one.picture not in held]
