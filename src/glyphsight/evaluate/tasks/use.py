@@ -1,8 +1,9 @@
 """What is seen is used: questions about pictures that the name of what they show answers.
 
-``use:DATA`` asks questions in held-out wordings (:mod:`glyphsight.dataset.questions`), in plain
-text and in the chat template in turn, about the pictures of a dataset or a source whose answers are
-the names of what they show; ``?kind=word`` after it says what the names do not. A case counts where
+``use:DATA`` asks questions in held-out wordings (:mod:`glyphsight.dataset.questions`) about the
+pictures of a dataset or a source whose answers are the names of what they show: in plain text and
+in the chat template, before and after the picture, and every fifth time about two pictures, where
+they are digits or numbers. ``?kind=word`` after it says what the names do not. A case counts where
 the model names the picture right *and* its base answers the same question about the written name.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.dataset.questions import ASIDE, CHAT, FAMILIES, PLAIN, ask
@@ -58,54 +60,72 @@ def _kind_of(name: str) -> str:
     return "letter" if len(name) == 1 else "thing"
 
 
+@dataclass(frozen=True)
+class _Case:
+    """A question: its wording, the pictures by their rows, and its words with their place."""
+
+    wording: Prompt
+    rows: tuple[int, ...]
+    question: str
+
+    def ask(self, texts: Sequence[str]) -> str:
+        return self.wording.ask("".join(texts[row] for row in self.rows), self.question)
+
+
 def use_task(location: str, run: RunRecord | None, settings: EvaluateSettings) -> Task:
     """Answers to questions about pictures, where name and base are right."""
     data, _, kind = location.partition("?kind=")
     named = records_task(data, run, settings)
-    in_turn = PLAIN, CHAT
-    families = set(FAMILIES) - {ASIDE, "what"}
-    items, words = [], []
-    for number, one in enumerate(named.items):
-        name, wording = one.answers[0], in_turn[number % 2]
+    names, texts = named.truth, [item.ascii_image for item in named.items]
+    cases, items = [], []
+    for number, name in enumerate(names):
+        rows: tuple[int, ...] = (number,)
+        of_kind, families = kind or _kind_of(name), set(FAMILIES) - {ASIDE, "what"}
+        other = (number + 1) % len(names)
+        comparable = {of_kind, kind or _kind_of(names[other])} <= {"digit", "number"}
+        if number % 5 == 4 and comparable and int(name) != int(names[other]):
+            rows, families = (number, other), {"larger"}
         asked = ask(
-            [name],
-            kind or _kind_of(name),
+            [names[row] for row in rows],
+            of_kind,
             seed=settings.seed,
             number=number,
             held_out=True,
             families=families,
         )
-        prompt = wording.ask(one.ascii_image, asked.words)
-        items.append(Item(one.ascii_image, (asked.answer,), (), asked.family, prompt))
-        words.append((wording, asked.words, name))
+        before = number % 4 > 1  # the pictures stand after the question
+        question = f"{asked.words}\n{{ASCII_image}}" if before else asked.words
+        case = _Case((PLAIN, CHAT)[number % 2], rows, question)
+        cases.append(case)
+        text = "".join(texts[row] for row in rows)
+        items.append(Item(text, (asked.answer,), (), asked.family, case.ask(texts), len(rows)))
 
     def further(model: Model, samples: Samples) -> dict[str, Share]:
-        return _used(model, samples, named, words)
+        return _used(model, samples, named, cases)
 
     return Task(location, items, PLAIN, _read_said, further=further)
 
 
-def _used(
-    model: Model, samples: Samples, named: Task, words: Sequence[tuple[Prompt, str, str]]
-) -> dict[str, Share]:
+def _used(model: Model, samples: Samples, named: Task, cases: Sequence[_Case]) -> dict[str, Share]:
     """Ask for the names, and the base about the written names; see :func:`use_task`."""
     right = [sample.right for sample in samples]
     truth = [sample.truth for sample in samples]
-    seen = _names_right(model, named)
-    about = [wording.ask(f"{name}\n", asked) for wording, asked, name in words]
+    read = _names_right(model, named)
+    seen = [all(read[row] for row in case.rows) for case in cases]
+    about = [case.ask([f"{name}\n" for name in named.truth]) for case in cases]
     different = list(dict.fromkeys(about))
     with as_base(model.get()) as base:
-        replies = Model(base).generate([Request(one) for one in different])
+        replies = Model(base).generate([Request(one, (" word" * 12,)) for one in different])
     said = dict(zip(different, replies, strict=True))
     knows = [says(said[one], answer) for one, answer in zip(about, truth, strict=True)]
     both = zip(seen, knows, strict=True)
-    cases = {
+    found = {
         "the name is right": seen,
         "the base is right about the written name": knows,
         "right, where the name is": _among(right, seen),
         "it can use what it sees": _among(right, [a and b for a, b in both]),
     }
-    return {name: Share.of(sum(own), len(own)) for name, own in cases.items() if own}
+    return {name: Share.of(sum(own), len(own)) for name, own in found.items() if own}
 
 
 def _among(right: Sequence[bool], where: Sequence[bool]) -> list[bool]:
