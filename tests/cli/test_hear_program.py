@@ -52,10 +52,12 @@ def test_a_picture_is_for_see_and_a_sound_for_hear(golden, spoken):
 def test_odd_sounds_have_a_text_and_an_answer(samples, rate, subtype, tmp_path):
     soundfile = pytest.importorskip("soundfile")
     soundfile.write(tmp_path / "x.wav", samples, rate, subtype)
-    [answer] = json.loads(hear(tmp_path / "x.wav", "--json").stdout)
+    done = hear(tmp_path / "x.wav", "--json")
+    [answer] = json.loads(done.stdout)
     rows = answer["ascii_image"].splitlines()
     assert (len(rows), {len(row) for row in rows}) == (20, {16})
     assert answer["empty"] is not samples.any()
+    assert ("nothing to hear in it" in done.stderr) is answer["empty"]
 
 
 def test_what_cannot_be_heard_is_a_line_with_the_fix(tmp_path):
@@ -63,19 +65,21 @@ def test_what_cannot_be_heard_is_a_line_with_the_fix(tmp_path):
     soundfile.write(tmp_path / "nan.wav", np.full(800, np.nan), 8000, "FLOAT")
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 8000)
     soundfile.write(tmp_path / "long.wav", np.zeros(600 * 100), 100)
+    (tmp_path / "none.wav").touch()
     (tmp_path / "text.wav").write_text("no sound")
     (tmp_path / "cut.wav").write_bytes(b"RIFF" + struct.pack("<I", 99) + b"WAVE")
     done = hear(tmp_path)
     lines = done.stderr.splitlines()
     assert done.exit_code == 1
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line, (name, fix) in zip(
         lines,
         [
             ("cut", "save it as WAV"),
-            ("empty", "save it again"),
-            ("long", "cut it"),
-            ("nan", "save it again"),
+            ("empty", "without samples; save it again"),
+            ("long", "600 s, the limit is 300 s; cut it"),
+            ("nan", "no finite numbers; save it again"),
+            ("none", "an empty file; fetch it again"),
             ("text", "save it as WAV"),
         ],
         strict=True,

@@ -136,7 +136,8 @@ class _Printer:
         if not answer.found:
             if answer.empty and self.model.trained.profile.ink:
                 return "found nothing that stands out from its ground"
-            return "; ".join(said for field, said in _NOTES.items() if getattr(answer, field))
+            said = "; ".join(said for field, said in _NOTES.items() if getattr(answer, field))
+            return said.replace("to see", "to hear") if self.model.trained.profile.trim else said
         ranked = self._ranked(answer)
         if answer.known and not answer.parts and len(ranked) > 1 and ranked[0][1] < _SURE:
             return f"found {answer.found}; unsure between {ranked[0][0]} and {ranked[1][0]}"

@@ -98,17 +98,21 @@ def load_sound(sound: Path | BinaryIO, change: Change | None = None) -> NDArray[
     try:
         with ExitStack() as stack:
             stream = stack.enter_context(path.open("rb")) if sound is path else sound
+            if not stream.seek(0, os.SEEK_END):
+                raise PictureError(f"{path}: an empty file; fetch it again")
+            stream.seek(0)
             codec, whole = _look_into(cast("BinaryIO", stream), path)
             file = stack.enter_context(soundfile.SoundFile(whole))
             rate = int(file.samplerate)
             if file.frames > MAX_SECONDS * rate or file.frames * file.channels > _MAX_VALUES:
+                channels = "" if file.channels == 1 else f" of {file.channels} channels"
                 raise PictureError(
-                    f"{path}: {file.frames / rate:.0f} s of {file.channels} channels, the limit "
-                    f"is {MAX_SECONDS} s; cut it"
+                    f"{path}: {file.frames / rate:.0f} s{channels}, the limit is {MAX_SECONDS} s; "
+                    "cut it"
                 )
             # the number of frames, as a codec without a way back, such as GSM 6.10, asks for
-            channels = file.read(file.frames, dtype="float32", always_2d=True)
-            samples = channels.mean(axis=1, dtype=np.float64)
+            values = file.read(file.frames, dtype="float32", always_2d=True)
+            samples = values.mean(axis=1, dtype=np.float64)
     except PictureError:
         raise
     except FileNotFoundError:
@@ -125,8 +129,10 @@ def load_sound(sound: Path | BinaryIO, change: Change | None = None) -> NDArray[
             f"{path}: not a sound that can be read ({said}); save it as WAV in PCM, such as "
             f"ffmpeg -i {shlex.quote(path.name)} -c:a pcm_s16le new.wav"
         ) from error
-    if not len(samples) or not np.isfinite(samples).all():
-        raise PictureError(f"{path}: holds no sound; save it again")
+    if not len(samples):
+        raise PictureError(f"{path}: a sound without samples; save it again")
+    if not np.isfinite(samples).all():
+        raise PictureError(f"{path}: holds samples that are no finite numbers; save it again")
     heard = soxr.resample(samples, rate, RATE) if rate != RATE else samples
     return spectrogram(heard if change is None else change(heard))
 
