@@ -265,6 +265,21 @@ def test_a_sound_is_refused_where_no_model_hears(chat, tmp_path, wav):
         chat({"role": "user", "content": [part]})
 
 
+def test_the_tokens_of_a_sound_are_those_of_the_model_that_hears(loop, spoken):
+    pytest.importorskip("soundfile")
+    data = (spoken / "7_theo_0.flac").read_bytes()
+    part = {"type": "input_audio", "input_audio": {"data": b64(data), "format": "flac"}}
+    settings = ServeSettings(model="nano-digits", sound_model="hearing")
+    with served(loop, settings) as client:
+        body = {"model": "nano-digits", "messages": [{"role": "user", "content": [part]}]}
+        _, headers, said = client.ask("/v1/chat/completions", body)
+    reply = json.loads(said)
+    assert reply["choices"][0]["message"]["content"] == "7"
+    read = {name.lower(): value for name, value in headers.items()}["x-glyphsight-read"]
+    assert read.endswith(";tokens=100")
+    assert 100 < reply["usage"]["prompt_tokens"] < 120
+
+
 def test_clients_learn_which_model_answers(client, local):
     assert [one.id for one in client.models.list()] == ["nano-digits"]
     assert client.models.retrieve("nano-digits").id == "nano-digits"

@@ -150,7 +150,12 @@ class Reader:
             pixels = load_picture(io.BytesIO(data), max_pixels=self.reading.max_pixels)
             size, model = f"{pixels.shape[1]}x{pixels.shape[0]} pixels", self.model
         answer = self._ask(model, pixels)
-        text, tokens = self._text(pixels, detail, answer)
+        if not self._bare or model is None or answer is None:
+            text, tokens = self.text_of(pixels, detail)
+        else:  # what the model has read, in its own tokens
+            texts = [one.ascii_image for one in answer.parts or (answer,)]
+            text = "\n".join((*(one.removesuffix("\n") for one in texts[:-1]), texts[-1]))
+            tokens = sum(count_tokens(texts, model.tokenizer))
         return Read(kind, text, tokens, size, answer, hashlib.sha256(data).hexdigest())
 
     def _ask(self, model: Model | None, pixels: NDArray[np.uint8]) -> Answer | None:
@@ -160,15 +165,6 @@ class Reader:
             if self._bare:
                 raise
             return None
-
-    def _text(
-        self, pixels: NDArray[np.uint8], detail: str, answer: Answer | None
-    ) -> tuple[str, int]:
-        if not self._bare or answer is None:
-            return self.text_of(pixels, detail)
-        texts = [one.ascii_image for one in answer.parts or (answer,)]  # what the model has read
-        whole = "\n".join((*(text.removesuffix("\n") for text in texts[:-1]), texts[-1]))
-        return whole, sum(count_tokens(texts, self.tokenizer))
 
     def text_of(self, pixels: NDArray[np.uint8], detail: str = "auto") -> tuple[str, int]:
         """Return the text of gray pixels, uint8[H, W], and its tokens.

@@ -109,7 +109,7 @@ def _open_eye(settings: ServeSettings) -> Eye:
 
 def _embedded(eye: Eye) -> Embedded:
     assert eye.model is not None
-    return Embedded(eye.model)
+    return Embedded(eye.model, eye.ears)
 
 
 async def _told(request: Request, error: Exception) -> Response:

@@ -43,12 +43,13 @@ class Embedded:
 
     Args:
         model: A model that was trained with glyphsight.
+        ears: Model that has answered the sounds; None for none.
     """
 
     name = "embedded"
 
-    def __init__(self, model: Model) -> None:
-        self._model, self._name = model, Path(model.name).name
+    def __init__(self, model: Model, ears: Model | None = None) -> None:
+        self._model, self._ears, self._name = model, ears, Path(model.name).name
         self._pool = ThreadPoolExecutor(_WRITERS, "glyphsight-writer")
 
     async def start(self) -> None:
@@ -127,9 +128,14 @@ class Embedded:
             given = [PictureText(text, 0, 0, False, False) for text in texts]
             found = iter(await self._run(model.answers, given, task.question))
             answers = [tuple(_answered(next(found)) for _ in things) for things in answers]
-        prompts = [run.prompt.ask(text, task.question) for text in texts]
-        ids = prompt_ids(model.tokenizer, prompts, model.chat_turns)
-        return answers, sum(map(len, ids))
+        count = 0
+        for read, things in zip(reads, answers, strict=True):
+            reader = self._ears if read.kind == "Sound" and self._ears else model
+            question = task.question if reader is model else reader.trained.task(None).question
+            ask = reader.trained.prompt.ask
+            prompts = [ask(one.ascii_image, question) for one in things]
+            count += sum(map(len, prompt_ids(reader.tokenizer, prompts, reader.chat_turns)))
+        return answers, count
 
     def _begin(self, asked: Asked, reads: Sequence[Read]) -> tuple[list[Iterator[Piece]], int]:
         """Begin to write, and count the tokens read."""
