@@ -50,6 +50,8 @@ def _look_into(stream: BinaryIO, path: Path) -> tuple[int, BinaryIO]:
     says so.
     """
     kind, at, codec, end = stream.read(4), 12, 0, stream.seek(0, os.SEEK_END)
+    if not end:
+        raise PictureError(f"{path}: an empty file; fetch it again")
     order: Literal["little", "big"] = "little" if kind == b"RIFF" else "big"
     while kind in (b"RIFF", b"RIFX", b"FORM") and at + 8 <= end:
         stream.seek(at)
@@ -98,9 +100,6 @@ def load_sound(sound: Path | BinaryIO, change: Change | None = None) -> NDArray[
     try:
         with ExitStack() as stack:
             stream = stack.enter_context(path.open("rb")) if sound is path else sound
-            if not stream.seek(0, os.SEEK_END):
-                raise PictureError(f"{path}: an empty file; fetch it again")
-            stream.seek(0)
             codec, whole = _look_into(cast("BinaryIO", stream), path)
             file = stack.enter_context(soundfile.SoundFile(whole))
             rate = int(file.samplerate)
