@@ -69,7 +69,7 @@ def command_line() -> str:
 
     def add(command: Any, name: str, parent: Any = None) -> None:
         nonlocal page
-        context = command.context_class(command, parent, name, terminal_width=100)
+        context = command.context_class(command, parent, name, terminal_width=84)
         page += (
             f"\n## {context.command_path}\n\n```text\n{command.get_help(context).strip()}\n```\n"
         )

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from pages import ROOT
 
 PAGES = [("README.md", "README.ko.md"), ("docs/tutorial.md", "docs/tutorial.ko.md")]
