@@ -1,4 +1,4 @@
-"""Parts of self-contained HTML pages: the template, plots and pictures inside the page."""
+"""Parts of self-contained HTML pages and notebooks: the template, plots, pictures, texts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import base64
 import io
 import re
 import warnings
+from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -103,3 +105,24 @@ def render_page(template: str, **values: Any) -> str:
         undefined=StrictUndefined,
     )
     return environment.get_template(template).render(**values)
+
+
+def text_html(text: str) -> str:
+    """Show the text of a picture in a notebook, in the notebook's own colours, dark or light."""
+    style = (
+        "display:inline-block;margin:0 1em 0 0;padding:4px;vertical-align:top;"
+        f"border:1px solid {INK};background:none;color:inherit;"
+        "font:14px/1.15 ui-monospace,'DejaVu Sans Mono',monospace"
+    )
+    return f'<pre style="{style}">{escape(text.removesuffix(chr(10)))}</pre>'
+
+
+def bars_html(shares: Mapping[str, float], most: int = 5) -> str:
+    """Show the largest shares, 0-1 and in falling order, as bars in a notebook."""
+    rows = [
+        f'<div style="white-space:nowrap"><span style="display:inline-block;min-width:6em">'
+        f'{escape(name)}</span><span style="display:inline-block;height:.8em;margin-right:.5em;'
+        f'width:{8 * share:.2f}em;background:{TONES["accent"]}"></span>{100 * share:.1f} %</div>'
+        for name, share in list(shares.items())[:most]
+    ]
+    return f'<div style="display:inline-block;vertical-align:top">{"".join(rows)}</div>'

@@ -1,11 +1,15 @@
 import asyncio
 import base64
 import json
+import re
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
+PAGE = (Path(__file__).parents[2] / "docs" / "integrations.md").read_text("utf-8")
 pytestmark = [
     pytest.mark.slow,  # litellm takes seconds to import
     pytest.mark.filterwarnings("default"),  # other people's packages warn of one another
@@ -78,3 +82,13 @@ def test_a_picture_that_cannot_be_read_is_not_sent(complete, upstream):
     with pytest.raises(Exception, match=r"messages\[0\]\.content\[0\]: .*not fetched"):
         complete("openai/local", "https://example.com/five.png")
     assert upstream[1] == []
+
+
+def test_the_code_of_the_page_runs(complete, upstream, golden, tmp_path, monkeypatch, capsys):
+    shutil.copy(golden / "five.png", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    [code] = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    exec(code.replace("http://localhost:11434/v1", upstream[0]), {})
+    assert capsys.readouterr().out.startswith("A five.")
+    [picture, _] = upstream[1][0]["messages"][0]["content"]
+    assert "a handwritten digit: 5" in picture["text"]

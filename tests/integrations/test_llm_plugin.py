@@ -1,5 +1,7 @@
 import json
 import os
+import re
+import shlex
 import shutil
 import tomllib
 from importlib.metadata import EntryPoint
@@ -11,6 +13,7 @@ from glyphsight import encode
 
 ROOT = Path(__file__).parents[2]
 DIGITS = "nano-digits"
+PAGE = (ROOT / "docs" / "integrations.md").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +110,10 @@ def test_a_template_tells_how_to_read(run):
     said = run("-t", "glyphsight:read", "-f", "ascii:five.png", "-m", "echo", "What is this?")
     assert said.startswith("Pictures are given as text")
     assert "glyphsight:read" in run("-t", "glyphsight:draw", "-m", "echo", "?", fails=True)
+
+
+def test_the_commands_of_the_page_run(run):
+    commands = re.findall(r"^llm (-.*)$", PAGE, re.MULTILINE)
+    assert len(commands) == 4
+    said = [run(*shlex.split(command.replace("MODEL", "echo"))) for command in commands]
+    assert said[3] == "5\n"

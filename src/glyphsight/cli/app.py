@@ -22,6 +22,7 @@ VERBS = {  # in the order of the pipeline, each with its module
     "tokens": "codec",
     "dataset": "dataset",
     "train": "train",
+    "model": "hub",
     "evaluate": "evaluate",
     "compare": "runs",
     "see": "see",

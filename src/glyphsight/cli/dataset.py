@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from glyphsight.cli.help import Command, Commands, explains
+from glyphsight.cli.hub import pull_dataset, push_dataset
 from glyphsight.cli.options import (
     TOKENIZERS,
     Group,
@@ -310,6 +311,10 @@ def stats(
         print_json(found.as_json())
     else:
         _print_statistics(found)
+
+
+for _name, _moves in (("push", push_dataset), ("pull", pull_dataset)):
+    dataset.command(_name, cls=Command)(_moves)
 
 
 def _print_statistics(found: Statistics) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from glyphsight.errors import DatasetError
 from glyphsight.files import normal
+from glyphsight.pages import text_html
 
 KEYS = ("size", "ASCII_image", "Response")
 """Keys of the published object, in the published order."""
@@ -49,6 +51,13 @@ class Record:
     def picture(self) -> str:
         """Text of the pictures, one after the other."""
         return "".join(self.pictures)
+
+    def _repr_html_(self) -> str:
+        """Show pictures, question and answer in a notebook."""
+        drawn = "\n" in self.answer
+        said = text_html(self.answer) if drawn else f"<b>{escape(self.answer)}</b>"
+        pictures = "".join(map(text_html, self.pictures))
+        return f"{pictures}<div>{escape(self.question)} {said}</div>"
 
     def as_json(self) -> dict[str, Any]:
         """Return the published object, keys in the published order.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
+from html import escape
 from itertools import count, islice, takewhile
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from glyphsight.media.bulk import PictureFile
 from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import UNKNOWN
+from glyphsight.pages import bars_html, text_html
 from glyphsight.parallel import Workers
 
 if TYPE_CHECKING:
@@ -65,6 +67,17 @@ class Answer:
     box: tuple[int, int, int, int] | None = None
     parts: tuple[Answer, ...] = ()
 
+    def _repr_html_(self) -> str:
+        """Show text, answer and probabilities in a notebook; of several things each."""
+        things = self.parts or (self,)
+        shown = "".join(
+            f'<div style="margin:4px 0">{text_html(one.ascii_image)}'
+            f'<div style="display:inline-block;vertical-align:top"><b>{escape(one.name)}</b>'
+            f"{bars_html(one.probabilities)}</div></div>"
+            for one in things
+        )
+        return f"{shown}<div>{escape(self.found)}</div>" if self.found else shown
+
 
 @dataclass(frozen=True)
 class PictureText:
@@ -91,6 +104,10 @@ class PictureText:
     found: str = ""
     parts: tuple[PictureText, ...] = ()
     main: int = 0
+
+    def _repr_html_(self) -> str:
+        """Show the text in a notebook, of several things each."""
+        return "".join(text_html(one.ascii_image) for one in self.parts or (self,))
 
 
 def require_medium(picture: PictureLike, model: Model) -> None:
