@@ -19,7 +19,7 @@ def test_a_text_keeps_its_cells_and_the_colours_of_the_notebook():
 
 def test_bars_are_as_long_as_their_shares_and_no_more_than_wanted():
     html = bars_html({"a": 0.75, "b": 0.25, "c": 0.0}, most=2)
-    assert re.findall(r"width:([\d.]+)em;background", html) == ["6.00", "2.00"]
+    assert re.findall(r";width:([\d.]+)em\"", html) == ["6.00", "2.00"]
     assert re.findall(r"([\d.]+) %", html) == ["75.0", "25.0"]
 
 

@@ -119,10 +119,11 @@ def text_html(text: str) -> str:
 
 def bars_html(shares: Mapping[str, float], most: int = 5) -> str:
     """Show the largest shares, 0-1 and in falling order, as bars in a notebook."""
+    name_style = "display:inline-block;min-width:3em;margin-right:.5em"
+    bar_style = f"display:inline-block;height:.8em;margin-right:.5em;background:{TONES['accent']}"
     rows = [
-        f'<div style="white-space:nowrap"><span style="display:inline-block;min-width:6em">'
-        f'{escape(name)}</span><span style="display:inline-block;height:.8em;margin-right:.5em;'
-        f'width:{8 * share:.2f}em;background:{TONES["accent"]}"></span>{100 * share:.1f} %</div>'
+        f'<div style="white-space:nowrap"><span style="{name_style}">{escape(name)}</span>'
+        f'<span style="{bar_style};width:{8 * share:.2f}em"></span>{100 * share:.1f} %</div>'
         for name, share in list(shares.items())[:most]
     ]
-    return f'<div style="display:inline-block;vertical-align:top">{"".join(rows)}</div>'
+    return f"<div>{''.join(rows)}</div>"

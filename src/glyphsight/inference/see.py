@@ -72,8 +72,8 @@ class Answer:
         things = self.parts or (self,)
         shown = "".join(
             f'<div style="margin:4px 0">{text_html(one.ascii_image)}'
-            f'<div style="display:inline-block;vertical-align:top"><b>{escape(one.name)}</b>'
-            f"{bars_html(one.probabilities)}</div></div>"
+            f'<div style="display:inline-block;vertical-align:top"><div><b>{escape(one.name)}</b>'
+            f"</div>{bars_html(one.probabilities)}</div></div>"
             for one in things
         )
         return f"{shown}<div>{escape(self.found)}</div>" if self.found else shown
