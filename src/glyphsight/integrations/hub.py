@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 from glyphsight.dataset.storage import MANIFEST, split_files
 from glyphsight.errors import GlyphsightError, one_line
@@ -87,7 +88,7 @@ def pull(name: str, out: Path, kind: str) -> Path:
     api = HfApi(library_name="glyphsight", library_version=__version__)
     begun = out.with_name(f"{out.name}.pulled")
     with _telling(name):
-        info = api.repo_info(name, repo_type=kind)
+        info = api.model_info(name) if kind == "model" else api.dataset_info(name)
         there = [one.rfilename for one in info.siblings or ()]
         if (mark := _MARKS[kind]) not in there:
             other = "name it as it is where a model is asked for" if kind == "model" else ""
@@ -161,7 +162,8 @@ def _telling(name: str) -> Iterator[None]:
         OfflineModeIsEnabled,
     )
 
-    unreachable = HfHubHTTPError.__bases__[0]  # of httpx or httpx2, by the library's release
+    # Its base is of httpx or httpx2, by the library's release.
+    unreachable = cast(type[Exception], HfHubHTTPError.__bases__[0])
     try:
         yield
     except OfflineModeIsEnabled as error:
