@@ -12,9 +12,10 @@ import typer
 from glyphsight.cli.app import VERBS, app
 
 HEAVY = ["torch", "transformers", "datasets", "peft", "matplotlib", "jinja2", "gguf", "ray"]
-PARTS = ["build", "check", "show", "stats"]
-COMMANDS = [*(name for name in VERBS if name != "dataset"), *(f"dataset {part}" for part in PARTS)]
-PAGES = ["", "dataset", *COMMANDS]
+GROUPS = {"dataset": ["build", "check", "show", "stats", "push", "pull"], "model": ["push", "pull"]}
+PARTS = [f"{group} {part}" for group, parts in GROUPS.items() for part in parts]
+COMMANDS = [*(name for name in VERBS if name not in GROUPS), *PARTS]
+PAGES = ["", *GROUPS, *COMMANDS]
 
 
 def page(command, width=80, option="--help"):
@@ -24,9 +25,10 @@ def page(command, width=80, option="--help"):
     return said.getvalue()
 
 
-def test_every_command_is_under_test():
-    listed = page("dataset").partition("Commands:\n")[2]
-    assert re.findall(r"^  (\w+) ", listed, re.MULTILINE) == PARTS
+@pytest.mark.parametrize(("group", "parts"), GROUPS.items())
+def test_every_command_is_under_test(group, parts):
+    listed = page(group).partition("Commands:\n")[2]
+    assert re.findall(r"^  (\w+) ", listed, re.MULTILINE) == parts
 
 
 @pytest.mark.parametrize("command", PAGES)
