@@ -50,7 +50,7 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 $(FOR_TESTS): $(INSTALLED)
-	$(PIP) install -q -e '.[train,data,audio,ray,fast,serve,dev]'
+	$(PIP) install -q -e '.[train,data,audio,ray,fast,export,serve,dev]'
 	touch $@
 
 clean:

@@ -15,6 +15,7 @@ _MODULES = {
     "data": ("datasets", "fsspec", "pyarrow"),
     "ray": ("ray",),
     "fast": ("onnxruntime", "onnx"),
+    "export": ("onnx", "onnxruntime", "onnxscript", "xllamacpp"),
     "serve": ("starlette", "uvicorn", "aiohttp", "httptools", "jinja2", "prometheus_client"),
 }
 _INSTALLED_BY = {"page": "train"}
@@ -29,7 +30,7 @@ def need(part: str, *modules: str) -> AbstractContextManager[None]:
 
     Args:
         part: Name of the extra: ``train``, ``page``, ``audio``, ``data``, ``ray``,
-            ``fast`` or ``serve``.
+            ``fast``, ``export`` or ``serve``.
         modules: Names of the needed modules; left out, all of the part.
 
     Returns:

@@ -122,6 +122,29 @@ def replacing_path(path: Path, folder: Path | None = None) -> Iterator[Path]:
 
 
 @contextmanager
+def new_directory(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary directory that becomes ``path`` when the block ends well.
+
+    Args:
+        path: Directory to make; missing parent directories are made. An empty one may be there.
+
+    Raises:
+        GlyphsightError: Something is there already, nothing can be written, or the disk is full.
+    """
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise GlyphsightError(f"{path}: is there already; choose another path, or remove it")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=path.parent, prefix=".making-")
+    with folder as name:
+        made = Path(name, path.name)
+        made.mkdir()
+        yield made
+        with _writing(path):
+            made.replace(path)
+
+
+@contextmanager
 def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     r"""Open a temporary file that becomes ``path`` when the block ends well.
 

@@ -29,6 +29,7 @@ VERBS = {  # in the order of the pipeline, each with its module
     "hear": "hear",
     "chat": "chat",
     "serve": "serve",
+    "export": "export",
     "sweep": "runs",
     "demo": "runs",
 }
