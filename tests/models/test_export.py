@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import shutil
 import urllib.request
 from importlib.resources import files
 from itertools import chain
@@ -158,6 +159,17 @@ def test_an_adapter_is_taken_by_peft(run, tmp_path):
     with torch.inference_mode():
         logits = model(input_ids=asked["input_ids"]).logits[0, -1]
     np.testing.assert_allclose(logits.log_softmax(-1).numpy(), ours(run, TEXTS[0]), atol=1e-3)
+
+
+@pytest.mark.slow
+def test_an_adapter_names_its_base_as_the_hub_does(tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(SHIPPED_RUNS["sight"], run)
+    settings = json.loads((run / "adapter_config.json").read_text("utf-8"))
+    elsewhere = {**settings, "base_model_name_or_path": "/somewhere/smollm2-135m"}
+    (run / "adapter_config.json").write_text(json.dumps(elsewhere))
+    export(run, "adapter", tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "adapter_config.json").read_text("utf-8")) == settings
 
 
 def test_llama_cpp_says_the_same_of_the_merged_model_and_of_the_adapter_alone(

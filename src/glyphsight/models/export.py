@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import warnings
@@ -14,8 +15,8 @@ import numpy as np
 
 from glyphsight.errors import ModelError
 from glyphsight.extras import need
-from glyphsight.files import let_others_read, new_directory
-from glyphsight.models import export_gguf
+from glyphsight.files import let_others_read, new_directory, write_json
+from glyphsight.models import export_gguf, smollm2
 from glyphsight.models.export_words import write_words
 from glyphsight.models.load import LoadedModel, load_model, model_tokenizer, without_peft_warning
 from glyphsight.models.runs import ModelSource, RunRecord, resolve
@@ -98,8 +99,12 @@ def _write_adapter(source: ModelSource, out: Path) -> str:
     if source.fault or source.adapter is None:
         problem = source.fault or "is a whole model, no adapter; export it --to merged"
         raise ModelError(f"{source.name}: {problem}")
-    for file in (source.adapter, source.adapter.with_name("adapter_model.safetensors")):
-        shutil.copyfile(file, out / file.name)
+    weights = source.adapter.with_name("adapter_model.safetensors")
+    shutil.copyfile(weights, out / weights.name)
+    settings = json.loads(source.adapter.read_text("utf-8"))
+    if source.run is not None and source.run.base == smollm2.NAME:  # not its place in the cache
+        settings["base_model_name_or_path"] = smollm2.HUB_NAME
+    write_json(out / source.adapter.name, settings)
     return out.name
 
 

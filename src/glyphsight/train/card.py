@@ -12,7 +12,7 @@ from glyphsight.models.runs import UNKNOWN, RunRecord, resolve, root_of
 from glyphsight.version import __version__
 
 CARD = "README.md"
-_HUB_NAMES = {smollm2.NAME: "HuggingFaceTB/SmolLM2-135M-Instruct"}
+_HUB_NAMES = {smollm2.NAME: smollm2.HUB_NAME}
 _SHOWN = 50  # labels of a task
 
 
