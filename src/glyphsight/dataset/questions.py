@@ -50,6 +50,7 @@ _TURNS = {  # before an answer, and after it
     True: ("<|im_end|>\n<|im_start|>assistant\n", "<|im_end|>\n<|im_start|>user\n"),
     False: ("\nResponse: ", "\n"),
 }
+_END = re.compile(r"[.!?][\"')]*(?=\s|$)")  # of a sentence
 _NUMBERS = ("digit", "number")
 _SORTS = ("digit", "letter", "word")
 _LONG = ("number", "word")  # of several characters
@@ -157,11 +158,13 @@ def asides(
     Args:
         held_out: True for those that nothing is trained on.
         chat: True for the answers in the chat template, False for those in plain text.
-        silent: True for those too that the base has nothing to say to.
+        silent: True for those too to which the base says no whole sentence.
     """
     every = json.loads(ASIDES.read_text("utf-8"))
     said = "chat" if chat else "plain"
-    some = (one for one in every if one["held_out"] == held_out and (silent or one[said]))
+    some = (
+        one for one in every if one["held_out"] == held_out and (silent or _END.search(one[said]))
+    )
     return tuple((one["ask"], one[said]) for one in some)
 
 
@@ -255,5 +258,5 @@ def told(words: str, name: str, what: str = "What is it?", *, chat: bool = False
 
 def whole(text: str) -> str:
     """Cut a text that was not written to its end after its last whole sentence."""
-    found = re.match(r".*[.!?](?=\s|$)", text, re.DOTALL)
-    return found[0] if found else text
+    ends = [found.end() for found in _END.finditer(text)]
+    return text[: ends[-1]] if ends else text

@@ -21,7 +21,7 @@ from glyphsight.models.smollm2 import NAME
 
 def first_sentence(text: str) -> str:
     """Return the first sentence of a text in one form: white space single, case folded."""
-    found = re.match(r".+?(?:[.!?](?=\s|$)|$)", text.strip(), re.MULTILINE)
+    found = re.match(r".+?(?:[.!?][\"')]*(?=\s|$)|$)", text.strip(), re.MULTILINE)
     return " ".join(found[0].casefold().split()) if found else ""
 
 
