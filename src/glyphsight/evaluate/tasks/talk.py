@@ -23,9 +23,9 @@ _TEMPLATES = {"plain": PLAIN, "chat": CHAT}
 _SILENT = "(nothing)"  # in place of a reply that the base ended at once
 _STEM, _SHORTEST = 5, 4  # letters
 _COMMON = (
-    "about also been does from have here into just like make many more most much only other some "
-    "such than that their them then there these they this very want what when where which will "
-    "with would write your"
+    "about also answer been does from have here into just like make many more most much only other "
+    "some such than that their them then there these they this very want what when where which "
+    "will with would write your"
 )
 
 
