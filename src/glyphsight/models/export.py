@@ -149,7 +149,7 @@ def _write_onnx(loaded: LoadedModel, source: ModelSource, kind: str, out: Path) 
         )
         if kind == "int8":
             exact = file.rename(out / "exact.onnx")
-            quantize_dynamic(exact, file, weight_type=QuantType.QInt8)
+            quantize_dynamic(exact, file, weight_type=QuantType.QInt8, per_channel=True)
             exact.unlink()
     return file.name
 
