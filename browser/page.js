@@ -34,8 +34,9 @@ async function load() {
     count: (text) => tokens.encode(text).ids.length,
     async see(text) {
       const ids = BigInt64Array.from(read(text), BigInt);
-      const { scores } = await session.run({ ids: new ort.Tensor("int64", ids, [1, ids.length]) });
-      const chosen = places.map((place) => scores.data[place]);
+      const { logits } = await session.run({ input_ids: new ort.Tensor("int64", ids, [1, ids.length]) });
+      const last = logits.data.subarray(-logits.dims[2]); // after the whole text
+      const chosen = places.map((place) => last[place]);
       const most = Math.max(...chosen);
       const weights = chosen.map((score) => Math.exp(score - most));
       const total = weights.reduce((sum, one) => sum + one, 0);

@@ -3,9 +3,9 @@
     python scripts/draw_page.py --out site/draw
     python -m http.server --directory site/draw
 
-The page is ``browser/`` with the style and the font of serve's page. The model is exported as ONNX
-and its weights are rounded to int8; onnxruntime-web and @huggingface/tokenizers come from npm, of
-one version each, whose checksums are here.
+The page is ``browser/`` with the style and the font of serve's page. The model is what
+``glyphsight export nano-digits --to onnx --quantize int8`` writes; onnxruntime-web and
+@huggingface/tokenizers come from npm, of one version each, whose checksums are here.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from glyphsight.errors import GlyphsightError
 from glyphsight.files import cache_dir, cached
+from glyphsight.models.export import export
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "src" / "glyphsight" / "assets" / "nano-digits"
@@ -70,49 +70,15 @@ def vendor(out: Path) -> None:
                 (out / name).write_bytes(copied.read())
 
 
-def export(out: Path) -> None:
-    """Export nano-digits: token ids int64[1, N] to the scores of the next token, float32[1, V].
-
-    The graph is made once and kept in the cache directory.
-    """
-    made_of = (MODEL / "model.safetensors").read_bytes() + Path(__file__).read_bytes()
-    key = hashlib.sha256(made_of).hexdigest()[:16]
-    shutil.copy(cached(cache_dir() / "browser" / f"{key}.onnx", make_graph), out / "model.onnx")
-
-
-def make_graph(file: Path) -> None:
-    """Write the graph, its weights rounded to int8."""
-    import torch
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32).eval()
-
-    class Last(torch.nn.Module):
-        """The scores after the last token alone."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, ids: Any) -> Any:
-            return self.model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[:, 0]
-
-    ids = torch.tensor([[2, 3, 4, 5, 6, 7]])
-    with tempfile.TemporaryDirectory() as folder:
-        exact = Path(folder) / "exact.onnx"
-        torch.onnx.export(
-            Last().eval(),
-            (ids,),
-            str(exact),
-            input_names=["ids"],
-            output_names=["scores"],
-            dynamic_shapes={"ids": {1: torch.export.Dim("tokens", min=2, max=2048)}},
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-        quantize_dynamic(exact, file, weight_type=QuantType.QInt8, per_channel=True)
+def model(out: Path) -> None:
+    """Put the graph of nano-digits into a folder; it is exported once and kept in the cache."""
+    made_of = (MODEL / "model.safetensors", Path(export.__code__.co_filename))
+    key = hashlib.sha256(b"".join(file.read_bytes() for file in made_of)).hexdigest()[:16]
+    kept = cached(
+        cache_dir() / "browser" / key,
+        lambda folder: export("nano-digits", "onnx", folder, "int8"),
+    )
+    shutil.copy(kept / "model.onnx", out)
 
 
 def main() -> None:
@@ -134,13 +100,13 @@ def build(out: Path) -> None:
     style = (PAGE / "page.css").read_text("utf-8").replace("/page/cells.woff", "cells.woff")
     (out / "page.css").write_text(style, "utf-8")
     run = json.loads((MODEL / "glyphsight.json").read_text("utf-8"))
-    model = {key: run[key] for key in ("prompts", "profile", "tasks")} | {
+    about = {key: run[key] for key in ("prompts", "profile", "tasks")} | {
         key: json.loads((MODEL / f"{key}.json").read_text("utf-8"))
         for key in ("tokenizer", "tokenizer_config")
     }
-    (out / "model.json").write_text(json.dumps(model, ensure_ascii=False), "utf-8")
+    (out / "model.json").write_text(json.dumps(about, ensure_ascii=False), "utf-8")
     vendor(out)
-    export(out)
+    model(out)
 
 
 if __name__ == "__main__":
