@@ -2,9 +2,9 @@
 
     python scripts/choose_unknown.py runs/eyes data/mnist data/eyes --refused 0.002
 
-The threshold is the smallest, one half at least, at which no more than a share ``--refused`` of the
-records that show something known, and are right where ``unknown`` is left out, get that answer.
-``glyphsight train`` does so by itself, with 0.001. Only validation splits are read.
+The threshold is the smallest, ``--least`` at least, at which no more than a share ``--refused`` of
+the records that show something known, and are right where ``unknown`` is left out, get that
+answer. ``glyphsight train`` does so too, with 0.001 and one half. Only validation splits are read.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--refused", type=float, default=REFUSED, metavar="SHARE")
+    parser.add_argument("--least", type=float, default=RunRecord.unknown_above)
     given = parser.parse_args()
     loaded = load_model(given.run)
     if loaded.run is None or UNKNOWN not in loaded.run.labels:
@@ -39,7 +40,9 @@ def main() -> None:
     sure, answers = margins(scores, run.labels), np.array([one.answer for one in records])
     scores[:, run.labels.index(UNKNOWN)] = -np.inf
     other = np.array(run.labels)[scores.argmax(axis=1)]
-    run = replace(run, unknown_above=choose_threshold(sure[other == answers], given.refused))
+    run = replace(
+        run, unknown_above=choose_threshold(sure[other == answers], given.refused, given.least)
+    )
     run.save(given.run)
     refused, known = sure > run.caution, answers != UNKNOWN
     right = (other == answers) & ~refused

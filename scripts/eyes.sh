@@ -1,21 +1,39 @@
 #!/usr/bin/env bash
-# Train the adapter that reads many kinds of pictures: bash scripts/eyes.sh DATA [DIR]
+# Train the `nano-digits` and `nano-fashion` that ship from the runs of recipes/nano-digits.yaml and
+# recipes/nano-fashion.yaml: to say `unknown`, and to read what other people write and print.
 #
-# DATA is what scripts/open_eyes.py made; DIR is runs/eyes unless given. The stage starts from `sight`
-# and takes MINUTES (70) of one core; a run that was stopped resumes from its last checkpoint.
+#     bash scripts/eyes.sh DIGITS CLOTHES MNIST FASHION FONTS MORE_FONTS QUICKDRAW OUT
+#
+# DIGITS and CLOTHES are those runs; the others are as scripts/clear_eyes.py takes them, MORE_FONTS
+# a larger set of families. Two hours of one CPU core; OUT/digits and OUT/clothes are what ships.
 set -euo pipefail
-data=${1:?"name the data: bash scripts/eyes.sh DATA, made by scripts/open_eyes.py"}
-dir=${2:-runs/eyes}
-glyphsight=${GLYPHSIGHT:-glyphsight}
-kinds="digits letters words art-picture icons sketches clothes scenes vitc-s-picture vitc-l-picture"
+digits=$1 clothes=$2 mnist=$3 fashion=$4 fonts=$5 more=$6 sketches=$7 out=$8
+mkdir -p "$out"
+here=$(dirname "$0")
+draw() { python "$here/clear_eyes.py" --mnist "$mnist" --fashion "$fashion" --sketches "$sketches" "$@"; }
+train() { glyphsight train --set warmup=0.02 "$@"; }
 
-if [ ! -f "$dir/glyphsight.json" ]; then
-  resume=()
-  [ ! -f "$dir/settings.json" ] || resume=(--resume)
-  "$glyphsight" train --from sight --data "$data/data" --out "$dir" --seed 1 --batch-size 16 \
-    --learning-rate 5e-4 --set minutes="${MINUTES:-70}" --set warmup=0.03 --set text_share=0.04 \
-    --set evaluations=5 --set validation_records=300 --set checkpoints=12 "${resume[@]}"
-fi
-for kind in $kinds; do
-  "$glyphsight" evaluate --model "$dir" --data "$data/$kind" --split test --limit "${LIMIT:-1000}"
+draw --fonts "$fonts" --out "$out/pictures"
+draw --fonts "$more" --out "$out/more" --seed 1 --share 0.5 \
+  --only 'very coarse' blob 'empty page' photographed letter printed
+for name in pictures more; do
+  glyphsight dataset build --source "folder:$out/$name" --out "$out/$name-data" --invert auto --centre --ink
 done
+glyphsight dataset build --source "idx:$mnist" --out "$out/mnist" --invert auto --centre --ink \
+  --split train --validation 2000 --copies 2
+train --from "$digits" --data "$out/pictures-data" --out "$out/1" --seed 0 \
+  --learning-rate 1e-3 --hidden-learning-rate 0.01
+train --from "$out/1" --data "$out/pictures-data" --data "$out/more-data" --out "$out/2" --seed 1 \
+  --learning-rate 1e-3 --hidden-learning-rate 0.01 --set max_steps=5598
+train --from "$out/2" --data "$out/pictures-data" --data "$out/more-data" --data "$out/mnist" \
+  --out "$out/3" --seed 3 --learning-rate 7e-4 --hidden-learning-rate 0.007 --set max_steps=8775
+python "$here/average.py" "$digits" "$out/3" "$out/digits" --share 0.93
+python "$here/choose_unknown.py" "$out/digits" "$out/pictures-data"
+
+draw --known clothes --fonts "$fonts" --out "$out/clothes-pictures"
+glyphsight dataset build --source "folder:$out/clothes-pictures" --out "$out/clothes-data" \
+  --format plain --width 27 --height 20 --dither floyd-steinberg
+train --from "$clothes" --data "$out/clothes-data" --out "$out/4" --seed 1 \
+  --learning-rate 7e-4 --hidden-learning-rate 0.007 --set max_steps=1106
+python "$here/average.py" "$clothes" "$out/4" "$out/clothes" --share 0.8
+python "$here/choose_unknown.py" "$out/clothes" "$out/clothes-data"

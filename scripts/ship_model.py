@@ -14,12 +14,13 @@ import argparse
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from glyphsight.models import load_model
-from glyphsight.models.runs import RUN_FILE
+from glyphsight.models.runs import RUN_FILE, root_of
 
 _DROPPED = ("generation_config.json", "chat_template.jinja", "README.md")
 
@@ -49,7 +50,8 @@ def main() -> None:
         for file in Path(scratch).iterdir():
             if file.name not in _DROPPED:
                 shutil.copyfile(file, given.target / file.name)
-        loaded.run.save(given.target)
+        root = root_of(loaded.run)  # of the runs between, directories here, nobody else has any
+        replace(loaded.run, base=root.base, seed=root.seed).save(given.target)
     size = sum(path.stat().st_size for path in given.target.iterdir())
     print(f"{given.target}: {size / 1e6:.1f} MB")
 

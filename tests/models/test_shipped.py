@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 import glyphsight
 from asking import see
@@ -46,6 +47,23 @@ def test_the_nano_that_ships_for_clothes_answers_by_name():
     bar[2:27, 8:20] = 200
     bar[12:27, 13:15] = 0
     assert see(bar, loaded).name == "trousers"
+
+
+def sign(letter):
+    """A letter, dark on light, 60 pixels high."""
+    drawn = Image.new("L", (80, 80), 235)
+    ImageDraw.Draw(drawn).text((20, 8), letter, 40, ImageFont.load_default(60))
+    return np.asarray(drawn)
+
+
+@pytest.mark.slow
+def test_the_nano_that_ships_says_when_it_does_not_know():
+    strange = [sign("A"), sign("M"), sign("&"), np.full((60, 60), 230, np.uint8)]
+    assert not any(one.known for one in glyphsight.see(strange, "nano-digits"))
+    assert [one.label for one in glyphsight.see([sign("3"), sign("5")], "nano-digits")] == [
+        "3",
+        "5",
+    ]
 
 
 @pytest.mark.slow

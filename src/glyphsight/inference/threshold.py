@@ -28,19 +28,22 @@ def margins(scores: NDArray[np.float32], labels: Sequence[str]) -> NDArray[np.fl
     return found
 
 
-def choose_threshold(sure: NDArray[np.float64], refused: float = REFUSED) -> float:
-    """Choose the smallest threshold, one half at least, that refuses few records.
+def choose_threshold(
+    sure: NDArray[np.float64], refused: float = REFUSED, least: float = RunRecord.unknown_above
+) -> float:
+    """Choose the smallest threshold that refuses few records.
 
     Args:
         sure: Log-odds of ``unknown``, as :func:`margins` gives them, of the records that show
             something known and are right where ``unknown`` is left out, float64[N].
         refused: Largest share of them that may be refused, 0-1; one record may in any case.
+        least: Smallest threshold: of few records none may be near.
 
     Returns:
         Threshold for :attr:`~glyphsight.models.RunRecord.unknown_above`.
     """
     may = max(1, int(refused * len(sure)))
     if len(sure) <= may:
-        return RunRecord.unknown_above
+        return least
     bound = float(np.sort(sure)[-1 - may]) + _ROUNDING
-    return max(RunRecord.unknown_above, 1 / (1 + math.exp(-bound)))
+    return max(least, 1 / (1 + math.exp(-bound)))
