@@ -82,7 +82,7 @@ def test_the_harness_gives_our_accuracy_and_log_likelihoods(harness, digits, mon
     loaded = load_model("nano-digits")
     judged = evaluate(loaded, str(digits), EvaluateSettings(generate=0, zero_shot=0), quiet=True)
     assert accuracy == judged.score.accuracy
-    assert scores.shape == (judged.score.n, 10) == (200, 10)
+    assert scores.shape == (judged.score.n, 11) == (200, 11)
     some = load_dataset(digits, "test")[:40]
     expected = ours(loaded, some, judged.labels, loaded.run.prompt)
     np.testing.assert_allclose(scores[:40], expected, atol=1e-3, rtol=0)
@@ -121,7 +121,7 @@ def test_every_layout_has_its_task(make_task, tmp_path, output, asked, target):
     make_task.main([str(tmp_path / "d"), str(tmp_path / "mine.yaml")])
     task = yaml.safe_load((tmp_path / "mine.yaml").read_text("utf-8"))
     assert (task["task"], task["doc_to_text"], task["doc_to_target"]) == ("mine", asked, target)
-    assert task["doc_to_choice"] == [f" {digit}" for digit in range(10)]
+    assert task["doc_to_choice"] == [f" {digit}" for digit in [*range(10), "unknown"]]
     [files] = split_files(tmp_path / "d", "test").values()
     assert task["dataset_kwargs"]["data_files"]["test"] == [str(file) for file in files]
 
@@ -156,7 +156,7 @@ def test_white_space_at_the_end_of_a_prompt_changes_no_answer(harness, make_task
     scores, _ = harness("words", tmp_path, run)
     expected = ours(loaded, load_dataset(data, "test"), loaded.run.labels, words)
     shift = scores - expected
-    np.testing.assert_allclose(shift, np.repeat(shift[:, :1], 10, axis=1), atol=1e-3, rtol=0)
+    np.testing.assert_allclose(shift, np.repeat(shift[:, :1], 11, axis=1), atol=1e-3, rtol=0)
 
 
 def test_rows_in_other_words_than_the_model_was_taught_are_named(make_task, monkeypatch, tmp_path):
