@@ -157,7 +157,7 @@ class RunRecord:
             )
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{file}: damaged ({error!r}); train the run again") from error
 
 
