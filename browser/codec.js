@@ -11,8 +11,8 @@ export class Unsupported extends Error {
 }
 
 export const PUBLISHED = {
-  width: 20, palette: " ▓█", format: "seed", filter: "bicubic", height: null, aspect: 0.55, invert: "no", ink: false,
-  centre: false, trim: null, crop: null, contrast: false, threshold: "equal", dither: "none", edges: "none",
+  width: 20, palette: " ▓█", format: "seed", filter: "bicubic", height: null, widest: null, aspect: 0.55, invert: "no",
+  ink: false, centre: false, trim: null, crop: null, contrast: false, threshold: "equal", dither: "none", edges: "none",
 };
 const SEEKS_INK = 48; // pixels of the longer side: in smaller pictures no ink is sought
 const FAINT = 16; // gray values of the smallest range with content
@@ -419,6 +419,16 @@ function write(levels, rows, columns, { format, palette }) {
 
 // ---------------------------------------------------------------- all of it
 
+/** Columns of a picture: a wide one's keep its shape, up to `widest`. */
+function columnsOf(one, { width, height, widest, aspect }) {
+  if (widest === null || height === null) return width;
+  const exact = (height * one.width) / one.height / aspect;
+  const down = Math.floor(exact);
+  const up = exact - down > 0.5 || (exact - down === 0.5 && down % 2 === 1); // half to even
+  const columns = Math.min(down + up, widest);
+  return columns > 2 * width ? columns : width;
+}
+
 /**
  * Encode a gray picture.
  *
@@ -444,7 +454,8 @@ export function encode(gray, settings = {}) {
   const bits = FORMATS[format].bits ?? [[1]];
   const rows = profile.height ?? Math.max(1, Math.trunc(((profile.width * one.height) / one.width) * profile.aspect));
   if (profile.contrast) one = stretchContrast(one);
-  const grid = resize(one, rows * bits.length, profile.width * bits[0].length, profile.filter);
+  const columns = columnsOf(one, profile);
+  const grid = resize(one, rows * bits.length, columns * bits[0].length, profile.filter);
   const levels = toLevels(grid, profile, [...profile.palette].length);
-  return write(levels, rows, profile.width, profile);
+  return write(levels, rows, columns, profile);
 }

@@ -93,6 +93,9 @@ def pictures() -> Iterator[Case]:
     ]
     for height, width, size in shapes:
         yield picture(f"size-{height}x{width}", scene(height, width, 1), **size)
+    for height, width in ((20, 97), (20, 30)):  # a word's shape, and one that is not wide enough
+        sizes = {"width": 16, "height": 9, "widest": 60}
+        yield picture(f"widest-{height}x{width}", scene(height, width, 1), **sizes)
     for invert, turned in itertools.product(("yes", "auto"), (False, True)):
         name = f"invert-{invert}-{'light' if turned else 'dark'}"
         yield picture(name, 255 - digits[15] if turned else digits[15], invert=invert)

@@ -8,6 +8,7 @@ rest stays:
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -21,6 +22,9 @@ _TOGETHER = 50
 
 def main() -> None:
     """Ask each question that has no answer yet in both templates, without a picture."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    ).parse_args()
     file = Path(str(ASIDES))
     asides = json.loads(file.read_text("utf-8"))
     model = Model("smollm2-135m", engine="torch")
