@@ -28,7 +28,7 @@ async function load() {
   const tokens = new Tokenizer(tokenizer, tokenizer_config);
   const [{ question, answer }] = prompts;
   const { labels } = tasks[0];
-  const places = labels.map((label) => tokens.encode(answer.replace("{Response}", label)).ids[0]); // one token each
+  const places = labels.map((label) => tokens.encode(answer.replace("{Response}", label)).ids[0]); // all differ
   const read = (text) => tokens.encode(question.replace("{ASCII_image}", text)).ids;
   return {
     count: (text) => tokens.encode(text).ids.length,

@@ -7,11 +7,14 @@ license: Apache-2.0
 requirements: glyphsight
 """
 
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from glyphsight.integrations.messages import as_text, make_reader
+
+_reader = lru_cache(maxsize=4)(make_reader)  # a model is loaded once, not per request
 
 
 class Filter:
@@ -45,5 +48,5 @@ class Filter:
         models = {name.strip() for name in valves.models.split(",")} - {""}
         if models and body.get("model") not in models:
             return body
-        reader = make_reader(valves.looks or None, valves.hears or None, tokens=valves.tokens)
+        reader = _reader(valves.looks or None, valves.hears or None, tokens=valves.tokens)
         return body | {"messages": as_text(body.get("messages") or [], reader)}

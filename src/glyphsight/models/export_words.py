@@ -44,7 +44,7 @@ def modelfile(record: RunRecord, tokenizer: Any, weights: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def server_line(record: RunRecord, weights: str) -> str:
+def server_line(weights: str) -> str:
     """Return the command that serves a GGUF with llama.cpp's server."""
     return f"llama-server --model {weights} --ctx-size {_WINDOW} --temp 0"
 
@@ -72,7 +72,7 @@ def write_words(out: Path, name: str, form: str, record: RunRecord, tokenizer: A
         tokens=answer_tokens(record, tokenizer),
         profile=vars(record.profile),
         base=record.base,
-        server=server_line(record, name),
+        server=server_line(name),
     )
     (out / "README.md").write_text(page, encoding="utf-8")
     if form == "gguf":
