@@ -47,6 +47,9 @@ def test_a_file_is_judged_alone_and_a_run_gets_its_report(glyphsight, nano_run, 
     assert b"the model was trained on these records" in done.stderr
     report = (run / "evaluation" / "report.html").read_text("utf-8")
     assert "the model was trained on these records" in report
+    other = evaluate("--model", run, "--data", digits / "test.json", "--limit", 8, *QUICK)
+    assert f"report: {run / 'evaluation-2' / 'report.html'}" in other.stderr
+    assert (run / "evaluation" / "report.html").read_text("utf-8") == report
 
 
 def test_a_question_of_two_lines_has_one_line_in_the_summary(golden, tmp_path):

@@ -18,7 +18,7 @@ from glyphsight.errors import GlyphsightError
 
 @contextmanager
 def running(*arguments, **variables):
-    """A server in a process of its own, its first line on standard error, and its port."""
+    """A server in a process of its own, the line that tells its address, and its port."""
     home = str(Path(package.__file__).parents[1])
     process = subprocess.Popen(
         [sys.executable, "-m", "glyphsight", "serve", "--port", "0", *arguments],
@@ -26,7 +26,8 @@ def running(*arguments, **variables):
         env=os.environ | {"PYTHONPATH": home} | variables,
     )
     try:
-        line = process.stderr.readline().decode()
+        lines = iter(process.stderr.readline, b"")
+        line = next(line for line in lines if b"http://127" in line).decode()
         yield process, line, int(re.search(r"http://127.0.0.1:(\d+): ", line)[1])
     finally:
         process.kill()

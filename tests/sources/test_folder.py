@@ -228,6 +228,14 @@ def test_names_that_are_no_line_of_unicode_are_escaped_and_no_answers(tmp_path, 
     assert failure[1].endswith("x.png: its answer is not valid Unicode; rename its folder")
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_columns_are_separated_as_spreadsheets_do_it(tmp_path, png, items, mark):
+    png(1, tmp_path / "a.png")
+    lines = [["file_name", '"what; is, it"', "label"], ["a.png", "x", f'"cat{mark} tabby"']]
+    (tmp_path / "metadata.csv").write_text("\n".join(map(mark.join, lines)), "utf-8")
+    assert items(f"folder:{tmp_path}") == [("a.png", f"cat{mark} tabby", 1)]
+
+
 @pytest.mark.parametrize("value", [None, [1], {"a": 1}, "", float("nan"), "\ud800"])
 def test_an_answer_that_is_no_text_fails(tmp_path, png, items, value):
     png(1, tmp_path / "a.png")

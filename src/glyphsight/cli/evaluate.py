@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import replace
@@ -61,7 +63,10 @@ def evaluate(
     ] = NANO_DIGITS,
     out: Annotated[
         Path | None,
-        typer.Option(help="Directory of the report; default RUN/evaluation for a trained run."),
+        typer.Option(
+            help="Directory of the report; default RUN/evaluation for a trained run, or "
+            "RUN/evaluation-2 and so on where that tells of other data."
+        ),
     ] = None,
     forgetting: Annotated[
         bool,
@@ -120,7 +125,7 @@ def _measure(
     from glyphsight.models.runs import resolve
 
     run = resolve(model).user_run
-    target = out or (run / "evaluation" if run else None)
+    target = out or (_place(run, data, settings.split) if run else None)
     if target is not None:
         need("page")
         will_resume()
@@ -136,6 +141,21 @@ def _measure(
     else:
         say("no report and no samples are written; --out DIR writes them")
     return study
+
+
+def _place(run: Path, data: str, split: str) -> Path:
+    """Return the directory of an evaluation in its run; figures of other data keep theirs."""
+    from glyphsight.evaluate.result import METRICS_FILE
+
+    for number in itertools.count(1):
+        place = run / (f"evaluation-{number}" if number > 1 else "evaluation")
+        try:
+            told = json.loads((place / METRICS_FILE).read_text("utf-8"))
+        except (OSError, ValueError):  # nothing finished there
+            break
+        if told.get("data") == data and told.get("split") in (split, None):
+            break
+    return place
 
 
 def _check(data: str, settings: EvaluateSettings) -> None:

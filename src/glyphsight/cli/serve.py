@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from glyphsight.cli.options import PROFILE_LEVELS, Group, make_profile, with_settings
 from glyphsight.codec import Profile
+from glyphsight.console import say
 from glyphsight.extras import need
 from glyphsight.inference.words import SHOWN
 from glyphsight.serve.settings import ServeSettings
@@ -67,4 +68,6 @@ def serve(
         }
         said = f"{settings.upstream} answers, and reads {reads[settings.show]}"
     with listen(settings.host, settings.port) as port:  # a port that is taken is told first
+        if settings.upstream is None or settings.show != "text":
+            say(f"glyphsight: loading {settings.model}")
         run(create_app(settings), settings, port, said)

@@ -211,7 +211,14 @@ def _plain(name: str) -> str:
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, strict=True, skipinitialspace=True)
+        head = stream.readline()
+        names = {
+            mark: [normal(name).strip('" \r\n') for name in head.split(mark)] for mark in ",;\t"
+        }
+        # Where a comma stands in decimals, spreadsheets write semicolons.
+        between = next((mark for mark in names if "file_name" in names[mark]), ",")
+        stream.seek(0)
+        reader = csv.DictReader(stream, delimiter=between, strict=True, skipinitialspace=True)
         try:
             if "file_name" not in map(normal, reader.fieldnames or ()):
                 raise DatasetError(f"{path}: has no column file_name; name each file in one")
@@ -220,7 +227,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     count = len(reader.fieldnames or ())
                     raise DatasetError(
                         f"{path}: line {reader.line_num}: not {count} fields; quote those that "
-                        "hold a comma"
+                        f"hold {between!r}"
                     )
                 yield reader.line_num, row
         except csv.Error as error:
