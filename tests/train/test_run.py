@@ -169,6 +169,15 @@ def test_words_that_lie_about_are_not_taken_for_those_of_a_base(nano_run, digits
     assert (run / "own-words.txt").read_text() == made.read_text()
 
 
+def test_pictures_in_another_profile_than_before_are_told(nano_run, digits, tmp_path, capsys):
+    other = shutil.copytree(digits, tmp_path / "other")
+    manifest = json.loads((other / "manifest.json").read_text("utf-8"))
+    manifest["profile"] |= {"invert": "no"}
+    (other / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    train(other, str(nano_run), tmp_path / "run", small(max_steps=1), quiet=True)
+    assert "(invert 'auto', now 'no')" in capsys.readouterr().err
+
+
 def test_an_adapter_that_goes_on_keeps_its_rank_and_says_so(digits, tmp_path):
     lora = {"method": "lora", "max_steps": 1}
     train(digits, "nano", tmp_path / "a", small(**lora, lora_rank=2, lora_alpha=4), quiet=True)

@@ -290,6 +290,8 @@ def make_job(
     loaded = _adapted(origin, settings)
     learned: list[Example] = []
     pictures = any(record.pictures for one in datasets for record in one.records)
+    if pictures and origin.run and is_first_process():
+        _say_new_profile(origin.run.profile, datasets[0])
     if pictures and (why := merged_pictures(loaded.tokenizer, profile)):
         raise ModelError(f"{loaded.name}: {why}")
     for one in datasets:
@@ -324,6 +326,19 @@ def make_job(
         _require_room(loaded, record, one)
     judged = [record for one in datasets for record in one.validation]
     return Job(loaded, record, judged, learned, None if settings.text_file else text, inputs)
+
+
+def _say_new_profile(before: Profile, one: LearnedDataset) -> None:
+    """Warn of pictures that become text in another way than those the run was trained on."""
+    known, now = asdict(before), asdict(one.profile)
+    changed = [
+        f"{name} {known[name]!r}, now {now[name]!r}" for name in now if known[name] != now[name]
+    ]
+    if changed:
+        say(
+            f"glyphsight: warning: {one.where}: its profile is not that of the run trained from "
+            f"({'; '.join(changed)}); the new run reads pictures in this one alone"
+        )
 
 
 def _require_room(loaded: LoadedModel, run: RunRecord, one: LearnedDataset) -> None:
