@@ -50,6 +50,7 @@ def llama(model: Path, adapter: Path | None = None) -> Iterator[Ask]:
         given.lora_adapters = [lora]
     given.hostnames, given.port, given.warmup = ["127.0.0.1"], 0, False
     given.n_ctx, given.n_parallel, given.use_jinja = 2048, 1, True
+    given.verbosity = -1  # its log would have a hundred lines a prompt
     given.cpuparams.n_threads = given.cpuparams_batch.n_threads = threads()
     server = xllamacpp.Server(given)
     address = server.listening_address

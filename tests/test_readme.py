@@ -136,7 +136,7 @@ def test_the_terminal_picture_shows_the_first_commands():
 
 
 def test_the_files_and_folders_it_names_are_there():
-    tree = re.search(r"## What is where\n\n```\n(.*?)```", README, re.DOTALL)[1]
+    tree = re.search(r"## What is where\n\n```text\n(.*?)```", README, re.DOTALL)[1]
     names = re.findall(r"^( *)([\w./]+)", tree, re.MULTILINE)
     assert len(names) > 10
     folder = ROOT

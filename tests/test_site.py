@@ -14,14 +14,10 @@ from itertools import chain
 
 import numpy as np
 import pytest
-import typer
 
-from glyphsight.cli.app import VERBS, app
+from glyphsight.cli.app import VERBS
 from glyphsight.codec import Profile, encode_batch
 from pages import ROOT, blocks, commands
-
-PAGES = ["README.md", *(f"docs/{one.name}" for one in sorted(ROOT.glob("docs/*.md")))]
-ENGLISH = [page for page in PAGES if not page.endswith(".ko.md")]
 
 
 @pytest.fixture(scope="module")
@@ -67,33 +63,6 @@ def test_the_site_builds_strictly(tmp_path, script, monkeypatch):
     home = (tmp_path / "site" / "index.html").read_text("utf-8")
     assert 'src="images/seven.png"' in home
     assert "encode_batch" in (tmp_path / "site" / "reference" / "python.html").read_text("utf-8")
-
-
-def lines_of(page):
-    """List the lines of a page's blocks that call the program."""
-    text = "\n".join(block for kind in ("", "sh", "bash") for block in blocks(page, kind))
-    for line in text.replace("\\\n", " ").splitlines():
-        line = line.split("  #")[0].strip().removesuffix("&")
-        if line.startswith("glyphsight "):
-            yield line
-
-
-@pytest.mark.parametrize("page", ENGLISH)
-def test_the_program_takes_every_command_of_the_page(page):
-    """Names of commands and options, and values that are chosen from a list."""
-    for line in lines_of(page):
-        words = shlex.split(line.partition(" | ")[0])[1:]
-        command = typer.main.get_command(app)
-        context = command.context_class(command, info_name="glyphsight")
-        while hasattr(command, "get_command"):
-            if words[0] in ("--help", "--install-completion", "COMMAND"):
-                break
-            command = command.get_command(context, words[0])
-            assert command, line
-            context = command.context_class(command, info_name=words.pop(0), parent=context)
-        options = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
-        used = {word.partition("=")[0] for word in words if word.startswith("--")}
-        assert used <= options | {"--help"}, (line, used - options)
 
 
 def run(line, directory):

@@ -22,6 +22,7 @@ from glyphsight.models.export import export
 from glyphsight.models.export_words import modelfile, template
 from glyphsight.models.load import model_tokenizer, new_adapter
 from glyphsight.models.runs import SHIPPED_RUNS, Task
+from pages import blocks
 
 ASSETS = files("glyphsight") / "assets"
 TEXTS = ["   1  23\n█·█\n", "naïve 한국어 🙂", "a\r\n\n b<|im_end|>", "x = [1, 2]  # ok"]
@@ -210,7 +211,9 @@ def test_a_quantized_model_is_read_by_llama_cpp(run, served, tmp_path, kind, dow
 
 
 def test_the_modelfile_holds_the_words_that_the_run_was_trained_with(exported):
-    lines = (exported / "Modelfile").read_text("utf-8").splitlines()
+    written = (exported / "Modelfile").read_text("utf-8")
+    assert blocks("docs/other-runtimes.md", "dockerfile") == [written.replace("run-", "sight-")]
+    lines = written.splitlines()
     assert lines[0] == "FROM ./run-f16.gguf"
     assert lines[1] == 'TEMPLATE """{{ .Prompt }}Response:"""'
     assert "PARAMETER num_predict 3" in lines

@@ -7,6 +7,7 @@ import pytest
 from glyphsight.dataset import Prompt, load_dataset
 from glyphsight.dataset.layouts import get_output, join
 from glyphsight.models import load_model
+from pages import blocks
 
 datasets = pytest.importorskip("datasets")
 trl = pytest.importorskip("trl")
@@ -79,3 +80,22 @@ def test_sfttrainer_learns_every_row_with_its_whole_completion(digits, tmp_path,
     result = trainer.train()
     assert result.global_step == 1
     assert math.isfinite(result.training_loss)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_the_code_of_the_page_makes_a_trainer(digits, tmp_path, monkeypatch):
+    """That of docs/datasets.md, a small model in place of the hub's."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    write(tmp_path / "digits", "jsonl", load_dataset(digits))
+    [code] = [one for one in blocks("docs/datasets.md", "python") if "SFTTrainer(" in one]
+    hub = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert code.count(hub) == 1
+    known = {"load_dataset": datasets.load_dataset}
+    nano = load_model("nano", training=True)
+    nano.model.save_pretrained(tmp_path / "nano")
+    nano.tokenizer.save_pretrained(tmp_path / "nano")
+    code = code.replace(hub, str(tmp_path / "nano"))
+    exec(code.replace("max_length=None", "max_length=None, use_cpu=True"), known)
+    assert len(known["trainer"].train_dataset) == len(load_dataset(digits))
