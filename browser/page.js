@@ -1,6 +1,6 @@
 // The page without a server: everything happens here, and nothing is sent.
 import { encode } from "./codec.js";
-import { drawOn, grayOf } from "./pad.js";
+import { drawOn, trace } from "./pad.js";
 
 const $ = (id) => document.getElementById(id);
 const make = (tag, className, text) => {
@@ -11,8 +11,34 @@ const make = (tag, className, text) => {
 };
 const percent = (share) => `${share > 0.9995 ? 100 : (100 * share).toFixed(1)} %`;
 
+const PIXELS = 40; // side of the picture that is read: below 48 no ink is sought
+const FILLED = 5 / 7; // share of the picture's side that the drawing's longer side takes
+const PEN = 0.1; // width of a stroke as a share of the drawing's longer side, as in MNIST's digits
+
 /** The newest drawing and what became of it: gray pixels, text, label and probabilities. */
 export const state = { gray: null, text: "", label: null, probabilities: [] };
+
+/** Draw strokes as MNIST's digits are: bright on black, of one size and with strokes of one width. */
+function grayOf(strokes) {
+  const block = 8;
+  const side = PIXELS * block;
+  const canvas = Object.assign(document.createElement("canvas"), { width: side, height: side });
+  const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+  const [xs, ys] = [0, 1].map((axis) => strokes.flat().map((point) => point[axis]));
+  const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  const scale = (FILLED * side * (1 - PEN)) / Math.max(right - left, bottom - top, 0.2);
+  const toPixels = ([x, y]) => [side / 2 + (x - (left + right) / 2) * scale, side / 2 + (y - (top + bottom) / 2) * scale];
+  trace(context, strokes, toPixels, PEN * FILLED * side);
+  const { data } = context.getImageData(0, 0, side, side);
+  const pixels = new Uint8Array(PIXELS * PIXELS);
+  for (let at = 0; at < pixels.length; at += 1) {
+    const corner = Math.floor(at / PIXELS) * block * side + (at % PIXELS) * block;
+    let sum = 0;
+    for (let y = 0; y < block; y += 1) for (let x = 0; x < block; x += 1) sum += data[4 * (corner + y * side + x)];
+    pixels[at] = Math.round(sum / block ** 2);
+  }
+  return { height: PIXELS, width: PIXELS, pixels };
+}
 
 const about = fetch("model.json").then((reply) => reply.json());
 
@@ -133,7 +159,7 @@ async function changed(strokes) {
   answer();
 }
 
-const pad = drawOn($("pad"), $("marks"), changed, (words) => ($("pen-says").textContent = words));
+const pad = drawOn($("pad"), $("marks"), { changed, says: (words) => ($("pen-says").textContent = words) });
 $("undo").onclick = pad.undo;
 $("clear").onclick = () => {
   pad.clear();

@@ -3,7 +3,7 @@
     python scripts/draw_page.py --out site/draw
     python -m http.server --directory site/draw
 
-The page is ``browser/`` with the style and the font of serve's page. The model is what
+The page is ``browser/`` with the pad, the style and the font of serve's page. The model is what
 ``glyphsight export nano-digits --to onnx --quantize int8`` writes; onnxruntime-web and
 @huggingface/tokenizers come from npm, of one version each, whose checksums are here.
 """
@@ -94,9 +94,10 @@ def main() -> None:
 def build(out: Path) -> None:
     """Build the page into a folder."""
     out.mkdir(parents=True, exist_ok=True)
-    for name in ("index.html", "page.js", "pad.js", "codec.js", "app.css"):
+    for name in ("index.html", "page.js", "codec.js", "app.css"):
         shutil.copy(ROOT / "browser" / name, out)
-    shutil.copy(PAGE / "cells.woff", out)
+    for name in ("pad.js", "cells.woff"):
+        shutil.copy(PAGE / name, out)
     style = (PAGE / "page.css").read_text("utf-8").replace("/page/cells.woff", "cells.woff")
     (out / "page.css").write_text(style, "utf-8")
     run = json.loads((MODEL / "glyphsight.json").read_text("utf-8"))

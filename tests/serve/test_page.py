@@ -27,7 +27,7 @@ from glyphsight.serve.samples import Samples
 from glyphsight.serve.settings import ServeSettings
 
 ROOT = Path(__file__).parents[2]
-FILES = ("/", "/page/page.css", "/page/page.js", "/page/cells.woff")
+FILES = ("/", "/page/page.css", "/page/page.js", "/page/pad.js", "/page/cells.woff")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from glyphsight.serve.settings import ServeSettings
 KEY_HEADER = b"x-glyphsight-key"
 """Header for this server's key where the bearer token is the upstream's."""
 # asked by machines that watch, and by a browser before its user gives the key
-_OPEN = ("/health", "/", "/page/page.css", "/page/page.js", "/page/cells.woff")
+_OPEN = ("/health", "/", "/page/page.css", "/page/page.js", "/page/pad.js", "/page/cells.woff")
 
 
 class Guard:

@@ -42,7 +42,9 @@ STEPS = ("read", "see", "hear", "correct")
 LONGEST = 200
 """Largest number of characters of a correction."""
 _FILES = Path(__file__).with_suffix("")
-_SHARED = {"/": "index.html"} | {f"/page/{n}": n for n in ("page.css", "page.js", "cells.woff")}
+_SHARED = {"/": "index.html"} | {
+    f"/page/{n}": n for n in ("page.css", "page.js", "pad.js", "cells.woff")
+}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "font-src 'self'; img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; "

@@ -1,4 +1,6 @@
 // The page of glyphsight serve. No build step, no library, no foreign host.
+import { drawOn } from "./pad.js";
+
 const $ = (id) => document.getElementById(id);
 const make = (tag, className, text) => {
   const made = document.createElement(tag);
@@ -275,7 +277,7 @@ function showBars(probabilities, one) {
 /** Draw what the model looked at over the picture. */
 function mark(found, about) {
   const marks = $("marks");
-  marks.replaceChildren();
+  marks.replaceChildren(...marks.querySelectorAll(".pen"));
   const parts = found.parts ?? [];
   const boxes = (parts.length > 1 ? parts : [found]).map((one) => one.box);
   if (!about) return;
@@ -317,32 +319,8 @@ function update() {
 // ---------------------------------------------------------------- the drawing area
 
 const pad = $("pad");
-const ink = pad.getContext("2d");
-const THICK = 0.075; // of the side
 let strokes = [];
-let stroke = null;
-let pen = null; // {x, y, down}, shares of the side, while keys draw
-
-function paint() {
-  const side = pad.width;
-  ink.globalCompositeOperation = "source-over";
-  ink.clearRect(0, 0, side, side);
-  if (source && source.kind !== "drawing") return;
-  ink.lineWidth = THICK * side;
-  ink.lineCap = ink.lineJoin = "round";
-  ink.strokeStyle = "#fff";
-  for (const points of strokes) {
-    ink.beginPath();
-    ink.moveTo(points[0][0] * side, points[0][1] * side);
-    if (points.length === 1) ink.lineTo(points[0][0] * side + 0.1, points[0][1] * side);
-    for (let n = 1; n < points.length; n += 1) {
-      const [x, y] = points[n];
-      const [after, below] = points[n + 1] ?? points[n];
-      ink.quadraticCurveTo(x * side, y * side, ((x + after) / 2) * side, ((y + below) / 2) * side);
-    }
-    ink.stroke();
-  }
-}
+let pen = null; // where it is, while keys draw
 
 /** The bytes of the picture now: those of the file, or the drawing on black as PNG. */
 async function current() {
@@ -353,101 +331,32 @@ async function current() {
   return new Promise((done) => flat.toBlob(done, "image/png"));
 }
 
-function drawn() {
-  if (!strokes.length) return clear();
-  if (source?.kind !== "drawing") {
-    showPicture(null);
-    source = { kind: "drawing" };
-  }
-  paint();
-  mark({ box: null });
-  readSoon();
-  update();
-}
-
-const place = (event) => {
-  const box = pad.getBoundingClientRect();
-  return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
-};
-pad.addEventListener("pointerdown", (event) => {
-  if (event.button || (source && source.kind !== "drawing")) return;
-  pad.setPointerCapture(event.pointerId);
-  hidePen();
-  stroke = [place(event)];
-  strokes.push(stroke);
-  drawn();
+const drawing = drawOn(pad, $("marks"), {
+  says: (words) => ($("pen-says").textContent = words),
+  closed: () => Boolean(source) && source.kind !== "drawing",
+  moved(place) {
+    pen = place;
+    update();
+  },
+  changed(now) {
+    strokes = now;
+    if (!strokes.length) return forget();
+    source ??= { kind: "drawing" };
+    mark({ box: null });
+    readSoon();
+    update();
+  },
 });
-pad.addEventListener("pointermove", (event) => {
-  if (!stroke) return;
-  for (const one of event.getCoalescedEvents?.() ?? [event]) stroke.push(place(one));
-  drawn();
-});
-for (const end of ["pointerup", "pointercancel"]) pad.addEventListener(end, () => (stroke = null));
 
-const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-pad.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const move = MOVES[event.key];
-  if (event.key === "Escape") clear();
-  else if (event.key === "Backspace") undo();
-  else if (source && source.kind !== "drawing") return;
-  else if (event.key === " ") {
-    pen ??= { x: 0.5, y: 0.5, down: false };
-    pen.down = !pen.down;
-    if (pen.down) strokes.push([[pen.x, pen.y]]);
-    $("pen-says").textContent = pen.down ? "Pen down" : "Pen up";
-    if (pen.down) drawn();
-  } else if (move) {
-    pen ??= { x: 0.5, y: 0.5, down: false };
-    const step = event.shiftKey ? 0.12 : 0.04;
-    pen.x = Math.min(0.96, Math.max(0.04, pen.x + step * move[0]));
-    pen.y = Math.min(0.96, Math.max(0.04, pen.y + step * move[1]));
-    if (pen.down) {
-      strokes.at(-1).push([pen.x, pen.y]);
-      drawn();
-    }
-  } else return;
-  event.preventDefault();
-  showPen();
-});
-pad.addEventListener("blur", hidePen);
-
-function showPen() {
-  document.querySelector(".pen")?.remove();
-  update();
-  if (!pen) return;
-  if (!$("marks").hasAttribute("viewBox")) $("marks").setAttribute("viewBox", "0 0 280 280");
-  const side = $("marks").viewBox.baseVal.width || 280;
-  const dot = document.createElementNS(SVG, "circle");
-  dot.setAttribute("class", pen.down ? "pen down" : "pen");
-  for (const [name, value] of Object.entries({ cx: pen.x * side, cy: pen.y * side, r: side * 0.03 })) dot.setAttribute(name, value);
-  $("marks").append(dot);
-}
-
-function hidePen() {
-  pen = null;
-  document.querySelector(".pen")?.remove();
-  update();
-}
-
-function undo() {
-  if (source?.kind !== "drawing") return;
-  strokes.pop();
-  if (pen) pen.down = false;
-  drawn();
-}
-
-function clear() {
+/** Leave the picture, whatever it was. */
+function forget() {
   changes += 1;
   clearTimeout(due);
   due = 0;
   reading?.abort();
   source = read = null;
-  strokes = [];
-  if (pen) pen.down = false;
   part = 0;
   showPicture(null);
-  paint();
   $("text").replaceChildren();
   $("text").setAttribute("aria-label", "No text yet");
   $("text-hint").hidden = false;
@@ -457,9 +366,9 @@ function clear() {
   fault(null);
   update();
 }
-$("undo").onclick = undo;
+$("undo").onclick = drawing.undo;
 $("clear").onclick = () => {
-  clear();
+  drawing.clear();
   pad.focus();
 };
 
@@ -477,8 +386,8 @@ function showPicture(url, alt = "") {
 
 function take(blob, name = "picture") {
   const kind = blob.type.startsWith("audio/") ? "sound" : "picture";
-  clear();
-  hidePen();
+  drawing.clear();
+  drawing.hide();
   source = { kind, blob, name };
   if (kind === "picture") showPicture(URL.createObjectURL(blob), name);
   readSoon();

@@ -1,11 +1,9 @@
 // A canvas to draw on, by pointer or keys. Strokes are points of shares of the side.
 const THICK = 0.075; // of the side, on the screen
-const PIXELS = 40; // side of the picture that is read: below 48 no ink is sought
-const FILLED = 5 / 7; // share of the picture's side that the drawing's longer side takes
-const PEN = 0.1; // width of a stroke as a share of the drawing's longer side, as in MNIST's digits
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-function trace(context, strokes, toPixels, width) {
+/** Draw strokes as smooth white lines. */
+export function trace(context, strokes, toPixels, width) {
   context.lineWidth = width;
   context.lineCap = context.lineJoin = "round";
   context.strokeStyle = "#fff";
@@ -23,37 +21,18 @@ function trace(context, strokes, toPixels, width) {
   }
 }
 
-/** Draw strokes as MNIST's digits are: bright on black, of one size and with strokes of one width. */
-export function grayOf(strokes) {
-  const block = 8;
-  const side = PIXELS * block;
-  const canvas = Object.assign(document.createElement("canvas"), { width: side, height: side });
-  const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
-  const [xs, ys] = [0, 1].map((axis) => strokes.flat().map((point) => point[axis]));
-  const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-  const scale = (FILLED * side * (1 - PEN)) / Math.max(right - left, bottom - top, 0.2);
-  const toPixels = ([x, y]) => [side / 2 + (x - (left + right) / 2) * scale, side / 2 + (y - (top + bottom) / 2) * scale];
-  trace(context, strokes, toPixels, PEN * FILLED * side);
-  const { data } = context.getImageData(0, 0, side, side);
-  const pixels = new Uint8Array(PIXELS * PIXELS);
-  for (let at = 0; at < pixels.length; at += 1) {
-    const corner = Math.floor(at / PIXELS) * block * side + (at % PIXELS) * block;
-    let sum = 0;
-    for (let y = 0; y < block; y += 1) for (let x = 0; x < block; x += 1) sum += data[4 * (corner + y * side + x)];
-    pixels[at] = Math.round(sum / block ** 2);
-  }
-  return { height: PIXELS, width: PIXELS, pixels };
-}
-
 /**
  * Let a canvas be drawn on.
  *
  * @param {HTMLCanvasElement} pad a square
  * @param {SVGElement} marks shows where the pen is while keys draw
- * @param {(strokes: number[][][]) => void} changed is called with the strokes after each change
- * @param {(words: string) => void} says tells a screen reader about the pen
+ * @param {object} does
+ * @param {(strokes: number[][][]) => void} does.changed is called with the strokes after each change
+ * @param {(words: string) => void} does.says tells a screen reader about the pen
+ * @param {(pen: object | null) => void} does.moved is called when the pen of the keys moves
+ * @param {() => boolean} does.closed says that there is no drawing now
  */
-export function drawOn(pad, marks, changed, says) {
+export function drawOn(pad, marks, { changed, says, moved = () => {}, closed = () => false }) {
   let strokes = [];
   let stroke = null;
   let pen = null; // {x, y, down} while keys draw
@@ -66,14 +45,22 @@ export function drawOn(pad, marks, changed, says) {
     changed(strokes);
   }
   function showPen() {
-    marks.setAttribute("viewBox", "0 0 100 100");
-    marks.innerHTML = pen ? `<circle class="pen${pen.down ? " down" : ""}" cx="${100 * pen.x}" cy="${100 * pen.y}" r="3"/>` : "";
+    marks.querySelector(".pen")?.remove();
+    moved(pen);
+    if (!pen) return;
+    if (!marks.hasAttribute("viewBox")) marks.setAttribute("viewBox", "0 0 280 280");
+    const unit = marks.viewBox.baseVal.width;
+    const dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+    dot.setAttribute("class", pen.down ? "pen down" : "pen");
+    for (const [name, value] of Object.entries({ cx: pen.x * unit, cy: pen.y * unit, r: 0.03 * unit })) dot.setAttribute(name, value);
+    marks.append(dot);
   }
-  function hidePen() {
+  function hide() {
     pen = null;
     showPen();
   }
   function undo() {
+    if (closed()) return;
     strokes.pop();
     if (pen) pen.down = false;
     drawn();
@@ -88,9 +75,9 @@ export function drawOn(pad, marks, changed, says) {
     return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
   };
   pad.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
+    if (event.button || closed()) return;
     pad.setPointerCapture(event.pointerId);
-    hidePen();
+    hide();
     strokes.push((stroke = [place(event)]));
     drawn();
   });
@@ -105,7 +92,7 @@ export function drawOn(pad, marks, changed, says) {
     const move = MOVES[event.key];
     if (event.key === "Escape") clear();
     else if (event.key === "Backspace") undo();
-    else if (event.key === " " || move) pen ??= { x: 0.5, y: 0.5, down: false };
+    else if (!closed() && (event.key === " " || move)) pen ??= { x: 0.5, y: 0.5, down: false };
     else return;
     if (event.key === " ") {
       pen.down = !pen.down;
@@ -124,6 +111,6 @@ export function drawOn(pad, marks, changed, says) {
     event.preventDefault();
     showPen();
   });
-  pad.addEventListener("blur", hidePen);
-  return { undo, clear };
+  pad.addEventListener("blur", hide);
+  return { undo, clear, hide };
 }
