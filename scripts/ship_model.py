@@ -5,7 +5,7 @@
 
 The result is an ordinary transformers directory, or a PEFT adapter, with ``glyphsight.json``. An
 adapter names the hub id of its base, ``--base``, for runtimes other than this. The model card,
-``README.md``, is written by hand and left alone.
+``README.md``, is written by hand; what the run knows of its head is renewed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import torch
 
 from glyphsight.models import load_model
 from glyphsight.models.runs import RUN_FILE, root_of
+from glyphsight.train.card import CARD, head_card
 
 _DROPPED = ("generation_config.json", "chat_template.jinja", "README.md")
 
@@ -51,7 +52,10 @@ def main() -> None:
             if file.name not in _DROPPED:
                 shutil.copyfile(file, given.target / file.name)
         root = root_of(loaded.run)  # of the runs between, directories here, nobody else has any
-        replace(loaded.run, base=root.base, seed=root.seed).save(given.target)
+        record = replace(loaded.run, base=root.base, seed=root.seed)
+        record.save(given.target)
+    if (given.target / CARD).is_file():
+        head_card(given.target, record)
     size = sum(path.stat().st_size for path in given.target.iterdir())
     print(f"{given.target}: {size / 1e6:.1f} MB")
 

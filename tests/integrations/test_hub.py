@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import huggingface_hub
@@ -6,8 +7,9 @@ from huggingface_hub import constants
 
 from glyphsight.dataset import BuildSettings, build_dataset, load_dataset
 from glyphsight.integrations.hub import HubError, pull, push
-from glyphsight.models.runs import SHIPPED_RUNS, RunRecord
-from glyphsight.train.card import write_card
+from glyphsight.models import nano, smollm2
+from glyphsight.models.runs import SHIPPED_RUNS, RunRecord, root_of
+from glyphsight.train.card import head_card, write_card
 from standin_hub import TOKEN, Hub
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the library's
@@ -76,6 +78,24 @@ def test_cards_are_read_and_checked_by_the_hubs_library(hub, run, data):
     assert (model.library_name, model.tags) == ("transformers", ["ascii-art", "glyphsight"])
     said = huggingface_hub.DatasetCard.load(data / "README.md").data
     assert (said.license, said.size_categories) == ("cc-by-sa-3.0", ["n<1K"])
+
+
+@pytest.mark.parametrize("name", SHIPPED_RUNS)
+def test_the_card_of_a_model_that_ships_is_taken_by_the_hub(hub, name, tmp_path):
+    """Its figure is that of its text, and the script that ships models writes the same head."""
+    run = tmp_path / name
+    shutil.copytree(SHIPPED_RUNS[name], run)
+    push(run, f"me/{name}", "model")
+    card = huggingface_hub.ModelCard.load(run / "README.md")
+    [result] = card.data.eval_results
+    assert re.search(rf"\*\*{100 * result.metric_value:.2f} %\*\*", card.text)
+    assert (card.data.license, card.data.metrics) == ("apache-2.0", ["accuracy"])
+    assert (card.data.library_name == "peft") == (card.data.base_model is not None)
+    before, record = (run / "README.md").read_bytes(), RunRecord.load(run)
+    head_card(run, record)
+    assert (run / "README.md").read_bytes() == before
+    assert root_of(record).base in (nano.NAME, smollm2.NAME)  # no directory of this machine
+    assert record.base == root_of(record).base
 
 
 def test_a_card_that_the_hub_refuses_stops_before_anything_is_made(hub, run):
