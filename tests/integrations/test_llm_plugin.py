@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import tomllib
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -104,6 +105,37 @@ def test_the_model_says_what_it_needs(run):
     assert "-a FILE" in run("-m", "glyphsight", "What is this?", fails=True)
     said = run("-m", "glyphsight", "-o", "model", "smollm2-135m", "-a", "five.png", fails=True)
     assert "glyphsight train" in said
+
+
+def test_words_alone_need_a_model_that_has_words(run):
+    run("-m", "glyphsight", "-o", "model", DIGITS, "-a", "five.png")
+    said = run("-c", "Why?", "-o", "model", DIGITS, fails=True)
+    assert "nano-digits has no words but its labels; give a file, -a FILE" in said
+
+
+@pytest.mark.slow
+def test_words_alone_resume_the_conversation(run, monkeypatch):
+    """The model reads the picture, its answer and the new words."""
+    from glyphsight.inference import Model
+
+    asked = []
+    stream = Model.stream
+
+    def noted(self, ids, writing):
+        asked.append(self.tokenizer.decode(ids, skip_special_tokens=False))
+        return stream(self, ids, replace(writing, most=4))
+
+    monkeypatch.setattr(Model, "stream", noted)
+    assert run("-m", "glyphsight", "-a", "five.png") == "5\n"
+    assert run("-c", "Is it even?").strip()
+    model = Model("sight")
+    assert asked[-1] == (
+        model.trained.prompt.ask(encode("five.png", model.trained.profile))
+        + " 5\n"
+        + model.trained.prompt.ask("Is it even?\n")
+    )
+    run("-c", "Why?")
+    assert asked[-1].startswith(asked[0])
 
 
 def test_a_template_tells_how_to_read(run):

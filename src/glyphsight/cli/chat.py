@@ -6,92 +6,16 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from glyphsight.cli.output import say
 from glyphsight.console import printable
-from glyphsight.errors import GlyphsightError, ModelError, PictureError
+from glyphsight.errors import GlyphsightError
 from glyphsight.models.runs import DEFAULT_MODEL
 
-if TYPE_CHECKING:
-    from glyphsight.inference import Model
-    from glyphsight.inference.see import PictureText
-
 _COMMANDS = "/image FILE adds a picture to what you say next; /quit ends"
-
-
-@dataclass
-class _Conversation:
-    """What was said so far, and the pictures that wait for the next words."""
-
-    model: Model
-    most: int
-    messages: list[dict[str, str]] = field(default_factory=list)
-    waiting: list[PictureText] = field(default_factory=list)
-    pictures: bool = False
-
-    def add(self, file: str) -> None:
-        """Read a picture.
-
-        Raises:
-            PictureError: It cannot be read.
-        """
-        from glyphsight.inference.see import require_medium, to_text
-
-        require_medium(file, self.model)
-        try:
-            read = to_text(file, self.model.trained.profile)
-        except PictureError as error:
-            said = str(error)
-            raise PictureError(said if file in said else f"{file}: {said}") from error
-        self.waiting += read.parts or (read,)
-        self.pictures = True
-
-    def reply(self, words: str) -> Iterator[str]:
-        """Yield the reply to words and the pictures that wait, as it is written."""
-        from glyphsight.inference.score import PromptTooLongError
-        from glyphsight.inference.talk import task_about, too_long
-
-        asked, self.waiting = self.waiting, []
-        content = "\n".join([*(one.ascii_image.rstrip("\n") for one in asked), words])
-        self.messages.append({"role": "user", "content": content})
-        said = ""
-        try:
-            task = task_about(self.model.trained, words) if asked else None
-            for text in self._written() if task is None else self._seen(asked, task.question):
-                said += text
-                yield text
-        except PromptTooLongError as error:
-            raise ModelError(f"{too_long(error)}; end with /quit and begin again") from error
-        finally:
-            if said.strip():
-                self.messages.append({"role": "assistant", "content": said.strip()})
-            else:  # an error: what was asked can be asked again
-                self.messages.pop()
-                self.waiting = asked
-
-    def _seen(self, texts: list[PictureText], question: str) -> Iterator[str]:
-        found = self.model.answers(texts, question)
-        for number, one in enumerate(found):
-            if isinstance(one, PictureError):
-                raise one
-            yield f"{', ' if number else ''}{one.name}"
-
-    def _written(self) -> Iterator[str]:
-        from glyphsight.inference.stream import Writing
-        from glyphsight.inference.talk import conversation_ids, without_lead
-
-        if not self.model.speaks:
-            raise ModelError(
-                f"{self.model.name} has no words but its labels; add a picture with /image FILE, "
-                "or take --model sight"
-            )
-        ids = conversation_ids(self.model, self.messages, pictures=self.pictures)
-        for piece in without_lead(self.model.stream(ids, Writing(self.most))):
-            yield piece.text
 
 
 def _lines(shown: bool) -> Iterator[str]:
@@ -127,8 +51,10 @@ def chat(
         glyphsight chat five.png
     """
     from glyphsight.inference import Model
+    from glyphsight.inference.talk import Conversation
 
-    talk = _Conversation(Model(model), most)
+    fix = "add a picture with /image FILE, or take --model sight"
+    talk = Conversation(Model(model), most, fix)
     talk.model.trained  # noqa: B018 - a model that was never trained is told before the first words
     for file in images or []:
         talk.add(file)

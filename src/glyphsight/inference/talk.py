@@ -3,17 +3,103 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from glyphsight.dataset.prompt import Prompt
+from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference.model import Model
 from glyphsight.inference.score import PromptTooLongError
-from glyphsight.inference.stream import Piece
+from glyphsight.inference.see import PictureText, require_medium, to_text
+from glyphsight.inference.stream import Piece, Writing
 from glyphsight.inference.tokenize import prompt_ids
+from glyphsight.media import PictureLike
 from glyphsight.models.chat import fill, has_template
 from glyphsight.models.runs import RunRecord, Task
 
 _WORDS = "glyphsight-asks"
+
+
+@dataclass
+class Conversation:
+    """Conversation about pictures: what was said so far, and the pictures that wait for words.
+
+    Attributes:
+        model: The model that replies.
+        most: Tokens of a reply at most.
+        show: Fix where the model has no words of its own.
+        messages: What was said, oldest first, as :func:`conversation_ids` takes it.
+        waiting: Texts of the pictures that the next words are about.
+        pictures: True once a picture was added.
+    """
+
+    model: Model
+    most: int = Writing.most
+    show: str = "give a picture, or take sight"
+    messages: list[dict[str, str]] = field(default_factory=list)
+    waiting: list[PictureText] = field(default_factory=list)
+    pictures: bool = False
+
+    def add(self, picture: PictureLike) -> None:
+        """Read a picture or a sound, which the next words are about.
+
+        Raises:
+            PictureError: It cannot be read.
+        """
+        require_medium(picture, self.model)
+        try:
+            read = to_text(picture, self.model.trained.profile)
+        except PictureError as error:
+            said = str(error)
+            named = isinstance(picture, str) and picture not in said
+            raise PictureError(f"{picture}: {said}" if named else said) from error
+        self.waiting += read.parts or (read,)
+        self.pictures = True
+
+    def ask(self, words: str) -> list[PictureText]:
+        """Add words, and the pictures that wait, to what was said; return these pictures."""
+        asked, self.waiting = self.waiting, []
+        content = "\n".join([*(one.ascii_image.rstrip("\n") for one in asked), words])
+        self.messages.append({"role": "user", "content": content})
+        return asked
+
+    def answered(self, said: str) -> None:
+        """Add a reply to what was said."""
+        self.messages.append({"role": "assistant", "content": said.strip()})
+
+    def reply(self, words: str) -> Iterator[str]:
+        """Yield the reply to words and the pictures that wait, as it is written.
+
+        Raises:
+            ModelError: The model has no words of its own, or the conversation exceeds its window.
+        """
+        asked, said = self.ask(words), ""
+        try:
+            task = task_about(self.model.trained, words) if asked else None
+            for text in self._written() if task is None else self._seen(asked, task.question):
+                said += text
+                yield text
+        except PromptTooLongError as error:
+            raise ModelError(f"{too_long(error)}; begin another conversation") from error
+        finally:
+            if said.strip():
+                self.answered(said)
+            else:  # an error: what was asked can be asked again
+                self.messages.pop()
+                self.waiting = asked
+
+    def _seen(self, texts: list[PictureText], question: str) -> Iterator[str]:
+        found = self.model.answers(texts, question)
+        for number, one in enumerate(found):
+            if isinstance(one, PictureError):
+                raise one
+            yield f"{', ' if number else ''}{one.name}"
+
+    def _written(self) -> Iterator[str]:
+        if not self.model.speaks:
+            raise ModelError(f"{self.model.name} has no words but its labels; {self.show}")
+        ids = conversation_ids(self.model, self.messages, pictures=self.pictures)
+        for piece in without_lead(self.model.stream(ids, Writing(self.most))):
+            yield piece.text
 
 
 def task_about(run: RunRecord, words: str) -> Task | None:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import llm
+from llm.parts import AttachmentPart, TextPart
 from pydantic import Field
 
 from glyphsight.inference import Model
+from glyphsight.inference.talk import Conversation
 from glyphsight.inference.words import ReadSettings
 from glyphsight.integrations.messages import make_reader
 from glyphsight.media import medium_of
@@ -77,6 +79,19 @@ def template(name: str) -> llm.Template:
     return llm.Template(name=f"glyphsight:{name}", system=_TEMPLATES[name])
 
 
+def _parts(message: Any) -> tuple[str, list[llm.Attachment]]:
+    """Return the words of a message and its attachments."""
+    words = [one.text for one in message.parts if isinstance(one, TextPart)]
+    shown = [one.attachment for one in message.parts if isinstance(one, AttachmentPart)]
+    return "\n".join(words), shown
+
+
+def _model(name: str | None, attachment: llm.Attachment) -> Model:
+    """Open a model by name, else the one that ships for such an attachment."""
+    sound = attachment.resolve_type().startswith("audio/")
+    return _open(name or (HEARING if sound else SIGHT))
+
+
 class Glyphsight(llm.Model):
     """Model that answers attachments, a line each; llm logs the probabilities."""
 
@@ -94,13 +109,16 @@ class Glyphsight(llm.Model):
         )
 
     def execute(self, prompt: Any, stream: bool, response: Any, conversation: Any) -> Iterator[str]:
-        """Answer each attachment; the prompt chooses among the questions of the model."""
+        """Answer each attachment; the prompt chooses among the questions of the model.
+
+        Words alone resume the conversation about the attachments before them.
+        """
         if not prompt.attachments:
-            raise llm.ModelError("nothing to look at; give a picture or a sound: -a FILE")
+            yield self._resume(prompt)
+            return
         answers = []
         for attachment in prompt.attachments:
-            sound = attachment.resolve_type().startswith("audio/")
-            model = _open(prompt.options.model or (HEARING if sound else SIGHT))
+            model = _model(prompt.options.model, attachment)
             task = model.trained.meant(prompt.prompt)
             answers += model.see([io.BytesIO(attachment.content_bytes())], task.question)
         response.response_json = {
@@ -110,3 +128,21 @@ class Glyphsight(llm.Model):
             ]
         }
         yield "\n".join(", ".join(thing.name for thing in one.parts or (one,)) for one in answers)
+
+    def _resume(self, prompt: Any) -> str:
+        """Reply to words by what was seen and said before them."""
+        turns = [(one.role, *_parts(one)) for one in prompt.messages]
+        shown = [one for _, _, attachments in turns for one in attachments]
+        if not shown:
+            raise llm.ModelError("nothing to look at; give a picture or a sound: -a FILE")
+        model = _model(prompt.options.model, shown[-1])
+        talk = Conversation(model, show="give a file, -a FILE, or take -o model sight")
+        *before, (_, words, _) = turns
+        for role, text, attachments in before:
+            for one in attachments:
+                talk.add(io.BytesIO(one.content_bytes()))
+            if role == "user":
+                talk.ask(text)
+            elif role == "assistant":
+                talk.answered(text)
+        return "".join(talk.reply(words))
