@@ -89,5 +89,5 @@ def test_a_stack_and_a_picture_in_each_others_place_are_refused_with_the_fix(dig
 
 
 def test_a_format_that_is_none_is_refused_at_once_with_those_there_are():
-    with pytest.raises(FormatError, match="format is 'plan'; give one of seed, plain, trim"):
+    with pytest.raises(FormatError, match="format is 'plan'; give plain, if that is meant; else"):
         glyphsight.Profile(format="plan")

@@ -1,5 +1,8 @@
 """The package's exceptions: every message says what is wrong, where, and the fix."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class GlyphsightError(Exception):
     """Bad input or a state the user can fix; the command line prints it as one line, exit 1."""
@@ -32,3 +35,9 @@ class ModelError(GlyphsightError):
 def one_line(error: BaseException) -> str:
     """Return the message of another library's exception, on one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return the beginning of a fix that names the nearest known name; "" where none is near."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.7)
+    return f"give {close[0]}, if that is meant; else " if close else ""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from glyphsight.errors import GlyphsightError
+from glyphsight.errors import GlyphsightError, meant
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -79,7 +79,9 @@ class Registry(Generic[T]):
             return self.own[name](*arguments)
         point = self._points().get(name)
         if point is None:
-            raise self.error(f"unknown {self.kind} {name!r}; give one of {', '.join(self.names())}")
+            every = self.names()
+            fix = f"{meant(name, every)}give one of {', '.join(every)}"
+            raise self.error(f"unknown {self.kind} {name!r}; {fix}")
         where = f"{self.kind} {name!r} of {_package(point)}"
         try:
             found: Any = point.load()(*arguments)

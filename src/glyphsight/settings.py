@@ -19,7 +19,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from glyphsight.errors import GlyphsightError
+from glyphsight.errors import GlyphsightError, meant
 
 _KINDS: dict[Any, tuple[Any, str]] = {  # what isinstance asks for, and its name in messages
     bool: (bool, "true or false"),
@@ -111,7 +111,8 @@ class Setting:
             allowed = f"one of {', '.join(self.choices)}"
         elif bounds := self.bounds():
             allowed += f", {bounds}"
-        return f"{self.name} is {value!r}; give {allowed}"
+        near = meant(str(value), self.choices) if self.choices else ""
+        return f"{self.name} is {value!r}; {near}give {allowed}"
 
     def parse(self, text: str) -> Any:
         """Read a value from text; text that is no value of the kind stays text."""
@@ -178,7 +179,9 @@ def read_assignments(
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or name not in known:
-            raise error(f"--set {text}: give NAME=VALUE with a NAME of {', '.join(known)}")
+            near = "" if name in known else meant(name, known)
+            fix = f"{near}give NAME=VALUE with a NAME of {', '.join(known)}"
+            raise error(f"--set {text}: {fix}")
         values[name] = known[name].parse(value)
         if problem := known[name].problem(values[name]):
             raise error(f"--set {text}: {problem}")

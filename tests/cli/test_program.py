@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 
 import glyphsight as package
 from glyphsight.cli.app import app
+from glyphsight.models.runs import SHIPPED_RUNS
 from glyphsight.version import __version__
 
 HEAVY = ["torch", "transformers", "datasets", "peft", "matplotlib", "jinja2", "gguf"]
@@ -122,3 +124,24 @@ def test_closed_standard_input_is_an_empty_file(words, said):
     assert done.returncode == 1
     assert done.stderr.startswith(said)
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("encod five.png", "encode"),
+        ("encode five.png --format plan", "plain"),
+        ("dataset build --source folders:icons --out data", "folder"),
+        ("train --data data --out run --set minuts=3", "minutes"),
+        ("see five.png --model nano-digts", "nano-digits"),
+        ("see five.png --model runs/shaps", "runs/shapes"),
+    ],
+)
+def test_a_name_that_is_nearly_right_is_told(line, name, tmp_path, monkeypatch, golden):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(golden / "five.png", tmp_path)
+    shutil.copytree(SHIPPED_RUNS["nano-digits"], tmp_path / "runs" / "shapes")
+    done = CliRunner().invoke(app, line.split())
+    said = " ".join(f"{done.stderr}{done.exception}".split())
+    assert done.exit_code
+    assert f"give {name}, if that is meant" in said

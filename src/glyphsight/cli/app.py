@@ -13,7 +13,7 @@ import typer
 
 from glyphsight.cli.help import Command, Commands
 from glyphsight.cli.output import say, stopped
-from glyphsight.errors import GlyphsightError
+from glyphsight.errors import GlyphsightError, meant
 from glyphsight.version import __version__
 
 VERBS = {  # in the order of the pipeline, each with its module
@@ -58,6 +58,15 @@ class Verbs(Commands):
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
         alone.command(cmd_name, cls=Command)(found)
         return typer.main.get_command(alone)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Name the nearest verb where there is none of the name."""
+        name = args[0]
+        if not name.startswith("-") and name not in VERBS:
+            ctx.fail(
+                f"No such command {name!r}; {meant(name, VERBS)}give one of {', '.join(VERBS)}."
+            )
+        return super().resolve_command(ctx, args)
 
 
 app = typer.Typer(

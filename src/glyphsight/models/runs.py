@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.dataset import Prompt
-from glyphsight.errors import ModelError
+from glyphsight.errors import ModelError, meant
 from glyphsight.files import normal, write_json
 from glyphsight.models import nano, smollm2
 from glyphsight.models.chat import Turns
@@ -231,8 +230,8 @@ class ModelSource:
         """Reason why the name means no model, and the fix; "" where it may mean one."""
         directory = self.directory
         if directory is None:
-            close = get_close_matches(self.name, NAMES, n=1, cutoff=0.7) if self.from_hub else []
-            return f"no such directory here; give {close[0]}, if that is meant" if close else ""
+            said = meant(self.name, [*NAMES, *self._beside()]) if self.from_hub else ""
+            return f"no such directory here; {said.removesuffix('; else ')}" if said else ""
         if not directory.is_dir():
             return f"no such directory here; give {', '.join(NAMES)} or a run directory"
         begun = self.run is not None or (directory / SETTINGS_FILE).is_file()
@@ -243,6 +242,11 @@ class ModelSource:
                 "--resume"
             )
         return ""
+
+    def _beside(self) -> list[str]:
+        """List the runs in the folder that the name is in, such as ``runs``."""
+        folder = Path(self.name).parent
+        return [] if folder == Path() else [str(one.parent) for one in folder.glob(f"*/{RUN_FILE}")]
 
     @property
     def lasting_name(self) -> str:

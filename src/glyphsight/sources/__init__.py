@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from glyphsight.errors import DatasetError, GlyphsightError
+from glyphsight.errors import DatasetError, GlyphsightError, meant
 from glyphsight.extras import MissingPackageError
 from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.plugins import Registry
@@ -88,13 +88,14 @@ def open_source(spec: str, max_pixels: int = MAX_PIXELS) -> Source:
     kind, _, location = spec.partition(":")
     location = os.path.expanduser(location)  # noqa: PTH111 - not every location is a path
     if kind not in SOURCES:
-        names = ", ".join(SOURCES.names())
+        names = SOURCES.names()
         fix = (
             f"give folder:{spec} for a folder"
             if Path(spec).is_dir()
             else "see glyphsight dataset build --help"
         )
-        raise DatasetError(f"{spec}: unknown source; give one of {names}; {fix}")
+        every = f"{meant(kind, names)}give one of {', '.join(names)}"
+        raise DatasetError(f"{spec}: unknown source; {every}; {fix}")
     try:
         source = SOURCES.make(kind, location)
         if hasattr(source, "max_pixels"):

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from glyphsight.codec import Profile
 from glyphsight.dataset.build.settings import BuildSettings
-from glyphsight.errors import GlyphsightError, ModelError
+from glyphsight.errors import GlyphsightError, ModelError, meant
 from glyphsight.media.change import Augmentation
 from glyphsight.settings import settings_of
 
@@ -166,5 +166,6 @@ def read_mapping(path: Path) -> dict[str, Any]:
 def refuse_unknown(path: Path, what: str, found: Iterable[str], known: set[str]) -> None:
     """Raise ModelError where a file, or the part of it that ``what`` names, has unknown names."""
     if unknown := set(found) - known:
-        names = ", ".join(sorted(unknown))
-        raise ModelError(f"{path}: {what} has no {names}; give some of {', '.join(sorted(known))}")
+        names, every = ", ".join(sorted(unknown)), sorted(known)
+        near = meant(min(unknown), every)
+        raise ModelError(f"{path}: {what} has no {names}; {near}give some of {', '.join(every)}")
