@@ -69,10 +69,16 @@ def test_the_report_shows_ten_pictures_with_both_answers(demo):
 
 def test_the_report_lets_six_recordings_be_heard_with_their_texts_and_answers(demo):
     page = (demo / "report.html").read_text("utf-8")
-    section = page[page.index('<section id="heard">') : page.index('<section id="made">')]
+    section = page[page.index('<section id="heard">') : page.index('<section id="drawn">')]
     assert len(re.findall('<audio controls [^>]*src="data:audio/flac;base64,', section)) == 6
     assert len(re.findall("<pre", section)) == 6
     assert section.count('<b class="good">') == 6
+
+
+def test_the_report_shows_ten_drawings_ten_real_digits_and_their_completions(demo):
+    page = (demo / "report.html").read_text("utf-8")
+    section = page[page.index('<section id="drawn">') : page.index('<section id="made">')]
+    assert section.count('<img src="data:image/png;base64,') == 30
 
 
 def test_it_removes_an_earlier_demo_and_nothing_else(demo, tmp_path):

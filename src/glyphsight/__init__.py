@@ -8,27 +8,29 @@ from typing import TYPE_CHECKING, Any
 from glyphsight.version import __version__
 
 if TYPE_CHECKING:
-    from glyphsight.api import encode, load, see
+    from glyphsight.api import draw, encode, load, see
     from glyphsight.codec import PUBLISHED, Profile, decode, encode_batch, parse
     from glyphsight.dataset import Record, load_dataset
-    from glyphsight.inference import Answer, Model
+    from glyphsight.inference import Answer, Drawing, Model
 
 
 _HOME = {
-    "glyphsight.api": ("encode", "load", "see"),
+    "glyphsight.api": ("draw", "encode", "load", "see"),
     "glyphsight.codec": ("PUBLISHED", "Profile", "decode", "encode_batch", "parse"),
     "glyphsight.dataset": ("Record", "load_dataset"),
-    "glyphsight.inference": ("Answer", "Model"),
+    "glyphsight.inference": ("Answer", "Drawing", "Model"),
 }
 
 __all__ = [
     "PUBLISHED",
     "Answer",
+    "Drawing",
     "Model",
     "Profile",
     "Record",
     "__version__",
     "decode",
+    "draw",
     "encode",
     "encode_batch",
     "load",

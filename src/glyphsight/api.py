@@ -11,7 +11,7 @@ from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.media import PictureLike, load_gray
 
 if TYPE_CHECKING:
-    from glyphsight.inference import Answer, Model
+    from glyphsight.inference import Answer, Drawing, Model
 
 Several = list[Any] | tuple[Any, ...]
 
@@ -65,6 +65,13 @@ def _loaded(name: str | Path, written: int | None) -> Model:
     return load(name)
 
 
+def _kept(name: str | Path) -> Model:
+    from glyphsight.models.runs import RUN_FILE, resolve
+
+    run = resolve(name).user_run
+    return _loaded(name, (run / RUN_FILE).stat().st_mtime_ns if run else None)
+
+
 @overload
 def see(image: PictureLike, model: str | Path = ...) -> Answer: ...
 @overload
@@ -80,11 +87,29 @@ def see(image: PictureLike | Several, model: str | Path = "sight") -> Answer | l
         PictureError: The picture cannot be read.
         ModelError: The model cannot be loaded.
     """
-    from glyphsight.models.runs import RUN_FILE, resolve
-
-    run = resolve(model).user_run
-    written = (run / RUN_FILE).stat().st_mtime_ns if run else None
-    loaded = _loaded(model, written)
+    loaded = _kept(model)
     if isinstance(image, list | tuple):
         return loaded.see(image)
     return loaded.see([image])[0]
+
+
+def draw(
+    label: str | None = None, *, model: str | Path = "draw", given: str = "", **settings: Any
+) -> list[Drawing]:
+    """Let a model draw pictures of a label, as text; the model stays loaded between calls.
+
+    Args:
+        label: Label that the model was trained to draw; None for the likeliest of what is given.
+        model: Name of a model, as for :func:`load`.
+        given: Rows of a picture to complete, from the top; an empty line, or a number that is left
+            out, is a row to draw, ``?`` a glyph to draw.
+        settings: ``n``, ``temperature`` and ``seed``, see
+            :class:`~glyphsight.inference.DrawSettings`.
+
+    Raises:
+        ModelError: The model cannot be loaded, or does not draw the label.
+        FormatError: What is given is no part of a text of the model's pictures.
+    """
+    from glyphsight.inference import DrawSettings
+
+    return _kept(model).draw(label, DrawSettings(**settings), given)

@@ -23,10 +23,10 @@ from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.study import Study, run_study
 from glyphsight.extras import installed
 from glyphsight.files import write_json
-from glyphsight.inference import Model, Request
+from glyphsight.inference import Drawing, DrawSettings, Model, Request
 from glyphsight.media import load_gray
 from glyphsight.models import load_model, nano, smollm2
-from glyphsight.models.runs import HEARING, SIGHT
+from glyphsight.models.runs import DRAW, HEARING, SIGHT
 from glyphsight.sampling import stratified_sample
 from glyphsight.sources import load_split, open_source
 from glyphsight.train.run import train
@@ -125,6 +125,32 @@ def _heard() -> list[Shown]:
     return shown
 
 
+def _drawn(pixels: NDArray[np.uint8]) -> list[tuple[str, list[NDArray[np.uint8]]]]:
+    """Let the model that draws draw each digit, and the lower half of real ones.
+
+    Args:
+        pixels: A real picture of each digit, uint8[10, H, W].
+    """
+    model, how = Model(DRAW), DrawSettings(seed=0)
+    run = model.trained
+    real = [
+        Drawing(label, text, run.profile)
+        for label, text in zip(run.draws, encode_batch(pixels, run.profile), strict=True)
+    ]
+    halves = [
+        "".join(one.ascii_image.splitlines(keepends=True)[: run.profile.rows(1, 1) // 2])
+        for one in real
+    ]
+    rows = {
+        "Drawn": [model.draw(label, how)[0] for label in run.draws],
+        "Real test digits, in the same cells": real,
+        "Their upper half, the rest drawn": [
+            model.draw(label, how, half)[0] for label, half in zip(run.draws, halves, strict=True)
+        ],
+    }
+    return [(title, [one.picture() for one in row]) for title, row in rows.items()]
+
+
 def _clear(out: Path) -> None:
     """Remove the result of an earlier demo, known by its marker, and nothing else."""
     if not out.exists():
@@ -221,7 +247,8 @@ def _record(
         Shown(samples[row], pixels[row], {name: said[n] for name, said in answers.items()})
         for n, row in enumerate(first)
     ]
-    record_study(measured, out, run=out, shown=shown, heard=_heard())
+    drawn = _drawn(pixels[first])
+    record_study(measured, out, run=out, shown=shown, heard=_heard(), drawn=drawn)
     same: dict[str, int | None] = {"n": len(first)}
     found: dict[str, Any] = {"smollm2_on_the_pictures_shown": same}
     for key, name in (("before", _BEFORE_NAME), ("after", _AFTER_NAME)):

@@ -149,6 +149,18 @@ def test_a_sound_has_a_player_beside_its_picture_and_text(whole, tmp_path):
     assert "<audio" not in page[: page.index('<section id="heard">')]
 
 
+def test_drawings_stand_in_rows_with_their_titles(whole, tmp_path):
+    rows = [("Drawn", [np.zeros((8, 8), np.uint8)] * 10), ("Real", [np.zeros((8, 8), np.uint8)])]
+    record_study(whole, tmp_path, run=None, drawn=rows)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    parsed = Page(page)
+    assert parsed.open == []
+    assert parsed.sections == [*SECTIONS[:-1], "drawn", "made"]
+    section = page[page.index('<section id="drawn">') : page.index('<section id="made">')]
+    assert section.count('<img src="data:image/png;base64,') == 11
+    assert section.index("Drawn, number 10 of 10") < section.index("Real, number 1 of 1")
+
+
 def test_names_and_replies_are_shown_as_they_are_written(page):
     assert "<b>nano</b>" not in page
     assert "&lt;b&gt;nano&lt;/b&gt;" in page

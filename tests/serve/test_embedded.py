@@ -1,4 +1,6 @@
 import asyncio
+import base64
+import io
 import json
 import math
 import threading
@@ -8,8 +10,10 @@ import numpy as np
 import ollama
 import openai
 import pytest
+from PIL import Image
 from serving import b64, png, png_of, served, uri
 
+import glyphsight
 from glyphsight.serve.page import sample_picture
 from glyphsight.serve.settings import ServeSettings
 
@@ -374,3 +378,30 @@ def test_sight_sees_converses_and_needs_no_torch(loop, validation):
             assert found == labels
             assert "Paris" in ask(said("What is the capital of France? Answer shortly."))
         assert server.app.state.backend._model._loaded is None
+
+
+def test_pictures_are_drawn_through_openais_client(client):
+    done = client.images.generate(
+        model="draw", prompt="Draw a 7, please.", n=2, size="64x48", extra_body={"seed": 1}
+    )
+    for one, same in zip(done.data, glyphsight.draw("7", n=2, seed=1), strict=True):
+        picture = Image.open(io.BytesIO(base64.b64decode(one.b64_json)))
+        assert (picture.format, picture.size) == ("PNG", (64, 48))
+        assert one.revised_prompt == "Draw 7."
+        assert one.ASCII_image == same.ascii_image
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"prompt": "a cat"}, "prompt"),
+        ({"prompt": "7 or 8"}, "prompt"),
+        ({"prompt": "7", "size": "99999x1"}, "size"),
+        ({"prompt": "7", "n": 17}, "n"),
+        ({"prompt": "7", "response_format": "url"}, "response_format"),
+    ],
+)
+def test_what_cannot_be_drawn_names_the_parameter(client, asked, param):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.images.generate(model="draw", **asked)
+    assert caught.value.param == param

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -284,3 +285,16 @@ def test_a_run_of_very_many_questions_lists_the_commonest_and_takes_any(digits, 
     assert run.task(EVEN).labels == ("no", "yes")
     assert run.task("Is it 3?").labels == ()  # one answer is no choice
     assert run.task("Is it anything at all?").labels == ()
+
+
+def test_one_run_sees_and_draws_the_same_data(digits, tmp_path, capsys):
+    report = train([digits, Path(f"draw:{digits}")], "nano", tmp_path / "run", small(), quiet=True)
+    run = RunRecord.load(tmp_path / "run")
+    assert run.draws == DIGITS
+    assert run.tasks == (Task(labels=DIGITS),)
+    assert report.records == 2 * len(load_dataset(digits))
+    [one] = Model(tmp_path / "run").draw("7")
+    assert len(one.ascii_image) == len(load_dataset(digits)[0].picture)
+    assert Model(tmp_path / "run").see([one.picture()])[0].label in DIGITS
+    _print_report(report, [digits, Path(f"draw:{digits}")])
+    assert "glyphsight draw LABEL --model" in capsys.readouterr().out

@@ -27,6 +27,7 @@ VERBS = {  # in the order of the pipeline, each with its module
     "compare": "runs",
     "see": "see",
     "hear": "hear",
+    "draw": "draw",
     "chat": "chat",
     "serve": "serve",
     "export": "export",

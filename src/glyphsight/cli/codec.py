@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from glyphsight.cli.help import explains
 from glyphsight.cli.options import FROM_FILE, TOKENIZERS, Group, Json, PictureToText, with_settings
 from glyphsight.cli.output import print_json, print_table, say, will_resume
 from glyphsight.codec import Profile, encode_batch
-from glyphsight.codec.encode import columns_of
+from glyphsight.codec.encode import columns_of, to_picture
 from glyphsight.codec.formats import FORMATS, get_format
 from glyphsight.codec.profile import PALETTES
 from glyphsight.codec.repair import Repaired, repair
@@ -130,9 +129,6 @@ def encode(
         raise typer.Exit(1)
 
 
-_MAX_PIXELS = 1 << 28
-
-
 @with_settings
 def decode(
     file: Annotated[str, typer.Argument(help="File with one ASCII_Image; - is standard input.")],
@@ -179,26 +175,13 @@ def decode(
         if out is not None and medium is not None and medium.name == "sound":
             save_sound(reading.levels, profile, seconds, out)
         elif out is not None:
-            save_picture(_picture(reading, profile, scale), out)
+            save_picture(to_picture(reading.levels, profile, scale), out)
     except FormatError as error:
         raise FormatError(f"{file}: {error}") from None
     if levels:
         sys.stdout.write(
             get_format("digits").render_batch(reading.levels[None], profile.palette)[0]
         )
-
-
-def _picture(reading: Repaired, profile: Profile, scale: int) -> NDArray[np.uint8]:
-    """Return gray pixels, uint8[H, W], that encode to as many rows and columns again."""
-    tall, wide = get_format(profile.format).cell
-    gray = np.round(np.linspace(0, 255, profile.levels)).astype(np.uint8)[reading.levels]
-    rows, columns = gray.shape
-    across = Profile(columns // wide, profile.palette)
-    width = columns * scale
-    height = next(h for h in count(1) if across.rows(h, width) >= rows // tall)
-    if height * width > _MAX_PIXELS:
-        raise FormatError(f"{rows}x{columns} cells make {height}x{width} pixels; lower --scale")
-    return np.repeat(gray[np.arange(height) * rows // height], scale, axis=1)
 
 
 @explains("Formats", FORMATS.help)

@@ -14,6 +14,7 @@ from glyphsight.cli.options import Group, Json, with_settings
 from glyphsight.cli.output import print_json, will_resume
 from glyphsight.console import printable
 from glyphsight.dataset import BuildSettings, build_dataset
+from glyphsight.dataset.drawing import drawn_dataset
 from glyphsight.dataset.storage import split_files
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.extras import need
@@ -65,7 +66,7 @@ def train(
         typer.Option(
             metavar="PATH",
             help="Dataset directory, repeatable: those of one profile and wording are "
-            "learned together.",
+            "learned together; of draw:PATH the pictures, drawn after their labels.",
         ),
     ] = None,
     model: Annotated[
@@ -146,7 +147,7 @@ def _check_before(
     data: list[Path], start: str, out: Path, resolved: ResolvedSettings, *, resume: bool
 ) -> None:
     """Raise the errors that a user would otherwise wait for torch to hear."""
-    for path in data:
+    for path, _ in map(drawn_dataset, data):
         if not path.exists():
             raise DatasetError(f"{path}: no such dataset; glyphsight dataset build makes one")
         split_files(path, "train")
@@ -183,8 +184,11 @@ def _print_report(report: TrainReport, data: list[Path], *, json_: bool = False)
     for question, share in report.accuracies.items():
         print(f"  {100 * share:.2f} % {printable(question) or '(no question of its own)'}")
     measured = report.run if os.sep in report.run else f"./{report.run}"
-    for number, each in enumerate(data):
+    seen = [path for path, drawn in map(drawn_dataset, data) if not drawn]
+    for number, each in enumerate(seen):
         print(f"{' ' * 11 if number else 'measure it:'} {measuring_command(measured, each)}")
+    if len(seen) < len(data):
+        print(f"look at it: glyphsight draw LABEL --model {measured}")
 
 
 def _built(recipe: Recipe, sources: dict[str, str], out: Path) -> tuple[list[Path], int]:

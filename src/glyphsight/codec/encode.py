@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,11 @@ from glyphsight.codec.prepare import prepare_batch
 from glyphsight.codec.profile import PUBLISHED, Profile
 from glyphsight.codec.repair import repair
 from glyphsight.codec.resample import resize, resize_to_levels
-from glyphsight.errors import PictureError
+from glyphsight.errors import FormatError, PictureError
 
 _FINE = 4  # pixels per cell at which edges are sought: finer ones do not show in the grid
 _CHUNK_PIXELS = 1 << 22
+_MAX_PIXELS = 1 << 28
 
 
 def encode_batch(
@@ -140,6 +142,30 @@ def decode(
     read = get_format(profile.format).read
     levels = read(text, profile.palette) if strict else repair(text, profile).levels
     return np.round(np.linspace(0, 255, profile.levels)).astype(np.uint8)[levels]
+
+
+def to_picture(
+    levels: NDArray[np.uint8], profile: Profile = PUBLISHED, scale: int = 8
+) -> NDArray[np.uint8]:
+    """Return gray pixels, uint8[H, W], that encode to as many rows and columns again.
+
+    Args:
+        levels: Level grid, uint8[rows, columns].
+        profile: Settings of the text; format and palette count.
+        scale: Pixels per column.
+
+    Raises:
+        FormatError: The picture is too large.
+    """
+    tall, wide = get_format(profile.format).cell
+    gray = np.round(np.linspace(0, 255, profile.levels)).astype(np.uint8)[levels]
+    rows, columns = gray.shape
+    across = Profile(columns // wide, profile.palette)
+    width = columns * scale
+    height = next(h for h in count(1) if across.rows(h, width) >= rows // tall)
+    if height * width > _MAX_PIXELS:
+        raise FormatError(f"{rows}x{columns} cells make {height}x{width} pixels; lower --scale")
+    return np.repeat(gray[np.arange(height) * rows // height], scale, axis=1)
 
 
 def parse(text: str, palette: str = PUBLISHED.palette) -> NDArray[np.uint8]:

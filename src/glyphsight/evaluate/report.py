@@ -63,6 +63,7 @@ def record_study(
     record: RunRecord | None = None,
     shown: Sequence[Shown] | None = None,
     heard: Sequence[Shown] = (),
+    drawn: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]] = (),
 ) -> None:
     """Write ``samples.jsonl``, ``confusion.png``, ``report.html`` and, last, ``metrics.json``.
 
@@ -77,6 +78,7 @@ def record_study(
         record: Record of the model's training; None reads it from ``run``.
         shown: Pictures to show; None takes the first of each label.
         heard: Sounds that another model heard, to show besides.
+        drawn: Rows of pictures uint8[H, W] that another model drew, each with its title.
 
     Raises:
         GlyphsightError: Nothing can be written there, or another evaluation is writing.
@@ -94,6 +96,7 @@ def record_study(
             shown=[Shown(sample) for sample in study.shown] if shown is None else shown,
             facts=_facts(study, run, record or (RunRecord.load(run) if run else None)),
             heard=heard,
+            drawn=drawn,
         )
         finish(directory, study.as_json())
 
@@ -223,6 +226,7 @@ def write_report(
     shown: Sequence[Shown],
     facts: dict[str, str],
     heard: Sequence[Shown] = (),
+    drawn: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]] = (),
 ) -> None:
     """Write the page of a study; it loads nothing from anywhere and works without JavaScript too.
 
@@ -233,6 +237,7 @@ def write_report(
         shown: Pictures beside their text and answers; the first dozen stand in the page.
         facts: Lines of the table at the end: settings, seconds, versions.
         heard: Sounds that another model heard, each with its picture.
+        drawn: Rows of pictures that another model drew, each with its title.
     """
     evaluation = study.evaluation
     wrong, classes = confusions(evaluation), evaluation.classes
@@ -246,6 +251,7 @@ def write_report(
         shown=[picture_card(one, study.profile) for one in shown[:SHOWN]],
         pictures=any(one.picture is not None for one in shown[:SHOWN]),
         heard=[picture_card(one, study.profile) for one in heard],
+        drawn=[(title, list(map(png_address, row))) for title, row in drawn],
         ladder=_ladder(study),
         reliability=reliability_plot([(study.calibration, "accent")]),
         certainty=certainty_plot(study.calibration) if study.calibration.bins else "",

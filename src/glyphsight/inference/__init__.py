@@ -1,6 +1,7 @@
 """A model that is asked: forward passes, log-likelihoods, free writing, pictures."""
 
+from glyphsight.inference.draw import Drawing, DrawSettings
 from glyphsight.inference.model import Model, Request
 from glyphsight.inference.see import Answer, Seen, see_many
 
-__all__ = ["Answer", "Model", "Request", "Seen", "see_many"]
+__all__ = ["Answer", "DrawSettings", "Drawing", "Model", "Request", "Seen", "see_many"]

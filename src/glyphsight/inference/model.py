@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight.codec.layout import layout_of, places_left
 from glyphsight.console import say
+from glyphsight.dataset.drawing import asked_to_draw
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.extras import installed
 from glyphsight.inference.batcher import BATCH, Batcher, Job, Progress
+from glyphsight.inference.draw import Drawing, DrawSettings, Grammar, write_drawings
 from glyphsight.inference.numpy_engine import NumpyEngine
 from glyphsight.inference.opened import Opened, in_int8, with_numpy, with_torch
 from glyphsight.inference.score import (
@@ -32,7 +35,7 @@ from glyphsight.media.picture import PictureLike, several
 from glyphsight.models import nano
 from glyphsight.models.chat import Turns, chat_turns, fill, has_template
 from glyphsight.models.load import LoadedModel, load_model
-from glyphsight.models.runs import UNKNOWN, ModelSource, RunRecord, Task, resolve
+from glyphsight.models.runs import DRAW, UNKNOWN, ModelSource, RunRecord, Task, resolve
 from glyphsight.models.tokens import merged_pictures
 
 SPARE_TOKENS = 12
@@ -406,6 +409,67 @@ class Model:
 
         ends = self._open().ends(self._chats)
         return pieces(advance, ids, self.tokenizer, ends, writing)
+
+    def draw(
+        self, label: str | None = None, settings: DrawSettings | None = None, given: str = ""
+    ) -> list[Drawing]:
+        """Write pictures of a label; see :class:`~glyphsight.inference.draw.DrawSettings`.
+
+        A grammar keeps the form: each text is one of the profile, of its columns and the rows of a
+        square picture.
+
+        Args:
+            label: Label that the model was trained to draw; None for the one that the model
+                expects most beside what is ``given``.
+            settings: Number, temperature and seed; left out, one drawing.
+            given: Rows of a picture to complete, as
+                :func:`~glyphsight.codec.layout.places_left` reads them; "" for none.
+
+        Raises:
+            ModelError: The model draws nothing, or not this label; or neither is given.
+            FormatError: What is given is no part of a text of the profile.
+        """
+        run, settings = self.trained, settings or DrawSettings()
+        if not run.draws:
+            raise ModelError(
+                f"{self.name}: was not trained to draw; give {DRAW}, or train it with --data "
+                "draw:DATA"
+            )
+        if label is None and not given:
+            raise ModelError(f"no label; give one of {', '.join(run.draws)}")
+        if label is not None and label not in run.draws:
+            raise ModelError(
+                f"{self.name}: was not trained to draw {label!r}; give one of "
+                f"{', '.join(run.draws)}, or train it with --data draw:DATA"
+            )
+        places = places_left(given, run.profile)
+        if label is None:
+            tried = {one: self._drawn(one, replace(settings, n=1), places) for one in run.draws}
+            label = max(run.draws, key=lambda one: tried[one][0][1])
+        return [
+            Drawing(label, text, run.profile) for text, _ in self._drawn(label, settings, places)
+        ]
+
+    def _drawn(
+        self, label: str, settings: DrawSettings, places: Sequence[str]
+    ) -> list[tuple[str, float]]:
+        """Write pictures of a label; return the text and the weight of each."""
+        run = self.trained
+        lead = run.prompt.reply("\n").partition("\n")[0].removeprefix(" " * bool(self.chat_turns))
+        self.settle(settings.n)
+        with self._tokens:
+            grammar = Grammar.of(self.tokenizer, (*lead, *places))
+        [ids] = self._prompts([Request(run.prompt.ask("", asked_to_draw(label)))])
+        self._require_room([ids], [1])
+        glyphs = zip(places, layout_of(run.profile), strict=True)
+        gap = "?1" in "".join("?" if len(one) > 1 else "1" for one, own in glyphs if len(own) > 1)
+        written = write_drawings(self._advance, ids, grammar, settings, gap=gap)
+        texts = (self.tokenizer.decode(own, skip_special_tokens=True) for own, _ in written)
+        return [(text[len(lead) :], own[1]) for text, own in zip(texts, written, strict=True)]
+
+    def _advance(self, new: list[list[int]], states: list[Any]) -> list[Any]:
+        """Read further tokens of texts that are written together."""
+        return self._batcher.ask(Job(new, states=states), self._open)
 
     def turns(self, messages: Sequence[dict[str, str]]) -> list[int]:
         """Return the tokens of a conversation, up to where the model replies.

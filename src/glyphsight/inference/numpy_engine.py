@@ -355,7 +355,7 @@ class SmallTokenizer:
 
     def __init__(self, directory: Path) -> None:
         try:
-            self._own = load_tokenizer(directory)
+            self._own = self.backend_tokenizer = load_tokenizer(directory)
         except ModelError as error:
             raise ValueError(str(error)) from error
         config = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8"))

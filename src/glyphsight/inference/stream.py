@@ -84,7 +84,7 @@ def pieces(
     text, sent, new = "", 0, prompt
     while True:
         logprobs = advance(new)
-        token = _chosen(logprobs, writing, draw)
+        token = choose(logprobs, writing, draw)
         if token in ends:
             yield Piece(text[sent:], None, "stop")
             return
@@ -103,7 +103,7 @@ def pieces(
         sent = whole
 
 
-def _chosen(logprobs: NDArray[np.float32], writing: Writing, draw: np.random.Generator) -> int:
+def choose(logprobs: NDArray[np.float32], writing: Writing, draw: np.random.Generator) -> int:
     """Choose the next token: the likeliest, or one drawn (Holtzman et al. 2020 for ``top_p``)."""
     if writing.temperature == 0:
         return int(logprobs.argmax())

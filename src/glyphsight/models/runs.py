@@ -64,6 +64,7 @@ class RunRecord:
             question, and writes its answer.
         unknown_above: Threshold of the label ``unknown``, above 0 and below 1: its probability
             beside the likeliest other label's from which it is the answer.
+        draws: Labels that the run was trained to draw, sorted.
     """
 
     base: str
@@ -76,6 +77,7 @@ class RunRecord:
     base_profile: Profile = PUBLISHED
     free: bool = False
     unknown_above: float = 0.5
+    draws: tuple[str, ...] = ()
 
     @property
     def caution(self) -> float:
@@ -153,6 +155,7 @@ class RunRecord:
                 base_profile=Profile(**value["base_profile"]),
                 free=value.get("free", False),  # older records know no free questions
                 unknown_above=threshold,
+                draws=tuple(value.get("draws", ())),
             )
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -175,10 +178,11 @@ SIGHT = "sight"
 NANO_DIGITS = "nano-digits"
 NANO_FASHION = "nano-fashion"
 HEARING = "hearing"
+DRAW = "draw"
 _ASSETS = Path(__file__).parents[1] / "assets"
-SHIPPED_RUNS = {name: _ASSETS / name for name in (NANO_DIGITS, NANO_FASHION, HEARING, SIGHT)}
+SHIPPED_RUNS = {name: _ASSETS / name for name in (NANO_DIGITS, NANO_FASHION, HEARING, DRAW, SIGHT)}
 """Trained runs in the package: a ``nano`` and an adapter of SmolLM2 trained on handwritten digits,
-a ``nano`` trained on Fashion-MNIST's clothes, and one trained on spoken digits."""
+a ``nano`` trained on Fashion-MNIST's clothes, one on spoken digits, and one that draws digits."""
 DEFAULT_MODEL = SIGHT
 """Model that ``see`` asks unless another is named."""
 NAMES = (nano.NAME, smollm2.NAME, *SHIPPED_RUNS)

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from glyphsight.files import JsonLog
 from glyphsight.serve.ask import Ask, AskWhole
+from glyphsight.serve.drawings import DRAWINGS
 from glyphsight.serve.embedded import Embedded
 from glyphsight.serve.errors import ApiError
 from glyphsight.serve.eye import Eye, open_model
@@ -35,6 +36,7 @@ PASSED = {
     "/v1/models": "GET",
     "/v1/models/{model:path}": "GET",
     "/v1/embeddings": "POST",
+    DRAWINGS: "POST",
     "/api/tags": "GET",
     "/api/ps": "GET",
     "/api/version": "GET",

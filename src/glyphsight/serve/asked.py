@@ -52,7 +52,7 @@ def read_asked(path: str, body: Mapping[str, Any]) -> Asked:
     Raises:
         ApiError: It holds a value that is not valid, or one that the model cannot honour.
     """
-    asked = _READERS[path](_Fields(body))
+    asked = _READERS[path](Fields(body))
     said = (*asked.texts, *(one["content"] for one in asked.messages), *asked.writing.stop)
     try:
         "".join(said).encode()
@@ -65,12 +65,12 @@ def read_asked(path: str, body: Mapping[str, Any]) -> Asked:
     return asked
 
 
-class _Fields:
+class Fields:
     """The values of an object; each is taken once, and what is left at the end is refused."""
 
     def __init__(self, values: Any, place: str = "") -> None:
         if not isinstance(values, Mapping):
-            raise _wrong(place.rstrip("."), "an object")
+            raise wrong(place.rstrip("."), "an object")
         self._left = {name: one for name, one in values.items() if one is not None}
         self._place = place
 
@@ -79,7 +79,7 @@ class _Fields:
         value = self._left.pop(name, default)
         fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
         if value is not default and not fits:
-            raise _wrong(f"{self._place}{name}", what)
+            raise wrong(f"{self._place}{name}", what)
         return value
 
     def number(self, name: str, low: float, high: float, default: Any = None) -> Any:
@@ -88,7 +88,7 @@ class _Fields:
         what = f"{'a whole' if whole else 'a'} number from {low:g} to {high:g}"
         value = self.take(name, int if whole else (int, float), default, what)
         if value is not default and not low <= value <= high:
-            raise _wrong(f"{self._place}{name}", what)
+            raise wrong(f"{self._place}{name}", what)
         return value
 
     def flag(self, name: str, default: bool = False) -> bool:
@@ -96,9 +96,9 @@ class _Fields:
         found: bool = self.take(name, bool, default, "true or false")
         return found
 
-    def inner(self, name: str) -> _Fields:
+    def inner(self, name: str) -> Fields:
         """Take an object."""
-        return _Fields(self._left.pop(name, {}), f"{self._place}{name}.")
+        return Fields(self._left.pop(name, {}), f"{self._place}{name}.")
 
     def stops(self) -> tuple[str, ...]:
         """Take the texts that end a reply."""
@@ -106,7 +106,7 @@ class _Fields:
         value = self.take("stop", (str, list), [], what)
         several = [value] if isinstance(value, str) else value
         if len(several) > _MOST_STOPS or not all(isinstance(s, str) and s for s in several):
-            raise _wrong(f"{self._place}stop", what)
+            raise wrong(f"{self._place}stop", what)
         return tuple(several)
 
     def ignore(self, *names: str) -> None:
@@ -137,11 +137,12 @@ class _Fields:
             )
 
 
-def _wrong(place: str, what: str) -> ApiError:
+def wrong(place: str, what: str) -> ApiError:
+    """Return the error for a value that must be another."""
     return ApiError(400, f"{place}: must be {what}", code="invalid_value", param=place)
 
 
-def _writing(fields: _Fields, most: int, count: int = 1, top: int = 0) -> Writing:
+def _writing(fields: Fields, most: int, count: int = 1, top: int = 0) -> Writing:
     """Read how tokens are chosen; the likeliest, unless a number asks for drawing."""
     top_p = fields.number("top_p", 0.0, 1.0)
     usual = 1.0 if count > 1 or top_p is not None else 0.0
@@ -163,22 +164,22 @@ def _content(content: Any, place: str) -> str:
         return content or ""
     parts = content if isinstance(content, list) else [content]
     if not all(isinstance(one, dict) and isinstance(one.get("text"), str) for one in parts):
-        raise _wrong(place, "text, or a list of parts with text and pictures")
+        raise wrong(place, "text, or a list of parts with text and pictures")
     for row, part in enumerate(parts):
         if part.get("type", "text") not in _TEXTS:
-            raise _wrong(f"{place}[{row}].type", f"one of {', '.join(_TEXTS)}")
+            raise wrong(f"{place}[{row}].type", f"one of {', '.join(_TEXTS)}")
     return "\n".join(part["text"].removesuffix("\n") for part in parts)
 
 
 def _messages(values: Any, name: str) -> tuple[Message, ...]:
     if not isinstance(values, list) or not values:
-        raise _wrong(name, "a list of messages, at least one")
+        raise wrong(name, "a list of messages, at least one")
     found = []
     for row, value in enumerate(values):
-        fields = _Fields(value, f"{name}[{row}].")
+        fields = Fields(value, f"{name}[{row}].")
         role = fields.take("role", str, "", "a role")
         if role not in _ROLES:
-            raise _wrong(f"{name}[{row}].role", f"one of {', '.join(_ROLES)}")
+            raise wrong(f"{name}[{row}].role", f"one of {', '.join(_ROLES)}")
         content = _content(
             fields.take("content", (str, list), "", "text or parts"), f"{name}[{row}].content"
         )
@@ -212,7 +213,7 @@ _NONE: dict[str, tuple[Any, ...]] = {
 }
 
 
-def _chat(fields: _Fields) -> Asked:
+def _chat(fields: Fields) -> Asked:
     messages = _messages(fields.take("messages", list, None, "a list of messages"), "messages")
     most = fields.number("max_tokens", 1, _UNBOUND)
     most = fields.number("max_completion_tokens", 1, _UNBOUND, most)
@@ -220,12 +221,12 @@ def _chat(fields: _Fields) -> Asked:
     logprobs = fields.flag("logprobs")
     top = fields.number("top_logprobs", 0, _MOST_TOP, 0)
     if top and not logprobs:
-        raise _wrong("top_logprobs", "left out, or logprobs true")
+        raise wrong("top_logprobs", "left out, or logprobs true")
     return _done(fields, (), messages, most or _UNBOUND, count, (logprobs, top))
 
 
 def _done(
-    fields: _Fields,
+    fields: Fields,
     texts: tuple[str, ...],
     messages: tuple[Message, ...],
     most: int,
@@ -244,22 +245,22 @@ def _done(
     return Asked(texts, messages, writing, count, streamed, told[0], usage)
 
 
-def _completions(fields: _Fields) -> Asked:
+def _completions(fields: Fields) -> Asked:
     what = "a text or a list of texts"
     prompt = fields.take("prompt", (str, list), "", what)
     texts = [prompt] if isinstance(prompt, str) else prompt
     if not texts or not all(isinstance(text, str) for text in texts):
-        raise _wrong("prompt", what)
+        raise wrong("prompt", what)
     count = fields.number("n", 1, _MOST_CHOICES, 1)
     if len(texts) * count > _MOST_CHOICES:
-        raise _wrong("prompt", f"so few texts that no more than {_MOST_CHOICES} are written")
+        raise wrong("prompt", f"so few texts that no more than {_MOST_CHOICES} are written")
     top = fields.number("logprobs", 0, _MOST_TOP)
     fields.only(echo=(False,), suffix=("",), best_of=(count,), images=([],))
     most = fields.number("max_tokens", 1, _UNBOUND, 16)
     return _done(fields, tuple(texts), (), most, count, (top is not None, top or 0))
 
 
-def _responses(fields: _Fields) -> Asked:
+def _responses(fields: Fields) -> Asked:
     told = fields.take("instructions", str, "", "a text")
     given = fields.take("input", (str, list), "", "a text or a list of messages")
     if isinstance(given, str):
@@ -277,7 +278,7 @@ def _responses(fields: _Fields) -> Asked:
     include = fields.take("include", list, [], "a list")
     logprobs = bool(top) or "message.output_text.logprobs" in include
     if set(map(str, include)) - {"message.output_text.logprobs"}:
-        raise _wrong("include", "message.output_text.logprobs alone")
+        raise wrong("include", "message.output_text.logprobs alone")
     text = fields.inner("text")
     text.only(format=({"type": "text"},), verbosity=("medium",))
     text.end()
@@ -302,13 +303,13 @@ _HARDWARE = (
 )
 
 
-def _ollama(fields: _Fields, texts: tuple[str, ...], messages: tuple[Message, ...]) -> Asked:
+def _ollama(fields: Fields, texts: tuple[str, ...], messages: tuple[Message, ...]) -> Asked:
     options = fields.inner("options")
     most = options.number("num_predict", -2, _UNBOUND, -1)
     logprobs = fields.flag("logprobs")
     top = fields.number("top_logprobs", 0, _MOST_TOP, 0)
     if most == 0:
-        raise _wrong("options.num_predict", "at least 1, or -1 for as many as fit")
+        raise wrong("options.num_predict", "at least 1, or -1 for as many as fit")
     writing = _writing(options, most if most > 0 else _UNBOUND, top=top)
     options.ignore(*_HARDWARE)
     options.only(
@@ -326,12 +327,12 @@ def _ollama(fields: _Fields, texts: tuple[str, ...], messages: tuple[Message, ..
     return Asked(texts, messages, writing, 1, streamed, logprobs)
 
 
-def _ollama_chat(fields: _Fields) -> Asked:
+def _ollama_chat(fields: Fields) -> Asked:
     messages = fields.take("messages", list, [], "a list of messages")
     return _ollama(fields, (), _messages(messages, "messages") if messages else ())
 
 
-def _ollama_generate(fields: _Fields) -> Asked:
+def _ollama_generate(fields: Fields) -> Asked:
     prompt = fields.take("prompt", str, "", "a text")
     told = fields.take("system", str, "", "a text")
     if fields.flag("raw"):
@@ -341,7 +342,7 @@ def _ollama_generate(fields: _Fields) -> Asked:
     return _ollama(fields, (), (*system, *asked))
 
 
-_READERS: dict[str, Callable[[_Fields], Asked]] = {
+_READERS: dict[str, Callable[[Fields], Asked]] = {
     "/v1/chat/completions": _chat,
     "/v1/completions": _completions,
     "/v1/responses": _responses,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
@@ -24,7 +24,9 @@ from glyphsight.inference.stream import Piece, Token, Writing
 from glyphsight.inference.talk import conversation_ids, task_about, too_long, without_lead
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.inference.words import Read
+from glyphsight.models.runs import DRAW
 from glyphsight.serve.asked import Asked, read_asked
+from glyphsight.serve.drawings import DRAWINGS, drawn_reply, read_drawing
 from glyphsight.serve.errors import ApiError
 from glyphsight.serve.replies import REPLIES, Reply
 from glyphsight.serve.request import Incoming
@@ -50,6 +52,7 @@ class Embedded:
 
     def __init__(self, model: Model, ears: Model | None = None) -> None:
         self._model, self._ears, self._name = model, ears, Path(model.name).name
+        self._drawer: Model | None = None
         self._pool = ThreadPoolExecutor(_WRITERS, "glyphsight-writer")
 
     async def start(self) -> None:
@@ -70,6 +73,8 @@ class Embedded:
         Raises:
             ApiError: It is not valid, too long for the model, or asks for what it cannot do.
         """
+        if request.path == DRAWINGS:
+            return await self._draw(request.payload)
         if request.path not in REPLIES:
             return self._about(request)
         body = request.payload
@@ -98,6 +103,17 @@ class Embedded:
             async for index, piece in pieces:
                 reply.add(index, piece)
         return JSONResponse(reply.whole())
+
+    async def _draw(self, body: Mapping[str, Any]) -> Response:
+        """Answer with drawings, of the model or, where it draws nothing, of the package's."""
+        if body.get("model") != DRAW:
+            self._require(body.get("model"))
+        if self._drawer is None:
+            own = self._model.trained.draws and body.get("model") != DRAW
+            self._drawer = self._model if own else Model(DRAW)
+        asked = read_drawing(body, self._drawer.trained.draws)
+        made = await self._run(self._drawer.draw, asked.label, asked.settings)
+        return JSONResponse(await self._run(drawn_reply, asked, made))
 
     async def _pictures(
         self, asked: Asked, reads: Sequence[Read]

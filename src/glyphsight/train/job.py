@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from glyphsight.codec import Profile
+from glyphsight.codec.layout import layout_of
 from glyphsight.console import say
 from glyphsight.dataset import Prompt, Record, load_dataset
+from glyphsight.dataset.drawing import PREFIX, backwards, drawn_dataset
 from glyphsight.dataset.prompt import in_turn
 from glyphsight.dataset.storage import profile_of, read_info, split_files
 from glyphsight.errors import DatasetError, ModelError
@@ -20,7 +22,7 @@ from glyphsight.files import checksum, normal
 from glyphsight.inference import Model, Request
 from glyphsight.models import LoadedModel, load_model
 from glyphsight.models.load import new_adapter
-from glyphsight.models.runs import ModelSource, RunRecord, Task, resolve
+from glyphsight.models.runs import UNKNOWN, ModelSource, RunRecord, Task, resolve
 from glyphsight.models.tokens import merged_pictures
 from glyphsight.train.data import (
     Example,
@@ -48,7 +50,8 @@ _MANY_EPOCHS = 10**6
 class LearnedDataset(NamedTuple):
     """Records of one dataset, which messages call ``where``; record i takes wording i modulo N.
 
-    ``validation_where`` is what messages call its validation split.
+    ``validation_where`` is what messages call its validation split; ``draws`` are the labels whose
+    drawings are learned, empty where pictures are seen.
     """
 
     where: str
@@ -58,6 +61,7 @@ class LearnedDataset(NamedTuple):
     profile: Profile
     records: list[Record]
     validation: list[Record]
+    draws: tuple[str, ...] = ()
 
 
 def read_datasets(
@@ -66,14 +70,15 @@ def read_datasets(
     """Read datasets that are learned together, each with ``validation_records`` at most.
 
     A dataset in the default wording takes those of ``before``, the run that the training starts
-    from.
+    from. One that is named ``draw:PATH`` is learned backwards, and not validated.
 
     Raises:
         DatasetError: A dataset cannot be read or holds no training record.
         ModelError: Two datasets differ in their profile, or in the wording they are asked in.
     """
     found = []
-    for path in data:
+    for named in data:
+        path, drawn = drawn_dataset(named)
         [files] = split_files(path, "train").values()
         judged_in = split_files(path).get("validation", [])
         where, judged_where = (str(own[0] if len(own) == 1 else path) for own in (files, judged_in))
@@ -84,6 +89,10 @@ def read_datasets(
         if before is not None and prompts == (Prompt(),):
             prompts = before.prompts
         profile = _profile_of(path, records)
+        if drawn:
+            records, draws = _drawings(path, records, profile)
+            found.append(LearnedDataset(where, "", files, prompts, profile, records, [], draws))
+            continue
         judged = load_dataset(path, "validation") if judged_in else []
         judged = judged[:validation_records]
         found.append(LearnedDataset(where, judged_where, files, prompts, profile, records, judged))
@@ -105,6 +114,25 @@ def read_datasets(
                 "on each"
             )
     return found
+
+
+def _drawings(
+    data: Path, records: list[Record], profile: Profile
+) -> tuple[list[Record], tuple[str, ...]]:
+    """Return records read backwards, and the labels they draw; say how many are left out."""
+    known = [one for one in records if one.answer != UNKNOWN]
+    drawn = backwards(known, len(layout_of(profile)))
+    if not drawn:
+        raise DatasetError(
+            f"{data}: none of its pictures has the {profile.rows(1, 1)} rows of {profile.width} "
+            "columns that are drawn; build it with --height"
+        )
+    if (left := len(records) - len(drawn)) and is_first_process():
+        say(
+            f"glyphsight: {data}: {left} of {len(records)} records are not drawn: they are "
+            "unknown, have a question of their own or another size"
+        )
+    return drawn, tuple(sorted({one.answer for one in records}.difference([UNKNOWN])))
 
 
 def _profile_of(data: Path, records: list[Record]) -> Profile:
@@ -149,6 +177,8 @@ def make_tasks(
     if before is not None:
         meanings = {task.question: task.names for task in before.tasks}
     for one, own in zip(datasets, given, strict=True):
+        if one.draws:
+            continue
         records = one.records + one.validation
         known = {record.answer for record in records}
         if unknown := sorted(set(own) - known):
@@ -161,6 +191,8 @@ def make_tasks(
             counts[record.question] += 1
         for question in {record.question for record in records}:
             meanings[question] = meanings.get(question, {}) | own
+    if not answers:
+        return before.tasks if before else (Task(),)
     commonest = {question for question, _ in counts.most_common(MOST_QUESTIONS)}
     fewest = 1 if len(commonest) == len(answers) else 2  # one answer is no choice
     return tuple(
@@ -175,7 +207,8 @@ def make_tasks(
 
 
 def _questions(datasets: Sequence[LearnedDataset]) -> set[str]:
-    return {one.question for own in datasets for one in own.records + own.validation}
+    seen = (own for own in datasets if not own.draws)
+    return {one.question for own in seen for one in own.records + own.validation}
 
 
 @dataclass(frozen=True)
@@ -289,7 +322,7 @@ def make_job(
     as_base = settings.method != "full" and (stays_adapter or origin.run is None)
     loaded = _adapted(origin, settings)
     learned: list[Example] = []
-    pictures = any(record.pictures for one in datasets for record in one.records)
+    pictures = any(one.draws or record.pictures for one in datasets for record in one.records)
     if pictures and origin.run and is_first_process():
         _say_new_profile(origin.run.profile, datasets[0])
     if pictures and (why := merged_pictures(loaded.tokenizer, profile)):
@@ -300,7 +333,7 @@ def make_job(
     if text is not None:
         pieces = pieces_for(records, settings.text_share)
         learned += text_pieces(loaded, text, pieces, settings.seed, as_base=as_base)
-    sums = [checksum(one.files) for one in datasets]
+    sums = [PREFIX * bool(one.draws) + checksum(one.files) for one in datasets]
     kept = origin.run if stays_adapter else None
     record = RunRecord(
         base=kept.base if kept else source.lasting_name,
@@ -312,6 +345,7 @@ def make_job(
         chat=loaded.chat,
         base_profile=origin.run.base_profile if origin.run else profile,
         free=len(_questions(datasets)) > len(tasks) or bool(source.run and source.run.free),
+        draws=tuple(sorted({label for one in datasets for label in one.draws})),
     )
     inputs = {
         "model": source.lasting_name,

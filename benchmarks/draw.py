@@ -1,0 +1,340 @@
+"""Measure what a model draws: form, cost of the grammar, likeness, variety, copies.
+
+    python benchmarks/draw.py choose DATA --source idx:DIR --model RUN
+    python benchmarks/draw.py table DATA --source idx:DIR --model draw
+
+DATA is a dataset of the model's profile with its training, validation and test split, SOURCE the
+pictures it was built from. A drawing becomes pixels as any text does: a gray square a cell, then
+resized to SOURCE's size. A small CNN is trained on SOURCE's real pixels, moved by up to two of
+them: that of ``table``, the judge, on the even training pictures with seed 0, that of ``choose`` on
+the odd ones with seed 1, which with the validation split is all that a temperature is chosen by.
+
+``table`` sets beside the drawings: real test pictures, encoded and decoded in the same way; copies
+of training pictures; a training picture of the label each cell of which is that of one of its four
+nearest neighbours or its own; and cells drawn one by one with the label's shares of levels. The
+distance is the number of cells that differ. The Frechet distance is between the CNN's 64 features
+of each and of 400 further real test pictures a label, decoded likewise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import sqrtm
+from torch import nn
+
+from glyphsight.codec import Profile, resize
+from glyphsight.codec.formats import get_format
+from glyphsight.codec.layout import layout_of
+from glyphsight.dataset import Record, load_dataset
+from glyphsight.errors import FormatError
+from glyphsight.evaluate.result import Share
+from glyphsight.inference import Drawing, DrawSettings, Model
+from glyphsight.inference.draw import Grammar
+from glyphsight.sources import load_split, open_source
+
+EPOCHS, BATCH, RATE, MOVED = 3, 128, 3e-3, 2
+COPY = 3  # cells that a copy may differ in
+NEIGHBOURS = 4
+REFERENCE = 400  # real pictures a label that the Frechet distance is to
+
+
+class Cnn(nn.Module):
+    """Two convolutions and a hidden layer of 64, the features."""
+
+    def __init__(self, size: tuple[int, int], count: int) -> None:
+        super().__init__()
+        rows, columns = (extent // 4 for extent in size)
+        self.features = nn.Sequential(
+            nn.Conv2d(1, 16, 3, stride=2, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
+            nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU(),
+            nn.Flatten(), nn.Linear(32 * rows * columns, 64), nn.ReLU(),
+        )  # fmt: skip
+        self.last = nn.Linear(64, count)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the logits float32[N, labels] of pictures float32[N, 1, H, W]."""
+        logits: torch.Tensor = self.last(self.features(pixels))
+        return logits
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A CNN with the labels of its outputs."""
+
+    cnn: Cnn
+    labels: list[str]
+
+    @staticmethod
+    def train(pixels: NDArray[np.uint8], truth: list[str], seed: int) -> Judge:
+        """Train on pictures uint8[N, H, W], each moved at every step."""
+        torch.manual_seed(seed)
+        labels = sorted(set(truth))
+        data = torch.from_numpy(pixels)[:, None].float() / 255
+        wanted = torch.tensor([labels.index(one) for one in truth])
+        cnn = Cnn(pixels.shape[1:], len(labels))
+        steps = EPOCHS * len(data) // BATCH
+        optimizer = torch.optim.AdamW(cnn.parameters(), RATE)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
+        for step in range(steps):
+            if step * BATCH % len(data) < BATCH:
+                order = torch.randperm(len(data))
+            rows = order[torch.arange(step * BATCH, (step + 1) * BATCH) % len(data)]
+            down, across = np.random.default_rng([seed, step]).integers(-MOVED, MOVED + 1, 2)
+            moved = data[rows].roll((int(down), int(across)), (2, 3))
+            loss = nn.functional.cross_entropy(cnn(moved), wanted[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        return Judge(cnn.eval(), labels)
+
+    def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return float64[N, 64] of pictures uint8[N, H, W]."""
+        with torch.inference_mode():
+            parts = torch.from_numpy(pixels)[:, None].float().div(255).split(512)
+            return torch.cat([self.cnn.features(one) for one in parts]).double().numpy()
+
+    def says(self, features: NDArray[np.float64]) -> list[str]:
+        """Name the label of each row of features."""
+        with torch.inference_mode():
+            found = self.cnn.last(torch.from_numpy(features).float()).argmax(dim=1)
+        return [self.labels[int(one)] for one in found]
+
+
+def frechet(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return the Frechet distance of two sets of features, as of two normal distributions."""
+    means = one.mean(axis=0) - other.mean(axis=0)
+    first, second = np.cov(one.T), np.cov(other.T)
+    root = sqrtm(first @ second).real
+    return float(means @ means + np.trace(first + second - 2 * root))
+
+
+def to_pixels(drawings: list[Drawing], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Turn texts into pictures uint8[N, H, W] of one size."""
+    return np.concatenate([resize(one.picture()[None], *size, "bicubic") for one in drawings])
+
+
+def grids(drawings: list[Drawing]) -> NDArray[np.uint8]:
+    """Return the level grids uint8[N, cells]."""
+    read = [
+        get_format(one.profile.format).read(one.ascii_image, one.profile.palette)
+        for one in drawings
+    ]
+    return np.stack(read).reshape(len(read), -1)
+
+
+def distances(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Count the cells that differ between each of N and each of M grids, float32[N, M]."""
+    levels = range(int(max(one.max(), other.max())) + 1)
+    first, second = (
+        np.concatenate([own == level for level in levels], axis=1).astype(np.float32)
+        for own in (one, other)
+    )
+    return one.shape[1] - first @ second.T
+
+
+def drawn(model: Model, labels: list[str], n: int, temperature: float, seed: int) -> list[Drawing]:
+    """Draw each label n times."""
+    how = DrawSettings(n=n, temperature=temperature, seed=seed)
+    return [one for label in labels for one in model.draw(label, how)]
+
+
+def from_records(records: list[Record], profile: Profile) -> list[Drawing]:
+    """Take records for drawings."""
+    size = len(layout_of(profile))
+    return [Drawing(r.answer, r.picture, profile) for r in records if len(r.picture) == size]
+
+
+def some(drawings: list[Drawing], labels: list[str], count: int, skip: int = 0) -> list[Drawing]:
+    """Take as many of each label, in their order."""
+    each = [[one for one in drawings if one.label == label] for label in labels]
+    return [one for own in each for one in own[skip : skip + count]]
+
+
+def written_back(levels: NDArray[np.uint8], labels: list[str], profile: Profile) -> list[Drawing]:
+    """Write grids uint8[N, cells] as texts."""
+    rows = profile.rows(1, 1) * get_format(profile.format).cell[0]
+    shaped = levels.reshape(len(levels), rows, -1)
+    texts = get_format(profile.format).render_batch(shaped, profile.palette)
+    return [Drawing(label, text, profile) for label, text in zip(labels, texts, strict=True)]
+
+
+def cell_by_cell(train: list[Drawing], wanted: list[str], seed: int) -> list[Drawing]:
+    """Draw each cell with the label's shares of levels there: that of any picture of the label."""
+    rng, known = np.random.default_rng(seed), grids(train)
+    of = {label: [i for i, one in enumerate(train) if one.label == label] for label in set(wanted)}
+    cells = np.arange(known.shape[1])
+    rows = [known[rng.choice(of[label], known.shape[1]), cells] for label in wanted]
+    return written_back(np.stack(rows), wanted, train[0].profile)
+
+
+def of_neighbours(train: list[Drawing], wanted: list[str], seed: int) -> list[Drawing]:
+    """Mix a random training picture of each label with its nearest neighbours, cell by cell."""
+    rng, known, found = np.random.default_rng(seed), grids(train), []
+    cells = np.arange(known.shape[1])
+    for label in dict.fromkeys(wanted):
+        own = known[[i for i, one in enumerate(train) if one.label == label]]
+        chosen = rng.choice(len(own), wanted.count(label), replace=False)
+        nearest = distances(own[chosen], own).argsort(axis=1)[:, : NEIGHBOURS + 1]
+        for some_rows in nearest:
+            found.append(own[rng.choice(some_rows, known.shape[1]), cells])
+    return written_back(np.stack(found), wanted, train[0].profile)
+
+
+def seen_right(drawings: list[Drawing]) -> Share:
+    """Count what ``nano-digits`` sees as its label."""
+    answers = Model("nano-digits").see([one.picture() for one in drawings])
+    pairs = zip(answers, drawings, strict=True)
+    return Share.of(sum(a.label == d.label for a, d in pairs), len(drawings))
+
+
+def share(found: Share) -> str:
+    """Write a share and its interval in percent."""
+    low, high = found.interval
+    return f"{100 * found.accuracy:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
+
+
+def choose(given: argparse.Namespace, model: Model, judge: Judge, size: tuple[int, int]) -> None:
+    """Print a line a temperature, by the validation split and the CNN for choosing."""
+    profile, labels = model.trained.profile, list(model.trained.draws)
+    real = from_records(load_dataset(given.data, "validation"), profile)
+    known = judge.features(to_pixels(real, size))
+    right = sum(a == b.label for a, b in zip(judge.says(known), real, strict=True))
+    print(f"real validation pictures: {share(Share.of(right, len(real)))} recognised")
+    for temperature in given.temperature:
+        made = drawn(model, labels, given.n, temperature, seed=1)
+        own = judge.features(to_pixels(made, size))
+        right = sum(a == b.label for a, b in zip(judge.says(own), made, strict=True))
+        print(
+            f"temperature {temperature}: {share(Share.of(right, len(made)))} recognised, Frechet "
+            f"distance {frechet(own, known):.2f}",
+            flush=True,
+        )
+
+
+def table(given: argparse.Namespace, model: Model, judge: Judge, size: tuple[int, int]) -> None:
+    """Print the table, with the temperature given."""
+    profile, labels = model.trained.profile, list(model.trained.draws)
+    [temperature] = given.temperature
+    train = from_records(load_dataset(given.data), profile)
+    test = from_records(load_dataset(given.data, "test"), profile)
+    reference = judge.features(to_pixels(some(test, labels, REFERENCE, given.n), size))
+    wanted = [label for label in labels for _ in range(given.n)]
+    rng = np.random.default_rng(0)
+    kinds = {
+        "drawings": drawn(model, labels, given.n, temperature, seed=0),
+        "real test pictures": some(test, labels, given.n),
+        "copies of training pictures": some(
+            [train[i] for i in rng.permutation(len(train))], labels, given.n
+        ),
+        "training pictures mixed with neighbours": of_neighbours(train, wanted, 0),
+        "cell by cell": cell_by_cell(train, wanted, 0),
+    }
+    known = grids(train)
+    print(
+        "| | N | recognised by the CNN | by nano-digits | within 3 cells of a training picture "
+        "| cells to the nearest, median | cells between two of a label, mean | Frechet distance |"
+    )
+    print(f"|{'---|' * 8}")
+    for name, made in kinds.items():
+        features = judge.features(to_pixels(made, size))
+        right = sum(a == b.label for a, b in zip(judge.says(features), made, strict=True))
+        nearest = np.concatenate(
+            [distances(part, known).min(axis=1) for part in np.array_split(grids(made), 8)]
+        )
+        apart = [
+            distances(own, own)[np.triu_indices(len(own), 1)].mean()
+            for own in (grids([d for d in made if d.label == label]) for label in labels)
+        ]
+        print(
+            f"| {name} | {len(made)} | {share(Share.of(right, len(made)))} "
+            f"| {share(seen_right(made))} "
+            f"| {share(Share.of(int((nearest <= COPY).sum()), len(made)))} "
+            f"| {np.median(nearest):.0f} | {np.mean(apart):.1f} "
+            f"| {frechet(features, reference):.2f} |",
+            flush=True,
+        )
+
+
+def form(given: argparse.Namespace, model: Model) -> None:
+    """Print how many drawings are well-formed with and without the grammar, and what it costs."""
+    profile, labels = model.trained.profile, list(model.trained.draws)
+    [temperature] = given.temperature
+    longest = len(layout_of(profile))
+
+    def without(self: Grammar, state: Any) -> NDArray[np.intp]:
+        return np.arange(self.size)
+
+    class Free:
+        """A state that any token fits; it ends with the end token, or where none would be left."""
+
+        def __init__(self) -> None:
+            self.ids: list[int] = []
+
+        def consume_token(self, token: int) -> None:
+            self.ids.append(token)
+
+        def is_accepting(self) -> bool:
+            return bool(self.ids) and (self.ids[-1] == end or len(self.ids) > longest)
+
+    end = model.tokenizer.eos_token_id
+    model.draw(labels[0], DrawSettings(seed=0))  # loads
+    for name in ("with", "without"):
+        with mock.patch.multiple(Grammar, **({} if name == "with" else {
+            "allowed": without, "start": lambda self: Free(),
+        })):  # fmt: skip
+            began = time.process_time()
+            made = drawn(model, labels, given.n, temperature, seed=0)
+            seconds = time.process_time() - began
+        well = sum(_is_well_formed(one) for one in made)
+        print(
+            f"{name} the grammar: {share(Share.of(well, len(made)))} of {len(made)} well-formed, "
+            f"{1000 * seconds / len(made):.2f} ms of CPU a drawing"
+        )
+
+
+def _is_well_formed(one: Drawing) -> bool:
+    try:
+        grid = get_format(one.profile.format).read(one.ascii_image, one.profile.palette)
+    except FormatError:
+        return False
+    tall, wide = get_format(one.profile.format).cell
+    return grid.shape == (one.profile.rows(1, 1) * tall, one.profile.width * wide)
+
+
+def main() -> None:
+    """Train the CNN and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("kind", choices=("choose", "table", "form"))
+    parser.add_argument("data", type=Path, help="dataset of the model's profile")
+    parser.add_argument("--source", help="source of the pictures, for the CNN")
+    parser.add_argument("--model", default="draw")
+    parser.add_argument("--n", type=int, default=100, help="drawings a label")
+    parser.add_argument("--temperature", type=float, nargs="+", default=[DrawSettings.temperature])
+    given = parser.parse_args()
+    model = Model(given.model)
+    if given.kind == "form":
+        form(given, model)
+        return
+    if given.source is None:
+        parser.error("give --source, whose pixels the CNN is trained on")
+    odd = int(given.kind == "choose")
+    real = load_split(open_source(given.source), "train")
+    judge = Judge.train(real.pixels[odd::2], list(real.labels[odd::2]), seed=odd)
+    size = (int(real.pixels.shape[1]), int(real.pixels.shape[2]))
+    (choose if odd else table)(given, model, judge, size)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Drawings in the shape of OpenAI's API for pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from glyphsight.dataset.drawing import asked_to_draw
+from glyphsight.inference import Drawing, DrawSettings
+from glyphsight.serve.asked import Fields, wrong
+from glyphsight.serve.errors import ApiError
+
+DRAWINGS = "/v1/images/generations"
+"""Path of the API."""
+_MOST, _SIDE = 16, 2048  # drawings of a request, pixels of a side
+
+
+@dataclass(frozen=True)
+class AskedDrawing:
+    """A request for drawings.
+
+    Attributes:
+        label: Label to draw.
+        settings: Number, temperature and seed.
+        size: Width and height in pixels; None for 8 pixels a column.
+    """
+
+    label: str
+    settings: DrawSettings
+    size: tuple[int, int] | None
+
+
+def read_drawing(body: Mapping[str, Any], labels: Sequence[str]) -> AskedDrawing:
+    """Read a request.
+
+    Args:
+        body: JSON object.
+        labels: Labels that the model draws. The prompt is one of them, or has one among its words.
+
+    Raises:
+        ApiError: It holds a value that is not valid, or names none of the labels.
+    """
+    fields = Fields(body)
+    prompt = fields.take("prompt", str, "", "text that names what to draw")
+    found = [prompt.strip()] if prompt.strip() in labels else _among(prompt, labels)
+    if len(found) != 1:
+        said = f"prompt: must name one of {', '.join(labels)}, such as {labels[0]!r}"
+        raise ApiError(400, said, code="invalid_value", param="prompt")
+    settings = DrawSettings(
+        fields.number("n", 1, _MOST, 1),
+        float(fields.number("temperature", 0.0, 2.0, DrawSettings.temperature)),
+        fields.number("seed", 0, 2**63 - 1),
+    )
+    size = fields.take("size", str, "auto", "auto, or WIDTHxHEIGHT")
+    known = re.fullmatch("([0-9]{1,4})x([0-9]{1,4})", size)
+    sides = (int(known[1]), int(known[2])) if known else (1, 1)
+    if (size != "auto" and known is None) or not 1 <= min(sides) <= max(sides) <= _SIDE:
+        raise wrong("size", f"auto, or WIDTHxHEIGHT of at most {_SIDE} pixels")
+    fields.ignore("model", "user", "quality", "style", "background", "moderation")
+    fields.only(response_format=("b64_json",), output_format=("png",), stream=(False,))
+    fields.end()
+    return AskedDrawing(found[0], settings, sides if known else None)
+
+
+def _among(prompt: str, labels: Sequence[str]) -> list[str]:
+    words = set(re.findall(r"\w+", prompt))
+    return [label for label in labels if label in words]
+
+
+def drawn_reply(asked: AskedDrawing, drawings: Sequence[Drawing]) -> dict[str, Any]:
+    """Return the reply: each drawing as PNG in base64, and as text."""
+    data = []
+    for one in drawings:
+        picture, stream = Image.fromarray(one.picture()), io.BytesIO()
+        if asked.size:
+            picture = picture.resize(asked.size, Image.Resampling.NEAREST)
+        picture.save(stream, format="PNG")
+        data.append(
+            {
+                "b64_json": base64.b64encode(stream.getvalue()).decode(),
+                "revised_prompt": asked_to_draw(one.label),
+                "ASCII_image": one.ascii_image,
+            }
+        )
+    return {"created": int(time.time()), "data": data}
