@@ -4,10 +4,11 @@
     python benchmarks/draw.py table DATA --source idx:DIR --model draw
 
 DATA is a dataset of the model's profile with its training, validation and test split, SOURCE the
-pictures it was built from. A drawing becomes pixels as any text does: a gray square a cell, then
-resized to SOURCE's size. A small CNN is trained on SOURCE's real pixels, moved by up to two of
-them: that of ``table``, the judge, on the even training pictures with seed 0, that of ``choose`` on
-the odd ones with seed 1, which with the validation split is all that a temperature is chosen by.
+pictures it was built from. A drawing becomes pixels as ``decode`` makes them, one a cell, resized
+(bicubic) to SOURCE's size. A small CNN is trained on SOURCE's real pixels, moved by up to two of
+them, two of three batches made coarse (few pixels, few grays), as pictures of few cells are. The
+judge of ``table`` learns from the even training pictures with seed 0, that of ``choose`` from the
+odd ones with seed 1; by that and the validation split alone a temperature is chosen.
 
 ``table`` sets beside the drawings: real test pictures, encoded and decoded in the same way; copies
 of training pictures; a training picture of the label each cell of which is that of one of its four
@@ -28,10 +29,9 @@ from unittest import mock
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import sqrtm
 from torch import nn
 
-from glyphsight.codec import Profile, resize
+from glyphsight.codec import Profile, decode, resize
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.layout import layout_of
 from glyphsight.dataset import Record, load_dataset
@@ -41,7 +41,7 @@ from glyphsight.inference import Drawing, DrawSettings, Model
 from glyphsight.inference.draw import Grammar
 from glyphsight.sources import load_split, open_source
 
-EPOCHS, BATCH, RATE, MOVED = 3, 128, 3e-3, 2
+EPOCHS, BATCH, RATE, MOVED = 4, 128, 3e-3, 2
 COPY = 3  # cells that a copy may differ in
 NEIGHBOURS = 4
 REFERENCE = 400  # real pictures a label that the Frechet distance is to
@@ -77,6 +77,7 @@ class Judge:
     def train(pixels: NDArray[np.uint8], truth: list[str], seed: int) -> Judge:
         """Train on pictures uint8[N, H, W], each moved at every step."""
         torch.manual_seed(seed)
+        rng = np.random.default_rng(seed)
         labels = sorted(set(truth))
         data = torch.from_numpy(pixels)[:, None].float() / 255
         wanted = torch.tensor([labels.index(one) for one in truth])
@@ -88,9 +89,9 @@ class Judge:
             if step * BATCH % len(data) < BATCH:
                 order = torch.randperm(len(data))
             rows = order[torch.arange(step * BATCH, (step + 1) * BATCH) % len(data)]
-            down, across = np.random.default_rng([seed, step]).integers(-MOVED, MOVED + 1, 2)
+            down, across = rng.integers(-MOVED, MOVED + 1, 2)
             moved = data[rows].roll((int(down), int(across)), (2, 3))
-            loss = nn.functional.cross_entropy(cnn(moved), wanted[rows])
+            loss = nn.functional.cross_entropy(cnn(coarse(moved, rng)), wanted[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -110,17 +111,28 @@ class Judge:
         return [self.labels[int(one)] for one in found]
 
 
+def coarse(pixels: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Make two of three batches of pictures [N, 1, H, W] coarse: few pixels, two to five grays."""
+    if rng.random() < 1 / 3:
+        return pixels
+    size = [int(rng.integers(extent // 3, extent)) for extent in pixels.shape[2:]]
+    steps = int(rng.integers(1, 5))
+    few = nn.functional.interpolate(pixels, size, mode="area").mul(steps).round().div(steps)
+    return nn.functional.interpolate(few, pixels.shape[2:], mode="bicubic").clamp(0, 1)
+
+
 def frechet(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """Return the Frechet distance of two sets of features, as of two normal distributions."""
     means = one.mean(axis=0) - other.mean(axis=0)
     first, second = np.cov(one.T), np.cov(other.T)
-    root = sqrtm(first @ second).real
-    return float(means @ means + np.trace(first + second - 2 * root))
+    roots = np.sqrt(np.linalg.eigvals(first @ second).real.clip(min=0))
+    return float(means @ means + np.trace(first + second) - 2 * roots.sum())
 
 
 def to_pixels(drawings: list[Drawing], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Turn texts into pictures uint8[N, H, W] of one size."""
-    return np.concatenate([resize(one.picture()[None], *size, "bicubic") for one in drawings])
+    """Turn texts into pictures uint8[N, H, W] of one size: a pixel a cell, then resized."""
+    cells = np.stack([decode(one.ascii_image, one.profile, strict=True) for one in drawings])
+    return resize(cells, *size, "bicubic")
 
 
 def grids(drawings: list[Drawing]) -> NDArray[np.uint8]:
