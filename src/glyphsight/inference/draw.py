@@ -43,7 +43,7 @@ class DrawSettings:
     """
 
     n: int = setting(1, low=1, high=10_000)
-    temperature: float = setting(0.8, low=0, high=100)
+    temperature: float = setting(0.9, low=0, high=100)
     seed: int | None = setting(None, low=0)
 
     def __post_init__(self) -> None:
