@@ -21,7 +21,9 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections import Counter
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -238,10 +240,11 @@ def table(given: argparse.Namespace, model: Model, judge: Judge, size: tuple[int
     profile, labels = model.trained.profile, list(model.trained.draws)
     [temperature] = given.temperature
     train = from_records(load_dataset(given.data), profile)
+    rng = np.random.default_rng(0)
     test = from_records(load_dataset(given.data, "test"), profile)
+    test = [test[i] for i in rng.permutation(len(test))]  # MNIST's first ones are the neatest
     reference = judge.features(to_pixels(some(test, labels, REFERENCE, given.n), size))
     wanted = [label for label in labels for _ in range(given.n)]
-    rng = np.random.default_rng(0)
     kinds = {
         "drawings": drawn(model, labels, given.n, temperature, seed=0),
         "real test pictures": some(test, labels, given.n),
@@ -251,7 +254,7 @@ def table(given: argparse.Namespace, model: Model, judge: Judge, size: tuple[int
         "training pictures mixed with neighbours": of_neighbours(train, wanted, 0),
         "cell by cell": cell_by_cell(train, wanted, 0),
     }
-    known = grids(train)
+    known, near = grids(train), dict[str, Counter[str]]()
     print(
         "| | N | recognised by the CNN | by nano-digits | within 3 cells of a training picture "
         "| cells to the nearest, median | cells between two of a label, mean | Frechet distance |"
@@ -262,6 +265,9 @@ def table(given: argparse.Namespace, model: Model, judge: Judge, size: tuple[int
         right = sum(a == b.label for a, b in zip(judge.says(features), made, strict=True))
         nearest = np.concatenate(
             [distances(part, known).min(axis=1) for part in np.array_split(grids(made), 8)]
+        )
+        near[name] = Counter(
+            one.label for one, cells in zip(made, nearest, strict=True) if cells <= COPY
         )
         apart = [
             distances(own, own)[np.triu_indices(len(own), 1)].mean()
@@ -275,12 +281,13 @@ def table(given: argparse.Namespace, model: Model, judge: Judge, size: tuple[int
             f"| {frechet(features, reference):.2f} |",
             flush=True,
         )
+    for name, counts in near.items():
+        print(f"{name}, within {COPY} cells, by label: {dict(counts.most_common())}")
 
 
 def form(given: argparse.Namespace, model: Model) -> None:
     """Print how many drawings are well-formed with and without the grammar, and what it costs."""
     profile, labels = model.trained.profile, list(model.trained.draws)
-    [temperature] = given.temperature
     longest = len(layout_of(profile))
 
     def without(self: Grammar, state: Any) -> NDArray[np.intp]:
@@ -300,16 +307,17 @@ def form(given: argparse.Namespace, model: Model) -> None:
 
     end = model.tokenizer.eos_token_id
     model.draw(labels[0], DrawSettings(seed=0))  # loads
-    for name in ("with", "without"):
-        with mock.patch.multiple(Grammar, **({} if name == "with" else {
-            "allowed": without, "start": lambda self: Free(),
-        })):  # fmt: skip
+    loose = {"allowed": without, "start": lambda self: Free()}
+    for temperature, name in product(given.temperature, ("with", "without")):
+        own = loose if name == "without" else {"allowed": Grammar.allowed}
+        with mock.patch.multiple(Grammar, **own):
             began = time.process_time()
             made = drawn(model, labels, given.n, temperature, seed=0)
             seconds = time.process_time() - began
         well = sum(_is_well_formed(one) for one in made)
         print(
-            f"{name} the grammar: {share(Share.of(well, len(made)))} of {len(made)} well-formed, "
+            f"temperature {temperature}, {name} the grammar: "
+            f"{share(Share.of(well, len(made)))} of {len(made)} well-formed, "
             f"{1000 * seconds / len(made):.2f} ms of CPU a drawing"
         )
 
