@@ -2,6 +2,8 @@
 
     python benchmarks/draw.py choose DATA --source idx:DIR --model RUN
     python benchmarks/draw.py table DATA --source idx:DIR --model draw
+    python benchmarks/draw.py halves DATA --source idx:DIR --n 20
+    python benchmarks/draw.py form DATA --temperature 0.9 1.3
 
 DATA is a dataset of the model's profile with its training, validation and test split, SOURCE the
 pictures it was built from. A drawing becomes pixels as ``decode`` makes them, one a cell, resized
@@ -14,7 +16,8 @@ odd ones with seed 1; by that and the validation split alone a temperature is ch
 of training pictures; a training picture of the label each cell of which is that of one of its four
 nearest neighbours or its own; and cells drawn one by one with the label's shares of levels. The
 distance is the number of cells that differ. The Frechet distance is between the CNN's 64 features
-of each and of 400 further real test pictures a label, decoded likewise.
+of each and of 400 further real test pictures a label, decoded likewise. ``halves`` completes the
+upper half of real test pictures; ``form`` counts well-formed drawings with and without the grammar.
 """
 
 from __future__ import annotations
@@ -285,6 +288,28 @@ def table(given: argparse.Namespace, model: Model, judge: Judge, size: tuple[int
         print(f"{name}, within {COPY} cells, by label: {dict(counts.most_common())}")
 
 
+def halves(given: argparse.Namespace, model: Model, judge: Judge, size: tuple[int, int]) -> None:
+    """Print what becomes of the upper half of real test pictures, with and without their label."""
+    profile, labels = model.trained.profile, list(model.trained.draws)
+    [temperature] = given.temperature
+    rng = np.random.default_rng(0)
+    test = from_records(load_dataset(given.data, "test"), profile)
+    real = some([test[i] for i in rng.permutation(len(test))], labels, given.n)
+    rows = profile.rows(1, 1) // 2
+    for told in (True, False):
+        made, how = [], DrawSettings(temperature=temperature, seed=0)
+        for one in real:
+            upper = "".join(one.ascii_image.splitlines(keepends=True)[:rows])
+            made += model.draw(one.label if told else None, how, upper)
+        said = judge.says(judge.features(to_pixels(made, size)))
+        right = sum(a == b.label for a, b in zip(said, real, strict=True))
+        print(
+            f"{rows} rows of {len(real)} real pictures, label {'told' if told else 'not told'}: "
+            f"completed as their label {share(Share.of(right, len(real)))}",
+            flush=True,
+        )
+
+
 def form(given: argparse.Namespace, model: Model) -> None:
     """Print how many drawings are well-formed with and without the grammar, and what it costs."""
     profile, labels = model.trained.profile, list(model.trained.draws)
@@ -336,7 +361,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("kind", choices=("choose", "table", "form"))
+    parser.add_argument("kind", choices=("choose", "table", "halves", "form"))
     parser.add_argument("data", type=Path, help="dataset of the model's profile")
     parser.add_argument("--source", help="source of the pictures, for the CNN")
     parser.add_argument("--model", default="draw")
@@ -353,7 +378,7 @@ def main() -> None:
     real = load_split(open_source(given.source), "train")
     judge = Judge.train(real.pixels[odd::2], list(real.labels[odd::2]), seed=odd)
     size = (int(real.pixels.shape[1]), int(real.pixels.shape[2]))
-    (choose if odd else table)(given, model, judge, size)
+    {"choose": choose, "table": table, "halves": halves}[given.kind](given, model, judge, size)
 
 
 if __name__ == "__main__":
