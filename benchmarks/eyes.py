@@ -67,10 +67,17 @@ def judged(model: Model, records: list[Record]) -> list[bool]:
     ]
 
 
-def cells(picture: str, palette: str) -> NDArray[np.float32]:
-    """Return the cells of a text as 0 and 1 for each level but the darkest, 16 columns wide."""
+def first_five(model: Model, records: list[Record], names: list[str]) -> list[bool]:
+    """Say of each record whether its answer is among the five likeliest of the names."""
+    scores = model.score([Request.about(PLAIN, one.picture, names) for one in records])
+    best = [{names[row] for row in np.argsort(-own)[:5]} for own in scores]
+    return [one.answer in own for one, own in zip(records, best, strict=True)]
+
+
+def cells(picture: str, palette: str, width: int) -> NDArray[np.float32]:
+    """Return the cells of a text as 0 and 1 for each level but the darkest, all alike wide."""
     levels = np.array([[palette.index(glyph) for glyph in row] for row in picture.splitlines()])
-    levels = levels[:, np.arange(16) * levels.shape[1] // 16]
+    levels = levels[:, np.arange(width) * levels.shape[1] // width]
     found = [(levels == level).ravel() for level in range(1, len(palette))]
     return np.concatenate(found).astype(np.float32)
 
@@ -84,7 +91,7 @@ def perceptron(data: Path, kind: str) -> None:
     found = {}
     for split in ("train", "test"):
         records = load_dataset(data / kind, split)[: 2000 if split == "test" else None]
-        features = np.stack([cells(one.picture, profile.palette) for one in records])
+        features = np.stack([cells(one.picture, profile.palette, profile.width) for one in records])
         found[split] = features, np.array([one.answer for one in records])
     network = MLPClassifier((256,), alpha=0.01, max_iter=12, random_state=0, batch_size=64)
     network.fit(*found["train"])
@@ -105,6 +112,7 @@ def main() -> None:
     parser.add_argument("--kind", action="append", choices=KINDS, help="all unless given")
     parser.add_argument("--split", default="validation", help="of vitc it is always test")
     parser.add_argument("--records", type=int, default=100, help="records of each kind")
+    parser.add_argument("--five", action="store_true", help="also top 5 among all kinds' names")
     parser.add_argument("--out", type=Path, default=Path("eyes.jsonl"), help="file of the figures")
     given = parser.parse_args()
     known = [json.loads(line) for line in given.out.open()] if given.out.exists() else []
@@ -112,6 +120,8 @@ def main() -> None:
     if given.perceptron:
         for kind in given.kind or CLOSED:
             perceptron(given.data, kind)
+    closed = [load_dataset(given.data / kind, "test") for kind in CLOSED if given.five]
+    names = sorted({one.answer for own in closed for one in own})
     for checkpoint in given.checkpoint:
         model: Model | None = None
         for kind in given.kind or KINDS:
@@ -124,10 +134,14 @@ def main() -> None:
             low, high = wilson_interval(right, len(records))
             line = {"checkpoint": checkpoint, "kind": kind, "split": split, "right": right}
             line |= {"of": len(records)}
+            if given.five and kind in CLOSED:
+                line["first_five"] = sum(first_five(model, records, names))
             with given.out.open("a") as stream:
                 stream.write(json.dumps(line) + "\n")
             share = f"{100 * right / len(records):.1f} % ({100 * low:.1f}-{100 * high:.1f})"
-            print(f"| {checkpoint} | {kind} | {share} of {len(records)} |", flush=True)
+            first = line.get("first_five")
+            five = "" if first is None else f", top 5 {100 * first / len(records):.1f} %"
+            print(f"| {checkpoint} | {kind} | {share} of {len(records)}{five} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ r"""Make the dataset of many kinds of pictures that a model with open eyes learn
     pip install '.[train]' pyfiglet==1.0.4 art==6.5 resvg-py==0.5.0
     npm install --prefix NPM @iconify/json   # and woff2 files of @fontsource families into FONTS
     python scripts/open_eyes.py --mnist DIR --fashion DIR --quickdraw FILE --fonts FONTS \
-        --icons NPM/node_modules/@iconify/json --vitc ViTC --out EYES
+        --icons NPM/node_modules/@iconify/json --vitc ViTC --out EYES [--plan nano]
 
 EYES/data holds train.json and validation.json, all kinds mixed; EYES/KIND each kind alone, whose
 validation.json and test.json ask as nobody names the kind. ``ViTC`` holds vitc-s.json and
@@ -18,7 +18,7 @@ import argparse
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,23 +34,63 @@ from glyphsight.files import replacing, write_json
 from glyphsight.models.load import model_tokenizer
 from glyphsight.sources import load_split, open_source
 
-PROFILE = Profile(
-    width=16, height=9, widest=48, palette=" ·█", format="plain", invert="auto", crop=0.0
-)
-"""The text of `sight`, and more columns for what is wide. Ink is not sought: of a word it would
-leave one letter."""
-TRAIN = {
-    "digits": 8800,
-    "letters": 10400,
-    "words": 9600,
-    "art": 4000,
-    "art-picture": 5000,
-    "icons": 8000,
-    "sketches": 5000,
-    "clothes": 5000,
-    "scenes": 5500,
+
+@dataclass(frozen=True)
+class Plan:
+    """The text and the training records of a model.
+
+    Attributes:
+        profile: Text of a picture. Ink is not sought: of a word it would leave one letter.
+        train: Training records of each kind.
+        varied: Share of training icons and sketches whose shape and pen are changed.
+        reach: Degrees that a changed picture is turned by at most.
+        asks: True where records ask in words; otherwise every answer is the name.
+    """
+
+    profile: Profile
+    train: dict[str, int]
+    varied: float = 0.3
+    reach: float = 6
+    asks: bool = True
+
+
+PLANS = {
+    "sight": Plan(
+        Profile(
+            width=16, height=9, widest=48, palette=" ·█", format="plain", invert="auto", crop=0.0
+        ),
+        {
+            "digits": 8800,
+            "letters": 10400,
+            "words": 9600,
+            "art": 4000,
+            "art-picture": 5000,
+            "icons": 8000,
+            "sketches": 5000,
+            "clothes": 5000,
+            "scenes": 5500,
+        },
+    ),
+    "nano": Plan(
+        Profile(
+            width=20, height=11, widest=62, palette=" ·█", format="plain", invert="auto", crop=0.0
+        ),
+        {
+            "digits": 50000,
+            "letters": 50000,
+            "words": 50000,
+            "art-picture": 25000,
+            "icons": 80000,
+            "sketches": 35000,
+            "clothes": 56000,
+            "scenes": 15000,
+        },
+        varied=0.8,
+        reach=12,
+        asks=False,
+    ),
 }
-"""Training records of each kind."""
+"""`sight`'s text, and more columns for what is wide; for a `nano` a finer one, and names alone."""
 JUDGED = 200
 TESTED = {
     "digits": 10000,
@@ -99,8 +139,8 @@ def classified(spec: str, names: list[str], *, turn: bool) -> Make:
     return make
 
 
-def sketched(file: Path) -> Make:
-    """Take QuickDraw's sketches, in training some mirrored or turned."""
+def sketched(file: Path, plan: Plan) -> Make:
+    """Take QuickDraw's sketches, in training some mirrored or changed."""
     loaded = np.load(file)
     names = [str(name) for name in loaded["names"]]
     rows = {thing: np.flatnonzero(loaded["labels"] == names.index(thing)) for thing in kinds.THINGS}
@@ -114,12 +154,19 @@ def sketched(file: Path) -> Make:
             number = first + taken[part] // len(kinds.THINGS)
         taken[part] += 1
         picture = kinds.bold(pixels[rows[thing][number]])
-        if part == "train" and random.random() < 0.7:
+        if part == "train" and random.random() < max(plan.varied, 0.7):
             picture = picture[:, ::-1] if random.random() < 0.5 else picture
-            picture = kinds.turned(picture, random)
+            picture = changed(picture, plan, random)
         return Drawn(picture, thing, f"{thing} {number}")
 
     return make
+
+
+def changed(picture: Pixels, plan: Plan, random: Random) -> Pixels:
+    """Turn and shear a training picture; a plan of more changes has a wider or thinner pen too."""
+    if plan.reach > kinds.REACH and random.random() < 0.5:
+        picture = kinds.penned(picture, wider=random.random() < 0.5)
+    return kinds.turned(picture, random, plan.reach)
 
 
 def printed(fonts: dict[str, list[Path]], written: Callable[[str, Random], str]) -> Make:
@@ -189,7 +236,7 @@ def text_art(vitc: Path, *, seen: bool) -> Make:
     return make
 
 
-def iconic(package: Path) -> Make:
+def iconic(package: Path, plan: Plan) -> Make:
     """Draw icons; of the same drawing by two, one in tests and one in training, both stay out."""
     parts = kinds.icon_names(kinds.icon_sets(package))
     order = {
@@ -213,14 +260,14 @@ def iconic(package: Path) -> Make:
                 name = names[random.integers(len(names))]
             by, svg = parts[part][name][random.integers(len(parts[part][name]))]
         picture = kinds.render(svg)
-        if part == "train" and random.random() < 0.3:
-            picture = kinds.turned(picture, random)
+        if part == "train" and random.random() < plan.varied:
+            picture = changed(picture, plan, random)
         return Drawn(picture, name, by)
 
     return make
 
 
-def encoded(drawn: list[Drawn]) -> list[str]:
+def encoded(drawn: list[Drawn], profile: Profile) -> list[str]:
     """Encode pictures, those of one size together; text art is read as it is typed."""
     groups: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
     texts = [""] * len(drawn)
@@ -231,29 +278,30 @@ def encoded(drawn: list[Drawn]) -> list[str]:
             groups[one.pixels.shape].append(row)
     for rows in groups.values():
         batch = np.stack([drawn[row].pixels for row in rows])
-        for row, text in zip(rows, encode_batch(batch, PROFILE), strict=True):
+        for row, text in zip(rows, encode_batch(batch, profile), strict=True):
             texts[row] = text
     return texts
 
 
-def records(kind: str, part: str, count: int, make: Make) -> list[Record]:
+def records(kind: str, part: str, count: int, make: Make, plan: Plan) -> list[Record]:
     """Make the records of a kind; those of a test ask as nobody names the kind."""
-    random = np.random.default_rng([[*TRAIN, kind].index(kind), "train validation test".find(part)])
+    number = [*PLANS["sight"].train, kind].index(kind)
+    random = np.random.default_rng([number, "train validation test".find(part)])
     drawn: list[Drawn] = []
     while len(drawn) < count:
         if (one := make(part, random)) is not None:
             drawn.append(one)
     found = []
-    for one, text in zip(drawn, encoded(drawn), strict=True):
+    for one, text in zip(drawn, encoded(drawn, plan.profile), strict=True):
         question, answer = "", one.answer
-        if one.questions and random.random() < 0.75:
+        if plan.asks and one.questions and random.random() < 0.75:
             question, answer = one.questions[random.integers(len(one.questions))]
         size = str(max(map(len, text.splitlines())))
         found.append(Record((text,), answer, question, size, f"{kind}: {one.by}"))
     return found
 
 
-def save(directory: Path, splits: dict[str, list[Record]]) -> None:
+def save(directory: Path, splits: dict[str, list[Record]], plan: Plan) -> None:
     """Write splits with their sources, then the manifest: the profile and the wordings."""
     directory.mkdir(parents=True, exist_ok=True)
     for split, found in splits.items():
@@ -261,8 +309,8 @@ def save(directory: Path, splits: dict[str, list[Record]]) -> None:
         write_records(found, file)
         with replacing(sources_file(file), "wb") as stream:
             write_sources(found, stream)
-    wordings = WORDINGS if directory.name == "data" else (PLAIN,)
-    manifest = {"profile": asdict(PROFILE), "wordings": [asdict(one) for one in wordings]}
+    wordings = WORDINGS if directory.name == "data" and plan.asks else (PLAIN,)
+    manifest = {"profile": asdict(plan.profile), "wordings": [asdict(one) for one in wordings]}
     write_json(directory / MANIFEST, manifest)
 
 
@@ -279,6 +327,7 @@ def vitc_of(file: Path) -> Make:
 
 def make_all(given: argparse.Namespace) -> None:
     """Make every kind, the mixed dataset last."""
+    plan: Plan = PLANS[given.plan]
     fonts = kinds.letters_of(list(given.fonts.glob("*.woff2")))
     print({part: len(own) for part, own in fonts.items()}, "families of fonts")
     makers: dict[str, Callable[[], Make]] = {
@@ -287,8 +336,8 @@ def make_all(given: argparse.Namespace) -> None:
         "words": lambda: printed(fonts, word_or_number(words_of())),
         "art": lambda: text_art(given.vitc, seen=False),
         "art-picture": lambda: text_art(given.vitc, seen=True),
-        "icons": lambda: iconic(given.icons),
-        "sketches": lambda: sketched(given.quickdraw),
+        "icons": lambda: iconic(given.icons, plan),
+        "sketches": lambda: sketched(given.quickdraw, plan),
         "clothes": lambda: classified(f"idx:{given.fashion}", kinds.CLOTHES, turn=False),
         "scenes": lambda: lambda part, random: kinds.scene(random),
         "vitc-s-picture": lambda: vitc_of(given.vitc / "vitc-s.json"),
@@ -296,22 +345,24 @@ def make_all(given: argparse.Namespace) -> None:
     }
     for kind, maker in tqdm(makers.items(), unit="kind"):
         wanted = given.kind is None or kind in given.kind
+        wanted &= kind in plan.train or kind.startswith("vitc")
         if wanted and not (given.out / kind / MANIFEST).exists():  # what is there stays
-            make_kind(given, kind, maker())
-    whole = all((given.out / kind / MANIFEST).exists() for kind in TRAIN)
+            make_kind(given.out / kind, maker(), plan)
+    whole = all((given.out / kind / MANIFEST).exists() for kind in plan.train)
     if whole and not (given.out / "data" / MANIFEST).exists():
         splits = ("validation", "train")
-        save(given.out / "data", {split: mixed(given.out, split) for split in splits})
+        save(given.out / "data", {split: mixed(given.out, split, plan) for split in splits}, plan)
 
 
-def mixed(out: Path, split: str) -> list[Record]:
+def mixed(out: Path, split: str, plan: Plan) -> list[Record]:
     """Mix all kinds; training records ask in free words too, in plain text and in a chat."""
-    found = [(kind, one) for kind in TRAIN for one in load_dataset(out / kind, split)]
+    found = [(kind, one) for kind in plan.train for one in load_dataset(out / kind, split)]
     random = np.random.default_rng(1)
     records = []
     for number, row in enumerate(random.permutation(len(found))):
         kind, one = found[row]
-        if split == "train" and not one.question and random.random() > NAMED:
+        asks = plan.asks and split == "train" and not one.question
+        if asks and random.random() > NAMED:
             chat = WORDINGS[number % len(WORDINGS)] is CHAT
             sort = sort_of(kind, one.answer)
             asked = ask([one.answer], sort, number=number, chat=chat)
@@ -339,17 +390,18 @@ def sort_of(kind: str, answer: str) -> str:
     return "number" if answer.isdigit() else "word" if answer.isalpha() else "code"
 
 
-def make_kind(given: argparse.Namespace, kind: str, make: Make) -> None:
+def make_kind(directory: Path, make: Make, plan: Plan) -> None:
     """Make the splits of a kind; no training icon has the text of one that is held out."""
-    found = {"test": records(kind, "test", TESTED.get(kind, 1000), make)}
-    if kind not in TRAIN:  # ViTC
-        save(given.out / kind, found)
+    kind = directory.name
+    found = {"test": records(kind, "test", TESTED.get(kind, 1000), make, plan)}
+    if kind not in plan.train:  # ViTC
+        save(directory, found, plan)
         return
-    found["validation"] = records(kind, "validation", JUDGED, make)
+    found["validation"] = records(kind, "validation", JUDGED, make, plan)
     held = {one.picture for own in found.values() for one in own} if kind == "icons" else set()
-    train = records(kind, "train", TRAIN[kind], make)
+    train = records(kind, "train", plan.train[kind], make, plan)
     found["train"] = [one for one in train if one.picture not in held]
-    save(given.out / kind, found)
+    save(directory, found, plan)
 
 
 def main() -> None:
@@ -359,6 +411,7 @@ def main() -> None:
     )
     for name in ("mnist", "fashion", "quickdraw", "fonts", "icons", "vitc", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--plan", choices=PLANS, default="sight", help="model that learns it")
     parser.add_argument("--kind", action="append", help="make this kind alone; repeat for several")
     given = parser.parse_args()
     make_all(given)
