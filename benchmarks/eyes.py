@@ -8,6 +8,9 @@ their own, are asked without a question, scenes with theirs; what the model writ
 answer. ``sight`` itself is a checkpoint of that name. A line of JSON for each checkpoint and kind
 is written to ``--out`` and printed as a table; lines that are there already stay.
 
+``--picture FILE`` draws what the first checkpoint reads and writes: the cells of the first six
+records of each kind, the answer below, in red where it is wrong.
+
 ``--perceptron`` prints besides what a network with one hidden layer of 256 learns from the cells of
 the same training records, top 1 and top 5 of 2,000 test records: a mark to compare with.
 """
@@ -20,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
 from glyphsight.dataset import Record, load_dataset
 from glyphsight.dataset.questions import CHAT, PLAIN
@@ -56,15 +60,36 @@ def as_run(checkpoint: str, data: Path) -> str:
     return checkpoint
 
 
-def judged(model: Model, records: list[Record]) -> list[bool]:
-    """Say of each record whether the model writes its answer."""
+def written(model: Model, records: list[Record]) -> list[str]:
+    """Return what the model writes of each record."""
     longest = max((record.answer for record in records), key=len)
     asked = [Request.about(PLAIN, one.picture, [longest], one.question) for one in records]
-    replies = model.generate(asked)
-    return [
-        PLAIN.read_reply(reply) == normal(one.answer)
-        for one, reply in zip(records, replies, strict=True)
-    ]
+    return [PLAIN.read_reply(reply) for reply in model.generate(asked)]
+
+
+def judged(model: Model, records: list[Record]) -> list[bool]:
+    """Say of each record whether the model writes its answer."""
+    replies = written(model, records)
+    return [reply == normal(one.answer) for one, reply in zip(records, replies, strict=True)]
+
+
+def draw(model: Model, shown: list[Record], palette: str, across: int, file: Path) -> None:
+    """Draw the cells of records, what the model writes below them, wrong answers in red."""
+    width, height = 200, 120
+    size = (across * width, -(-len(shown) // across) * height)
+    page = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(page)
+    for number, (one, reply) in enumerate(zip(shown, written(model, shown), strict=True)):
+        rows = [[palette.index(glyph) for glyph in row] for row in one.picture.splitlines()]
+        levels = 255 - np.array(rows, dtype=np.uint8) * (255 // (len(palette) - 1))
+        across_cells = min(5, (width - 10) // levels.shape[1])
+        cells = np.repeat(np.repeat(levels, across_cells * 9 // 5, 0), across_cells, 1)
+        left, top = number % across * width, number // across * height
+        page.paste(Image.fromarray(cells).convert("RGB"), (left + 5, top + 3))
+        right = reply == normal(one.answer)
+        said = reply if right else f"{reply} ({one.answer})"
+        pen.text((left + 5, top + 104), said, "black" if right else "#c00")
+    page.quantize(64).save(file, optimize=True)
 
 
 def first_five(model: Model, records: list[Record], names: list[str]) -> list[bool]:
@@ -112,6 +137,7 @@ def main() -> None:
     parser.add_argument("--kind", action="append", choices=KINDS, help="all unless given")
     parser.add_argument("--split", default="validation", help="of vitc it is always test")
     parser.add_argument("--records", type=int, default=100, help="records of each kind")
+    parser.add_argument("--picture", type=Path, help="file of a picture of the answers")
     parser.add_argument("--five", action="store_true", help="also top 5 among all kinds' names")
     parser.add_argument("--out", type=Path, default=Path("eyes.jsonl"), help="file of the figures")
     given = parser.parse_args()
@@ -122,6 +148,12 @@ def main() -> None:
             perceptron(given.data, kind)
     closed = [load_dataset(given.data / kind, "test") for kind in CLOSED if given.five]
     names = sorted({one.answer for own in closed for one in own})
+    if given.picture:
+        drawn = Model.load(as_run(given.checkpoint[0], given.data))
+        shown = [chosen(given.data / kind, "test", 6) for kind in given.kind or KINDS]
+        palette = drawn.trained.profile.palette
+        draw(drawn, [one for own in shown for one in own], palette, 6, given.picture)
+        return
     for checkpoint in given.checkpoint:
         model: Model | None = None
         for kind in given.kind or KINDS:

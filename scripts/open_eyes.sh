@@ -14,7 +14,8 @@ if [ ! -f "$dir/glyphsight.json" ]; then
   resume=()
   [ ! -f "$dir/settings.json" ] || resume=(--resume)
   if [ "$model" = nano ]; then
-    own=(--model nano --set minutes="${MINUTES:-40}" --set warmup=0.02 --set evaluations=4)
+    # One validation: it judges 50 written answers, too few to choose weights by.
+    own=(--model nano --set minutes="${MINUTES:-40}" --set warmup=0.02 --set evaluations=1)
   else
     own=(--from sight --batch-size 16 --learning-rate 5e-4 --set minutes="${MINUTES:-240}"
       --set warmup=0.01 --set text_share=0.04 --set evaluations=8 --set validation_records=300
