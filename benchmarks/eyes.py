@@ -12,7 +12,8 @@ is written to ``--out`` and printed as a table; lines that are there already sta
 records of each kind, the answer below, in red where it is wrong.
 
 ``--perceptron`` prints besides what a network with one hidden layer of 256 learns from the cells of
-the same training records, top 1 and top 5 of 2,000 test records: a mark to compare with.
+the same training records, top 1 and top 5 of 2,000 test records: a mark to compare with. ``--cnn``
+prints the same of a small CNN: what the text holds.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from glyphsight.codec import Profile
 from glyphsight.dataset import Record, load_dataset
 from glyphsight.dataset.questions import CHAT, PLAIN
 from glyphsight.dataset.storage import profile_of
@@ -55,7 +58,9 @@ def as_run(checkpoint: str, data: Path) -> str:
     if directory.is_dir() and not (directory / RUN_FILE).exists():
         profile = profile_of(data / "data")
         assert profile is not None
-        record = RunRecord("smollm2-135m", 1, (PLAIN, CHAT), profile, (Task(),), free=True)
+        speaks = (directory / "adapter_config.json").exists()
+        base, wordings = ("smollm2-135m", (PLAIN, CHAT)) if speaks else ("nano", (PLAIN,))
+        record = RunRecord(base, 1, wordings, profile, (Task(),), base_profile=profile, free=speaks)
         record.save(directory)
     return checkpoint
 
@@ -99,33 +104,70 @@ def first_five(model: Model, records: list[Record], names: list[str]) -> list[bo
     return [one.answer in own for one, own in zip(records, best, strict=True)]
 
 
-def cells(picture: str, palette: str, width: int) -> NDArray[np.float32]:
-    """Return the cells of a text as 0 and 1 for each level but the darkest, all alike wide."""
-    levels = np.array([[palette.index(glyph) for glyph in row] for row in picture.splitlines()])
-    levels = levels[:, np.arange(width) * levels.shape[1] // width]
-    found = [(levels == level).ravel() for level in range(1, len(palette))]
-    return np.concatenate(found).astype(np.float32)
+def grids(records: list[Record], profile: Profile) -> NDArray[np.uint8]:
+    """Return the cells of texts as levels, uint8[N, rows, columns], all alike wide."""
+    found = []
+    for one in records:
+        rows = [[profile.palette.index(glyph) for glyph in row] for row in one.picture.splitlines()]
+        levels = np.array(rows, dtype=np.uint8)
+        found.append(levels[:, np.arange(profile.width) * levels.shape[1] // profile.width])
+    return np.stack(found)
 
 
-def perceptron(data: Path, kind: str) -> None:
-    """Train a network with one hidden layer on a kind's cells and print how much it gets right."""
-    from sklearn.neural_network import MLPClassifier
-
+def compare(data: Path, kind: str, way: str) -> None:
+    """Train a small network on a kind's cells and print how much of 2,000 tests it gets right."""
     profile = profile_of(data / kind)
     assert profile is not None
-    found = {}
-    for split in ("train", "test"):
-        records = load_dataset(data / kind, split)[: 2000 if split == "test" else None]
-        features = np.stack([cells(one.picture, profile.palette, profile.width) for one in records])
-        found[split] = features, np.array([one.answer for one in records])
-    network = MLPClassifier((256,), alpha=0.01, max_iter=12, random_state=0, batch_size=64)
-    network.fit(*found["train"])
-    features, answers = found["test"]
-    best = np.argsort(-network.predict_proba(features), axis=1)[:, :5]
-    hits = network.classes_[best] == answers[:, None]
+    train, test = load_dataset(data / kind, "train"), load_dataset(data / kind, "test")[:2000]
+    names, right = np.unique([one.answer for one in train], return_inverse=True)
+    learn = perceptron if way == "perceptron" else convolutions
+    best = learn(grids(train, profile), right, grids(test, profile), profile.levels)[:, :5]
+    hits = names[best] == np.array([one.answer for one in test])[:, None]
     top1, top5 = 100 * hits[:, 0].mean(), 100 * hits.any(axis=1).mean()
-    count = len(found["train"][1])
-    print(f"| perceptron | {kind} | {count:,} | {top1:.1f} % | {top5:.1f} % |", flush=True)
+    print(f"| {way} | {kind} | {len(train):,} | {top1:.1f} % | {top5:.1f} % |", flush=True)
+
+
+def perceptron(
+    train: NDArray[np.uint8], right: NDArray[Any], test: NDArray[np.uint8], levels: int
+) -> NDArray[Any]:
+    """Train one hidden layer of 256 and return the classes of each test, the likeliest first."""
+    from sklearn.neural_network import MLPClassifier
+
+    def features(own: NDArray[np.uint8]) -> NDArray[np.float32]:
+        parts = [(own == level).reshape(len(own), -1) for level in range(1, levels)]
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+    network = MLPClassifier((256,), alpha=0.01, max_iter=12, random_state=0, batch_size=64)
+    network.fit(features(train), right)
+    return np.argsort(-network.predict_proba(features(test)), axis=1)
+
+
+def convolutions(
+    train: NDArray[np.uint8], right: NDArray[Any], test: NDArray[np.uint8], levels: int
+) -> NDArray[Any]:
+    """Train the CNN of ``ceilings.py`` on 100,000 cells and return classes as the perceptron."""
+    import torch
+    from ceilings import BATCH, RATE, channels, network, shifted
+
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    model = network(train.shape[1:], levels, int(right.max()) + 1)
+    steps = 100_000 // BATCH
+    optimizer = torch.optim.Adam(model.parameters(), RATE)
+    rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
+    for _ in range(steps):
+        rows = random.integers(len(train), size=BATCH)
+        read = model(channels(shifted(train[rows], random), levels, "cpu"))
+        loss = torch.nn.functional.cross_entropy(read, torch.from_numpy(right[rows]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        rates.step()
+    model.eval()
+    with torch.inference_mode():
+        parts = [model(channels(part, levels, "cpu")) for part in np.array_split(test, 8)]
+    order: NDArray[Any] = torch.cat(parts).argsort(dim=1, descending=True).numpy()
+    return order
 
 
 def main() -> None:
@@ -134,6 +176,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="what scripts/open_eyes.py made")
     parser.add_argument("--checkpoint", action="append", default=[], help="repeat for several")
     parser.add_argument("--perceptron", action="store_true", help="judge a small network too")
+    parser.add_argument("--cnn", action="store_true", help="judge a small CNN too")
     parser.add_argument("--kind", action="append", choices=KINDS, help="all unless given")
     parser.add_argument("--split", default="validation", help="of vitc it is always test")
     parser.add_argument("--records", type=int, default=100, help="records of each kind")
@@ -143,9 +186,10 @@ def main() -> None:
     given = parser.parse_args()
     known = [json.loads(line) for line in given.out.open()] if given.out.exists() else []
     done = {(one["checkpoint"], one["kind"], one["split"], one["of"]) for one in known}
-    if given.perceptron:
+    ways = [way for way in ("perceptron", "cnn") if getattr(given, way)]
+    for way in ways:
         for kind in given.kind or CLOSED:
-            perceptron(given.data, kind)
+            compare(given.data, kind, way)
     closed = [load_dataset(given.data / kind, "test") for kind in CLOSED if given.five]
     names = sorted({one.answer for own in closed for one in own})
     if given.picture:

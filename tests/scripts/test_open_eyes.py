@@ -43,3 +43,12 @@ def test_text_art_becomes_a_bright_picture_on_black(kinds):
     assert pixels[0, 0] == 0
     assert pixels.max() == 255
     assert pixels.shape == (28, 24)
+
+
+def test_another_pen_changes_the_strokes_and_loses_no_picture(kinds):
+    thin = np.zeros((20, 20), dtype=np.uint8)
+    thin[10, 3:17] = 255
+    assert (kinds["penned"](thin, wider=True) > 0).sum() > 2 * (thin > 0).sum()
+    assert np.array_equal(kinds["penned"](thin, wider=False), thin)  # it would vanish
+    thick = np.kron(thin, np.ones((3, 3), dtype=np.uint8))
+    assert 0 < (kinds["penned"](thick, wider=False) > 0).sum() < (thick > 0).sum()
