@@ -7,6 +7,8 @@ from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
 from glyphsight.dataset import load_dataset, write_records
+from glyphsight.evaluate.result import METRICS_FILE, told_data
+from glyphsight.files import JsonLog
 
 pytestmark = pytest.mark.slow
 QUICK = ("--generate", 0, "--zero-shot", 0)
@@ -49,7 +51,17 @@ def test_a_file_is_judged_alone_and_a_run_gets_its_report(glyphsight, nano_run, 
     assert "the model was trained on these records" in report
     other = evaluate("--model", run, "--data", digits / "test.json", "--limit", 8, *QUICK)
     assert f"report: {run / 'evaluation-2' / 'report.html'}" in other.stderr
+    assert told_data(run / "evaluation-2") == (f"{digits}/test.json", None)
     assert (run / "evaluation" / "report.html").read_text("utf-8") == report
+
+
+def test_an_unfinished_evaluation_keeps_its_directory(tmp_path):
+    assert told_data(tmp_path) is None
+    with JsonLog(tmp_path / "samples.jsonl", {"data": "a", "split": "test"}) as log:
+        log.append([{}])
+    assert told_data(tmp_path) == ("a", "test")
+    (tmp_path / METRICS_FILE).write_text('{"data": "b", "split": null}')
+    assert told_data(tmp_path) == ("b", None)
 
 
 def test_a_question_of_two_lines_has_one_line_in_the_summary(golden, tmp_path):

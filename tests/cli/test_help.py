@@ -125,6 +125,7 @@ def test_a_shell_completes_commands_options_and_values(glyphsight):
         return glyphsight(**variables).stdout.decode()
 
     assert '"train"' in complete("glyphsight tr")
+    assert "--help" in complete("glyphsight encod --")  # no such command, and no traceback
     assert '"--dither"' in complete("glyphsight encode --di")
     assert '"floyd-steinberg"' in complete("glyphsight encode --dither fl")
     assert '"braille"' in complete("glyphsight dataset check data --format br")

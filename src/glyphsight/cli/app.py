@@ -63,7 +63,7 @@ class Verbs(Commands):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Name the nearest verb where there is none of the name."""
         name = args[0]
-        if not name.startswith("-") and name not in VERBS:
+        if not (ctx.resilient_parsing or name.startswith("-") or name in VERBS):
             ctx.fail(
                 f"No such command {name!r}; {meant(name, VERBS)}give one of {', '.join(VERBS)}."
             )

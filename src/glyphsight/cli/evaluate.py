@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import replace
@@ -145,15 +144,11 @@ def _measure(
 
 def _place(run: Path, data: str, split: str) -> Path:
     """Return the directory of an evaluation in its run; figures of other data keep theirs."""
-    from glyphsight.evaluate.result import METRICS_FILE
+    from glyphsight.evaluate.result import told_data
 
-    for number in itertools.count(1):
-        place = run / (f"evaluation-{number}" if number > 1 else "evaluation")
-        try:
-            told = json.loads((place / METRICS_FILE).read_text("utf-8"))
-        except (OSError, ValueError):  # nothing finished there
-            break
-        if told.get("data") == data and told.get("split") in (split, None):
+    numbered = (run / f"evaluation-{number}" for number in itertools.count(2))
+    for place in itertools.chain([run / "evaluation"], numbered):
+        if told_data(place) in (None, (data, split), (data, None)):
             break
     return place
 

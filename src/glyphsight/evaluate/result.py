@@ -11,7 +11,7 @@ from typing import Any
 
 from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.evaluate.statistics import ClassScore
-from glyphsight.files import claim, json_line, replacing, unwritable, write_json
+from glyphsight.files import JsonLog, claim, json_line, replacing, unwritable, write_json
 from glyphsight.sampling import wilson_interval
 
 METRICS_FILE = "metrics.json"
@@ -220,6 +220,15 @@ def finish(directory: Path, metrics: dict[str, Any]) -> None:
     """Write ``metrics.json`` and remove the note that an unfinished evaluation resumes from."""
     write_json(directory / METRICS_FILE, metrics)
     (directory / STATE_FILE).unlink(missing_ok=True)
+
+
+def told_data(directory: Path) -> tuple[str, str | None] | None:
+    """Return the data and the split of an evaluation, finished or not; None where there is none."""
+    try:
+        told = json.loads((directory / METRICS_FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        told = JsonLog.noted(directory / SAMPLES_FILE)
+    return (told["data"], told.get("split")) if isinstance(told, dict) and "data" in told else None
 
 
 @contextmanager

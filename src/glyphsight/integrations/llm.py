@@ -145,4 +145,6 @@ class Glyphsight(llm.Model):
                 talk.ask(text)
             elif role == "assistant":
                 talk.answered(text)
+            else:
+                talk.messages.append({"role": role, "content": text})
         return "".join(talk.reply(words))
