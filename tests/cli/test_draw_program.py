@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 
 import glyphsight
 from glyphsight.cli.app import app
+from glyphsight.inference import Model
 
 
 def draw(*arguments, **how):
@@ -32,6 +34,16 @@ def test_drawings_stand_side_by_side_and_become_pictures(tmp_path):
         assert picture.shape == (160, 160)
         row = one["ASCII_image"].splitlines()[5]
         assert row.strip() in shown.stdout
+
+
+@pytest.mark.parametrize("label", ["/", "../x", "a:b"])
+def test_a_drawing_stays_in_its_directory_whatever_its_label(tmp_path, label, monkeypatch):
+    [one] = glyphsight.draw("3", seed=4)
+    monkeypatch.setattr(Model, "draw", lambda *given: [replace(one, label=label)])
+    done = draw("x", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".png", ".txt"}
+    assert [*tmp_path.iterdir()] == [tmp_path / "out"]
 
 
 def test_python_draws_what_the_program_draws():

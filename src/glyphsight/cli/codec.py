@@ -21,7 +21,6 @@ from glyphsight.codec.formats import FORMATS, get_format
 from glyphsight.codec.profile import PALETTES
 from glyphsight.codec.repair import Repaired, repair
 from glyphsight.console import progress_bar
-from glyphsight.dataset.record import decode as decode_utf8
 from glyphsight.dataset.record import read_text
 from glyphsight.errors import FormatError, ModelError, PictureError
 from glyphsight.files import json_line
@@ -161,8 +160,7 @@ def decode(
     """
     if out is None and not levels:
         raise typer.BadParameter("give --out PICTURE, --levels or both")
-    data = sys.stdin.buffer.read() if file == "-" else None
-    text = read_text(Path(file)) if data is None else decode_utf8(data, Path(file))
+    text = read_text(Path(file))
     try:
         reading = (
             Repaired(get_format(profile.format).read(text, profile.palette))

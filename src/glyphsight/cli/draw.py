@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +13,14 @@ from glyphsight.cli.options import Group, Json, with_settings
 from glyphsight.cli.output import print_json, say
 from glyphsight.codec.encode import columns_of
 from glyphsight.dataset.inspect.show import side_by_side
-from glyphsight.dataset.record import decode as decode_utf8
 from glyphsight.dataset.record import read_text
 from glyphsight.errors import FormatError
+from glyphsight.files import replacing
 from glyphsight.inference.draw import DrawSettings
 from glyphsight.media.picture import save_picture
 from glyphsight.models.runs import DRAW
+
+_UNFIT = re.compile(r'[\\/:*?"<>|\x00-\x1f]')  # characters that no file name has on some system
 
 
 @with_settings
@@ -62,23 +64,21 @@ def draw(
         raise typer.BadParameter("give a label, or rows to complete with --from")
     from glyphsight.inference import Model
 
-    given = ""
-    if from_ is not None:
-        data = sys.stdin.buffer.read() if from_ == "-" else None
-        given = read_text(Path(from_)) if data is None else decode_utf8(data, Path(from_))
+    given = "" if from_ is None else read_text(Path(from_))
     try:
         drawings = Model(model).draw(label, settings, given)
     except FormatError as error:
         raise FormatError(f"{from_}: {error}") from None
     files = [
-        None if out is None else out / f"{one.label}-{number}.png"
+        None if out is None else out / f"{_UNFIT.sub('_', one.label)}-{number}.png"
         for number, one in enumerate(drawings, start=1)
     ]
     for one, file in zip(drawings, files, strict=True):
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             save_picture(one.picture(scale), file)
-            file.with_suffix(".txt").write_text(one.ascii_image, encoding="utf-8", newline="\n")
+            with replacing(file.with_suffix(".txt")) as stream:
+                stream.write(one.ascii_image)
     if json_:
         print_json(
             [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -112,9 +113,9 @@ def json_type(value: Any) -> str:
 
 
 def read_text(file: Path) -> str:
-    """Read a whole UTF-8 file, with or without a byte order mark."""
+    """Read a whole UTF-8 file, ``-`` from standard input, with or without a byte order mark."""
     try:
-        data = file.read_bytes()
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except FileNotFoundError:
         raise DatasetError(f"{file}: no such file; fix its name") from None
     except OSError as error:

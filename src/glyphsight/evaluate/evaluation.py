@@ -16,6 +16,7 @@ import numpy as np
 from glyphsight import parallel
 from glyphsight.console import progress_bar, say
 from glyphsight.dataset import Prompt
+from glyphsight.dataset.drawing import PREFIX
 from glyphsight.errors import ModelError
 from glyphsight.evaluate.result import (
     METRICS_FILE,
@@ -127,7 +128,8 @@ def _reservations(model: Model, task: Task) -> list[str]:
     found, run = doubts(task, task.profile) if task.profile else [], model.run
     if task.profile and (why := merged_pictures(model.get().tokenizer, task.profile)):
         found.append(f"{model.name}: {why}")
-    if run and task.files and checksum(task.files) in run.training.get("data_sha256", []):
+    sums = {one.removeprefix(PREFIX) for one in run.training.get("data_sha256", [])} if run else ()
+    if task.files and checksum(task.files) in sums:
         found.append(
             f"{task.files[0]}: the model was trained on these records; "
             "accuracy on them says little about other pictures"
