@@ -255,7 +255,7 @@ function showParts(parts, about) {
 
 function showBars(probabilities, one) {
   const bars = $("bars");
-  const rows = probabilities.slice(0, 10).sort((a, b) => (a.label < b.label ? -1 : 1));
+  const rows = probabilities.slice(0, 12).sort((a, b) => (a.label < b.label ? -1 : 1));
   bars.classList.toggle("named", rows.some((row) => row.name.length > 3));
   rows.forEach((row, number) => {
     let item = bars.children[number];
