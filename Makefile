@@ -15,8 +15,9 @@ install: $(INSTALLED)
 demo: $(INSTALLED)
 	$(BIN)/glyphsight demo
 
+# A process per core, at most four, each with one thread: else they wait for each other.
 test: $(FOR_TESTS)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # The text of a picture must not change with Pillow's release: 13 is tested above, 12 here.
 test-pillow12: $(FOR_TESTS)
