@@ -324,8 +324,9 @@ def form(given: argparse.Namespace, model: Model) -> None:
         def __init__(self) -> None:
             self.ids: list[int] = []
 
-        def consume_token(self, token: int) -> None:
+        def consume_token(self, token: int) -> bool:
             self.ids.append(token)
+            return True
 
         def is_accepting(self) -> bool:
             return bool(self.ids) and (self.ids[-1] == end or len(self.ids) > longest)

@@ -2,6 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel
+from tokenizers.models import BPE, WordLevel
 
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.formats import get_format
@@ -70,6 +73,34 @@ def test_tokens_that_end_inside_a_glyph_fit_too(form):
         assert levels(tokenizer.decode(ids), replace(PROFILE, format=form)).shape == (5, 10)
 
 
+def test_where_no_token_goes_on_another_model_is_named():
+    words = Tokenizer(WordLevel({"a": 0, "b": 1}, unk_token="a"))
+    few = Tokenizer(BPE({"a": 0, "b": 1}, []))
+    few.decoder = ByteLevel()
+    for tokenizer in (object(), Wrapped(words), Wrapped(few)):
+        with pytest.raises(ModelError, match=r"no grammar for this tokenizer.*another model"):
+            write_drawings(
+                Random(2).advance, [1], Grammar.of(tokenizer, "bc"), DrawSettings(), gap=False
+            )
+
+
+def test_a_drawing_ends_at_the_window(model, monkeypatch):
+    [whole] = model.draw("7", DrawSettings(seed=0))
+    tokens = model.tokenizer(whole.ascii_image, add_special_tokens=False)["input_ids"]
+    monkeypatch.setattr(Model, "window", len(tokens))
+    with pytest.raises(ModelError, match=r"tokens that the model has left.*fewer columns"):
+        model.draw("7", DrawSettings(seed=0))
+
+
+def test_a_drawing_is_ended_between_two_tokens(model):
+    def step():
+        left.pop()
+
+    left = [None] * 5
+    with pytest.raises(IndexError):
+        model.draw("7", step=step)
+
+
 class Wrapped:
     """A tokenizer as the engines hold it."""
 
@@ -124,7 +155,7 @@ def test_a_model_that_only_sees_says_what_draws():
         Model("nano-digits").draw("7")
 
 
-@pytest.mark.parametrize("form", ["trim", "rle"])
-def test_a_format_whose_texts_differ_in_length_is_refused(form):
+@pytest.mark.parametrize("form", ["trim", "rle", "hex"])
+def test_a_format_without_a_place_for_each_glyph_is_refused(form):
     with pytest.raises(FormatError, match="take seed or plain"):
         layout_of(Profile(format=form))

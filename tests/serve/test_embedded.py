@@ -14,7 +14,16 @@ from PIL import Image
 from serving import b64, png, png_of, served, uri
 
 import glyphsight
+from glyphsight.codec import Profile
+from glyphsight.inference import DrawSettings, Model
+from glyphsight.models import LoadedModel, RunRecord
+from glyphsight.models.nano import make_nano
+from glyphsight.serve import embedded
+from glyphsight.serve.drawings import DRAWINGS
+from glyphsight.serve.embedded import Embedded
+from glyphsight.serve.errors import ApiError
 from glyphsight.serve.page import sample_picture
+from glyphsight.serve.request import Incoming
 from glyphsight.serve.settings import ServeSettings
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -296,7 +305,11 @@ def test_clients_learn_which_model_answers(client, local):
 
 def endless(server, monkeypatch):
     """Make the model write without end, and count the tokens."""
-    model = server.app.state.backend._model
+    return slowed(server.app.state.backend._model, monkeypatch)
+
+
+def slowed(model, monkeypatch):
+    """Make a model write slowly and never end a text itself, and count the tokens."""
     engine, written = model._open().engine, []
     advance = engine.advance
 
@@ -389,6 +402,55 @@ def test_pictures_are_drawn_through_openais_client(client):
         assert (picture.format, picture.size) == ("PNG", (64, 48))
         assert one.revised_prompt == "Draw 7."
         assert one.ASCII_image == same.ascii_image
+
+
+@pytest.fixture(scope="module")
+def drawing():
+    """A nano called ``mine`` that knows nothing, but may draw two labels."""
+    model, tokenizer = make_nano(0, profile=Profile(width=8))
+    run = RunRecord("nano", profile=Profile(width=8), draws=("7", "8"))
+    return Model(LoadedModel(model.eval(), tokenizer, "mine", run))
+
+
+def drawn(backend, **asked):
+    body = json.dumps({"prompt": "7", "seed": 1} | asked).encode()
+    reply = asyncio.run(backend.handle(Incoming("POST", DRAWINGS, "", [], body)))
+    return json.loads(reply.body)["data"][0]["ASCII_image"]
+
+
+@pytest.mark.parametrize("first", ["mine", "draw"])
+def test_each_request_is_drawn_by_the_model_that_it_names(drawing, first):
+    mine, package = (model.draw("7", DrawSettings(seed=1)) for model in (drawing, Model("draw")))
+    backend = Embedded(drawing)
+    drawn(backend, model=first)
+    assert drawn(backend, model="draw") == package[0].ascii_image
+    for name in ("mine", None, "mine:latest"):
+        assert drawn(backend, model=name) == mine[0].ascii_image
+
+
+def test_the_package_s_model_that_is_served_draws_itself(monkeypatch):
+    backend = Embedded(Model("draw"))
+    monkeypatch.setattr(embedded, "Model", None)
+    assert drawn(backend, model="draw") == drawn(backend)
+
+
+def test_a_drawing_that_the_model_cannot_end_is_the_clients_error(drawing, monkeypatch):
+    monkeypatch.setattr(Model, "window", 25)
+    with pytest.raises(ApiError, match="tokens") as caught:
+        drawn(Embedded(drawing))
+    assert caught.value.status == 400
+
+
+def test_nothing_is_drawn_for_a_client_that_has_gone(server, client, monkeypatch):
+    client.images.generate(model="draw", prompt="7")
+    drawer = server.app.state.backend._package
+    written = slowed(drawer, monkeypatch)
+    with pytest.raises(openai.APITimeoutError):
+        client.with_options(timeout=0.3).images.generate(model="draw", prompt="7")
+    time.sleep(0.3)
+    count = len(written)
+    time.sleep(0.3)
+    assert 0 < len(written) == count < 100
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,12 @@ from glyphsight.cli.app import app
 from glyphsight.cli.train import _print_report
 from glyphsight.codec import Profile
 from glyphsight.dataset import BuildSettings, Prompt, build_dataset, load_dataset, write_records
-from glyphsight.errors import DatasetError, ModelError
+from glyphsight.errors import DatasetError, FormatError, ModelError
 from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.inference import Model
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.runs import Task, read_history
-from glyphsight.train.job import MOST_QUESTIONS
+from glyphsight.train.job import MOST_QUESTIONS, read_datasets
 from glyphsight.train.progress import validate
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
@@ -285,6 +285,32 @@ def test_a_run_of_very_many_questions_lists_the_commonest_and_takes_any(digits, 
     assert run.task(EVEN).labels == ("no", "yes")
     assert run.task("Is it 3?").labels == ()  # one answer is no choice
     assert run.task("Is it anything at all?").labels == ()
+
+
+def test_only_labels_that_are_drawn_are_known_as_drawn(digits, tmp_path, capsys):
+    records = load_dataset(digits)
+    ask = replace(records[0], answer="why", question="Why?")
+    several = replace(records[0], answer="two", pictures=records[0].pictures * 2)
+    small_one = replace(records[0], answer="small", pictures=("█\n",))
+    odd = [ask, several, small_one, replace(records[0], answer="unknown")]
+    profile = json.loads((digits / "manifest.json").read_text())["profile"]
+
+    def read(some):
+        write_records(some, tmp_path / "train.json")
+        (tmp_path / "manifest.json").write_text(json.dumps({"profile": profile}))
+        return read_datasets([Path(f"draw:{tmp_path}")], 0, None)[0]
+
+    known = read(records + odd)
+    assert known.draws == DIGITS
+    assert len(known.records) == len(records)
+    assert f"4 of {len(records) + 4} records are not drawn" in capsys.readouterr().err
+    with pytest.raises(DatasetError, match=r"a question of their own.*labelled pictures"):
+        read(odd[:2])
+    with pytest.raises(DatasetError, match=r"rows of 20 columns.*--height"):
+        read(odd[2:])
+    profile["format"] = "rle"
+    with pytest.raises(FormatError, match=f"{tmp_path}: .*seed or plain"):
+        read(records)
 
 
 def test_one_run_sees_and_draws_the_same_data(digits, tmp_path, capsys):

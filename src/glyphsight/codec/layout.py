@@ -17,22 +17,29 @@ def layout_of(profile: Profile) -> tuple[str, ...]:
     """Return the characters that may stand at each place of a text: one mark, or any glyph.
 
     The picture has the profile's columns (not those by shape) and the rows of a square one. Every
-    choice of a character at each place is a text of the format.
+    choice of a character at each place is a text of the format. There are as many places as a text
+    of such a picture has characters, line ends included.
 
     Raises:
-        FormatError: Texts of the format differ in length.
+        FormatError: Texts of the format differ in length, or a glyph is not that of one cell.
     """
     form = get_format(profile.format)
     tall, wide = form.cell
     tiles = np.array(list(product(range(profile.levels), repeat=tall * wide)), dtype=np.uint8)
     size = 1, profile.rows(1, 1), profile.width
-    texts = form.render_batch(np.tile(tiles.reshape(-1, tall, wide), size), profile.palette)
-    if len(set(map(len, texts))) > 1:
+    grids = np.tile(tiles.reshape(-1, tall, wide), size)
+    texts = form.render_batch(grids, profile.palette)
+    # Beside tiles that are all alike, cells that differ: a digit of hex holds several.
+    mixed = np.random.default_rng(0).integers(profile.levels, size=grids.shape[1:], dtype=np.uint8)
+    [varied] = form.render_batch(mixed[None], profile.palette)
+    places = tuple("".join(dict.fromkeys(column)) for column in zip(*texts, strict=False))
+    alike = {len(one) for one in (*texts, varied)} == {len(places)}
+    if not alike or any(glyph not in one for glyph, one in zip(varied, places, strict=True)):
         raise FormatError(
-            f"texts of format {profile.format} differ in length, so none can be drawn in it; take "
-            "seed or plain"
+            f"format {profile.format} has no place of its own for each glyph, so nothing can be "
+            "drawn in it; take seed or plain"
         )
-    return tuple("".join(dict.fromkeys(column)) for column in zip(*texts, strict=True))
+    return places
 
 
 UNKNOWN_GLYPH = "?"
@@ -47,14 +54,24 @@ def places_left(text: str, profile: Profile) -> tuple[str, ...]:
             where rows are numbered, no line at all; ``?`` is a glyph that is not known.
         profile: Profile of the text.
 
+    Returns:
+        Characters of each place, as many places as :func:`layout_of` gives.
+
     Raises:
         FormatError: A line fits no row that is left; names the line.
     """
     places = list(layout_of(profile))
     ends = [at + 1 for at, one in enumerate(places) if one == "\n"]
     rows = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    if len(lines) > len(rows) and not any(lines):
+        raise FormatError(
+            f"all {len(lines)} lines are empty, a drawing has {len(rows)} rows; give those that "
+            "are known",
+            len(rows) + 1,
+        )
     row = 0
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+    for number, line in enumerate(lines, start=1):
         if line:
             left = range(row, len(rows))
             row = next((own for own in left if _fits(line, places[rows[own]])), -1)

@@ -23,16 +23,8 @@ def drawn_dataset(data: Path) -> tuple[Path, bool]:
     return Path(text.removeprefix(PREFIX)), text.startswith(PREFIX)
 
 
-def backwards(records: Sequence[Record], size: int) -> list[Record]:
-    """Turn records around: each asks for a drawing of its answer.
-
-    Args:
-        records: Labelled pictures.
-        size: Number of characters of a drawing; records of other pictures, of several, or with a
-            question of their own are left out.
-    """
+def backwards(records: Sequence[Record]) -> list[Record]:
+    """Turn records of one picture around: each asks for a drawing of its answer."""
     return [
-        Record((), one.picture, asked_to_draw(one.answer), source=one.source)
-        for one in records
-        if len(one.pictures) == 1 and len(one.picture) == size and not one.question
+        Record((), one.picture, asked_to_draw(one.answer), source=one.source) for one in records
     ]

@@ -7,10 +7,10 @@ The places of a text of the profile, and the characters that may stand at each, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,23 @@ from numpy.typing import NDArray
 from glyphsight.codec import Profile
 from glyphsight.codec.encode import to_picture
 from glyphsight.codec.formats import get_format
-from glyphsight.errors import ModelError
-from glyphsight.inference.batcher import BATCH
+from glyphsight.codec.layout import layout_of, places_left
+from glyphsight.dataset.drawing import asked_to_draw
+from glyphsight.errors import FormatError, ModelError
+from glyphsight.inference.batcher import BATCH, Job
 from glyphsight.inference.stream import Writing, choose
+from glyphsight.inference.tokenize import prompt_ids
+from glyphsight.models.runs import DRAW
 from glyphsight.pages import text_html
 from glyphsight.settings import check, setting
+
+if TYPE_CHECKING:
+    from glyphsight.inference.model import Model
 
 Advance = Callable[[list[list[int]], list[Any]], list[tuple[NDArray[np.float32], Any]]]
 """Function that reads further tokens of N texts: the log-probabilities of the next, the states."""
 
+_NAMED = 20  # labels in a message
 _CANDIDATES = 8  # texts for each drawing with a gap, of which the one that fits best is kept
 
 
@@ -40,6 +48,10 @@ class DrawSettings:
             drawings are one.
         seed: Seed of the drawing; left out, other drawings each time. Drawing i of a seed is the
             same whatever their number, but for rounding.
+
+    Raises:
+        ModelError: ``n`` is not from 1 to 10,000, ``temperature`` not from 0 to 100, or ``seed``
+            below 0.
     """
 
     n: int = setting(1, low=1, high=10_000)
@@ -65,7 +77,16 @@ class Drawing:
     profile: Profile
 
     def picture(self, scale: int = 8) -> NDArray[np.uint8]:
-        """Return gray pixels, uint8[H, W], ``scale`` of them per column."""
+        """Return gray pixels, uint8[H, W], from 0 (dark) to 255.
+
+        Args:
+            scale: Pixels per column, at least 1.
+
+        Raises:
+            FormatError: ``scale`` is below 1, or the picture too large.
+        """
+        if scale < 1:
+            raise FormatError(f"scale is {scale!r}; give a whole number, at least 1")
         levels = get_format(self.profile.format).read(self.ascii_image, self.profile.palette)
         return to_picture(levels, self.profile, scale)
 
@@ -90,8 +111,14 @@ class Grammar:
 
     @staticmethod
     def of(tokenizer: Any, places: Sequence[str]) -> Grammar:
-        """Make the grammar of the characters that may stand at each place of a text."""
-        own = getattr(tokenizer, "backend_tokenizer", None) or tokenizer.backend
+        """Make the grammar of the characters that may stand at each place of a text.
+
+        Raises:
+            ModelError: ``llguidance`` does not take the tokenizer.
+        """
+        own = getattr(tokenizer, "backend_tokenizer", None)
+        if own is None:
+            raise _no_grammar()
         known, size = _known(own.to_str(), tokenizer.eos_token_id)
         parts = ((f"[{_escaped(one)}]", len(list(same))) for one, same in groupby(places))
         pattern = "".join(f"{one}{{{count}}}" for one, count in parts)
@@ -103,17 +130,13 @@ class Grammar:
 
         state = LLMatcher(self.known, grammar_from("regex", self.rule))
         if state.is_error():
-            raise ModelError(
-                f"no grammar for this tokenizer ({state.get_error()}); take another model"
-            )
+            raise _no_grammar(state.get_error())
         return state
 
     def allowed(self, state: Any) -> NDArray[np.intp]:
-        """Return the tokens that fit next; none at the end of a text."""
+        """Return the tokens that fit next, int64[tokens]."""
         from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 
-        if state.is_accepting():
-            return np.empty(0, dtype=np.intp)
         bits = allocate_token_bitmask(1, self.size)
         fill_next_token_bitmask(state, bits)
         return np.flatnonzero(np.unpackbits(bits.view(np.uint8), bitorder="little"))
@@ -123,18 +146,88 @@ class Grammar:
 def _known(tokenizer: str, end: int | None) -> tuple[Any, int]:
     from llguidance import LLTokenizer
 
-    known = LLTokenizer(tokenizer, eos_token=end)
+    try:
+        known = LLTokenizer(tokenizer, eos_token=end)
+    except ValueError as error:
+        raise _no_grammar(error) from error
     return known, known.vocab_size
+
+
+def _no_grammar(why: object = "") -> ModelError:
+    said = f" ({why})" if why else ""
+    return ModelError(f"no grammar for this tokenizer{said}; take another model")
 
 
 def _escaped(characters: str) -> str:
     return "".join(rf"\x{{{ord(one):x}}}" for one in characters)
 
 
+def named(labels: Sequence[str]) -> str:
+    """Name labels for a message, the first of many."""
+    more = len(labels) - _NAMED
+    return ", ".join(labels[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def draw(
+    model: Model,
+    label: str | None,
+    settings: DrawSettings,
+    given: str,
+    step: Callable[[], object],
+) -> list[Drawing]:
+    """Write pictures of a label for :meth:`glyphsight.inference.Model.draw`, which says how."""
+    run = model.trained
+    if not run.draws:
+        raise ModelError(
+            f"{model.name}: was not trained to draw; give {DRAW}, or train it with --data draw:DATA"
+        )
+    if label is None and not given:
+        raise ModelError(f"no label; give one of {named(run.draws)}")
+    if label is not None and label not in run.draws:
+        raise ModelError(
+            f"{model.name}: was not trained to draw {label!r}; give one of {named(run.draws)}, or "
+            "train it with --data draw:DATA"
+        )
+    places = places_left(given, run.profile)
+    glyphs = zip(places, layout_of(run.profile), strict=True)
+    gap = "?1" in "".join("?" if len(one) > 1 else "1" for one, own in glyphs if len(own) > 1)
+    labels = run.draws if label is None else (label,)
+    model.settle(settings.n + len(labels) - 1)
+    lead = run.prompt.reply("\n").partition("\n")[0].removeprefix(" " * bool(model.chat_turns))
+    asked = [run.prompt.ask("", asked_to_draw(one)) for one in labels]
+    with model._tokens:
+        grammar = Grammar.of(model.tokenizer, (*lead, *places))
+        ids = prompt_ids(model.tokenizer, asked, model.chat_turns)
+    model._require_room(ids, [1] * len(ids))
+    prompts = dict(zip(labels, ids, strict=True))
+
+    def advance(new: list[list[int]], states: list[Any]) -> list[Any]:
+        step()
+        return model._batcher.ask(Job(new, states=states), model._open)
+
+    def write(one: str, how: DrawSettings) -> list[tuple[list[int], float]]:
+        room = None if model.window is None else model.window - len(prompts[one])
+        return write_drawings(advance, prompts[one], grammar, how, gap=gap, room=room)
+
+    if label is None:
+        tried = {one: write(one, replace(settings, n=1))[0][1] for one in labels}
+        label = max(labels, key=tried.__getitem__)
+    texts = (
+        model.tokenizer.decode(ids, skip_special_tokens=True) for ids, _ in write(label, settings)
+    )
+    return [Drawing(label, text[len(lead) :], run.profile) for text in texts]
+
+
 def write_drawings(
-    advance: Advance, prompt: list[int], grammar: Grammar, settings: DrawSettings, *, gap: bool
+    advance: Advance,
+    prompt: list[int],
+    grammar: Grammar,
+    settings: DrawSettings,
+    *,
+    gap: bool,
+    room: int | None = None,
 ) -> list[tuple[list[int], float]]:
-    """Write drawings after a prompt; return tokens and weight of each.
+    """Write drawings after a prompt.
 
     Each token is drawn among those that fit. The weight of a text is the logarithm of how much the
     model expects what is known of it: the sum, over its tokens, of that of the probability of all
@@ -147,6 +240,13 @@ def write_drawings(
         grammar: Tokens that may come next.
         settings: Number, temperature and seed.
         gap: True where rows are known below rows that are not.
+        room: Tokens of a drawing at most; None for any number.
+
+    Returns:
+        Token ids of each drawing, and its weight: a natural logarithm, at most 0.
+
+    Raises:
+        ModelError: A drawing does not end within the room, or no token fits.
     """
     each = _CANDIDATES if gap else 1
     seeds = np.random.SeedSequence(settings.seed).generate_state(4)
@@ -154,7 +254,7 @@ def write_drawings(
     found: list[tuple[list[int], float]] = []
     for start in range(0, len(draws), BATCH):
         some = draws[start : start + BATCH]
-        found += _written_together(advance, prompt, grammar, settings.temperature, some)
+        found += _written_together(advance, prompt, grammar, settings.temperature, some, room)
     return [
         max(found[start : start + each], key=lambda one: one[1])
         for start in range(0, len(found), each)
@@ -167,6 +267,7 @@ def _written_together(
     grammar: Grammar,
     temperature: float,
     draws: Sequence[np.random.Generator],
+    room: int | None,
 ) -> list[tuple[list[int], float]]:
     """Write a text for each source of random numbers, a token of each at a time."""
     texts: list[list[int]] = [[] for _ in draws]
@@ -174,14 +275,22 @@ def _written_together(
     states = [grammar.start() for _ in draws]
     going, new, kept = list(range(len(draws))), [prompt for _ in draws], [None for _ in draws]
     while going:
+        if room is not None and len(texts[going[0]]) == room:
+            raise ModelError(
+                f"a drawing does not end within the {room} tokens that the model has left for it; "
+                "train one on pictures of fewer columns"
+            )
         found = advance(new, kept)
         for row, (logprobs, _) in zip(going, found, strict=True):
             fit = grammar.allowed(states[row])
+            if not len(fit):
+                raise _no_grammar()
             some = logprobs[fit]
             weights[row] += np.logaddexp.reduce(some)
             token = int(fit[choose(some, writing, draws[row])])
             texts[row].append(token)
-            states[row].consume_token(token)
+            if not states[row].consume_token(token):
+                raise _no_grammar(states[row].get_error())
         left = [at for at, row in enumerate(going) if not states[row].is_accepting()]
         kept, going = [found[at][1] for at in left], [going[at] for at in left]
         new = [texts[row][-1:] for row in going]

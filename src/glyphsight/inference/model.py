@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec.layout import layout_of, places_left
 from glyphsight.console import say
-from glyphsight.dataset.drawing import asked_to_draw
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.extras import installed
 from glyphsight.inference.batcher import BATCH, Batcher, Job, Progress
-from glyphsight.inference.draw import Drawing, DrawSettings, Grammar, write_drawings
+from glyphsight.inference.draw import Drawing, DrawSettings, draw
 from glyphsight.inference.numpy_engine import NumpyEngine
 from glyphsight.inference.opened import Opened, in_int8, with_numpy, with_torch
 from glyphsight.inference.score import (
@@ -35,7 +33,7 @@ from glyphsight.media.picture import PictureLike, several
 from glyphsight.models import nano
 from glyphsight.models.chat import Turns, chat_turns, fill, has_template
 from glyphsight.models.load import LoadedModel, load_model
-from glyphsight.models.runs import DRAW, UNKNOWN, ModelSource, RunRecord, Task, resolve
+from glyphsight.models.runs import UNKNOWN, ModelSource, RunRecord, Task, resolve
 from glyphsight.models.tokens import merged_pictures
 
 SPARE_TOKENS = 12
@@ -411,7 +409,12 @@ class Model:
         return pieces(advance, ids, self.tokenizer, ends, writing)
 
     def draw(
-        self, label: str | None = None, settings: DrawSettings | None = None, given: str = ""
+        self,
+        label: str | None = None,
+        settings: DrawSettings | None = None,
+        given: str = "",
+        *,
+        step: Callable[[], object] = lambda: None,
     ) -> list[Drawing]:
         """Write pictures of a label; see :class:`~glyphsight.inference.draw.DrawSettings`.
 
@@ -424,52 +427,18 @@ class Model:
             settings: Number, temperature and seed; left out, one drawing.
             given: Rows of a picture to complete, as
                 :func:`~glyphsight.codec.layout.places_left` reads them; "" for none.
+            step: Function called before each token of all; what it raises ends the drawing.
+
+        Returns:
+            N drawings.
 
         Raises:
-            ModelError: The model draws nothing, or not this label; or neither is given.
+            ModelError: The model draws nothing, or not this label; or neither is given; or a
+                drawing exceeds the window, or the tokenizer has no grammar.
+            PromptTooLongError: The prompt fills the window; nothing is drawn.
             FormatError: What is given is no part of a text of the profile.
         """
-        run, settings = self.trained, settings or DrawSettings()
-        if not run.draws:
-            raise ModelError(
-                f"{self.name}: was not trained to draw; give {DRAW}, or train it with --data "
-                "draw:DATA"
-            )
-        if label is None and not given:
-            raise ModelError(f"no label; give one of {', '.join(run.draws)}")
-        if label is not None and label not in run.draws:
-            raise ModelError(
-                f"{self.name}: was not trained to draw {label!r}; give one of "
-                f"{', '.join(run.draws)}, or train it with --data draw:DATA"
-            )
-        places = places_left(given, run.profile)
-        if label is None:
-            tried = {one: self._drawn(one, replace(settings, n=1), places) for one in run.draws}
-            label = max(run.draws, key=lambda one: tried[one][0][1])
-        return [
-            Drawing(label, text, run.profile) for text, _ in self._drawn(label, settings, places)
-        ]
-
-    def _drawn(
-        self, label: str, settings: DrawSettings, places: Sequence[str]
-    ) -> list[tuple[str, float]]:
-        """Write pictures of a label; return the text and the weight of each."""
-        run = self.trained
-        lead = run.prompt.reply("\n").partition("\n")[0].removeprefix(" " * bool(self.chat_turns))
-        self.settle(settings.n)
-        with self._tokens:
-            grammar = Grammar.of(self.tokenizer, (*lead, *places))
-        [ids] = self._prompts([Request(run.prompt.ask("", asked_to_draw(label)))])
-        self._require_room([ids], [1])
-        glyphs = zip(places, layout_of(run.profile), strict=True)
-        gap = "?1" in "".join("?" if len(one) > 1 else "1" for one, own in glyphs if len(own) > 1)
-        written = write_drawings(self._advance, ids, grammar, settings, gap=gap)
-        texts = (self.tokenizer.decode(own, skip_special_tokens=True) for own, _ in written)
-        return [(text[len(lead) :], own[1]) for text, own in zip(texts, written, strict=True)]
-
-    def _advance(self, new: list[list[int]], states: list[Any]) -> list[Any]:
-        """Read further tokens of texts that are written together."""
-        return self._batcher.ask(Job(new, states=states), self._open)
+        return draw(self, label, settings or DrawSettings(), given, step)
 
     def turns(self, messages: Sequence[dict[str, str]]) -> list[int]:
         """Return the tokens of a conversation, up to where the model replies.

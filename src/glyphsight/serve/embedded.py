@@ -6,10 +6,10 @@ import asyncio
 import math
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,7 +52,6 @@ class Embedded:
 
     def __init__(self, model: Model, ears: Model | None = None) -> None:
         self._model, self._ears, self._name = model, ears, Path(model.name).name
-        self._drawer: Model | None = None
         self._pool = ThreadPoolExecutor(_WRITERS, "glyphsight-writer")
 
     async def start(self) -> None:
@@ -74,7 +73,8 @@ class Embedded:
             ApiError: It is not valid, too long for the model, or asks for what it cannot do.
         """
         if request.path == DRAWINGS:
-            return await self._draw(request.payload)
+            with _refused():
+                return await self._draw(request.payload)
         if request.path not in REPLIES:
             return self._about(request)
         body = request.payload
@@ -82,7 +82,7 @@ class Embedded:
         asked = read_asked(request.path, body)
         if request.path.startswith("/api/") and not (asked.texts or asked.messages):
             return self._loaded(request.path)
-        try:
+        with _refused():
             answers, count = await self._pictures(asked, request.reads)
             if answers is not None:
                 writers: Sequence[Iterable[Piece]] = [
@@ -90,11 +90,6 @@ class Embedded:
                 ]
             else:
                 writers, count = await self._run(self._begin, asked, request.reads)
-        except PromptTooLongError as error:
-            said = f"{too_long(error)}; send less text"
-            raise ApiError(400, said, code="context_length_exceeded") from None
-        except (ModelError, PictureError) as error:
-            raise ApiError(400, str(error)) from None
         reply = REPLIES[request.path](asked, self._name, count, len(writers))
         pieces = self._pieces(writers)
         if asked.streamed:
@@ -106,14 +101,28 @@ class Embedded:
 
     async def _draw(self, body: Mapping[str, Any]) -> Response:
         """Answer with drawings, of the model or, where it draws nothing, of the package's."""
-        if body.get("model") != DRAW:
-            self._require(body.get("model"))
-        if self._drawer is None:
-            own = self._model.trained.draws and body.get("model") != DRAW
-            self._drawer = self._model if own else Model(DRAW)
-        asked = read_drawing(body, self._drawer.trained.draws)
-        made = await self._run(self._drawer.draw, asked.label, asked.settings)
+        name, own = body.get("model"), bool(self._model.trained.draws)
+        if name != DRAW:
+            self._require(name)
+        elif self._name != DRAW:
+            own = False
+        drawer = self._model if own else self._package
+        asked, gone = read_drawing(body, drawer.trained.draws), threading.Event()
+
+        def step() -> None:
+            if gone.is_set():
+                raise CancelledError
+
+        try:
+            made = await self._run(drawer.draw, asked.label, asked.settings, step=step)
+        finally:
+            gone.set()
         return JSONResponse(await self._run(drawn_reply, asked, made))
+
+    @cached_property
+    def _package(self) -> Model:
+        """Model of the package that draws."""
+        return Model(DRAW)
 
     async def _pictures(
         self, asked: Asked, reads: Sequence[Read]
@@ -271,6 +280,18 @@ class Embedded:
             "one that has",
             code="unsupported",
         )
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Turn errors of the model into those of a request."""
+    try:
+        yield
+    except PromptTooLongError as error:
+        said = f"{too_long(error)}; send less text"
+        raise ApiError(400, said, code="context_length_exceeded") from None
+    except (ModelError, PictureError) as error:
+        raise ApiError(400, str(error)) from None
 
 
 class _Streamed(Response):

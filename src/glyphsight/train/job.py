@@ -17,7 +17,7 @@ from glyphsight.dataset import Prompt, Record, load_dataset
 from glyphsight.dataset.drawing import PREFIX, backwards, drawn_dataset
 from glyphsight.dataset.prompt import in_turn
 from glyphsight.dataset.storage import profile_of, read_info, split_files
-from glyphsight.errors import DatasetError, ModelError
+from glyphsight.errors import DatasetError, FormatError, ModelError
 from glyphsight.files import checksum, normal
 from glyphsight.inference import Model, Request
 from glyphsight.models import LoadedModel, load_model
@@ -120,19 +120,32 @@ def _drawings(
     data: Path, records: list[Record], profile: Profile
 ) -> tuple[list[Record], tuple[str, ...]]:
     """Return records read backwards, and the labels they draw; say how many are left out."""
-    known = [one for one in records if one.answer != UNKNOWN]
-    drawn = backwards(known, len(layout_of(profile)))
-    if not drawn:
+    try:
+        size = len(layout_of(profile))
+    except FormatError as error:
+        raise FormatError(f"{data}: {error}") from None
+    known = [
+        one
+        for one in records
+        if one.answer != UNKNOWN and not one.question and len(one.pictures) == 1
+    ]
+    if not known:
+        raise DatasetError(
+            f"{data}: all its records are unknown, have a question of their own or not one "
+            "picture; build one of labelled pictures"
+        )
+    some = [one for one in known if len(one.picture) == size]
+    if not some:
         raise DatasetError(
             f"{data}: none of its pictures has the {profile.rows(1, 1)} rows of {profile.width} "
             "columns that are drawn; build it with --height"
         )
-    if (left := len(records) - len(drawn)) and is_first_process():
+    if (left := len(records) - len(some)) and is_first_process():
         say(
             f"glyphsight: {data}: {left} of {len(records)} records are not drawn: they are "
-            "unknown, have a question of their own or another size"
+            "unknown, have a question of their own, not one picture or another size"
         )
-    return drawn, tuple(sorted({one.answer for one in records}.difference([UNKNOWN])))
+    return backwards(some), tuple(sorted({one.answer for one in some}))
 
 
 def _profile_of(data: Path, records: list[Record]) -> Profile:
