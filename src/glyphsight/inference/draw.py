@@ -139,6 +139,8 @@ class Grammar:
 
         bits = allocate_token_bitmask(1, self.size)
         fill_next_token_bitmask(state, bits)
+        if state.is_error():  # else the end token fits for ever
+            raise _no_grammar(state.get_error())
         return np.flatnonzero(np.unpackbits(bits.view(np.uint8), bitorder="little"))
 
 
@@ -154,7 +156,7 @@ def _known(tokenizer: str, end: int | None) -> tuple[Any, int]:
 
 
 def _no_grammar(why: object = "") -> ModelError:
-    said = f" ({why})" if why else ""
+    said = f" ({str(why).splitlines()[0]})" if why else ""
     return ModelError(f"no grammar for this tokenizer{said}; take another model")
 
 
