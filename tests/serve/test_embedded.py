@@ -435,7 +435,8 @@ def test_the_package_s_model_that_is_served_draws_itself(monkeypatch):
 
 
 def test_a_drawing_that_the_model_cannot_end_is_the_clients_error(drawing, monkeypatch):
-    monkeypatch.setattr(Model, "window", 25)
+    asked = drawing.tokenizer("Draw 7.\nResponse:", add_special_tokens=True)["input_ids"]
+    monkeypatch.setattr(Model, "window", len(asked) + 2)
     with pytest.raises(ApiError, match="tokens") as caught:
         drawn(Embedded(drawing))
     assert caught.value.status == 400
