@@ -19,7 +19,7 @@ from glyphsight.inference import DrawSettings, Model
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.nano import make_nano
 from glyphsight.serve import embedded
-from glyphsight.serve.drawings import DRAWINGS
+from glyphsight.serve.drawings import DRAWINGS, read_drawing
 from glyphsight.serve.embedded import Embedded
 from glyphsight.serve.errors import ApiError
 from glyphsight.serve.page import sample_picture
@@ -402,6 +402,20 @@ def test_pictures_are_drawn_through_openais_client(client):
         assert (picture.format, picture.size) == ("PNG", (64, 48))
         assert one.revised_prompt == "Draw 7."
         assert one.ASCII_image == same.ascii_image
+
+
+@pytest.mark.parametrize(
+    ("prompt", "label"),
+    [("a", "a"), ("Draw a.", "a"), ("Draw a B", "B"), ("an ice cream, please", "ice cream"),
+     ("Draw a letter", None), ("B or cream", None)],
+)  # fmt: skip
+def test_a_label_is_told_from_the_words_around_it(prompt, label):
+    labels = ["B", "a", "cream", "ice cream"]
+    if label is not None:
+        assert read_drawing({"prompt": prompt}, labels).label == label
+        return
+    with pytest.raises(ApiError, match="must name one of"):
+        read_drawing({"prompt": prompt}, labels)
 
 
 @pytest.fixture(scope="module")

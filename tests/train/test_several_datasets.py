@@ -324,3 +324,5 @@ def test_one_run_sees_and_draws_the_same_data(digits, tmp_path, capsys):
     assert Model(tmp_path / "run").see([one.picture()])[0].label in DIGITS
     _print_report(report, [digits, Path(f"draw:{digits}")])
     assert "glyphsight draw LABEL --model" in capsys.readouterr().out
+    train(digits, tmp_path / "run", tmp_path / "sees", small(max_steps=1), quiet=True)
+    assert "draws 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and the new run will not" in capsys.readouterr().err

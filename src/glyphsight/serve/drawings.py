@@ -14,6 +14,7 @@ from PIL import Image
 
 from glyphsight.dataset.drawing import asked_to_draw
 from glyphsight.inference import Drawing, DrawSettings
+from glyphsight.inference.draw import named
 from glyphsight.serve.asked import Fields, wrong
 from glyphsight.serve.errors import ApiError
 
@@ -49,9 +50,9 @@ def read_drawing(body: Mapping[str, Any], labels: Sequence[str]) -> AskedDrawing
     """
     fields = Fields(body)
     prompt = fields.take("prompt", str, "", "text that names what to draw")
-    found = [prompt.strip()] if prompt.strip() in labels else _among(prompt, labels)
+    found = _among(prompt.strip(), labels)
     if len(found) != 1:
-        said = f"prompt: must name one of {', '.join(labels)}, such as {labels[0]!r}"
+        said = f"prompt: must name one of {named(labels)}, such as {labels[0]!r}"
         raise ApiError(400, said, code="invalid_value", param="prompt")
     settings = DrawSettings(
         fields.number("n", 1, _MOST, 1),
@@ -70,8 +71,16 @@ def read_drawing(body: Mapping[str, Any], labels: Sequence[str]) -> AskedDrawing
 
 
 def _among(prompt: str, labels: Sequence[str]) -> list[str]:
-    words = set(re.findall(r"\w+", prompt))
-    return [label for label in labels if label in words]
+    """Return the label that is all of a prompt, else those among its words, articles left out."""
+    whole = [one for one in labels if prompt in (one, asked_to_draw(one))]
+    if whole:
+        return whole
+    found: list[str] = []
+    for label in sorted(labels, key=len, reverse=True):
+        left = re.sub(rf"(?<!\w){re.escape(label)}(?!\w)", "\n", prompt)
+        if left != prompt and label.lower() not in ("a", "an", "the"):
+            found, prompt = [*found, label], left
+    return found
 
 
 def drawn_reply(asked: AskedDrawing, drawings: Sequence[Drawing]) -> dict[str, Any]:

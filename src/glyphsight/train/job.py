@@ -20,6 +20,7 @@ from glyphsight.dataset.storage import profile_of, read_info, split_files
 from glyphsight.errors import DatasetError, FormatError, ModelError
 from glyphsight.files import checksum, normal
 from glyphsight.inference import Model, Request
+from glyphsight.inference.draw import named
 from glyphsight.models import LoadedModel, load_model
 from glyphsight.models.load import new_adapter
 from glyphsight.models.runs import UNKNOWN, ModelSource, RunRecord, Task, resolve
@@ -77,8 +78,8 @@ def read_datasets(
         ModelError: Two datasets differ in their profile, or in the wording they are asked in.
     """
     found = []
-    for named in data:
-        path, drawn = drawn_dataset(named)
+    for given in data:
+        path, drawn = drawn_dataset(given)
         [files] = split_files(path, "train").values()
         judged_in = split_files(path).get("validation", [])
         where, judged_where = (str(own[0] if len(own) == 1 else path) for own in (files, judged_in))
@@ -338,6 +339,13 @@ def make_job(
     pictures = any(one.draws or record.pictures for one in datasets for record in one.records)
     if pictures and origin.run and is_first_process():
         _say_new_profile(origin.run.profile, datasets[0])
+    drawn = {label for one in datasets for label in one.draws}
+    lost = set(origin.run.draws) - drawn if origin.run else set()
+    if lost and is_first_process():
+        say(
+            f"glyphsight: warning: {model} draws {named(sorted(lost))}, and the new run will not; "
+            "add --data draw:DATA to keep it"
+        )
     if pictures and (why := merged_pictures(loaded.tokenizer, profile)):
         raise ModelError(f"{loaded.name}: {why}")
     for one in datasets:
@@ -358,7 +366,7 @@ def make_job(
         chat=loaded.chat,
         base_profile=origin.run.base_profile if origin.run else profile,
         free=len(_questions(datasets)) > len(tasks) or bool(source.run and source.run.free),
-        draws=tuple(sorted({label for one in datasets for label in one.draws})),
+        draws=tuple(sorted(drawn)),
     )
     inputs = {
         "model": source.lasting_name,
