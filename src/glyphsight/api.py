@@ -94,7 +94,13 @@ def see(image: PictureLike | Several, model: str | Path = "sight") -> Answer | l
 
 
 def draw(
-    label: str | None = None, *, model: str | Path = "draw", given: str = "", **settings: Any
+    label: str | None = None,
+    *,
+    model: str | Path = "draw",
+    given: str = "",
+    n: int = 1,
+    temperature: float = 0.9,
+    seed: int | None = None,
 ) -> list[Drawing]:
     """Let a model draw pictures of a label, as text; the model stays loaded between calls.
 
@@ -103,8 +109,9 @@ def draw(
         model: Name of a model, as for :func:`load`.
         given: Rows of a picture to complete, from the top; an empty line, or a number that is left
             out, is a row to draw, ``?`` a glyph to draw.
-        settings: ``n``, ``temperature`` and ``seed``, see
-            :class:`~glyphsight.inference.DrawSettings`.
+        n: Number of drawings, 1-10,000.
+        temperature: 0-100; 0 takes the likeliest tokens.
+        seed: Seed, not negative; None for other drawings each time.
 
     Raises:
         ModelError: The model cannot be loaded, or does not draw the label.
@@ -112,4 +119,4 @@ def draw(
     """
     from glyphsight.inference import DrawSettings
 
-    return _kept(model).draw(label, DrawSettings(**settings), given)
+    return _kept(model).draw(label, DrawSettings(n, temperature, seed), given)

@@ -73,7 +73,8 @@ def test_half_a_picture_is_completed(tmp_path):
         (("x",), None, 1, "not trained to draw 'x'; give one of 0, 1, 2"),
         (("7", "--model", "nano-digits"), None, 1, "not trained to draw; give draw"),
         (("7", "--n", 0), None, 2, "n is 0; give a whole number"),
-        (("7", "--from", "-"), "███\n", 1, "-: line 1: .* 11 rows of 20 glyphs"),
+        (("7", "--from", "-"), "#\n", 1, "-: line 1: .* are 11, of 20 glyphs"),
+        (("7", "--out", "seven.png"), None, 2, "give a directory"),
     ],
 )
 def test_what_cannot_be_drawn_is_said_with_the_fix(arguments, given, code, told):

@@ -62,6 +62,8 @@ def draw(
     """
     if label is None and from_ is None:
         raise typer.BadParameter("give a label, or rows to complete with --from")
+    if out is not None and (out.suffix or out.is_file()):
+        raise typer.BadParameter(f"{out} is a file's name; give a directory", param_hint="--out")
     from glyphsight.inference import Model
 
     given = "" if from_ is None else read_text(Path(from_))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product
 
@@ -50,8 +51,9 @@ def places_left(text: str, profile: Profile) -> tuple[str, ...]:
     """Return the characters that may stand at each place of a text that is only partly there.
 
     Args:
-        text: Rows of an ASCII_Image from the top. A row that is not there is an empty line or,
-            where rows are numbered, no line at all; ``?`` is a glyph that is not known.
+        text: Rows of an ASCII_Image from the top; blanks at the end of a row may be left out. A row
+            that is not there is an empty line or, where rows are numbered, no line at all; ``?`` is
+            a glyph that is not known.
         profile: Profile of the text.
 
     Returns:
@@ -73,25 +75,34 @@ def places_left(text: str, profile: Profile) -> tuple[str, ...]:
     row = 0
     for number, line in enumerate(lines, start=1):
         if line:
-            left = range(row, len(rows))
-            row = next((own for own in left if _fits(line, places[rows[own]])), -1)
+            row = next((at for at in range(row, len(rows)) if _fits(line, places[rows[at]])), -1)
             if row < 0:
+                example = "".join(one[0] if len(one) == 1 else one[-1] for one in places[rows[0]])
                 raise FormatError(
-                    f"is none of the {len(rows)} rows of {profile.width} glyphs of "
-                    f"{profile.palette!r} that may stand here; give rows as the model writes them, "
-                    f"{UNKNOWN_GLYPH} for a glyph that is not known",
+                    f"{line!r} has {len(line)} characters and is no row that may stand here: there "
+                    f"are {len(rows)}, of {profile.width} glyphs of {profile.palette!r}, such as "
+                    f"{example[:-1]!r}; {UNKNOWN_GLYPH} is a glyph that is not known",
                     number,
                 )
             places[rows[row]] = [
                 one if wanted == UNKNOWN_GLYPH and wanted not in one else wanted
-                for wanted, one in zip(f"{line}\n", places[rows[row]], strict=True)
+                for wanted, one in zip(
+                    _whole(line, places[rows[row]]), places[rows[row]], strict=True
+                )
             ]
         row += 1
     return tuple(places)
 
 
-def _fits(line: str, places: list[str]) -> bool:
-    return len(line) + 1 == len(places) and all(
+def _whole(line: str, places: Sequence[str]) -> str:
+    """Return a row with its line end, and the blanks at its end that an editor took."""
+    cut = all(" " in one for one in places[len(line) : -1])
+    return (line.ljust(len(places) - 1) if cut else line) + "\n"
+
+
+def _fits(line: str, places: Sequence[str]) -> bool:
+    whole = _whole(line, places)
+    return len(whole) == len(places) and all(
         wanted in one or (wanted == UNKNOWN_GLYPH and len(one) > 1)
-        for wanted, one in zip(line, places, strict=False)
+        for wanted, one in zip(whole, places, strict=True)
     )
