@@ -16,12 +16,10 @@ import pytest
 import typer
 import yaml
 
-from glyphsight import encode
 from glyphsight.cli.app import app
 from glyphsight.codec import encode_batch
 from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import ModelError
-from glyphsight.models.runs import SHIPPED_RUNS, RunRecord
 from glyphsight.settings import read_assignments
 from glyphsight.sources import SOURCES, load_split, open_source
 from glyphsight.train.settings import TrainSettings
@@ -350,16 +348,9 @@ def pictures(folder):
     shutil.copy(folder / "five.png", folder / "pictures")
 
 
-def half(folder):
-    profile = RunRecord.load(SHIPPED_RUNS["draw"]).profile
-    lines = encode(folder / "five.png", profile).splitlines(keepends=True)
-    (folder / "half.txt").write_text("".join(lines[:5]), "utf-8")
-
-
 NEEDS = {  # what a page takes for granted, beside five.png and five.txt
     "README.md": lambda folder: build(folder / "data", "json"),
     "docs/datasets.md": digits,
-    "docs/drawing.md": half,
     "docs/few-shot.md": icons,
     "docs/hearing.md": sounds,
     "docs/scale.md": pictures,
