@@ -93,7 +93,8 @@ def test_three_lines_let_a_model_see(tmp_path):
         encoding="utf-8",
     )
     try:
-        address = re.search(r"http://127.0.0.1:\d+", server.stderr.readline())[0]
+        lines = iter(server.stderr.readline, "")
+        address = next(filter(None, (re.search(r"http://127.0.0.1:\d+", one) for one in lines)))[0]
         lines = f"{point.replace('http://localhost:8000', address)}\n{send}"
         done = subprocess.run(["bash", "-c", lines], cwd=tmp_path, capture_output=True, check=True)
     finally:

@@ -101,7 +101,8 @@ def test_the_tutorial_leads_to_a_model_that_is_served(tmp_path):
         cwd=tmp_path,
     )
     try:
-        address = re.search(r"http://127.0.0.1:\d+", server.stderr.readline())[0]
+        lines = iter(server.stderr.readline, "")
+        address = next(filter(None, (re.search(r"http://127.0.0.1:\d+", one) for one in lines)))[0]
         ask = ask.replace("http://localhost:8000", address)
         reply = subprocess.run(["bash", "-c", ask], cwd=tmp_path, capture_output=True, check=True)
     finally:

@@ -39,5 +39,6 @@ def one_line(error: BaseException) -> str:
 
 def meant(name: str, known: Iterable[str]) -> str:
     """Return the beginning of a fix that names the nearest known name; "" where none is near."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.7)
-    return f"give {close[0]}, if that is meant; else " if close else ""
+    ends = {one.rpartition("/")[2]: one for one in known}  # directories have a long part in common
+    close = get_close_matches(name.rpartition("/")[2], ends, n=1, cutoff=0.7)
+    return f"give {ends[close[0]]}, if that is meant; else " if close else ""
