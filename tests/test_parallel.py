@@ -130,7 +130,7 @@ ORPHANS = """
 import os, time
 from glyphsight import parallel
 def task(number):
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}{os.linesep}".encode())  # at once: print may write the end apart
     time.sleep(60)
 if __name__ == "__main__":
     list(parallel.map(task, range(2), parallel.Workers(workers=2)))
