@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from glyphsight.codec import Profile
+from glyphsight.codec.formats import get_format
 from glyphsight.dataset import Record, load_dataset
 from glyphsight.dataset.questions import CHAT, PLAIN
 from glyphsight.dataset.storage import profile_of
@@ -78,15 +79,14 @@ def judged(model: Model, records: list[Record]) -> list[bool]:
     return [reply == normal(one.answer) for one, reply in zip(records, replies, strict=True)]
 
 
-def draw(model: Model, shown: list[Record], palette: str, across: int, file: Path) -> None:
+def draw(model: Model, shown: list[Record], profile: Profile, across: int, file: Path) -> None:
     """Draw the cells of records, what the model writes below them, wrong answers in red."""
     width, height = 200, 120
     size = (across * width, -(-len(shown) // across) * height)
     page = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(page)
     for number, (one, reply) in enumerate(zip(shown, written(model, shown), strict=True)):
-        rows = [[palette.index(glyph) for glyph in row] for row in one.picture.splitlines()]
-        levels = 255 - np.array(rows, dtype=np.uint8) * (255 // (len(palette) - 1))
+        levels = 255 - grid(one, profile) * (255 // (profile.levels - 1))
         across_cells = min(5, (width - 10) // levels.shape[1])
         cells = np.repeat(np.repeat(levels, across_cells * 9 // 5, 0), across_cells, 1)
         left, top = number % across * width, number // across * height
@@ -104,12 +104,16 @@ def first_five(model: Model, records: list[Record], names: list[str]) -> list[bo
     return [one.answer in own for one, own in zip(records, best, strict=True)]
 
 
+def grid(record: Record, profile: Profile) -> NDArray[np.uint8]:
+    """Return the cells of a text as levels, uint8[rows, columns]."""
+    return get_format(profile.format).read(record.picture, profile.palette)
+
+
 def grids(records: list[Record], profile: Profile) -> NDArray[np.uint8]:
     """Return the cells of texts as levels, uint8[N, rows, columns], all alike wide."""
     found = []
     for one in records:
-        rows = [[profile.palette.index(glyph) for glyph in row] for row in one.picture.splitlines()]
-        levels = np.array(rows, dtype=np.uint8)
+        levels = grid(one, profile)
         found.append(levels[:, np.arange(profile.width) * levels.shape[1] // profile.width])
     return np.stack(found)
 
@@ -195,8 +199,8 @@ def main() -> None:
     if given.picture:
         drawn = Model.load(as_run(given.checkpoint[0], given.data))
         shown = [chosen(given.data / kind, "test", 6) for kind in given.kind or KINDS]
-        palette = drawn.trained.profile.palette
-        draw(drawn, [one for own in shown for one in own], palette, 6, given.picture)
+        profile = drawn.trained.profile
+        draw(drawn, [one for own in shown for one in own], profile, 6, given.picture)
         return
     for checkpoint in given.checkpoint:
         model: Model | None = None

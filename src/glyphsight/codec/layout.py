@@ -84,11 +84,10 @@ def places_left(text: str, profile: Profile) -> tuple[str, ...]:
                     f"{example[:-1]!r}; {UNKNOWN_GLYPH} is a glyph that is not known",
                     number,
                 )
+            own = places[rows[row]]
             places[rows[row]] = [
                 one if wanted == UNKNOWN_GLYPH and wanted not in one else wanted
-                for wanted, one in zip(
-                    _whole(line, places[rows[row]]), places[rows[row]], strict=True
-                )
+                for wanted, one in zip(_whole(line, own), own, strict=True)
             ]
         row += 1
     return tuple(places)

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from glyphsight.files import replacing
 from glyphsight.models import smollm2
 from glyphsight.models.runs import UNKNOWN, RunRecord, resolve, root_of
 from glyphsight.version import __version__
@@ -37,7 +38,8 @@ def head_card(directory: Path, record: RunRecord) -> None:
     card = ModelCard((directory / CARD).read_text("utf-8"))
     said = card.data.to_dict() | card_data(directory, record)  # type: ignore[no-untyped-call]
     card.data = ModelCardData(**said, ignore_metadata_errors=False)
-    (directory / CARD).write_text(str(card), encoding="utf-8")
+    with replacing(directory / CARD) as stream:
+        stream.write(str(card))
 
 
 def write_card(directory: Path, name: str, record: RunRecord) -> None:
@@ -60,4 +62,5 @@ def write_card(directory: Path, name: str, record: RunRecord) -> None:
         training=record.training,
         version=__version__,
     )
-    (directory / CARD).write_text(card.content, encoding="utf-8")
+    with replacing(directory / CARD) as stream:
+        stream.write(card.content)
