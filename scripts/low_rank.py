@@ -54,7 +54,7 @@ def low_rank_adapter(
     if trained.run is None or hasattr(trained.model, "peft_config"):
         raise ModelError(f"{run}: holds no whole model trained with glyphsight; give one that does")
     root = root_of(trained.run)
-    base = load_model(root.base, seed=root.seed, training=True, profile=root.base_profile)
+    base = load_model(root.base, seed=root.seed, training=True, made_for=root.made_for)
     adapted = new_adapter(base.model, rank, rank)
     layers = [
         (name, layer)

@@ -13,7 +13,7 @@ from glyphsight.errors import FormatError, ModelError
 from glyphsight.inference import DrawSettings, Model
 from glyphsight.inference.draw import Grammar, write_drawings
 from glyphsight.models import LoadedModel, RunRecord
-from glyphsight.models.nano import make_nano
+from glyphsight.models.nano import MadeFor, make_nano
 from glyphsight.models.tokens import load_tokenizer
 
 PROFILE = Profile(width=10, palette=" ▓█")
@@ -28,7 +28,7 @@ EACH = [
 
 def untrained(profile):
     """A nano that knows nothing, but may draw two labels."""
-    model, tokenizer = make_nano(0, profile=profile)
+    model, tokenizer = make_nano(0, made_for=MadeFor(profile))
     run = RunRecord("nano", profile=profile, draws=("7", "8"))
     return Model(LoadedModel(model.eval(), tokenizer, "untrained", run))
 

@@ -3,7 +3,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from glyphsight.codec import Profile, encode_batch
-from glyphsight.models.nano import make_nano, make_tokenizer
+from glyphsight.models.nano import MadeFor, make_nano, make_tokenizer
 from glyphsight.models.tokens import load_tokenizer
 from glyphsight.sources import load_split, open_source
 
@@ -43,7 +43,7 @@ def test_any_other_text_survives_too():
     ids=lambda value: getattr(value, "format", ""),
 )
 def test_its_cut_suits_the_profile_of_the_pictures(profile, tokens):
-    tokenizer = make_tokenizer(profile)
+    tokenizer = make_tokenizer(MadeFor(profile))
     texts = encode_batch(load_split(open_source("bundled"), "validation").pixels[:50], profile)
     cut = tokenizer(texts)["input_ids"]
     assert tokenizer.batch_decode(cut) == texts
@@ -55,6 +55,16 @@ def test_an_answer_digit_is_one_token():
     cut = make_tokenizer()([f" {digit}" for digit in range(10)])["input_ids"]
     assert [len(ids) for ids in cut] == [1] * 10
     assert len({ids[0] for ids in cut}) == 10
+
+
+def test_an_answer_it_is_made_for_is_one_token_and_no_part_of_another_word():
+    names = ("cat", "ice cream", "ice", "T-shirt/top", "고양이")
+    tokenizer = make_tokenizer(MadeFor(Profile(format="plain"), names))
+    answers = [f"Response: {name}" for name in names]
+    assert {len(ids) for ids in tokenizer(answers)["input_ids"]} == {2}
+    for text in (*answers, "Response: catalog", "Response: icecream", "▓█ cat\n  cat"):
+        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    assert len(tokenizer(" catalog")["input_ids"]) > 2
 
 
 def test_the_same_seed_makes_the_same_weights_and_leaves_the_global_generator_alone():

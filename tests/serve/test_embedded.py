@@ -17,7 +17,7 @@ import glyphsight
 from glyphsight.codec import Profile
 from glyphsight.inference import DrawSettings, Model
 from glyphsight.models import LoadedModel, RunRecord
-from glyphsight.models.nano import make_nano
+from glyphsight.models.nano import MadeFor, make_nano
 from glyphsight.serve import embedded
 from glyphsight.serve.drawings import DRAWINGS, read_drawing
 from glyphsight.serve.embedded import Embedded
@@ -421,7 +421,7 @@ def test_a_label_is_told_from_the_words_around_it(prompt, label):
 @pytest.fixture(scope="module")
 def drawing():
     """A nano called ``mine`` that knows nothing, but may draw two labels."""
-    model, tokenizer = make_nano(0, profile=Profile(width=8))
+    model, tokenizer = make_nano(0, made_for=MadeFor(Profile(width=8)))
     run = RunRecord("nano", profile=Profile(width=8), draws=("7", "8"))
     return Model(LoadedModel(model.eval(), tokenizer, "mine", run))
 

@@ -368,7 +368,7 @@ def _zero_shot(
     if not items:
         return None
     chat = False if task.plain else run.chat or False
-    base = Model(load_model(run.base, seed=run.seed, chat=chat, profile=run.base_profile))
+    base = Model(load_model(run.base, seed=run.seed, chat=chat, made_for=run.made_for))
     asked = [
         Request(item.ask(task.prompt), tuple(map(task.prompt.reply, item.choices)))
         for item in items

@@ -13,7 +13,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.console import say
 from glyphsight.errors import ModelError
 from glyphsight.extras import need
@@ -154,7 +153,7 @@ def as_base(loaded: LoadedModel) -> Iterator[LoadedModel]:
         with loaded.model.disable_adapter():
             yield loaded
     else:
-        yield load_model(run.base, seed=run.seed, profile=run.base_profile)
+        yield load_model(run.base, seed=run.seed, made_for=run.made_for)
 
 
 def fast_bfloat16(device_type: str = "cpu") -> bool:
@@ -297,19 +296,19 @@ def _read_tokenizer(location: str) -> Any:
 
 
 def _load(
-    source: ModelSource, seed: int, profile: Profile, training: bool, four_bits: bool
+    source: ModelSource, seed: int, made_for: nano.MadeFor, training: bool, four_bits: bool
 ) -> tuple[Any, Any]:
     """Make a fresh nano, or load a model with its adapter where it has one; and the tokenizer."""
     directory, run = source.directory, source.run
     if directory is None and source.name == nano.NAME:
         if four_bits:
             raise ModelError("nano: is made fresh, not read in 4 bits; train with --method full")
-        return nano.make_nano(seed, profile=profile)
+        return nano.make_nano(seed, made_for=made_for)
     if run is None or source.adapter is None:
         return _from_pretrained(source, four_bits)
     try:
         base = resolve(run.base)
-        model, tokenizer = _load(base, run.seed, run.base_profile, training, four_bits)
+        model, tokenizer = _load(base, run.seed, run.made_for, training, four_bits)
     except ModelError as error:
         raise ModelError(f"{directory}: its adapter needs its base model {error}") from error
     try:
@@ -347,7 +346,7 @@ def load_model(
     dtype: str | None = None,
     chat: Turns | bool | None = None,
     four_bits: bool = False,
-    profile: Profile = PUBLISHED,
+    made_for: nano.MadeFor = nano.FOR_PUBLISHED,
 ) -> LoadedModel:
     """Load a base model or a trained run.
 
@@ -366,7 +365,7 @@ def load_model(
             template, but ``smollm2-135m`` and ``nano`` plainly.
         four_bits: True to quantize the base to NF4 with bitsandbytes, on CUDA alone. Not
             verified on a GPU.
-        profile: Profile of the pictures that the tokenizer of a fresh ``nano`` suits.
+        made_for: Texts that the tokenizer of a fresh ``nano`` is made for.
 
     Raises:
         ModelError: Says what could not be loaded and why.
@@ -380,7 +379,7 @@ def load_model(
     _quiet_transformers()
     source = resolve(name)
     run = source.run
-    model, tokenizer = _load(source, seed, profile, training, four_bits)
+    model, tokenizer = _load(source, seed, made_for, training, four_bits)
     parameters = sum(p.numel() for p in model.parameters())
     if dtype is None and not training and parameters >= _FAST_BFLOAT16_PARAMETERS:
         dtype = "bfloat16" if fast_bfloat16(torch.device(device).type) else None

@@ -3,7 +3,7 @@
 Nano's tokenizer keeps a text as it is and splits it into tokens that suit the profile of the
 pictures. In the published format a row of 20 glyphs is three tokens: the tags before it with its
 first 6 glyphs, then 7 and 7. A picture of 20x11 cells is 34 tokens where SmolLM2's tokenizer makes
-198. LOG.md has what other ways to split gave.
+198. An answer that the training data give often is one token. LOG.md has what other ways gave.
 """
 
 from __future__ import annotations
@@ -24,6 +24,22 @@ _RUNS = 2187  # most runs of the longest kind: 7 of three glyphs, 4 of five, 2 o
 _MERGED_ROWS = 11  # rows whose tags are one token with the glyphs after them
 _MAX_ROWS = 64
 _PAD, _EOS = "<pad>", "<eos>"
+
+
+@dataclass(frozen=True)
+class MadeFor:
+    """The texts that the tokenizer of a fresh ``nano`` is made for.
+
+    Attributes:
+        profile: Profile of the pictures.
+        answers: Answers that are one token each, with the space before them.
+    """
+
+    profile: Profile = PUBLISHED
+    answers: tuple[str, ...] = ()
+
+
+FOR_PUBLISHED = MadeFor()
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,7 @@ def _opening(row: int) -> str:
     return f"</row:{row - 1}>\n<row:{row}>" if row > 1 else "<row:1>"
 
 
-def _vocabulary(splitting: Splitting) -> dict[str, int]:
+def _vocabulary(splitting: Splitting, answers: tuple[str, ...]) -> dict[str, int]:
     """Number every token of nano; a text that no token covers falls back to bytes."""
     tokens = [_PAD, _EOS]
     tokens += [f"<0x{byte:02X}>" for byte in range(256)]
@@ -83,15 +99,16 @@ def _vocabulary(splitting: Splitting) -> dict[str, int]:
     tokens += [f"</row:{row}>\n" for row in range(1, _MAX_ROWS + 1)]
     tokens += ["Response:"]
     tokens += [f" {chr(code)}" for code in range(33, 127) if chr(code).isalnum()]
+    tokens += [f" {answer}" for answer in answers]
     return {token: index for index, token in enumerate(dict.fromkeys(tokens))}
 
 
-def make_backend(profile: Profile = PUBLISHED) -> Any:
-    """Make nano's tokenizer for pictures of a profile, for the ``tokenizers`` library."""
+def make_backend(made_for: MadeFor = FOR_PUBLISHED) -> Any:
+    """Make nano's tokenizer for the ``tokenizers`` library."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
-    splitting = splitting_for(profile)
-    vocabulary = _vocabulary(splitting)
+    splitting = splitting_for(made_for.profile)
+    vocabulary = _vocabulary(splitting, made_for.answers)
     backend = Tokenizer(
         models.BPE(vocab=vocabulary, merges=[], ignore_merges=True, byte_fallback=True)
     )
@@ -102,6 +119,7 @@ def make_backend(profile: Profile = PUBLISHED) -> Any:
         r"</row:\d+>\n",
         r"<row:\d+>",
         r"Response:",
+        *(rf" {re.escape(one)}(?!\w)" for one in sorted(made_for.answers, key=len, reverse=True)),
         r" [0-9A-Za-z]",
         rf"{splitting.glyph}{{1,{splitting.longest}}}",
     ]
@@ -110,12 +128,12 @@ def make_backend(profile: Profile = PUBLISHED) -> Any:
     return backend
 
 
-def make_tokenizer(profile: Profile = PUBLISHED) -> Any:
-    """Make nano's tokenizer for pictures of a profile, for transformers."""
+def make_tokenizer(made_for: MadeFor = FOR_PUBLISHED) -> Any:
+    """Make nano's tokenizer for transformers."""
     from transformers import PreTrainedTokenizerFast
 
     return PreTrainedTokenizerFast(
-        tokenizer_object=make_backend(profile),
+        tokenizer_object=make_backend(made_for),
         pad_token=_PAD,
         eos_token=_EOS,
         model_max_length=WINDOW,
@@ -166,7 +184,9 @@ def _byte_embeddings(tokens: list[str], width: int) -> Any:
     return table / counts.sqrt()[:, None] * 0.2
 
 
-def make_nano(seed: int, tokenizer: Any = None, profile: Profile = PUBLISHED) -> tuple[Any, Any]:
+def make_nano(
+    seed: int, tokenizer: Any = None, made_for: MadeFor = FOR_PUBLISHED
+) -> tuple[Any, Any]:
     """Make a fresh nano model and its tokenizer; the same weights for the same seed.
 
     The embeddings serve for the output too, which loses nothing and saves a third of the weights;
@@ -175,14 +195,14 @@ def make_nano(seed: int, tokenizer: Any = None, profile: Profile = PUBLISHED) ->
     Args:
         seed: Random seed for the weights.
         tokenizer: A ``PreTrainedTokenizerFast`` to read, in place of nano's own.
-        profile: Profile of the pictures, which nano's own tokenizer suits.
+        made_for: Texts that nano's own tokenizer is made for.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     own = tokenizer is None
-    splitting = splitting_for(profile)
-    tokenizer = make_tokenizer(profile) if own else tokenizer
+    splitting = splitting_for(made_for.profile)
+    tokenizer = make_tokenizer(made_for) if own else tokenizer
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,

@@ -14,6 +14,7 @@ from glyphsight.errors import ModelError, meant
 from glyphsight.files import normal, write_json
 from glyphsight.models import nano, smollm2
 from glyphsight.models.chat import Turns
+from glyphsight.models.nano import MadeFor
 
 RUN_FILE = "glyphsight.json"
 """File of the record. It is written last: with it a run is finished."""
@@ -59,7 +60,8 @@ class RunRecord:
         training: Figures of the training: records, steps, seconds, accuracy.
         chat: Turns of the chat around a prompt, None for plain prompts. They are kept whole, since
             some templates write today's date.
-        base_profile: Profile that the tokenizer of a fresh ``nano`` at the root suits.
+        base_profile: Profile that the tokenizer of a fresh ``nano`` at the root is made for.
+        base_answers: Answers that are one token each of a fresh ``nano`` at the root.
         free: True where it was trained on more questions than ``tasks`` lists: it takes any
             question, and writes its answer.
         unknown_above: Threshold of the label ``unknown``, above 0 and below 1: its probability
@@ -75,6 +77,7 @@ class RunRecord:
     training: dict[str, Any] = field(default_factory=dict)
     chat: Turns | None = None
     base_profile: Profile = PUBLISHED
+    base_answers: tuple[str, ...] = ()
     free: bool = False
     unknown_above: float = 0.5
     draws: tuple[str, ...] = ()
@@ -83,6 +86,11 @@ class RunRecord:
     def caution(self) -> float:
         """Log-odds of the threshold of ``unknown``: its score is lowered by as much."""
         return math.log(self.unknown_above / (1 - self.unknown_above))
+
+    @property
+    def made_for(self) -> MadeFor:
+        """Texts that the tokenizer of a fresh ``nano`` at the root is made for."""
+        return MadeFor(self.base_profile, self.base_answers)
 
     @property
     def prompt(self) -> Prompt:
@@ -153,7 +161,8 @@ class RunRecord:
                 training=value["training"],
                 chat=Turns(**value["chat"]) if value["chat"] else None,
                 base_profile=Profile(**value["base_profile"]),
-                free=value.get("free", False),  # older records know no free questions
+                base_answers=tuple(value.get("base_answers", ())),  # older records have none
+                free=value.get("free", False),
                 unknown_above=threshold,
                 draws=tuple(value.get("draws", ())),
             )

@@ -23,6 +23,7 @@ from glyphsight.inference import Model, Request
 from glyphsight.inference.draw import named
 from glyphsight.models import LoadedModel, load_model
 from glyphsight.models.load import new_adapter
+from glyphsight.models.nano import MadeFor
 from glyphsight.models.runs import UNKNOWN, ModelSource, RunRecord, Task, resolve
 from glyphsight.models.tokens import merged_pictures
 from glyphsight.train.data import (
@@ -46,6 +47,9 @@ Names = dict[str, str] | Sequence[dict[str, str] | None] | None
 MOST_QUESTIONS = 100
 """Questions that a run lists; one that is trained on more is free."""
 _MANY_EPOCHS = 10**6
+_FREQUENT = 20
+_MOST_ANSWERS = 2000
+_LONG_ANSWER = 40
 
 
 class LearnedDataset(NamedTuple):
@@ -220,6 +224,20 @@ def make_tasks(
     )
 
 
+def frequent_answers(datasets: Sequence[LearnedDataset]) -> tuple[str, ...]:
+    """List answers of one line that at least 20 records give or draw, the commonest 2,000."""
+    counts: Counter[str] = Counter()
+    for one in datasets:
+        counts.update(dict.fromkeys(one.draws, _FREQUENT))
+        counts.update(record.answer for record in one.records if not one.draws)
+    found = [
+        answer
+        for answer, count in counts.most_common(_MOST_ANSWERS)
+        if count >= _FREQUENT and len(answer.splitlines()) == 1 and len(answer) <= _LONG_ANSWER
+    ]
+    return tuple(sorted(answer for answer in found if len(answer) > 1 or not answer.isalnum()))
+
+
 def _questions(datasets: Sequence[LearnedDataset]) -> set[str]:
     seen = (own for own in datasets if not own.draws)
     return {one.question for own in seen for one in own.records + own.validation}
@@ -323,13 +341,14 @@ def make_job(
     tasks = make_tasks(datasets, names, source.run, settings.most_labels)
     profile = datasets[0].profile
     text = _text_to_mix_in(source, settings, begun)
+    own = source.run.made_for if source.run else MadeFor(profile, frequent_answers(datasets))
     origin = load_model(
         model,
         seed=settings.seed,
         training=True,
         chat=chat or {"auto": None, "yes": True, "no": False}[settings.chat],
         four_bits=settings.method == "qlora",
-        profile=profile,
+        made_for=own,
     )
     stays_adapter = hasattr(origin.model, "peft_config") and settings.method != "full"
     # An adapter on its own base learns of plain text what that base says; any other the text.
@@ -364,7 +383,8 @@ def make_job(
         tasks=tasks,
         training={"records": records, "text_pieces": pieces, "data_sha256": sums},
         chat=loaded.chat,
-        base_profile=origin.run.base_profile if origin.run else profile,
+        base_profile=own.profile,
+        base_answers=own.answers,
         free=len(_questions(datasets)) > len(tasks) or bool(source.run and source.run.free),
         draws=tuple(sorted(drawn)),
     )
