@@ -3,6 +3,7 @@ import base64
 import io
 import json
 import math
+import shutil
 import threading
 import time
 
@@ -18,6 +19,7 @@ from glyphsight.codec import Profile
 from glyphsight.inference import DrawSettings, Model
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.nano import MadeFor, make_nano
+from glyphsight.models.runs import SHIPPED_RUNS
 from glyphsight.serve import embedded
 from glyphsight.serve.drawings import DRAWINGS, read_drawing
 from glyphsight.serve.embedded import Embedded
@@ -75,6 +77,29 @@ def chat(client):
     return ask
 
 
+@pytest.fixture(scope="module")
+def writer(loop, tmp_path_factory):
+    """A client of a free run, which writes: a nano by its weights, so that it is quick."""
+    run = shutil.copytree(SHIPPED_RUNS["nano-digits"], tmp_path_factory.mktemp("runs") / "writer")
+    record = json.loads((run / "glyphsight.json").read_text())
+    (run / "glyphsight.json").write_text(json.dumps(record | {"free": True}))
+    with (
+        served(loop, ServeSettings(model=str(run), timeout=10.0)) as server,
+        openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def talk(writer):
+    """Have the free run reply to messages."""
+
+    def ask(*messages, **how):
+        return writer.chat.completions.create(model="writer", messages=list(messages), **how)
+
+    return ask
+
+
 def test_a_picture_alone_is_answered_with_the_probability_of_every_label(chat, golden):
     reply = chat(shown(digit(golden)), logprobs=True, top_logprobs=20)
     [choice] = reply.choices
@@ -123,9 +148,9 @@ def test_an_answer_to_pictures_ends_where_the_client_says(chat, how, text, finis
     assert (choice.message.content, choice.finish_reason) == (text, finish)
 
 
-def test_a_response_repeats_what_belongs_to_it(client):
+def test_a_response_repeats_what_belongs_to_it(writer):
     given = {"metadata": {"of": "mine"}, "instructions": "Be short.", "max_output_tokens": 2}
-    reply = client.responses.create(model="nano-digits", input="Hi", **given)
+    reply = writer.responses.create(model="writer", input="Hi", **given)
     assert {name: getattr(reply, name) for name in given} == given
 
 
@@ -195,12 +220,12 @@ def test_text_is_written_on_alike_whole_and_streamed(client, local):
     assert "".join(one.response for one in pieces) == first.text
 
 
-def test_a_conversation_is_written_on_in_the_models_own_wording(chat, golden):
+def test_a_conversation_is_written_on_in_the_models_own_wording(talk, golden):
     asked = shown(digit(golden)), {"role": "assistant", "content": "5"}, said("And now?")
-    whole = chat(*asked, logprobs=True, top_logprobs=1)
+    whole = talk(*asked, logprobs=True, top_logprobs=1)
     [choice] = whole.choices
     assert choice.logprobs.content
-    chunks = list(chat(*asked, stream=True, stream_options={"include_usage": True}))
+    chunks = list(talk(*asked, stream=True, stream_options={"include_usage": True}))
     text = "".join(one.choices[0].delta.content or "" for one in chunks if one.choices)
     assert text == choice.message.content
     assert chunks[-1].usage == whole.usage
@@ -258,15 +283,49 @@ def test_what_the_model_cannot_honour_is_refused_by_its_name(server, path, given
         assert error["param"] == param
 
 
-def test_parameters_that_ask_for_nothing_else_are_taken(chat):
+def test_parameters_that_ask_for_nothing_else_are_taken(talk):
     nothing = {"tools": [], "tool_choice": "none", "presence_penalty": 0, "user": "me"}
-    assert chat(said("Hi"), response_format={"type": "text"}, max_tokens=2, **nothing).choices
+    assert talk(said("Hi"), response_format={"type": "text"}, max_tokens=2, **nothing).choices
 
 
-def test_a_conversation_beyond_the_window_is_refused(chat):
-    with pytest.raises(openai.BadRequestError, match="exceed") as error:
-        chat(said("x" * 5000))
+def test_a_conversation_beyond_the_window_is_refused_without_the_model_s_path(talk):
+    with pytest.raises(openai.BadRequestError, match="tokens writer takes") as error:
+        talk(said("x" * 5000))
     assert error.value.code == "context_length_exceeded"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [said("What is the capital of France?")]}),
+        ("/v1/chat/completions", {"messages": [said("Draw a 7")], "stream": True}),
+        ("/v1/responses", {"input": "Hello", "instructions": "Be short."}),
+        ("/api/chat", {"messages": [said("Hello")]}),
+        ("/api/generate", {"prompt": "Hello"}),
+    ],
+)
+def test_a_model_without_words_refuses_them_and_says_what_it_takes(server, path, body):
+    status, error = server.error(path, body)
+    told = error if path.startswith("/api/") else error["message"]
+    assert status == 400
+    for word in ("nano-digits has no words but its labels", "picture", "--model sight"):
+        assert word in told
+    assert DRAWINGS not in told  # it draws nothing
+
+
+def test_words_after_a_picture_are_refused_until_the_next_picture(chat, golden):
+    seen = shown(digit(golden)), {"role": "assistant", "content": "5"}
+    with pytest.raises(openai.BadRequestError, match="picture in the last message"):
+        chat(*seen, said("Are you sure?"))
+    assert chat(*seen, shown(digit(golden), words="And now?")).choices[0].message.content == "5"
+
+
+def test_the_model_that_draws_says_where(drawing):
+    body = json.dumps({"messages": [said("Draw a 7")]}).encode()
+    with pytest.raises(ApiError, match=f"ask {DRAWINGS} for a drawing"):
+        asyncio.run(
+            Embedded(drawing).handle(Incoming("POST", "/v1/chat/completions", "", [], body))
+        )
 
 
 def test_a_sound_is_refused_where_no_model_hears(chat, tmp_path, wav):

@@ -525,8 +525,8 @@ class Model:
 
     @property
     def speaks(self) -> bool:
-        """Whether the model has a language: all have but a ``nano``, which knows its labels."""
-        return self._source.origin != nano.NAME
+        """Whether the model has a language: all have but a ``nano`` that is not free."""
+        return self._source.origin != nano.NAME or bool(self.run and self.run.free)
 
     def task(self, question: str | None = None) -> Task:
         """Return the task of a question; one that the model was not trained on has no labels.

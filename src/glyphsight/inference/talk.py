@@ -16,6 +16,8 @@ from glyphsight.media import PictureLike
 from glyphsight.models.chat import fill, has_template
 from glyphsight.models.runs import RunRecord, Task
 
+SHOW = "give a picture, or take sight"
+"""Fix where a model has no words of its own."""
 _WORDS = "glyphsight-asks"
 
 
@@ -34,7 +36,7 @@ class Conversation:
 
     model: Model
     most: int = Writing.most
-    show: str = "give a picture, or take sight"
+    show: str = SHOW
     messages: list[dict[str, str]] = field(default_factory=list)
     waiting: list[PictureText] = field(default_factory=list)
     pictures: bool = False
@@ -95,9 +97,7 @@ class Conversation:
             yield f"{', ' if number else ''}{one.name}"
 
     def _written(self) -> Iterator[str]:
-        if not self.model.speaks:
-            raise ModelError(f"{self.model.name} has no words but its labels; {self.show}")
-        ids = conversation_ids(self.model, self.messages, pictures=self.pictures)
+        ids = conversation_ids(self.model, self.messages, self.show, pictures=self.pictures)
         for piece in without_lead(self.model.stream(ids, Writing(self.most))):
             yield piece.text
 
@@ -113,7 +113,7 @@ def task_about(run: RunRecord, words: str) -> Task | None:
 
 
 def conversation_ids(
-    model: Model, messages: Sequence[Mapping[str, str]], *, pictures: bool
+    model: Model, messages: Sequence[Mapping[str, str]], show: str = SHOW, *, pictures: bool
 ) -> list[int]:
     """Return the tokens of a conversation, up to where the model replies.
 
@@ -123,11 +123,14 @@ def conversation_ids(
     Args:
         model: The model.
         messages: Objects with ``role`` and ``content``, oldest first. A picture is its text.
+        show: Fix where the model has no words of its own.
         pictures: True where a message holds a picture.
 
     Raises:
-        ModelError: The model's template does not take the messages.
+        ModelError: The model has no words of its own, or its template does not take the messages.
     """
+    if not model.speaks:
+        raise ModelError(f"{model.name} has no words but its labels; {show}")
     run, template = model.trained, has_template(model.tokenizer)
     if run.chat or (template and (not pictures or _knows_template(model))):
         return model.turns([dict(one) for one in messages])

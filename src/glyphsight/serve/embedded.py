@@ -35,6 +35,7 @@ from glyphsight.version import __version__
 T = TypeVar("T")
 _WRITERS = 32  # texts written at a time; the others wait
 _MADE = "2026-01-01T00:00:00Z"
+_SPEAKERS = "--model sight, or with --upstream in front of a model that writes"
 
 
 class Embedded:
@@ -73,7 +74,7 @@ class Embedded:
             ApiError: It is not valid, too long for the model, or asks for what it cannot do.
         """
         if request.path == DRAWINGS:
-            with _refused():
+            with self._refused():
                 return await self._draw(request.payload)
         if request.path not in REPLIES:
             return self._about(request)
@@ -82,7 +83,7 @@ class Embedded:
         asked = read_asked(request.path, body)
         if request.path.startswith("/api/") and not (asked.texts or asked.messages):
             return self._loaded(request.path)
-        with _refused():
+        with self._refused():
             answers, count = await self._pictures(asked, request.reads)
             if answers is not None:
                 writers: Sequence[Iterable[Piece]] = [
@@ -168,7 +169,9 @@ class Embedded:
         if asked.texts:
             prompts = prompt_ids(model.tokenizer, asked.texts)
         else:
-            prompts = [conversation_ids(model, asked.messages, pictures=bool(reads))]
+            drawn = f", ask {DRAWINGS} for a drawing" if model.trained.draws else ""
+            fix = f"send a picture in the last message{drawn}, or start the server with {_SPEAKERS}"
+            prompts = [conversation_ids(model, asked.messages, fix, pictures=bool(reads))]
         writers = []
         for ids in prompts:
             for number in range(asked.count):
@@ -217,6 +220,19 @@ class Embedded:
             gone.set()
             for task in tasks:
                 task.cancel()
+
+    @contextmanager
+    def _refused(self) -> Iterator[None]:
+        """Turn errors of the model into those of a request, without the model's path."""
+        try:
+            yield
+        except PromptTooLongError as error:
+            said, code = f"{too_long(error)}; send less text", "context_length_exceeded"
+        except (ModelError, PictureError) as error:
+            said, code = str(error), None
+        else:
+            return
+        raise ApiError(400, said.replace(self._model.name, self._name), code=code)
 
     def _require(self, name: Any) -> None:
         if name in (None, "", self._name, f"{self._name}:latest"):
@@ -280,18 +296,6 @@ class Embedded:
             "one that has",
             code="unsupported",
         )
-
-
-@contextmanager
-def _refused() -> Iterator[None]:
-    """Turn errors of the model into those of a request."""
-    try:
-        yield
-    except PromptTooLongError as error:
-        said = f"{too_long(error)}; send less text"
-        raise ApiError(400, said, code="context_length_exceeded") from None
-    except (ModelError, PictureError) as error:
-        raise ApiError(400, str(error)) from None
 
 
 class _Streamed(Response):
