@@ -507,6 +507,14 @@ def test_the_package_s_model_that_is_served_draws_itself(monkeypatch):
     assert drawn(backend, model="draw") == drawn(backend)
 
 
+def test_a_seed_gives_the_drawing_of_the_command_line(loop):
+    with served(loop, ServeSettings(model="draw", timeout=10.0)) as server:
+        _, _, said = server.ask(DRAWINGS, {"prompt": "7", "seed": 1})
+        assert server.app.state.backend._model.dtype == "float32"
+    [same] = glyphsight.draw("7", seed=1)
+    assert json.loads(said)["data"][0]["ASCII_image"] == same.ascii_image
+
+
 def test_a_drawing_that_the_model_cannot_end_is_the_clients_error(drawing, monkeypatch):
     asked = drawing.tokenizer("Draw 7.\nResponse:", add_special_tokens=True)["input_ids"]
     monkeypatch.setattr(Model, "window", len(asked) + 2)

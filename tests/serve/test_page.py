@@ -5,6 +5,7 @@ import runpy
 import shutil
 from base64 import b64decode
 from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -218,6 +219,19 @@ def test_each_thing_in_a_picture_has_its_answer_and_its_text(serve, tmp_path):
     assert [part["label"] for part in parts] == ["4", "2", "7"]
     kept = client.post("/page/correct?label=2&part=2", content=sheet).json()["record"]
     assert kept["ASCII_image"] == parts[1]["read"]["text"]
+
+
+def test_the_ink_of_a_picture_is_sought_once_for_text_answer_and_correction(
+    serve, tmp_path, monkeypatch
+):
+    codec = import_module("glyphsight.codec.prepare")
+    sought, find = [], codec.find_inks
+    monkeypatch.setattr(codec, "find_inks", lambda pixels: sought.append(1) or find(pixels))
+    sheet = png_of(255 - sample_picture(10))  # that no other test has sent
+    client = serve(samples=tmp_path / "samples")
+    for path in ("read", "see", "correct?label=2&part=2"):
+        assert client.post(f"/page/{path}", content=sheet).status_code == 200
+    assert sought == [1]
 
 
 def test_without_a_directory_nothing_is_kept_and_the_server_says_so(serve, seven):

@@ -144,7 +144,8 @@ class Model:
         The first question does so, by the number that are asked with it; call this before where
         more follow. ``auto`` takes numpy for a few questions to a run of a Llama model. For many,
         where questions times weights exceed 3e9 (30 pictures of ``sight``, 4,500 of
-        ``nano-digits``), it takes ``fast`` for pictures, else ``torch``, if that is installed.
+        ``nano-digits``), it takes ``fast`` for pictures, else ``torch``, if that is installed. For
+        pictures a run that draws keeps numpy, so that a seed gives the same drawing everywhere.
 
         Args:
             questions: Number of questions that will be asked; None for many.
@@ -154,7 +155,8 @@ class Model:
             with self._lock:
                 opened = self._open()
                 if not self._settled and isinstance(opened.engine, NumpyEngine):
-                    if questions is None or questions * opened.engine.parameters > _MANY:
+                    many = questions is None or questions * opened.engine.parameters > _MANY
+                    if many and not (rounded and self.trained.draws):
                         if rounded and self._dtype is None and installed("fast"):
                             self._opened = in_int8(opened)
                         elif installed("train"):
@@ -482,12 +484,14 @@ class Model:
         reply = self.stream(self.turns(messages), Writing(most))
         return "".join(piece.text for piece in reply).strip()
 
-    def see(self, pictures: Sequence[PictureLike], question: str | None = None) -> list[Answer]:
+    def see(
+        self, pictures: Sequence[PictureLike | PictureText], question: str | None = None
+    ) -> list[Answer]:
         """Answer pictures, with the probability of every label.
 
         Args:
-            pictures: N paths, open binary files, PIL images or arrays uint8[H, W], [H, W, 3] or
-                [H, W, 4].
+            pictures: N paths, open binary files, PIL images, arrays uint8[H, W], [H, W, 3] or
+                [H, W, 4], or texts of pictures in the profile of the model.
             question: Question about each picture; None for the first that the model was trained
                 on. Without labels to choose from the model writes its answer.
 
@@ -497,6 +501,9 @@ class Model:
         """
         texts = []
         for picture in several(pictures):
+            if isinstance(picture, PictureText):
+                texts.append(picture)
+                continue
             require_medium(picture, self)
             texts.append(to_text(picture, self.trained.profile))
         found = self.answers(texts, question)

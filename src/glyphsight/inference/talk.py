@@ -90,10 +90,7 @@ class Conversation:
                 self.waiting = asked
 
     def _seen(self, texts: list[PictureText], question: str) -> Iterator[str]:
-        found = self.model.answers(texts, question)
-        for number, one in enumerate(found):
-            if isinstance(one, PictureError):
-                raise one
+        for number, one in enumerate(self.model.see(texts, question)):
             yield f"{', ' if number else ''}{one.name}"
 
     def _written(self) -> Iterator[str]:

@@ -101,10 +101,11 @@ class Read:
     shown: str = ""
 
 
+@dataclass(eq=False)
 class Reader:
     """Reads pictures and sounds.
 
-    Args:
+    Attributes:
         settings: Settings of what is read.
         model: Model that looks at pictures; None where only their text is shown.
         ears: Model that answers sounds, likewise.
@@ -112,24 +113,17 @@ class Reader:
             text; None for the settings' one, with words around it.
     """
 
-    def __init__(
-        self,
-        settings: ReadSettings,
-        model: Model | None = None,
-        ears: Model | None = None,
-        profile: Profile | None = None,
-    ) -> None:
-        self.reading, self.model, self.ears = settings, model, ears
-        self._fixed, self._bare = profile, profile is not None
-        if profile is None and settings.width is not None:
-            self._fixed = replace(settings.profile, width=settings.width)
+    settings: ReadSettings
+    model: Model | None = None
+    ears: Model | None = None
+    profile: Profile | None = None
 
     @cached_property
     def tokenizer(self) -> Any:
         """Tokenizer that counts texts: the model's where that reads them, else the settings'."""
-        if self._bare and self.model is not None:
+        if self.profile and self.model is not None:
             return self.model.tokenizer
-        return load_tokenizer(self.reading.tokenizer)
+        return load_tokenizer(self.settings.tokenizer)
 
     def look(self, data: bytes, kind: str = "Picture", detail: str = "auto") -> Read:
         """Read a file.
@@ -147,10 +141,10 @@ class Reader:
             pixels = load_sound(io.BytesIO(data))
             size, model = f"{pixels.shape[1] / 100:.2f} s", self.ears
         else:
-            pixels = load_picture(io.BytesIO(data), max_pixels=self.reading.max_pixels)
+            pixels = load_picture(io.BytesIO(data), max_pixels=self.settings.max_pixels)
             size, model = f"{pixels.shape[1]}x{pixels.shape[0]} pixels", self.model
         answer = self._ask(model, pixels)
-        if not self._bare or model is None or answer is None:
+        if self.profile is None or model is None or answer is None:
             text, tokens = self.text_of(pixels, detail)
         else:  # what the model has read, in its own tokens
             texts = [one.ascii_image for one in answer.parts or (answer,)]
@@ -162,7 +156,7 @@ class Reader:
         try:
             return model.see([pixels])[0] if model is not None else None
         except PictureError:  # too tall for the model
-            if self._bare:
+            if self.profile:
                 raise
             return None
 
@@ -175,9 +169,12 @@ class Reader:
         Raises:
             PictureError: Not even one column fits.
         """
-        if self._fixed is not None:
-            return self._counted(pixels, self._fixed)
-        budget, profile = self.reading.budgets[detail], self.reading.profile
+        settings = self.settings
+        if self.profile is not None:
+            return self._counted(pixels, self.profile)
+        if settings.width is not None:
+            return self._counted(pixels, replace(settings.profile, width=settings.width))
+        budget, profile = settings.budgets[detail], settings.profile
         height, columns = pixels.shape
         most = min(columns, MAX_WIDTH)
         best, low, high = None, 0, most + 1  # the widest that fits, the narrowest that does not
@@ -219,9 +216,9 @@ class Reader:
         return tuple(done)
 
     def _said(self, read: Read, name: str) -> Read:
-        if self._bare:
+        if self.profile:
             return replace(read, shown=read.text)
-        settings = self.reading
+        settings = self.settings
         fields = {
             "number": name,
             "kind": read.kind,

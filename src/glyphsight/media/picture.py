@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from glyphsight.codec.encode import as_bytes
 from glyphsight.errors import PictureError, one_line
 from glyphsight.files import replacing
 
+T = TypeVar("T")
 PictureLike = str | os.PathLike[str] | BinaryIO | Image.Image | NDArray[Any]
 
 MAX_PIXELS = 89_478_485
@@ -105,7 +106,7 @@ def _from_array(array: NDArray[Any], background: str) -> NDArray[np.uint8]:
     return _gray(Image.fromarray(array), background)
 
 
-def several(pictures: Iterable[PictureLike]) -> list[PictureLike]:
+def several(pictures: Iterable[T]) -> list[T]:
     """Return pictures as a list.
 
     Raises:

@@ -152,8 +152,8 @@ class Embedded:
         texts = [one.ascii_image for things in answers for one in things]
         if another:
             given = [PictureText(text, 0, 0, False, False) for text in texts]
-            found = iter(await self._run(model.answers, given, task.question))
-            answers = [tuple(_answered(next(found)) for _ in things) for things in answers]
+            found = iter(await self._run(model.see, given, task.question))
+            answers = [tuple(next(found) for _ in things) for things in answers]
         count = 0
         for read, things in zip(reads, answers, strict=True):
             reader = self._ears if read.kind == "Sound" and self._ears else model
@@ -338,12 +338,6 @@ def _last(asked: Asked, reads: Sequence[Read]) -> tuple[str, list[Read]]:
         words = f"{words[:at]}\n{words[at + len(shown) :]}"
         inside.insert(0, read)
     return words.strip(), inside
-
-
-def _answered(one: Answer | PictureError) -> Answer:
-    if isinstance(one, PictureError):
-        raise one
-    return one
 
 
 def _as_pieces(answers: Sequence[Sequence[Answer]], writing: Writing) -> list[Piece]:

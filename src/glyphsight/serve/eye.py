@@ -8,12 +8,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 
-from glyphsight.codec import Profile
 from glyphsight.errors import GlyphsightError, PictureError
 from glyphsight.extras import MissingPackageError
 from glyphsight.inference import Model
@@ -27,27 +27,14 @@ T = TypeVar("T")
 _SMALL = 1 << 16  # bytes whose checksum takes less than a thread does
 
 
+@dataclass(eq=False)
 class Eye(Reader):
-    """Reads pictures and sounds in threads of its own; what it has read it remembers.
+    """Reads pictures and sounds in threads of its own; what it has read it remembers."""
 
-    Args:
-        settings: Settings of the server.
-        model: Model that looks at pictures; None where only their text is shown.
-        ears: Model that answers sounds, likewise.
-        profile: Profile of every text, with its width, where a model trained on it reads the bare
-            text; None for the settings' one, with words around it.
-    """
+    settings: ServeSettings
 
-    def __init__(
-        self,
-        settings: ServeSettings,
-        model: Model | None = None,
-        ears: Model | None = None,
-        profile: Profile | None = None,
-    ) -> None:
-        super().__init__(settings, model, ears, profile)
-        self._remember = settings.remember
-        workers = settings.workers or threads()
+    def __post_init__(self) -> None:
+        workers = self.settings.workers or threads()
         self._pool = ThreadPoolExecutor(workers, "glyphsight-eye")
         self._known: OrderedDict[tuple[str, str, str], Read] = OrderedDict()
         self._going: dict[tuple[str, str, str], Future[Read]] = {}  # what is read at this moment
@@ -114,7 +101,7 @@ class Eye(Reader):
             if going is mine:
                 del self._going[key]
         self._known[key] = read
-        while len(self._known) > self._remember:
+        while len(self._known) > self.settings.remember:
             with suppress(KeyError):  # another thread was quicker
                 self._known.popitem(last=False)
         return read

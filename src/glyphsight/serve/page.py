@@ -26,7 +26,7 @@ from glyphsight.dataset import Record
 from glyphsight.errors import FormatError, GlyphsightError, ModelError, PictureError
 from glyphsight.extras import MissingPackageError
 from glyphsight.inference import Answer, Model
-from glyphsight.inference.see import to_text
+from glyphsight.inference.see import PictureText, to_text
 from glyphsight.media import load_picture
 from glyphsight.media.sound import load_sound
 from glyphsight.models.tokens import count_tokens
@@ -197,16 +197,15 @@ class Page:
         label = query.get("label", "").strip()
         if not label or len(label) > LONGEST or not label.isprintable():
             raise ApiError(400, f"label: give one line of 1 to {LONGEST} characters", param="label")
-        pixels, model = self._pixels(body), self._eye.model
-        text = to_text(pixels, self._own).ascii_image
+        text = _read_once(self._pixels(body), self._own)
         if part := _number(query, "part", 0):
-            parts = () if model is None else model.see([pixels])[0].parts
-            if part > len(parts):
+            if part > (several := len(text.parts)):
                 raise ApiError(
-                    400, f"part is {part}, the picture has {len(parts)}; see it again", param="part"
+                    400, f"part is {part}, the picture has {several}; see it again", param="part"
                 )
-            text = parts[part - 1].ascii_image
-        record = Record((text,), label, query.get("question", ""), size=str(self._own.width))
+            text = text.parts[part - 1]
+        asked, size = query.get("question", ""), str(self._own.width)
+        record = Record((text.ascii_image,), label, asked, size=size)
         return {"records": self._samples.add(record), "record": record.as_json()}
 
     def _pixels(self, body: bytes) -> Pixels:
@@ -218,7 +217,7 @@ class Page:
             raise ApiError(
                 400, f"{cells:,} cells are too many, the limit is {_CELLS:,}; take fewer columns"
             )
-        text = to_text(pixels, profile)
+        text = _read_once(pixels, profile)
         box = None if text.ink is None else text.ink.box
         return self._about(text.ascii_image, profile) | {"found": text.found, "box": box}
 
@@ -259,8 +258,18 @@ class Page:
                 "read": self._about(answer.ascii_image, run.profile),
             }
 
-        [answer] = model.see([pixels], question)
+        [answer] = model.see([_read_once(pixels, run.profile)], question)
         return as_json(answer) | {"parts": [as_json(part) for part in answer.parts]}
+
+
+def _read_once(pixels: Pixels, profile: Profile) -> PictureText:
+    """Turn a picture into text; the page asks for its text first, then for the answer to it."""
+    return _text_of(pixels.tobytes(), pixels.shape, profile)
+
+
+@lru_cache(maxsize=2)
+def _text_of(gray: bytes, shape: tuple[int, int], profile: Profile) -> PictureText:
+    return to_text(np.frombuffer(gray, np.uint8).reshape(shape), profile)
 
 
 async def _file(name: str, request: Request) -> Response:
