@@ -101,7 +101,9 @@ def draw(case: Case, split: str, count: int, out: Path) -> Path:
 def settings_of(case: Case, origin: str, own: dict[str, Any]) -> ResolvedSettings:
     """Settings of a run that the clock ends."""
     given = own | {"minutes": case.minutes, "epochs": EPOCHS, "seed": case.seed}
-    given |= {"evaluations": 1, "checkpoints": 1} | read_assignments(TrainSettings, case.settings)
+    given |= {"evaluations": 1, "checkpoints": 1, "embedding_rate": 0.0} | read_assignments(
+        TrainSettings, case.settings
+    )
     return resolve_settings(origin, given)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import tempfile
 from dataclasses import replace
@@ -19,11 +20,32 @@ from pathlib import Path
 
 import torch
 
-from glyphsight.models import load_model
+from glyphsight.models import LoadedModel, load_model
+from glyphsight.models.nano import splitting_for
 from glyphsight.models.runs import RUN_FILE, root_of
 from glyphsight.train.card import CARD, head_card
 
 _DROPPED = ("generation_config.json", "chat_template.jinja", "README.md")
+
+
+def level_glyphs(loaded: LoadedModel) -> None:
+    """Give output rows of tokens that no answer has their mean, which a wheel compresses away.
+
+    Scores of labels do not change: they are of other rows. An output layer that is the embeddings
+    too stays as it is.
+    """
+    head, embeddings = loaded.model.get_output_embeddings(), loaded.model.get_input_embeddings()
+    if head.weight is embeddings.weight:
+        return
+    glyph = splitting_for(loaded.run.base_profile).glyph
+    answers = {f" {answer}" for answer in loaded.run.base_answers}
+    rows = [
+        row
+        for token, row in loaded.tokenizer.get_vocab().items()
+        if re.search(glyph, token.removeprefix(" ") or token) and token not in answers
+    ]
+    with torch.no_grad():
+        head.weight[rows] = head.weight[rows].mean(dim=0)
 
 
 def main() -> None:
@@ -39,6 +61,8 @@ def main() -> None:
     adapters = getattr(loaded.model, "peft_config", {})
     if bool(adapters) != bool(given.base):
         parser.error("--base goes with an adapter, and an adapter with --base")
+    if not adapters:
+        level_glyphs(loaded)
     with tempfile.TemporaryDirectory() as scratch:
         loaded.model.to(torch.float16).save_pretrained(scratch)
         if not adapters:  # an adapter is cut by its base's tokenizer

@@ -165,7 +165,7 @@ def _start(name: str, given: dict[str, Any], *, is_run: bool) -> tuple[str, Reso
         return name, resolve_settings(name, given)
     run = start_from(name)
     stays = {"method": "lora"} if run.adapter else {}
-    return run.lasting_name, resolve_settings(run.origin, stays | given)
+    return run.lasting_name, resolve_settings(run.origin, stays | given, trained=True)
 
 
 def _print_report(report: TrainReport, data: list[Path], *, json_: bool = False) -> None:

@@ -95,7 +95,6 @@ MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
         "batch_size": 64,
         "learning_rate": 2e-3,
         "hidden_learning_rate": 0.02,
-        "embedding_rate": 0.0,
         "weight_decay": 0.05,
         "validation_records": 2000,
     },
@@ -105,6 +104,9 @@ MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
 
 ADAPTER_DEFAULTS: dict[str, dict[str, Any]] = {smollm2.NAME: {"learning_rate": 5e-4}}
 """Defaults of an adapter that differ from those of its model."""
+
+TRAINED_DEFAULTS: dict[str, dict[str, Any]] = {nano.NAME: {"embedding_rate": 0.0}}
+"""Defaults of a run that is trained further that differ from those of its model."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,15 @@ class ResolvedSettings:
         write_json(path, table)
 
 
-def resolve_settings(model: str, given: dict[str, Any]) -> ResolvedSettings:
+def resolve_settings(
+    model: str, given: dict[str, Any], *, trained: bool = False
+) -> ResolvedSettings:
     """Combine the defaults, the model's own and the given settings (None counts as not given).
+
+    Args:
+        model: Name of the model, of the root of a run.
+        given: Settings by name.
+        trained: True where a run is trained further.
 
     Raises:
         ModelError: A setting does not exist or has no such value.
@@ -136,6 +145,8 @@ def resolve_settings(model: str, given: dict[str, Any]) -> ResolvedSettings:
             f"unknown settings: {', '.join(sorted(unknown))}; give some of {', '.join(known)}"
         )
     own = MODEL_DEFAULTS.get(model, {})
+    if trained:
+        own = own | TRAINED_DEFAULTS.get(model, {})
     if given.get("method", TrainSettings.method) != "full":
         own = own | ADAPTER_DEFAULTS.get(model, {})
     origin: dict[str, Origin] = {
@@ -162,7 +173,11 @@ def model_defaults(name: str) -> list[str]:
     """Return the defaults of models for a setting, each with the model's name."""
     return [
         f"{model}{kind}: {values[name]}"
-        for kind, table in (("", MODEL_DEFAULTS), (" as adapter", ADAPTER_DEFAULTS))
+        for kind, table in (
+            ("", MODEL_DEFAULTS),
+            (" as adapter", ADAPTER_DEFAULTS),
+            (" trained further", TRAINED_DEFAULTS),
+        )
         for model, values in table.items()
         if name in values
     ]
