@@ -17,6 +17,7 @@ from glyphsight.errors import DatasetError, FormatError, ModelError
 from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.inference import Model
 from glyphsight.models import RunRecord, load_model
+from glyphsight.models.load import as_base
 from glyphsight.models.runs import Task, read_history
 from glyphsight.train.job import MOST_QUESTIONS, read_datasets
 from glyphsight.train.progress import validate
@@ -326,3 +327,24 @@ def test_one_run_sees_and_draws_the_same_data(digits, tmp_path, capsys):
     assert "glyphsight draw LABEL --model" in capsys.readouterr().out
     train(digits, tmp_path / "run", tmp_path / "sees", small(max_steps=1), quiet=True)
     assert "draws 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and the new run will not" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_an_answer_given_often_is_one_token_of_a_fresh_nano_and_of_what_starts_from_it(
+    method, digits, tmp_path
+):
+    names = ("a low one", "the higher half")
+    data = asking(digits, tmp_path / "data", "", lambda one: names[one.answer > "4"])
+    given = small(method=method, lora_rank=2, max_steps=1)
+    train(data, "nano", tmp_path / "first", given, quiet=True)
+    train(digits, str(tmp_path / "first"), tmp_path / "second", given, quiet=True)
+    for name in ("first", "second"):
+        loaded = load_model(tmp_path / name)
+        assert loaded.run.base_answers == names
+        [ids] = loaded.tokenizer([" the higher half"])["input_ids"]
+        assert len(ids) == 1
+        with as_base(loaded) as base:
+            assert base.tokenizer.get_vocab() == loaded.tokenizer.get_vocab()
+    write_records(load_dataset(data)[:12], data / "train.json")  # too few of either
+    train(data, "nano", tmp_path / "few", given, quiet=True)
+    assert load_model(tmp_path / "few").run.base_answers == ()
