@@ -1,7 +1,9 @@
 """Measure what a model draws: form, cost of the grammar, likeness, variety, copies.
 
     python benchmarks/draw.py choose DATA --source idx:DIR --model RUN
+    python benchmarks/draw.py choose DATA --source idx:DIR --temperature 1.1 --min-p 0.05
     python benchmarks/draw.py table DATA --source idx:DIR --model draw
+    python benchmarks/draw.py table NAMES --model RUN --n 20
     python benchmarks/draw.py halves DATA --source idx:DIR --n 20
     python benchmarks/draw.py form DATA --temperature 0.9 1.3
 
@@ -10,14 +12,21 @@ pictures it was built from. A drawing becomes pixels as ``decode`` makes them, o
 (bicubic) to SOURCE's size. A small CNN is trained on SOURCE's real pixels, moved by up to two of
 them, two of three batches made coarse (few pixels, few grays), as pictures of few cells are. The
 judge of ``table`` learns from the even training pictures with seed 0, that of ``choose`` from the
-odd ones with seed 1; by that and the validation split alone a temperature is chosen.
+odd ones with seed 1; by that and the validation split alone a temperature is chosen. Without
+SOURCE both learn from all of DATA's training texts, decoded to 28x28 pixels. The labels are those
+of DATA that the model draws.
+
+``choose`` prints a line for each temperature, share of the likeliest tokens (``--top-p``) and least
+probability of a token beside the likeliest's (``--min-p``); with ``--apart`` a drawing within 3
+cells of a training picture is drawn again.
 
 ``table`` sets beside the drawings: real test pictures, encoded and decoded in the same way; copies
 of training pictures; a training picture of the label each cell of which is that of one of its four
 nearest neighbours or its own; and cells drawn one by one with the label's shares of levels. The
 distance is the number of cells that differ. The Frechet distance is between the CNN's 64 features
-of each and of 400 further real test pictures a label, decoded likewise. ``halves`` completes the
-upper half of real test pictures; ``form`` counts well-formed drawings with and without the grammar.
+of each and of 400 further real test pictures a label (or all that there are), decoded likewise.
+``halves`` completes the upper half of real test pictures; ``form`` counts well-formed drawings with
+and without the grammar.
 """
 
 from __future__ import annotations
@@ -25,7 +34,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -44,11 +53,15 @@ from glyphsight.errors import FormatError
 from glyphsight.evaluate.result import Share
 from glyphsight.inference import Drawing, DrawSettings, Model
 from glyphsight.inference.draw import Grammar
+from glyphsight.inference.stream import Writing
+from glyphsight.inference.stream import choose as choose_token
 from glyphsight.sources import load_split, open_source
 
 EPOCHS, BATCH, RATE, MOVED = 4, 128, 3e-3, 2
+COARSE_EPOCHS, COARSE_SIZE = 12, (28, 28)  # of pictures that are coarse as they come
 COPY = 3  # cells that a copy may differ in
 NEIGHBOURS = 4
+TURNS = 50  # times that a label is drawn at most, for drawings that lie apart
 REFERENCE = 400  # real pictures a label that the Frechet distance is to
 
 
@@ -79,24 +92,26 @@ class Judge:
     labels: list[str]
 
     @staticmethod
-    def train(pixels: NDArray[np.uint8], truth: list[str], seed: int) -> Judge:
-        """Train on pictures uint8[N, H, W], each moved at every step."""
+    def train(pixels: NDArray[np.uint8], truth: list[str], seed: int, *, fine: bool) -> Judge:
+        """Train on pictures uint8[N, H, W], each moved at every step, fine ones made coarse."""
         torch.manual_seed(seed)
         rng = np.random.default_rng(seed)
         labels = sorted(set(truth))
         data = torch.from_numpy(pixels)[:, None].float() / 255
         wanted = torch.tensor([labels.index(one) for one in truth])
         cnn = Cnn(pixels.shape[1:], len(labels))
-        steps = EPOCHS * len(data) // BATCH
+        steps = (EPOCHS if fine else COARSE_EPOCHS) * len(data) // BATCH
         optimizer = torch.optim.AdamW(cnn.parameters(), RATE)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
         for step in range(steps):
             if step * BATCH % len(data) < BATCH:
                 order = torch.randperm(len(data))
             rows = order[torch.arange(step * BATCH, (step + 1) * BATCH) % len(data)]
-            down, across = rng.integers(-MOVED, MOVED + 1, 2)
-            moved = data[rows].roll((int(down), int(across)), (2, 3))
-            loss = nn.functional.cross_entropy(cnn(coarse(moved, rng)), wanted[rows])
+            top, left = MOVED - rng.integers(-MOVED, MOVED + 1, 2)
+            framed = nn.functional.pad(data[rows], [MOVED] * 4)
+            moved = framed[:, :, top : top + data.shape[2], left : left + data.shape[3]]
+            seen = coarse(moved, rng) if fine else moved
+            loss = nn.functional.cross_entropy(cnn(seen), wanted[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -171,6 +186,12 @@ def from_records(records: list[Record], profile: Profile) -> list[Drawing]:
     return [Drawing(r.answer, r.picture, profile) for r in records if len(r.picture) == size]
 
 
+def drawn_of(records: list[Drawing], model: Model) -> list[str]:
+    """List the labels of records that the model draws, in its order."""
+    here = {one.label for one in records}
+    return [label for label in model.trained.draws if label in here]
+
+
 def some(drawings: list[Drawing], labels: list[str], count: int, skip: int = 0) -> list[Drawing]:
     """Take as many of each label, in their order."""
     each = [[one for one in drawings if one.label == label] for label in labels]
@@ -220,29 +241,73 @@ def share(found: Share) -> str:
     return f"{100 * found.accuracy:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
 
 
+def narrowed(top_p: float, min_p: float) -> Any:
+    """Draw tokens among the likeliest, before the temperature, for ``with``."""
+
+    def own(logprobs: NDArray[np.float32], writing: Writing, draw: np.random.Generator) -> int:
+        if min_p:
+            least = logprobs.max() + np.log(min_p)
+            logprobs = np.where(logprobs >= least, logprobs, np.float32(-np.inf))
+        return choose_token(logprobs, replace(writing, top_p=top_p), draw)
+
+    return mock.patch("glyphsight.inference.draw.choose", own)
+
+
+def drawn_apart(
+    model: Model, labels: list[str], how: DrawSettings, known: NDArray[np.uint8]
+) -> list[Drawing]:
+    """Draw each label until there are enough that lie apart from all known grids."""
+    found: list[Drawing] = []
+    for label in labels:
+        own: list[Drawing] = []
+        for turn in range(TURNS):
+            made = model.draw(label, replace(how, seed=(how.seed or 0) + TURNS * turn))
+            far = distances(grids(made), known).min(axis=1) > COPY
+            own += [one for one, is_far in zip(made, far, strict=True) if is_far]
+            if len(own) >= how.n:
+                break
+        found += own[: how.n]
+    return found
+
+
 def choose(given: argparse.Namespace, model: Model, judge: Judge, size: tuple[int, int]) -> None:
-    """Print a line a temperature, by the validation split and the CNN for choosing."""
-    profile, labels = model.trained.profile, list(model.trained.draws)
+    """Print a line a way to draw, by the validation split and the CNN for choosing."""
+    profile = model.trained.profile
+    train = from_records(load_dataset(given.data), profile)
+    labels, known = drawn_of(train, model), grids(train)
     real = from_records(load_dataset(given.data, "validation"), profile)
-    known = judge.features(to_pixels(real, size))
-    right = sum(a == b.label for a, b in zip(judge.says(known), real, strict=True))
-    print(f"real validation pictures: {share(Share.of(right, len(real)))} recognised")
-    for temperature in given.temperature:
-        made = drawn(model, labels, given.n, temperature, seed=1)
+    wanted = judge.features(to_pixels(real, size))
+
+    def judged(name: str, made: list[Drawing]) -> None:
         own = judge.features(to_pixels(made, size))
         right = sum(a == b.label for a, b in zip(judge.says(own), made, strict=True))
+        near = int((distances(grids(made), known).min(axis=1) <= COPY).sum())
         print(
-            f"temperature {temperature}: {share(Share.of(right, len(made)))} recognised, Frechet "
-            f"distance {frechet(own, known):.2f}",
+            f"{name}: {share(Share.of(right, len(made)))} of {len(made)} recognised, "
+            f"{share(Share.of(near, len(made)))} within {COPY} cells of a training picture, "
+            f"Frechet distance {frechet(own, wanted):.2f}",
             flush=True,
         )
+
+    judged("real validation pictures", real)
+    for temperature, top_p, min_p in product(given.temperature, given.top_p, given.min_p):
+        with narrowed(top_p, min_p):
+            how = DrawSettings(n=given.n, temperature=temperature, seed=1)
+            made = (
+                drawn_apart(model, labels, how, known)
+                if given.apart
+                else drawn(model, labels, given.n, temperature, seed=1)
+            )
+        name = f"temperature {temperature}, top-p {top_p}, min-p {min_p}"
+        judged(name + ", apart" * given.apart, made)
 
 
 def table(given: argparse.Namespace, model: Model, judge: Judge, size: tuple[int, int]) -> None:
     """Print the table, with the temperature given."""
-    profile, labels = model.trained.profile, list(model.trained.draws)
+    profile = model.trained.profile
     [temperature] = given.temperature
     train = from_records(load_dataset(given.data), profile)
+    labels = drawn_of(train, model)
     rng = np.random.default_rng(0)
     test = from_records(load_dataset(given.data, "test"), profile)
     test = [test[i] for i in rng.permutation(len(test))]  # MNIST's first ones are the neatest
@@ -258,6 +323,7 @@ def table(given: argparse.Namespace, model: Model, judge: Judge, size: tuple[int
         "cell by cell": cell_by_cell(train, wanted, 0),
     }
     known, near = grids(train), dict[str, Counter[str]]()
+    digits = set(labels) <= set("0123456789")
     print(
         "| | N | recognised by the CNN | by nano-digits | within 3 cells of a training picture "
         "| cells to the nearest, median | cells between two of a label, mean | Frechet distance |"
@@ -278,7 +344,7 @@ def table(given: argparse.Namespace, model: Model, judge: Judge, size: tuple[int
         ]
         print(
             f"| {name} | {len(made)} | {share(Share.of(right, len(made)))} "
-            f"| {share(seen_right(made))} "
+            f"| {share(seen_right(made)) if digits else ''} "
             f"| {share(Share.of(int((nearest <= COPY).sum()), len(made)))} "
             f"| {np.median(nearest):.0f} | {np.mean(apart):.1f} "
             f"| {frechet(features, reference):.2f} |",
@@ -364,21 +430,27 @@ def main() -> None:
     )
     parser.add_argument("kind", choices=("choose", "table", "halves", "form"))
     parser.add_argument("data", type=Path, help="dataset of the model's profile")
-    parser.add_argument("--source", help="source of the pictures, for the CNN")
+    parser.add_argument("--source", help="source of the pictures, for the CNN; else DATA's texts")
     parser.add_argument("--model", default="draw")
     parser.add_argument("--n", type=int, default=100, help="drawings a label")
     parser.add_argument("--temperature", type=float, nargs="+", default=[DrawSettings.temperature])
+    parser.add_argument("--top-p", type=float, nargs="+", default=[1.0], help="of choose")
+    parser.add_argument("--min-p", type=float, nargs="+", default=[0.0], help="of choose")
+    parser.add_argument("--apart", action="store_true", help="of choose: draw copies again")
     given = parser.parse_args()
     model = Model(given.model)
     if given.kind == "form":
         form(given, model)
         return
+    odd, size = int(given.kind == "choose"), COARSE_SIZE
     if given.source is None:
-        parser.error("give --source, whose pixels the CNN is trained on")
-    odd = int(given.kind == "choose")
-    real = load_split(open_source(given.source), "train")
-    judge = Judge.train(real.pixels[odd::2], list(real.labels[odd::2]), seed=odd)
-    size = (int(real.pixels.shape[1]), int(real.pixels.shape[2]))
+        own = from_records(load_dataset(given.data), model.trained.profile)
+        own = [one for one in own if one.label in model.trained.draws]
+        judge = Judge.train(to_pixels(own, size), [one.label for one in own], odd, fine=False)
+    else:
+        real = load_split(open_source(given.source), "train")
+        judge = Judge.train(real.pixels[odd::2], list(real.labels[odd::2]), odd, fine=True)
+        size = (int(real.pixels.shape[1]), int(real.pixels.shape[2]))
     {"choose": choose, "table": table, "halves": halves}[given.kind](given, model, judge, size)
 
 

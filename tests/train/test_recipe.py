@@ -84,7 +84,7 @@ def test_a_dataset_goes_by_its_name_where_it_is_the_only_one(tmp_path):
         ("train: {}", "a recipe names at least its model"),
         (
             "model: nano\nspeed: 3",
-            "a recipe has no speed; give some of dataset, datasets, model, names, profile, train",
+            "a recipe has no speed; give some of dataset, datasets, draw, model, names, profile",
         ),
         ("model: nano\ndatasets: {a: {}}\nnames: {a: b}", "put names into each of the datasets"),
         ("model: nano\ndatasets: {}", "datasets: names no dataset"),
@@ -99,6 +99,7 @@ def test_a_dataset_goes_by_its_name_where_it_is_the_only_one(tmp_path):
         ("model: nano\ndataset: {augmentation: 1}", "dataset: augmentation holds 1; give settings"),
         ("model: nano\ndataset: {augmentation: {turn: 1}}", "dataset: augmentation: "),
         ("model: nano\nnames: {'1': 2}", "names: 2 is no text"),
+        ("model: nano\ndraw: 3", "draw is 3; give true or false"),
         ("model: nano\ntrain: 3", "train holds 3; give settings by name"),
         ("model: nano\ntrain: {1: 2}", "train: 1 is no name of a setting"),
         ("model: nano\nprofile: {width: '20'}", "profile: width is '20'; give a whole number"),
@@ -140,7 +141,8 @@ def test_data_and_recipe_exclude_each_other(options, complaint):
 def test_a_recipe_builds_its_dataset_and_trains_its_model(tmp_path):
     recipe = tmp_path / "r.yaml"
     recipe.write_text(
-        "model: nano\nprofile: {width: 16}\ndataset: {limit: 40}\ntrain: {max_steps: 2}\n",
+        "model: nano\nprofile: {width: 16}\ndataset: {limit: 40}\ndraw: true\n"
+        "names: {'7': seven}\ntrain: {max_steps: 2}\n",
         encoding="utf-8",
     )
     run = tmp_path / "run"
@@ -151,6 +153,8 @@ def test_a_recipe_builds_its_dataset_and_trains_its_model(tmp_path):
     assert record is not None
     assert (record.profile, record.seed) == (Profile(16), 5)
     assert record.training["steps"] == 2
+    assert record.draws == record.tasks[0].labels == tuple("0123456789")
+    assert record.tasks[0].names == {"7": "seven"}
     assert (run / "data" / "train.json").is_file()
     again = train(*options, "--resume")
     assert again.exit_code == 0

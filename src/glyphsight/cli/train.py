@@ -14,7 +14,7 @@ from glyphsight.cli.options import Group, Json, with_settings
 from glyphsight.cli.output import print_json, will_resume
 from glyphsight.console import printable
 from glyphsight.dataset import BuildSettings, build_dataset
-from glyphsight.dataset.drawing import drawn_dataset
+from glyphsight.dataset.drawing import PREFIX, drawn_dataset
 from glyphsight.dataset.storage import split_files
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.extras import need
@@ -121,7 +121,8 @@ def train(
     _check_before(data or [], start, out, resolved, resume=resume)
     need("train")
     data, failed = _built(said, sources, out) if said else (data or [], 0)
-    names = [one.names or None for one in said.datasets.values()] if said else None
+    own = said.datasets.values() if said else ()
+    names = [one.names or None for one in own for _ in range(1 + one.draw)] if said else None
     from glyphsight.train.run import train as run_training
 
     will_resume("the same command with --resume resumes from here")
@@ -192,14 +193,18 @@ def _print_report(report: TrainReport, data: list[Path], *, json_: bool = False)
 
 
 def _built(recipe: Recipe, sources: dict[str, str], out: Path) -> tuple[list[Path], int]:
-    """Build the datasets of a recipe where they are missing; count the items that failed."""
+    """Build the datasets of a recipe where they are missing.
+
+    Returns:
+        Datasets to learn, one that is learned backwards too twice; the number of failed items.
+    """
     if world_size() > 1:
         raise ModelError(
             "--source: several processes cannot build one dataset; run glyphsight dataset build "
             "first and give --data"
         )
     paths = {name: out / ONLY / name if recipe.named else out / ONLY for name in recipe.datasets}
-    failed = 0
+    failed, learned = 0, list[Path]()
     for name, one in recipe.datasets.items():
         how = dict(one.build)
         if "hold_out" in how:
@@ -208,4 +213,5 @@ def _built(recipe: Recipe, sources: dict[str, str], out: Path) -> tuple[list[Pat
         built = build_dataset(sources[name], paths[name], settings, workers=Workers())
         say_what_was_left_out(built)
         failed += built.failed
-    return list(paths.values()), failed
+        learned += [paths[name], *[Path(f"{PREFIX}{paths[name]}")] * one.draw]
+    return learned, failed

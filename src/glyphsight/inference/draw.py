@@ -116,10 +116,7 @@ class Grammar:
         Raises:
             ModelError: ``llguidance`` does not take the tokenizer.
         """
-        own = getattr(tokenizer, "backend_tokenizer", None)
-        if own is None:
-            raise _no_grammar()
-        known, size = _known(own.to_str(), tokenizer.eos_token_id)
+        known, size = _known(tokenizer)
         parts = ((f"[{_escaped(one)}]", len(list(same))) for one, same in groupby(places))
         pattern = "".join(f"{one}{{{count}}}" for one, count in parts)
         return Grammar(known, pattern, size)
@@ -145,11 +142,14 @@ class Grammar:
 
 
 @lru_cache(maxsize=4)
-def _known(tokenizer: str, end: int | None) -> tuple[Any, int]:
+def _known(tokenizer: Any) -> tuple[Any, int]:
+    """Return what ``llguidance`` knows of a tokenizer, and its tokens; to ask costs 50 ms."""
     from llguidance import LLTokenizer
 
+    if (own := getattr(tokenizer, "backend_tokenizer", None)) is None:
+        raise _no_grammar()
     try:
-        known = LLTokenizer(tokenizer, eos_token=end)
+        known = LLTokenizer(own.to_str(), eos_token=tokenizer.eos_token_id)
     except ValueError as error:
         raise _no_grammar(error) from error
     return known, known.vocab_size

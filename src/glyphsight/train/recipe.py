@@ -29,10 +29,12 @@ class RecipeDataset:
             the changes of copies by name, and ``hold_out`` names a dataset before this, of the same
             source, whose validation pictures are held out here too.
         names: Meanings of labels that do not say it themselves.
+        draw: True where the records are learned backwards too.
     """
 
     build: dict[str, Any] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    draw: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def read_recipe(path: Path) -> Recipe:
     value = read_mapping(path)
     if not isinstance(value.get("model"), str):
         raise ModelError(f"{path}: a recipe names at least its model, such as 'model: nano'")
-    own_keys = {"dataset", "names"}
+    own_keys = {"dataset", "names", "draw"}
     refuse_unknown(path, "a recipe", value, {"model", "train", "profile", "datasets", *own_keys})
     train = mapping(path, "train", value.get("train"))
     profile = _made(Profile, path, "profile", value.get("profile"))
@@ -106,7 +108,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _dataset(path: Path, within: str, value: dict[str, Any], before: list[str]) -> RecipeDataset:
-    """Read ``dataset`` and ``names`` of a part of a recipe."""
+    """Read ``dataset``, ``names`` and ``draw`` of a part of a recipe."""
     build, names = (mapping(path, within + key, value.get(key)) for key in ("dataset", "names"))
     refuse_unknown(path, f"{within}dataset", build, _DATASET_KEYS)
     if "hold_out" in build and build["hold_out"] not in before:
@@ -118,7 +120,9 @@ def _dataset(path: Path, within: str, value: dict[str, Any], before: list[str]) 
         raise ModelError(f"{path}: {within}names: {odd[0]!r} is no text; put it in quotes")
     if (changes := build.get("augmentation")) is not None:
         build["augmentation"] = _made(Augmentation, path, f"{within}dataset: augmentation", changes)
-    return RecipeDataset(build, names)
+    if not isinstance(draw := value.get("draw", False), bool):
+        raise ModelError(f"{path}: {within}draw is {draw!r}; give true or false")
+    return RecipeDataset(build, names, draw)
 
 
 def mapping(path: Path, name: str, value: Any) -> dict[str, Any]:
