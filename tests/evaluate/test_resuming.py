@@ -27,7 +27,7 @@ from glyphsight.evaluate.study import run_study
 from glyphsight.evaluate.tasks import Item, Task, open_task
 from glyphsight.files import JsonLog
 from glyphsight.inference import Model
-from glyphsight.inference import model as model_module
+from glyphsight.inference import opened as model_module
 from glyphsight.models import load_model
 from glyphsight.parallel import Workers
 from glyphsight.sampling import stratified_sample

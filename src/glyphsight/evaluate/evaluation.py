@@ -32,7 +32,7 @@ from glyphsight.evaluate.statistics import per_class
 from glyphsight.evaluate.tasks import Item, Task, open_task
 from glyphsight.evaluate.tasks.records import doubts
 from glyphsight.files import JsonLog, checksum
-from glyphsight.inference.model import Model, Request
+from glyphsight.inference import Model, Request
 from glyphsight.inference.score import probabilities
 from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.models.tokens import merged_pictures

@@ -1,7 +1,8 @@
 """A model that is asked: forward passes, log-likelihoods, free writing, pictures."""
 
 from glyphsight.inference.draw import Drawing, DrawSettings
-from glyphsight.inference.model import Model, Request
+from glyphsight.inference.model import Model
+from glyphsight.inference.score import Request
 from glyphsight.inference.see import Answer, Seen, see_many
 
 __all__ = ["Answer", "DrawSettings", "Drawing", "Model", "Request", "Seen", "see_many"]

@@ -4,75 +4,32 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.console import say
-from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import ModelError, PictureError
-from glyphsight.extras import installed
 from glyphsight.inference.batcher import BATCH, Batcher, Job, Progress
 from glyphsight.inference.draw import Drawing, DrawSettings, draw
-from glyphsight.inference.numpy_engine import NumpyEngine
-from glyphsight.inference.opened import Opened, in_int8, with_numpy, with_torch
-from glyphsight.inference.score import (
-    Completions,
-    PromptTooLongError,
-    probabilities,
-)
-from glyphsight.inference.see import Answer, PictureText, require_medium, to_answer, to_text
+from glyphsight.inference.opened import LazyModel
+from glyphsight.inference.score import Completions, PromptTooLongError, Request
+from glyphsight.inference.see import Answer, PictureText, answer_texts, require_medium, to_text
 from glyphsight.inference.stream import Piece, Writing, pieces
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.media.picture import PictureLike, several
-from glyphsight.models import nano
 from glyphsight.models.chat import Turns, chat_turns, fill, has_template
-from glyphsight.models.load import LoadedModel, load_model
-from glyphsight.models.runs import UNKNOWN, ModelSource, RunRecord, Task, resolve
-from glyphsight.models.tokens import merged_pictures
 
 SPARE_TOKENS = 12
 """Tokens that a free answer may have beyond the longest label, so that a refusal can be told."""
 _READ = 512  # tokens of a prompt read at a time, so that other texts are written meanwhile
 _SENTENCE = 48  # tokens of an answer that is written freely, beside the spare ones
 _KNOWN = 4096  # sets of answers whose tokens are kept
-_ENGINES = ("auto", "fast", "numpy", "torch")
-_MANY = 3e9  # questions times weights; numpy answers as many while another engine starts
 
 
-@dataclass(frozen=True)
-class Request:
-    """A question to a model.
-
-    Attributes:
-        prompt: Text that the model reads, as :meth:`~glyphsight.dataset.Prompt.ask` renders it.
-        answers: Completions to choose from, as :meth:`~glyphsight.dataset.Prompt.reply` renders
-            each. They also bound the length of a free answer.
-        unknown: Column of the answer that says ``unknown``, whose score is lowered by the caution
-            of the model's run; None where there is none.
-    """
-
-    prompt: str
-    answers: tuple[str, ...] = ()
-    unknown: int | None = None
-
-    @staticmethod
-    def about(prompt: Prompt, text: str, labels: Sequence[str], question: str = "") -> Request:
-        """Ask which label fits the text of a picture."""
-        return Request.among(labels, tuple(map(prompt.reply, labels)), prompt.ask(text, question))
-
-    @staticmethod
-    def among(labels: Sequence[str], answers: tuple[str, ...], prompt: str) -> Request:
-        """Ask which of the labels, rendered as ``answers``, goes on from a rendered prompt."""
-        return Request(prompt, answers, labels.index(UNKNOWN) if UNKNOWN in labels else None)
-
-
-class Model:
+class Model(LazyModel):
     """A language model that is asked. Several threads may ask at once; their requests are batched.
 
     The model is loaded when it is first asked. Its engine is chosen once, see :meth:`settle`, so
@@ -91,176 +48,11 @@ class Model:
         ModelError: There is no such engine, or it does not compute in ``dtype``.
     """
 
-    def __init__(
-        self, model: str | Path | LoadedModel, dtype: str | None = None, engine: str = "auto"
-    ) -> None:
-        if engine not in _ENGINES:
-            raise ModelError(f"unknown engine {engine!r}; choose one of {', '.join(_ENGINES)}")
-        computed = {"numpy": "float32", "fast": "int8"}.get(engine)
-        if computed and dtype not in (None, computed):
-            raise ModelError(
-                f"{engine} computes in {computed}, not in {dtype}; take the engine torch"
-            )
-        self._given = model
-        self._engine, self._dtype = engine, dtype
-        self._prepare()
-
     def _prepare(self) -> None:
-        self._opened: Opened | None = None
-        self._loaded: LoadedModel | None = None
-        self._settled = self._warned = False
+        self._warned = False
         self._known: dict[tuple[str, ...], Completions] = {}
-        self._lock, self._tokens = threading.RLock(), threading.Lock()
-        self._batcher = Batcher()
-        if isinstance(self._given, LoadedModel):
-            self.get()
-
-    @staticmethod
-    def load(name: str | Path, engine: str = "auto", dtype: str | None = None) -> Model:
-        """Load a model at once; see :class:`Model`.
-
-        Raises:
-            ModelError: The model cannot be loaded.
-        """
-        model = Model(name, dtype, engine)
-        model._open()
-        return model
-
-    def __getstate__(self) -> dict[str, Any]:
-        engine, dtype = self._engine, self._dtype
-        if self._settled and not isinstance(self._given, LoadedModel):
-            opened = self._open()
-            engine = opened.engine.name
-            dtype = None if engine == "fast" else opened.dtype
-        return {"_given": self._given, "_engine": engine, "_dtype": dtype}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._prepare()
-
-    def settle(self, questions: int | None = None, *, rounded: bool = False) -> str:
-        """Choose the engine, where it is not chosen yet, and return its name.
-
-        The first question does so, by the number that are asked with it; call this before where
-        more follow. ``auto`` takes numpy for a few questions to a run of a Llama model. For many,
-        where questions times weights exceed 3e9 (30 pictures of ``sight``, 4,500 of
-        ``nano-digits``), it takes ``fast`` for pictures, else ``torch``, if that is installed. For
-        pictures a run that draws keeps numpy, so that a seed gives the same drawing everywhere.
-
-        Args:
-            questions: Number of questions that will be asked; None for many.
-            rounded: True where int8 weights will do, as for pictures.
-        """
-        if not self._settled:
-            with self._lock:
-                opened = self._open()
-                if not self._settled and isinstance(opened.engine, NumpyEngine):
-                    many = questions is None or questions * opened.engine.parameters > _MANY
-                    if many and not (rounded and self.trained.draws):
-                        if rounded and self._dtype is None and installed("fast"):
-                            self._opened = in_int8(opened)
-                        elif installed("train"):
-                            self.get()
-                    self._settled = True
-        return self._open().engine.name
-
-    def _open(self) -> Opened:
-        """Open the engine: until one is chosen, what numpy knows of the model."""
-        if (opened := self._opened) is not None:  # at once, though another thread computes
-            return opened
-        with self._lock:
-            if self._opened is None and self._engine != "torch" and self._dtype != "bfloat16":
-                self._opened = with_numpy(self._source)
-                if self._opened is None and self._engine != "auto":
-                    raise ModelError(
-                        f"{self.name}: no whole run of a Llama model, which the engine "
-                        f"{self._engine} needs; take the engine torch"
-                    )
-                if self._opened is not None and self._engine == "fast":
-                    self._opened = in_int8(self._opened)
-                self._settled = self._engine != "auto"
-            if self._opened is None:
-                self.get()
-            assert self._opened is not None
-            return self._opened
-
-    def get(self) -> LoadedModel:
-        """Return the model of torch, for training and for a look inside.
-
-        Where no engine is chosen yet, torch answers from now on.
-        """
-        with self._lock:
-            if self._loaded is None:
-                given = self._given
-                if not isinstance(given, LoadedModel):
-                    given = load_model(given, dtype=self._dtype)
-                self._loaded = given
-            if not self._settled:
-                self._opened, self._settled = with_torch(self._loaded), True
-            return self._loaded
-
-    @cached_property
-    def _source(self) -> ModelSource:
-        if isinstance(self._given, LoadedModel):
-            return ModelSource(self._given.name, run=self._given.run)
-        return resolve(self._given)
-
-    @property
-    def name(self) -> str:
-        """Name that the user gave."""
-        return self._source.name
-
-    @property
-    def run(self) -> RunRecord | None:
-        """Record of the model's training with glyphsight; None for a base model."""
-        return self._source.run
-
-    @property
-    def ships(self) -> bool:
-        """Whether the model is one of the package's, which read pictures."""
-        return self._source.ships
-
-    @property
-    def trained(self) -> RunRecord:
-        """Record of the model's training.
-
-        Raises:
-            ModelError: The model was not trained with glyphsight, so its labels are not known; or
-                its training has not finished, or there is no such model.
-        """
-        if self.run is not None:
-            return self.run
-        why = "was not trained with glyphsight"
-        if not isinstance(self._given, LoadedModel):
-            if self._source.fault:
-                raise ModelError(f"{self.name}: {self._source.fault}")
-            if self._source.from_hub:
-                why = "no such directory here, and a model of the hub is no run of glyphsight"
-        raise ModelError(
-            f"{self.name}: {why}, so its labels are not known; give "
-            "--model sight, nano-digits or a directory that glyphsight train wrote, or train "
-            f"it: glyphsight train --data DATA --model {self.name} --out RUN"
-        )
-
-    @property
-    def tokenizer(self) -> Any:
-        """Tokenizer, callable as those of transformers are."""
-        return self._open().tokenizer
-
-    @property
-    def chat_turns(self) -> Turns | None:
-        """Turns around a prompt and its answer, None where the model is asked plainly."""
-        return self._open().chat
-
-    @property
-    def window(self) -> int | None:
-        """Longest sequence in tokens, None where the model does not say."""
-        return self._open().window
-
-    @property
-    def dtype(self) -> str:
-        """Type of the weights that the engine computes with, such as ``float32``."""
-        return self._open().dtype
+        self._tokens, self._batcher = threading.Lock(), Batcher()
+        super()._prepare()
 
     def too_long(self, requests: Sequence[Request]) -> dict[int, str]:
         """Return why requests do not fit the model's window, by row; empty where all fit."""
@@ -516,79 +308,7 @@ class Model:
         self, texts: Sequence[PictureText], question: str | None = None
     ) -> list[Answer | PictureError]:
         """Answer the texts of pictures; an error stands where the model does not take one."""
-        each = [part for text in texts for part in text.parts or (text,)]
-        found = iter(self._answers(each, question))
-        joined: list[Answer | PictureError] = []
-        for text in texts:
-            first = next(found)
-            if not text.parts:
-                joined.append(first)
-                continue
-            parts = [first, *islice(found, len(text.parts) - 1)]
-            error = next((part for part in parts if isinstance(part, PictureError)), None)
-            known = tuple(part for part in parts if isinstance(part, Answer))
-            joined.append(error or replace(known[text.main], found=text.found, parts=known))
-        return joined
-
-    @property
-    def speaks(self) -> bool:
-        """Whether the model has a language: all have but a ``nano`` that is not free."""
-        return self._source.origin != nano.NAME or bool(self.run and self.run.free)
-
-    def task(self, question: str | None = None) -> Task:
-        """Return the task of a question; one that the model was not trained on has no labels.
-
-        Raises:
-            ModelError: The model was not trained with glyphsight, or does not speak and was not
-                trained to answer the question.
-        """
-        try:
-            return self.trained.task(question)
-        except ModelError as error:
-            if self.run is None:
-                raise
-            if question is None or not self.speaks:
-                raise ModelError(f"{self.name}: {error}") from None
-            return Task(question)
-
-    def _answers(
-        self, texts: Sequence[PictureText], question: str | None
-    ) -> list[Answer | PictureError]:
-        """Answer texts of one thing each."""
-        run, task = self.trained, self.task(question)
-        asked = [
-            Request.about(run.prompt, text.ascii_image, task.labels, task.question)
-            for text in texts
-        ]
-        self.settle(len(asked), rounded=True)
-        self._warn_of_merged(run)
-        reasons = self.too_long(asked)
-        fit = [row for row in range(len(texts)) if row not in reasons]
-        found: list[Answer | PictureError] = [
-            PictureError(
-                f"{text.height}x{text.width} pixels are too tall as text "
-                f"({reasons.get(row, '')}); crop it"
-            )
-            for row, text in enumerate(texts)
-        ]
-        some = [asked[row] for row in fit]
-        if not task.labels:
-            for row, reply in zip(fit, self.generate(some), strict=True):
-                found[row] = to_answer(texts[row], run, {}, run.prompt.read_reply(reply))
-            return found
-        for row, scores in zip(fit, self.score(some), strict=True):
-            chances = dict(zip(task.labels, probabilities(scores).tolist(), strict=True))
-            ranked = dict(sorted(chances.items(), key=lambda pair: -pair[1]))
-            best = next(iter(ranked))
-            found[row] = to_answer(texts[row], run, ranked, best, task.name_of(best))
-        return found
-
-    def _warn_of_merged(self, run: RunRecord) -> None:
-        """Say once where the tokenizer makes pictures alike; runs of the package do not."""
-        if not self._warned and not self._source.ships:
-            self._warned = True
-            if why := merged_pictures(self.tokenizer, run.profile):
-                say(f"glyphsight: warning: {self.name}: {why}")
+        return answer_texts(self, texts, question)
 
     def _prompts(self, requests: Sequence[Request]) -> list[list[int]]:
         with self._tokens:

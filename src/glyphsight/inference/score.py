@@ -9,10 +9,39 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import ModelError
 from glyphsight.inference.passes import in_batches
 from glyphsight.inference.tokenize import completion_ids
 from glyphsight.models.chat import Turns
+from glyphsight.models.runs import UNKNOWN
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question to a model.
+
+    Attributes:
+        prompt: Text that the model reads, as :meth:`~glyphsight.dataset.Prompt.ask` renders it.
+        answers: Completions to choose from, as :meth:`~glyphsight.dataset.Prompt.reply` renders
+            each. They also bound the length of a free answer.
+        unknown: Column of the answer that says ``unknown``, whose score is lowered by the caution
+            of the model's run; None where there is none.
+    """
+
+    prompt: str
+    answers: tuple[str, ...] = ()
+    unknown: int | None = None
+
+    @staticmethod
+    def about(prompt: Prompt, text: str, labels: Sequence[str], question: str = "") -> Request:
+        """Ask which label fits the text of a picture."""
+        return Request.among(labels, tuple(map(prompt.reply, labels)), prompt.ask(text, question))
+
+    @staticmethod
+    def among(labels: Sequence[str], answers: tuple[str, ...], prompt: str) -> Request:
+        """Ask which of the labels, rendered as ``answers``, goes on from a rendered prompt."""
+        return Request(prompt, answers, labels.index(UNKNOWN) if UNKNOWN in labels else None)
 
 
 class Engine(Protocol):

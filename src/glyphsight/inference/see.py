@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from html import escape
 from itertools import count, islice, takewhile
@@ -17,12 +17,15 @@ from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.ink import Ink
 from glyphsight.codec.prepare import prepare_things, remaining
+from glyphsight.console import say
 from glyphsight.errors import PictureError
+from glyphsight.inference.score import Request, probabilities
 from glyphsight.media import PictureLike, load_gray, medium_of
 from glyphsight.media.bulk import PictureFile
 from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import UNKNOWN
+from glyphsight.models.tokens import merged_pictures
 from glyphsight.pages import bars_html, text_html
 from glyphsight.parallel import Workers
 
@@ -174,6 +177,65 @@ def to_answer(
         found=text.found,
         box=None if text.ink is None else text.ink.box,
     )
+
+
+def answer_texts(
+    model: Model, texts: Sequence[PictureText], question: str | None = None
+) -> list[Answer | PictureError]:
+    """Answer the texts of pictures; an error stands where the model does not take one."""
+    each = [part for text in texts for part in text.parts or (text,)]
+    found = iter(_answer_each(model, each, question))
+    joined: list[Answer | PictureError] = []
+    for text in texts:
+        first = next(found)
+        if not text.parts:
+            joined.append(first)
+            continue
+        parts = [first, *islice(found, len(text.parts) - 1)]
+        error = next((part for part in parts if isinstance(part, PictureError)), None)
+        known = tuple(part for part in parts if isinstance(part, Answer))
+        joined.append(error or replace(known[text.main], found=text.found, parts=known))
+    return joined
+
+
+def _answer_each(
+    model: Model, texts: Sequence[PictureText], question: str | None
+) -> list[Answer | PictureError]:
+    """Answer texts of one thing each."""
+    run, task = model.trained, model.task(question)
+    asked = [
+        Request.about(run.prompt, text.ascii_image, task.labels, task.question) for text in texts
+    ]
+    model.settle(len(asked), rounded=True)
+    _warn_of_merged(model, run)
+    reasons = model.too_long(asked)
+    fit = [row for row in range(len(texts)) if row not in reasons]
+    found: list[Answer | PictureError] = [
+        PictureError(
+            f"{text.height}x{text.width} pixels are too tall as text "
+            f"({reasons.get(row, '')}); crop it"
+        )
+        for row, text in enumerate(texts)
+    ]
+    some = [asked[row] for row in fit]
+    if not task.labels:
+        for row, reply in zip(fit, model.generate(some), strict=True):
+            found[row] = to_answer(texts[row], run, {}, run.prompt.read_reply(reply))
+        return found
+    for row, scores in zip(fit, model.score(some), strict=True):
+        chances = dict(zip(task.labels, probabilities(scores).tolist(), strict=True))
+        ranked = dict(sorted(chances.items(), key=lambda pair: -pair[1]))
+        best = next(iter(ranked))
+        found[row] = to_answer(texts[row], run, ranked, best, task.name_of(best))
+    return found
+
+
+def _warn_of_merged(model: Model, run: RunRecord) -> None:
+    """Say once where the tokenizer makes pictures alike; runs of the package do not."""
+    if not model._warned and not model._source.ships:
+        model._warned = True
+        if why := merged_pictures(model.tokenizer, run.profile):
+            say(f"glyphsight: warning: {model.name}: {why}")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from glyphsight.evaluate.tasks.aside import first_sentence
 from glyphsight.evaluate.tasks.base import Item, Task
 from glyphsight.evaluate.tasks.records import records_task
 from glyphsight.files import normal
-from glyphsight.inference.model import Model, Request
+from glyphsight.inference import Model, Request
 from glyphsight.models import RunRecord
 from glyphsight.models.load import as_base
 
