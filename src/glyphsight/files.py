@@ -163,10 +163,15 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         yield stream
 
 
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all, as :func:`replacing` does."""
+    with replacing(path, "w" if isinstance(content, str) else "wb") as stream:
+        stream.write(content)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON document for people to read, whole or not at all."""
-    with replacing(path) as stream:
-        stream.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    write(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
 def cached(
@@ -239,8 +244,7 @@ class JsonLog(AbstractContextManager["JsonLog"]):
                 self.truncate(self.count)  # a last line that was torn goes
             else:
                 self._stream.truncate(0)  # first: old lines are never under a new note
-                with replacing(_note(self.path)) as stream:
-                    stream.write(json_line(settings))
+                write(_note(self.path), json_line(settings))
         except BaseException:
             self._stream.close()
             raise

@@ -84,13 +84,18 @@ def png(figure: Any, dpi: int) -> bytes:
     return buffer.getvalue()
 
 
-def png_address(pixels: NDArray[np.uint8]) -> str:
-    """Give the ``data:`` address of a picture, uint8[H, W] or [H, W, 3], as PNG."""
+def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
+    """Write a picture, uint8[H, W] or [H, W, 3], as PNG."""
     from PIL import Image
 
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()
+
+
+def png_address(pixels: NDArray[np.uint8]) -> str:
+    """Give the ``data:`` address of a picture as :func:`png_bytes` writes it."""
+    return "data:image/png;base64," + base64.b64encode(png_bytes(pixels)).decode()
 
 
 def render_page(template: str, **values: Any) -> str:

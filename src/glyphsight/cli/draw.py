@@ -15,7 +15,7 @@ from glyphsight.codec.encode import columns_of
 from glyphsight.dataset.inspect.show import side_by_side
 from glyphsight.dataset.record import read_text
 from glyphsight.errors import FormatError
-from glyphsight.files import replacing
+from glyphsight.files import write
 from glyphsight.inference.draw import DrawSettings
 from glyphsight.media.picture import save_picture
 from glyphsight.models.runs import DRAW
@@ -79,8 +79,7 @@ def draw(
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             save_picture(one.picture(scale), file)
-            with replacing(file.with_suffix(".txt")) as stream:
-                stream.write(one.ascii_image)
+            write(file.with_suffix(".txt"), one.ascii_image)
     if json_:
         print_json(
             [

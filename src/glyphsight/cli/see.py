@@ -20,7 +20,7 @@ from glyphsight.cli.output import print_json, say, will_resume
 from glyphsight.console import printable, progress_bar
 from glyphsight.errors import GlyphsightError
 from glyphsight.extras import MissingPackageError
-from glyphsight.files import JsonLog, hash64, json_line, replacing
+from glyphsight.files import JsonLog, hash64, json_line, write
 from glyphsight.media import MEDIA
 from glyphsight.media.bulk import EncodeSettings, PictureFile, plan, state_of
 from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, Task, resolve
@@ -175,8 +175,7 @@ class _Printer:
         drawn = draw_explanation(
             Path(seen.path).name, seen.pixels, seen.answer, loaded, self.task.question
         )
-        with replacing(file, "wb") as stream:
-            stream.write(drawn)
+        write(file, drawn)
         say(f"{seen.path}: what it looked at: {file}")
 
     def _write(self, seen: Seen, answer: Answer) -> None:

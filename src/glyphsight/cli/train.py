@@ -29,12 +29,7 @@ from glyphsight.train.settings import (
     model_defaults,
     resolve_settings,
 )
-from glyphsight.train.state import (
-    is_first_process,
-    refuse_existing,
-    settings_to_resume,
-    world_size,
-)
+from glyphsight.train.state import is_first_process, refuse_existing, settings_to_resume, world_size
 
 if TYPE_CHECKING:
     from glyphsight.train.run import TrainReport
@@ -58,8 +53,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Directory of the trained model.")],
     *,
     chosen: Annotated[
-        dict[str, Any],
-        Group("Settings", of=TrainSettings, make=dict, notes=model_defaults),
+        dict[str, Any], Group("Settings", of=TrainSettings, make=dict, notes=model_defaults)
     ],
     data: Annotated[
         list[Path] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -40,6 +41,13 @@ class Directory:
     def read(self, name: str) -> bytes:
         """Read a whole file."""
         return Path(self.root, name).read_bytes()
+
+    def read_json(self, name: str) -> Any:
+        """Return the JSON value of a file; None where there is no such file, or no JSON in it."""
+        try:
+            return json.loads(self.read(name))
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:

@@ -167,16 +167,12 @@ def gradient(
     A token's share goes in equal parts to the cells among its characters. The share of row tags is
     left out where they are tokens of their own. Cells that share a glyph share its part.
 
-    Args:
-        loaded: Trained run.
-        text: ASCII_Image in the run's format.
-        label: Label the cells speak for; None for the model's answer.
-        question: Question that is asked; None for the run's first one.
+    Arguments are those of :func:`occlusion`.
 
     Raises:
         FormatError: The format does not write cells one by one, or the text is not of it.
-        ModelError: The model was not trained with glyphsight, has no such question or label, or
-            its tokenizer does not say which characters a token covers.
+        ModelError: As :func:`occlusion`, or the tokenizer does not say which characters a token
+            covers.
     """
     run, task = _asked(loaded, question)
     places = cell_offsets(text, run.profile.format, run.profile.palette)

@@ -135,11 +135,7 @@ def text_loss(
 
 
 def relative_loss(
-    first: Sequence[TextLoss],
-    second: Sequence[TextLoss],
-    *,
-    resamples: int = 10_000,
-    seed: int = 0,
+    first: Sequence[TextLoss], second: Sequence[TextLoss], *, resamples: int = 10_000, seed: int = 0
 ) -> tuple[float, tuple[float, float] | None]:
     """Compare two models: how many more bits per byte the first takes, as a share of the second's.
 

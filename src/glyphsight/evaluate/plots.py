@@ -10,7 +10,7 @@ from typing import Any
 from glyphsight.evaluate.result import Share
 from glyphsight.evaluate.robustness import CLEAN, PERTURBATIONS, SOUNDS, Condition
 from glyphsight.evaluate.statistics import Calibration
-from glyphsight.files import replacing
+from glyphsight.files import write
 from glyphsight.pages import INK, TONES, axes, png, svg
 from glyphsight.sampling import wilson_interval
 
@@ -39,9 +39,7 @@ def confusion_png(matrix: Sequence[Sequence[int]], labels: Sequence[str], path: 
                     color = "white" if shares[row][column] > 0.5 else "#333333"
                     at = {"ha": "center", "va": "center"}
                     drawn.text(column, row, str(count), color=color, fontsize=8, **at)
-    drawn_png = png(figure, 130)
-    with replacing(path, "wb") as stream:
-        stream.write(drawn_png)
+    write(path, png(figure, 130))
 
 
 def learning_plots(history: Sequence[dict[str, Any]]) -> list[str]:

@@ -25,7 +25,7 @@ from glyphsight.evaluate.plots import (
 )
 from glyphsight.evaluate.result import REPORT_FILE, Evaluation, Sample, Share, claimed, finish
 from glyphsight.evaluate.study import SHOWN, Study
-from glyphsight.files import json_line, replacing
+from glyphsight.files import json_line, replacing, write
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import HISTORY_FILE, SETTINGS_FILE, read_history
 from glyphsight.models.tokens import EMBEDDED
@@ -265,8 +265,7 @@ def write_report(
         learned=learning_plots(history),
         facts=facts,
     )
-    with replacing(path) as stream:
-        stream.write(page)
+    write(path, page)
 
 
 def write_comparison(comparison: Comparison, path: Path) -> None:
@@ -303,5 +302,4 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
         drawn_of=min(len(entries), len(tones)),
         cards=cards,
     )
-    with replacing(path) as stream:
-        stream.write(page)
+    write(path, page)

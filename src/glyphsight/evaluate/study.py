@@ -175,21 +175,10 @@ def run_study(
     workers: Workers = HERE,
     quiet: bool = False,
 ) -> Study:
-    """Measure a model, as :func:`~glyphsight.evaluate.evaluate` does, and look closer.
+    """Measure a model and look closer, with ``full`` at baselines, robustness and attributions too.
 
-    Args:
-        model: Model as :func:`~glyphsight.evaluate.evaluate` takes it.
-        data: Dataset directory, dataset file, source SPEC or ``KIND:FILE`` of a task.
-        settings: Split, limit, seed and how much is asked; with ``full`` also baselines, robustness
-            and attributions.
-        directory: Directory where ``samples.jsonl`` is written as the answers come; None keeps them
-            in memory.
-        workers: Processes that score; by default this one.
-        quiet: True for no progress bars.
-
-    Raises:
-        DatasetError: The data cannot be read.
-        ModelError: The model cannot be loaded or takes none of the pictures.
+    Arguments and errors are those of :func:`~glyphsight.evaluate.evaluate`; ``data`` is a dataset
+    directory, dataset file, source SPEC or ``KIND:FILE`` of a task.
     """
     asks = model if isinstance(model, Model) else Model(model)
     started = time.monotonic()
@@ -393,12 +382,8 @@ def with_attributions(study: Study, loaded: LoadedModel, *, quiet: bool) -> Stud
         tried = [("occlusion", label) for label in dict.fromkeys((sample.answer, sample.truth))]
         for name, label in (*tried, ("gradient", sample.answer)):
             try:
-                found.append(
-                    (
-                        sample,
-                        methods[name](loaded, sample.ascii_image, label, question=sample.group),
-                    )
-                )
+                one = methods[name](loaded, sample.ascii_image, label, question=sample.group)
+                found.append((sample, one))
             except GlyphsightError as error:  # the others stand
                 left_out[f"{name} left out: {error}"] = None
     return replace(study, attributions=found).noted(*left_out)

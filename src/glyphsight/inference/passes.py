@@ -210,10 +210,7 @@ class TorchEngine:
             )
 
     def endings(
-        self,
-        passed: Passed,
-        sequences: Sequence[list[int]],
-        endings: Sequence[Sequence[list[int]]],
+        self, passed: Passed, sequences: Sequence[list[int]], endings: Sequence[Sequence[list[int]]]
     ) -> list[NDArray[np.float32]]:
         """Score endings; see :class:`~glyphsight.inference.score.Engine`.
 

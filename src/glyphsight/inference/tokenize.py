@@ -39,11 +39,7 @@ def prompt_ids(
 
 
 def completion_ids(
-    tokenizer: Any,
-    completions: Sequence[str],
-    turns: Turns | None = None,
-    *,
-    end: bool = True,
+    tokenizer: Any, completions: Sequence[str], turns: Turns | None = None, *, end: bool = True
 ) -> list[list[int]]:
     """Tokenize completions, each closed with its end token unless ``end`` is off.
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from glyphsight import parallel
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.errors import GlyphsightError, PictureError
-from glyphsight.files import JsonLog, hash64, matching, replacing, walk
+from glyphsight.files import JsonLog, hash64, matching, walk, write
 from glyphsight.media import load_gray, medium_of
 from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.parallel import Workers
@@ -181,8 +181,7 @@ def _encode_one(settings: EncodeSettings, task: PictureFile) -> PictureFile:
         except GlyphsightError as error:
             raise PictureError(f"{task.path}: {error}") from None
         if task.target is not None:
-            with replacing(task.target) as stream:
-                stream.write(text)
+            write(task.target, text)
         return replace(task, text=text, state=state)
     except GlyphsightError as error:
         problem = str(error)

@@ -148,11 +148,8 @@ def _name(name: str, config: Any) -> str:
 
 def _paired(name: str, weight: NDArray[Any], config: Any) -> NDArray[Any]:
     """Put the rows of queries and keys in pairs; transformers has them in halves of a head."""
-    heads = {
-        "q_proj": config.num_attention_heads,
-        "k_proj": config.num_key_value_heads,
-    }.get(name.split(".")[-2])
-    if heads is None:
+    counts = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
+    if (heads := counts.get(name.split(".")[-2])) is None:
         return weight
     halves = weight.reshape(heads, 2, weight.shape[0] // heads // 2, weight.shape[1])
     return halves.swapaxes(1, 2).reshape(weight.shape)
@@ -214,14 +211,9 @@ def _add_tokenizer(writer: Any, loaded: LoadedModel, size: int) -> None:
     writer.add_token_merges(
         [one if isinstance(one, str) else " ".join(one) for one in backend["model"]["merges"]]
     )
-    for name, add in (
-        ("bos_token_id", writer.add_bos_token_id),
-        ("eos_token_id", writer.add_eos_token_id),
-        ("unk_token_id", writer.add_unk_token_id),
-        ("pad_token_id", writer.add_pad_token_id),
-    ):
+    for name in ("bos_token_id", "eos_token_id", "unk_token_id", "pad_token_id"):
         if (number := getattr(loaded.tokenizer, name)) is not None:
-            add(number)
+            getattr(writer, f"add_{name}")(number)
     writer.add_add_bos_token(False)
     writer.add_add_space_prefix(False)
     if template := getattr(loaded.tokenizer, "chat_template", None):

@@ -291,16 +291,9 @@ def _responses(fields: Fields) -> Asked:
 
 
 _HARDWARE = (
-    "num_thread",
-    "num_gpu",
-    "main_gpu",
-    "num_batch",
-    "use_mmap",
-    "use_mlock",
-    "low_vram",
-    "numa",
+    "num_thread", "num_gpu", "main_gpu", "num_batch", "use_mmap", "use_mlock", "low_vram", "numa",
     "num_ctx",
-)
+)  # fmt: skip
 
 
 def _ollama(fields: Fields, texts: tuple[str, ...], messages: tuple[Message, ...]) -> Asked:

@@ -40,12 +40,7 @@ class Eye(Reader):
         self._going: dict[tuple[str, str, str], Future[Read]] = {}  # what is read at this moment
 
     async def read(self, data: bytes, kind: str = "Picture", detail: str = "auto") -> Read:
-        """Read a file.
-
-        Args:
-            data: The file, of any format that Pillow or soundfile reads.
-            kind: ``Picture`` or ``Sound``.
-            detail: Budget of its text: ``low``, ``auto`` or ``high``.
+        """Read a file as :meth:`look` does, unless it is remembered.
 
         Raises:
             ApiError: It cannot be read.

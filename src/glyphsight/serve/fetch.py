@@ -159,11 +159,7 @@ async def fetch(
 
 
 async def _get(
-    target: URL,
-    addresses: Collection[Address],
-    max_bytes: int,
-    open_socket: OpenSocket,
-    hold: Hold,
+    target: URL, addresses: Collection[Address], max_bytes: int, open_socket: OpenSocket, hold: Hold
 ) -> bytes | URL:
     """Ask one checked URL, and return its body or the checked URL that it redirects to.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -30,6 +29,7 @@ from glyphsight.inference.see import PictureText, to_text
 from glyphsight.media import load_picture
 from glyphsight.media.sound import load_sound
 from glyphsight.models.tokens import count_tokens
+from glyphsight.pages import png_address, png_bytes
 from glyphsight.serve.errors import ApiError
 from glyphsight.serve.eye import Eye
 from glyphsight.serve.request import Incoming
@@ -185,7 +185,7 @@ class Page:
             "answer": self._answer(pixels, ears, query.get("question") or None),
             "height": height,
             "width": width,
-            "picture": f"data:image/png;base64,{b64encode(_png(pixels)).decode()}",
+            "picture": png_address(pixels),
         }
 
     def _correct(self, body: bytes, query: QueryParams) -> dict[str, Any]:
@@ -283,7 +283,9 @@ async def _sample(request: Request) -> Response:
     if number not in map(str, range(_SHEET + 1)):
         raise ApiError(404, f"no such sample; ask for 0 to {_SHEET}")
     drawn = await to_thread.run_sync(sample_picture, int(number))
-    return Response(_png(drawn), media_type="image/png", headers={"Cache-Control": "max-age=3600"})
+    return Response(
+        png_bytes(drawn), media_type="image/png", headers={"Cache-Control": "max-age=3600"}
+    )
 
 
 @lru_cache(maxsize=_SHEET + 1)
@@ -299,12 +301,6 @@ def sample_picture(number: int) -> Pixels:
         digit = np.asarray(Image.fromarray(batch.pixels[rows[row]]).resize((76, 76), 3))
         sheet[top : top + 76, left : left + 76] -= (digit * 0.85).astype(np.uint8)
     return sheet
-
-
-def _png(pixels: Pixels) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def _shape(profile: Profile) -> dict[str, Any]:

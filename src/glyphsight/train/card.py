@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from glyphsight.files import replacing
+from glyphsight.files import write
 from glyphsight.models import smollm2
 from glyphsight.models.runs import UNKNOWN, RunRecord, resolve, root_of
 from glyphsight.version import __version__
@@ -38,8 +38,7 @@ def head_card(directory: Path, record: RunRecord) -> None:
     card = ModelCard((directory / CARD).read_text("utf-8"))
     said = card.data.to_dict() | card_data(directory, record)  # type: ignore[no-untyped-call]
     card.data = ModelCardData(**said, ignore_metadata_errors=False)
-    with replacing(directory / CARD) as stream:
-        stream.write(str(card))
+    write(directory / CARD, str(card))
 
 
 def write_card(directory: Path, name: str, record: RunRecord) -> None:
@@ -62,5 +61,4 @@ def write_card(directory: Path, name: str, record: RunRecord) -> None:
         training=record.training,
         version=__version__,
     )
-    with replacing(directory / CARD) as stream:
-        stream.write(card.content)
+    write(directory / CARD, card.content)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from glyphsight.errors import GlyphsightError, ModelError
-from glyphsight.files import replacing, write_json
+from glyphsight.files import write, write_json
 from glyphsight.models.chat import Turns
 from glyphsight.models.runs import HISTORY_FILE, SETTINGS_FILE
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, saved_settings
@@ -48,8 +48,7 @@ def start_run(
     """
     refuse_existing(run)
     if words is not None:  # copied, so that a resumed run finds them unchanged
-        with replacing(run / WORDS_FILE) as stream:
-            stream.write(words.read_text("utf-8"))
+        write(run / WORDS_FILE, words.read_bytes())
     write_json(run / _INPUT_FILE, inputs)
     resolved.save(run / SETTINGS_FILE)
 

@@ -148,12 +148,7 @@ def split_lines(text: str, name: str) -> list[str]:
 
 
 def read_lines(
-    lines: list[str],
-    alphabet: str,
-    *,
-    gaps: bool = False,
-    first: int = 1,
-    before: str = "",
+    lines: list[str], alphabet: str, *, gaps: bool = False, first: int = 1, before: str = ""
 ) -> NDArray[np.intp]:
     """Read lines of glyphs, nothing else, back to symbols: indices into ``alphabet``.
 

@@ -17,10 +17,7 @@ _PLAN, _FILES = f"{STATE}/plan.json", f"{STATE}/files.json"
 
 def finished_manifest(directory: Directory) -> dict[str, Any] | None:
     """Return the manifest of a finished dataset; None where there is none that can be read."""
-    try:
-        found = json.loads(directory.read(MANIFEST))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
+    found = directory.read_json(MANIFEST)
     return found if isinstance(found, dict) else None
 
 
@@ -85,11 +82,7 @@ def check_card(directory: Directory, layout: Output, done: dict[str, Any] | None
 def open_state(directory: Directory, stamp: str, force: bool) -> None:
     """Keep the state that a build with the same plan left; drop the state of another."""
     directory.remove(f"{STATE}/tmp")
-    try:
-        same = json.loads(directory.read(_PLAN)) == stamp
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        same = False
-    if not same or force:
+    if force or directory.read_json(_PLAN) != stamp:
         for name in ("plan.json", "scan", "grids", "done", "pieces"):
             directory.remove(f"{STATE}/{name}")
         directory.write(_PLAN, json.dumps(stamp).encode())
@@ -105,10 +98,7 @@ def withdraw(directory: Directory, targets: set[str]) -> None:
 
 def noted_files(directory: Directory) -> set[str]:
     """Return the names of the files that builds of this directory may have left."""
-    try:
-        return set(json.loads(directory.read(_FILES)))
-    except (FileNotFoundError, ValueError):
-        return set()
+    return set(directory.read_json(_FILES) or ())
 
 
 def remove_others(directory: Directory, belong: set[str]) -> None:

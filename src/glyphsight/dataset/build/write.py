@@ -258,11 +258,9 @@ def _joined_names(layout: Output, split: str) -> list[str]:
 
 def _noted(directory: Directory, shard: Shard) -> dict[str, Any] | None:
     """Read the note that a shard is in place; None where it is not."""
-    try:
-        entry: dict[str, Any] = json.loads(directory.read(shard.note))
-        return entry if directory.size(shard.name) == entry["bytes"] else None
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
-        return None
+    entry: Any = directory.read_json(shard.note)
+    whole = isinstance(entry, dict) and directory.size(shard.name) == entry.get("bytes", -1)
+    return entry if whole else None
 
 
 def _entry(name: str, path: Path, records: int) -> dict[str, Any]:

@@ -15,13 +15,7 @@ from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.codec.formats import get_format
 from glyphsight.dataset.prompt import by_fixed_text
 from glyphsight.dataset.record import Record
-from glyphsight.dataset.storage import (
-    DatasetInfo,
-    profile_of,
-    read_sources,
-    read_values,
-    to_record,
-)
+from glyphsight.dataset.storage import DatasetInfo, profile_of, read_sources, read_values, to_record
 from glyphsight.errors import DatasetError, FormatError
 
 _BATCH_RECORDS = 1024

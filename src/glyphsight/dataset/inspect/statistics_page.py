@@ -17,7 +17,7 @@ from glyphsight.dataset.inspect.statistics import Statistics, natural, spread_te
 from glyphsight.dataset.record import Record
 from glyphsight.errors import FormatError
 from glyphsight.extras import need
-from glyphsight.files import replacing
+from glyphsight.files import write
 from glyphsight.pages import INK, TONES, axes, png_address, render_page, svg
 
 _COLORS = tuple(TONES.values())[:3]
@@ -64,8 +64,7 @@ def write_page(statistics: Statistics, path: Path) -> None:
         spread=spread_text,
         printable=printable,
     )
-    with replacing(path) as stream:
-        stream.write(page)
+    write(path, page)
 
 
 def _token_histogram(statistics: Statistics) -> str:

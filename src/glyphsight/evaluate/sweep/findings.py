@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from glyphsight.files import replacing
+from glyphsight.files import write
 from glyphsight.pages import INK, axes, svg
 from glyphsight.sampling import wilson_interval
 
@@ -92,6 +92,5 @@ def write_findings(results: Sequence[dict[str, Any]], out: Path) -> str:
     said = dict.fromkeys(f"{r['encoding']}, {r['budget']} tokens: {r['left_out']}" for r in gaps)
     text += "".join(f"\nLeft out: {gap}.\n" for gap in said)
     for name, content in ((TABLE, text), *([(PLOT, plot(results))] if some else [])):
-        with replacing(out / name) as stream:
-            stream.write(content)
+        write(out / name, content)
     return text

@@ -12,13 +12,7 @@ from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.codec.prepare import dark_on_light
 from glyphsight.dataset import BuildSettings, Prompt, Record
 from glyphsight.dataset.inspect.items import read_grids, read_profile, text_width
-from glyphsight.dataset.storage import (
-    no_split,
-    read_info,
-    read_manifest,
-    read_records,
-    split_files,
-)
+from glyphsight.dataset.storage import no_split, read_info, read_manifest, read_records, split_files
 from glyphsight.errors import DatasetError, FormatError
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.tasks.base import Item, Task

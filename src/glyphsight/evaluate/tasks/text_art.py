@@ -27,7 +27,6 @@ from glyphsight.evaluate.tasks.base import Item, Task, character_match, read_rep
 
 _ART, _CHOICES, _ANSWER = "{art}", "{choices}", "{answer}"
 _LETTERS = string.ascii_uppercase
-_PUBLISHED = "take the file as its project publishes it"
 _BIGBENCH = {
     "task_prefix": "",
     "example_input_prefix": "\nQ: ",
@@ -83,6 +82,10 @@ def read_wording(file: Path) -> Wording:
         ) from None
 
 
+def _wrong(where: str, fault: str) -> DatasetError:
+    return DatasetError(f"{where}: {fault}; take the file as its project publishes it")
+
+
 def get_field(value: Any, key: str, kind: type, where: str) -> Any:
     """Return a field, of type ``kind``, of an object of a published file; errors name ``where``.
 
@@ -90,15 +93,13 @@ def get_field(value: Any, key: str, kind: type, where: str) -> Any:
         DatasetError: The value is no object, or the field is missing or of another type.
     """
     if not isinstance(value, dict):
-        raise DatasetError(f"{where}: {json_type(value)} where an object belongs; {_PUBLISHED}")
+        raise _wrong(where, f"{json_type(value)} where an object belongs")
     if key not in value:
         there = ", ".join(value) or "none"
-        raise DatasetError(f"{where}: key {key!r} is missing (there is {there}); {_PUBLISHED}")
+        raise _wrong(where, f"key {key!r} is missing (there is {there})")
     if not isinstance(value[key], kind):
         wanted = json_type(kind())
-        raise DatasetError(
-            f"{where}: {key!r} is {json_type(value[key])}, must be {wanted}; {_PUBLISHED}"
-        )
+        raise _wrong(where, f"{key!r} is {json_type(value[key])}, must be {wanted}")
     return value[key]
 
 
@@ -134,9 +135,7 @@ def read_vitc(file: Path, wording: Wording | None = None) -> Task:
     """
     found = parse_json(read_text(file), file)
     if not isinstance(found, list):
-        raise DatasetError(
-            f"{file}: holds {json_type(found)}, ViTC is an array of objects; {_PUBLISHED}"
-        )
+        raise _wrong(str(file), f"holds {json_type(found)}, ViTC is an array of objects")
     known = set(string.digits + _LETTERS)
     items = []
     for number, one in enumerate(found, start=1):
@@ -144,9 +143,7 @@ def read_vitc(file: Path, wording: Wording | None = None) -> Task:
         text: str = get_field(one, "text", str, where).upper()
         art: str = get_field(one, "art_text", str, where)
         if not text or not set(text) <= known:
-            raise DatasetError(
-                f"{where}: 'text' is {text!r}, must be of digits 0-9 and letters A-Z; {_PUBLISHED}"
-            )
+            raise _wrong(where, f"'text' is {text!r}, must be of digits 0-9 and letters A-Z")
         kind = "string" if len(text) > 1 else "digit" if text.isdigit() else "letter"
         choices, words = _VITC[kind]
         prompt = (wording or words).ask(art.removesuffix("\n"), ", ".join(choices))
@@ -185,19 +182,13 @@ def read_asciieval(file: Path, wording: Wording | None = None) -> Task:
         art: str = get_field(value, "ascii_art", str, where)
         choices = get_field(value, "choices", list, where)
         for choice in (one for one in choices if not isinstance(one, str)):
-            raise DatasetError(
-                f"{where}: 'choices' holds {json_type(choice)}, must be strings; {_PUBLISHED}"
-            )
+            raise _wrong(where, f"'choices' holds {json_type(choice)}, must be strings")
         if not 2 <= len(choices) <= len(_LETTERS):
-            raise DatasetError(
-                f"{where}: 'choices' has {len(choices)}, must be 2 to {len(_LETTERS)}; {_PUBLISHED}"
-            )
+            raise _wrong(where, f"'choices' has {len(choices)}, must be 2 to {len(_LETTERS)}")
         labels = get_field(value, "labels", list, where)
         if len(labels) != len(choices) or sorted(labels, key=str) != [0] * (len(labels) - 1) + [1]:
-            raise DatasetError(
-                f"{where}: 'labels' is {labels}, must be a 1 for the right one of "
-                f"{len(choices)} choices and a 0 for each other; {_PUBLISHED}"
-            )
+            right = f"a 1 for the right one of {len(choices)} choices and a 0 for each other"
+            raise _wrong(where, f"'labels' is {labels}, must be {right}")
         letters = tuple(_LETTERS[: len(choices)])
         listed = "\n".join(f"{letter}: {c}" for letter, c in zip(letters, choices, strict=True))
         group = ".".join(str(value[key]) for key in ("category-2", "category-3") if key in value)
@@ -213,23 +204,17 @@ def _choices(example: dict[str, Any], where: str) -> tuple[tuple[str, ...], tupl
         for choice, score in scores.items():
             if not isinstance(score, int | float):
                 kind = json_type(score)
-                raise DatasetError(
-                    f"{where}: 'target_scores' gives {choice!r} {kind}, no number; {_PUBLISHED}"
-                )
+                raise _wrong(where, f"'target_scores' gives {choice!r} {kind}, no number")
         if len(scores) < 2:
-            raise DatasetError(
-                f"{where}: 'target_scores' has {len(scores)}, must be 2 or more; {_PUBLISHED}"
-            )
+            raise _wrong(where, f"'target_scores' has {len(scores)}, must be 2 or more")
         best = max(scores.values())
         return tuple(scores), tuple(choice for choice, score in scores.items() if score == best)
     if "target" not in example:
-        raise DatasetError(f"{where}: has neither 'target_scores' nor 'target'; {_PUBLISHED}")
+        raise _wrong(where, "has neither 'target_scores' nor 'target'")
     target = example["target"]
     answers = target if isinstance(target, list) else [target]
     if not answers or not all(isinstance(answer, str) for answer in answers):
-        raise DatasetError(
-            f"{where}: 'target' is {target!r}, must be a string or some of them; {_PUBLISHED}"
-        )
+        raise _wrong(where, f"'target' is {target!r}, must be a string or some of them")
     return (), tuple(answers)
 
 
