@@ -22,22 +22,9 @@ _HOME = {
 }
 
 __all__ = [
-    "PUBLISHED",
-    "Answer",
-    "Drawing",
-    "Model",
-    "Profile",
-    "Record",
-    "__version__",
-    "decode",
-    "draw",
-    "encode",
-    "encode_batch",
-    "load",
-    "load_dataset",
-    "parse",
-    "see",
-]
+    "PUBLISHED", "Answer", "Drawing", "Model", "Profile", "Record", "__version__", "decode",
+    "draw", "encode", "encode_batch", "load", "load_dataset", "parse", "see",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -6,12 +6,5 @@ from glyphsight.codec.profile import PUBLISHED, Profile
 from glyphsight.codec.resample import resize
 
 __all__ = [
-    "PUBLISHED",
-    "Prepared",
-    "Profile",
-    "decode",
-    "encode_batch",
-    "parse",
-    "prepare",
-    "resize",
-]
+    "PUBLISHED", "Prepared", "Profile", "decode", "encode_batch", "parse", "prepare", "resize",
+]  # fmt: skip

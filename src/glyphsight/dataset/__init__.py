@@ -26,17 +26,9 @@ _HOME = {
 }
 
 __all__ = [
-    "BuildReport",
-    "BuildSettings",
-    "CheckReport",
-    "Problem",
-    "Prompt",
-    "Record",
-    "build_dataset",
-    "check_dataset",
-    "load_dataset",
-    "write_records",
-]
+    "BuildReport", "BuildSettings", "CheckReport", "Problem", "Prompt", "Record",
+    "build_dataset", "check_dataset", "load_dataset", "write_records",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

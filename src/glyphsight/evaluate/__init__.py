@@ -6,7 +6,6 @@ from glyphsight.evaluate.result import Evaluation, Sample
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.study import Study, run_study
 
-# fmt: off
 __all__ = [
     "EvaluateSettings", "Evaluation", "Sample", "Study", "evaluate", "record_study", "run_study",
-]
+]  # fmt: skip

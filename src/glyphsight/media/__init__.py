@@ -23,14 +23,8 @@ from glyphsight.media.sound import SOUND_SUFFIXES, begins_sound, load_sound
 from glyphsight.plugins import Registry
 
 __all__ = [
-    "MEDIA",
-    "Medium",
-    "PictureLike",
-    "load_gray",
-    "load_picture",
-    "medium_of",
-    "save_picture",
-]
+    "MEDIA", "Medium", "PictureLike", "load_gray", "load_picture", "medium_of", "save_picture",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -254,48 +254,34 @@ class Embedded:
 
     def _about(self, request: Incoming) -> Response:
         """Answer what clients ask about models."""
-        name, path = self._name, request.path
+        name, path, model = self._name, request.path, self._model
         card = {"id": name, "object": "model", "created": 0, "owned_by": "glyphsight"}
-        if path == "/v1/models":
-            return JSONResponse({"object": "list", "data": [card]})
+        details: dict[str, Any] = {"parent_model": "", "format": "safetensors", "family": "llama"}
+        details |= {"families": ["llama"], "parameter_size": "", "quantization_level": model.dtype}
+        tag = {"name": f"{name}:latest", "model": f"{name}:latest", "modified_at": _MADE}
+        tags = {"models": [tag | {"size": 0, "digest": "", "details": details}]}
+        info = {"general.architecture": "llama", "llama.context_length": model.window}
+        show = {"modified_at": _MADE, "details": details, "model_info": info}
+        known: dict[str, dict[str, Any]] = {
+            "/v1/models": {"object": "list", "data": [card]},
+            "/api/version": {"version": __version__},
+            "/api/tags": tags,
+            "/api/ps": tags,
+            "/api/show": show | {"capabilities": ["completion", "vision"]},
+        }
         if path.startswith("/v1/models/"):
             self._require(path.removeprefix("/v1/models/"))
             return JSONResponse(card)
-        if path == "/api/version":
-            return JSONResponse({"version": __version__})
-        details: dict[str, Any] = {
-            "parent_model": "",
-            "format": "safetensors",
-            "family": "llama",
-            "families": ["llama"],
-            "parameter_size": "",
-            "quantization_level": self._model.dtype,
-        }
-        if path in ("/api/tags", "/api/ps"):
-            one: dict[str, Any] = {
-                "name": f"{name}:latest",
-                "model": f"{name}:latest",
-                "modified_at": _MADE,
-            }
-            one |= {"size": 0, "digest": "", "details": details}
-            return JSONResponse({"models": [one]})
         if path == "/api/show":
             self._require(request.payload.get("model", request.payload.get("name")))
-            window = {"llama.context_length": self._model.window}
-            return JSONResponse(
-                {
-                    "modified_at": _MADE,
-                    "details": details,
-                    "model_info": {"general.architecture": "llama"} | window,
-                    "capabilities": ["completion", "vision"],
-                }
+        if path not in known:
+            raise ApiError(
+                404,
+                "the embedded model has no such thing; start the server with --upstream in front "
+                "of one that has",
+                code="unsupported",
             )
-        raise ApiError(
-            404,
-            "the embedded model has no such thing; start the server with --upstream in front of "
-            "one that has",
-            code="unsupported",
-        )
+        return JSONResponse(known[path])
 
 
 class _Streamed(Response):

@@ -32,18 +32,9 @@ from glyphsight.sources.tables import HubSource, ParquetSource
 from glyphsight.sources.webdataset import WebDatasetSource
 
 __all__ = [
-    "SOURCES",
-    "Batch",
-    "Failure",
-    "Part",
-    "Source",
-    "batches",
-    "is_spec",
-    "load_split",
-    "open_source",
-    "ranges",
-    "read_split",
-]
+    "SOURCES", "Batch", "Failure", "Part", "Source", "batches", "is_spec", "load_split",
+    "open_source", "ranges", "read_split",
+]  # fmt: skip
 
 _OWN: dict[str, tuple[str, Callable[[str], Source]]] = {
     "bundled": ("", BundledSource),
