@@ -11,9 +11,10 @@ from typing import Any, Self
 from glyphsight.errors import ModelError
 from glyphsight.extras import installed
 from glyphsight.inference.fast_engine import FastEngine
-from glyphsight.inference.numpy_engine import NumpyEngine, SmallTokenizer
+from glyphsight.inference.numpy_engine import NumpyEngine
 from glyphsight.inference.passes import TorchEngine
 from glyphsight.inference.score import Engine
+from glyphsight.inference.tokenize import SmallTokenizer
 from glyphsight.models import nano, smollm2
 from glyphsight.models.chat import Turns
 from glyphsight.models.load import LoadedModel, load_model

@@ -1,12 +1,16 @@
-"""Prompts and completions to token ids, the same in training and in scoring."""
+"""Prompts and completions to token ids, alike in training and scoring; a tokenizer for them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from glyphsight.errors import ModelError
+from glyphsight.extras import need
 from glyphsight.models.chat import Turns
+from glyphsight.models.tokens import load_tokenizer
 
 
 def prompt_ids(
@@ -73,3 +77,67 @@ def text_ids(tokenizer: Any, text: str) -> tuple[list[int], list[int]]:
     [opening] = prompt_ids(tokenizer, [""])
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return opening, ids
+
+
+class SmallTokenizer:
+    """A ``tokenizer.json`` that is called as a tokenizer of transformers is.
+
+    Args:
+        directory: Directory with ``tokenizer.json`` and ``tokenizer_config.json``.
+
+    Raises:
+        ValueError: A file is damaged.
+        OSError: A file cannot be read.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            self._own = self.backend_tokenizer = load_tokenizer(directory)
+        except ModelError as error:
+            raise ValueError(str(error)) from error
+        config = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8"))
+        named = {name: one for name, one in config.items() if one and name.endswith("_token")}
+        self._named = {
+            name: one["content"] if isinstance(one, dict) else one for name, one in named.items()
+        }
+        self.eos_token_id, self.bos_token_id = self._id("eos_token"), self._id("bos_token")
+        file = directory / "chat_template.jinja"
+        own = file.read_text(encoding="utf-8") if file.is_file() else config.get("chat_template")
+        self.chat_template = own if isinstance(own, str) else None  # else one of several
+
+    def _id(self, name: str) -> int | None:
+        found: int | None = self._own.token_to_id(self._named.get(name, ""))
+        return found
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """Tokens that are no text."""
+        return [at for at, one in self._own.get_added_tokens_decoder().items() if one.special]
+
+    def __call__(self, texts: str | Sequence[str], *, add_special_tokens: bool) -> dict[str, Any]:
+        """Tokenize a text or a list of texts."""
+        many = [texts] if isinstance(texts, str) else list(texts)
+        found = self._own.encode_batch(many, add_special_tokens=add_special_tokens)
+        ids = [one.ids for one in found]
+        return {"input_ids": ids[0] if isinstance(texts, str) else ids}
+
+    def apply_chat_template(self, messages: Sequence[dict[str, str]], **told: Any) -> str:
+        """Fill the chat template, in a sandbox as transformers does."""
+        with need("serve", "jinja2"):
+            from jinja2 import TemplateError
+            from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        def refuse(why: str) -> None:
+            raise TemplateError(why)
+
+        place = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        place.globals["raise_exception"] = refuse
+        template = place.from_string(self.chat_template or "")
+        return template.render(messages=messages, **self._named, **told)
+
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str:
+        """Return the text of token ids."""
+        text: str = self._own.decode(list(ids), skip_special_tokens=skip_special_tokens)
+        return text
