@@ -30,6 +30,7 @@ from glyphsight.errors import DatasetError
 from glyphsight.extras import need
 from glyphsight.plugins import Registry
 
+Wordings = Sequence[Prompt]
 _quote = json.JSONEncoder(ensure_ascii=False).encode  # in C; json.dumps with an indent is not
 _TRAILING_COMMA = re.compile(r",\s*\]\s*\Z")
 _ROWS = 4096  # a row group of Parquet: what is held while writing
@@ -69,11 +70,7 @@ class Output(Protocol):
     tail: bytes
 
     def write(
-        self,
-        records: Iterable[Record],
-        stream: IO[bytes],
-        wordings: Sequence[Prompt],
-        first: int = 0,
+        self, records: Iterable[Record], stream: IO[bytes], wordings: Wordings, first: int = 0
     ) -> int:
         """Write one piece of a split.
 
@@ -122,11 +119,7 @@ class _Single(ABC):
         """Write a record, what stands between two left out."""
 
     def write(
-        self,
-        records: Iterable[Record],
-        stream: IO[bytes],
-        wordings: Sequence[Prompt],
-        first: int = 0,
+        self, records: Iterable[Record], stream: IO[bytes], wordings: Wordings, first: int = 0
     ) -> int:
         """Write one piece; see :class:`Output`."""
         number = first
@@ -210,11 +203,7 @@ class Parquet:
     head = between = tail = b""
 
     def write(
-        self,
-        records: Iterable[Record],
-        stream: IO[bytes],
-        wordings: Sequence[Prompt],
-        first: int = 0,
+        self, records: Iterable[Record], stream: IO[bytes], wordings: Wordings, first: int = 0
     ) -> int:
         """Write one shard; see :class:`Output`."""
         with need("data", "pyarrow"):

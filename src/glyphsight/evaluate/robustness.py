@@ -33,6 +33,7 @@ from glyphsight.sampling import stratified_sample
 from glyphsight.sources import Batch
 
 Levels = NDArray[np.uint8]
+Rng = np.random.Generator
 Again = Callable[[Callable[[NDArray[np.float64]], NDArray[np.float64]]], list[Batch]]
 
 _TAGGED = ("seed", "rows")
@@ -57,9 +58,7 @@ def _other_palette(palette: str) -> str:
     )
 
 
-def other_glyphs(
-    text: str, levels: Levels, profile: Profile, strength: float, rng: np.random.Generator
-) -> str:
+def other_glyphs(text: str, levels: Levels, profile: Profile, strength: float, rng: Rng) -> str:
     """Write the grid in glyphs the model was not trained on; the darkest may stay a space."""
     other = replace(profile, palette=_other_palette(profile.palette))
     probe = np.full(get_format(profile.format).cell, profile.levels - 1, dtype=np.uint8)
@@ -70,9 +69,7 @@ def other_glyphs(
     return _write(levels, other)
 
 
-def no_row_tags(
-    text: str, levels: Levels, profile: Profile, strength: float, rng: np.random.Generator
-) -> str:
+def no_row_tags(text: str, levels: Levels, profile: Profile, strength: float, rng: Rng) -> str:
     """Write the grid in format ``plain``: one line per row, without tags or numbers."""
     if profile.format not in _TAGGED:
         raise FormatError(
@@ -81,9 +78,7 @@ def no_row_tags(
     return _write(levels, replace(profile, format="plain"))
 
 
-def rows_dropped(
-    text: str, levels: Levels, profile: Profile, strength: float, rng: np.random.Generator
-) -> str:
+def rows_dropped(text: str, levels: Levels, profile: Profile, strength: float, rng: Rng) -> str:
     """Drop a share ``strength`` of the lines with their tags, at random."""
     before, lines = row_lines(text, profile.format)
     lost = min(len(lines) - 1, max(1, round(strength * len(lines))))
@@ -91,9 +86,7 @@ def rows_dropped(
     return "".join(before + [lines[row] for row in kept])
 
 
-def rows_swapped(
-    text: str, levels: Levels, profile: Profile, strength: float, rng: np.random.Generator
-) -> str:
+def rows_swapped(text: str, levels: Levels, profile: Profile, strength: float, rng: Rng) -> str:
     """Exchange ``strength`` pairs of neighbouring rows of glyphs, no row twice; tags stay."""
     tall = get_format(profile.format).cell[0]
     rows = len(levels) // tall
@@ -108,9 +101,7 @@ def rows_swapped(
     return _write(levels.reshape(rows, tall, -1)[order].reshape(levels.shape), profile)
 
 
-def cell_salt(
-    text: str, levels: Levels, profile: Profile, strength: float, rng: np.random.Generator
-) -> str:
+def cell_salt(text: str, levels: Levels, profile: Profile, strength: float, rng: Rng) -> str:
     """Set a share ``strength`` of the cells, drawn one by one, to the brightest level."""
     bright = np.uint8(profile.levels - 1)
     return _write(np.where(rng.random(levels.shape) < strength, bright, levels), profile)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from glyphsight.extras import need
 from glyphsight.files import cache_dir, cached, hash64
-from glyphsight.inference.numpy_engine import Floats, NumpyEngine, Part, Row, as_float32
+from glyphsight.inference.numpy_engine import NumpyEngine, Part, Row, as_float32
+from glyphsight.inference.passes import Floats
 from glyphsight.parallel import threads
 
 _OPSET, _IR = 23, 11  # the first with attention as one operator

@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.errors import ModelError
-from glyphsight.inference.passes import Packed
+from glyphsight.inference.passes import Floats, Ids, Packed
 
-Floats = NDArray[np.float32]
 _TYPES = {"BF16": "<u2", "F16": "<f2", "F32": "<f4"}
 _BLOCK = 1 << 20  # weights turned into float32 at a time: they stay in the cache
 _HIDDEN = np.float32(-1e30)  # score of a position that may not be seen
@@ -158,12 +157,12 @@ class NumpyEngine:
                 )
             )
 
-    def agrees(self, sequences: Sequence[list[int]]) -> tuple[bool, bool]:
+    def agrees(self, sequences: Ids) -> tuple[bool, bool]:
         """Return that nothing is padded or shared."""
         return True, True
 
     def forward(
-        self, sequences: Sequence[list[int]], keep: int, *, share: bool, cached: bool
+        self, sequences: Ids, keep: int, *, share: bool, cached: bool
     ) -> tuple[Floats, Any]:
         """Run one pass; see :class:`~glyphsight.inference.score.Engine`."""
         rows = [Row(ids, np.arange(len(ids))) for ids in sequences]
@@ -173,9 +172,7 @@ class NumpyEngine:
             result[row, keep - len(own) :] = own
         return result, kept
 
-    def endings(
-        self, passed: Any, sequences: Sequence[list[int]], endings: Sequence[Sequence[list[int]]]
-    ) -> list[Floats]:
+    def endings(self, passed: Any, sequences: Ids, endings: Sequence[Ids]) -> list[Floats]:
         """Score endings; see :class:`~glyphsight.inference.score.Engine`."""
         found = []
         for past, ids, own in zip(passed, sequences, endings, strict=True):
@@ -190,9 +187,7 @@ class NumpyEngine:
             found.append(scores)
         return found
 
-    def write(
-        self, sequences: Sequence[list[int]], most: int, ends: Sequence[int]
-    ) -> list[list[int]]:
+    def write(self, sequences: Ids, most: int, ends: Sequence[int]) -> list[list[int]]:
         """Write greedily; see :class:`~glyphsight.inference.score.Engine`."""
         written: list[list[int]] = [[] for _ in sequences]
         going, new = list(range(len(sequences))), list(sequences)
@@ -208,7 +203,7 @@ class NumpyEngine:
                 break
         return written
 
-    def advance(self, new: Sequence[list[int]], states: Sequence[Any]) -> list[tuple[Floats, Any]]:
+    def advance(self, new: Ids, states: Sequence[Any]) -> list[tuple[Floats, Any]]:
         """Read further tokens in one pass; see :class:`~glyphsight.inference.score.Engine`."""
         begun = [state[0][0].shape[1] if state else 0 for state in states]
         rows = [

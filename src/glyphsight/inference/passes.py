@@ -22,6 +22,9 @@ from glyphsight.console import say
 if TYPE_CHECKING:
     from glyphsight.models.load import LoadedModel
 
+Ids = Sequence[list[int]]
+"""Token ids of sequences."""
+Floats = NDArray[np.float32]
 _CPU_TOKENS = 2048  # per pass: larger ones leave the CPU's caches and gain nothing
 _END_TOKENS = 512  # per pass over endings, whose logits are all kept
 _SHARED = 8  # tokens a beginning must have, and how many it must save, to be worth a pass
@@ -94,7 +97,7 @@ class Packed(NamedTuple):
     spans: list[tuple[int, int, list[int]]]  # start and stop of each, its tokens but the first
 
     @staticmethod
-    def of(endings: Sequence[list[int]]) -> Packed:
+    def of(endings: Ids) -> Packed:
         """Pack endings of at least two tokens each."""
         ids = [token for ending in endings for token in ending[:-1]]
         places, seen = np.zeros(len(ids), np.int64), np.zeros((len(ids), len(ids)), dtype=bool)
@@ -137,7 +140,7 @@ class TorchEngine:
         self.device: str = loaded.model.device.type
         self._keeps = True  # until a pass returns nothing to read on from
 
-    def agrees(self, sequences: Sequence[list[int]]) -> tuple[bool, bool]:
+    def agrees(self, sequences: Ids) -> tuple[bool, bool]:
         """See :class:`~glyphsight.inference.score.Engine`; a model is checked once.
 
         It is checked again for sequences twice as long, since attention may have a window. The
@@ -169,8 +172,8 @@ class TorchEngine:
         return found
 
     def forward(
-        self, sequences: Sequence[list[int]], keep: int, *, share: bool, cached: bool
-    ) -> tuple[NDArray[np.float32], Passed]:
+        self, sequences: Ids, keep: int, *, share: bool, cached: bool
+    ) -> tuple[Floats, Passed]:
         """Run one pass; see :class:`~glyphsight.inference.score.Engine`."""
         begun = shared_beginning(sequences, keep) if share else 0
         if begun < _SHARED or begun * (len(sequences) - 1) < _SAVED:
@@ -178,9 +181,7 @@ class TorchEngine:
         passed = self._run(sequences, keep, begun, cached=cached)
         return passed.logprobs.cpu().numpy(), passed
 
-    def _run(
-        self, sequences: Sequence[list[int]], keep: int, begun: int = 0, *, cached: bool = False
-    ) -> Passed:
+    def _run(self, sequences: Ids, keep: int, begun: int = 0, *, cached: bool = False) -> Passed:
         """Run one pass, the first ``begun`` tokens of all sequences computed once."""
         import torch
 
@@ -209,9 +210,7 @@ class TorchEngine:
                 torch.tensor([len(sequence) for sequence in sequences], device=device),
             )
 
-    def endings(
-        self, passed: Passed, sequences: Sequence[list[int]], endings: Sequence[Sequence[list[int]]]
-    ) -> list[NDArray[np.float32]]:
+    def endings(self, passed: Passed, sequences: Ids, endings: Sequence[Ids]) -> list[Floats]:
         """Score endings; see :class:`~glyphsight.inference.score.Engine`.
 
         The endings of a sequence are one row after its kept keys and values, under a mask in which
@@ -239,7 +238,7 @@ class TorchEngine:
                 found[row][column] = _told(own[keep - len(ending) : -1], ending[1:])
         return found
 
-    def _after(self, passed: Passed, endings: Sequence[Sequence[list[int]]]) -> list[list[float]]:
+    def _after(self, passed: Passed, endings: Sequence[Ids]) -> list[list[float]]:
         """Score the endings of each sequence in one pass over its kept keys."""
         import torch
 
@@ -275,9 +274,7 @@ class TorchEngine:
             for own, row in zip(logprobs, rows, strict=True)
         ]
 
-    def write(
-        self, sequences: Sequence[list[int]], most: int, ends: Sequence[int]
-    ) -> list[list[int]]:
+    def write(self, sequences: Ids, most: int, ends: Sequence[int]) -> list[list[int]]:
         """Write greedily; see :class:`~glyphsight.inference.score.Engine`."""
         import torch
 
@@ -296,9 +293,7 @@ class TorchEngine:
         found: list[list[int]] = written[:, ids.shape[1] :].tolist()
         return found
 
-    def advance(
-        self, new: Sequence[list[int]], states: Sequence[Any]
-    ) -> list[tuple[NDArray[np.float32], Any]]:
+    def advance(self, new: Ids, states: Sequence[Any]) -> list[tuple[Floats, Any]]:
         """Read further tokens, a pass each; see :class:`~glyphsight.inference.score.Engine`.
 
         A model that keeps nothing of what it read reads the whole sequence at each step.
@@ -329,7 +324,7 @@ class TorchEngine:
         return "cache" if "cache" in signature(inner.forward).parameters else "past_key_values"
 
 
-def _columns_per_pass(endings: Sequence[Sequence[list[int]]]) -> Iterator[slice]:
+def _columns_per_pass(endings: Sequence[Ids]) -> Iterator[slice]:
     """Yield columns of which all sequences together read a bounded number of tokens."""
     most, start = max(map(len, endings)), 0
     while start < most:

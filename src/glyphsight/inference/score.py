@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import ModelError
-from glyphsight.inference.passes import in_batches
+from glyphsight.inference.passes import Floats, Ids, in_batches
 from glyphsight.inference.tokenize import completion_ids
 from glyphsight.models.chat import Turns
 from glyphsight.models.runs import UNKNOWN
@@ -55,13 +54,13 @@ class Engine(Protocol):
     name: str
     device: str
 
-    def agrees(self, sequences: Sequence[list[int]]) -> tuple[bool, bool]:
+    def agrees(self, sequences: Ids) -> tuple[bool, bool]:
         """Return whether padding, and a shared beginning computed once, leave scores alone."""
         ...
 
     def forward(
-        self, sequences: Sequence[list[int]], keep: int, *, share: bool, cached: bool
-    ) -> tuple[NDArray[np.float32], Any]:
+        self, sequences: Ids, keep: int, *, share: bool, cached: bool
+    ) -> tuple[Floats, Any]:
         """Run one pass over N sequences.
 
         Args:
@@ -75,9 +74,7 @@ class Engine(Protocol):
         """
         ...
 
-    def endings(
-        self, passed: Any, sequences: Sequence[list[int]], endings: Sequence[Sequence[list[int]]]
-    ) -> list[NDArray[np.float32]]:
+    def endings(self, passed: Any, sequences: Ids, endings: Sequence[Ids]) -> list[Floats]:
         """Score endings of the sequences of a pass, all tokens but the first of each ending.
 
         Args:
@@ -90,18 +87,14 @@ class Engine(Protocol):
         """
         ...
 
-    def write(
-        self, sequences: Sequence[list[int]], most: int, ends: Sequence[int]
-    ) -> list[list[int]]:
+    def write(self, sequences: Ids, most: int, ends: Sequence[int]) -> list[list[int]]:
         """Return the token ids written greedily after each sequence, at most ``most``.
 
         Writing stops at a token of ``ends``.
         """
         ...
 
-    def advance(
-        self, new: Sequence[list[int]], states: Sequence[Any]
-    ) -> list[tuple[NDArray[np.float32], Any]]:
+    def advance(self, new: Ids, states: Sequence[Any]) -> list[tuple[Floats, Any]]:
         """Read further tokens of N sequences, each on its own.
 
         Args:
@@ -175,13 +168,13 @@ class Completions:
 
 def score(
     engine: Engine,
-    prompts: Sequence[list[int]],
+    prompts: Ids,
     choices: Sequence[Completions],
     batch_size: int,
     *,
     progress: Callable[[list[int]], object] = lambda rows: None,
     share: bool = True,
-) -> list[NDArray[np.float32]]:
+) -> list[Floats]:
     """Score the answers of each prompt.
 
     One pass per batch gives the answers that differ in one token; the endings of longer ones take
@@ -221,7 +214,7 @@ def score(
 
 def write(
     engine: Engine,
-    prompts: Sequence[list[int]],
+    prompts: Ids,
     rooms: Sequence[int],
     ends: Sequence[int],
     batch_size: int,
@@ -247,8 +240,8 @@ def write(
     return written
 
 
-def probabilities(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+def probabilities(scores: Floats) -> Floats:
     """Turn log-likelihoods over answers, float32[..., L], into probabilities that sum to 1."""
     shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    result: NDArray[np.float32] = shifted / shifted.sum(axis=-1, keepdims=True)
+    result: Floats = shifted / shifted.sum(axis=-1, keepdims=True)
     return result

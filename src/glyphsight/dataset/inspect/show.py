@@ -109,13 +109,13 @@ def caption_lines(item: Item, width: int) -> list[str]:
     return [line for text in texts for line in _fold(text, width)]
 
 
-def _fold(text: str, width: int, most: int = _MAX_LINES) -> list[str]:
-    """Fold a text at any character into at most ``most`` lines of at most ``width`` columns."""
+def _fold(text: str, width: int) -> list[str]:
+    """Fold a text at any character into a few lines of at most ``width`` columns."""
     lines, used = [""], 0
     for glyph in text:
         columns = _columns(glyph)
         if used + columns > width:
-            if len(lines) == most:
+            if len(lines) == _MAX_LINES:
                 lines[-1] = lines[-1][:-1] + "…"
                 break
             lines.append("")
