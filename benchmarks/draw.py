@@ -18,7 +18,8 @@ of DATA that the model draws.
 
 ``choose`` prints a line for each temperature, share of the likeliest tokens (``--top-p``) and least
 probability of a token beside the likeliest's (``--min-p``); with ``--apart`` a drawing within 3
-cells of a training picture is drawn again.
+cells of a training picture is drawn again, with ``--hotter 1=1.2`` a label has a temperature of its
+own.
 
 ``table`` sets beside the drawings: real test pictures, encoded and decoded in the same way; copies
 of training pictures; a training picture of the label each cell of which is that of one of its four
@@ -174,10 +175,12 @@ def distances(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.fl
     return one.shape[1] - first @ second.T
 
 
-def drawn(model: Model, labels: list[str], n: int, temperature: float, seed: int) -> list[Drawing]:
-    """Draw each label n times."""
-    how = DrawSettings(n=n, temperature=temperature, seed=seed)
-    return [one for label in labels for one in model.draw(label, how)]
+def drawn(
+    model: Model, labels: list[str], how: DrawSettings, own: dict[str, float]
+) -> list[Drawing]:
+    """Draw each label n times, some at a temperature of their own."""
+    each = {label: replace(how, temperature=own.get(label, how.temperature)) for label in labels}
+    return [one for label in labels for one in model.draw(label, each[label])]
 
 
 def from_records(records: list[Record], profile: Profile) -> list[Drawing]:
@@ -296,9 +299,9 @@ def choose(given: argparse.Namespace, model: Model, judge: Judge, size: tuple[in
             made = (
                 drawn_apart(model, labels, how, known)
                 if given.apart
-                else drawn(model, labels, given.n, temperature, seed=1)
+                else drawn(model, labels, how, given.hotter)
             )
-        name = f"temperature {temperature}, top-p {top_p}, min-p {min_p}"
+        name = f"temperature {temperature}{given.hotter or ''}, top-p {top_p}, min-p {min_p}"
         judged(name + ", apart" * given.apart, made)
 
 
@@ -313,8 +316,9 @@ def table(given: argparse.Namespace, model: Model, judge: Judge, size: tuple[int
     test = [test[i] for i in rng.permutation(len(test))]  # MNIST's first ones are the neatest
     reference = judge.features(to_pixels(some(test, labels, REFERENCE, given.n), size))
     wanted = [label for label in labels for _ in range(given.n)]
+    how = DrawSettings(n=given.n, temperature=temperature, seed=0)
     kinds = {
-        "drawings": drawn(model, labels, given.n, temperature, seed=0),
+        "drawings": drawn(model, labels, how, given.hotter),
         "real test pictures": some(test, labels, given.n),
         "copies of training pictures": some(
             [train[i] for i in rng.permutation(len(train))], labels, given.n
@@ -404,7 +408,8 @@ def form(given: argparse.Namespace, model: Model) -> None:
         own = loose if name == "without" else {"allowed": Grammar.allowed}
         with mock.patch.multiple(Grammar, **own):
             began = time.process_time()
-            made = drawn(model, labels, given.n, temperature, seed=0)
+            how = DrawSettings(n=given.n, temperature=temperature, seed=0)
+            made = drawn(model, labels, how, {})
             seconds = time.process_time() - began
         well = sum(_is_well_formed(one) for one in made)
         print(
@@ -423,6 +428,11 @@ def _is_well_formed(one: Drawing) -> bool:
     return grid.shape == (one.profile.rows(1, 1) * tall, one.profile.width * wide)
 
 
+def _own_temperatures(text: str) -> dict[str, float]:
+    pairs = (one.split("=") for one in text.split(","))
+    return {label: float(temperature) for label, temperature in pairs}
+
+
 def main() -> None:
     """Train the CNN and print."""
     parser = argparse.ArgumentParser(
@@ -436,6 +446,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, nargs="+", default=[DrawSettings.temperature])
     parser.add_argument("--top-p", type=float, nargs="+", default=[1.0], help="of choose")
     parser.add_argument("--min-p", type=float, nargs="+", default=[0.0], help="of choose")
+    parser.add_argument("--hotter", type=_own_temperatures, default={}, metavar="LABEL=T,...")
     parser.add_argument("--apart", action="store_true", help="of choose: draw copies again")
     given = parser.parse_args()
     model = Model(given.model)
