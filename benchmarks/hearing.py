@@ -51,6 +51,7 @@ from glyphsight.sources import open_source, read_split
 KINDS = ("SVM", "SVM with copies", "logistic regression", "CNN", "nano")
 DEFAULT = {"width": 16, "height": 20, "palette": " ░▒▓█", "trim": 25.0}
 WAYS: dict[str, dict[str, Any]] = {  # name: settings of the profile, and the range in dB
+    "15x20x5, trim 20 dB": {"width": 15, "trim": 20.0},
     "15x20x5": {"width": 15},
     "16x20x5": {},
     "16x20x5, 40 dB": {"range": 40},

@@ -340,7 +340,7 @@ def sounds(folder):
         shutil.copy(file, folder / "DIR" / file.name[0])
     for name in ("7_theo_0.flac", "3_theo_0.flac"):
         shutil.copy(spoken / name, folder / "recordings")
-    soundfile.write(folder / "seven.wav", *soundfile.read(spoken / "7_theo_0.flac"))
+    soundfile.write(folder / "seven.wav", *soundfile.read(spoken / "7_jackson_0.flac"))
 
 
 def pictures(folder):
