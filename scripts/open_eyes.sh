@@ -3,19 +3,23 @@
 #
 # DATA is what scripts/open_eyes.py made, for the `nano` with --plan nano; DIR is runs/eyes unless
 # given. The adapter starts from `sight` and takes MINUTES (240) of one core, the nano from nothing
-# and takes 40; a run that was stopped resumes from its last checkpoint.
+# and takes 72; a run that was stopped resumes from its last checkpoint.
 set -euo pipefail
 data=${1:?"name the data: bash scripts/open_eyes.sh DATA, made by scripts/open_eyes.py"}
 dir=${2:-runs/eyes} model=${3:-sight}
 glyphsight=${GLYPHSIGHT:-glyphsight}
-kinds="digits letters words art-picture icons sketches clothes scenes vitc-s-picture vitc-l-picture"
+kinds="digits letters art-picture icons sketches clothes vitc-s-picture"
+[ "$model" = nano ] || kinds="$kinds words scenes vitc-l-picture"
 
 if [ ! -f "$dir/glyphsight.json" ]; then
   resume=()
   [ ! -f "$dir/settings.json" ] || resume=(--resume)
   if [ "$model" = nano ]; then
-    # One validation: it judges 50 written answers, too few to choose weights by.
-    own=(--model nano --set minutes="${MINUTES:-40}" --set warmup=0.02 --set evaluations=1)
+    # All texts have one length, so that layers compiled for it serve every step.
+    export ACCELERATE_DYNAMO_BACKEND=inductor ACCELERATE_DYNAMO_USE_DYNAMIC=false
+    export ACCELERATE_DYNAMO_USE_REGIONAL_COMPILATION=true
+    own=(--model nano --set minutes="${MINUTES:-72}" --set warmup=0.02 --set evaluations=6
+      --set most_labels=400)
   else
     own=(--from sight --batch-size 16 --learning-rate 5e-4 --set minutes="${MINUTES:-240}"
       --set warmup=0.01 --set text_share=0.04 --set evaluations=8 --set validation_records=300

@@ -13,7 +13,8 @@ from glyphsight.models.load import without_peft_warning
 from glyphsight.models.runs import SHIPPED_RUNS
 from glyphsight.models.smollm2 import ensure_smollm2
 
-LIMIT = 20_000_000  # bytes that all models in the package may take together
+ANGLES = np.arange(10) * np.pi / 5  # of a star's points
+LIMIT = 23_000_000  # bytes that all models in the package may take together
 
 
 def test_the_models_that_ship_are_small():
@@ -54,6 +55,17 @@ def sign(letter):
     drawn = Image.new("L", (80, 80), 235)
     ImageDraw.Draw(drawn).text((20, 8), letter, 40, ImageFont.load_default(60))
     return np.asarray(drawn)
+
+
+@pytest.mark.slow
+def test_the_nano_that_names_needs_not_be_told_the_kind():
+    star = Image.new("L", (90, 90), 255)
+    points = [
+        (45 + r * np.sin(a), 45 - r * np.cos(a)) for r, a in zip([40, 16] * 5, ANGLES, strict=True)
+    ]
+    ImageDraw.Draw(star).polygon(points, 20)
+    asked = [sign("R"), sign("4"), np.asarray(star)]
+    assert [one.label for one in glyphsight.see(asked, "nano-names")] == ["R", "4", "star"]
 
 
 @pytest.mark.slow

@@ -56,8 +56,8 @@ def evaluate(
     model: Annotated[
         str,
         typer.Option(
-            help="Shipped model (sight and nano-digits read digits, nano-fashion clothes), run "
-            "directory, smollm2-135m, path or hub id."
+            help="Shipped model (sight and nano-digits read digits, nano-fashion clothes, "
+            "nano-names many things), run directory, smollm2-135m, path or hub id."
         ),
     ] = NANO_DIGITS,
     out: Annotated[

@@ -239,9 +239,9 @@ def see(
     model: Annotated[
         str,
         typer.Option(
-            help="sight: an adapter of SmolLM2, trained on digits; nano-digits, nano-fashion: "
-            "small models, trained on digits and clothes, in milliseconds; or a run directory, "
-            "from glyphsight train or demo."
+            help="sight: an adapter of SmolLM2, trained on digits; nano-digits, nano-fashion, "
+            "nano-names: small models, trained on digits, on clothes, on signs, icons and "
+            "sketches, in milliseconds; or a run directory, from glyphsight train or demo."
         ),
     ] = DEFAULT_MODEL,
     ask: Annotated[

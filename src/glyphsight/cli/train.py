@@ -77,7 +77,7 @@ def train(
             "--from",
             metavar="RUN",
             help="Trained run to start from, in place of a base --model: its directory, "
-            "nano-digits, nano-fashion or sight. An adapter stays an adapter. Answers are those of "
+            "nano-digits, nano-names or sight. An adapter stays an adapter. Answers are those of "
             "--data, words those of the run.",
         ),
     ] = None,

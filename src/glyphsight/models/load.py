@@ -351,10 +351,10 @@ def load_model(
     """Load a base model or a trained run.
 
     Args:
-        name: ``sight``, ``nano-digits``, ``nano-fashion`` (trained, in the package),
-            ``smollm2-135m``, ``nano`` (made fresh from ``seed``), a run directory (whole model or
-            PEFT adapter), or any path or hub id that ``AutoModelForCausalLM`` takes. A ``Path``, or
-            ``"./nano"``, is a directory whatever its name.
+        name: ``sight``, ``nano-digits`` or another run of the package, ``smollm2-135m``, ``nano``
+            (made fresh from ``seed``), a run directory (whole model or PEFT adapter), or any path
+            or hub id that ``AutoModelForCausalLM`` takes. A ``Path``, or ``"./nano"``, is a
+            directory whatever its name.
         seed: Random seed for the weights of a fresh ``nano``.
         training: True for float32 weights; otherwise large models are cast to bfloat16 where
             that is faster.
