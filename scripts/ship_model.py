@@ -32,10 +32,10 @@ def level_glyphs(loaded: LoadedModel) -> None:
     """Give output rows of tokens that no answer has their mean, which a wheel compresses away.
 
     Scores of labels do not change: they are of other rows. An output layer that is the embeddings
-    too stays as it is.
+    too stays as it is, and so does a model that draws: it writes glyphs.
     """
     head, embeddings = loaded.model.get_output_embeddings(), loaded.model.get_input_embeddings()
-    if head.weight is embeddings.weight:
+    if head.weight is embeddings.weight or loaded.run.draws:
         return
     glyph = splitting_for(loaded.run.base_profile).glyph
     answers = {f" {answer}" for answer in loaded.run.base_answers}

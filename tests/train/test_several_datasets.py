@@ -333,16 +333,16 @@ def test_one_run_sees_and_draws_the_same_data(digits, tmp_path, capsys):
 def test_an_answer_given_often_is_one_token_of_a_fresh_nano_and_of_what_starts_from_it(
     method, digits, tmp_path
 ):
-    names = ("a low one", "the higher half")
-    data = asking(digits, tmp_path / "data", "", lambda one: names[one.answer > "4"])
+    names = ("the higher half", "低")
+    data = asking(digits, tmp_path / "data", "", lambda one: names[one.answer <= "4"])
     given = small(method=method, lora_rank=2, max_steps=1)
     train(data, "nano", tmp_path / "first", given, quiet=True)
     train(digits, str(tmp_path / "first"), tmp_path / "second", given, quiet=True)
     for name in ("first", "second"):
         loaded = load_model(tmp_path / name)
         assert loaded.run.base_answers == names
-        [ids] = loaded.tokenizer([" the higher half"])["input_ids"]
-        assert len(ids) == 1
+        cut = loaded.tokenizer([f" {name}" for name in names])["input_ids"]
+        assert {len(ids) for ids in cut} == {1}
         with as_base(loaded) as base:
             assert base.tokenizer.get_vocab() == loaded.tokenizer.get_vocab()
     write_records(load_dataset(data)[:12], data / "train.json")  # too few of either

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,7 +22,7 @@ from glyphsight.errors import DatasetError, FormatError, ModelError
 from glyphsight.files import checksum, normal
 from glyphsight.inference import Model, Request
 from glyphsight.inference.draw import named
-from glyphsight.models import LoadedModel, load_model
+from glyphsight.models import LoadedModel, load_model, nano
 from glyphsight.models.load import new_adapter
 from glyphsight.models.nano import MadeFor
 from glyphsight.models.runs import UNKNOWN, ModelSource, RunRecord, Task, resolve
@@ -225,7 +226,10 @@ def make_tasks(
 
 
 def frequent_answers(datasets: Sequence[LearnedDataset]) -> tuple[str, ...]:
-    """List answers of one line that at least 20 records give or draw, the commonest 2,000."""
+    """List answers of one line that at least 20 records give or draw, the commonest 2,000.
+
+    A letter or digit of ASCII is left out: any nano has a token for it.
+    """
     counts: Counter[str] = Counter()
     for one in datasets:
         counts.update(dict.fromkeys(one.draws, _FREQUENT))
@@ -235,7 +239,7 @@ def frequent_answers(datasets: Sequence[LearnedDataset]) -> tuple[str, ...]:
         for answer, count in counts.most_common(_MOST_ANSWERS)
         if count >= _FREQUENT and len(answer.splitlines()) == 1 and len(answer) <= _LONG_ANSWER
     ]
-    return tuple(sorted(answer for answer in found if len(answer) > 1 or not answer.isalnum()))
+    return tuple(sorted(one for one in found if not re.fullmatch("[0-9A-Za-z]", one)))
 
 
 def _questions(datasets: Sequence[LearnedDataset]) -> set[str]:
@@ -341,7 +345,8 @@ def make_job(
     tasks = make_tasks(datasets, names, source.run, settings.most_labels)
     profile = datasets[0].profile
     text = _text_to_mix_in(source, settings, begun)
-    own = source.run.made_for if source.run else MadeFor(profile, frequent_answers(datasets))
+    answers = frequent_answers(datasets) if source.lasting_name == nano.NAME else ()
+    own = source.run.made_for if source.run else MadeFor(profile, answers)
     origin = load_model(
         model,
         seed=settings.seed,
