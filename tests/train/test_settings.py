@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
+from glyphsight.cli.train import _start
 from glyphsight.errors import ModelError
 from glyphsight.settings import read_assignments
 from glyphsight.train.settings import (
@@ -73,3 +74,9 @@ def test_a_value_out_of_range_is_refused_by_name(setting):
 def test_a_value_no_setting_takes_is_refused():
     with pytest.raises(ModelError, match="one of full, lora, qlora"):
         TrainSettings(method="rlora")
+
+
+def test_embeddings_stay_where_a_run_is_trained_further_but_learn_to_draw():
+    for draws, rate in ((False, 0.0), (True, 1.0)):
+        _, resolved = _start("nano-digits", {}, is_run=True, draws=draws)
+        assert resolved.values.embedding_rate == rate

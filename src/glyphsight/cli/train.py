@@ -111,7 +111,8 @@ def train(
     given = dict(said.train) if said else {}
     given |= read_assignments(TrainSettings, setting or [], ModelError) | chosen
     base = from_ or model or (said.model if said else smollm2.NAME)
-    start, resolved = _start(base, given, is_run=from_ is not None)
+    draws = any(drawn for _, drawn in map(drawn_dataset, data or []))
+    start, resolved = _start(base, given, is_run=from_ is not None, draws=draws)
     _check_before(data or [], start, out, resolved, resume=resume)
     need("train")
     data, failed = _built(said, sources, out) if said else (data or [], 0)
@@ -154,13 +155,18 @@ def _check_before(
         refuse_existing(out)
 
 
-def _start(name: str, given: dict[str, Any], *, is_run: bool) -> tuple[str, ResolvedSettings]:
-    """Return a lasting name of the model to start from, and the settings of the training."""
+def _start(
+    name: str, given: dict[str, Any], *, is_run: bool, draws: bool
+) -> tuple[str, ResolvedSettings]:
+    """Return a lasting name of the model to start from, and the settings of the training.
+
+    The output layer of a nano is its embeddings: where it learns to draw, they learn too.
+    """
     if not is_run and resolve(name).run is None:
         return name, resolve_settings(name, given)
     run = start_from(name)
     stays = {"method": "lora"} if run.adapter else {}
-    return run.lasting_name, resolve_settings(run.origin, stays | given, trained=True)
+    return run.lasting_name, resolve_settings(run.origin, stays | given, trained=not draws)
 
 
 def _print_report(report: TrainReport, data: list[Path], *, json_: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -52,7 +53,7 @@ class Embedded:
     name = "embedded"
 
     def __init__(self, model: Model, ears: Model | None = None) -> None:
-        self._model, self._ears, self._name = model, ears, Path(model.name).name
+        self._model, self._ears, self._name = model, ears, Path(model.name).resolve().name
         self._pool = ThreadPoolExecutor(_WRITERS, "glyphsight-writer")
 
     async def start(self) -> None:
@@ -232,7 +233,8 @@ class Embedded:
             said, code = str(error), None
         else:
             return
-        raise ApiError(400, said.replace(self._model.name, self._name), code=code)
+        named = rf"(?<![\w./-]){re.escape(self._model.name)}(?![\w/-])"  # "." is a path too
+        raise ApiError(400, re.sub(named, lambda _: self._name, said), code=code)
 
     def _require(self, name: Any) -> None:
         if name in (None, "", self._name, f"{self._name}:latest"):
