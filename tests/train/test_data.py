@@ -68,6 +68,15 @@ def test_batches_hold_records_of_like_length():
     assert np.median(spread) < np.median(shuffled) / 10
 
 
+def test_labels_of_different_lengths_share_their_batches():
+    examples = [Example([0] * (34 + tokens), tokens) for tokens in (2, 12) for _ in range(80)]
+    order = list(BucketSampler([example.bucket for example in examples], 32, 0))
+    long = np.array([examples[row].answer_tokens == 12 for row in order]).reshape(-1, 32)
+    assert all(5 < share < 27 for share in long.sum(axis=1))
+    drawn, text = Example([0] * 60, 40), Example([0] * 60, 59)
+    assert (drawn.bucket, text.bucket) == (60, -60)
+
+
 def test_a_record_that_would_be_cut_stops_the_run_and_is_named():
     nano = load_model("nano")
     short = encode_batch(np.zeros((1, 28, 28), np.uint8))[0]

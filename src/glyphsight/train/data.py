@@ -30,6 +30,7 @@ from glyphsight.models import LoadedModel, load_model, nano
 _IGNORED = -100
 _CHUNK = 4096
 _BUCKET_BATCHES = 50
+_SHORT_ANSWER = 16  # tokens
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,16 @@ class Example:
     def is_text(self) -> bool:
         """Return whether this is plain text, learnt whole."""
         return self.answer_tokens == len(self.ids) - 1
+
+    @property
+    def bucket(self) -> int:
+        """Return the length to sort by: below zero of plain text, which stands apart.
+
+        A short answer does not count, else labels of one length would share their batches.
+        """
+        if self.is_text:  # among pictures its tokens would outweigh their answers
+            return -len(self.ids)
+        return len(self.ids) - (self.answer_tokens if self.answer_tokens <= _SHORT_ANSWER else 0)
 
 
 NOTHING = -1

@@ -223,10 +223,7 @@ class AnswerTrainer(Trainer):
     ) -> None:
         self._pace = pace
         self._settings = settings
-        # Plain text goes first, together: among pictures its tokens would outweigh their answers.
-        self._lengths = [
-            -len(example.ids) if example.is_text else len(example.ids) for example in train_examples
-        ]
+        self._lengths = [example.bucket for example in train_examples]
         super().__init__(train_dataset=with_blank(train_examples), **kwargs)
         self.model_accepts_loss_kwargs = True
 
