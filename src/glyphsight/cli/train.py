@@ -111,12 +111,14 @@ def train(
     given = dict(said.train) if said else {}
     given |= read_assignments(TrainSettings, setting or [], ModelError) | chosen
     base = from_ or model or (said.model if said else smollm2.NAME)
-    draws = any(drawn for _, drawn in map(drawn_dataset, data or []))
+    own = tuple(said.datasets.values()) if said else ()
+    draws = any(one.draw for one in own) or any(
+        drawn for _, drawn in map(drawn_dataset, data or [])
+    )
     start, resolved = _start(base, given, is_run=from_ is not None, draws=draws)
     _check_before(data or [], start, out, resolved, resume=resume)
     need("train")
     data, failed = _built(said, sources, out) if said else (data or [], 0)
-    own = said.datasets.values() if said else ()
     names = [one.names or None for one in own for _ in range(1 + one.draw)] if said else None
     from glyphsight.train.run import train as run_training
 
