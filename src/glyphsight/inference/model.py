@@ -49,7 +49,6 @@ class Model(LazyModel):
     """
 
     def _prepare(self) -> None:
-        self._warned = False
         self._known: dict[tuple[str, ...], Completions] = {}
         self._tokens, self._batcher = threading.Lock(), Batcher()
         super()._prepare()

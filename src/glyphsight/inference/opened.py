@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from glyphsight.console import say
 from glyphsight.errors import ModelError
 from glyphsight.extras import installed
 from glyphsight.inference.fast_engine import FastEngine
@@ -19,6 +20,7 @@ from glyphsight.models import nano, smollm2
 from glyphsight.models.chat import Turns
 from glyphsight.models.load import LoadedModel, load_model
 from glyphsight.models.runs import ModelSource, RunRecord, Task, resolve
+from glyphsight.models.tokens import merged_pictures
 
 _ENGINES = ("auto", "fast", "numpy", "torch")
 _MANY = 3e9  # questions times weights; numpy answers as many while another engine starts
@@ -94,7 +96,7 @@ class LazyModel:
     def _prepare(self) -> None:
         self._opened: Opened | None = None
         self._loaded: LoadedModel | None = None
-        self._settled = False
+        self._settled = self._warned = False
         self._lock = threading.RLock()
         if isinstance(self._given, LoadedModel):
             self.get()
@@ -245,6 +247,13 @@ class LazyModel:
     def dtype(self) -> str:
         """Type of the weights that the engine computes with, such as ``float32``."""
         return self._open().dtype
+
+    def warn_of_merged(self) -> None:
+        """Say once where the tokenizer makes pictures alike; runs of the package do not."""
+        if not self._warned and not self.ships:
+            self._warned = True
+            if why := merged_pictures(self.tokenizer, self.trained.profile):
+                say(f"glyphsight: warning: {self.name}: {why}")
 
     @property
     def speaks(self) -> bool:

@@ -17,7 +17,6 @@ from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.ink import Ink
 from glyphsight.codec.prepare import prepare_things, remaining
-from glyphsight.console import say
 from glyphsight.errors import PictureError
 from glyphsight.inference.score import Request, probabilities
 from glyphsight.media import PictureLike, load_gray, medium_of
@@ -25,7 +24,6 @@ from glyphsight.media.bulk import PictureFile
 from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import UNKNOWN
-from glyphsight.models.tokens import merged_pictures
 from glyphsight.pages import bars_html, text_html
 from glyphsight.parallel import Workers
 
@@ -207,7 +205,7 @@ def _answer_each(
         Request.about(run.prompt, text.ascii_image, task.labels, task.question) for text in texts
     ]
     model.settle(len(asked), rounded=True)
-    _warn_of_merged(model, run)
+    model.warn_of_merged()
     reasons = model.too_long(asked)
     fit = [row for row in range(len(texts)) if row not in reasons]
     found: list[Answer | PictureError] = [
@@ -228,14 +226,6 @@ def _answer_each(
         best = next(iter(ranked))
         found[row] = to_answer(texts[row], run, ranked, best, task.name_of(best))
     return found
-
-
-def _warn_of_merged(model: Model, run: RunRecord) -> None:
-    """Say once where the tokenizer makes pictures alike; runs of the package do not."""
-    if not model._warned and not model._source.ships:
-        model._warned = True
-        if why := merged_pictures(model.tokenizer, run.profile):
-            say(f"glyphsight: warning: {model.name}: {why}")
 
 
 @dataclass(frozen=True)
