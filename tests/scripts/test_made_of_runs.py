@@ -169,3 +169,21 @@ def test_a_run_trained_with_unknown_has_a_threshold_and_a_script_chooses_another
     assert RunRecord.load(run).unknown_above == pytest.approx(chosen, abs=1e-3)
     script("choose_unknown.py", run, data, "--refused", 1)
     assert RunRecord.load(run).unknown_above == 0.5
+
+
+def test_a_model_that_ships_scores_as_its_run_though_rows_that_no_answer_has_are_alike(
+    script, run, digits, tmp_path
+):
+    script("ship_model.py", run, tmp_path / "ships")
+    asked, shipped = load_model(run, dtype="float32"), load_model(tmp_path / "ships")
+    vocabulary = asked.tokenizer.get_vocab()
+    answers = [vocabulary[f" {digit}"] for digit in range(10)]
+    texts = [one.picture + "Response:" for one in load_dataset(digits)[:4]]
+    ids = torch.tensor(asked.tokenizer(texts, padding=True)["input_ids"])
+    with torch.no_grad():
+        one, other = (model.model(ids).logits[:, -1] for model in (asked, shipped))
+    assert torch.allclose(one[:, answers], other[:, answers], atol=0.02)  # of float16
+    head = load_file(tmp_path / "ships" / "model.safetensors")["lm_head.weight"]
+    glyphs = head[[vocabulary["▓█"], vocabulary["<row:1> ▓█ ▓█"], vocabulary["    "]]]
+    assert torch.equal(glyphs, glyphs[:1].expand_as(glyphs))
+    assert not torch.equal(head[answers[0]], head[answers[1]])
