@@ -86,8 +86,8 @@ PLANS = {
         asks=False,
     ),
 }
-"""`sight`'s text, and more columns for what is wide; for a `nano` a finer one, of one length, which
-trains three times as fast, and names alone."""
+"""`sight`'s text, and more columns for what is wide; for a `nano` a finer one, of one length, so
+that compiled layers serve every step, and names alone."""
 JUDGED = 200
 TESTED = {
     "digits": 10000,
