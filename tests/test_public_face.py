@@ -18,6 +18,7 @@ FACE = [
     "draw",
     "encode",
     "encode_batch",
+    "hear",
     "load",
     "load_dataset",
     "parse",
@@ -43,8 +44,8 @@ def test_every_name_a_folder_promises_is_there(folder):
 
 
 def test_another_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="'glyphsight' has no attribute 'hear'"):
-        _ = glyphsight.hear
+    with pytest.raises(AttributeError, match="'glyphsight' has no attribute 'smell'"):
+        _ = glyphsight.smell
 
 
 @pytest.fixture

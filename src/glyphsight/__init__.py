@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from glyphsight.version import __version__
 
 if TYPE_CHECKING:
-    from glyphsight.api import draw, encode, load, see
+    from glyphsight.api import draw, encode, hear, load, see
     from glyphsight.codec import PUBLISHED, Profile, decode, encode_batch, parse
     from glyphsight.dataset import Record, load_dataset
     from glyphsight.inference import Answer, Drawing, Model
 
 
 _HOME = {
-    "glyphsight.api": ("draw", "encode", "load", "see"),
+    "glyphsight.api": ("draw", "encode", "hear", "load", "see"),
     "glyphsight.codec": ("PUBLISHED", "Profile", "decode", "encode_batch", "parse"),
     "glyphsight.dataset": ("Record", "load_dataset"),
     "glyphsight.inference": ("Answer", "Drawing", "Model"),
@@ -23,7 +23,7 @@ _HOME = {
 
 __all__ = [
     "PUBLISHED", "Answer", "Drawing", "Model", "Profile", "Record", "__version__", "decode",
-    "draw", "encode", "encode_batch", "load", "load_dataset", "parse", "see",
+    "draw", "encode", "encode_batch", "hear", "load", "load_dataset", "parse", "see",
 ]  # fmt: skip
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, overload
 
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
 from glyphsight.media import PictureLike, load_gray
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from glyphsight.inference import Answer, Drawing, Model
 
 Several = list[Any] | tuple[Any, ...]
+SoundLike = str | os.PathLike[str] | BinaryIO
 
 
 @overload
@@ -91,6 +93,26 @@ def see(image: PictureLike | Several, model: str | Path = "sight") -> Answer | l
     if isinstance(image, list | tuple):
         return loaded.see(image)
     return loaded.see([image])[0]
+
+
+@overload
+def hear(sound: SoundLike, model: str | Path = ...) -> Answer: ...
+@overload
+def hear(sound: Several, model: str | Path = ...) -> list[Answer]: ...
+def hear(sound: SoundLike | Several, model: str | Path = "hearing") -> Answer | list[Answer]:
+    """Answer a sound, or each sound of a list, as :func:`see` answers pictures.
+
+    Args:
+        sound: Path or open binary file of a sound (WAV, FLAC, OGG, MP3, AIFF, AU, CAF or W64), or
+            a list of them.
+        model: ``hearing``, the small model in the package, trained on spoken digits; or a run
+            directory, path or hub id.
+
+    Raises:
+        PictureError: The sound cannot be read.
+        ModelError: The model cannot be loaded.
+    """
+    return see(sound, model)
 
 
 def draw(

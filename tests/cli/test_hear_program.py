@@ -1,10 +1,12 @@
 import json
+import re
 import struct
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import glyphsight
 from glyphsight.cli.app import app
 from sounds import tone
 
@@ -18,6 +20,16 @@ def test_three_speakers_are_heard(spoken):
     done = hear(*files)
     assert done.exit_code == 0
     assert [line.split(": ")[1][0] for line in done.stdout.splitlines()] == ["3", "6", "8"]
+
+
+def test_unknown_is_named_where_it_is_among_the_likeliest(spoken):
+    assert re.search(r": 4 \(5.* %\), unknown 4", hear(spoken / "4_lucas_0.flac").stdout)
+
+
+def test_sounds_are_heard_in_python_as_pictures_are_seen(spoken):
+    files = [spoken / "3_theo_0.flac", spoken / "6_george_0.flac"]
+    assert [one.label for one in glyphsight.hear(files)] == ["3", "6"]
+    assert glyphsight.hear(files[0]) == glyphsight.see(files[0], "hearing")
 
 
 def test_a_sound_comes_by_standard_input(spoken):
@@ -57,6 +69,7 @@ def test_odd_sounds_have_a_text_and_an_answer(samples, rate, subtype, tmp_path):
     rows = answer["ascii_image"].splitlines()
     assert (len(rows), {len(row) for row in rows}) == (20, {15})
     assert answer["empty"] is not samples.any()
+    assert (answer["probability"] is None) is answer["empty"]
     assert ("nothing to hear in it" in done.stderr) is answer["empty"]
 
 

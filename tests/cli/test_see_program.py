@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 import glyphsight as package
@@ -53,14 +53,68 @@ def test_pngs_and_jpegs_are_answered_and_polarity_is_said(glyphsight, nano_run, 
     for name, line in zip(good[:-1], lines, strict=True):
         assert re.fullmatch(rf"{name}: \d \({share}\)(, \d {share}){{3}}", line)
     said = done.stderr.decode()
-    for name in good:
-        inverted = f"{name}: dark on light, inverted" in said
-        assert inverted == name.startswith("dark")
+    assert "2 pictures: dark on light, inverted" in said
+    assert "dark.png: dark" not in said
     assert "flat.png: nothing to see in it" in said
     assert "glyphsight: none.png: no such file" in said
     assert "glyphsight: strip.png: 4000x1 pixels would become 44000 rows" in said
     assert "glyphsight: tall.png: 300x1 pixels are too tall as text" in said
     assert "Warning" not in said
+
+
+@pytest.fixture
+def paper(tmp_path):
+    """A star in several grays on white, and paper without ink."""
+    corners = [
+        (100 + r * np.sin(turn), 100 - r * np.cos(turn))
+        for r, turn in zip([80, 32] * 5, np.arange(10) * np.pi / 5, strict=True)
+    ]
+    for gray in (180, 215, 240):
+        picture = Image.new("L", (200, 200), 255)
+        ImageDraw.Draw(picture).polygon(corners, fill=gray)
+        picture.save(tmp_path / f"star-{gray}.png")
+    grain = np.random.default_rng(0).normal(0, 2, (200, 200))
+    for name, light in (("white", 255), ("grainy", 245 + grain), ("shaded", grain + 210)):
+        light = light + np.linspace(0, 35, 200) * (name == "shaded")
+        pixels = np.clip(np.broadcast_to(light, (200, 200)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    return tmp_path
+
+
+def test_a_light_mark_on_white_is_read_and_paper_without_one_is_not(paper):
+    done = CliRunner().invoke(app, ["see", f"{paper}/*.png", "--model", "nano-names"])
+    assert done.exit_code == 0
+    said = [line.removeprefix(f"{paper}/") for line in done.stdout.splitlines()]
+    assert said[:2] == ["grainy.png: nothing I know", "shaded.png: nothing I know"]
+    assert [line.split(" (")[0] for line in said[2:5]] == [
+        f"star-{gray}.png: star" for gray in (180, 215, 240)
+    ]
+    assert said[5:] == ["white.png: nothing I know"]
+    assert (
+        "3 pictures: found one dark mark on light paper, and stretched its faint contrast\n"
+        in done.stderr
+    )
+
+
+def test_a_light_mark_in_a_shadow_or_on_few_pixels_is_read(golden, tmp_path):
+    five = np.asarray(Image.open(golden / "five.png").convert("L"))
+    Image.fromarray(255 - (255 - five) // 4).save(tmp_path / "five.png")
+    answer = package.see(tmp_path / "five.png", "nano-digits")
+    assert (answer.label, answer.empty) == ("5", False)
+    cross = Image.new("L", (200, 200), 255)
+    for bar in ((90, 30, 110, 170), (30, 90, 170, 110)):
+        ImageDraw.Draw(cross).rectangle(bar, fill=205)
+    shadow = np.linspace(5, 30, 200) + np.random.default_rng(0).normal(0, 2, (200, 200))
+    shaded = np.clip(np.asarray(cross) - shadow, 0, 255).astype(np.uint8)
+    answer = package.see(shaded, "nano-names")
+    assert (answer.label, "stretched" in answer.found) == ("plus", True)
+
+
+@pytest.mark.parametrize("model", ["nano-names", "nano-digits", "nano-fashion"])
+def test_an_empty_page_has_no_probability_whatever_the_model_knows(model):
+    answer = package.see(np.full((60, 60), 255 * (model != "nano-fashion"), np.uint8), model)
+    assert (answer.label, answer.known, answer.empty) == ("unknown", False, True)
+    assert answer.probability is None
 
 
 @pytest.mark.slow

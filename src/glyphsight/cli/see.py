@@ -23,7 +23,7 @@ from glyphsight.extras import MissingPackageError
 from glyphsight.files import JsonLog, hash64, json_line, write
 from glyphsight.media import MEDIA
 from glyphsight.media.bulk import EncodeSettings, PictureFile, plan, state_of
-from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, Task, resolve
+from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, UNKNOWN, Task, resolve
 
 if TYPE_CHECKING:
     from glyphsight.inference import Answer, Model, Seen
@@ -109,10 +109,12 @@ class _Printer:
     form: str  # text, json or jsonl
     log: JsonLog | None
     drawings: Mapping[str, Path]
+    several: bool
     undrawn: MissingPackageError | None = None  # why nothing can be drawn here
     written: int = 0
     failed: int = 0
     _documents: list[dict[str, Any]] = field(default_factory=list)
+    _noted: dict[str, tuple[str, int]] = field(default_factory=dict)  # first picture, and number
 
     def take(self, seen: Seen) -> None:
         """Print an answer and draw what it rests on, or say why there is none."""
@@ -120,8 +122,12 @@ class _Printer:
             say(f"glyphsight: {seen.error}")
             self.failed += 1
             return
-        if (note := self._note(seen.answer)) and self.form != "jsonl":
+        note, own = self._note(seen.answer) if self.form != "jsonl" else ("", True)
+        if note and (own or not self.several):
             say(f"{seen.path}: {note}")
+        elif note:  # once for all, at the end
+            first, count = self._noted.get(note, (seen.path, 0))
+            self._noted[note] = first, count + 1
         self._write(seen, seen.answer)
         self.written += 1
         file = self.drawings.get(seen.path)
@@ -131,24 +137,30 @@ class _Printer:
             except MissingPackageError as error:
                 self.undrawn = error
 
-    def _note(self, answer: Answer) -> str:
-        """Say how a picture was read, and between what its answer is unsure; "" for nothing."""
+    def _note(self, answer: Answer) -> tuple[str, bool]:
+        """Say how a picture was read, and between what its answer is unsure; "" for nothing.
+
+        Returns:
+            The words, and True where they are about this picture more than about its kind.
+        """
+        profile = self.model.trained.profile
         if not answer.found:
-            if answer.empty and self.model.trained.profile.ink:
-                return "found nothing that stands out from its ground"
+            if answer.empty and profile.ink:
+                return "found nothing that stands out from its ground", True
             said = "; ".join(said for field, said in _NOTES.items() if getattr(answer, field))
-            return said.replace("to see", "to hear") if self.model.trained.profile.trim else said
+            return said.replace("to see", "to hear") if profile.trim else said, answer.empty
         ranked = self._ranked(answer)
         if answer.known and not answer.parts and len(ranked) > 1 and ranked[0][1] < _SURE:
-            return f"found {answer.found}; unsure between {ranked[0][0]} and {ranked[1][0]}"
-        return f"found {answer.found}"
+            return f"found {answer.found}; unsure between {ranked[0][0]} and {ranked[1][0]}", True
+        return f"found {answer.found}", False
 
     def _ranked(self, answer: Answer) -> list[tuple[str, float]]:
-        """Return the names of what the model knows and their probabilities, likeliest first."""
-        from glyphsight.models.runs import UNKNOWN
+        """Return the names of the labels and their probabilities, likeliest first.
 
-        every = answer.probabilities.items()
-        return [(self.task.name_of(label), chance) for label, chance in every if label != UNKNOWN]
+        Where the model does not know the picture, "unknown" is left out: it is said already.
+        """
+        every = [one for one in answer.probabilities.items() if answer.known or one[0] != UNKNOWN]
+        return [(self.task.name_of(label), chance) for label, chance in every]
 
     def _said(self, answer: Answer, shown: int = _SHOWN) -> str:
         """Say an answer in words: the likeliest labels, the first with its probability."""
@@ -207,6 +219,8 @@ class _Printer:
         """
         if self.form == "json":
             print_json(self._documents)
+        for note, (first, count) in self._noted.items():
+            say(f"{f'{count} pictures' if count > 1 else first}: {note}")
         if self.log is not None:
             self.log.drop(stale)
             before = f"; {known} were there already" if known else ""
@@ -296,7 +310,8 @@ def see(
         known, stale = _known(log or ())
         asking = chain(tasks, () if files_from is None else _listed(files_from))
         left = _left(asking, known, stale, bar)
-        printer = _Printer(asked, task, show, form, log, drawings)
+        several = len(tasks) > 1 or files_from is not None
+        printer = _Printer(asked, task, show, form, log, drawings, several)
         how: dict[str, Any] = {
             "question": ask,
             "max_pixels": settings.max_pixels,

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from glyphsight import parallel
 from glyphsight.codec import Profile, encode_batch
+from glyphsight.codec.adjust import stretch_contrast
 from glyphsight.codec.formats import get_format
-from glyphsight.codec.ink import Ink
+from glyphsight.codec.ink import Ink, find_ink
 from glyphsight.codec.prepare import prepare_things, remaining
+from glyphsight.codec.things import Inks
 from glyphsight.errors import PictureError
 from glyphsight.inference.score import Request, probabilities
 from glyphsight.media import PictureLike, load_gray, medium_of
@@ -42,15 +44,16 @@ class Answer:
         label: The likeliest label; of a question without labels, what the model wrote; "unknown"
             of an empty picture.
         name: Meaning of the label; the label itself where the run names none.
-        probability: Probability of the label among all labels, 0-1; None for a written answer.
+        probability: Probability of the label among all labels, 0-1; None for an empty picture,
+            which no model judges, and for a written answer.
         probabilities: Probability of every label, likeliest first; empty for a written answer.
         ascii_image: Text that the model read.
         inverted: True where the picture was dark on light and was inverted.
         cropped: True where the picture was scaled and centred as MNIST's digits are.
         empty: True where all cells of the text are alike, so there was nothing to see.
         known: False for an empty picture, and where a model that has the label "unknown" gives it.
-        found: Ink that was found and what was done to its ground, in a line; "" where none was
-            sought or found.
+        found: Ink that was found and what was done to its ground and contrast, in a line; ""
+            where none was sought or found.
         box: Top, bottom, left, right of the ink in pixels of the picture; None likewise.
         parts: Answers to each thing in reading order; empty where there are not several.
     """
@@ -140,10 +143,35 @@ def require_medium(picture: PictureLike, model: Model) -> None:
 def to_text(picture: PictureLike, profile: Profile) -> PictureText:
     """Turn a picture into the text that a model reads, and each thing of several.
 
+    A mark so faint that the profile makes all cells alike is read with its contrast stretched.
+
     Raises:
         PictureError: The picture cannot be read.
     """
     pixels = load_gray(picture)
+    text = _to_text(pixels, profile)
+    if profile.trim is not None or not _is_empty(text, profile):
+        return text
+    if (ink := find_ink(pixels)) is None:
+        return text
+    if ink.shaded:  # stretched, the shadow would be what is seen
+        clear = 255 - ink.pixels if ink.dark else ink.pixels
+    else:
+        clear = stretch_contrast(pixels[None])[0]
+    found = f"{Inks((ink,))}, and stretched its faint contrast"
+    height, width = pixels.shape
+    again = _to_text(clear, profile)
+    again = replace(again, height=height, width=width, ink=ink, found=found, parts=(), main=0)
+    return text if _is_empty(again, profile) else again
+
+
+def _is_empty(text: PictureText, profile: Profile) -> bool:
+    """Say whether all cells of a text are alike."""
+    grid = get_format(profile.format).read(text.ascii_image, profile.palette)
+    return bool((grid == grid.flat[0]).all())
+
+
+def _to_text(pixels: NDArray[np.uint8], profile: Profile) -> PictureText:
     things, inks = prepare_things(pixels, profile)
     rest, (height, width) = remaining(profile), pixels.shape
     texts = []
@@ -158,14 +186,13 @@ def to_answer(
     text: PictureText, run: RunRecord, ranked: dict[str, float], label: str, name: str = ""
 ) -> Answer:
     """Make the answer to a picture, with every label's probability, none for an open answer."""
-    grid = get_format(run.profile.format).read(text.ascii_image, run.profile.palette)
-    empty = bool((grid == grid.flat[0]).all())
+    empty = _is_empty(text, run.profile)
     if empty or label == UNKNOWN:
         label, name = UNKNOWN, "nothing I know"
     return Answer(
         label=label,
         name=name or label,
-        probability=ranked.get(label),
+        probability=None if empty else ranked.get(label),
         probabilities=ranked,
         ascii_image=text.ascii_image,
         inverted=text.inverted,
