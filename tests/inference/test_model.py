@@ -350,6 +350,6 @@ def test_see_and_evaluate_warn_once_of_a_tokenizer_that_makes_pictures_alike(
 
 def test_a_model_with_a_language_takes_questions_it_was_not_trained_on():
     assert Model("sight").task("Is it even?").labels == ()
-    assert Model("sight").task().labels == tuple("0123456789")
+    assert Model("sight").task().labels[:10] == tuple("0123456789")
     with pytest.raises(ModelError, match="nano-digits: not trained to answer"):
         Model("nano-digits").task("Is it even?")

@@ -1,5 +1,5 @@
-import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -35,12 +35,11 @@ def test_words_beside_a_picture_mean_a_task_or_belong_to_a_conversation():
 
 @pytest.mark.slow
 def test_a_conversation_with_a_picture_is_read_as_the_model_was_trained_to(tmp_path):
-    plain = Model("sight")
+    run = shutil.copytree(SHIPPED_RUNS["sight"], tmp_path / "run")
+    record = RunRecord.load(run)
+    replace(record, prompts=(PLAIN,)).save(run)
     words = [{"role": "user", "content": "Hello"}]
-    read = [read_by(plain, ASKED, True), read_by(plain, words, False)]
+    read = [read_by(Model(run), ASKED, True), read_by(Model(run), words, False)]
     assert read == [PLAIN.ask(PICTURE, "What is it?"), CHAT.ask("", "Hello")]
-    run = shutil.copytree(SHIPPED_RUNS["sight"], tmp_path / "both")
-    record = json.loads((run / "glyphsight.json").read_text())
-    record["prompts"] += [vars(CHAT)]
-    (run / "glyphsight.json").write_text(json.dumps(record))
+    replace(record, prompts=(PLAIN, CHAT)).save(run)
     assert read_by(Model(run), ASKED, True) == CHAT.ask(PICTURE, "What is it?")

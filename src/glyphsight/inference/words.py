@@ -243,5 +243,7 @@ class Reader:
         model = self.ears if kind == "Sound" else self.model
         assert model is not None
         about = _SUBJECTS.get(model.name) or model.trained.tasks[0].question.rstrip("?:")
+        if about == _DIGIT and not answer.label.isdecimal():
+            about = ""
         sure = "" if answer.probability is None else f" ({100 * answer.probability:.0f} %)"
         return f"{about}: {answer.name}{sure}" if about else f"{answer.name}{sure}"

@@ -46,7 +46,7 @@ from glyphsight.train.state import (
 Names = dict[str, str] | Sequence[dict[str, str] | None] | None
 """Meanings of labels: of one dataset, or of each of several, None where labels say it."""
 MOST_QUESTIONS = 100
-"""Questions that a run lists; one that is trained on more is free."""
+"""Largest number of questions that a run lists all; one that is trained on more is free."""
 _MANY_EPOCHS = 10**6
 _FREQUENT = 20
 _MOST_ANSWERS = 2000
@@ -181,7 +181,9 @@ def make_tasks(
 ) -> tuple[Task, ...]:
     """Group the records of datasets by question; ``before`` names labels that ``names`` does not.
 
-    Of more than :data:`MOST_QUESTIONS` questions the commonest are listed; the run is free then.
+    Of more than :data:`MOST_QUESTIONS` questions, of which the run is free, those are listed of
+    which each label has 20 records, on average: fewer may leave a label out. The commonest is
+    listed in any case.
 
     Raises:
         ModelError: A named answer is none of the data's, or names are not those of each dataset.
@@ -212,16 +214,23 @@ def make_tasks(
             meanings[question] = meanings.get(question, {}) | own
     if not answers:
         return before.tasks if before else (Task(),)
-    commonest = {question for question, _ in counts.most_common(MOST_QUESTIONS)}
-    fewest = 1 if len(commonest) == len(answers) else 2  # one answer is no choice
-    return tuple(
+    free = len(answers) > MOST_QUESTIONS
+    fewest = 2 if free else 1  # one answer is no choice
+    found = [
         Task(
             question,
             tuple(sorted(labels)) if fewest <= len(labels) <= most_labels else (),
             {k: v for k, v in meanings[question].items() if k in labels},
         )
         for question, labels in answers.items()
-        if question in commonest
+    ]
+    if not free:
+        return tuple(found)
+    first, _ = counts.most_common(1)[0]
+    return tuple(
+        task
+        for task in found
+        if task.question == first or 0 < _FREQUENT * len(task.labels) <= counts[task.question]
     )
 
 
@@ -390,7 +399,7 @@ def make_job(
         chat=loaded.chat,
         base_profile=own.profile,
         base_answers=own.answers,
-        free=len(_questions(datasets)) > len(tasks) or bool(source.run and source.run.free),
+        free=len(_questions(datasets)) > MOST_QUESTIONS or bool(source.run and source.run.free),
         draws=tuple(sorted(drawn)),
     )
     inputs = {
