@@ -4,12 +4,19 @@ r"""Make the dataset of many kinds of pictures that a model with open eyes learn
     npm install --prefix NPM @iconify/json   # and woff2 files of @fontsource families into FONTS
     python scripts/open_eyes.py --mnist DIR --fashion DIR --quickdraw FILE --fonts FONTS \
         --icons NPM/node_modules/@iconify/json --vitc ViTC --out EYES [--plan nano]
+    python scripts/open_eyes.py --plan talk --clear CLEAR --fonts FONTS --out EYES
 
 EYES/data holds train.json and validation.json, all kinds mixed; EYES/KIND each kind alone, whose
 validation.json and test.json ask as nobody names the kind. ``ViTC`` holds vitc-s.json and
 vitc-l.json as their project publishes them: a font that draws any of their pictures is left out,
 and both become tests, through a picture of the text. Fonts, designers and sketches are split
 before anything is drawn. A seed decides everything. A kind that is there already stays.
+
+``--plan talk`` mixes letters in fonts with the digits and the unknown pictures of CLEAR, all but
+its letters: what scripts/clear_eyes.py made, built in the text of `sight`::
+
+    glyphsight dataset build --source folder:PICTURES --out CLEAR --format plain --width 16 \
+        --height 9 --palette ' ·█' --invert auto --ink --centre --crop 0 --seed 1
 """
 
 from __future__ import annotations
@@ -18,7 +25,7 @@ import argparse
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +36,10 @@ from tqdm import tqdm
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import Record, load_dataset, write_records
 from glyphsight.dataset.questions import ASIDE, CHAT, FAMILIES, PLAIN, ask
-from glyphsight.dataset.storage import MANIFEST, sources_file, write_sources
+from glyphsight.dataset.storage import MANIFEST, profile_of, sources_file, write_sources
 from glyphsight.files import replacing, write_json
 from glyphsight.models.load import model_tokenizer
+from glyphsight.models.runs import UNKNOWN
 from glyphsight.sources import load_split, open_source
 
 
@@ -45,6 +53,7 @@ class Plan:
         varied: Share of training icons and sketches whose shape and pen are changed.
         reach: Degrees that a changed picture is turned by at most.
         asks: True where records ask in words; otherwise every answer is the name.
+        judged: Validation records of the kinds that scripts/clear_eyes.py made; they are not drawn.
     """
 
     profile: Profile
@@ -52,6 +61,12 @@ class Plan:
     varied: float = 0.3
     reach: float = 6
     asks: bool = True
+    judged: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def drawn(self) -> list[str]:
+        """Kinds that are drawn here."""
+        return [kind for kind in self.train if kind not in self.judged]
 
 
 PLANS = {
@@ -85,9 +100,23 @@ PLANS = {
         reach=12,
         asks=False,
     ),
+    "talk": Plan(
+        Profile(
+            width=16,
+            height=9,
+            palette=" ·█",
+            format="plain",
+            invert="auto",
+            ink=True,
+            centre=True,
+            crop=0.0,
+        ),
+        {"digits": 14000, "letters": 9000, UNKNOWN: 4200},
+        judged={"digits": 250, UNKNOWN: 100},
+    ),
 }
 """`sight`'s text, and more columns for what is wide; for a `nano` a finer one, of one length, so
-that compiled layers serve every step, and names alone."""
+that compiled layers serve every step, and names alone; `sight`'s own text, its ink found."""
 JUDGED = 200
 TESTED = {
     "digits": 10000,
@@ -101,7 +130,10 @@ WORDINGS = (PLAIN, PLAIN, CHAT)
 """Wordings of the mixed records, in turn."""
 NAMED = 0.55
 """Share of the mixed records that ask nothing: the answer is the name."""
-NO_ASIDE = tuple(family for family in FAMILIES if family != ASIDE)
+FAMILIES_OF = {UNKNOWN: ("what", ASIDE)}
+"""Families of questions about a kind; all where it is not listed."""
+NEEDED = {"talk": ("clear", "fonts")}
+"""Options of a plan; all but ``clear`` where it is not listed."""
 
 Make = Callable[[str, Random], Drawn | None]
 
@@ -342,18 +374,37 @@ def make_all(given: argparse.Namespace) -> None:
     }
     for kind, maker in tqdm(makers.items(), unit="kind"):
         wanted = given.kind is None or kind in given.kind
-        wanted &= kind in plan.train or kind.startswith("vitc")
+        wanted &= kind in plan.drawn or (kind.startswith("vitc") and not plan.judged)
         if wanted and not (given.out / kind / MANIFEST).exists():  # what is there stays
             make_kind(given.out / kind, maker(), plan)
-    whole = all((given.out / kind / MANIFEST).exists() for kind in plan.train)
+    whole = all((given.out / kind / MANIFEST).exists() for kind in plan.drawn)
     if whole and not (given.out / "data" / MANIFEST).exists():
-        splits = ("validation", "train")
-        save(given.out / "data", {split: mixed(given.out, split, plan) for split in splits}, plan)
+        mixes = {}
+        for split in ("validation", "train"):
+            own = {kind: load_dataset(given.out / kind, split) for kind in plan.drawn}
+            mixes[split] = mixed(own | clear(given.clear, split, plan), split, plan)
+        save(given.out / "data", mixes, plan)
 
 
-def mixed(out: Path, split: str, plan: Plan) -> list[Record]:
+def clear(directory: Path, split: str, plan: Plan) -> dict[str, list[Record]]:
+    """Choose from what scripts/clear_eyes.py made; the letters are left out: they have names."""
+    found: dict[str, list[Record]] = {kind: [] for kind in plan.judged}
+    for one in load_dataset(directory, split) if found else ():
+        kind = UNKNOWN if one.answer == UNKNOWN else "digits"
+        way = Path(one.source).name.partition("-")[0]
+        if (kind, way) != (UNKNOWN, "letter"):
+            found[kind].append(replace(one, source=f"{kind}: {way}"))
+    random = np.random.default_rng(5)
+    counts = plan.train if split == "train" else plan.judged
+    return {
+        kind: [some[row] for row in sorted(random.permutation(len(some))[: counts[kind]])]
+        for kind, some in found.items()
+    }
+
+
+def mixed(own: dict[str, list[Record]], split: str, plan: Plan) -> list[Record]:
     """Mix all kinds; training records ask in free words too, in plain text and in a chat."""
-    found = [(kind, one) for kind in plan.train for one in load_dataset(out / kind, split)]
+    found = [(kind, one) for kind in plan.train for one in own[kind]]
     random = np.random.default_rng(1)
     records = []
     for number, row in enumerate(random.permutation(len(found))):
@@ -362,9 +413,11 @@ def mixed(out: Path, split: str, plan: Plan) -> list[Record]:
         if asks and random.random() > NAMED:
             chat = WORDINGS[number % len(WORDINGS)] is CHAT
             sort = sort_of(kind, one.answer)
-            asked = ask([one.answer], sort, number=number, chat=chat)
+            families = FAMILIES_OF.get(kind, FAMILIES)
+            asked = ask([one.answer], sort, number=number, chat=chat, families=families)
             if repeats(asked.answer):  # the base's own words at times
-                asked = ask([one.answer], sort, number=number, chat=chat, families=NO_ASIDE)
+                families = tuple(family for family in families if family != ASIDE)
+                asked = ask([one.answer], sort, number=number, chat=chat, families=families)
             one = replace(one, question=asked.question, answer=asked.answer)
         records.append(one)
     return records
@@ -380,7 +433,7 @@ def sort_of(kind: str, answer: str) -> str:
     """Say what is asked about a picture: a digit, letter, number, word, scene or thing."""
     if kind == "scenes":
         return "scene"
-    if kind in ("icons", "sketches", "clothes"):
+    if kind in ("icons", "sketches", "clothes", UNKNOWN):
         return "thing"
     if len(answer) == 1:
         return "digit" if answer.isdigit() else "letter"
@@ -406,11 +459,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name in ("mnist", "fashion", "quickdraw", "fonts", "icons", "vitc", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    sources = ("mnist", "fashion", "quickdraw", "fonts", "icons", "vitc", "clear")
+    for name in sources:
+        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--plan", choices=PLANS, default="sight", help="model that learns it")
     parser.add_argument("--kind", action="append", help="make this kind alone; repeat for several")
     given = parser.parse_args()
+    for name in NEEDED.get(given.plan, sources[:-1]):
+        if getattr(given, name) is None:
+            parser.error(f"--plan {given.plan} needs --{name}")
+    plan = PLANS[given.plan]
+    if plan.judged and (known := profile_of(given.clear)) != plan.profile:
+        parser.error(f"--clear {given.clear}: its text is {known}; build it as the docstring says")
     make_all(given)
 
 

@@ -1,25 +1,35 @@
 #!/usr/bin/env bash
-# Train a model that reads many kinds of pictures: bash scripts/open_eyes.sh DATA [DIR] [nano]
+# Train a model that reads many kinds of pictures: bash scripts/open_eyes.sh DATA [DIR] [PLAN]
 #
-# DATA is what scripts/open_eyes.py made, for the `nano` with --plan nano; DIR is runs/eyes unless
-# given. The adapter starts from `sight` and takes MINUTES (240) of one core, the nano from nothing
-# and takes 72; a run that was stopped resumes from its last checkpoint.
+# DATA is what scripts/open_eyes.py made with --plan PLAN, which is sight unless given; DIR is
+# runs/eyes. The adapters, sight and talk, start from `sight` and take MINUTES (240 and 82) of one
+# core, the nano from nothing and takes 72; a run that was stopped resumes from its last checkpoint.
 set -euo pipefail
 data=${1:?"name the data: bash scripts/open_eyes.sh DATA, made by scripts/open_eyes.py"}
-dir=${2:-runs/eyes} model=${3:-sight}
+dir=${2:-runs/eyes} plan=${3:-sight}
 glyphsight=${GLYPHSIGHT:-glyphsight}
 kinds="digits letters art-picture icons sketches clothes vitc-s-picture"
-[ "$model" = nano ] || kinds="$kinds words scenes vitc-l-picture"
+case $plan in
+  sight) kinds="$kinds words scenes vitc-l-picture" ;;
+  talk) kinds=letters ;;
+esac
 
 if [ ! -f "$dir/glyphsight.json" ]; then
   resume=()
   [ ! -f "$dir/settings.json" ] || resume=(--resume)
-  if [ "$model" = nano ]; then
+  if [ "$plan" = nano ]; then
     # All texts have one length, so that layers compiled for it serve every step.
     export ACCELERATE_DYNAMO_BACKEND=inductor ACCELERATE_DYNAMO_USE_DYNAMIC=false
     export ACCELERATE_DYNAMO_USE_REGIONAL_COMPILATION=true
     own=(--model nano --set minutes="${MINUTES:-72}" --set warmup=0.02 --set evaluations=6
       --set most_labels=400)
+  elif [ "$plan" = talk ]; then
+    # The base's own words, fewer than a training has it write by default.
+    words=$(python -c 'from glyphsight.train.data import own_words
+print(own_words("smollm2-135m", 5, texts=96, sums=192))')
+    own=(--from sight --batch-size 16 --learning-rate 7e-4 --set minutes="${MINUTES:-82}"
+      --set warmup=0.02 --set text_share=0.04 --set text_file="$words" --set evaluations=4
+      --set validation_records=300 --set checkpoints=17 --set compile=on)
   else
     own=(--from sight --batch-size 16 --learning-rate 5e-4 --set minutes="${MINUTES:-240}"
       --set warmup=0.01 --set text_share=0.04 --set evaluations=8 --set validation_records=300

@@ -7,17 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from glyphsight.dataset import Record
+
 pytest.importorskip("art")
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 @pytest.fixture(scope="module")
-def kinds():
+def scripts():
     sys.path.insert(0, str(SCRIPTS))
     try:
-        yield runpy.run_path(str(SCRIPTS / "eyes" / "kinds.py"))
+        yield lambda name: runpy.run_path(str(SCRIPTS / name))
     finally:
         sys.path.remove(str(SCRIPTS))
+
+
+@pytest.fixture(scope="module")
+def kinds(scripts):
+    return scripts("eyes/kinds.py")
 
 
 def test_a_scene_is_drawn_as_its_answers_say(kinds):
@@ -52,3 +59,22 @@ def test_another_pen_changes_the_strokes_and_loses_no_picture(kinds):
     assert np.array_equal(kinds["penned"](thin, wider=False), thin)  # it would vanish
     thick = np.kron(thin, np.ones((3, 3), dtype=np.uint8))
     assert 0 < (kinds["penned"](thick, wider=False) > 0).sum() < (thick > 0).sum()
+
+
+def test_a_model_that_talks_learns_digits_and_the_unknown_but_no_unknown_letters(scripts, tmp_path):
+    eyes = scripts("open_eyes.py")
+    plan = eyes["PLANS"]["talk"]
+    shown = [("5", "coarse"), ("7", "plain"), ("unknown", "letter"), ("unknown", "blob")]
+    every = [
+        Record((f"{'█' * 16}\n",), label, source=f"folder:pictures train/{label}/{way}-000-1.png")
+        for label, way in shown
+    ]
+    eyes["save"](tmp_path, {"train": every}, plan)
+    found = eyes["clear"](tmp_path, "train", plan)
+    assert {one.source for one in found["digits"]} == {"digits: coarse", "digits: plain"}
+    assert [one.source for one in found["unknown"]] == ["unknown: blob"]
+    own = found | {"letters": [Record((f"{'█' * 16}\n",), "Q")]}
+    asked = [eyes["mixed"](own, "train", plan) for _ in range(2)]
+    assert len(asked[0]) == 4
+    assert asked[0] == asked[1]
+    assert not any(one.question for one in eyes["mixed"](own, "validation", plan))
