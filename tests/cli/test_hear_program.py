@@ -101,6 +101,20 @@ def test_what_cannot_be_heard_is_a_line_with_the_fix(tmp_path):
         assert fix in line
 
 
+def test_hear_speaks_of_sounds(spoken, tmp_path):
+    (tmp_path / "notes").write_text("no sound")
+    (tmp_path / "seven").write_bytes((spoken / "7_jackson_0.flac").read_bytes())
+    said = hear(tmp_path / "notes").stderr + hear("-", input=b"no sound").stderr
+    assert (
+        said.count("not a sound that can be read, WAV, FLAC, OGG, MP3, AIFF, AU, CAF or W64") == 2
+    )
+    assert said.count("save it as WAV in PCM") == 2
+    assert hear(tmp_path / "seven").stdout.startswith(f"{tmp_path / 'seven'}: 7 (")
+    page = hear("--help").stdout
+    assert "[SOUNDS...]" in page
+    assert all(word not in said + page for word in ("picture", "IMAGES", "--max-pixels"))
+
+
 def test_the_text_of_a_sound_becomes_a_sound_again(spoken, tmp_path):
     way = ["--format", "plain", "--palette", "blocks", "--threshold", "85,128,170,213"]
     grid = ["--width", "16", "--height", "20", "--trim", "25"]

@@ -130,6 +130,19 @@ def test_json_is_one_document_though_a_picture_fails(glyphsight, nano_run, pictu
     assert done.stderr.decode().startswith("glyphsight: strip.png: 4000x1 pixels would become")
 
 
+@pytest.mark.parametrize("top", [None, 1, 6])
+def test_as_many_of_the_likeliest_labels_are_printed_as_are_asked_for(paper, top):
+    command = ["see", f"{paper}/star-180.png", "--model", "nano-names"]
+    command += [] if top is None else ["--top", str(top)]
+    said = CliRunner().invoke(app, command).stdout
+    assert said.count(" %") == (top or 4)
+    for form in ("--json", "--jsonl"):
+        written = json.loads(CliRunner().invoke(app, [*command, form]).stdout)
+        [answer] = written if form == "--json" else [written]
+        assert len(answer["probabilities"]) == (top or 280)
+        assert next(iter(answer["probabilities"])) == answer["label"] == "star"
+
+
 @pytest.mark.slow
 def test_a_model_with_one_label_says_that_one_alone(fresh, pictures, tmp_path):
     picture = str(tmp_path / "bright.png")

@@ -54,11 +54,13 @@ def renamed(digits, path):
 @pytest.mark.slow
 def test_training_from_a_run_takes_other_answers(glyphsight, digits, nano_run, tmp_path):
     renamed(digits, tmp_path / "two.json")
+    told = []
 
     def train(start, out, *more, by="--from"):
         options = ["--data", tmp_path / "two.json", by, start, "--out", out, *SHORT]
         done = glyphsight("train", *map(str, [*options, *more]))
         assert done.returncode == 0, done.stderr
+        told.append(done.stderr.decode())
         return RunRecord.load(out), json.loads((out / "settings.json").read_text())
 
     whole, chosen = train(nano_run, tmp_path / "whole")
@@ -67,6 +69,9 @@ def test_training_from_a_run_takes_other_answers(glyphsight, digits, nano_run, t
     assert chosen["hidden_learning_rate"] == {"value": 0.02, "origin": "model"}
 
     train("nano-digits", tmp_path / "first", "--method", "lora")
+    assert "loses a part of what the run learned of its own texts" in told[-1]
+    as_the_run = "dataset build --source SOURCE --out DIR --invert auto --ink --centre\n"
+    assert as_the_run in told[-1]
     adapter, chosen = train(tmp_path / "first", tmp_path / "second")
     assert chosen["method"]["value"] == "lora"
     assert (tmp_path / "second" / "adapter_config.json").is_file()
@@ -91,6 +96,7 @@ def test_a_run_that_has_learnt_nothing_says_so_and_what_to_do(glyphsight, digits
     told = done.stderr.decode()
     assert "% right is no better than always answering '" in told
     assert "start --from a trained run" in told
+    assert "drawings on white need dataset build --invert auto --centre" in told
 
 
 @pytest.fixture

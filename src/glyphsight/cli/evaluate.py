@@ -217,7 +217,7 @@ def print_summary(study: Study) -> None:
         _line(name or "(the dataset's question)", share)
     if result.classes:
         _print_classes(study)
-    print(f"  {result.scoring_seconds:.1f} s, {result.pictures_per_second:.0f} pictures/s")
+    print(f"  {result.scoring_seconds:.1f} s, {result.pictures_per_second:.0f} records/s")
 
 
 def _print_classes(study: Study) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Any
+from copy import copy
+from typing import Annotated, Any, get_args
 
-import typer
+from typer.models import ArgumentInfo, OptionInfo
 
+from glyphsight.cli.options import FROM_FILE
 from glyphsight.cli.see import see
 from glyphsight.models.runs import HEARING
 
@@ -14,11 +16,6 @@ _MODEL = (
     "hearing: a small model, trained on spoken digits; or a run directory, from glyphsight train "
     "--source audiofolder:DIR."
 )
-_SOUNDS = "Sounds, folders (with all below), globs; - is standard input."
-_CHANGED: dict[str, tuple[Any, Any]] = {  # what is other than of ``see``: type and default
-    "images": (Annotated[list[str] | None, typer.Argument(help=_SOUNDS)], None),
-    "model": (Annotated[str, typer.Option(help=_MODEL)], HEARING),
-}
 
 
 def hear(**given: Any) -> None:
@@ -30,14 +27,21 @@ def hear(**given: Any) -> None:
     see(**given)
 
 
+def _heard(one: inspect.Parameter) -> inspect.Parameter:
+    """Return a parameter of ``see`` that speaks of sounds; what is of pictures alone is hidden."""
+    kind, ours = get_args(one.annotation)
+    info: ArgumentInfo | OptionInfo = copy(ours)
+    info.help = (info.help or "").replace("picture", "sound").replace("Picture", "Sound")
+    info.hidden = info.rich_help_panel == FROM_FILE.title
+    if isinstance(info, ArgumentInfo):
+        info.metavar = "SOUNDS"
+    if one.name == "model":
+        info.help = _MODEL
+        one = one.replace(default=HEARING)
+    return one.replace(annotation=Annotated[kind, info])
+
+
 _signature = inspect.signature(see)
-hear.__signature__ = _signature.replace(  # type: ignore[attr-defined]
-    parameters=[
-        one.replace(annotation=_CHANGED[name][0], default=_CHANGED[name][1])
-        if name in _CHANGED
-        else one
-        for name, one in _signature.parameters.items()
-    ]
-)
-hear.__annotations__ = see.__annotations__ | {name: kind for name, (kind, _) in _CHANGED.items()}
-hear.kinds = see.kinds  # type: ignore[attr-defined]
+_parameters = [_heard(one) for one in _signature.parameters.values()]
+hear.__signature__ = _signature.replace(parameters=_parameters)  # type: ignore[attr-defined]
+hear.__annotations__ = {one.name: one.annotation for one in _parameters}

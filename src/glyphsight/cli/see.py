@@ -5,39 +5,32 @@ from __future__ import annotations
 import os
 import sys
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from glyphsight.cli.answers import Printer
 from glyphsight.cli.help import explains
 from glyphsight.cli.options import FROM_FILE, Json, Processes, with_settings
-from glyphsight.cli.output import print_json, say, will_resume
-from glyphsight.console import printable, progress_bar
+from glyphsight.cli.output import say, will_resume
+from glyphsight.console import progress_bar
 from glyphsight.errors import GlyphsightError
-from glyphsight.extras import MissingPackageError
-from glyphsight.files import JsonLog, hash64, json_line, write
+from glyphsight.files import JsonLog, hash64
 from glyphsight.media import MEDIA
 from glyphsight.media.bulk import EncodeSettings, PictureFile, plan, state_of
-from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, UNKNOWN, Task, resolve
+from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, Task, resolve
 
 if TYPE_CHECKING:
-    from glyphsight.inference import Answer, Model, Seen
+    from glyphsight.inference import Model
 
-_SHOWN = 4  # likeliest labels
-_SURE = 0.8  # smallest probability of an answer that is not called unsure
 _NAMED = 6  # questions that a message lists
 _WATCHED = 8  # pictures answered together while a user reads along
 _STDIN = "-"
-_NOTES = {  # about how a picture was read, by field of its answer
-    "inverted": "dark on light, inverted",
-    "cropped": "cropped and centred",
-    "empty": "nothing to see in it: every cell is alike",
-}
 
 
 def _listed(file: str) -> Iterator[PictureFile]:
@@ -75,7 +68,7 @@ def explanation_files(out: Path | None, images: Sequence[str]) -> dict[str, Path
     if out.suffix.lower() == ".png" and not out.is_dir():
         if len(different) <= 1:
             return dict.fromkeys(different, out)
-        problem = f"{out} is one file for {len(different)} pictures; give a directory"
+        problem = f"{out} is one file for {len(different)} drawings; give a directory"
     elif out.is_file() or out.suffix.lower() in (".jpg", ".jpeg", ".svg", ".pdf", ".html"):
         problem = f"{out} is no PNG; give a name that ends in .png, or a directory"
     if problem:
@@ -90,145 +83,16 @@ def explanation_files(out: Path | None, images: Sequence[str]) -> dict[str, Path
     return files
 
 
-def _open_log(file: Path, model: Model, engine: str, question: str | None, show: bool) -> JsonLog:
+def _open_log(
+    file: Path, model: Model, engine: str, question: str | None, show: bool, top: int | None
+) -> JsonLog:
     """Open a file of answers of one training of a model, one engine, one question and one form."""
     run = resolve(model.name).user_run
     trained = (run / RUN_FILE).stat().st_mtime_ns if run else None
     will_resume()
     settings = {"model": model.name, "trained": trained, "ask": question, "show": show}
+    settings |= {} if top is None else {"top": top}
     return JsonLog(file, settings | {"engine": engine})
-
-
-@dataclass
-class _Printer:
-    """Prints each answer as it comes, draws what it rests on, and counts."""
-
-    model: Model
-    task: Task
-    show: bool
-    form: str  # text, json or jsonl
-    log: JsonLog | None
-    drawings: Mapping[str, Path]
-    several: bool
-    undrawn: MissingPackageError | None = None  # why nothing can be drawn here
-    written: int = 0
-    failed: int = 0
-    _documents: list[dict[str, Any]] = field(default_factory=list)
-    _noted: dict[str, tuple[str, int]] = field(default_factory=dict)  # first picture, and number
-
-    def take(self, seen: Seen) -> None:
-        """Print an answer and draw what it rests on, or say why there is none."""
-        if seen.answer is None:
-            say(f"glyphsight: {seen.error}")
-            self.failed += 1
-            return
-        note, own = self._note(seen.answer) if self.form != "jsonl" else ("", True)
-        if note and (own or not self.several):
-            say(f"{seen.path}: {note}")
-        elif note:  # once for all, at the end
-            first, count = self._noted.get(note, (seen.path, 0))
-            self._noted[note] = first, count + 1
-        self._write(seen, seen.answer)
-        self.written += 1
-        file = self.drawings.get(seen.path)
-        if file and self.undrawn is None and not seen.answer.empty:
-            try:
-                self._draw(file, seen)
-            except MissingPackageError as error:
-                self.undrawn = error
-
-    def _note(self, answer: Answer) -> tuple[str, bool]:
-        """Say how a picture was read, and between what its answer is unsure; "" for nothing.
-
-        Returns:
-            The words, and True where they are about this picture more than about its kind.
-        """
-        profile = self.model.trained.profile
-        if not answer.found:
-            if answer.empty and profile.ink:
-                return "found nothing that stands out from its ground", True
-            said = "; ".join(said for field, said in _NOTES.items() if getattr(answer, field))
-            return said.replace("to see", "to hear") if profile.trim else said, answer.empty
-        ranked = self._ranked(answer)
-        if answer.known and not answer.parts and len(ranked) > 1 and ranked[0][1] < _SURE:
-            return f"found {answer.found}; unsure between {ranked[0][0]} and {ranked[1][0]}", True
-        return f"found {answer.found}", False
-
-    def _ranked(self, answer: Answer) -> list[tuple[str, float]]:
-        """Return the names of the labels and their probabilities, likeliest first.
-
-        Where the model does not know the picture, "unknown" is left out: it is said already.
-        """
-        every = [one for one in answer.probabilities.items() if answer.known or one[0] != UNKNOWN]
-        return [(self.task.name_of(label), chance) for label, chance in every]
-
-    def _said(self, answer: Answer, shown: int = _SHOWN) -> str:
-        """Say an answer in words: the likeliest labels, the first with its probability."""
-        if answer.parts:
-            digits = all(part.known and part.label in "0123456789" for part in answer.parts)
-            digits = digits and not self.task.names
-            each = [self._said(part, 1) for part in answer.parts]
-            return f"{len(each)} {'digits' if digits else 'things'}: {', '.join(each)}"
-        if answer.empty or not answer.probabilities:
-            return answer.name
-        ranked = [(name, f"{100 * chance:.1f} %") for name, chance in self._ranked(answer)]
-        best = [f"{name} ({chance})" for name, chance in ranked[:1]]
-        if not answer.known:
-            return "; nearest: ".join([answer.name, *best])
-        return ", ".join([*best, *map(" ".join, ranked[1:shown])])
-
-    def _draw(self, file: Path, seen: Seen) -> None:
-        """Draw one picture's explanation and say where it is."""
-        loaded = self.model.get()
-        from glyphsight.evaluate.explanation import draw_explanation
-
-        assert seen.pixels is not None
-        assert seen.answer is not None
-        drawn = draw_explanation(
-            Path(seen.path).name, seen.pixels, seen.answer, loaded, self.task.question
-        )
-        write(file, drawn)
-        say(f"{seen.path}: what it looked at: {file}")
-
-    def _write(self, seen: Seen, answer: Answer) -> None:
-        path = seen.path
-        value = {"path": path, "question": self.task.question} | asdict(answer)
-        if self.form == "json":
-            self._documents.append(value)
-            return
-        if self.form == "jsonl":
-            value["model"] = self.model.name
-            if not self.show:
-                for one in (value, *value["parts"]):
-                    del one["ascii_image"]
-            if self.log is not None:
-                self.log.append([value | {"state": seen.state}], sync=False)
-            else:
-                print(json_line(value), flush=True)
-            return
-        if self.show:
-            sys.stdout.write("\n".join(one.ascii_image for one in answer.parts or (answer,)))
-        print(printable(f"{path}: {self._said(answer)}"), flush=True)
-
-    def close(self, known: int, stale: Set[int]) -> None:
-        """Print what comes at the end; ``known`` answers were there before, ``stale`` lines go.
-
-        Raises:
-            GlyphsightError: Nothing could be drawn here.
-            typer.Exit: A picture has no answer.
-        """
-        if self.form == "json":
-            print_json(self._documents)
-        for note, (first, count) in self._noted.items():
-            say(f"{f'{count} pictures' if count > 1 else first}: {note}")
-        if self.log is not None:
-            self.log.drop(stale)
-            before = f"; {known} were there already" if known else ""
-            say(f"{self.log.path}: {self.written} answers written{before}")
-        if self.undrawn is not None:
-            raise GlyphsightError(f"--explain: {self.undrawn}")
-        if self.failed:
-            raise typer.Exit(1)
 
 
 Explain = Annotated[
@@ -267,6 +131,12 @@ def see(
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the text the model read.")] = False,
     explain: Explain = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Likeliest labels to print.", show_default="4 in words, all in JSON"
+        ),
+    ] = None,
     json_: Json = False,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="Print one JSON object per picture.")
@@ -305,13 +175,13 @@ def see(
     total = None if files_from else len(tasks)
     with ExitStack() as stack:
         engine = asked.settle(total, rounded=True)
-        log = stack.enter_context(_open_log(out, asked, engine, ask, show)) if out else None
+        log = stack.enter_context(_open_log(out, asked, engine, ask, show, top)) if out else None
         bar = stack.enter_context(progress_bar(total=total, unit="pic", delay=2, disable=hidden))
         known, stale = _known(log or ())
         asking = chain(tasks, () if files_from is None else _listed(files_from))
         left = _left(asking, known, stale, bar)
         several = len(tasks) > 1 or files_from is not None
-        printer = _Printer(asked, task, show, form, log, drawings, several)
+        printer = Printer(asked, task, show, form, log, drawings, several, top)
         how: dict[str, Any] = {
             "question": ask,
             "max_pixels": settings.max_pixels,
@@ -383,12 +253,12 @@ def _require_fit(
     """Refuse options that do not go together; ``forms`` are those of ``--json`` and ``--jsonl``."""
     _, jsonl = forms
     for wrong, problem, option in (
-        (not images and files_from is None, "name a picture", None),
+        (not images and files_from is None, "name a file, or a folder of them", None),
         (all(forms), "give one of --json and --jsonl", "--json"),
         (out is not None and not jsonl, "is of use with --jsonl; give it too", "--out"),
         (
             explain is not None and (jsonl or files_from is not None),
-            "draws pictures named on the command line; leave --jsonl and --files-from out",
+            "draws what is named on the command line; leave --jsonl and --files-from out",
             "--explain",
         ),
     ):

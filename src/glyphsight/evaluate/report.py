@@ -116,9 +116,7 @@ def _facts(study: Study, run: Path | None, record: RunRecord | None) -> dict[str
         if run and (run / SETTINGS_FILE).is_file():
             facts |= {k: str(v) for k, v in saved_settings(run / SETTINGS_FILE).items()}
     result = study.evaluation
-    facts["scoring"] = (
-        f"{result.scoring_seconds:.1f} s, {result.pictures_per_second:.0f} pictures/s"
-    )
+    facts["scoring"] = f"{result.scoring_seconds:.1f} s, {result.pictures_per_second:.0f} records/s"
     facts |= {f"seconds, {name}": f"{taken:.1f}" for name, taken in study.seconds.items()}
     selection = study.selection
     if selection.limit is not None:

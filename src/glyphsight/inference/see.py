@@ -148,7 +148,7 @@ def to_text(picture: PictureLike, profile: Profile) -> PictureText:
     Raises:
         PictureError: The picture cannot be read.
     """
-    pixels = load_gray(picture)
+    pixels = load_gray(picture, heard=profile.trim is not None)
     text = _to_text(pixels, profile)
     if profile.trim is not None or not _is_empty(text, profile):
         return text
@@ -291,7 +291,8 @@ class _Seeing:
                 continue
             try:
                 require_medium(task.path, self.model)
-                pixels = task.read(max_pixels=self.max_pixels)
+                hears = self.model.trained.profile.trim is not None
+                pixels = task.read(max_pixels=self.max_pixels, heard=hears)
             except PictureError as error:
                 seen[row] = Seen(task.path, error=str(error))
                 continue

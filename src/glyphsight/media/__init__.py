@@ -95,13 +95,14 @@ def _beginning(stream: Any) -> bytes:
     return begun if isinstance(begun, bytes) else b""
 
 
-def load_gray(item: PictureLike, **how: Any) -> NDArray[np.uint8]:
+def load_gray(item: PictureLike, *, heard: bool = False, **how: Any) -> NDArray[np.uint8]:
     """Read a file of any medium as a gray array.
 
     Args:
         item: Path of a file of any medium, or an open binary file that begins as a sound does; or
             a picture: a path, an open binary file, a PIL image or an array, as
             :func:`~glyphsight.media.picture.load_picture` takes it.
+        heard: True where a file that tells no medium is a sound.
         how: Options of ``load_picture``, for pictures.
 
     Returns:
@@ -114,6 +115,8 @@ def load_gray(item: PictureLike, **how: Any) -> NDArray[np.uint8]:
         medium = medium_of(item)
         if medium is not None and medium.name != "picture":
             return medium.load(Path(item))
-    elif hasattr(item, "read") and begins_sound(_beginning(item)):
+        if medium is None and heard:
+            return load_sound(Path(item))
+    elif hasattr(item, "read") and (heard or begins_sound(_beginning(item))):
         return load_sound(io.BytesIO(item.read()))
     return load_picture(item, **how)

@@ -89,7 +89,9 @@ def _expand(path: str) -> list[tuple[str, Path]]:
     if path and given.is_dir():
         inside = sorted(Path(name) for name in walk(given) if medium_of(name))
         if not inside:
-            raise PictureError(f"{path}: a folder without pictures; name one that holds some")
+            raise PictureError(
+                f"{path}: a folder without pictures or sounds; name one that holds some"
+            )
         return [(str(given / name), name.with_suffix(".txt")) for name in inside]
     if glob.has_magic(path) and not given.exists():
         folder, names = matching(path)

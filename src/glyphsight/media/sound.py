@@ -25,6 +25,9 @@ SOUND_SUFFIXES = frozenset((
 ))  # fmt: skip
 """Suffixes, in lower case, by which a sound is known in a folder."""
 
+SOUND_FORMATS = "WAV, FLAC, OGG, MP3, AIFF, AU, CAF or W64"
+"""Formats of sounds that are read, for messages."""
+
 _BEGINNINGS = re.compile(
     rb"RIFF....WAVE|RIFX....WAVE|RF64....WAVE|FORM....AIF[FC]|fLaC|OggS|ID3|\.snd|caff|riff",
     re.DOTALL,
@@ -125,8 +128,8 @@ def load_sound(sound: Path | BinaryIO, change: Change | None = None) -> NDArray[
         if codec not in (0, 1, 3, 0xFFFE):  # those of PCM
             said = f"codec {_CODECS.get(codec, hex(codec))}: {said}"
         raise PictureError(
-            f"{path}: not a sound that can be read ({said}); save it as WAV in PCM, such as "
-            f"ffmpeg -i {shlex.quote(path.name)} -c:a pcm_s16le new.wav"
+            f"{path}: not a sound that can be read, {SOUND_FORMATS} ({said}); save it as WAV in "
+            f"PCM, such as ffmpeg -i {shlex.quote(path.name)} -c:a pcm_s16le new.wav"
         ) from error
     if not len(samples):
         raise PictureError(f"{path}: a sound without samples; save it again")

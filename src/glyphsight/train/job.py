@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from glyphsight.codec import Profile
 from glyphsight.codec.layout import layout_of
 from glyphsight.console import say
-from glyphsight.dataset import Prompt, Record, load_dataset
+from glyphsight.dataset import BuildSettings, Prompt, Record, load_dataset
 from glyphsight.dataset.drawing import PREFIX, backwards, drawn_dataset
 from glyphsight.dataset.prompt import in_turn
-from glyphsight.dataset.storage import profile_of, read_info, split_files
+from glyphsight.dataset.storage import profile_of, read_info, read_manifest, split_files
 from glyphsight.errors import DatasetError, FormatError, ModelError
 from glyphsight.files import checksum, normal
 from glyphsight.inference import Model, Request
@@ -424,9 +424,12 @@ def _say_new_profile(before: Profile, one: LearnedDataset) -> None:
         f"{name} {known[name]!r}, now {now[name]!r}" for name in now if known[name] != now[name]
     ]
     if changed:
+        source = read_manifest(Path(one.where)).get("source", "SOURCE")
         say(
             f"glyphsight: warning: {one.where}: its profile is not that of the run trained from "
-            f"({'; '.join(changed)}); the new run reads pictures in this one alone"
+            f"({'; '.join(changed)}); the new run reads pictures in this one alone, and loses a "
+            "part of what the run learned of its own texts. To keep it, build the data as the run "
+            f"reads: {BuildSettings(profile=before).command(source)}"
         )
 
 

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from transformers import TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback
 
+from glyphsight.codec import Profile
 from glyphsight.console import say
 from glyphsight.dataset import Record
 from glyphsight.errors import ModelError
@@ -296,8 +297,15 @@ def _warn_of_chance(record: RunRecord, validation: list[Record], settings: Train
             say(
                 f"glyphsight: warning: {whose}{100 * accuracy:.1f} % right is no better than "
                 f"always answering {commonest!r} ({100 * share:.1f} %): nothing is learned yet. "
-                f"Give more records or more {more}{start}"
+                f"Give more records or more {more}{start}{_likely(record.profile)}"
             )
+
+
+def _likely(profile: Profile) -> str:
+    """Name what pictures of people's own lack in a profile that neither turns nor frames them."""
+    if profile.invert != "no" or profile.centre or profile.ink or profile.trim is not None:
+        return ""
+    return ". Photographs, scans and drawings on white need dataset build --invert auto --centre"
 
 
 def _report(run: Path) -> TrainReport:

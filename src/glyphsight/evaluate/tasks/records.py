@@ -86,6 +86,7 @@ def _of_source(
 ) -> tuple[list[Record], list[str]]:
     """Read a split of a source: its records, and how its pictures were changed."""
     source, split = open_source(spec, settings.max_pixels), settings.split
+    things = getattr(source, "things", "pictures")
     if split not in source.splits:
         raise no_split(spec, split, source.splits)
     records: list[Record] = []
@@ -103,11 +104,11 @@ def _of_source(
     if failed:
         count = len(records) + len(failed)
         raise DatasetError(
-            f"{spec}: {len(failed):,} of {count:,} pictures of split {split} cannot be read; the "
+            f"{spec}: {len(failed):,} of {count:,} {things} of split {split} cannot be read; the "
             f"first: {failed[0]}"
         )
     return records, [
-        f"{count:,} of {len(records):,} pictures of split {split} were {how}, as the model needs it"
+        f"{count:,} of {len(records):,} {things} of split {split} were {how}, as the model needs it"
         for how, count in changed.items()
         if count
     ]
