@@ -245,6 +245,17 @@ def test_words_beside_a_picture_change_no_label(chat, golden, words):
     assert both.choices[0].message.content == f"{bare}\n{bare}"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_reply_says_where_the_words_beside_a_picture_were_not_read(client, golden, stream):
+    def note(*messages):
+        given = {"model": "nano-digits", "messages": messages, "stream": stream}
+        reply = client.chat.completions.with_raw_response.create(**given)
+        return reply.headers.get("X-Glyphsight-Note", "")
+
+    assert "one question" in note(shown(digit(golden), words="Is it odd?"))
+    assert note(shown(digit(golden))) == ""
+
+
 @pytest.mark.parametrize(
     ("path", "given", "param"),
     [

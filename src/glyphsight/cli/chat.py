@@ -72,6 +72,8 @@ def chat(
             elif command.startswith("/"):
                 raise GlyphsightError(f"{command}: no such command; {_COMMANDS}")
             elif words or talk.waiting:
+                if words and talk.waiting and talk.model.trained.asks_one:
+                    say(f"{model} was trained on one question; it answers that, not {words!r}")
                 _print(talk.reply(words), terminal)
         except GlyphsightError as error:
             if not terminal:

@@ -123,14 +123,18 @@ class RunRecord:
             + (f"ask one of {known}" if known else "leave the question out")
         )
 
+    @property
+    def asks_one(self) -> bool:
+        """True where words beside a picture change nothing: the run knows one question alone."""
+        return not self.free and len(self.tasks) < 2
+
     def meant(self, words: str) -> Task:
         """Return the task that words beside a picture ask for; where there is one, always that.
 
         Raises:
             ModelError: They are none of several questions.
         """
-        several = self.free or len(self.tasks) > 1
-        return self.task(words if words.strip() and several else None)
+        return self.task(words if words.strip() and not self.asks_one else None)
 
     def save(self, run: Path) -> None:
         """Write the record into the run directory."""

@@ -36,6 +36,10 @@ from glyphsight.version import __version__
 T = TypeVar("T")
 _WRITERS = 32  # texts written at a time; the others wait
 _MADE = "2026-01-01T00:00:00Z"
+_UNREAD = {
+    "X-Glyphsight-Note": "the words beside the pictures were not read: this model was trained on "
+    "one question, and answers that"
+}
 _SPEAKERS = "--model sight, or with --upstream in front of a model that writes"
 
 
@@ -94,12 +98,14 @@ class Embedded:
                 writers, count = await self._run(self._begin, asked, request.reads)
         reply = REPLIES[request.path](asked, self._name, count, len(writers))
         pieces = self._pieces(writers)
+        unread = self._model.trained.asks_one and answers and _last(asked, request.reads)[0]
+        headers = _UNREAD if unread else {}
         if asked.streamed:
-            return _Streamed(reply, pieces)
+            return _Streamed(reply, pieces, headers)
         async with aclosing(pieces):
             async for index, piece in pieces:
                 reply.add(index, piece)
-        return JSONResponse(reply.whole())
+        return JSONResponse(reply.whole(), headers=headers)
 
     async def _draw(self, body: Mapping[str, Any]) -> Response:
         """Answer with drawings, of the model or, where it draws nothing, of the package's."""
@@ -289,8 +295,13 @@ class Embedded:
 class _Streamed(Response):
     """A reply that is sent as it is written; nothing is written for a client that has gone."""
 
-    def __init__(self, reply: Reply, pieces: AsyncGenerator[tuple[int, Piece], None]) -> None:
-        super().__init__(media_type=reply.media, headers={"Cache-Control": "no-cache"})
+    def __init__(
+        self,
+        reply: Reply,
+        pieces: AsyncGenerator[tuple[int, Piece], None],
+        headers: Mapping[str, str],
+    ) -> None:
+        super().__init__(media_type=reply.media, headers={"Cache-Control": "no-cache", **headers})
         del self.headers["content-length"]
         self._reply, self._pieces = reply, pieces
 
@@ -336,7 +347,7 @@ def _as_pieces(answers: Sequence[Sequence[Answer]], writing: Writing) -> list[Pi
     found = []
     for things in answers:
         for answer in things:
-            token = None
+            token = Token(answer.label, 0.0, ()) if answer.empty else None  # no model judged it
             if answer.probability is not None:
                 likeliest = list(answer.probabilities.items())[: writing.top]
                 chances = tuple((label, _log(chance)) for label, chance in likeliest)
