@@ -70,6 +70,7 @@ class Case:
     threads: int
     model: str
     start: str
+    copies: int
     settings: tuple[str, ...]
 
     @property
@@ -91,6 +92,7 @@ def draw(case: Case, split: str, count: int, out: Path) -> Path:
     profile = trained.profile
     how: dict[str, Any] = {"split": split, "limit": count, "seed": case.seed, "validation": 0}
     how["wordings"] = trained.prompts
+    how["copies"] = case.copies if split == "train" else 0
     settings = BuildSettings(profile=profile, keep_duplicates=True, **how)
     built = build_dataset(case.spec, data, settings, quiet=True)
     if split == "train" and (found := built.records[split]) < count:
@@ -239,6 +241,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--model", default=smollm2.NAME, help="the plain base model")
     parser.add_argument("--start", default="sight", help="run that the way sight starts from")
+    parser.add_argument("--copies", type=int, default=0, help="changed ones per training picture")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     given = parser.parse_args()
@@ -252,6 +255,7 @@ def main() -> None:
         if not (name and equals and spec):
             parser.error(f"--source {source}: give NAME=SPEC, such as fashion=idx:DIR")
         same = (given.judged, given.minutes, given.threads, given.model, given.start)
+        same = (*same, given.copies)
         case = Case(name, spec, size, way, seed, *same, tuple(given.set))
         every.append(measured(case, given.out))
     if given.json:

@@ -245,7 +245,9 @@ def picture_of(text: str) -> Pixels:
     return np.asarray(image.filter(ImageFilter.MaxFilter(3)))
 
 
-def icon_names(sets: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[tuple[str, str]]]]:
+def icon_names(
+    sets: Sequence[dict[str, Any]], ranks: slice = slice(NAMES)
+) -> dict[str, dict[str, list[tuple[str, str]]]]:
     """Find icons of the commonest names: part to name to (designer, SVG)."""
     tests = [one.partition("@")[0] for one in icons.TEST.split()]
     author = {one["prefix"]: one["info"]["author"]["name"] for one in sets}
@@ -264,7 +266,7 @@ def icon_names(sets: Sequence[dict[str, Any]]) -> dict[str, dict[str, list[tuple
             box = " ".join(str(size[key]) for key in ("left", "top", "width", "height"))
             svg = icons.SVG.format(side=48, margin=2, inner=44, box=box, body=icon["body"])
             drawn[SAME.get(plain, plain)].append((by, svg))
-    common = sorted(drawn, key=lambda name: (-len({by for by, _ in drawn[name]}), name))[:NAMES]
+    common = sorted(drawn, key=lambda name: (-len({by for by, _ in drawn[name]}), name))[ranks]
     parts: dict[str, dict[str, list[tuple[str, str]]]] = {
         part: {name: [] for name in common} for part in ("train", "validation", "test")
     }
