@@ -58,6 +58,7 @@ def validate(
     was_training = model.training
     model.eval()
     with (
+        torch.compiler.set_stance("force_eager"),  # layers are compiled for training alone
         torch.autocast(model.device.type, dtype=dtype, enabled=dtype is not None),
         progress_bar(
             len(order), "record", "validate", leave=False, position=1, delay=1, disable=quiet

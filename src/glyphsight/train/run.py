@@ -29,6 +29,7 @@ from glyphsight.train.data import collate
 from glyphsight.train.job import Job, Names, make_job, with_its_adapter
 from glyphsight.train.progress import Progress, best_of, validate
 from glyphsight.train.settings import ResolvedSettings, TrainSettings
+from glyphsight.train.speed import compile_layers, compiles, fits_plain_attention
 from glyphsight.train.state import (
     CHECKPOINTS,
     checkpoint_of,
@@ -48,9 +49,6 @@ from glyphsight.train.trainer import (
     reason_of,
     release_free_memory,
 )
-
-_PAIRS = 2**19
-"""Pairs of tokens in a batch up to which a CPU takes attention as plain matrix products."""
 
 
 @dataclass(frozen=True)
@@ -166,11 +164,14 @@ def _make_trainer(
     model, tokenizer = job.loaded.model, job.loaded.tokenizer
     device, steps = model.device.type, job.steps(settings)
     lengths = [len(example.ids) for example in job.examples]
-    if device == "cpu" and settings.batch_size * max(lengths) ** 2 <= _PAIRS:
+    multiple = length_multiple(lengths)
+    longest = max(lengths) + multiple - 1
+    if device == "cpu" and fits_plain_attention(model, settings.batch_size, longest):
         # The backward pass of torch's fused attention (2.13) takes as long on a CPU as all matrix
-        # products of a nano in bfloat16 (benchmarks/attention.py). Plain attention keeps every pair
-        # of tokens, so long texts stay with the fused one.
+        # products of a nano in bfloat16 (benchmarks/attention.py).
         model.set_attn_implementation("eager")
+    if compiles(settings, device, steps):
+        compile_layers(model, dynamic=len(set(lengths)) > 1)
     wants_bf16 = settings.precision == "auto" and fast_bfloat16(device)
     dtype = torch.bfloat16 if wants_bf16 or settings.precision == "bf16" else None
     if dtype is not None:
@@ -203,7 +204,6 @@ def _make_trainer(
         dataloader_pin_memory=False,
         ddp_find_unused_parameters=False,
     )
-    multiple = length_multiple(lengths)
     trainer = AnswerTrainer(
         settings,
         job.examples,
@@ -234,6 +234,12 @@ def _learn(
         ) from error
     except OSError as error:
         raise _out_of_room(run, trainer.state.global_step, error) from error
+    except torch._dynamo.exc.TorchDynamoException as error:
+        raise ModelError(
+            f"{run}: stopped at step {trainer.state.global_step}: torch cannot compile a layer "
+            f"({reason_of(error)}); {kept(run)}. Give the same command with --resume "
+            "--set compile=off"
+        ) from error
     return int(trainer.state.global_step)
 
 

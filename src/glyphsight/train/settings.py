@@ -47,6 +47,9 @@ class TrainSettings:
         lora_rank: Rank of the adapter.
         lora_alpha: Scale of the adapter, over its rank.
         precision: Arithmetic of a step: bf16 (autocast) or fp32; auto: bf16 where it is fast.
+        compile: Compiled layers, which change no more than rounding. on: needs a C++ compiler on a
+            CPU, Triton on CUDA; auto: in runs of 300 steps and, where minutes are given, 10 minutes
+            at least, if torch can compile. A resumed run may differ.
         seed: Random seed for initial weights, order of records and dropout.
         most_labels: Distinct answers to a question beyond which its answers are open: the model
             writes them instead of choosing among labels.
@@ -76,6 +79,7 @@ class TrainSettings:
     lora_rank: int = setting(16, low=1, high=100_000)
     lora_alpha: int = setting(32, low=1, high=1_000_000)
     precision: str = setting("auto", choices=("auto", "bf16", "fp32"))
+    compile: str = setting("auto", choices=("auto", "on", "off"))
     seed: int = setting(0, low=0, high=2**32 - 1)
     most_labels: int = setting(200, low=1)
     evaluations: int = setting(5, low=1, high=1_000_000)

@@ -99,7 +99,9 @@ def settings_to_resume(run: Path, resolved: ResolvedSettings) -> TrainSettings:
     saved = saved_settings(run / SETTINGS_FILE)
     for name, origin in resolved.origin.items():
         value = getattr(resolved.values, name)
-        if origin == "given" and saved.get(name) != value:
+        if origin == "given" and name == "compile":  # changes rounding alone
+            saved[name] = value
+        elif origin == "given" and saved.get(name) != value:
             raise ModelError(
                 f"{run}: was started with {name} {saved.get(name)}, not {value}; "
                 "leave it out, or start a new run"

@@ -274,7 +274,8 @@ class AnswerTrainer(Trainer):
         bare = self.accelerator.unwrap_model(model)
         was_training = bare.training
         bare.eval()
-        with torch.no_grad(), bare.disable_adapter():
+        eager = torch.compiler.set_stance("force_eager")  # a graph of its own would not pay
+        with eager, torch.no_grad(), bare.disable_adapter():
             logits = bare(**read, logits_to_keep=keep, use_cache=False).logits
         bare.train(was_training)
         return logits

@@ -1,0 +1,73 @@
+"""Speed of a step: plain attention and compiled layers. Neither changes more than rounding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from glyphsight.errors import ModelError
+from glyphsight.train.settings import TrainSettings
+
+_SCORES = 2**29
+"""Attention scores of a batch up to which a CPU takes attention as plain matrix products.
+
+Each is kept for the backward pass in 6 bytes under bfloat16 (the softmax in float32 and a copy), in
+4 under float32: 3 GiB at most. SmolLM2-135M, of 270 heads, takes batches of 16 x 352 tokens.
+"""
+_MINUTES, _STEPS = 10, 300
+"""Least length of a run that repays compiling."""
+
+
+def fits_plain_attention(model: Any, batch_size: int, longest: int) -> bool:
+    """Tell whether plain attention may keep every score of a batch, ``longest`` tokens a text."""
+    config = model.config.get_text_config()
+    heads = config.num_attention_heads * config.num_hidden_layers
+    return bool(heads * batch_size * longest**2 <= _SCORES)
+
+
+def compiles(settings: TrainSettings, device: str, steps: int) -> bool:
+    """Decide whether a run compiles its layers.
+
+    Args:
+        settings: Settings of the run. ``auto``: yes from 300 steps on, and not under 10 minutes
+            where minutes are given, if torch can compile for the device.
+        device: Type of the device, such as ``cpu``.
+        steps: Steps of the run at most.
+
+    Raises:
+        ModelError: ``compile`` is ``on`` and torch cannot.
+    """
+    long = steps >= _STEPS and not 0 < settings.minutes < _MINUTES
+    if settings.compile == "off" or (settings.compile == "auto" and not long):
+        return False
+    try:
+        if device == "mps":
+            raise NotImplementedError("not for mps")
+        # The whole chain is tried: compiler, headers of Python and OpenMP, or Triton on CUDA.
+        torch.compile(torch.square)(torch.ones(8, device=device))
+    except Exception as error:
+        if settings.compile == "auto":
+            return False
+        raise ModelError(
+            f"compile on: torch cannot compile here ({str(error).strip().splitlines()[0]}); "
+            "install a C++ compiler (g++, on macOS clang++) and the headers of Python, or give "
+            "--set compile=off"
+        ) from error
+    return True
+
+
+def compile_layers(model: Any, *, dynamic: bool) -> None:
+    """Compile each layer of a model in its place, for all but what ``force_eager`` runs.
+
+    All layers share one graph. Weights, their names and what is saved stay as they are.
+
+    Args:
+        model: A transformers or PEFT model.
+        dynamic: True where batches differ in length, so that one graph serves all lengths.
+    """
+    torch.compiler.reset()  # torch counts the graphs of runs before in this process, and gives up
+    for layer in model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):  # the base of all layers in transformers
+            layer.compile(dynamic=dynamic)
