@@ -18,9 +18,6 @@ if [ ! -f "$dir/glyphsight.json" ]; then
   resume=()
   [ ! -f "$dir/settings.json" ] || resume=(--resume)
   if [ "$plan" = nano ]; then
-    # All texts have one length, so that layers compiled for it serve every step.
-    export ACCELERATE_DYNAMO_BACKEND=inductor ACCELERATE_DYNAMO_USE_DYNAMIC=false
-    export ACCELERATE_DYNAMO_USE_REGIONAL_COMPILATION=true
     own=(--model nano --set minutes="${MINUTES:-72}" --set warmup=0.02 --set evaluations=6
       --set most_labels=400)
   elif [ "$plan" = talk ]; then
@@ -29,13 +26,14 @@ if [ ! -f "$dir/glyphsight.json" ]; then
 print(own_words("smollm2-135m", 5, texts=96, sums=192))')
     own=(--from sight --batch-size 16 --learning-rate 7e-4 --set minutes="${MINUTES:-82}"
       --set warmup=0.02 --set text_share=0.04 --set text_file="$words" --set evaluations=4
-      --set validation_records=300 --set checkpoints=17 --set compile=on)
+      --set validation_records=300 --set checkpoints=17)
   else
     own=(--from sight --batch-size 16 --learning-rate 5e-4 --set minutes="${MINUTES:-240}"
       --set warmup=0.01 --set text_share=0.04 --set evaluations=8 --set validation_records=300
       --set checkpoints=48)
   fi
-  "$glyphsight" train --data "$data/data" --out "$dir" --seed 1 "${own[@]}" "${resume[@]}"
+  "$glyphsight" train --data "$data/data" --out "$dir" --seed 1 --set compile=on "${own[@]}" \
+    "${resume[@]}"
 fi
 for kind in $kinds; do
   "$glyphsight" evaluate --model "$dir" --data "$data/$kind" --split test --limit "${LIMIT:-1000}"

@@ -1,0 +1,87 @@
+"""Compiled layers and plain attention: when they are taken, and that they learn the same."""
+
+import pytest
+import torch
+from torch._dynamo.utils import counters
+from transformers import LlamaConfig
+
+from glyphsight.dataset import load_dataset, write_records
+from glyphsight.errors import ModelError
+from glyphsight.models import load_model
+from glyphsight.models.runs import read_history
+from glyphsight.train.run import train
+from glyphsight.train.settings import TrainSettings, resolve_settings
+from glyphsight.train.speed import compiles, fits_plain_attention
+
+
+@pytest.fixture
+def no_compiler(monkeypatch):
+    """A machine whose torch cannot compile; the devices that it was asked to compile for."""
+    asked = []
+
+    def fail(function):
+        asked.append(function)
+        raise RuntimeError("No working C++ compiler found")
+
+    monkeypatch.setattr(torch, "compile", fail)
+    return asked
+
+
+def test_auto_asks_for_a_compiler_in_long_runs_alone_and_does_without(no_compiler):
+    auto = TrainSettings()
+    assert not compiles(auto, "cpu", 299)
+    assert not compiles(TrainSettings(minutes=9), "cpu", 10**6)
+    assert not compiles(TrainSettings(compile="off"), "cpu", 10**6)
+    assert not compiles(auto, "mps", 10**6)
+    assert not no_compiler
+    assert not compiles(auto, "cpu", 300)
+    assert not compiles(TrainSettings(minutes=10), "cpu", 10**6)
+    assert len(no_compiler) == 2
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps"])
+def test_on_without_a_compiler_names_the_fix(no_compiler, device):
+    with pytest.raises(ModelError, match=r"compile on: .*--set compile=off"):
+        compiles(TrainSettings(compile="on"), device, 1)
+
+
+def test_plain_attention_is_bound_by_the_scores_of_all_heads_and_layers(monkeypatch):
+    nano = load_model("nano").model
+    assert fits_plain_attention(nano, 80, 85)
+    assert fits_plain_attention(nano, 64, 724)
+    assert not fits_plain_attention(nano, 65, 724)
+    heads = {"hidden_size": 576, "num_attention_heads": 9, "num_hidden_layers": 30}  # SmolLM2-135M
+    monkeypatch.setattr(nano, "config", LlamaConfig(**heads))
+    assert fits_plain_attention(nano, 16, 352)
+    assert not fits_plain_attention(nano, 16, 353)
+
+
+@pytest.fixture(scope="module")
+def few(digits, tmp_path_factory):
+    """A few of the digits, with and without their last rows, so that lengths differ."""
+    path = tmp_path_factory.mktemp("few") / "train.json"
+    write_records(load_dataset(digits)[:40], path)
+    return path
+
+
+def losses(run):
+    history = read_history(run / "history.jsonl")
+    return {line["step"]: line["loss"] for line in history if "loss" in line}
+
+
+@pytest.mark.slow
+def test_one_graph_serves_all_lengths_and_learns_what_plain_layers_learn(few, tmp_path):
+    common = {"batch_size": 8, "max_steps": 8, "checkpoints": 2, "evaluations": 1}
+    for name in ("off", "on"):
+        counters.clear()
+        settings = resolve_settings("nano", common | {"compile": name, "precision": "fp32"})
+        train(few, "nano", tmp_path / name, settings, quiet=True)
+    graphs = 2  # that of the layers, and the one that tries whether torch can compile
+    assert counters["stats"]["unique_graphs"] == graphs
+    assert not counters["graph_break"]
+    assert losses(tmp_path / "on") == pytest.approx(losses(tmp_path / "off"), rel=1e-3)
+    for name in ("model.safetensors", "glyphsight.json"):
+        (tmp_path / "on" / name).unlink()
+    rest = resolve_settings("nano", {"compile": "off"})
+    train(few, "nano", tmp_path / "on", rest, resume=True, quiet=True)
+    assert counters["stats"]["unique_graphs"] == graphs
