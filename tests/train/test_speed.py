@@ -70,6 +70,7 @@ def losses(run):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of torch about itself
 def test_one_graph_serves_all_lengths_and_learns_what_plain_layers_learn(few, tmp_path):
     common = {"batch_size": 8, "max_steps": 8, "checkpoints": 2, "evaluations": 1}
     for name in ("off", "on"):

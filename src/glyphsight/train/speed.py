@@ -67,6 +67,8 @@ def compile_layers(model: Any, *, dynamic: bool) -> None:
         model: A transformers or PEFT model.
         dynamic: True where batches differ in length, so that one graph serves all lengths.
     """
+    # Else the first layer, whose input has no gradient over frozen embeddings, has its own graph.
+    model.enable_input_require_grads()
     torch.compiler.reset()  # torch counts the graphs of runs before in this process, and gives up
     for layer in model.modules():
         if isinstance(layer, GradientCheckpointingLayer):  # the base of all layers in transformers
