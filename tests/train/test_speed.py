@@ -1,5 +1,7 @@
 """Compiled layers and plain attention: when they are taken, and that they learn the same."""
 
+from functools import partialmethod
+
 import pytest
 import torch
 from torch._dynamo.utils import counters
@@ -9,6 +11,7 @@ from glyphsight.dataset import load_dataset, write_records
 from glyphsight.errors import ModelError
 from glyphsight.models import load_model
 from glyphsight.models.runs import read_history
+from glyphsight.train import run as run_module
 from glyphsight.train.run import train
 from glyphsight.train.settings import TrainSettings, resolve_settings
 from glyphsight.train.speed import compiles, fits_plain_attention
@@ -69,20 +72,33 @@ def losses(run):
     return {line["step"]: line["loss"] for line in history if "loss" in line}
 
 
+@pytest.fixture
+def traced(monkeypatch):
+    """Layers are traced and differentiated as ever, but no C++ is compiled, which takes minutes.
+
+    tests/train/test_processes.py compiles it.
+    """
+    compile_it = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(compile_it, backend="aot_eager"))
+    monkeypatch.setattr(run_module, "compiles", lambda settings, *_: settings.compile == "on")
+    counters.clear()
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of torch about itself
-def test_one_graph_serves_all_lengths_and_learns_what_plain_layers_learn(few, tmp_path):
-    common = {"batch_size": 8, "max_steps": 8, "checkpoints": 2, "evaluations": 1}
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_one_graph_serves_all_lengths_and_learns_what_plain_layers_learn(
+    few, tmp_path, method, traced
+):
+    common = {"batch_size": 8, "max_steps": 8, "checkpoints": 2, "precision": "fp32"}
+    common |= {"evaluations": 1, "method": method}
     for name in ("off", "on"):
-        counters.clear()
-        settings = resolve_settings("nano", common | {"compile": name, "precision": "fp32"})
+        settings = resolve_settings("nano", common | {"compile": name})
         train(few, "nano", tmp_path / name, settings, quiet=True)
-    graphs = 2  # that of the layers, and the one that tries whether torch can compile
-    assert counters["stats"]["unique_graphs"] == graphs
+    assert counters["stats"]["unique_graphs"] == 1
     assert not counters["graph_break"]
     assert losses(tmp_path / "on") == pytest.approx(losses(tmp_path / "off"), rel=1e-3)
-    for name in ("model.safetensors", "glyphsight.json"):
-        (tmp_path / "on" / name).unlink()
+    (tmp_path / "on" / "glyphsight.json").unlink()
     rest = resolve_settings("nano", {"compile": "off"})
     train(few, "nano", tmp_path / "on", rest, resume=True, quiet=True)
-    assert counters["stats"]["unique_graphs"] == graphs
+    assert counters["stats"]["unique_graphs"] == 1
