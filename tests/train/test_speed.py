@@ -1,5 +1,6 @@
 """Compiled layers and plain attention: when they are taken, and that they learn the same."""
 
+import shutil
 from functools import partialmethod
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch._dynamo.utils import counters
 from transformers import LlamaConfig
 
-from glyphsight.dataset import load_dataset, write_records
+from glyphsight.dataset import Record, load_dataset, write_records
 from glyphsight.errors import ModelError
 from glyphsight.models import load_model
 from glyphsight.models.runs import read_history
@@ -60,10 +61,18 @@ def test_plain_attention_is_bound_by_the_scores_of_all_heads_and_layers(monkeypa
 
 
 @pytest.fixture(scope="module")
-def few(digits, tmp_path_factory):
-    """A few of the digits, with and without their last rows, so that lengths differ."""
-    path = tmp_path_factory.mktemp("few") / "train.json"
-    write_records(load_dataset(digits)[:40], path)
+def uneven(digits, tmp_path_factory):
+    """The digits, with up to two of their last rows cut off in training, so that lengths differ."""
+    path = tmp_path_factory.mktemp("uneven") / "data"
+    shutil.copytree(digits, path)
+    texts = [(one.picture.splitlines(), one) for one in load_dataset(digits)]
+    write_records(
+        [
+            Record("\n".join(rows[: len(rows) - index % 3]), one.answer, size=one.size)
+            for index, (rows, one) in enumerate(texts)
+        ],
+        path / "train.json",
+    )
     return path
 
 
@@ -74,10 +83,7 @@ def losses(run):
 
 @pytest.fixture
 def traced(monkeypatch):
-    """Layers are traced and differentiated as ever, but no C++ is compiled, which takes minutes.
-
-    tests/train/test_processes.py compiles it.
-    """
+    """Layers are traced and differentiated as ever, but no C++ is compiled: it takes minutes."""
     compile_it = torch.nn.Module.compile
     monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(compile_it, backend="aot_eager"))
     monkeypatch.setattr(run_module, "compiles", lambda settings, *_: settings.compile == "on")
@@ -88,17 +94,17 @@ def traced(monkeypatch):
 @pytest.mark.filterwarnings("ignore")  # of torch about itself
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_one_graph_serves_all_lengths_and_learns_what_plain_layers_learn(
-    few, tmp_path, method, traced
+    uneven, tmp_path, method, traced
 ):
     common = {"batch_size": 8, "max_steps": 8, "checkpoints": 2, "precision": "fp32"}
-    common |= {"evaluations": 1, "method": method}
+    common |= {"evaluations": 1, "validation_records": 8, "method": method}
     for name in ("off", "on"):
         settings = resolve_settings("nano", common | {"compile": name})
-        train(few, "nano", tmp_path / name, settings, quiet=True)
+        train(uneven, "nano", tmp_path / name, settings, quiet=True)
     assert counters["stats"]["unique_graphs"] == 1
     assert not counters["graph_break"]
     assert losses(tmp_path / "on") == pytest.approx(losses(tmp_path / "off"), rel=1e-3)
     (tmp_path / "on" / "glyphsight.json").unlink()
     rest = resolve_settings("nano", {"compile": "off"})
-    train(few, "nano", tmp_path / "on", rest, resume=True, quiet=True)
+    train(uneven, "nano", tmp_path / "on", rest, resume=True, quiet=True)
     assert counters["stats"]["unique_graphs"] == 1

@@ -9,6 +9,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from glyphsight.errors import ModelError
 from glyphsight.train.settings import TrainSettings
+from glyphsight.train.trainer import reason_of
 
 _SCORES = 2**29
 """Attention scores of a batch up to which a CPU takes attention as plain matrix products.
@@ -51,7 +52,7 @@ def compiles(settings: TrainSettings, device: str, steps: int) -> bool:
         if settings.compile == "auto":
             return False
         raise ModelError(
-            f"compile on: torch cannot compile here ({str(error).strip().splitlines()[0]}); "
+            f"compile on: torch cannot compile here ({reason_of(error)}); "
             "install a C++ compiler (g++, on macOS clang++) and the headers of Python, or give "
             "--set compile=off"
         ) from error
