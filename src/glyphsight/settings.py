@@ -112,6 +112,8 @@ class Setting:
         elif bounds := self.bounds():
             allowed += f", {bounds}"
         near = meant(str(value), self.choices) if self.choices else ""
+        if isinstance(value, bool) and "on" in self.choices:
+            near = "YAML reads on, off, yes and no as true and false: put quotes around it; "
         return f"{self.name} is {value!r}; {near}give {allowed}"
 
     def parse(self, text: str) -> Any:

@@ -80,3 +80,8 @@ def test_embeddings_stay_where_a_run_is_trained_further_but_learn_to_draw():
     for draws, rate in ((False, 0.0), (True, 1.0)):
         _, resolved = _start("nano-digits", {}, is_run=True, draws=draws)
         assert resolved.values.embedding_rate == rate
+
+
+def test_yaml_s_on_is_told_to_be_put_in_quotes():
+    with pytest.raises(ModelError, match=r"compile is True; YAML reads on.*quotes.*auto, on, off"):
+        resolve_settings("nano", {"compile": True})

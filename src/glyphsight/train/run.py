@@ -170,7 +170,8 @@ def _make_trainer(
         # The backward pass of torch's fused attention (2.13) takes as long on a CPU as all matrix
         # products of a nano in bfloat16 (benchmarks/attention.py).
         model.set_attn_implementation("eager")
-    if compiles(settings, device, steps):
+    tokens = steps * settings.batch_size * max(lengths)
+    if compiles(settings, device, tokens * sum(one.numel() for one in model.parameters())):
         compile_layers(model, dynamic=len(set(lengths)) > 1)
     wants_bf16 = settings.precision == "auto" and fast_bfloat16(device)
     dtype = torch.bfloat16 if wants_bf16 or settings.precision == "bf16" else None

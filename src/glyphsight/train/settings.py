@@ -48,8 +48,8 @@ class TrainSettings:
         lora_alpha: Scale of the adapter, over its rank.
         precision: Arithmetic of a step: bf16 (autocast) or fp32; auto: bf16 where it is fast.
         compile: Compiled layers, which change no more than rounding. on: needs a C++ compiler on a
-            CPU, Triton on CUDA; auto: in runs of 300 steps and, where minutes are given, 10 minutes
-            at least, if torch can compile. A resumed run may differ.
+            CPU, Triton on CUDA; auto: in runs of some ten minutes at least, if torch can compile.
+            A resumed run may differ.
         seed: Random seed for initial weights, order of records and dropout.
         most_labels: Distinct answers to a question beyond which its answers are open: the model
             writes them instead of choosing among labels.

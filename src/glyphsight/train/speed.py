@@ -17,8 +17,9 @@ _SCORES = 2**29
 Each is kept for the backward pass in 6 bytes under bfloat16 (the softmax in float32 and a copy), in
 4 under float32: 3 GiB at most. SmolLM2-135M, of 270 heads, takes batches of 16 x 352 tokens.
 """
-_MINUTES, _STEPS = 10, 300
-"""Least length of a run that repays compiling."""
+_MINUTES, _WORK = 10, 1e13
+"""Least length of a run that repays compiling, in minutes, or in weights times tokens: some eight
+minutes of a core for a nano, four for SmolLM2-135M."""
 
 
 def fits_plain_attention(model: Any, batch_size: int, longest: int) -> bool:
@@ -28,19 +29,19 @@ def fits_plain_attention(model: Any, batch_size: int, longest: int) -> bool:
     return bool(heads * batch_size * longest**2 <= _SCORES)
 
 
-def compiles(settings: TrainSettings, device: str, steps: int) -> bool:
+def compiles(settings: TrainSettings, device: str, work: float) -> bool:
     """Decide whether a run compiles its layers.
 
     Args:
-        settings: Settings of the run. ``auto``: yes from 300 steps on, and not under 10 minutes
-            where minutes are given, if torch can compile for the device.
+        settings: Settings of the run. ``auto``: yes in a run of 10 minutes or, where none are
+            given, of such work, if torch can compile for the device.
         device: Type of the device, such as ``cpu``.
-        steps: Steps of the run at most.
+        work: Weights of the model times the tokens that it learns from.
 
     Raises:
         ModelError: ``compile`` is ``on`` and torch cannot.
     """
-    long = steps >= _STEPS and not 0 < settings.minutes < _MINUTES
+    long = settings.minutes >= _MINUTES if settings.minutes else work >= _WORK
     if settings.compile == "off" or (settings.compile == "auto" and not long):
         return False
     try:
