@@ -97,7 +97,7 @@ def nano(directory: Path, out: Path, settings: list[str]) -> list[NDArray[np.boo
     chosen = ["label_smoothing=0.05", "evaluations=1", "checkpoints=1", *settings]
     train = [word for one in chosen for word in ("--set", one)]
     for fold in range(1, 6):
-        data, run, told = (out / f"{what}{fold}" for what in ("data", "run", "told"))
+        data, run, told = (out / f"{what}{fold}-{NANO}" for what in ("data", "run", "told"))
         spec = f"audiofolder:{directory}?test={fold}-*"
         for done, line in (
             (data, ["dataset", "build", "--source", spec, *build]),

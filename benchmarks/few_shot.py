@@ -95,7 +95,7 @@ def draw(case: Case, split: str, count: int, out: Path) -> Path:
     how["copies"] = case.copies if split == "train" else 0
     settings = BuildSettings(profile=profile, keep_duplicates=True, **how)
     built = build_dataset(case.spec, data, settings, quiet=True)
-    if split == "train" and (found := built.records[split]) < count:
+    if split == "train" and (found := built.records[split] // (1 + case.copies)) < count:
         raise SystemExit(f"{case.spec}: has {found} training pictures; give smaller --sizes")
     return data
 
@@ -134,7 +134,8 @@ def by_teaching(case: Case, train_on: Path, judge_on: Path, out: Path) -> dict[s
     report = train(train_on, model, run, resolved)
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
     judged = evaluate(run, str(judge_on), EvaluateSettings(seed=case.seed, generate=0, zero_shot=0))
-    passes = report.steps / math.ceil(case.pictures / resolved.values.batch_size)
+    texts = case.pictures * (1 + case.copies)
+    passes = report.steps / math.ceil(texts / resolved.values.batch_size)
     return asdict(judged.score) | {"seconds": report.seconds, "passes": passes}
 
 
@@ -245,6 +246,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     given = parser.parse_args()
+    if given.copies and "pixels" in given.ways:
+        parser.error("--copies: the way pixels reads unchanged pictures; leave it out of --ways")
     os.environ["GLYPHSIGHT_DEVICE"] = "cpu"
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(given.threads)  # read when a process starts

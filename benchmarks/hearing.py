@@ -148,17 +148,21 @@ def cnn(cells: np.ndarray, classes: np.ndarray, test: np.ndarray, steps: int = 8
         return np.asarray(model.eval()(torch.tensor(test)[:, None]).log_softmax(dim=1))
 
 
-def readings(spec: str, profile: Profile, names: list[str]) -> list[str]:
-    """Encode each recording, called as its file, nine times, one after the other."""
-    images = {
+def spectrograms(spec: str) -> dict[str, np.ndarray]:
+    """Read the training recordings: name of a file to its spectrogram."""
+    return {
         Path(name).name: image
         for batch in read_split(open_source(spec), "train")
         for name, image in zip(batch.ids, batch.pixels, strict=True)
     }
+
+
+def readings(images: list[np.ndarray], profile: Profile) -> list[str]:
+    """Encode each spectrogram nine times, one after the other."""
     ways = [replace(profile, trim=decibels) for decibels in (16.0, 20.0, 24.0)]
     texts = []
-    for name in names:
-        moved = [images[name], *(np.roll(images[name], band, axis=0) for band in (-1, 1))]
+    for image in images:
+        moved = [image, *(np.roll(image, band, axis=0) for band in (-1, 1))]
         moved[1][-1], moved[2][0] = moved[0][-1], moved[0][0]  # what was rolled around the edge
         texts += [encode_batch([one], way)[0] for one in moved for way in ways]
     return texts
@@ -185,11 +189,12 @@ def without_each_speaker(given: argparse.Namespace) -> None:
     classes = np.array([int(one.answer) for one in records])
     flat = cells.reshape(len(cells), -1)
     rights: dict[str, list[np.ndarray]] = {}
+    images = spectrograms(given.spec) if given.readings else {}
     for speaker in sorted({*told} - {""}):
         train, test = told != speaker, (told == speaker) & plain
         clean, few = train & plain, train & (turn <= copies)
         files = [Path(one.source).name for one, own in zip(records, test, strict=True) if own]
-        texts = readings(given.spec, profile, files) if given.readings else []
+        texts = readings([images[name] for name in files], profile) if given.readings else []
         line: list[str] = []
         for name in kinds:
             learned = few if name == "SVM with copies" else clean
@@ -200,7 +205,7 @@ def without_each_speaker(given: argparse.Namespace) -> None:
                     model = Model(given.out / speaker / "run")
                     heard = model.answers([PictureText(one, 0, 0, False, False) for one in texts])
                     chances = [[one.probabilities[str(n)] for n in range(10)] for one in heard]
-                    found[f"{name}, nine readings"] = answers_of(np.log(chances))
+                    found[f"{name}, nine readings"] = answers_of(np.log(np.maximum(chances, 1e-9)))
             elif name == "CNN":
                 again = np.stack(list(read_grids(texts, profile))) if texts else grids[:0]
                 asked = np.concatenate([cells[test], again / np.float32(profile.levels - 1)])

@@ -34,7 +34,7 @@ def sketches(file: Path) -> dict[str, dict[str, list[Pixels]]]:
     found: dict[str, dict[str, list[Pixels]]] = {"train": {}, "test": {}}
     for name in SKETCHES.split(","):
         own = [kinds.bold(one) for one in loaded["pixels"][loaded["labels"] == names.index(name)]]
-        found["train"][name], found["test"][name] = own[:80], own[80:]
+        found["train"][name], found["test"][name] = own[:-20], own[-20:]
     return found
 
 
@@ -48,6 +48,8 @@ def icons(package: Path) -> dict[str, dict[str, list[Pixels]]]:
         for name, own in ranked["test"].items()
         if len(own) >= TESTED and name not in TWINS and not known & set(name.split())
     ][:20]
+    if len(new) < 20:
+        raise SystemExit(f"{package}: {len(new)} names have {TESTED} test icons; give all sets")
     return {
         part: {name: [kinds.render(svg) for _, svg in ranked[part][name]] for name in new}
         for part in ("train", "test")

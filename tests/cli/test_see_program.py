@@ -90,10 +90,7 @@ def test_a_light_mark_on_white_is_read_and_paper_without_one_is_not(paper):
         f"star-{gray}.png: star" for gray in (180, 215, 240)
     ]
     assert said[5:] == ["white.png: nothing I know"]
-    assert (
-        "3 pictures: found one dark mark on light paper, and stretched its faint contrast\n"
-        in done.stderr
-    )
+    assert "3 pictures: found a faint mark, and stretched its contrast\n" in done.stderr
 
 
 def test_a_light_mark_in_a_shadow_or_on_few_pixels_is_read(golden, tmp_path):

@@ -58,7 +58,7 @@ def chat(
     talk.model.trained  # noqa: B018 - a model that was never trained is told before the first words
     for file in images or []:
         talk.add(file)
-    terminal = sys.stdin.isatty()
+    terminal, told = sys.stdin.isatty(), False
     if terminal:
         say(f"{model} answers; {_COMMANDS}")
     for line in _lines(terminal):
@@ -72,7 +72,8 @@ def chat(
             elif command.startswith("/"):
                 raise GlyphsightError(f"{command}: no such command; {_COMMANDS}")
             elif words or talk.waiting:
-                if words and talk.waiting and talk.model.trained.asks_one:
+                if talk.waiting and not told and talk.model.trained.ignores(words):
+                    told = True
                     say(f"{model} was trained on one question; it answers that, not {words!r}")
                 _print(talk.reply(words), terminal)
         except GlyphsightError as error:

@@ -18,7 +18,6 @@ from glyphsight.codec.adjust import stretch_contrast
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.ink import Ink, find_ink
 from glyphsight.codec.prepare import prepare_things, remaining
-from glyphsight.codec.things import Inks
 from glyphsight.errors import PictureError
 from glyphsight.inference.score import Request, probabilities
 from glyphsight.media import PictureLike, load_gray, medium_of
@@ -150,7 +149,7 @@ def to_text(picture: PictureLike, profile: Profile) -> PictureText:
     """
     pixels = load_gray(picture, heard=profile.trim is not None)
     text = _to_text(pixels, profile)
-    if profile.trim is not None or not _is_empty(text, profile):
+    if profile.trim is not None or text.parts or not _is_empty(text, profile):
         return text
     if (ink := find_ink(pixels)) is None:
         return text
@@ -158,11 +157,12 @@ def to_text(picture: PictureLike, profile: Profile) -> PictureText:
         clear = 255 - ink.pixels if ink.dark else ink.pixels
     else:
         clear = stretch_contrast(pixels[None])[0]
-    found = f"{Inks((ink,))}, and stretched its faint contrast"
-    height, width = pixels.shape
     again = _to_text(clear, profile)
-    again = replace(again, height=height, width=width, ink=ink, found=found, parts=(), main=0)
-    return text if _is_empty(again, profile) else again
+    if again.parts or _is_empty(again, profile):
+        return text
+    height, width = pixels.shape
+    found = f"{again.found or 'a faint mark'}, and stretched its contrast"
+    return replace(again, height=height, width=width, found=found)
 
 
 def _is_empty(text: PictureText, profile: Profile) -> bool:

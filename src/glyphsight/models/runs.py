@@ -128,6 +128,10 @@ class RunRecord:
         """True where words beside a picture change nothing: the run knows one question alone."""
         return not self.free and len(self.tasks) < 2
 
+    def ignores(self, words: str) -> bool:
+        """Tell whether words beside a picture change nothing, and are not the one question."""
+        return self.asks_one and normal(words) not in ("", normal(self.tasks[0].question))
+
     def meant(self, words: str) -> Task:
         """Return the task that words beside a picture ask for; where there is one, always that.
 

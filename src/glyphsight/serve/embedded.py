@@ -98,7 +98,8 @@ class Embedded:
                 writers, count = await self._run(self._begin, asked, request.reads)
         reply = REPLIES[request.path](asked, self._name, count, len(writers))
         pieces = self._pieces(writers)
-        unread = self._model.trained.asks_one and answers and _last(asked, request.reads)[0]
+        words = _last(asked, request.reads)[0] if answers else ""
+        unread = self._model.trained.ignores(words)
         headers = _UNREAD if unread else {}
         if asked.streamed:
             return _Streamed(reply, pieces, headers)

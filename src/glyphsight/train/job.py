@@ -226,11 +226,13 @@ def make_tasks(
     ]
     if not free:
         return tuple(found)
-    first, _ = counts.most_common(1)[0]
+    common = dict(counts.most_common(MOST_QUESTIONS))
+    first = next(iter(common))
     return tuple(
         task
         for task in found
-        if task.question == first or 0 < _FREQUENT * len(task.labels) <= counts[task.question]
+        if task.question == first
+        or 0 < _FREQUENT * len(task.labels) <= common.get(task.question, 0)
     )
 
 

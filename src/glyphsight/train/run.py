@@ -166,15 +166,19 @@ def _make_trainer(
     lengths = [len(example.ids) for example in job.examples]
     multiple = length_multiple(lengths)
     longest = max(lengths) + multiple - 1
-    if device == "cpu" and fits_plain_attention(model, settings.batch_size, longest):
+    wants_bf16 = settings.precision == "auto" and fast_bfloat16(device)
+    dtype = torch.bfloat16 if wants_bf16 or settings.precision == "bf16" else None
+    plain = device == "cpu" and dtype is not None
+    if plain and fits_plain_attention(model, settings.batch_size, longest):
         # The backward pass of torch's fused attention (2.13) takes as long on a CPU as all matrix
         # products of a nano in bfloat16 (benchmarks/attention.py).
         model.set_attn_implementation("eager")
     tokens = steps * settings.batch_size * max(lengths)
     if compiles(settings, device, tokens * sum(one.numel() for one in model.parameters())):
-        compile_layers(model, dynamic=len(set(lengths)) > 1)
-    wants_bf16 = settings.precision == "auto" and fast_bfloat16(device)
-    dtype = torch.bfloat16 if wants_bf16 or settings.precision == "bf16" else None
+        if not quiet:
+            say("glyphsight: compiles the layers: the first step takes a minute or more")
+        uneven = len(set(lengths)) > 1 or len(lengths) % settings.batch_size > 0
+        compile_layers(model, dynamic=uneven, required=settings.compile == "on")
     if dtype is not None:
         keep_frozen_weights_in(model, dtype)
     judge = partial(validate, job.loaded, job.record, job.validation, dtype, quiet)
@@ -312,7 +316,9 @@ def _likely(profile: Profile) -> str:
     """Name what pictures of people's own lack in a profile that neither turns nor frames them."""
     if profile.invert != "no" or profile.centre or profile.ink or profile.trim is not None:
         return ""
-    return ". Photographs, scans and drawings on white need dataset build --invert auto --centre"
+    return (
+        ". Where they are dark on white, such as scans, dataset build --invert auto --centre helps"
+    )
 
 
 def _report(run: Path) -> TrainReport:
