@@ -96,7 +96,7 @@ def test_a_run_that_has_learnt_nothing_says_so_and_what_to_do(glyphsight, tmp_pa
     told = done.stderr.decode()
     assert "% right is no better than always answering '" in told
     assert "start --from a trained run" in told
-    assert "Dark on white, as scans are, pictures want dataset build --invert auto --centre" in told
+    assert "dark on white, such as scans, dataset build --invert auto --centre helps" in told
 
 
 @pytest.fixture
