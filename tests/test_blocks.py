@@ -92,6 +92,7 @@ NOT_RUN = {
     "docs/forgetting.md": {"glyphsight train": TRAINS},
     "docs/format.md": {"python": SET},
     "docs/hearing.md": {
+        "python benchmarks": MEASURES,
         "glyphsight train": TRAINS,
         "glyphsight hear seven.wav --explain": EXPLAINS,
         "glyphsight hear x.wav": "its model is trained on this page",
@@ -303,6 +304,9 @@ def parse_program(words, line, whole):
         assert spec in SOURCES, line
 
 
+SPOKEN = ROOT / "src" / "glyphsight" / "assets" / "spoken-digits"
+
+
 def build(folder, output):
     settings = BuildSettings(limit=20, copies=0, test=0, output=output)
     build_dataset("bundled", folder, settings, quiet=True)
@@ -331,16 +335,24 @@ def icons(folder, name="icons"):
             shapes["draw"](answer, random).save(folder / name / answer / f"{number}.png")
 
 
-def sounds(folder):
+def seven(folder):
     soundfile = pytest.importorskip("soundfile", reason="pip install 'glyphsight[audio]'")
-    spoken = ROOT / "src" / "glyphsight" / "assets" / "spoken-digits"
+    soundfile.write(folder / "seven.wav", *soundfile.read(SPOKEN / "7_jackson_0.flac"))
+
+
+def readme(folder):
+    build(folder / "data", "json")
+    seven(folder)
+
+
+def sounds(folder):
     (folder / "recordings").mkdir()
-    for file in sorted(spoken.glob("*_0.flac")):
+    for file in sorted(SPOKEN.glob("*_0.flac")):
         (folder / "DIR" / file.name[0]).mkdir(parents=True, exist_ok=True)
         shutil.copy(file, folder / "DIR" / file.name[0])
     for name in ("7_theo_0.flac", "3_theo_0.flac"):
-        shutil.copy(spoken / name, folder / "recordings")
-    soundfile.write(folder / "seven.wav", *soundfile.read(spoken / "7_jackson_0.flac"))
+        shutil.copy(SPOKEN / name, folder / "recordings")
+    seven(folder)
 
 
 def pictures(folder):
@@ -349,7 +361,7 @@ def pictures(folder):
 
 
 NEEDS = {  # what a page takes for granted, beside five.png and five.txt
-    "README.md": lambda folder: build(folder / "data", "json"),
+    "README.md": readme,
     "docs/datasets.md": digits,
     "docs/few-shot.md": icons,
     "docs/hearing.md": sounds,
