@@ -1,7 +1,7 @@
 """Measure what the text of everyday sounds holds: ESC-10, its five folds, beside published figures.
 
     python benchmarks/everyday.py DIR
-    python benchmarks/everyday.py DIR --nano --set max_steps=500 --set batch_size=32 --out runs/everyday
+    python benchmarks/everyday.py DIR --nano --set max_steps=500 --set batch_size=32 --out RUNS
 
 DIR is ESC-10, ``DIR/CLASS/FOLD-...ogg``. Each fold is judged once, by models that learn from the
 other four; the grid of the text is chosen on those four alone, by their own folds. Learners read
