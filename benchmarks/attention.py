@@ -84,7 +84,7 @@ def main() -> None:
         model, batch = batch_of(name)
         if not given.float32:
             keep_frozen_weights_in(model, torch.bfloat16)
-        compile_layers(model, dynamic=False)
+        compile_layers(model, dynamic=False, required=True)
         rounds = [
             [milliseconds(model, batch, way, not given.float32) for way in WAYS]
             for _ in range(given.repeats + 2)
