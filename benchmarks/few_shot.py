@@ -257,8 +257,7 @@ def main() -> None:
         name, equals, spec = source.partition("=")
         if not (name and equals and spec):
             parser.error(f"--source {source}: give NAME=SPEC, such as fashion=idx:DIR")
-        same = (given.judged, given.minutes, given.threads, given.model, given.start)
-        same = (*same, given.copies)
+        same = (given.judged, given.minutes, given.threads, given.model, given.start, given.copies)
         case = Case(name, spec, size, way, seed, *same, tuple(given.set))
         every.append(measured(case, given.out))
     if given.json:

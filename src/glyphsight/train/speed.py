@@ -45,20 +45,26 @@ def compiles(settings: TrainSettings, device: str, work: float) -> bool:
     long = work >= _WORK and not 0 < settings.minutes < _MINUTES
     if settings.compile == "off" or (settings.compile == "auto" and not long):
         return False
+    obstacle = _obstacle(device)
+    if obstacle is not None and settings.compile == "on":
+        raise ModelError(
+            f"compile on: torch cannot compile here ({obstacle}); "
+            "install a C++ compiler (g++, on macOS clang++) and the headers of Python, or give "
+            "--set compile=off"
+        )
+    return obstacle is None
+
+
+def _obstacle(device: str) -> str | None:
+    """Say why torch cannot compile for a device; None where it can."""
+    if device == "mps":
+        return "not for mps"
     try:
-        if device == "mps":
-            raise NotImplementedError("not for mps")
         # The whole chain is tried: compiler, headers of Python and OpenMP, or Triton on CUDA.
         torch.compile(torch.square)(torch.ones(8, device=device))
     except Exception as error:
-        if settings.compile == "auto":
-            return False
-        raise ModelError(
-            f"compile on: torch cannot compile here ({reason_of(error)}); "
-            "install a C++ compiler (g++, on macOS clang++) and the headers of Python, or give "
-            "--set compile=off"
-        ) from error
-    return True
+        return reason_of(error)
+    return None
 
 
 def compile_layers(model: Any, *, dynamic: bool, required: bool) -> None:
