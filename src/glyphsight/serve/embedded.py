@@ -99,8 +99,7 @@ class Embedded:
         reply = REPLIES[request.path](asked, self._name, count, len(writers))
         pieces = self._pieces(writers)
         words = _last(asked, request.reads)[0] if answers else ""
-        unread = self._model.trained.ignores(words)
-        headers = _UNREAD if unread else {}
+        headers = _UNREAD if words and self._model.trained.ignores(words) else {}
         if asked.streamed:
             return _Streamed(reply, pieces, headers)
         async with aclosing(pieces):
