@@ -115,6 +115,9 @@ PLANS = {
         judged={"digits": 250, UNKNOWN: 100},
     ),
 }
+PLANS["signs"] = replace(
+    PLANS["talk"], train={"digits": 21000, "letters": 14000, UNKNOWN: 5600}, asks=False
+)
 """`sight`'s text, and more columns for what is wide; for a `nano` a finer one, of one length, so
 that compiled layers serve every step, and names alone; `sight`'s own text, its ink found."""
 JUDGED = 200
@@ -132,7 +135,7 @@ NAMED = 0.55
 """Share of the mixed records that ask nothing: the answer is the name."""
 FAMILIES_OF = {UNKNOWN: ("what", ASIDE)}
 """Families of questions about a kind; all where it is not listed."""
-NEEDED = {"talk": ("clear", "fonts")}
+NEEDED = {plan: ("clear", "fonts") for plan in ("talk", "signs")}
 """Options of a plan; all but ``clear`` where it is not listed."""
 
 Make = Callable[[str, Random], Drawn | None]
