@@ -3,7 +3,8 @@ r"""Make the dataset of many kinds of pictures that a model with open eyes learn
     pip install '.[train]' pyfiglet==1.0.4 art==6.5 resvg-py==0.5.0
     npm install --prefix NPM @iconify/json   # and woff2 files of @fontsource families into FONTS
     python scripts/open_eyes.py --mnist DIR --fashion DIR --quickdraw FILE --fonts FONTS \
-        --icons NPM/node_modules/@iconify/json --vitc ViTC --out EYES [--plan nano]
+        --icons NPM/node_modules/@iconify/json --vitc ViTC --out EYES \
+        [--plan nano --pictures PICTURES]
     python scripts/open_eyes.py --plan talk --clear CLEAR --fonts FONTS --out EYES
 
 EYES/data holds train.json and validation.json, all kinds mixed; EYES/KIND each kind alone, whose
@@ -31,6 +32,7 @@ from pathlib import Path
 import numpy as np
 from eyes import kinds
 from eyes.kinds import Drawn, Pixels, Random
+from PIL import Image
 from tqdm import tqdm
 
 from glyphsight.codec import Profile, encode_batch
@@ -89,12 +91,13 @@ PLANS = {
     "nano": Plan(
         Profile(width=20, height=11, palette=" ·█", format="plain", invert="auto", crop=0.0),
         {
-            "digits": 40000,
-            "letters": 50000,
-            "art-picture": 20000,
-            "icons": 100000,
-            "sketches": 50000,
-            "clothes": 40000,
+            "digits": 50000,
+            "letters": 80000,
+            "art-picture": 30000,
+            "icons": 150000,
+            "sketches": 100000,
+            "clothes": 58000,
+            UNKNOWN: 45000,
         },
         varied=0.8,
         reach=12,
@@ -133,10 +136,14 @@ WORDINGS = (PLAIN, PLAIN, CHAT)
 """Wordings of the mixed records, in turn."""
 NAMED = 0.55
 """Share of the mixed records that ask nothing: the answer is the name."""
+NOTHING = ("word", "scribble", "texture", "page", "blob", "empty page")
+"""What scripts/clear_eyes.py makes that has no name."""
 FAMILIES_OF = {UNKNOWN: ("what", ASIDE)}
 """Families of questions about a kind; all where it is not listed."""
-NEEDED = {plan: ("clear", "fonts") for plan in ("talk", "signs")}
-"""Options of a plan; all but ``clear`` where it is not listed."""
+SOURCES = ("mnist", "fashion", "quickdraw", "fonts", "icons", "vitc", "pictures", "clear")
+NEEDED = dict.fromkeys(("talk", "signs"), ("clear", "fonts"))
+NEEDED |= {"nano": SOURCES[:-1], "sight": SOURCES[:-2]}
+"""Options that a plan needs."""
 
 Make = Callable[[str, Random], Drawn | None]
 
@@ -299,6 +306,64 @@ def iconic(package: Path, plan: Plan) -> Make:
     return make
 
 
+def strange(given: argparse.Namespace, plan: Plan) -> Make:
+    """Take what has no name: other things' sketches, other icons, what is no thing.
+
+    Every fifth kind of other sketch is for validation and tests alone, as in clear_eyes.py.
+    """
+    loaded = np.load(given.quickdraw)
+    pixels, labels = loaded["pixels"], loaded["labels"]
+    things = [str(name) for name in loaded["names"]]
+    sets = kinds.icon_sets(given.icons)
+    names = [*kinds.icon_names(sets)["train"], *kinds.THINGS, "line", "dot", "oval"]
+    known = {word.rstrip("s") for name in names for word in name.split()}
+    new = [row for row, name in enumerate(things) if not known & set(name.split())]
+    rows = {
+        part: np.flatnonzero(np.isin(labels, [row for row in new if (row % 5 == 0) == held]))
+        for part, held in (("train", False), ("validation", True), ("test", True))
+    }
+    others = {
+        part: [svg for name, own in found.items() if fit_icon(name, known) for _, svg in own]
+        for part, found in kinds.icon_names(sets, slice(kinds.NAMES, None)).items()
+    }
+    files = {
+        part: [
+            file
+            for file in sorted((given.pictures / folder / UNKNOWN).glob("*.png"))
+            if file.name.partition("-")[0] in NOTHING
+            and (part == "test") == (file.stem[-1] in half)
+        ]
+        for part, folder, half in (
+            ("train", "train", ""),
+            ("validation", "val", "01234"),
+            ("test", "val", "01234"),
+        )
+    }
+
+    def make(part: str, random: Random) -> Drawn:
+        chance = random.random()
+        if chance < 0.35:
+            picture = kinds.bold(pixels[random.choice(rows[part])])
+            by = "sketch"
+        elif chance < 0.65:
+            picture = kinds.render(others[part][random.integers(len(others[part]))])
+            by = "icon"
+        else:
+            file = files[part][random.integers(len(files[part]))]
+            return Drawn(np.asarray(Image.open(file)), UNKNOWN, file.name.partition("-")[0])
+        if part == "train" and random.random() < plan.varied:
+            picture = changed(picture, plan, random)
+        return Drawn(picture, UNKNOWN, by)
+
+    return make
+
+
+def fit_icon(name: str, known: set[str]) -> bool:
+    """Tell whether the name of an icon shares no word with a known name and says no sign."""
+    words = {word.rstrip("s") for word in name.split()}
+    return not known & words and all(len(word) > 2 and word.isalpha() for word in words)
+
+
 def encoded(drawn: list[Drawn], profile: Profile) -> list[str]:
     """Encode pictures, those of one size together; text art is read as it is typed."""
     groups: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -372,6 +437,7 @@ def make_all(given: argparse.Namespace) -> None:
         "sketches": lambda: sketched(given.quickdraw, plan),
         "clothes": lambda: classified(f"idx:{given.fashion}", kinds.CLOTHES, turn=False),
         "scenes": lambda: lambda part, random: kinds.scene(random),
+        UNKNOWN: lambda: strange(given, plan),
         "vitc-s-picture": lambda: vitc_of(given.vitc / "vitc-s.json"),
         "vitc-l-picture": lambda: vitc_of(given.vitc / "vitc-l.json"),
     }
@@ -462,14 +528,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    sources = ("mnist", "fashion", "quickdraw", "fonts", "icons", "vitc", "clear")
-    for name in sources:
+    for name in SOURCES:
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--plan", choices=PLANS, default="sight", help="model that learns it")
     parser.add_argument("--kind", action="append", help="make this kind alone; repeat for several")
     given = parser.parse_args()
-    for name in NEEDED.get(given.plan, sources[:-1]):
+    for name in NEEDED[given.plan]:
         if getattr(given, name) is None:
             parser.error(f"--plan {given.plan} needs --{name}")
     plan = PLANS[given.plan]
