@@ -1,7 +1,16 @@
 import pytest
 
 from glyphsight.dataset import Prompt, Record
-from glyphsight.dataset.questions import ASIDE, CHAT, FAMILIES, PLAIN, asides, ask, wordings
+from glyphsight.dataset.questions import (
+    ASIDE,
+    CHAT,
+    FAMILIES,
+    PLAIN,
+    asides,
+    ask,
+    asks_name,
+    wordings,
+)
 from glyphsight.errors import DatasetError
 
 SEEN = {
@@ -109,3 +118,26 @@ def test_a_turn_about_something_else_has_the_answer_of_the_base():
 
 def test_a_question_may_say_where_the_picture_stands():
     assert Prompt().ask("·\n", "Is\n{ASCII_image}\neven?") == "Is\n·\neven?\nResponse:"
+
+
+@pytest.mark.parametrize(
+    ("words", "whether"),
+    [
+        ("What is this?", True),
+        ("what's this", True),
+        ("What digit is this?", True),
+        ("Which letter is it?", True),
+        ("What is in the picture?", True),
+        ("What do you see in this image?", True),
+        ("What does the picture show?", True),
+        ("Please read the number.", True),
+        ("Name what you see.", True),
+        ("What is it used for?", False),
+        ("What is the capital of France?", False),
+        ("Is this a digit?", False),
+        ("What is this digit plus three?", False),
+        ("Say it backwards", False),
+    ],
+)
+def test_words_that_ask_for_the_name_alone_are_told(words, whether):
+    assert asks_name(words) == whether

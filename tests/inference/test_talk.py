@@ -1,12 +1,13 @@
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from glyphsight.dataset.questions import CHAT, PLAIN
 from glyphsight.errors import ModelError
 from glyphsight.inference import Model
-from glyphsight.inference.talk import conversation_ids, task_about
+from glyphsight.inference.talk import Conversation, conversation_ids, task_about
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import SHIPPED_RUNS, Task
 
@@ -20,26 +21,57 @@ def read_by(model, messages, pictures):
     return model.tokenizer.decode(ids, skip_special_tokens=False)
 
 
+def of(record, talker=None):
+    return SimpleNamespace(trained=record, talker=talker)
+
+
 def test_words_beside_a_picture_mean_a_task_or_belong_to_a_conversation():
     digit = Task("", ("1", "2"))
-    assert task_about(RunRecord("nano", tasks=(digit,)), "What is this?") == digit
-    both = RunRecord("nano", tasks=(digit, EVEN))
+    assert task_about(of(RunRecord("nano", tasks=(digit,))), "Why?") == digit
+    both = of(RunRecord("nano", tasks=(digit, EVEN)))
     assert task_about(both, "") == digit
     assert task_about(both, "Is it even? ") == EVEN
     with pytest.raises(ModelError, match="ask one of 'Is it even"):
         task_about(both, "Why?")
-    free = RunRecord("smollm2-135m", tasks=(EVEN,), free=True)
+    free = of(RunRecord("smollm2-135m", tasks=(EVEN,), free=True))
     assert task_about(free, "Is it even?") == EVEN
     assert task_about(free, "Why?") is None
+
+
+def test_a_run_with_a_talker_names_and_leaves_other_words_to_it():
+    digit = Task("", ("1", "2"))
+    one = of(RunRecord("smollm2-135m", tasks=(digit, EVEN)), talker=True)
+    asked = ("", "What digit is this?", "Is it even?", "Why?", "Draw it")
+    assert [task_about(one, words) for words in asked] == [digit, digit, EVEN, None, None]
+
+
+@pytest.mark.slow
+def test_the_base_talks_about_what_its_adapter_named(golden):
+    talk = Conversation(Model("sight"), most=16)
+    talk.add(str(golden / "five.png"))
+    assert "".join(talk.reply("What is this?")) == "5"
+    assert talk.messages[0]["content"] == "The picture shows the digit 5.\nWhat is this?"
+    assert "Paris" in "".join(talk.reply("What is the capital of France?"))
+    [alone] = Model("sight").see([golden / "five.png"], "Which month of the year has this number?")
+    assert (alone.said, alone.probability) == ("The picture shows the digit 5.", None)
+    assert "5" in alone.name
+
+
+@pytest.mark.slow
+def test_a_small_model_names_for_a_language_model_that_is_given(golden):
+    model = Model("nano-digits", talker="smollm2-135m")
+    [answer] = model.see([golden / "five.png"], "Is it a letter?")
+    assert answer.said == "The picture shows the digit 5."
+    assert len(answer.name.split()) > 1
 
 
 @pytest.mark.slow
 def test_a_conversation_with_a_picture_is_read_as_the_model_was_trained_to(tmp_path):
     run = shutil.copytree(SHIPPED_RUNS["sight"], tmp_path / "run")
     record = RunRecord.load(run)
-    replace(record, prompts=(PLAIN,)).save(run)
+    replace(record, prompts=(PLAIN,), free=True).save(run)
     words = [{"role": "user", "content": "Hello"}]
     read = [read_by(Model(run), ASKED, True), read_by(Model(run), words, False)]
     assert read == [PLAIN.ask(PICTURE, "What is it?"), CHAT.ask("", "Hello")]
-    replace(record, prompts=(PLAIN, CHAT)).save(run)
+    replace(record, prompts=(PLAIN, CHAT), free=True).save(run)
     assert read_by(Model(run), ASKED, True) == CHAT.ask(PICTURE, "What is it?")

@@ -76,6 +76,8 @@ class Printer:
         Returns:
             The words, and True where they are about this picture more than about its kind.
         """
+        if answer.said:
+            return answer.said, True
         profile = self.model.trained.profile
         if not answer.found:
             if answer.empty and profile.ink:

@@ -41,11 +41,20 @@ def chat(
         str,
         typer.Option(help="sight, or a run directory of a language model, from glyphsight train."),
     ] = DEFAULT_MODEL,
+    talker: Annotated[
+        str | None,
+        typer.Option(
+            help="Language model that writes about what --model names: a directory or hub id of "
+            "one that chats. Left out, the base of the run.",
+            show_default=False,
+        ),
+    ] = None,
     most: Annotated[int, typer.Option(help="Tokens of a reply at most.", min=1)] = 256,
 ) -> None:
     """Talk about pictures: each line of standard input is answered as it is written.
 
-    /image FILE adds a picture to what is said next, /quit ends.
+    /image FILE adds a picture to what is said next, /quit ends. A run that names pictures names
+    them first, then its base, or the language model of --talker, writes about the names.
 
     Example:
         glyphsight chat five.png
@@ -54,7 +63,7 @@ def chat(
     from glyphsight.inference.talk import Conversation
 
     fix = "add a picture with /image FILE, or take --model sight"
-    talk = Conversation(Model(model), most, fix)
+    talk = Conversation(Model(model, talker=talker), most, fix)
     talk.model.trained  # noqa: B018 - a model that was never trained is told before the first words
     for file in images or []:
         talk.add(file)
@@ -72,7 +81,7 @@ def chat(
             elif command.startswith("/"):
                 raise GlyphsightError(f"{command}: no such command; {_COMMANDS}")
             elif words or talk.waiting:
-                if talk.waiting and not told and talk.model.trained.ignores(words):
+                if talk.waiting and not told and talk.model.ignores(words):
                     told = True
                     say(f"{model} was trained on one question; it answers that, not {words!r}")
                 _print(talk.reply(words), terminal)

@@ -129,6 +129,14 @@ def see(
             show_default=False,
         ),
     ] = None,
+    talker: Annotated[
+        str | None,
+        typer.Option(
+            help="With --ask: language model that answers other questions about what --model "
+            "names; left out, the base of the run.",
+            show_default=False,
+        ),
+    ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the text the model read.")] = False,
     explain: Explain = None,
     top: Annotated[
@@ -169,7 +177,8 @@ def see(
     drawings = explanation_files(explain, [task.path for task in tasks])
     noted = (out and JsonLog.noted(out)) or {}
     same = noted.get("model") == model  # a log is of one engine, however many pictures are left
-    asked = Model(model, engine=noted.get("engine", "auto") if same else "auto")
+    engine = noted.get("engine", "auto") if same else "auto"
+    asked = Model(model, engine=engine, talker=talker)
     task = _task(asked, ask)
     form, hidden = "jsonl" if jsonl else "json" if json_ else "text", not sys.stderr.isatty()
     total = None if files_from else len(tasks)
@@ -207,6 +216,8 @@ def _task(model: Model, ask: str | None) -> Task:
         asked = task.question or "as its dataset asks"
         more = ", ..." if len(others) > _NAMED else ""
         say(f"asked {asked!r}; --ask takes {', '.join(others[:_NAMED])}{more} too")
+    elif task not in run.tasks and model.talker is not None:
+        say(f"{model.name} names what it sees, and {model.talker.name} answers {ask!r} about it")
     elif task not in run.tasks and not run.free:
         say(f"{model.name} was not trained to answer {ask!r}; what it writes may be wrong")
     return task

@@ -149,6 +149,34 @@ def _read() -> dict[str, Any]:
     return found
 
 
+_NOUN = (
+    "(?:digit|number|letter|character|sign|thing|object|item|shape|icon|symbol|picture|image|"
+    "photo|drawing|sketch)"
+)
+_HERE = f"(?: here| there| on it| (?:in|on) (?:the|this|that|my) {_NOUN})?"
+_NAME = re.compile(
+    rf"(?:please )?(?:what|which)(?: {_NOUN})?(?:s| is| was)(?: it| this| that)?(?: {_NOUN})?"
+    rf"(?: shown| drawn| written| seen)?{_HERE}"
+    rf"|(?:please )?(?:what|which)(?: {_NOUN})? (?:do you see|can you see|can be seen){_HERE}"
+    rf"|what does (?:it|(?:the|this) {_NOUN}) show|what have i drawn"
+    rf"|(?:please )?(?:name|read|identify|recogni[sz]e|say|tell me)"
+    rf"(?: it| this| (?:the|this) {_NOUN}| what you see| what (?:it|this|that) is)"
+)
+
+
+def asks_name(words: str) -> bool:
+    """Tell whether words beside a picture ask for the name of what it shows, and no more."""
+    plain = " ".join(re.findall(r"\w+", words.casefold().replace("'", "")))
+    return _NAME.fullmatch(plain) is not None
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of a picture by its name alone: a digit, a number, a letter or a thing."""
+    if name.isascii() and name.isdigit():
+        return "digit" if len(name) == 1 else "number"
+    return "letter" if len(name) == 1 else "thing"
+
+
 @lru_cache(maxsize=8)
 def asides(
     held_out: bool = False, chat: bool = False, *, silent: bool = False

@@ -21,6 +21,7 @@ from glyphsight.inference.stream import Piece, Writing, pieces
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.media.picture import PictureLike, several
 from glyphsight.models.chat import Turns, chat_turns, fill, has_template
+from glyphsight.models.runs import root_of
 
 SPARE_TOKENS = 12
 """Tokens that a free answer may have beyond the longest label, so that a refusal can be told."""
@@ -43,6 +44,7 @@ class Model(LazyModel):
         dtype: ``float32`` or ``bfloat16``; None for the faster one on this machine.
         engine: ``numpy``, which answers at once, and ``fast``, int8 weights in onnxruntime, for
             runs of Llama models; ``torch`` for all; ``auto`` for one of them.
+        talker: Model that writes about what a run names, as ``model``; None for :attr:`talker`.
 
     Raises:
         ModelError: There is no such engine, or it does not compute in ``dtype``.
@@ -275,6 +277,30 @@ class Model(LazyModel):
         reply = self.stream(self.turns(messages), Writing(most))
         return "".join(piece.text for piece in reply).strip()
 
+    @cached_property
+    def talker(self) -> Model | None:
+        """Model that writes about what a run names, which the run itself cannot.
+
+        Left out, it is the base of the run, if that has a chat template; of one that numpy maps the
+        weights are in memory once. None for a base model, a ``nano``, and a run that writes itself.
+
+        Raises:
+            ModelError: The one that was given has no chat template.
+        """
+        run, given = self.run, self._talker
+        if given is not None:
+            talker = Model(given)
+            if not has_template(talker.tokenizer):
+                raise ModelError(f"{given}: has no chat template; give a model that chats")
+            return talker
+        if run is None or run.free or not self.speaks or not has_template(self.tokenizer):
+            return None
+        return Model(root_of(run).base)
+
+    def ignores(self, words: str) -> bool:
+        """Tell whether words beside a picture change nothing, and are not the one question."""
+        return self.talker is None and self.trained.ignores(words)
+
     def see(
         self, pictures: Sequence[PictureLike | PictureText], question: str | None = None
     ) -> list[Answer]:
@@ -284,7 +310,8 @@ class Model(LazyModel):
             pictures: N paths, open binary files, PIL images, arrays uint8[H, W], [H, W, 3] or
                 [H, W, 4], or texts of pictures in the profile of the model.
             question: Question about each picture; None for the first that the model was trained
-                on. Without labels to choose from the model writes its answer.
+                on. Another is answered in writing: by the base, about what the run names, where
+                it has one that chats (:attr:`talker`), else by the model.
 
         Raises:
             PictureError: A picture cannot be read, or is too tall for the model once it is text.

@@ -43,11 +43,14 @@ class Opened:
 
 
 def with_numpy(source: ModelSource) -> Opened | None:
-    """Open the run of a Llama model; None where the name means another model."""
-    if source.directory is None or source.run is None:
+    """Open SmolLM2 or the run of a Llama model; None where the name means another model."""
+    if source.name == smollm2.NAME:
+        base, adapter, chat = smollm2.ensure_smollm2(), None, None
+    elif source.directory is None or source.run is None:
         return None
-    base, adapter = source.directory, None
-    if source.adapter is not None:
+    else:
+        base, adapter, chat = source.directory, None, source.run.chat
+    if source.run is not None and source.adapter is not None:
         if source.run.base != smollm2.NAME:
             return None
         base, adapter = smollm2.ensure_smollm2(), source.directory
@@ -61,7 +64,7 @@ def with_numpy(source: ModelSource) -> Opened | None:
         raise ModelError(
             f"{source.name}: damaged ({error}); copy the run again or train it again"
         ) from error
-    return Opened(engine, tokenizer, source.run.chat, engine.window, "float32")
+    return Opened(engine, tokenizer, chat, engine.window, "float32")
 
 
 def in_int8(opened: Opened) -> Opened:
@@ -80,7 +83,11 @@ class LazyModel:
     """Base of :class:`~glyphsight.inference.Model`, which documents it: loads and chooses."""
 
     def __init__(
-        self, model: str | Path | LoadedModel, dtype: str | None = None, engine: str = "auto"
+        self,
+        model: str | Path | LoadedModel,
+        dtype: str | None = None,
+        engine: str = "auto",
+        talker: str | Path | None = None,
     ) -> None:
         if engine not in _ENGINES:
             raise ModelError(f"unknown engine {engine!r}; choose one of {', '.join(_ENGINES)}")
@@ -89,7 +96,7 @@ class LazyModel:
             raise ModelError(
                 f"{engine} computes in {computed}, not in {dtype}; take the engine torch"
             )
-        self._given = model
+        self._given, self._talker = model, talker
         self._engine, self._dtype = engine, dtype
         self._prepare()
 
@@ -118,7 +125,12 @@ class LazyModel:
             opened = self._open()
             engine = opened.engine.name
             dtype = None if engine == "fast" else opened.dtype
-        return {"_given": self._given, "_engine": engine, "_dtype": dtype}
+        return {
+            "_given": self._given,
+            "_engine": engine,
+            "_dtype": dtype,
+            "_talker": self._talker,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -142,7 +154,7 @@ class LazyModel:
                 opened = self._open()
                 if not self._settled and isinstance(opened.engine, NumpyEngine):
                     many = questions is None or questions * opened.engine.parameters > _MANY
-                    if many and not (rounded and self.trained.draws):
+                    if many and not (rounded and self.run and self.run.draws):
                         if rounded and self._dtype is None and installed("fast"):
                             self._opened = in_int8(opened)
                         elif installed("train"):
@@ -272,6 +284,6 @@ class LazyModel:
         except ModelError as error:
             if self.run is None:
                 raise
-            if question is None or not self.speaks:
+            if question is None or not (self.speaks or self._talker):
                 raise ModelError(f"{self.name}: {error}") from None
             return Task(question)

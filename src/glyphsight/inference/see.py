@@ -19,6 +19,7 @@ from glyphsight.codec.formats import get_format
 from glyphsight.codec.ink import Ink, find_ink
 from glyphsight.codec.prepare import prepare_things, remaining
 from glyphsight.errors import PictureError
+from glyphsight.inference.naming import in_words, names_of
 from glyphsight.inference.score import Request, probabilities
 from glyphsight.media import PictureLike, load_gray, medium_of
 from glyphsight.media.bulk import PictureFile
@@ -31,6 +32,7 @@ from glyphsight.parallel import Workers
 if TYPE_CHECKING:
     from glyphsight.inference.model import Model
 
+_REPLY = 128  # tokens of an answer in words at most
 TOGETHER = 64
 """Largest number of pictures read and answered together."""
 
@@ -55,6 +57,8 @@ class Answer:
             where none was sought or found.
         box: Top, bottom, left, right of the ink in pixels of the picture; None likewise.
         parts: Answers to each thing in reading order; empty where there are not several.
+        said: What was seen, in the words that the base read to write the answer; "" where the model
+            answered itself.
     """
 
     label: str
@@ -69,6 +73,7 @@ class Answer:
     found: str = ""
     box: tuple[int, int, int, int] | None = None
     parts: tuple[Answer, ...] = ()
+    said: str = ""
 
     def _repr_html_(self) -> str:
         """Show text, answer and probabilities in a notebook; of several things each."""
@@ -208,6 +213,8 @@ def answer_texts(
     model: Model, texts: Sequence[PictureText], question: str | None = None
 ) -> list[Answer | PictureError]:
     """Answer the texts of pictures; an error stands where the model does not take one."""
+    if question is not None and model.task(question) not in model.trained.tasks and model.talker:
+        return [_talked(model.talker, one, question) for one in answer_texts(model, texts)]
     each = [part for text in texts for part in text.parts or (text,)]
     found = iter(_answer_each(model, each, question))
     joined: list[Answer | PictureError] = []
@@ -221,6 +228,24 @@ def answer_texts(
         known = tuple(part for part in parts if isinstance(part, Answer))
         joined.append(error or replace(known[text.main], found=text.found, parts=known))
     return joined
+
+
+def _talked(talker: Model, named: Answer | PictureError, question: str) -> Answer | PictureError:
+    """Let the base answer a question about what was named; what is not known is left so."""
+    if isinstance(named, PictureError) or not any(one.known for one in named.parts or (named,)):
+        return named
+    said = in_words([names_of(named)])
+    reply = talker.chat([{"role": "user", "content": f"{said}\n{question}"}], most=_REPLY)
+    return replace(
+        named,
+        label=reply,
+        name=reply,
+        probability=None,
+        probabilities={},
+        known=True,
+        parts=(),
+        said=said,
+    )
 
 
 def _answer_each(

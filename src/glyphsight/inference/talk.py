@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference.model import Model
+from glyphsight.inference.naming import in_words, names_of
 from glyphsight.inference.score import PromptTooLongError
-from glyphsight.inference.see import PictureText, require_medium, to_text
+from glyphsight.inference.see import Answer, PictureText, require_medium, to_text
 from glyphsight.inference.stream import Piece, Writing
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.media import PictureLike
 from glyphsight.models.chat import fill, has_template
-from glyphsight.models.runs import RunRecord, Task
+from glyphsight.models.runs import Task
 
 SHOW = "give a picture, or take sight"
 """Fix where a model has no words of its own."""
@@ -39,6 +40,7 @@ class Conversation:
     show: str = SHOW
     messages: list[dict[str, str]] = field(default_factory=list)
     waiting: list[PictureText] = field(default_factory=list)
+    _named: list[Answer] = field(default_factory=list)
     pictures: bool = False
 
     def add(self, picture: PictureLike) -> None:
@@ -60,8 +62,12 @@ class Conversation:
     def ask(self, words: str) -> list[PictureText]:
         """Add words, and the pictures that wait, to what was said; return these pictures."""
         asked, self.waiting = self.waiting, []
-        content = "\n".join([*(one.ascii_image.rstrip("\n") for one in asked), words])
-        self.messages.append({"role": "user", "content": content})
+        shown = [one.ascii_image.rstrip("\n") for one in asked]
+        if asked and self.model.talker is not None:
+            sound = self.model.trained.profile.trim is not None
+            self._named = self.model.see(asked)
+            shown = [in_words([*map(names_of, self._named)], "Sound" if sound else "Picture")]
+        self.messages.append({"role": "user", "content": "\n".join([*shown, words])})
         return asked
 
     def answered(self, said: str) -> None:
@@ -76,7 +82,7 @@ class Conversation:
         """
         asked, said = self.ask(words), ""
         try:
-            task = task_about(self.model.trained, words) if asked else None
+            task = task_about(self.model, words) if asked else None
             for text in self._written() if task is None else self._seen(asked, task.question):
                 said += text
                 yield text
@@ -90,23 +96,32 @@ class Conversation:
                 self.waiting = asked
 
     def _seen(self, texts: list[PictureText], question: str) -> Iterator[str]:
-        for number, one in enumerate(self.model.see(texts, question)):
+        first = self._named and question == self.model.trained.tasks[0].question
+        for number, one in enumerate(self._named if first else self.model.see(texts, question)):
             yield f"{', ' if number else ''}{one.name}"
 
     def _written(self) -> Iterator[str]:
+        writer = self.model.talker or self.model
         ids = conversation_ids(self.model, self.messages, self.show, pictures=self.pictures)
-        for piece in without_lead(self.model.stream(ids, Writing(self.most))):
+        for piece in without_lead(writer.stream(ids, Writing(self.most))):
             yield piece.text
 
 
-def task_about(run: RunRecord, words: str) -> Task | None:
+def task_about(model: Model, words: str) -> Task | None:
     """Return the task that words beside pictures mean; None where they belong to a conversation.
 
     Raises:
-        ModelError: The run was trained on several questions, on none such as this, and not on any.
+        ModelError: The run was trained on several questions, on none such as this, and not on any,
+            and has no base that talks about what it names.
     """
-    task = run.meant(words)
-    return task if task in run.tasks else None
+    run = model.trained
+    if model.talker is None:
+        task = run.meant(words)
+        return task if task in run.tasks else None
+    try:
+        return run.task(words if words.strip() else None)
+    except ModelError:
+        return None
 
 
 def conversation_ids(
@@ -119,13 +134,16 @@ def conversation_ids(
 
     Args:
         model: The model.
-        messages: Objects with ``role`` and ``content``, oldest first. A picture is its text.
+        messages: Objects with ``role`` and ``content``, oldest first. A picture is its text, or
+            what it shows in words where the base of the model writes.
         show: Fix where the model has no words of its own.
         pictures: True where a message holds a picture.
 
     Raises:
         ModelError: The model has no words of its own, or its template does not take the messages.
     """
+    if model.talker is not None:  # pictures are named in words
+        return model.talker.turns([dict(one) for one in messages])
     if not model.speaks:
         raise ModelError(f"{model.name} has no words but its labels; {show}")
     run, template = model.trained, has_template(model.tokenizer)

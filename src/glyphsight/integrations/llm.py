@@ -17,7 +17,7 @@ from llm.parts import AttachmentPart, TextPart
 from pydantic import Field
 
 from glyphsight.inference import Model
-from glyphsight.inference.talk import Conversation
+from glyphsight.inference.talk import Conversation, task_about
 from glyphsight.inference.words import ReadSettings
 from glyphsight.integrations.messages import make_reader
 from glyphsight.media import medium_of
@@ -86,10 +86,10 @@ def _parts(message: Any) -> tuple[str, list[llm.Attachment]]:
     return "\n".join(words), shown
 
 
-def _model(name: str | None, attachment: llm.Attachment) -> Model:
-    """Open a model by name, else the one that ships for such an attachment."""
+def _model(options: Any, attachment: llm.Attachment) -> Model:
+    """Open the model of the options, else the one that ships for such an attachment."""
     sound = attachment.resolve_type().startswith("audio/")
-    return _open(name or (HEARING if sound else SIGHT))
+    return _open(options.model or (HEARING if sound else SIGHT), talker=options.talker)
 
 
 class Glyphsight(llm.Model):
@@ -107,6 +107,11 @@ class Glyphsight(llm.Model):
             description="sight, nano-digits, nano-fashion, nano-names, hearing or a run; "
             "left out, sight for pictures and hearing for sounds",
         )
+        talker: str | None = Field(
+            default=None,
+            description="language model that writes about what the model names: a directory or "
+            "hub id; left out, the base of the run",
+        )
 
     def execute(self, prompt: Any, stream: bool, response: Any, conversation: Any) -> Iterator[str]:
         """Answer each attachment; the prompt chooses among the questions of the model.
@@ -116,9 +121,12 @@ class Glyphsight(llm.Model):
         if not prompt.attachments:
             yield self._resume(prompt)
             return
+        models = [_model(prompt.options, one) for one in prompt.attachments]
+        if all(task_about(one, prompt.prompt) is None for one in models):
+            yield self._resume(prompt)
+            return
         answers = []
-        for attachment in prompt.attachments:
-            model = _model(prompt.options.model, attachment)
+        for attachment, model in zip(prompt.attachments, models, strict=True):
             task = model.trained.meant(prompt.prompt)
             answers += model.see([io.BytesIO(attachment.content_bytes())], task.question)
         response.response_json = {
@@ -135,9 +143,9 @@ class Glyphsight(llm.Model):
         shown = [one for _, _, attachments in turns for one in attachments]
         if not shown:
             raise llm.ModelError("nothing to look at; give a picture or a sound: -a FILE")
-        model = _model(prompt.options.model, shown[-1])
+        model = _model(prompt.options, shown[-1])
         talk = Conversation(model, show="give a file, -a FILE, or take -o model sight")
-        *before, (_, words, _) = turns
+        *before, (_, words, asked) = turns
         for role, text, attachments in before:
             for one in attachments:
                 talk.add(io.BytesIO(one.content_bytes()))
@@ -147,4 +155,6 @@ class Glyphsight(llm.Model):
                 talk.answered(text)
             else:
                 talk.messages.append({"role": role, "content": text})
+        for one in asked:
+            talk.add(io.BytesIO(one.content_bytes()))
         return "".join(talk.reply(words))

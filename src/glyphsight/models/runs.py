@@ -10,6 +10,7 @@ from typing import Any
 
 from glyphsight.codec import PUBLISHED, Profile
 from glyphsight.dataset import Prompt
+from glyphsight.dataset.questions import asks_name
 from glyphsight.errors import ModelError, meant
 from glyphsight.files import normal, write_json
 from glyphsight.models import nano, smollm2
@@ -117,6 +118,8 @@ class RunRecord:
                 return task
         if self.free and question is not None:
             return Task(question)
+        if question is not None and self.names(question):
+            return self.tasks[0]
         known = ", ".join(repr(task.question) for task in self.tasks if task.question)
         raise ModelError(
             f"not trained to answer {question!r}; "
@@ -130,7 +133,13 @@ class RunRecord:
 
     def ignores(self, words: str) -> bool:
         """Tell whether words beside a picture change nothing, and are not the one question."""
-        return self.asks_one and normal(words) not in ("", normal(self.tasks[0].question))
+        asked = normal(words) in ("", normal(self.tasks[0].question)) or self.names(words)
+        return self.asks_one and not asked
+
+    def names(self, words: str) -> bool:
+        """Tell whether words ask for the name of what is seen, which the first task gives."""
+        first = self.tasks[0].question
+        return asks_name(words) and (not first or asks_name(first))
 
     def meant(self, words: str) -> Task:
         """Return the task that words beside a picture ask for; where there is one, always that.

@@ -103,7 +103,7 @@ def create_app(settings: ServeSettings, backend: Backend | None = None) -> Starl
 
 def _open_eye(settings: ServeSettings) -> Eye:
     looks = settings.show != "text" or settings.upstream is None
-    model = open_model(settings.model, "--model") if looks else None
+    model = open_model(settings.model, "--model", settings.talker) if looks else None
     ears = settings.sound_model and open_model(settings.sound_model, "--sound-model")
     bare = model.trained.profile if model and settings.upstream is None else None
     return Eye(settings, model, ears or None, bare)

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference import Answer, Model
+from glyphsight.inference.naming import in_words, names_of
 from glyphsight.inference.score import PromptTooLongError
 from glyphsight.inference.see import PictureText
 from glyphsight.inference.stream import Piece, Token, Writing
@@ -99,7 +100,7 @@ class Embedded:
         reply = REPLIES[request.path](asked, self._name, count, len(writers))
         pieces = self._pieces(writers)
         words = _last(asked, request.reads)[0] if answers else ""
-        headers = _UNREAD if words and self._model.trained.ignores(words) else {}
+        headers = _UNREAD if words and self._model.ignores(words) else {}
         if asked.streamed:
             return _Streamed(reply, pieces, headers)
         async with aclosing(pieces):
@@ -145,7 +146,7 @@ class Embedded:
             return None, 0
         model = self._model
         run = model.trained
-        if (task := task_about(run, words)) is None:
+        if (task := task_about(model, words)) is None:
             return None, 0
         another = task != run.task(None)
         if any(read.kind == "Sound" and (another or read.answer is None) for read in reads):
@@ -173,20 +174,27 @@ class Embedded:
     def _begin(self, asked: Asked, reads: Sequence[Read]) -> tuple[list[Iterator[Piece]], int]:
         """Begin to write, and count the tokens read."""
         model = self._model
-        if asked.texts:
+        messages: Sequence[Mapping[str, str]] = asked.messages
+        if reads and model.talker is not None:
+            said = messages or [{"role": "user", "content": asked.texts[0]}]
+            messages = _named(said, reads)
+        if not messages:
             prompts = prompt_ids(model.tokenizer, asked.texts)
         else:
             drawn = f", ask {DRAWINGS} for a drawing" if model.trained.draws else ""
             fix = f"send a picture in the last message{drawn}, or start the server with {_SPEAKERS}"
-            prompts = [conversation_ids(model, asked.messages, fix, pictures=bool(reads))]
+            prompts = [conversation_ids(model, messages, fix, pictures=bool(reads))]
         writers = []
         for ids in prompts:
             for number in range(asked.count):
                 writing = asked.writing
                 if writing.seed is not None:
                     writing = replace(writing, seed=writing.seed + number)
-                one = model.stream(ids, writing)
-                writers.append(one if asked.texts else without_lead(one))
+                if messages:
+                    one = without_lead((model.talker or model).stream(ids, writing))
+                else:
+                    one = model.stream(ids, writing)
+                writers.append(one)
         return writers, sum(map(len, prompts))
 
     async def _pieces(
@@ -337,6 +345,21 @@ def _last(asked: Asked, reads: Sequence[Read]) -> tuple[str, list[Read]]:
         words = f"{words[:at]}\n{words[at + len(shown) :]}"
         inside.insert(0, read)
     return words.strip(), inside
+
+
+def _named(messages: Sequence[Mapping[str, str]], reads: Sequence[Read]) -> list[dict[str, str]]:
+    """Put what each picture shows, in words, in the place of its text."""
+    left, named = list(reads), []
+    for message in messages:
+        rest, content = message["content"], ""
+        while left and (shown := left[0].shown.removesuffix("\n")) in rest:
+            read = left.pop(0)
+            before, _, rest = rest.partition(shown) if shown else (rest, "", "")
+            content += before + (
+                in_words([names_of(read.answer)], read.kind) if read.answer else shown
+            )
+        named.append({**message, "content": content + rest})
+    return named
 
 
 def _as_pieces(answers: Sequence[Sequence[Answer]], writing: Writing) -> list[Piece]:

@@ -116,13 +116,13 @@ def _key(data: bytes, kind: str, detail: str) -> tuple[str, str, str]:
     return hashlib.sha256(data).hexdigest(), kind, detail
 
 
-def open_model(name: str | None, option: str) -> Model:
-    """Return a model that answers, not loaded yet.
+def open_model(name: str | None, option: str, talker: str | None = None) -> Model:
+    """Return a model that answers, not loaded yet, and that has a talker where one is given.
 
     Raises:
         GlyphsightError: There is none of that name, or it was not trained with glyphsight.
     """
-    model = Model(name or "")
+    model = Model(name or "", talker=talker)
     try:
         model.trained  # noqa: B018 - says what is wrong
     except GlyphsightError as error:

@@ -25,6 +25,8 @@ class ServeSettings(ReadSettings):
         model: Model that looks at pictures: its answer is what --show answer shows, and without
             --upstream it answers requests. Left out, nano-digits beside an upstream, else sight.
         sound_model: Run trained on sounds, which answers sounds; left out, a sound is text alone.
+        talker: Language model that writes about what the model names, without --upstream; left out,
+            the base of the model, where it has one that chats.
         api_key: Key that clients must give as a bearer token, better in GLYPHSIGHT_API_KEY: others
             see a command line.
         upstream_key: Key for the upstream in place of the client's, better in
@@ -51,6 +53,7 @@ class ServeSettings(ReadSettings):
     upstream: str | None = None
     model: str | None = None
     sound_model: str | None = None
+    talker: str | None = None
     api_key: str | None = field(default=None, repr=False)
     upstream_key: str | None = field(default=None, repr=False)
     without_key: bool = False

@@ -7,16 +7,24 @@ the base, which it gave without a picture; see :mod:`glyphsight.dataset.question
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from glyphsight.dataset.questions import CHAT, PLAIN, asides, told
 from glyphsight.errors import DatasetError
+from glyphsight.evaluate.result import Samples, Share
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.tasks.base import Item, Task
 from glyphsight.evaluate.tasks.records import records_task
+from glyphsight.inference import Model
+from glyphsight.inference.naming import in_words, names_of
+from glyphsight.inference.see import PictureText
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import root_of
 from glyphsight.models.smollm2 import NAME
+
+REPLY = 64
+"""Tokens of a reply of which the first sentence is judged."""
 
 
 def first_sentence(text: str) -> str:
@@ -37,7 +45,7 @@ def aside_task(location: str, run: RunRecord | None, settings: EvaluateSettings)
             f"aside: the answers that are kept are those of {NAME}, and this run is one of "
             f"{root_of(run).base}; take a run of {NAME}"
         )
-    items = []
+    items, turns = [], []
     for number, one in enumerate(records_task(location, run, settings).items):
         chat, after = number % 2 == 1, number // 2 % 2 == 1
         every = asides(held_out=True, chat=chat)
@@ -46,4 +54,26 @@ def aside_task(location: str, run: RunRecord | None, settings: EvaluateSettings)
         group = f"{'chat' if chat else 'plain'}, {'a later turn' if after else 'the same turn'}"
         prompt = (CHAT if chat else PLAIN).ask(one.ascii_image, question)
         items.append(Item(one.ascii_image, (said,), (), group, prompt))
-    return Task(location, items, PLAIN, _read_first)
+        if chat:
+            turns.append((one, after, words, said))
+
+    def further(model: Model, samples: Samples) -> dict[str, Share]:
+        if model.talker is None:
+            return {}
+        right = [_named_first(model, *turn) for turn in turns]
+        return {"named first, in the chat template": Share.of(sum(right), len(right))}
+
+    return Task(location, items, PLAIN, _read_first, further=further)
+
+
+def _named_first(model: Model, one: Item, after: bool, words: str, said: str) -> bool:
+    """Say whether the base's first sentence is its own where the picture was named to it."""
+    [answer] = model.see([PictureText(one.ascii_image, 0, 0, inverted=False, cropped=False)])
+    shown = in_words([names_of(answer)])
+    turns = [words if after else f"{shown}\n{words}"]
+    if after:
+        turns = [f"{shown}\nWhat is it?", answer.name, *turns]
+    roles = itertools.cycle(("user", "assistant"))
+    messages = [{"role": role, "content": turn} for role, turn in zip(roles, turns, strict=False)]
+    assert model.talker is not None
+    return first_sentence(model.talker.chat(messages, most=REPLY)) == first_sentence(said)

@@ -14,14 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from glyphsight.dataset.prompt import Prompt
-from glyphsight.dataset.questions import ASIDE, CHAT, FAMILIES, PLAIN, ask
+from glyphsight.dataset.questions import ASIDE, CHAT, FAMILIES, PLAIN, ask, kind_of
 from glyphsight.evaluate.result import Samples, Share
 from glyphsight.evaluate.settings import EvaluateSettings
-from glyphsight.evaluate.tasks.aside import first_sentence
+from glyphsight.evaluate.tasks.aside import REPLY, first_sentence
 from glyphsight.evaluate.tasks.base import Item, Task
 from glyphsight.evaluate.tasks.records import records_task
 from glyphsight.files import normal
 from glyphsight.inference import Model, Request
+from glyphsight.inference.naming import in_words
 from glyphsight.models import RunRecord
 from glyphsight.models.load import as_base
 
@@ -53,23 +54,23 @@ def _read_said(reply: str, item: Item) -> str:
     return next((one for one in item.answers if says(reply, one)), normal(reply))
 
 
-def _kind_of(name: str) -> str:
-    """Return the kind of a picture by its name alone: a digit, a number, a letter or a thing."""
-    if name.isascii() and name.isdigit():
-        return "digit" if len(name) == 1 else "number"
-    return "letter" if len(name) == 1 else "thing"
-
-
 @dataclass(frozen=True)
 class _Case:
     """A question: its wording, the pictures by their rows, and its words with their place."""
 
     wording: Prompt
     rows: tuple[int, ...]
-    question: str
+    words: str
+    before: bool  # the words stand before the pictures
 
     def ask(self, texts: Sequence[str]) -> str:
-        return self.wording.ask("".join(texts[row] for row in self.rows), self.question)
+        question = f"{self.words}\n{{ASCII_image}}" if self.before else self.words
+        return self.wording.ask("".join(texts[row] for row in self.rows), question)
+
+    def told(self, names: Sequence[str]) -> str:
+        """Return what the base is asked where the pictures were named to it."""
+        said = in_words([[names[row]] for row in self.rows])
+        return f"{self.words}\n{said}" if self.before else f"{said}\n{self.words}"
 
 
 def use_task(location: str, run: RunRecord | None, settings: EvaluateSettings) -> Task:
@@ -80,9 +81,9 @@ def use_task(location: str, run: RunRecord | None, settings: EvaluateSettings) -
     cases, items = [], []
     for number, name in enumerate(names):
         rows: tuple[int, ...] = (number,)
-        of_kind, families = kind or _kind_of(name), set(FAMILIES) - {ASIDE, "what"}
+        of_kind, families = kind or kind_of(name), set(FAMILIES) - {ASIDE, "what"}
         other = (number + 1) % len(names)
-        comparable = {of_kind, kind or _kind_of(names[other])} <= {"digit", "number"}
+        comparable = {of_kind, kind or kind_of(names[other])} <= {"digit", "number"}
         if number % 5 == 4 and comparable and int(name) != int(names[other]):
             rows, families = (number, other), {"larger"}
         asked = ask(
@@ -93,9 +94,7 @@ def use_task(location: str, run: RunRecord | None, settings: EvaluateSettings) -
             held_out=True,
             families=families,
         )
-        before = number % 4 > 1  # the pictures stand after the question
-        question = f"{asked.words}\n{{ASCII_image}}" if before else asked.words
-        case = _Case((PLAIN, CHAT)[number % 2], rows, question)
+        case = _Case((PLAIN, CHAT)[number % 2], rows, asked.words, number % 4 > 1)
         cases.append(case)
         text = "".join(texts[row] for row in rows)
         items.append(Item(text, (asked.answer,), (), asked.family, case.ask(texts), len(rows)))
@@ -110,21 +109,33 @@ def _used(model: Model, samples: Samples, named: Task, cases: Sequence[_Case]) -
     """Ask for the names, and the base about the written names; see :func:`use_task`."""
     right = [sample.right for sample in samples]
     truth = [sample.truth for sample in samples]
-    read = _names_right(model, named)
-    seen = [all(read[row] for row in case.rows) for case in cases]
+    read = _names(model, named)
+    right_name = [one in own.answers for one, own in zip(read, named.items, strict=True)]
+    seen = [all(right_name[row] for row in case.rows) for case in cases]
     about = [case.ask([f"{name}\n" for name in named.truth]) for case in cases]
     different = list(dict.fromkeys(about))
     with as_base(model.get()) as base:
         replies = Model(base).generate([Request(one, (" word" * 12,)) for one in different])
     said = dict(zip(different, replies, strict=True))
     knows = [says(said[one], answer) for one, answer in zip(about, truth, strict=True)]
-    both = zip(seen, knows, strict=True)
+    both = [a and b for a, b in zip(seen, knows, strict=True)]
     found = {
         "the name is right": seen,
         "the base is right about the written name": knows,
         "right, where the name is": _among(right, seen),
-        "it can use what it sees": _among(right, [a and b for a, b in both]),
+        "it can use what it sees": _among(right, both),
     }
+    if model.talker is not None:
+        told = [
+            model.talker.chat([{"role": "user", "content": case.told(read)}], most=REPLY)
+            for case in cases
+        ]
+        right = [says(reply, answer) for reply, answer in zip(told, truth, strict=True)]
+        found |= {
+            "named first: right": right,
+            "named first: right, where the name is": _among(right, seen),
+            "named first: it can use what it sees": _among(right, both),
+        }
     return {name: Share.of(sum(own), len(own)) for name, own in found.items() if own}
 
 
@@ -132,15 +143,13 @@ def _among(right: Sequence[bool], where: Sequence[bool]) -> list[bool]:
     return [own for own, counts in zip(right, where, strict=True) if counts]
 
 
-def _names_right(model: Model, named: Task) -> list[bool]:
-    """Say of each picture whether the model names it, by its labels or in writing."""
+def _names(model: Model, named: Task) -> list[str]:
+    """Return the name that the model gives each picture, by its labels or in writing."""
     asked = [
         Request(one.ask(named.prompt), tuple(map(named.prompt.reply, one.choices or one.answers)))
         for one in named.items
     ]
     if all(one.choices for one in named.items):
         best = model.best(asked)
-        said = [one.choices[column] for one, column in zip(named.items, best, strict=True)]
-    else:
-        said = [named.prompt.read_reply(reply) for reply in model.generate(asked)]
-    return [one in own.answers for one, own in zip(said, named.items, strict=True)]
+        return [one.choices[column] for one, column in zip(named.items, best, strict=True)]
+    return [named.prompt.read_reply(reply) for reply in model.generate(asked)]
