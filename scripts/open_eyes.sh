@@ -2,8 +2,9 @@
 # Train a model that reads many kinds of pictures: bash scripts/open_eyes.sh DATA [DIR] [PLAN]
 #
 # DATA is what scripts/open_eyes.py made with --plan PLAN, which is sight unless given; DIR is
-# runs/eyes. The adapters, sight and talk, start from `sight` and take MINUTES (240 and 82) of one
-# core, the nano from nothing and takes 72; a run that was stopped resumes from its last checkpoint.
+# runs/eyes. The adapters take MINUTES of one core: sight and talk (240 and 82) start from FROM, the
+# digits' adapter that scripts/sight.sh makes, signs (85) from the run of talk. The nano starts from
+# nothing and takes 34. A run that was stopped resumes from its last checkpoint.
 set -euo pipefail
 data=${1:?"name the data: bash scripts/open_eyes.sh DATA, made by scripts/open_eyes.py"}
 dir=${2:-runs/eyes} plan=${3:-sight}
@@ -11,24 +12,27 @@ glyphsight=${GLYPHSIGHT:-glyphsight}
 kinds="digits letters art-picture icons sketches clothes vitc-s-picture"
 case $plan in
   sight) kinds="$kinds words scenes vitc-l-picture" ;;
-  talk) kinds=letters ;;
+  talk | signs) kinds=letters ;;
 esac
 
 if [ ! -f "$dir/glyphsight.json" ]; then
   resume=()
   [ ! -f "$dir/settings.json" ] || resume=(--resume)
   if [ "$plan" = nano ]; then
-    own=(--model nano --set minutes="${MINUTES:-72}" --set warmup=0.02 --set evaluations=6
+    own=(--model nano --set minutes="${MINUTES:-34}" --set warmup=0.02 --set evaluations=5
       --set most_labels=400)
-  elif [ "$plan" = talk ]; then
+  elif [ "$plan" = talk ] || [ "$plan" = signs ]; then
     # The base's own words, fewer than a training has it write by default.
     words=$(python -c 'from glyphsight.train.data import own_words
 print(own_words("smollm2-135m", 5, texts=96, sums=192))')
-    own=(--from sight --batch-size 16 --learning-rate 7e-4 --set minutes="${MINUTES:-82}"
-      --set warmup=0.02 --set text_share=0.04 --set text_file="$words" --set evaluations=4
+    rate=7e-4 minutes=82 share=0.04
+    [ "$plan" = talk ] || rate=6e-4 minutes=85 share=0.02
+    own=(--from "${FROM:?name the run to start from: FROM=RUN}" --batch-size 16
+      --learning-rate $rate --set minutes="${MINUTES:-$minutes}" --set warmup=0.02
+      --set text_share=$share --set text_file="$words" --set evaluations=4
       --set validation_records=300 --set checkpoints=17)
   else
-    own=(--from sight --batch-size 16 --learning-rate 5e-4 --set minutes="${MINUTES:-240}"
+    own=(--from "${FROM:-sight}" --batch-size 16 --learning-rate 5e-4 --set minutes="${MINUTES:-240}"
       --set warmup=0.01 --set text_share=0.04 --set evaluations=8 --set validation_records=300
       --set checkpoints=48)
   fi

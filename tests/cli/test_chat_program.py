@@ -10,11 +10,12 @@ def chat(*arguments, said="", model="nano-digits"):
 
 
 def test_a_picture_on_the_command_line_is_what_the_first_words_are_about(golden):
-    done = chat(golden / "five.png", said="What is this?\n")
+    done = chat(golden / "five.png", said="Is it odd?\n")
     assert (done.exit_code, done.stdout) == (0, "5\n")
-    told = "nano-digits was trained on one question; it answers that, not 'What is this?'\n"
+    told = "nano-digits was trained on one question; it answers that, not 'Is it odd?'\n"
     assert done.stderr == told
-    assert chat(golden / "five.png", said="\n").stderr == ""
+    for words in ("\n", "What is this?\n"):
+        assert chat(golden / "five.png", said=words).stderr == ""
 
 
 def test_pictures_are_added_as_it_goes_and_quit_ends(golden):

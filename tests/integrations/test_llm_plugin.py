@@ -115,9 +115,8 @@ def test_words_alone_need_a_model_that_has_words(run):
 
 @pytest.mark.slow
 def test_words_alone_resume_the_conversation(run, monkeypatch):
-    """The model reads the picture, its answer and the new words."""
+    """The base reads what the picture shows, the answer and the new words."""
     from glyphsight.inference import Model
-    from glyphsight.inference.talk import conversation_ids
 
     asked = []
     stream = Model.stream
@@ -129,13 +128,13 @@ def test_words_alone_resume_the_conversation(run, monkeypatch):
     monkeypatch.setattr(Model, "stream", noted)
     assert run("-m", "glyphsight", "-a", "five.png") == "5\n"
     assert run("-c", "Is it even?").strip()
-    model = Model("sight")
-    said = [encode("five.png", model.trained.profile), "5", "Is it even?"]
+    model = Model("sight").talker
+    said = ["The picture shows the digit 5.\n", "5", "Is it even?"]
     messages = [
         {"role": role, "content": content}
         for role, content in zip(("user", "assistant", "user"), said, strict=True)
     ]
-    ids = conversation_ids(model, messages, pictures=True)
+    ids = model.turns(messages)
     assert asked[-1] == model.tokenizer.decode(ids, skip_special_tokens=False)
     run("-c", "Why?")
     assert asked[-1].startswith(asked[0])

@@ -19,7 +19,7 @@ from glyphsight.inference import Model
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.load import as_base
 from glyphsight.models.runs import Task, read_history
-from glyphsight.train.job import MOST_QUESTIONS, read_datasets
+from glyphsight.train.job import MOST_QUESTIONS, read_datasets, stays_free
 from glyphsight.train.progress import validate
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
@@ -349,3 +349,14 @@ def test_an_answer_given_often_is_one_token_of_a_fresh_nano_and_of_what_starts_f
     write_records(load_dataset(data)[:12], data / "train.json")  # too few of either
     train(data, "nano", tmp_path / "few", given, quiet=True)
     assert load_model(tmp_path / "few").run.base_answers == ()
+
+
+@pytest.mark.parametrize(
+    ("questions", "free"),
+    [({""}, False), ({"", "Is it even?"}, True), ({"Is it even?"}, True)],
+)
+def test_a_free_run_that_is_trained_further_to_name_alone_takes_no_more_questions(questions, free):
+    before = RunRecord("smollm2-135m", free=True)
+    assert stays_free(questions, before) is free
+    assert not stays_free(questions, replace(before, free=False))
+    assert not stays_free(questions, None)

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -253,6 +253,12 @@ def frequent_answers(datasets: Sequence[LearnedDataset]) -> tuple[str, ...]:
     return tuple(sorted(one for one in found if not re.fullmatch("[0-9A-Za-z]", one)))
 
 
+def stays_free(questions: Collection[str], before: RunRecord | None) -> bool:
+    """Tell whether a run takes any question; one trained further to name alone takes none more."""
+    asks = len(questions) > 1 or "" not in questions
+    return len(questions) > MOST_QUESTIONS or bool(before and before.free and asks)
+
+
 def _questions(datasets: Sequence[LearnedDataset]) -> set[str]:
     seen = (own for own in datasets if not own.draws)
     return {one.question for own in seen for one in own.records + own.validation}
@@ -401,7 +407,7 @@ def make_job(
         chat=loaded.chat,
         base_profile=own.profile,
         base_answers=own.answers,
-        free=len(_questions(datasets)) > MOST_QUESTIONS or bool(source.run and source.run.free),
+        free=stays_free(_questions(datasets), source.run),
         draws=tuple(sorted(drawn)),
     )
     inputs = {
