@@ -1,6 +1,8 @@
+import itertools
+
 import pytest
 
-from glyphsight.inference.naming import in_words, names_of
+from glyphsight.inference.naming import in_words, names_of, relevant
 from glyphsight.inference.see import Answer
 
 
@@ -32,3 +34,41 @@ def test_what_is_not_known_is_not_named():
     unknown = Answer("unknown", "nothing I know", 0.9, {}, "", False, False, False, known=False)
     said = in_words([names_of(unknown)])
     assert said == "The picture shows nothing that can be named."
+
+
+def turns(*contents):
+    roles = itertools.cycle(("user", "assistant"))
+    return [{"role": role, "content": one} for role, one in zip(roles, contents, strict=False)]
+
+
+SHOWN = "The picture shows the digit 5."
+
+
+@pytest.mark.parametrize("words", ["Is it even?", "Why?", "What is the number plus three?"])
+def test_words_that_refer_to_a_picture_are_read_with_it(words):
+    told = turns(f"{SHOWN}\nWhat is it?", "5", words)
+    assert relevant(told) == told
+
+
+def test_words_that_do_not_refer_are_read_without_it_and_with_what_else_was_said():
+    told = turns(
+        f"{SHOWN}\nWhat is the capital of France?",
+        "Paris.",
+        f"{SHOWN}\nIs it even?",
+        "No.",
+        "What is the capital of Spain?",
+    )
+    [asked] = relevant(told[:1])
+    assert asked["content"] == "What is the capital of France?"
+    assert [one["content"] for one in relevant(told)] == [
+        "What is the capital of France?",
+        "Paris.",
+        "What is the capital of Spain?",
+    ]
+    plain = turns("Who was Napoleon?", "An emperor.", "Which year did Napoleon die?")
+    assert relevant(plain) == plain
+    shown = [*plain[:2], *turns(f"{SHOWN}\nWhat is it?", "5", "When was Napoleon born?")]
+    assert [one["content"] for one in relevant(shown)] == [
+        *(one["content"] for one in plain[:2]),
+        "When was Napoleon born?",
+    ]

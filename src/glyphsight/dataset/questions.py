@@ -164,6 +164,20 @@ _NAME = re.compile(
 )
 
 
+_REFERS = re.compile(
+    r"\b(it|its|this|that|these|those|they|them|he|she|him|her|here|there|both|two|first|last|"
+    r"pictures?|images?|photos?|drawings?|sounds?|recordings?|drawn|shown|written|said|seen?|hear|"
+    r"heard|look|read|signs?|digits?|letters?|numbers?|characters?|words?|things?|objects?|shapes?|"
+    r"icons?|symbols?|left|right|larger|smaller|even|odd|plus|minus|add|sum|backwards)\b"
+)
+
+
+def refers(words: str) -> bool:
+    """Tell whether words may refer to a picture: by one such as "it", or as two words at most."""
+    plain = words.casefold()
+    return len(plain.split()) < 3 or _REFERS.search(plain) is not None
+
+
 def asks_name(words: str) -> bool:
     """Tell whether words beside a picture ask for the name of what it shows, and no more."""
     plain = " ".join(re.findall(r"\w+", words.casefold().replace("'", "")))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from glyphsight.dataset.questions import kind_of
+from glyphsight.dataset.questions import kind_of, refers
 from glyphsight.models.runs import UNKNOWN
 
 if TYPE_CHECKING:
     from glyphsight.inference.see import Answer
+
+
+_SAID = re.compile(
+    r"(?m)^(?:The picture|Picture \d+) shows .+\.$\n?|^(?:The sound|Sound \d+) is .+\.$\n?"
+)
 
 
 def names_of(answer: Answer) -> list[str]:
@@ -30,6 +36,30 @@ def in_words(pictures: Sequence[Iterable[str]], kind: str = "Picture") -> str:
         verb = "is" if kind == "Sound" else "shows"
         said.append(f"{which} {verb} {' and '.join(map(_thing, names))}.")
     return "\n".join(said)
+
+
+def relevant(messages: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Leave pictures and turns about them out where the last words do not refer to a picture.
+
+    A small model that reads "The picture shows the digit 5." answers all else by it.
+
+    Args:
+        messages: Objects with ``role`` and ``content``, oldest first; pictures as
+            :func:`in_words` says them.
+    """
+    every = [dict(one) for one in messages]
+    words = [_SAID.sub("", one["content"]).strip() for one in every]
+    named = any(said != one["content"].strip() for said, one in zip(words, every, strict=True))
+    if not named or every[-1]["role"] != "user" or refers(words[-1]):
+        return every
+    kept: list[dict[str, str]] = []
+    about = False
+    for one, said in zip(every, words, strict=True):
+        if one["role"] == "user":
+            about = refers(said)
+        if one["role"] == "system" or not about:
+            kept.append({**one, "content": said})
+    return kept
 
 
 def _thing(name: str) -> str:

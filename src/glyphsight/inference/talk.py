@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference.model import Model
-from glyphsight.inference.naming import in_words, names_of
+from glyphsight.inference.naming import in_words, names_of, relevant
 from glyphsight.inference.score import PromptTooLongError
 from glyphsight.inference.see import Answer, PictureText, require_medium, to_text
 from glyphsight.inference.stream import Piece, Writing
@@ -143,7 +143,7 @@ def conversation_ids(
         ModelError: The model has no words of its own, or its template does not take the messages.
     """
     if model.talker is not None:  # pictures are named in words
-        return model.talker.turns([dict(one) for one in messages])
+        return model.talker.turns(relevant(messages))
     if not model.speaks:
         raise ModelError(f"{model.name} has no words but its labels; {show}")
     run, template = model.trained, has_template(model.tokenizer)

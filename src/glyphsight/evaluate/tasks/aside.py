@@ -17,7 +17,7 @@ from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.tasks.base import Item, Task
 from glyphsight.evaluate.tasks.records import records_task
 from glyphsight.inference import Model
-from glyphsight.inference.naming import in_words, names_of
+from glyphsight.inference.naming import in_words, names_of, relevant
 from glyphsight.inference.see import PictureText
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import root_of
@@ -76,4 +76,4 @@ def _named_first(model: Model, one: Item, after: bool, words: str, said: str) ->
     roles = itertools.cycle(("user", "assistant"))
     messages = [{"role": role, "content": turn} for role, turn in zip(roles, turns, strict=False)]
     assert model.talker is not None
-    return first_sentence(model.talker.chat(messages, most=REPLY)) == first_sentence(said)
+    return first_sentence(model.talker.chat(relevant(messages), most=REPLY)) == first_sentence(said)
