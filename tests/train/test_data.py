@@ -9,7 +9,7 @@ from glyphsight.errors import DatasetError
 from glyphsight.models import load_model
 from glyphsight.models.load import new_adapter
 from glyphsight.train.data import BucketSampler, Example, collate, tokenize_records
-from glyphsight.train.job import read_datasets
+from glyphsight.train.learned import read_datasets
 from glyphsight.train.trainer import keep_frozen_weights_in, length_multiple
 
 

@@ -19,10 +19,11 @@ from glyphsight.inference import Model
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.load import as_base
 from glyphsight.models.runs import Task, read_history
-from glyphsight.train.job import MOST_QUESTIONS, read_datasets, stays_free
+from glyphsight.train.learned import read_datasets
 from glyphsight.train.progress import validate
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
+from glyphsight.train.tasks import MOST_QUESTIONS, takes_any
 
 pytestmark = pytest.mark.slow
 EVEN = "Is it even?"
@@ -357,6 +358,6 @@ def test_an_answer_given_often_is_one_token_of_a_fresh_nano_and_of_what_starts_f
 )
 def test_a_free_run_that_is_trained_further_to_name_alone_takes_no_more_questions(questions, free):
     before = RunRecord("smollm2-135m", free=True)
-    assert stays_free(questions, before) is free
-    assert not stays_free(questions, replace(before, free=False))
-    assert not stays_free(questions, None)
+    assert takes_any(questions, before) is free
+    assert not takes_any(questions, replace(before, free=False))
+    assert not takes_any(questions, None)

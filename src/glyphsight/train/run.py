@@ -26,7 +26,7 @@ from glyphsight.models.load import fast_bfloat16
 from glyphsight.models.runs import HISTORY_FILE, read_history, resolve
 from glyphsight.train.card import write_card
 from glyphsight.train.data import collate
-from glyphsight.train.job import Job, Names, make_job, with_its_adapter
+from glyphsight.train.job import Job, make_job, with_its_adapter
 from glyphsight.train.progress import Progress, best_of, validate
 from glyphsight.train.settings import ResolvedSettings, TrainSettings
 from glyphsight.train.speed import compile_layers, compiles, fits_plain_attention
@@ -41,6 +41,7 @@ from glyphsight.train.state import (
     settings_to_resume,
     start_run,
 )
+from glyphsight.train.tasks import Names
 from glyphsight.train.trainer import (
     AnswerTrainer,
     bound_caches,
