@@ -122,7 +122,8 @@ PLANS["signs"] = replace(
     PLANS["talk"], train={"digits": 21000, "letters": 14000, UNKNOWN: 5600}, asks=False
 )
 """`sight`'s text, and more columns for what is wide; for a `nano` a finer one, of one length, so
-that compiled layers serve every step, and names alone; `sight`'s own text, its ink found."""
+that compiled layers serve every step, and names alone; `sight`'s own text, its ink found; the
+same, to name signs alone."""
 JUDGED = 200
 TESTED = {
     "digits": 10000,
@@ -137,7 +138,7 @@ WORDINGS = (PLAIN, PLAIN, CHAT)
 NAMED = 0.55
 """Share of the mixed records that ask nothing: the answer is the name."""
 NOTHING = ("word", "scribble", "texture", "page", "blob", "empty page")
-"""What scripts/clear_eyes.py makes that has no name."""
+"""Kinds of pictures without a name that scripts/clear_eyes.py makes."""
 FAMILIES_OF = {UNKNOWN: ("what", ASIDE)}
 """Families of questions about a kind; all where it is not listed."""
 SOURCES = ("mnist", "fashion", "quickdraw", "fonts", "icons", "vitc", "pictures", "clear")

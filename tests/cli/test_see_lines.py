@@ -7,6 +7,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import glyphsight
 from glyphsight.cli.app import app
 from glyphsight.errors import GlyphsightError
 from glyphsight.files import JsonLog
+from glyphsight.inference import Model
 
 pytestmark = pytest.mark.slow
 
@@ -217,6 +219,23 @@ def test_a_file_with_other_answers_is_left_as_it_is(pictures, nano_run, tmp_path
     other.write_text("hello\n")
     assert "no log of ours" in refused(pictures, "--model", "nano-digits", "--out", other)
     assert other.read_text() == "hello\n"
+
+
+def test_a_file_is_of_one_talker(pictures, tmp_path, monkeypatch):
+    def told(name):
+        talker = SimpleNamespace(name=name, chat=lambda messages, most: f"{name} says no")
+        monkeypatch.setattr(Model, "talker", talker)
+        words = (pictures / "01.png", "--out", tmp_path / "out.jsonl", "--ask", "Is it blue?")
+        return (*words, "--talker", name)
+
+    assert see(*told("one")).exit_code == 0
+    [row] = rows((tmp_path / "out.jsonl").read_text())
+    assert (row["name"], row["said"][:17]) == ("one says no", "The picture shows")
+    assert "talker 'one', now 'two'" in refused(*told("two"), "--model", "nano-digits")
+
+
+def test_a_talker_without_a_question_is_refused(pictures):
+    assert "is of use with --ask" in see(pictures / "01.png", "--talker", "one").stderr
 
 
 def test_a_resumed_file_keeps_its_engine(pictures, tmp_path):

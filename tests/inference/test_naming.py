@@ -44,7 +44,18 @@ def turns(*contents):
 SHOWN = "The picture shows the digit 5."
 
 
-@pytest.mark.parametrize("words", ["Is it even?", "Why?", "What is the number plus three?"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Is it even?",
+        "Why?",
+        "What is the number plus three?",
+        "Are you sure?",
+        "Can you explain?",
+        "이 그림은 무엇을 보여 줍니까?",
+        "Ist die Zahl gerade?",
+    ],
+)
 def test_words_that_refer_to_a_picture_are_read_with_it(words):
     told = turns(f"{SHOWN}\nWhat is it?", "5", words)
     assert relevant(told) == told

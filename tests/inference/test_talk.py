@@ -6,7 +6,7 @@ import pytest
 
 from glyphsight.dataset.questions import CHAT, PLAIN
 from glyphsight.errors import ModelError
-from glyphsight.inference import Model
+from glyphsight.inference import Answer, Model
 from glyphsight.inference.talk import Conversation, conversation_ids, task_about
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import SHIPPED_RUNS, Task
@@ -43,6 +43,45 @@ def test_a_run_with_a_talker_names_and_leaves_other_words_to_it():
     one = of(RunRecord("smollm2-135m", tasks=(digit, EVEN)), talker=True)
     asked = ("", "What digit is this?", "Is it even?", "Why?", "Draw it")
     assert [task_about(one, words) for words in asked] == [digit, digit, EVEN, None, None]
+
+
+def test_a_free_run_with_a_talker_leaves_to_it_what_it_does_not_list():
+    free = of(RunRecord("smollm2-135m", tasks=(EVEN,), free=True), talker=True)
+    assert [task_about(free, words) for words in ("Is it even?", "Why?")] == [EVEN, None]
+
+
+def test_a_run_gives_names_first_unless_its_question_asks_for_something_else():
+    record = RunRecord("smollm2-135m", tasks=(Task("", ("1", "2")),))
+    assert record.names_first
+    assert not replace(record, tasks=(EVEN,)).names_first
+    assert replace(record, tasks=(replace(EVEN, question="Which digit?"),)).names_first
+
+
+class Seer:
+    """Names three digits in one picture; the first time it is asked it fails."""
+
+    trained = Model("nano-digits").trained
+    talker = True
+    asked = 0
+
+    def see(self, pictures, question=None):
+        self.asked += 1
+        if self.asked == 1:
+            raise ModelError("no room; crop it")
+        ones = [Answer(label, label, 1.0, {}, "", False, False, False) for label in "123"]
+        return [replace(ones[0], parts=tuple(ones)) for _ in pictures]
+
+
+def test_several_things_in_a_picture_are_said_of_one_which_an_error_leaves_waiting(golden):
+    talk = Conversation(Seer())
+    talk.add(str(golden / "five.png"))
+    with pytest.raises(ModelError, match="crop"):
+        list(talk.reply("What is it?"))
+    assert (len(talk.waiting), talk.messages) == (1, [])
+    assert "".join(talk.reply("What is it?")) == "1, 2, 3"
+    shown = "The picture shows the digit 1 and the digit 2 and the digit 3."
+    assert talk.messages[0]["content"] == f"{shown}\nWhat is it?"
+    assert talk.waiting == []
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from serving import b64, png, png_of, served, uri
 import glyphsight
 from glyphsight.codec import Profile
 from glyphsight.inference import DrawSettings, Model
+from glyphsight.inference.stream import Piece
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.nano import MadeFor, make_nano
 from glyphsight.models.runs import SHIPPED_RUNS
@@ -337,6 +338,59 @@ def test_the_model_that_draws_says_where(drawing):
         asyncio.run(
             Embedded(drawing).handle(Incoming("POST", "/v1/chat/completions", "", [], body))
         )
+
+
+class Talker:
+    """Notes what it reads, and says yes."""
+
+    name = "talker"
+
+    def __init__(self):
+        self.read = []
+
+    def settle(self, *_):
+        return "numpy"
+
+    def turns(self, messages):
+        self.read.append([one["content"] for one in messages])
+        return [0]
+
+    def stream(self, ids, writing):
+        yield Piece("Yes", None, "stop")
+
+
+@pytest.fixture
+def told(loop, monkeypatch):
+    """Ask a server whose model has a talker: status, reply, and what the talker read."""
+    talker = Talker()
+    monkeypatch.setattr(Model, "talker", talker)
+    with served(loop, ServeSettings(model="nano-digits", timeout=10.0)) as server:
+
+        def ask(message):
+            body = {"model": "nano-digits", "messages": [message]}
+            status, _, reply = server.ask("/v1/chat/completions", body)
+            return status, json.loads(reply), talker.read
+
+        yield ask
+
+
+def test_pictures_in_one_message_are_numbered_for_the_talker(told, golden):
+    words = "Which is larger?"
+    status, reply, read = told(shown(digit(golden), digit(golden), words=words))
+    assert (status, reply["choices"][0]["message"]["content"]) == (200, "Yes")
+    names = "Picture 1 shows the digit 5.\nPicture 2 shows the digit 5."
+    assert read == [[f"{names}\n{words}"]]
+
+
+def test_a_sound_that_no_model_heard_is_not_told_to_the_talker(told, tmp_path, wav):
+    pytest.importorskip("soundfile")
+    tone = np.sin(np.arange(4000) / 5).astype(np.float32)
+    data = wav(tmp_path / "a" / "tone.wav", tone).read_bytes()
+    part = {"type": "input_audio", "input_audio": {"data": b64(data), "format": "wav"}}
+    words = {"type": "text", "text": "Is it loud?"}
+    status, reply, read = told({"role": "user", "content": [part, words]})
+    assert (status, read) == (400, [])
+    assert "--sound-model" in reply["error"]["message"]
 
 
 def test_a_sound_is_refused_where_no_model_hears(chat, tmp_path, wav):

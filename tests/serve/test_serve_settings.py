@@ -29,6 +29,11 @@ def test_this_machine_needs_none(host):
     ServeSettings(host=host)
 
 
+def test_an_upstream_talks_itself():
+    with pytest.raises(GlyphsightError, match="leave --talker"):
+        ServeSettings(upstream="http://localhost:1", talker="smollm2-135m")
+
+
 def test_a_key_is_not_printed():
     assert "secret" not in repr(ServeSettings(api_key="secret", upstream_key="secret"))
 

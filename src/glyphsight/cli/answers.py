@@ -95,7 +95,9 @@ class Printer:
         Where the model does not know the picture, "unknown" is left out: it is said already.
         """
         every = [one for one in answer.probabilities.items() if answer.known or one[0] != UNKNOWN]
-        return [(self.task.name_of(label), chance) for label, chance in every]
+        run = self.model.trained  # of a question that is answered in words, the first task names
+        task = self.task if self.task in run.tasks else run.tasks[0]
+        return [(task.name_of(label), chance) for label, chance in every]
 
     def _said(self, answer: Answer, shown: int) -> str:
         """Say an answer in words: the likeliest labels, the first with its probability."""

@@ -62,7 +62,7 @@ def chat(
     from glyphsight.inference import Model
     from glyphsight.inference.talk import Conversation
 
-    fix = "add a picture with /image FILE, or take --model sight"
+    fix = "add a picture with /image FILE, or give --talker MODEL, or take --model sight"
     talk = Conversation(Model(model, talker=talker), most, fix)
     talk.model.trained  # noqa: B018 - a model that was never trained is told before the first words
     for file in images or []:

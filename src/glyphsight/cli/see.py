@@ -92,6 +92,8 @@ def _open_log(
     will_resume()
     settings = {"model": model.name, "trained": trained, "ask": question, "show": show}
     settings |= {} if top is None else {"top": top}
+    talker = model.talker if question and model.task(question) not in model.trained.tasks else None
+    settings |= {} if talker is None else {"talker": talker.name}
     return JsonLog(file, settings | {"engine": engine})
 
 
@@ -166,6 +168,8 @@ def see(
         glyphsight see five.png --model nano-digits
     """
     _require_fit(images, files_from, out, explain, json_, jsonl)
+    if talker is not None and ask is None:
+        raise typer.BadParameter("is of use with --ask; give it too", param_hint="--talker")
     if processes.engine == "local" and processes.workers is None:
         processes = replace(processes, workers=1)
     if not processes.here and _STDIN in (images or []):

@@ -158,7 +158,7 @@ _NAME = re.compile(
     rf"(?:please )?(?:what|which)(?: {_NOUN})?(?:s| is| was)(?: it| this| that)?(?: {_NOUN})?"
     rf"(?: shown| drawn| written| seen)?{_HERE}"
     rf"|(?:please )?(?:what|which)(?: {_NOUN})? (?:do you see|can you see|can be seen){_HERE}"
-    rf"|what does (?:it|(?:the|this) {_NOUN}) show|what have i drawn"
+    rf"|(?:what|which) {_NOUN}|what does (?:it|(?:the|this) {_NOUN}) show|what have i drawn"
     rf"|(?:please )?(?:name|read|identify|recogni[sz]e|say|tell me)"
     rf"(?: it| this| (?:the|this) {_NOUN}| what you see| what (?:it|this|that) is)"
 )
@@ -168,14 +168,23 @@ _REFERS = re.compile(
     r"\b(it|its|this|that|these|those|they|them|he|she|him|her|here|there|both|two|first|last|"
     r"pictures?|images?|photos?|drawings?|sounds?|recordings?|drawn|shown|written|said|seen?|hear|"
     r"heard|look|read|signs?|digits?|letters?|numbers?|characters?|words?|things?|objects?|shapes?|"
-    r"icons?|symbols?|left|right|larger|smaller|even|odd|plus|minus|add|sum|backwards)\b"
+    r"icons?|symbols?|left|right|larger|smaller|even|odd|plus|minus|add|sum|"
+    r"backwards|count|sure|more)\b|\bexplain\W*$"
+)
+_ENGLISH = re.compile(
+    r"\b(what|who|when|where|why|how|which|the|is|are|do|does|did|can|could|should|you|your|my|i|"
+    r"tell|write|give|name|list|explain|describe|of|to)\b"
 )
 
 
 def refers(words: str) -> bool:
-    """Tell whether words may refer to a picture: by one such as "it", or as two words at most."""
+    """Tell whether words may refer to a picture: by one such as "it", or as two words at most.
+
+    Words in another language than English may.
+    """
     plain = words.casefold()
-    return len(plain.split()) < 3 or _REFERS.search(plain) is not None
+    english = plain.isascii() and _ENGLISH.search(plain)
+    return len(plain.split()) < 3 or not english or _REFERS.search(plain) is not None
 
 
 def asks_name(words: str) -> bool:

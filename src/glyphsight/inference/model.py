@@ -282,7 +282,8 @@ class Model(LazyModel):
         """Model that writes about what a run names, which the run itself cannot.
 
         Left out, it is the base of the run, if that has a chat template; of one that numpy maps the
-        weights are in memory once. None for a base model, a ``nano``, and a run that writes itself.
+        weights are in memory once. None for a base model, a ``nano``, a run that writes itself,
+        and one whose first question asks for no name.
 
         Raises:
             ModelError: The one that was given has no chat template.
@@ -293,7 +294,9 @@ class Model(LazyModel):
             if not has_template(talker.tokenizer):
                 raise ModelError(f"{given}: has no chat template; give a model that chats")
             return talker
-        if run is None or run.free or not self.speaks or not has_template(self.tokenizer):
+        if run is None or run.free or not (run.names_first and self.speaks):
+            return None
+        if not has_template(self.tokenizer):
             return None
         return Model(root_of(run).base)
 

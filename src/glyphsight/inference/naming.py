@@ -24,18 +24,26 @@ def names_of(answer: Answer) -> list[str]:
 
 
 def in_words(pictures: Sequence[Iterable[str]], kind: str = "Picture") -> str:
-    """Say what pictures or sounds show, a sentence each, such as "The picture shows a star.".
+    """Say what pictures or sounds show, a line each; see :func:`sentences`."""
+    return "\n".join(sentences(pictures, kind))
+
+
+def sentences(pictures: Sequence[Iterable[str]], kind: str = "Picture") -> list[str]:
+    """Say what pictures or sounds show, such as "The picture shows a star.".
 
     Args:
         pictures: Names of the things in each of N, in order; several are numbered.
         kind: ``Picture`` or ``Sound``.
+
+    Returns:
+        N sentences.
     """
     said = []
     for number, names in enumerate(pictures, 1):
         which = f"{kind} {number}" if len(pictures) > 1 else f"The {kind.lower()}"
         verb = "is" if kind == "Sound" else "shows"
         said.append(f"{which} {verb} {' and '.join(map(_thing, names))}.")
-    return "\n".join(said)
+    return said
 
 
 def relevant(messages: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -69,4 +77,4 @@ def _thing(name: str) -> str:
         return f"the {kind} {name}"
     if name.endswith("s") and not name.endswith(("ss", "us")):  # trousers
         return name
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"

@@ -17,7 +17,7 @@ from glyphsight.media import PictureLike
 from glyphsight.models.chat import fill, has_template
 from glyphsight.models.runs import Task
 
-SHOW = "give a picture, or take sight"
+SHOW = "give a picture or a talker, or take sight"
 """Fix where a model has no words of its own."""
 _WORDS = "glyphsight-asks"
 
@@ -51,22 +51,23 @@ class Conversation:
         """
         require_medium(picture, self.model)
         try:
-            read = to_text(picture, self.model.trained.profile)
+            self.waiting.append(to_text(picture, self.model.trained.profile))
         except PictureError as error:
             said = str(error)
             named = isinstance(picture, str) and picture not in said
             raise PictureError(f"{picture}: {said}" if named else said) from error
-        self.waiting += read.parts or (read,)
         self.pictures = True
 
     def ask(self, words: str) -> list[PictureText]:
         """Add words, and the pictures that wait, to what was said; return these pictures."""
-        asked, self.waiting = self.waiting, []
-        shown = [one.ascii_image.rstrip("\n") for one in asked]
+        asked = self.waiting
+        things = [one for picture in asked for one in picture.parts or (picture,)]
+        shown = [one.ascii_image.rstrip("\n") for one in things]
         if asked and self.model.talker is not None:
             sound = self.model.trained.profile.trim is not None
-            self._named = self.model.see(asked)
+            self._named = self.model.see(asked)  # an error leaves the pictures waiting
             shown = [in_words([*map(names_of, self._named)], "Sound" if sound else "Picture")]
+        self.waiting = []
         self.messages.append({"role": "user", "content": "\n".join([*shown, words])})
         return asked
 
@@ -97,7 +98,9 @@ class Conversation:
 
     def _seen(self, texts: list[PictureText], question: str) -> Iterator[str]:
         first = self._named and question == self.model.trained.tasks[0].question
-        for number, one in enumerate(self._named if first else self.model.see(texts, question)):
+        answers = self._named if first else self.model.see(texts, question)
+        things = [one for answer in answers for one in answer.parts or (answer,)]
+        for number, one in enumerate(things):
             yield f"{', ' if number else ''}{one.name}"
 
     def _written(self) -> Iterator[str]:
@@ -115,13 +118,14 @@ def task_about(model: Model, words: str) -> Task | None:
             and has no base that talks about what it names.
     """
     run = model.trained
-    if model.talker is None:
-        task = run.meant(words)
-        return task if task in run.tasks else None
     try:
-        return run.task(words if words.strip() else None)
+        named = model.talker is not None
+        task = run.task(words if words.strip() else None) if named else run.meant(words)
     except ModelError:
+        if model.talker is None:
+            raise
         return None
+    return task if task in run.tasks else None
 
 
 def conversation_ids(

@@ -144,7 +144,7 @@ class Glyphsight(llm.Model):
         if not shown:
             raise llm.ModelError("nothing to look at; give a picture or a sound: -a FILE")
         model = _model(prompt.options, shown[-1])
-        talk = Conversation(model, show="give a file, -a FILE, or take -o model sight")
+        talk = Conversation(model, show="give a file, -a FILE, or a talker, -o talker MODEL")
         *before, (_, words, asked) = turns
         for role, text, attachments in before:
             for one in attachments:

@@ -138,8 +138,13 @@ class RunRecord:
 
     def names(self, words: str) -> bool:
         """Tell whether words ask for the name of what is seen, which the first task gives."""
+        return self.names_first and asks_name(words)
+
+    @property
+    def names_first(self) -> bool:
+        """True where the first task gives a name, as far as its question says."""
         first = self.tasks[0].question
-        return asks_name(words) and (not first or asks_name(first))
+        return not first or asks_name(first)
 
     def meant(self, words: str) -> Task:
         """Return the task that words beside a picture ask for; where there is one, always that.

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference import Answer, Model
-from glyphsight.inference.naming import in_words, names_of
+from glyphsight.inference.naming import names_of, sentences
 from glyphsight.inference.score import PromptTooLongError
 from glyphsight.inference.see import PictureText
 from glyphsight.inference.stream import Piece, Token, Writing
@@ -41,7 +41,7 @@ _UNREAD = {
     "X-Glyphsight-Note": "the words beside the pictures were not read: this model was trained on "
     "one question, and answers that"
 }
-_SPEAKERS = "--model sight, or with --upstream in front of a model that writes"
+_SPEAKERS = "--model sight, --talker MODEL, or --upstream in front of a model that writes"
 
 
 class Embedded:
@@ -62,8 +62,10 @@ class Embedded:
         self._pool = ThreadPoolExecutor(_WRITERS, "glyphsight-writer")
 
     async def start(self) -> None:
-        """Load the model."""
+        """Load the model, and the one that talks."""
         await self._run(self._model.settle, None, rounded=True)
+        if talker := await self._run(lambda: self._model.talker):
+            await self._run(talker.settle, 1)
 
     async def close(self) -> None:
         """End the threads, each after the token that it writes."""
@@ -146,9 +148,10 @@ class Embedded:
             return None, 0
         model = self._model
         run = model.trained
-        if (task := task_about(model, words)) is None:
+        task = task_about(model, words)
+        if task is None and model.talker is None:
             return None, 0
-        another = task != run.task(None)
+        another = task is not None and task != run.task(None)
         if any(read.kind == "Sound" and (another or read.answer is None) for read in reads):
             raise ApiError(
                 400,
@@ -156,6 +159,8 @@ class Embedded:
                 "send a sound without words",
                 code="unsupported_content_part",
             )
+        if task is None:
+            return None, 0
         answers = [one.parts or (one,) for read in reads if (one := read.answer) is not None]
         texts = [one.ascii_image for things in answers for one in things]
         if another:
@@ -174,23 +179,28 @@ class Embedded:
     def _begin(self, asked: Asked, reads: Sequence[Read]) -> tuple[list[Iterator[Piece]], int]:
         """Begin to write, and count the tokens read."""
         model = self._model
-        messages: Sequence[Mapping[str, str]] = asked.messages
+        conversations: list[Sequence[Mapping[str, str]]] = (
+            [asked.messages] if asked.messages else []
+        )
         if reads and model.talker is not None:
-            said = messages or [{"role": "user", "content": asked.texts[0]}]
-            messages = _named(said, reads)
-        if not messages:
-            prompts = prompt_ids(model.tokenizer, asked.texts)
-        else:
+            every = asked.messages or [{"role": "user", "content": text} for text in asked.texts]
+            named = _named(every, reads)
+            conversations = [named] if asked.messages else [[one] for one in named]
+        if conversations:
             drawn = f", ask {DRAWINGS} for a drawing" if model.trained.draws else ""
             fix = f"send a picture in the last message{drawn}, or start the server with {_SPEAKERS}"
-            prompts = [conversation_ids(model, messages, fix, pictures=bool(reads))]
+            prompts = [
+                conversation_ids(model, one, fix, pictures=bool(reads)) for one in conversations
+            ]
+        else:
+            prompts = prompt_ids(model.tokenizer, asked.texts)
         writers = []
         for ids in prompts:
             for number in range(asked.count):
                 writing = asked.writing
                 if writing.seed is not None:
                     writing = replace(writing, seed=writing.seed + number)
-                if messages:
+                if conversations:
                     one = without_lead((model.talker or model).stream(ids, writing))
                 else:
                     one = model.stream(ids, writing)
@@ -351,13 +361,18 @@ def _named(messages: Sequence[Mapping[str, str]], reads: Sequence[Read]) -> list
     """Put what each picture shows, in words, in the place of its text."""
     left, named = list(reads), []
     for message in messages:
-        rest, content = message["content"], ""
+        rest, inside = message["content"], []
         while left and (shown := left[0].shown.removesuffix("\n")) in rest:
-            read = left.pop(0)
             before, _, rest = rest.partition(shown) if shown else (rest, "", "")
-            content += before + (
-                in_words([names_of(read.answer)], read.kind) if read.answer else shown
-            )
+            inside.append((before, shown, left.pop(0)))
+        said = {}
+        for kind in ("Picture", "Sound"):
+            own = [one.answer for _, _, one in inside if one.kind == kind and one.answer]
+            said[kind] = iter(sentences([*map(names_of, own)], kind))
+        content = "".join(
+            before + (next(said[read.kind]) if read.answer else shown)
+            for before, shown, read in inside
+        )
         named.append({**message, "content": content + rest})
     return named
 

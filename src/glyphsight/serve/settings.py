@@ -76,6 +76,8 @@ class ServeSettings(ReadSettings):
             given["upstream"] = _base(self.upstream)
         for name, value in given.items():
             object.__setattr__(self, name, value)
+        if self.upstream and self.talker:
+            raise GlyphsightError("the upstream talks; leave --talker or --upstream out")
         for name in ("api_key", "upstream_key"):
             key = getattr(self, name)
             if key is not None and not (key and key.isascii() and key.isprintable()):

@@ -22,7 +22,7 @@ from glyphsight.evaluate.tasks.base import Item, Task
 from glyphsight.evaluate.tasks.records import records_task
 from glyphsight.files import normal
 from glyphsight.inference import Model, Request
-from glyphsight.inference.naming import in_words
+from glyphsight.inference.naming import in_words, relevant
 from glyphsight.models import RunRecord
 from glyphsight.models.load import as_base
 
@@ -127,7 +127,7 @@ def _used(model: Model, samples: Samples, named: Task, cases: Sequence[_Case]) -
     }
     if model.talker is not None:
         told = [
-            model.talker.chat([{"role": "user", "content": case.told(read)}], most=REPLY)
+            model.talker.chat(relevant([{"role": "user", "content": case.told(read)}]), most=REPLY)
             for case in cases
         ]
         right = [says(reply, answer) for reply, answer in zip(told, truth, strict=True)]
