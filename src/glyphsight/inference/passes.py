@@ -89,7 +89,7 @@ def shared_beginning(sequences: Sequence[Sequence[int]], keep: int) -> int:
 
 
 class Packed(NamedTuple):
-    """Endings of a sequence in one row, T tokens: all of each but its last."""
+    """Endings of a sequence in one row, T tokens: all of each but its last, alike ones once."""
 
     ids: list[int]
     places: NDArray[np.int64]  # [T], of each token in its ending
@@ -99,15 +99,23 @@ class Packed(NamedTuple):
     @staticmethod
     def of(endings: Ids) -> Packed:
         """Pack endings of at least two tokens each."""
-        ids = [token for ending in endings for token in ending[:-1]]
-        places, seen = np.zeros(len(ids), np.int64), np.zeros((len(ids), len(ids)), dtype=bool)
-        spans, start = [], 0
+        starts: dict[tuple[int, ...], int] = {}
+        ids: list[int] = []
         for ending in endings:
-            stop = start + len(ending) - 1
-            places[start:stop] = np.arange(stop - start)
-            seen[start:stop, start:stop] = np.tri(stop - start, dtype=bool)
-            spans.append((start, stop, ending[1:]))
-            start = stop
+            read = tuple(ending[:-1])
+            if read not in starts:
+                starts[read] = len(ids)
+                ids += read
+        places, seen = np.zeros(len(ids), np.int64), np.zeros((len(ids), len(ids)), dtype=bool)
+        for read, start in starts.items():
+            stop = start + len(read)
+            places[start:stop] = np.arange(len(read))
+            seen[start:stop, start:stop] = np.tri(len(read), dtype=bool)
+        spans = [
+            (start, start + len(ending) - 1, ending[1:])
+            for ending in endings
+            for start in [starts[tuple(ending[:-1])]]
+        ]
         return Packed(ids, places, seen, spans)
 
 
