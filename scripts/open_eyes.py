@@ -318,7 +318,7 @@ def strange(given: argparse.Namespace, plan: Plan) -> Make:
     sets = kinds.icon_sets(given.icons)
     names = [*kinds.icon_names(sets)["train"], *kinds.THINGS, "line", "dot", "oval"]
     known = {word.rstrip("s") for name in names for word in name.split()}
-    new = [row for row, name in enumerate(things) if not known & set(name.split())]
+    new = [row for row, name in enumerate(things) if is_new(name, known)]
     rows = {
         part: np.flatnonzero(np.isin(labels, [row for row in new if (row % 5 == 0) == held]))
         for part, held in (("train", False), ("validation", True), ("test", True))
@@ -359,10 +359,15 @@ def strange(given: argparse.Namespace, plan: Plan) -> Make:
     return make
 
 
+def is_new(name: str, known: set[str]) -> bool:
+    """Tell whether a name shares no word with a known name, an s at the end aside."""
+    return not known & {word.rstrip("s") for word in name.split()}
+
+
 def fit_icon(name: str, known: set[str]) -> bool:
     """Tell whether the name of an icon shares no word with a known name and says no sign."""
-    words = {word.rstrip("s") for word in name.split()}
-    return not known & words and all(len(word) > 2 and word.isalpha() for word in words)
+    plain = all(len(word) > 2 and word.isalpha() for word in name.split())
+    return plain and is_new(name, known)
 
 
 def encoded(drawn: list[Drawn], profile: Profile) -> list[str]:
