@@ -3,7 +3,7 @@ r"""Make the pictures on which shipped models learn other people's digits, and w
     pip install '.[train]' scikit-image
     npm pack @fontsource/lato ...           # woff2 files of many families, into FONTS
     python scripts/clear_eyes.py --mnist DIR --fashion DIR --fonts FONTS \
-        --sketches quickdraw.npz --out PICTURES
+        --sketches quickdraw.npz --photos PHOTOS --out PICTURES
 
 PICTURES/train and PICTURES/val hold a folder per digit and one named ``unknown``. Digits: MNIST's
 training digits without those kept for validation, the same turned, sheared, thinned and thickened,
@@ -11,7 +11,11 @@ or coarse as scans of 8 to 17 pixels are, photographed (``benchmarks/photographs
 set of kinds alone), digits of fonts and of seven segments. Unknown: letters and signs that look
 like no digit, words, scribbles, textures, blobs, empty and written pages, sketches, clothes. With
 ``--known clothes`` the ten folders hold the training clothes, and digits are unknown too. Ten
-families of fonts and every fifth kind of sketch go to ``val`` alone. A seed decides everything.
+families of fonts, every fifth kind of sketch and every fifth photograph go to ``val`` alone. PHOTOS
+holds photographs of things, none like a digit; left out, that kind is. Ours are of the Debian
+packages gcompris-qt-data (inside its rcc files), tuxpaint-stamps-default, mate-backgrounds,
+gnome-backgrounds, plasma-workspace-wallpapers and ukui-wallpapers, made gray and 900 pixels at
+most. A seed decides everything.
 """
 
 from __future__ import annotations
@@ -30,12 +34,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from glyphsight.media import load_gray
 from glyphsight.models.runs import UNKNOWN
 from glyphsight.sources import load_split, open_source
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 import photographs
 
+Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 Random = np.random.Generator
 HELD_OUT = (
@@ -73,6 +79,7 @@ class Material:
         garments: Their N labels.
         fonts: Font files.
         sketches: uint8[N, 28, 28].
+        photos: Picture files.
     """
 
     digits: Pixels
@@ -81,6 +88,7 @@ class Material:
     garments: list[str]
     fonts: list[Path]
     sketches: Pixels
+    photos: list[Path]
 
 
 def affine(digit: Pixels, random: Random, turn: float, change: float) -> Pixels:
@@ -151,30 +159,58 @@ def smaller(pixels: Pixels, random: Random) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
 
 
+PLACES = {  # of segments: column, row, upright, and the side on which the outside lies
+    "a": (0, 0, False, -1),
+    "g": (0, 1, False, 0),
+    "d": (0, 2, False, 1),
+    "f": (0, 0, True, -1),
+    "e": (0, 1, True, -1),
+    "b": (1, 0, True, 1),
+    "c": (1, 1, True, 1),
+}
+
+
+def bar(name: str, length: float, half: float, gap: float, cut: float, *, mitred: bool) -> Floats:
+    """Return six corners of a segment, along and across it: pointed, or cut to its corner."""
+    _, row, upright, outer = PLACES[name]
+    corners = []
+    for far in (False, True):
+        inside = upright and far == (row == 0)  # this end lies in the middle of the digit
+        for side in (-1, 0, 1):
+            to = abs(side) * cut
+            if mitred and side == outer != 0:
+                to = 0 if inside else -cut
+            corners.append((length - gap - to if far else gap + to, side * half))
+    return np.array(corners)[[0, 1, 2, 5, 4, 3]]
+
+
 def seven_segments(digit: int, random: Random) -> Pixels:
-    """Draw a digit of a seven-segment display, dark on light."""
-    segments = SEGMENTS[digit]
+    """Draw a digit of a seven-segment display, dark on light, its design drawn by chance."""
+    lit = SEGMENTS[digit]
     if random.random() < 0.2:
-        segments = OTHER_SEGMENTS.get(digit, segments)
-    wide, thick, gap = random.uniform(90, 125), random.uniform(12, 30), random.uniform(0, 8)
-    half, cut = thick / 2, random.choice([thick / 2, 0], p=[0.7, 0.3])
-    left, right, top, middle, bottom = 40.0, 40 + wide, 30.0, 130.0, 230.0
-    image = Image.new("L", (int(wide) + 80, 260), 255)
+        lit = OTHER_SEGMENTS.get(digit, lit)
+    wide, high, thick = random.uniform(60, 130), random.uniform(80, 105), random.uniform(8, 34)
+    uprights = thick * random.uniform(0.75, 1.25)
+    gap = random.uniform(0, 9) if random.random() < 0.8 else 0
+    cut = random.choice([0, 0.5, 1]) if random.random() < 0.6 else random.uniform(0, 1.1)
+    mitred, rounded = random.random() < 0.5, random.random() < 0.2
+    unlit = int(random.integers(215, 245)) if random.random() < 0.15 else 255
+    image = Image.new("L", (int(wide) + 100, int(2 * high) + 100), 255)
     draw = ImageDraw.Draw(image)
-    flat = {"a": top, "g": middle, "d": bottom}
-    upright = {"b": (right, top), "c": (right, middle), "e": (left, middle), "f": (left, top)}
-    for segment in segments:
-        length = wide if segment in flat else 100
-        a, b = gap, length - gap
-        bar = [(a, 0), (a + cut, -half), (b - cut, -half), (b, 0), (b - cut, half), (a + cut, half)]
-        if segment in flat:
-            points = [(left + x, flat[segment] + y) for x, y in bar]
-        else:
-            x0, y0 = upright[segment]
-            points = [(x0 + y, y0 + x) for x, y in bar]
-        draw.polygon(points, fill=0)
-    lean = random.uniform(0, 0.2) if random.random() < 0.6 else 0
-    leaning = (1, lean, -lean * 130, 0, 1, 0)
+    for name in sorted(PLACES, key=lit.__contains__):  # lit ones over unlit ones
+        column, row, upright, _ = PLACES[name]
+        length, half = (high, uprights / 2) if upright else (wide, thick / 2)
+        start, fill = (50 + column * wide, 50 + row * high), 0 if name in lit else unlit
+        turned = -1 if upright else 1
+        if rounded:
+            corner = np.array([gap + half * 0.3, -half])[::turned] + start
+            size = np.array([length - 2 * gap - half * 0.6, 2 * half])[::turned]
+            draw.rounded_rectangle((*corner, *(corner + size)), half, fill=fill)
+            continue
+        points = bar(name, length, half, gap, cut * half, mitred=mitred)
+        draw.polygon([tuple(p) for p in points[:, ::turned] + start], fill=fill)
+    lean = random.uniform(-0.05, 0.25) if random.random() < 0.6 else 0
+    leaning = (1, lean, -lean * image.height / 2, 0, 1, 0)
     image = image.transform(
         image.size, Image.Transform.AFFINE, leaning, Image.Resampling.BILINEAR, fillcolor=255
     )
@@ -252,6 +288,66 @@ def page(fonts: list[Path], random: Random) -> Pixels:
     return np.asarray(image)
 
 
+def window(whole: Pixels, random: Random) -> Pixels:
+    """Take a picture, or cut a part of a seventh of its shorter side at least; shrink."""
+    if random.random() < 0.7:
+        size = (min(whole.shape) * random.uniform(0.15, 1, 2)).astype(int) + 1
+        if random.random() < 0.6:
+            size[1] = size[0]
+        top, left = (
+            int(random.integers(0, b - a + 1)) for a, b in zip(size, whole.shape, strict=True)
+        )
+        whole = whole[top : top + size[0], left : left + size[1]]
+    image = Image.fromarray(whole)
+    longest = int(random.integers(26, 48) if random.random() < 0.3 else random.integers(60, 400))
+    image.thumbnail((longest, longest))
+    return np.asarray(image)
+
+
+def page_cut(fonts: list[Path], random: Random) -> Pixels:
+    """Cut a window from a page of letters in uneven light."""
+    image = Image.fromarray(page(fonts, random))
+    large = image.resize((2 * image.width, 2 * image.height), Image.Resampling.BICUBIC)
+    written = photographs.shade(np.asarray(large) * 0.9, random, random.uniform(0, 0.5))
+    return window(photographs.photograph(written, random, tilted=False), random)
+
+
+def shadows(scene: photographs.Scene) -> Pixels:
+    """Write on paper in the shadows of things with straight edges, of blinds, of a head."""
+    random, shape = scene.random, (scene.height, scene.width)
+    light = Image.new("L", shape[::-1], 255)
+    draw, kind = ImageDraw.Draw(light), random.integers(0, 3)
+    dark = int(255 * random.uniform(0.45, 0.85))
+    if kind == 0:  # one or two polygons, much wider than strokes
+        for _ in range(random.integers(1, 3)):
+            middle, wide = (
+                random.uniform(0, 1, 2) * shape[::-1],
+                min(shape) * random.uniform(0.3, 1),
+            )
+            corners = middle + random.uniform(-1, 1, (int(random.integers(3, 6)), 2)) * wide
+            draw.polygon([tuple(p) for p in corners], fill=dark)
+    elif kind == 1:  # blinds: even stripes from edge to edge
+        angle, step = random.uniform(0, np.pi), min(shape) * random.uniform(0.1, 0.35)
+        y, x = np.mgrid[: shape[0], : shape[1]]
+        across = (x * np.cos(angle) + y * np.sin(angle)) % step < step * random.uniform(0.3, 0.7)
+        light = Image.fromarray(np.where(across, dark, 255).astype(np.uint8))
+    else:  # a head at the edge, or all but a lamp's disc
+        middle, wide = (
+            random.uniform(-0.2, 1.2, 2) * shape[::-1],
+            max(shape) * random.uniform(0.3, 0.7),
+        )
+        box = (*(middle - wide), *(middle + wide))
+        if random.random() < 0.5:
+            draw.rectangle((0, 0, *shape[::-1]), fill=dark)
+            draw.ellipse(box, fill=255)
+        else:
+            draw.ellipse(box, fill=dark)
+    soft = ndimage.gaussian_filter(np.asarray(light) / 255, random.uniform(1, 12))
+    ground = scene.paper(random.uniform(150, 240), random.uniform(0, 4))
+    written = scene.on(ground, scene.mask(0.05, 0.13)) * soft
+    return photographs.photograph(written, random, noise=random.uniform(0, 8))
+
+
 Made = tuple[Pixels | None, str]
 Maker = Callable[[Material, Random], Made]
 
@@ -261,7 +357,11 @@ def _digit(material: Material, random: Random, change: Callable[[Pixels, Random]
     return change(material.digits[row], random), material.labels[row]
 
 
-def _photograph(digit: Pixels, random: Random, *, blank: bool = False) -> Pixels:
+def _photograph(
+    digit: Pixels, random: Random, *, blank: bool = False, shadowed: bool = False
+) -> Pixels:
+    if shadowed:
+        return shadows(photographs.Scene(digit, random, blank=blank))
     kinds = [
         kind
         for name, kind in photographs.KINDS.items()
@@ -307,6 +407,18 @@ def _one_of(pictures: str, material: Material, random: Random) -> Made:
     return some[random.integers(len(some))], UNKNOWN
 
 
+def _thing(material: Material, random: Random) -> Made:
+    file = material.photos[random.integers(len(material.photos))]
+    return window(load_gray(file)[:, :: random.choice([-1, 1])], random), UNKNOWN
+
+
+def _turned_sketch(material: Material, random: Random) -> Made:
+    sketch, _ = _one_of("sketches", material, random)
+    assert sketch is not None
+    sketch = rewritten(sketch, random) if random.random() < 0.5 else sketch
+    return affine(sketch[:, :: random.choice([-1, 1])], random, 25, 0.2), UNKNOWN
+
+
 _STRANGE: dict[str, tuple[Maker, int, int]] = {  # with the numbers for training and validation
     "letter": (partial(_text, least=1, most=1), 26000, 300),
     "word": (partial(_text, least=2, most=5), 2500, 50),
@@ -316,6 +428,14 @@ _STRANGE: dict[str, tuple[Maker, int, int]] = {  # with the numbers for training
     "empty page": (lambda m, r: (_photograph(m.digits[0], r, blank=True), UNKNOWN), 4000, 20),
     "blob": (lambda m, r: (blob(r), UNKNOWN), 5000, 50),
     "sketch": (partial(_one_of, "sketches"), 12000, 300),
+    "sketch, turned": (_turned_sketch, 12000, 0),
+    "thing": (_thing, 20000, 400),
+    "page, cut": (lambda m, r: (page_cut(m.fonts, r), UNKNOWN), 4000, 100),
+    "empty page, shadowed": (
+        lambda m, r: (_photograph(m.digits[0], r, blank=True, shadowed=True), UNKNOWN),
+        4000,
+        100,
+    ),
 }
 MAKERS: dict[str, dict[str, tuple[Maker, int, int]]] = {
     "digits": {
@@ -328,6 +448,7 @@ MAKERS: dict[str, dict[str, tuple[Maker, int, int]]] = {
         "segments": (_segments, 7000, 150),
         **_STRANGE,
         "clothes": (partial(_one_of, "clothes"), 8000, 200),
+        "shadowed": (partial(_digit, change=partial(_photograph, shadowed=True)), 6000, 150),
     },
     "clothes": {**_STRANGE, "digit": (partial(_one_of, "digits"), 8000, 200)},
 }
@@ -338,7 +459,9 @@ def held_out(fonts: list[Path]) -> list[Path]:
     return [font for font in fonts if font.name.split("-latin-")[0] in HELD_OUT.split(",")]
 
 
-def load(options: argparse.Namespace, known: str = "digits") -> dict[str, Material]:
+def load(
+    options: argparse.Namespace, known: str = "digits", photos: Path | None = None
+) -> dict[str, Material]:
     """Load what training and validation are made from; they share no picture, font or sketch."""
     kept = load_split(open_source("bundled"), "validation")
     digits = load_split(open_source(f"idx:{options.mnist}"), "train")
@@ -350,6 +473,7 @@ def load(options: argparse.Namespace, known: str = "digits") -> dict[str, Materi
     with np.load(options.sketches) as file:
         pixels, labels, names = file["pixels"], file["labels"], file["names"]
     held = np.arange(len(names)) % 5 == 0
+    things = sorted(photos.iterdir()) if photos else []
     like = LIKE_DIGITS if known == "digits" else LIKE_CLOTHES
     fit = np.array([name not in like for name in names])
     return {
@@ -360,6 +484,7 @@ def load(options: argparse.Namespace, known: str = "digits") -> dict[str, Materi
             list(clothes.labels[:-2000]),
             [font for font in fonts if font not in kept_fonts],
             pixels[(fit & ~held)[labels]],
+            [file for row, file in enumerate(things) if row % 5],
         ),
         "val": Material(
             kept.pixels,
@@ -368,6 +493,7 @@ def load(options: argparse.Namespace, known: str = "digits") -> dict[str, Materi
             list(clothes.labels[-2000:]),
             kept_fonts,
             pixels[(fit & held)[labels]],
+            things[::5],
         ),
     }
 
@@ -395,6 +521,7 @@ def main() -> None:
     parser.add_argument("--fashion", type=Path, required=True)
     parser.add_argument("--fonts", type=Path, required=True)
     parser.add_argument("--sketches", type=Path, required=True)
+    parser.add_argument("--photos", type=Path, help="folder of photographs of things")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--known", choices=list(MAKERS), default="digits")
     parser.add_argument("--only", nargs="+", help="kinds of pictures; all by default")
@@ -402,7 +529,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    MATERIAL.update(load(options, options.known))  # workers are forked, and share it
+    MATERIAL.update(
+        load(options, options.known, options.photos)
+    )  # workers are forked, and share it
     for part, label in itertools.product(MATERIAL, [*map(str, range(10)), UNKNOWN]):
         (options.out / part / label).mkdir(parents=True, exist_ok=True)
     for part, material in MATERIAL.items():
@@ -418,7 +547,7 @@ def main() -> None:
     with ProcessPoolExecutor(options.workers) as pool:
         waiting = []
         for number, (name, (_, *counts)) in enumerate(MAKERS[options.known].items()):
-            if options.only and name not in options.only:
+            if name not in (options.only or [name]) or (name == "thing" and not options.photos):
                 continue
             for part, full in zip(MATERIAL, counts, strict=True):
                 left = round(full * options.share)

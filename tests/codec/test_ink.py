@@ -153,6 +153,16 @@ def test_prepare_tells_the_ink_and_gives_it_bright_on_black() -> None:
     assert done.ink.dark
 
 
+def test_a_digit_of_separate_segments_is_found_as_a_whole() -> None:
+    zero = np.full((300, 200), 255, np.uint8)
+    zero[66:130, 50:65] = zero[66:130, 135:150] = 0  # gaps of 6 % of the height
+    zero[144:250, 50:65] = zero[144:250, 135:150] = 0
+    zero[40:52, 65:135] = zero[262:274, 65:135] = 0
+    found = ink.find_ink(zero)
+    assert found is not None
+    assert found.box == pytest.approx((40, 274, 50, 150), abs=6)
+
+
 def test_a_part_near_by_belongs_to_the_ink_and_one_far_away_does_not() -> None:
     picture = GROUNDS["paper"].copy()
     picture[225:232, 100:180] = 70  # a line just below

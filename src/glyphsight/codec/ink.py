@@ -200,7 +200,6 @@ def _guess(gray: NDArray[Any], noise: float) -> Guess | None:
 def _neighbours(parts: Parts, main: int) -> NDArray[np.int64]:
     """Gather the parts of one thing: the main one, and what lies near, again and again."""
     boxes = parts.boxes
-    size = max(boxes[main, 1] - boxes[main, 0], boxes[main, 3] - boxes[main, 2])
     able = ~parts.frames & (parts.mass >= 0.02 * parts.mass[main])
     chosen = np.arange(len(boxes)) == main
     while True:
@@ -208,6 +207,7 @@ def _neighbours(parts: Parts, main: int) -> NDArray[np.int64]:
         bottom, right = boxes[chosen][:, [1, 3]].max(axis=0)
         down = np.maximum(boxes[:, 0] - bottom, top - boxes[:, 1])
         across = np.maximum(boxes[:, 2] - right, left - boxes[:, 3])
+        size = max(bottom - top, right - left)  # of what is gathered so far
         more = chosen | (able & (np.maximum(down, across) <= _NEAR * size))
         if (more == chosen).all():
             return np.flatnonzero(chosen)
