@@ -109,7 +109,7 @@ def _used(model: Model, samples: Samples, named: Task, cases: Sequence[_Case]) -
     """Ask for the names, and the base about the written names; see :func:`use_task`."""
     right = [sample.right for sample in samples]
     truth = [sample.truth for sample in samples]
-    read = _names(model, named)
+    read = _labels(model, named)
     right_name = [one in own.answers for one, own in zip(read, named.items, strict=True)]
     seen = [all(right_name[row] for row in case.rows) for case in cases]
     about = [case.ask([f"{name}\n" for name in named.truth]) for case in cases]
@@ -126,8 +126,9 @@ def _used(model: Model, samples: Samples, named: Task, cases: Sequence[_Case]) -
         "it can use what it sees": _among(right, both),
     }
     if model.talker is not None:
+        names = [model.trained.name_of(one) for one in read]
         told = [
-            model.talker.chat(relevant([{"role": "user", "content": case.told(read)}]), most=REPLY)
+            model.talker.chat(relevant([{"role": "user", "content": case.told(names)}]), most=REPLY)
             for case in cases
         ]
         right = [says(reply, answer) for reply, answer in zip(told, truth, strict=True)]
@@ -143,8 +144,8 @@ def _among(right: Sequence[bool], where: Sequence[bool]) -> list[bool]:
     return [own for own, counts in zip(right, where, strict=True) if counts]
 
 
-def _names(model: Model, named: Task) -> list[str]:
-    """Return the name that the model gives each picture, by its labels or in writing."""
+def _labels(model: Model, named: Task) -> list[str]:
+    """Return the label that the model gives each picture, by likelihood or in writing."""
     asked = [
         Request(one.ask(named.prompt), tuple(map(named.prompt.reply, one.choices or one.answers)))
         for one in named.items
