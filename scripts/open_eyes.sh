@@ -4,7 +4,7 @@
 # DATA is what scripts/open_eyes.py made with --plan PLAN, which is sight unless given; DIR is
 # runs/eyes. The adapters take MINUTES of one core: sight and talk (240 and 82) start from FROM, the
 # digits' adapter that scripts/sight.sh makes, signs (85) from the run of talk. The nano starts from
-# nothing and takes 34. A run that was stopped resumes from its last checkpoint.
+# nothing and takes 72. A run that was stopped resumes from its last checkpoint.
 set -euo pipefail
 data=${1:?"name the data: bash scripts/open_eyes.sh DATA, made by scripts/open_eyes.py"}
 dir=${2:-runs/eyes} plan=${3:-sight}
@@ -19,7 +19,7 @@ if [ ! -f "$dir/glyphsight.json" ]; then
   resume=()
   [ ! -f "$dir/settings.json" ] || resume=(--resume)
   if [ "$plan" = nano ]; then
-    own=(--model nano --set minutes="${MINUTES:-34}" --set warmup=0.02 --set evaluations=5
+    own=(--model nano --set minutes="${MINUTES:-72}" --set warmup=0.02 --set evaluations=6
       --set most_labels=400)
   elif [ "$plan" = talk ] || [ "$plan" = signs ]; then
     # The base's own words, fewer than a training has it write by default.
