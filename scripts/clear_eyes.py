@@ -14,8 +14,8 @@ like no digit, words, scribbles, textures, blobs, empty and written pages, sketc
 families of fonts, every fifth kind of sketch and every fifth photograph go to ``val`` alone. PHOTOS
 holds photographs of things, none like a digit; left out, that kind is. Ours are of the Debian
 packages gcompris-qt-data (inside its rcc files), tuxpaint-stamps-default, mate-backgrounds,
-gnome-backgrounds, plasma-workspace-wallpapers and ukui-wallpapers, made gray and 900 pixels at
-most. A seed decides everything.
+gnome-backgrounds, plasma-workspace-wallpapers, lomiri-wallpapers-16.04, lomiri-wallpapers-20.04
+and ukui-wallpapers, made gray and 900 pixels at most. A seed decides everything.
 """
 
 from __future__ import annotations
