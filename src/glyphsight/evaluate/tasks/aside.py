@@ -60,6 +60,7 @@ def aside_task(location: str, run: RunRecord | None, settings: EvaluateSettings)
     def further(model: Model, samples: Samples) -> dict[str, Share]:
         if model.talker is None:
             return {}
+        model.talker.settle(len(turns))
         right = [_named_first(model, *turn) for turn in turns]
         return {"named first, in the chat template": Share.of(sum(right), len(right))}
 

@@ -126,6 +126,7 @@ def _used(model: Model, samples: Samples, named: Task, cases: Sequence[_Case]) -
         "it can use what it sees": _among(right, both),
     }
     if model.talker is not None:
+        model.talker.settle(len(cases))
         names = [model.trained.name_of(one) for one in read]
         told = [
             model.talker.chat(relevant([{"role": "user", "content": case.told(names)}]), most=REPLY)
