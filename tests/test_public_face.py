@@ -71,6 +71,7 @@ def test_a_list_of_pictures_has_a_list_of_texts_and_of_answers(digits):
     alone = [glyphsight.see(one, "nano-digits") for one in digits]
     assert [one.label for one in answers] == [one.label for one in alone]
     assert glyphsight.see((), "nano-digits") == []
+    assert glyphsight.see(digits[0], "nano-digits", "What is this?") == alone[0]
     stacked = glyphsight.load("nano-digits").see(digits)
     assert [one.label for one in stacked] == [one.label for one in alone]
 

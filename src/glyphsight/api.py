@@ -75,24 +75,27 @@ def _kept(name: str | Path) -> Model:
 
 
 @overload
-def see(image: PictureLike, model: str | Path = ...) -> Answer: ...
+def see(image: PictureLike, model: str | Path = ..., question: str | None = ...) -> Answer: ...
 @overload
-def see(image: Several, model: str | Path = ...) -> list[Answer]: ...
-def see(image: PictureLike | Several, model: str | Path = "sight") -> Answer | list[Answer]:
+def see(image: Several, model: str | Path = ..., question: str | None = ...) -> list[Answer]: ...
+def see(
+    image: PictureLike | Several, model: str | Path = "sight", question: str | None = None
+) -> Answer | list[Answer]:
     """Answer a picture, or each picture of a list; the model stays loaded between calls.
 
     Args:
         image: Picture or pictures, as for :func:`encode`.
         model: Name of a model, as for :func:`load`.
+        question: Question about each picture, as for :meth:`~glyphsight.inference.Model.see`.
 
     Raises:
         PictureError: The picture cannot be read.
-        ModelError: The model cannot be loaded.
+        ModelError: The model cannot be loaded, or does not take the question.
     """
     loaded = _kept(model)
     if isinstance(image, list | tuple):
-        return loaded.see(image)
-    return loaded.see([image])[0]
+        return loaded.see(image, question)
+    return loaded.see([image], question)[0]
 
 
 @overload

@@ -2,6 +2,7 @@ import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from glyphsight.dataset.questions import CHAT, PLAIN
@@ -94,6 +95,14 @@ def test_the_base_talks_about_what_its_adapter_named(golden):
     [alone] = Model("sight").see([golden / "five.png"], "Which month of the year has this number?")
     assert (alone.said, alone.probability) == ("The picture shows the digit 5.", None)
     assert "5" in alone.name
+
+
+@pytest.mark.slow
+def test_a_talker_is_not_asked_about_what_the_model_does_not_know():
+    talk = Conversation(Model("nano-digits", talker="smollm2-135m"), most=8)
+    talk.add(np.full((60, 60), 230, np.uint8))
+    assert "".join(talk.reply("Is it odd?")) == "nothing I know"
+    assert "nothing I know" not in "".join(talk.reply("What is the capital of France?"))
 
 
 @pytest.mark.slow

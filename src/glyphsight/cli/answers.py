@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -77,7 +77,9 @@ class Printer:
             The words, and True where they are about this picture more than about its kind.
         """
         if answer.said:
-            return answer.said, True
+            ranked = self._ranked(answer)
+            doubt = len(ranked) > 1 and ranked[0][1] < _SURE
+            return answer.said + (f" {_unsure(ranked)}" if doubt else ""), True
         profile = self.model.trained.profile
         if not answer.found:
             if answer.empty and profile.ink:
@@ -86,7 +88,7 @@ class Printer:
             return said.replace("to see", "to hear") if profile.trim else said, answer.empty
         ranked = self._ranked(answer)
         if answer.known and not answer.parts and len(ranked) > 1 and ranked[0][1] < _SURE:
-            return f"found {answer.found}; unsure between {ranked[0][0]} and {ranked[1][0]}", True
+            return f"found {answer.found}; {_unsure(ranked)}", True
         return f"found {answer.found}", False
 
     def _ranked(self, answer: Answer) -> list[tuple[str, float]]:
@@ -106,7 +108,7 @@ class Printer:
             digits = digits and not self.task.names
             each = [self._said(part, 1) for part in answer.parts]
             return f"{len(each)} {'digits' if digits else 'things'}: {', '.join(each)}"
-        if answer.empty or not answer.probabilities:
+        if answer.empty or answer.said or not answer.probabilities:
             return answer.name
         ranked = [(name, f"{100 * chance:.1f} %") for name, chance in self._ranked(answer)]
         best = [f"{name} ({chance})" for name, chance in ranked[:1]]
@@ -168,3 +170,7 @@ class Printer:
             raise GlyphsightError(f"--explain: {self.undrawn}")
         if self.failed:
             raise typer.Exit(1)
+
+
+def _unsure(ranked: Sequence[tuple[str, float]]) -> str:
+    return f"unsure between {ranked[0][0]} and {ranked[1][0]}"

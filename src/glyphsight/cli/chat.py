@@ -65,6 +65,8 @@ def chat(
     fix = "add a picture with /image FILE, or give --talker MODEL, or take --model sight"
     talk = Conversation(Model(model, talker=talker), most, fix)
     talk.model.trained  # noqa: B018 - a model that was never trained is told before the first words
+    if talker is not None:
+        talk.model.talker  # noqa: B018 - so is a talker that is none
     for file in images or []:
         talk.add(file)
     terminal, told = sys.stdin.isatty(), False

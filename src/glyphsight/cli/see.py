@@ -221,7 +221,7 @@ def _task(model: Model, ask: str | None) -> Task:
         more = ", ..." if len(others) > _NAMED else ""
         say(f"asked {asked!r}; --ask takes {', '.join(others[:_NAMED])}{more} too")
     elif task not in run.tasks and model.talker is not None:
-        say(f"{model.name} names what it sees, and {model.talker.name} answers {ask!r} about it")
+        say(f"{model.name} names what it sees, and {model.talker.name} answers about the name")
     elif task not in run.tasks and not run.free:
         say(f"{model.name} was not trained to answer {ask!r}; what it writes may be wrong")
     return task

@@ -23,6 +23,11 @@ def names_of(answer: Answer) -> list[str]:
     return [one.name if one.known else UNKNOWN for one in answer.parts or (answer,)]
 
 
+def is_known(answer: Answer) -> bool:
+    """Tell whether the model knows one of the things in a picture."""
+    return any(one.known for one in answer.parts or (answer,))
+
+
 def in_words(pictures: Sequence[Iterable[str]], kind: str = "Picture") -> str:
     """Say what pictures or sounds show, a line each; see :func:`sentences`."""
     return "\n".join(sentences(pictures, kind))

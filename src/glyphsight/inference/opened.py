@@ -285,5 +285,7 @@ class LazyModel:
             if self.run is None:
                 raise
             if question is None or not (self.speaks or self._talker):
-                raise ModelError(f"{self.name}: {error}") from None
+                raise ModelError(
+                    f"{self.name}: {error}, or give --talker MODEL, which answers about the name"
+                ) from None
             return Task(question)

@@ -19,7 +19,7 @@ from glyphsight.codec.formats import get_format
 from glyphsight.codec.ink import Ink, find_ink
 from glyphsight.codec.prepare import prepare_things, remaining
 from glyphsight.errors import PictureError
-from glyphsight.inference.naming import in_words, names_of
+from glyphsight.inference.naming import in_words, is_known, names_of
 from glyphsight.inference.score import Request, probabilities
 from glyphsight.media import PictureLike, load_gray, medium_of
 from glyphsight.media.bulk import PictureFile
@@ -47,7 +47,8 @@ class Answer:
         name: Meaning of the label; the label itself where the run names none.
         probability: Probability of the label among all labels, 0-1; None for an empty picture,
             which no model judges, and for a written answer.
-        probabilities: Probability of every label, likeliest first; empty for a written answer.
+        probabilities: Probability of every label, likeliest first; empty for an answer that the
+            model wrote; of one that a talker wrote, those of what was seen.
         ascii_image: Text that the model read.
         inverted: True where the picture was dark on light and was inverted.
         cropped: True where the picture was scaled and centred as MNIST's digits are.
@@ -232,7 +233,7 @@ def answer_texts(
 
 def _talked(talker: Model, named: Answer | PictureError, question: str) -> Answer | PictureError:
     """Let the base answer a question about what was named; what is not known is left so."""
-    if isinstance(named, PictureError) or not any(one.known for one in named.parts or (named,)):
+    if isinstance(named, PictureError) or not is_known(named):
         return named
     said = in_words([names_of(named)])
     reply = talker.chat([{"role": "user", "content": f"{said}\n{question}"}], most=_REPLY)
@@ -241,7 +242,6 @@ def _talked(talker: Model, named: Answer | PictureError, question: str) -> Answe
         label=reply,
         name=reply,
         probability=None,
-        probabilities={},
         known=True,
         parts=(),
         said=said,

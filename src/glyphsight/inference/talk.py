@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from glyphsight.dataset.prompt import Prompt
+from glyphsight.dataset.questions import refers
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference.model import Model
-from glyphsight.inference.naming import in_words, names_of, relevant
+from glyphsight.inference.naming import in_words, is_known, names_of, relevant
 from glyphsight.inference.score import PromptTooLongError
 from glyphsight.inference.see import Answer, PictureText, require_medium, to_text
 from glyphsight.inference.stream import Piece, Writing
@@ -84,6 +85,9 @@ class Conversation:
         asked, said = self.ask(words), ""
         try:
             task = task_about(self.model, words) if asked else None
+            unseen = self._named and not any(map(is_known, self._named)) and refers(words)
+            if asked and task is None and unseen:
+                task = self.model.trained.tasks[0]
             for text in self._written() if task is None else self._seen(asked, task.question):
                 said += text
                 yield text

@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from glyphsight.dataset.questions import refers
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference import Answer, Model
-from glyphsight.inference.naming import names_of, sentences
+from glyphsight.inference.naming import is_known, names_of, sentences
 from glyphsight.inference.score import PromptTooLongError
 from glyphsight.inference.see import PictureText
 from glyphsight.inference.stream import Piece, Token, Writing
@@ -149,6 +150,9 @@ class Embedded:
         model = self._model
         run = model.trained
         task = task_about(model, words)
+        unseen = not any(read.answer is None or is_known(read.answer) for read in reads)
+        if task is None and model.talker is not None and unseen and refers(words):
+            task = run.task(None)
         if task is None and model.talker is None:
             return None, 0
         another = task is not None and task != run.task(None)

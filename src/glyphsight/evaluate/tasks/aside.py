@@ -55,20 +55,20 @@ def aside_task(location: str, run: RunRecord | None, settings: EvaluateSettings)
         prompt = (CHAT if chat else PLAIN).ask(one.ascii_image, question)
         items.append(Item(one.ascii_image, (said,), (), group, prompt))
         if chat:
-            turns.append((one, after, words, said))
+            turns.append((one, after, words))
 
     def further(model: Model, samples: Samples) -> dict[str, Share]:
         if model.talker is None:
             return {}
         model.talker.settle(len(turns))
         right = [_named_first(model, *turn) for turn in turns]
-        return {"named first, in the chat template": Share.of(sum(right), len(right))}
+        return {"named first, as the base without a picture": Share.of(sum(right), len(right))}
 
     return Task(location, items, PLAIN, _read_first, further=further)
 
 
-def _named_first(model: Model, one: Item, after: bool, words: str, said: str) -> bool:
-    """Say whether the base's first sentence is its own where the picture was named to it."""
+def _named_first(model: Model, one: Item, after: bool, words: str) -> bool:
+    """Say whether the talker's first sentence is the one that it says without a picture."""
     [answer] = model.see([PictureText(one.ascii_image, 0, 0, inverted=False, cropped=False)])
     shown = in_words([names_of(answer)])
     turns = [words if after else f"{shown}\n{words}"]
@@ -77,4 +77,8 @@ def _named_first(model: Model, one: Item, after: bool, words: str, said: str) ->
     roles = itertools.cycle(("user", "assistant"))
     messages = [{"role": role, "content": turn} for role, turn in zip(roles, turns, strict=False)]
     assert model.talker is not None
-    return first_sentence(model.talker.chat(relevant(messages), most=REPLY)) == first_sentence(said)
+    read, alone = relevant(messages), [{"role": "user", "content": words}]
+    if read == alone:  # the same conversation
+        return True
+    told, said = (first_sentence(model.talker.chat(one, most=REPLY)) for one in (read, alone))
+    return told == said
