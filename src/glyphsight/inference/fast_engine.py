@@ -2,9 +2,8 @@
 
 The weights of linear layers are rounded to int8, one scale for each output; an adapter is folded
 into them first. Their inputs are rounded to uint8 at each pass (dynamic quantization), one scale
-for each sequence, so that a sequence has the same scores in every batch. Where a few inputs are far
-larger than the others, behind the gates, weights and inputs have a scale for each 32. All else is
-float32.
+for each sequence, so that a sequence has the same scores in every batch. All else, and the layer
+behind the gates, is float32.
 """
 
 from __future__ import annotations
@@ -24,8 +23,7 @@ from glyphsight.inference.passes import Floats
 from glyphsight.parallel import threads
 
 _OPSET, _IR = 23, 11  # the first with attention as one operator
-_BLOCK = 32  # values that share a scale behind the gates
-_VERSION = 6  # changes with the graph that is made, so that an earlier one is not taken for it
+_VERSION = 7  # changes with the graph that is made, so that an earlier one is not taken for it
 
 
 class FastEngine(NumpyEngine):
@@ -127,7 +125,8 @@ class FastEngine(NumpyEngine):
             swish = make.add("Sigmoid", [f"{at}.gate"], f"{at}.sigmoid")
             swish = make.add("Mul", [f"{at}.gate", swish], f"{at}.swish")
             down = make.add("Mul", [swish, f"{at}.up"], f"{at}.product")
-            down = make.closely(down, layer.down, f"{at}.down")
+            # A few of these values are a thousand times the others, which one scale rounds away.
+            down = make.exactly(down, layer.down, f"{at}.down")
             hidden = make.add("Add", [hidden, down], f"{at}.hidden")
         logits = make.times(make.normed(hidden, self._norm, "norm"), self._head, "logits")
         flat = make.add("Squeeze", [logits, make.constant("first", np.array([0]))], "flat")
@@ -185,26 +184,11 @@ class _Graph:
         ]
         return self.add("DynamicQuantizeMatMul", inputs, name, domain="com.microsoft")
 
-    def closely(self, values: str, parts: Sequence[Part], name: str) -> str:
-        """Multiply as :meth:`times`, but with a scale for each block of a row, of values too.
-
-        Where a few values are a thousand times the others, as what the gates let through is, one
-        scale for all would round the others away.
-        """
+    def exactly(self, values: str, parts: Sequence[Part], name: str) -> str:
+        """Multiply with the transposed weights of all parts, in float32."""
         exact = np.concatenate([_folded(part) for part in parts])
-        rows, width = exact.shape
-        if width % _BLOCK:
-            return self.times(values, parts, name)
-        blocks = exact.reshape(rows, -1, _BLOCK)
-        scale = np.maximum(np.abs(blocks).max(axis=2) / 127, np.float32(1e-12))
-        rounded = (np.rint(blocks / scale[:, :, None]) + 128).astype(np.uint8)
-        inputs = [
-            values,
-            self.constant(f"{name}.weight", rounded),
-            self.constant(f"{name}.scale", scale.reshape(-1)),
-        ]
-        how = {"K": width, "N": rows, "bits": 8, "block_size": _BLOCK, "accuracy_level": 4}
-        return self.add("MatMulNBits", inputs, name, domain="com.microsoft", **how)
+        inputs = [values, self.constant(f"{name}.weight", np.ascontiguousarray(exact.T))]
+        return self.add("MatMul", inputs, name)
 
     def normed(self, values: str, weight: Floats, name: str) -> str:
         """Divide by the root of the mean square and multiply with a weight."""
