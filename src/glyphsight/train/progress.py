@@ -208,7 +208,7 @@ class Progress(TrainerCallback):
     def seconds(self) -> float:
         """Return the seconds so far, validation and training before a resume included."""
         running = time.monotonic() - self._start if self._start is not None else 0.0
-        return round(self._spent + running, 1)
+        return round(self._spent + running, 3)  # rounder, a resumed run may take a step more
 
     def clock(self) -> float:
         """Return the share of the minutes that learning used up; 0 where there is no limit."""
@@ -315,7 +315,7 @@ class Progress(TrainerCallback):
         values = self._validate(seconds)
         self._validated += time.monotonic() - started
         self._judged_at = step
-        self._write(step, **values, validation_seconds=round(self._validated, 1))
+        self._write(step, **values, validation_seconds=round(self._validated, 3))
         self._shown["validation"] = f"{100 * values['validation_accuracy']:.2f}%"
         self._bar.set_postfix(self._shown, refresh=False)
         return bool(best_of(self._lines)["step"] == step)
