@@ -1,11 +1,11 @@
 """Words and codes read sign by sign: `see` parts a picture into things and names each.
 
-    python benchmarks/words.py --fonts FONTS --vitc ViTC --model sight
+    python benchmarks/words.py --fonts FONTS --vitc ViTC --model RUN
 
 Two to eight letters and digits in families of fonts that scripts/open_eyes.py holds out, dark on
 light, and ViTC-L (words in text art) through a picture of the text. A word counts where all its
 signs are right, in order. Beside it: pictures parted into the right number of things, and how many
-signs are right where they were. Both were never trained on; a font of ViTC was in no training.
+signs are right where they were. No training of this repository read either, nor a font of ViTC.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--fonts", type=Path, required=True)
     parser.add_argument("--vitc", type=Path, required=True, help="folder of vitc-l.json")
-    parser.add_argument("--model", default="sight")
+    parser.add_argument("--model", required=True, help="a run that knows letters")
     parser.add_argument("--pictures", type=int, default=500, help="of each set")
     given = parser.parse_args()
     model = Model(given.model)
@@ -75,7 +75,8 @@ def main() -> None:
                 right += sum(one == two for one, two in zip(read, text, strict=True))
         low, high = wilson_interval(whole, n)
         share = f"{100 * whole / n:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
-        print(f"| {name} | {n} | {share} | {parted} | {100 * right / max(signs, 1):.1f} % |")
+        rightly = f"{100 * right / signs:.1f} %" if signs else "-"
+        print(f"| {name} | {n} | {share} | {parted} | {rightly} |")
 
 
 if __name__ == "__main__":

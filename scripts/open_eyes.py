@@ -4,7 +4,7 @@ r"""Make the dataset of many kinds of pictures that a model with open eyes learn
     npm install --prefix NPM @iconify/json   # and woff2 files of @fontsource families into FONTS
     python scripts/open_eyes.py --mnist DIR --fashion DIR --quickdraw FILE --fonts FONTS \
         --icons NPM/node_modules/@iconify/json --vitc ViTC --out EYES \
-        [--plan nano --pictures PICTURES]
+        [--plan nano, or --plan names --pictures PICTURES]
     python scripts/open_eyes.py --plan talk --clear CLEAR --fonts FONTS --out EYES
 
 EYES/data holds train.json and validation.json, all kinds mixed; EYES/KIND each kind alone, whose
@@ -91,13 +91,12 @@ PLANS = {
     "nano": Plan(
         Profile(width=20, height=11, palette=" ·█", format="plain", invert="auto", crop=0.0),
         {
-            "digits": 50000,
-            "letters": 80000,
-            "art-picture": 30000,
-            "icons": 150000,
-            "sketches": 100000,
-            "clothes": 58000,
-            UNKNOWN: 45000,
+            "digits": 40000,
+            "letters": 50000,
+            "art-picture": 20000,
+            "icons": 100000,
+            "sketches": 50000,
+            "clothes": 40000,
         },
         varied=0.8,
         reach=12,
@@ -118,6 +117,16 @@ PLANS = {
         judged={"digits": 250, UNKNOWN: 100},
     ),
 }
+_NAMES = {
+    "digits": 50000,
+    "letters": 80000,
+    "art-picture": 30000,
+    "icons": 150000,
+    "sketches": 100000,
+    "clothes": 58000,
+    UNKNOWN: 45000,
+}
+PLANS["names"] = replace(PLANS["nano"], train=_NAMES)
 PLANS["signs"] = replace(
     PLANS["talk"], train={"digits": 21000, "letters": 14000, UNKNOWN: 5600}, asks=False
 )
@@ -143,7 +152,7 @@ FAMILIES_OF = {UNKNOWN: ("what", ASIDE)}
 """Families of questions about a kind; all where it is not listed."""
 SOURCES = ("mnist", "fashion", "quickdraw", "fonts", "icons", "vitc", "pictures", "clear")
 NEEDED = dict.fromkeys(("talk", "signs"), ("clear", "fonts"))
-NEEDED |= {"nano": SOURCES[:-1], "sight": SOURCES[:-2]}
+NEEDED |= {"names": SOURCES[:-1], "nano": SOURCES[:-2], "sight": SOURCES[:-2]}
 """Options that a plan needs."""
 
 Make = Callable[[str, Random], Drawn | None]

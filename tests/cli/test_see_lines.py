@@ -234,6 +234,23 @@ def test_a_file_is_of_one_talker(pictures, tmp_path, monkeypatch):
     assert "talker 'one', now 'two'" in refused(*told("two"), "--model", "nano-digits")
 
 
+def test_a_talker_is_not_asked_about_a_picture_that_is_not_known(tmp_path, monkeypatch):
+    asked = []
+
+    def chat(messages, most):
+        asked.append(messages[-1]["content"])
+        return "No."
+
+    monkeypatch.setattr(Model, "talker", SimpleNamespace(name="one", chat=chat))
+    Image.fromarray(np.full((60, 60), 230, np.uint8)).save(tmp_path / "blank.png")
+    told = [
+        rows(see(tmp_path / "blank.png", "--talker", "one", "--ask", words).stdout)[0]
+        for words in ("Is it odd?", "Name a fruit, please.")
+    ]
+    assert [one["name"] for one in told] == ["nothing I know", "No."]
+    assert asked == ["Name a fruit, please."]
+
+
 def test_a_talker_without_a_question_is_refused(pictures):
     assert "is of use with --ask" in see(pictures / "01.png", "--talker", "one").stderr
 

@@ -382,6 +382,19 @@ def test_pictures_in_one_message_are_numbered_for_the_talker(told, golden):
     assert read == [[f"{names}\n{words}"]]
 
 
+@pytest.mark.parametrize(
+    ("words", "said", "read"),
+    [
+        ("Is it odd?", "nothing I know", []),
+        ("Name a fruit, please.", "Yes", [["Name a fruit, please."]]),
+    ],
+)
+def test_a_talker_is_not_told_of_what_the_model_does_not_know(told, words, said, read):
+    status, reply, asked = told(shown(png_of(np.full((60, 60), 230, np.uint8)), words=words))
+    assert (status, reply["choices"][0]["message"]["content"]) == (200, said)
+    assert asked == read
+
+
 def test_a_sound_that_no_model_heard_is_not_told_to_the_talker(told, tmp_path, wav):
     pytest.importorskip("soundfile")
     tone = np.sin(np.arange(4000) / 5).astype(np.float32)

@@ -78,8 +78,9 @@ class Printer:
         """
         if answer.said:
             ranked = self._ranked(answer)
-            doubt = len(ranked) > 1 and ranked[0][1] < _SURE
-            return answer.said + (f" {_unsure(ranked)}" if doubt else ""), True
+            doubt = not answer.parts and len(ranked) > 1 and ranked[0][1] < _SURE
+            said = f"{answer.said.removesuffix('.')}; {_unsure(ranked)}" if doubt else answer.said
+            return said, True
         profile = self.model.trained.profile
         if not answer.found:
             if answer.empty and profile.ink:
@@ -103,12 +104,14 @@ class Printer:
 
     def _said(self, answer: Answer, shown: int) -> str:
         """Say an answer in words: the likeliest labels, the first with its probability."""
+        if answer.said:
+            return answer.name
         if answer.parts:
             digits = all(part.known and part.label in "0123456789" for part in answer.parts)
             digits = digits and not self.task.names
             each = [self._said(part, 1) for part in answer.parts]
             return f"{len(each)} {'digits' if digits else 'things'}: {', '.join(each)}"
-        if answer.empty or answer.said or not answer.probabilities:
+        if answer.empty or not answer.probabilities:
             return answer.name
         ranked = [(name, f"{100 * chance:.1f} %") for name, chance in self._ranked(answer)]
         best = [f"{name} ({chance})" for name, chance in ranked[:1]]

@@ -198,16 +198,17 @@ def _guess(gray: NDArray[Any], noise: float) -> Guess | None:
 
 
 def _neighbours(parts: Parts, main: int) -> NDArray[np.int64]:
-    """Gather the parts of one thing: the main one, and what lies near, again and again."""
+    """Gather the parts of one thing: the main one, and what lies near, until nothing more does."""
     boxes = parts.boxes
     able = ~parts.frames & (parts.mass >= 0.02 * parts.mass[main])
     chosen = np.arange(len(boxes)) == main
+    most = 2 * max(boxes[main, 1] - boxes[main, 0], boxes[main, 3] - boxes[main, 2])  # no row
     while True:
         top, left = boxes[chosen][:, [0, 2]].min(axis=0)
         bottom, right = boxes[chosen][:, [1, 3]].max(axis=0)
         down = np.maximum(boxes[:, 0] - bottom, top - boxes[:, 1])
         across = np.maximum(boxes[:, 2] - right, left - boxes[:, 3])
-        size = max(bottom - top, right - left)  # of what is gathered so far
+        size = min(max(bottom - top, right - left), most)  # of what is gathered so far
         more = chosen | (able & (np.maximum(down, across) <= _NEAR * size))
         if (more == chosen).all():
             return np.flatnonzero(chosen)

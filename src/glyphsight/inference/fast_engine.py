@@ -2,8 +2,8 @@
 
 The weights of linear layers are rounded to int8, one scale for each output; an adapter is folded
 into them first. Their inputs are rounded to uint8 at each pass (dynamic quantization), one scale
-for each sequence, so that a sequence has the same scores in every batch. All else, and the layer
-behind the gates, is float32.
+for each sequence, so that a sequence has the same scores in every batch. All else, and the layers
+behind the gates, are float32.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from glyphsight.inference.passes import Floats
 from glyphsight.parallel import threads
 
 _OPSET, _IR = 23, 11  # the first with attention as one operator
-_VERSION = 7  # changes with the graph that is made, so that an earlier one is not taken for it
+_VERSION = 2  # changes with the graph that is made, so that an earlier one is not taken for it
 
 
 class FastEngine(NumpyEngine):
     """Passes of a Llama model in int8; arguments are those of :class:`NumpyEngine`.
 
-    The graph is made once, in some seconds, and kept in the cache directory, a byte per weight.
+    The graph is made once, in some seconds, and kept in the cache directory, a byte per weight and
+    four per weight behind the gates.
 
     Raises:
         MissingPackageError: onnxruntime or onnx is not installed.

@@ -286,6 +286,7 @@ class LazyModel:
                 raise
             if question is None or not (self.speaks or self._talker):
                 raise ModelError(
-                    f"{self.name}: {error}, or give --talker MODEL, which answers about the name"
+                    f"{self.name}: {error}, or give a talker, which answers about the name "
+                    "(--talker MODEL; Model(..., talker=MODEL))"
                 ) from None
             return Task(question)

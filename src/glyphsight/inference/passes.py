@@ -111,11 +111,10 @@ class Packed(NamedTuple):
             stop = start + len(read)
             places[start:stop] = np.arange(len(read))
             seen[start:stop, start:stop] = np.tri(len(read), dtype=bool)
-        spans = [
-            (start, start + len(ending) - 1, ending[1:])
-            for ending in endings
-            for start in [starts[tuple(ending[:-1])]]
-        ]
+        spans = []
+        for ending in endings:
+            start = starts[tuple(ending[:-1])]
+            spans.append((start, start + len(ending) - 1, ending[1:]))
         return Packed(ids, places, seen, spans)
 
 

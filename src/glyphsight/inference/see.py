@@ -18,8 +18,9 @@ from glyphsight.codec.adjust import stretch_contrast
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.ink import Ink, find_ink
 from glyphsight.codec.prepare import prepare_things, remaining
+from glyphsight.dataset.questions import refers
 from glyphsight.errors import PictureError
-from glyphsight.inference.naming import in_words, is_known, names_of
+from glyphsight.inference.naming import in_words, is_known, names_of, relevant
 from glyphsight.inference.score import Request, probabilities
 from glyphsight.media import PictureLike, load_gray, medium_of
 from glyphsight.media.bulk import PictureFile
@@ -232,18 +233,18 @@ def answer_texts(
 
 
 def _talked(talker: Model, named: Answer | PictureError, question: str) -> Answer | PictureError:
-    """Let the base answer a question about what was named; what is not known is left so."""
-    if isinstance(named, PictureError) or not is_known(named):
+    """Let a talker answer a question about what was named; what is not known is left so."""
+    if isinstance(named, PictureError) or (refers(question) and not is_known(named)):
         return named
     said = in_words([names_of(named)])
-    reply = talker.chat([{"role": "user", "content": f"{said}\n{question}"}], most=_REPLY)
+    asked = relevant([{"role": "user", "content": f"{said}\n{question}"}])
+    reply = talker.chat(asked, most=_REPLY)
     return replace(
         named,
         label=reply,
         name=reply,
         probability=None,
         known=True,
-        parts=(),
         said=said,
     )
 

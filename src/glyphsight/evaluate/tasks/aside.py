@@ -62,7 +62,7 @@ def aside_task(location: str, run: RunRecord | None, settings: EvaluateSettings)
             return {}
         model.talker.settle(len(turns))
         right = [_named_first(model, *turn) for turn in turns]
-        return {"named first, as the base without a picture": Share.of(sum(right), len(right))}
+        return {"named first: as without a picture": Share.of(sum(right), len(right))}
 
     return Task(location, items, PLAIN, _read_first, further=further)
 
@@ -71,14 +71,12 @@ def _named_first(model: Model, one: Item, after: bool, words: str) -> bool:
     """Say whether the talker's first sentence is the one that it says without a picture."""
     [answer] = model.see([PictureText(one.ascii_image, 0, 0, inverted=False, cropped=False)])
     shown = in_words([names_of(answer)])
-    turns = [words if after else f"{shown}\n{words}"]
-    if after:
-        turns = [f"{shown}\nWhat is it?", answer.name, *turns]
+    said = [f"{shown}\nWhat is it?", answer.name, words] if after else [f"{shown}\n{words}"]
     roles = itertools.cycle(("user", "assistant"))
-    messages = [{"role": role, "content": turn} for role, turn in zip(roles, turns, strict=False)]
+    messages = [{"role": role, "content": turn} for role, turn in zip(roles, said, strict=False)]
     assert model.talker is not None
     read, alone = relevant(messages), [{"role": "user", "content": words}]
     if read == alone:  # the same conversation
         return True
-    told, said = (first_sentence(model.talker.chat(one, most=REPLY)) for one in (read, alone))
-    return told == said
+    told, right = (first_sentence(model.talker.chat(turns, most=REPLY)) for turns in (read, alone))
+    return told == right
