@@ -336,18 +336,19 @@ def strange(given: argparse.Namespace, plan: Plan) -> Make:
         part: [svg for name, own in found.items() if fit_icon(name, known) for _, svg in own]
         for part, found in kinds.icon_names(sets, slice(kinds.NAMES, None)).items()
     }
-    files = {
-        part: [
+
+    def nothing(folder: str, last: str) -> list[Path]:
+        every = sorted((given.pictures / folder / UNKNOWN).glob("*.png"))
+        return [
             file
-            for file in sorted((given.pictures / folder / UNKNOWN).glob("*.png"))
-            if file.name.partition("-")[0] in NOTHING
-            and (part == "test") == (file.stem[-1] in half)
+            for file in every
+            if file.name.partition("-")[0] in NOTHING and file.stem[-1] in last
         ]
-        for part, folder, half in (
-            ("train", "train", ""),
-            ("validation", "val", "01234"),
-            ("test", "val", "01234"),
-        )
+
+    files = {
+        "train": nothing("train", "0123456789"),
+        "validation": nothing("val", "56789"),
+        "test": nothing("val", "01234"),
     }
 
     def make(part: str, random: Random) -> Drawn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -76,21 +76,23 @@ class Printer:
         Returns:
             The words, and True where they are about this picture more than about its kind.
         """
+        doubt = self._doubt(answer)
         if answer.said:
-            ranked = self._ranked(answer)
-            doubt = not answer.parts and len(ranked) > 1 and ranked[0][1] < _SURE
-            said = f"{answer.said.removesuffix('.')}; {_unsure(ranked)}" if doubt else answer.said
-            return said, True
+            return answer.said.removesuffix(".") + doubt if doubt else answer.said, True
         profile = self.model.trained.profile
         if not answer.found:
             if answer.empty and profile.ink:
                 return "found nothing that stands out from its ground", True
             said = "; ".join(said for field, said in _NOTES.items() if getattr(answer, field))
             return said.replace("to see", "to hear") if profile.trim else said, answer.empty
+        return f"found {answer.found}{doubt}", bool(doubt)
+
+    def _doubt(self, answer: Answer) -> str:
+        """Say between what an answer to one thing is unsure; "" where it is not."""
         ranked = self._ranked(answer)
-        if answer.known and not answer.parts and len(ranked) > 1 and ranked[0][1] < _SURE:
-            return f"found {answer.found}; {_unsure(ranked)}", True
-        return f"found {answer.found}", False
+        if not answer.known or answer.parts or len(ranked) < 2 or ranked[0][1] >= _SURE:
+            return ""
+        return f"; unsure between {ranked[0][0]} and {ranked[1][0]}"
 
     def _ranked(self, answer: Answer) -> list[tuple[str, float]]:
         """Return the names of the labels and their probabilities, likeliest first.
@@ -173,7 +175,3 @@ class Printer:
             raise GlyphsightError(f"--explain: {self.undrawn}")
         if self.failed:
             raise typer.Exit(1)
-
-
-def _unsure(ranked: Sequence[tuple[str, float]]) -> str:
-    return f"unsure between {ranked[0][0]} and {ranked[1][0]}"

@@ -92,7 +92,7 @@ def _open_log(
     will_resume()
     settings = {"model": model.name, "trained": trained, "ask": question, "show": show}
     settings |= {} if top is None else {"top": top}
-    talker = model.talker if question and model.task(question) not in model.trained.tasks else None
+    talker = model.talker_for(question)
     settings |= {} if talker is None else {"talker": talker.name}
     return JsonLog(file, settings | {"engine": engine})
 
@@ -220,8 +220,8 @@ def _task(model: Model, ask: str | None) -> Task:
         asked = task.question or "as its dataset asks"
         more = ", ..." if len(others) > _NAMED else ""
         say(f"asked {asked!r}; --ask takes {', '.join(others[:_NAMED])}{more} too")
-    elif task not in run.tasks and model.talker is not None:
-        say(f"{model.name} names what it sees, and {model.talker.name} answers about the name")
+    elif (talker := model.talker_for(ask)) is not None:
+        say(f"{model.name} names what it sees, and {talker.name} answers about the name")
     elif task not in run.tasks and not run.free:
         say(f"{model.name} was not trained to answer {ask!r}; what it writes may be wrong")
     return task

@@ -300,6 +300,11 @@ class Model(LazyModel):
             return None
         return Model(root_of(run).base)
 
+    def talker_for(self, question: str | None) -> Model | None:
+        """Return the talker that answers a question; None where the run answers it itself."""
+        own = question is None or self.task(question) in self.trained.tasks
+        return None if own else self.talker
+
     def ignores(self, words: str) -> bool:
         """Tell whether words beside a picture change nothing, and are not the one question."""
         return self.talker is None and self.trained.ignores(words)

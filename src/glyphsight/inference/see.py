@@ -215,8 +215,8 @@ def answer_texts(
     model: Model, texts: Sequence[PictureText], question: str | None = None
 ) -> list[Answer | PictureError]:
     """Answer the texts of pictures; an error stands where the model does not take one."""
-    if question is not None and model.task(question) not in model.trained.tasks and model.talker:
-        return [_talked(model.talker, one, question) for one in answer_texts(model, texts)]
+    if question is not None and (talker := model.talker_for(question)) is not None:
+        return [_talked(talker, one, question) for one in answer_texts(model, texts)]
     each = [part for text in texts for part in text.parts or (text,)]
     found = iter(_answer_each(model, each, question))
     joined: list[Answer | PictureError] = []

@@ -84,10 +84,7 @@ class Conversation:
         """
         asked, said = self.ask(words), ""
         try:
-            task = task_about(self.model, words) if asked else None
-            unseen = self._named and not any(map(is_known, self._named)) and refers(words)
-            if asked and task is None and unseen:
-                task = self.model.trained.tasks[0]
+            task = task_about(self.model, words, self._named) if asked else None
             for text in self._written() if task is None else self._seen(asked, task.question):
                 said += text
                 yield text
@@ -114,22 +111,31 @@ class Conversation:
             yield piece.text
 
 
-def task_about(model: Model, words: str) -> Task | None:
+def task_about(model: Model, words: str, seen: Sequence[Answer] = ()) -> Task | None:
     """Return the task that words beside pictures mean; None where they belong to a conversation.
+
+    A talker is not asked about pictures of which nothing is known: their label is the answer.
+
+    Args:
+        model: The model.
+        words: Words beside the pictures.
+        seen: Answers to the pictures, as far as they are there.
 
     Raises:
         ModelError: The run was trained on several questions, on none such as this, and not on any,
             and has no base that talks about what it names.
     """
     run = model.trained
+    named, task = model.talker is not None, None
     try:
-        named = model.talker is not None
         task = run.task(words if words.strip() else None) if named else run.meant(words)
     except ModelError:
-        if model.talker is None:
+        if not named:
             raise
-        return None
-    return task if task in run.tasks else None
+    if task in run.tasks:
+        return task
+    unseen = named and seen and not any(map(is_known, seen)) and refers(words)
+    return run.tasks[0] if unseen else None
 
 
 def conversation_ids(

@@ -17,10 +17,9 @@ from typing import Any, TypeVar
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from glyphsight.dataset.questions import refers
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference import Answer, Model
-from glyphsight.inference.naming import is_known, names_of, sentences
+from glyphsight.inference.naming import names_of, sentences
 from glyphsight.inference.score import PromptTooLongError
 from glyphsight.inference.see import PictureText
 from glyphsight.inference.stream import Piece, Token, Writing
@@ -63,10 +62,9 @@ class Embedded:
         self._pool = ThreadPoolExecutor(_WRITERS, "glyphsight-writer")
 
     async def start(self) -> None:
-        """Load the model, and the one that talks."""
+        """Load the model, and the talker that was given."""
         await self._run(self._model.settle, None, rounded=True)
-        if talker := await self._run(lambda: self._model.talker):
-            await self._run(talker.settle, 1)
+        await self._run(lambda: self._model.talker)
 
     async def close(self) -> None:
         """End the threads, each after the token that it writes."""
@@ -149,10 +147,7 @@ class Embedded:
             return None, 0
         model = self._model
         run = model.trained
-        task = task_about(model, words)
-        unseen = not any(read.answer is None or is_known(read.answer) for read in reads)
-        if task is None and model.talker is not None and unseen and refers(words):
-            task = run.task(None)
+        task = task_about(model, words, [read.answer for read in reads if read.answer])
         if task is None and model.talker is None:
             return None, 0
         another = task is not None and task != run.task(None)
@@ -199,16 +194,14 @@ class Embedded:
         else:
             prompts = prompt_ids(model.tokenizer, asked.texts)
         writers = []
+        writer = (model.talker or model) if conversations else model
         for ids in prompts:
             for number in range(asked.count):
                 writing = asked.writing
                 if writing.seed is not None:
                     writing = replace(writing, seed=writing.seed + number)
-                if conversations:
-                    one = without_lead((model.talker or model).stream(ids, writing))
-                else:
-                    one = model.stream(ids, writing)
-                writers.append(one)
+                one = writer.stream(ids, writing)
+                writers.append(without_lead(one) if conversations else one)
         return writers, sum(map(len, prompts))
 
     async def _pieces(

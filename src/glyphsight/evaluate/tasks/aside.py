@@ -7,7 +7,6 @@ the base, which it gave without a picture; see :mod:`glyphsight.dataset.question
 
 from __future__ import annotations
 
-import itertools
 import re
 
 from glyphsight.dataset.questions import CHAT, PLAIN, asides, told
@@ -71,11 +70,14 @@ def _named_first(model: Model, one: Item, after: bool, words: str) -> bool:
     """Say whether the talker's first sentence is the one that it says without a picture."""
     [answer] = model.see([PictureText(one.ascii_image, 0, 0, inverted=False, cropped=False)])
     shown = in_words([names_of(answer)])
-    said = [f"{shown}\nWhat is it?", answer.name, words] if after else [f"{shown}\n{words}"]
-    roles = itertools.cycle(("user", "assistant"))
-    messages = [{"role": role, "content": turn} for role, turn in zip(roles, said, strict=False)]
+    alone = [{"role": "user", "content": words}]
+    before = [
+        {"role": "user", "content": f"{shown}\nWhat is it?"},
+        {"role": "assistant", "content": answer.name},
+    ]
+    beside = [{"role": "user", "content": f"{shown}\n{words}"}]
+    read = relevant(before + alone if after else beside)
     assert model.talker is not None
-    read, alone = relevant(messages), [{"role": "user", "content": words}]
     if read == alone:  # the same conversation
         return True
     told, right = (first_sentence(model.talker.chat(turns, most=REPLY)) for turns in (read, alone))
