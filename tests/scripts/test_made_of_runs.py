@@ -1,4 +1,4 @@
-"""Scripts that make a run of other runs: their mean, an adapter of low rank."""
+"""Scripts that make a run of other runs: their mean, a deeper one, an adapter of low rank."""
 
 import re
 import runpy
@@ -83,6 +83,21 @@ def run(tmp_path):
         ),
     ).save(tmp_path / "run")
     return tmp_path / "run"
+
+
+@pytest.mark.parametrize("layers", [4, 7])
+def test_more_layers_change_no_answer_before_they_learn(script, run, tmp_path, layers):
+    script("deepen.py", run, tmp_path / "deep", "--layers", layers)
+    deep = load_model(tmp_path / "deep")
+    assert deep.model.config.num_hidden_layers == layers
+    assert deep.run == RunRecord.load(run)
+    torch.testing.assert_close(logits(deep.model), logits(load_model(run).model))
+
+
+def test_fewer_layers_are_refused(script, run, tmp_path):
+    with pytest.raises(SystemExit, match="the run has 4; give as many at least"):
+        script("deepen.py", run, tmp_path / "deep", "--layers", 3)
+    assert not (tmp_path / "deep").exists()
 
 
 @pytest.fixture
