@@ -153,7 +153,7 @@ class Printer:
                 print(json_line(value), flush=True)
             return
         if self.show:
-            sys.stdout.write("\n".join(one.ascii_image for one in answer.parts or (answer,)))
+            sys.stdout.write("\n".join(one.ascii_image for one in answer.things))
         print(printable(f"{path}: {self._said(answer, self.top or _SHOWN)}"), flush=True)
 
     def close(self, known: int, stale: Set[int]) -> None:

@@ -20,12 +20,12 @@ _SAID = re.compile(
 
 def names_of(answer: Answer) -> list[str]:
     """Return the names of all things in a picture; ``unknown`` of what has none."""
-    return [one.name if one.known else UNKNOWN for one in answer.parts or (answer,)]
+    return [one.name if one.known else UNKNOWN for one in answer.things]
 
 
 def is_known(answer: Answer) -> bool:
     """Tell whether the model knows one of the things in a picture."""
-    return any(one.known for one in answer.parts or (answer,))
+    return any(one.known for one in answer.things)
 
 
 def in_words(pictures: Sequence[Iterable[str]], kind: str = "Picture") -> str:

@@ -77,14 +77,18 @@ class Answer:
     parts: tuple[Answer, ...] = ()
     said: str = ""
 
+    @property
+    def things(self) -> tuple[Answer, ...]:
+        """All things in reading order; this one where there are not several."""
+        return self.parts or (self,)
+
     def _repr_html_(self) -> str:
         """Show text, answer and probabilities in a notebook; of several things each."""
-        things = self.parts or (self,)
         shown = "".join(
             f'<div style="margin:4px 0">{text_html(one.ascii_image)}'
             f'<div style="display:inline-block;vertical-align:top"><div><b>{escape(one.name)}</b>'
             f"</div>{bars_html(one.probabilities)}</div></div>"
-            for one in things
+            for one in self.things
         )
         return f"{shown}<div>{escape(self.found)}</div>" if self.found else shown
 
@@ -115,9 +119,14 @@ class PictureText:
     parts: tuple[PictureText, ...] = ()
     main: int = 0
 
+    @property
+    def things(self) -> tuple[PictureText, ...]:
+        """All things in reading order; this one where there are not several."""
+        return self.parts or (self,)
+
     def _repr_html_(self) -> str:
         """Show the text in a notebook, of several things each."""
-        return "".join(text_html(one.ascii_image) for one in self.parts or (self,))
+        return "".join(text_html(one.ascii_image) for one in self.things)
 
 
 def require_medium(picture: PictureLike, model: Model) -> None:
@@ -217,7 +226,7 @@ def answer_texts(
     """Answer the texts of pictures; an error stands where the model does not take one."""
     if question is not None and (talker := model.talker_for(question)) is not None:
         return [_talked(talker, one, question) for one in answer_texts(model, texts)]
-    each = [part for text in texts for part in text.parts or (text,)]
+    each = [part for text in texts for part in text.things]
     found = iter(_answer_each(model, each, question))
     joined: list[Answer | PictureError] = []
     for text in texts:

@@ -62,7 +62,7 @@ class Conversation:
     def ask(self, words: str) -> list[PictureText]:
         """Add words, and the pictures that wait, to what was said; return these pictures."""
         asked = self.waiting
-        things = [one for picture in asked for one in picture.parts or (picture,)]
+        things = [one for picture in asked for one in picture.things]
         shown = [one.ascii_image.rstrip("\n") for one in things]
         if asked and self.model.talker is not None:
             sound = self.model.trained.profile.trim is not None
@@ -100,7 +100,7 @@ class Conversation:
     def _seen(self, texts: list[PictureText], question: str) -> Iterator[str]:
         first = self._named and question == self.model.trained.tasks[0].question
         answers = self._named if first else self.model.see(texts, question)
-        things = [one for answer in answers for one in answer.parts or (answer,)]
+        things = [one for answer in answers for one in answer.things]
         for number, one in enumerate(things):
             yield f"{', ' if number else ''}{one.name}"
 

@@ -147,7 +147,7 @@ class Reader:
         if self.profile is None or model is None or answer is None:
             text, tokens = self.text_of(pixels, detail)
         else:  # what the model has read, in its own tokens
-            texts = [one.ascii_image for one in answer.parts or (answer,)]
+            texts = [one.ascii_image for one in answer.things]
             text = "\n".join((*(one.removesuffix("\n") for one in texts[:-1]), texts[-1]))
             tokens = sum(count_tokens(texts, model.tokenizer))
         return Read(kind, text, tokens, size, answer, hashlib.sha256(data).hexdigest())

@@ -160,7 +160,7 @@ class Embedded:
             )
         if task is None:
             return None, 0
-        answers = [one.parts or (one,) for read in reads if (one := read.answer) is not None]
+        answers = [one.things for read in reads if (one := read.answer) is not None]
         texts = [one.ascii_image for things in answers for one in things]
         if another:
             given = [PictureText(text, 0, 0, False, False) for text in texts]
