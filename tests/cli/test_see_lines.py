@@ -251,6 +251,17 @@ def test_a_talker_is_not_asked_about_a_picture_that_is_not_known(tmp_path, monke
     assert asked == ["Name a fruit, please."]
 
 
+def test_the_name_that_a_talker_was_told_is_explained(pictures, tmp_path, monkeypatch):
+    talker = SimpleNamespace(name="one", chat=lambda messages, most: "it is odd")
+    monkeypatch.setattr(Model, "talker", talker)
+    drawn = tmp_path / "why.png"
+    words = ("--model", "nano-digits", "--talker", "one", "--ask", "Is it odd?", "--explain", drawn)
+    done = CliRunner().invoke(app, ["see", *map(str, (pictures / "01.png", *words))])
+    assert done.exit_code == 0, done.stderr
+    assert "it is odd" in done.stdout
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_talker_without_a_question_is_refused(pictures):
     assert "is of use with --ask" in see(pictures / "01.png", "--talker", "one").stderr
 

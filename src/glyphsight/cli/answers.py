@@ -128,9 +128,10 @@ class Printer:
 
         assert seen.pixels is not None
         assert seen.answer is not None
-        drawn = draw_explanation(
-            Path(seen.path).name, seen.pixels, seen.answer, loaded, self.task.question
-        )
+        answer, question = seen.answer, self.task.question
+        if answer.said:  # a talker's words: the name that it was told is what has cells
+            [answer], question = self.model.see([seen.pixels]), None
+        drawn = draw_explanation(Path(seen.path).name, seen.pixels, answer, loaded, question)
         write(file, drawn)
         say(f"{seen.path}: what it looked at: {file}")
 
