@@ -29,7 +29,9 @@ def deepened(start: LoadedModel, layers: int) -> LoadedModel:
     config.layer_types = None
     model = type(start.model)(config)
     taken = [number * len(own) // layers for number in range(layers)]
-    weights = {name: one for name, one in start.model.state_dict().items() if ".layers." not in name}
+    weights = {
+        name: one for name, one in start.model.state_dict().items() if ".layers." not in name
+    }
     for number, source in enumerate(taken):
         for name, one in own[source].state_dict().items():
             new = number > 0 and taken[number - 1] == source

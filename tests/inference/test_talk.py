@@ -103,6 +103,7 @@ def test_a_talker_is_not_asked_about_what_the_model_does_not_know():
     talk.add(np.full((60, 60), 230, np.uint8))
     assert "".join(talk.reply("Is it odd?")) == "nothing I know"
     assert "nothing I know" not in "".join(talk.reply("What is the capital of France?"))
+    assert "".join(talk.reply("And is it larger than three?")) == "nothing I know"
 
 
 @pytest.mark.slow

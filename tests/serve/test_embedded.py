@@ -366,8 +366,8 @@ def told(loop, monkeypatch):
     monkeypatch.setattr(Model, "talker", talker)
     with served(loop, ServeSettings(model="nano-digits", timeout=10.0)) as server:
 
-        def ask(message):
-            body = {"model": "nano-digits", "messages": [message]}
+        def ask(*messages):
+            body = {"model": "nano-digits", "messages": messages}
             status, _, reply = server.ask("/v1/chat/completions", body)
             return status, json.loads(reply), talker.read
 
@@ -393,6 +393,19 @@ def test_a_talker_is_not_told_of_what_the_model_does_not_know(told, words, said,
     status, reply, asked = told(shown(png_of(np.full((60, 60), 230, np.uint8)), words=words))
     assert (status, reply["choices"][0]["message"]["content"]) == (200, said)
     assert asked == read
+
+
+def test_of_what_the_model_does_not_know_nothing_is_said_in_later_turns(told, golden):
+    blank = shown(png_of(np.full((60, 60), 230, np.uint8)), words="Is it odd?")
+    before = [blank, {"role": "assistant", "content": "nothing I know"}]
+    later, aside = said("Is it larger than three?"), said("Name a fruit, please.")
+    for turns, reply in (
+        ((*before, later), "nothing I know"),
+        ((*before, aside), "Yes"),
+        ((shown(digit(golden), words="Is it odd?"), *before, later), "Yes"),
+    ):
+        answered = told(*turns)[1]
+        assert answered["choices"][0]["message"]["content"] == reply
 
 
 def test_a_sound_that_no_model_heard_is_not_told_to_the_talker(told, tmp_path, wav):

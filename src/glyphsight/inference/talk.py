@@ -42,6 +42,7 @@ class Conversation:
     messages: list[dict[str, str]] = field(default_factory=list)
     waiting: list[PictureText] = field(default_factory=list)
     _named: list[Answer] = field(default_factory=list)
+    _known: bool = False
     pictures: bool = False
 
     def add(self, picture: PictureLike) -> None:
@@ -67,6 +68,7 @@ class Conversation:
         if asked and self.model.talker is not None:
             sound = self.model.trained.profile.trim is not None
             self._named = self.model.see(asked)  # an error leaves the pictures waiting
+            self._known |= any(map(is_known, self._named))
             shown = [in_words([*map(names_of, self._named)], "Sound" if sound else "Picture")]
         self.waiting = []
         self.messages.append({"role": "user", "content": "\n".join([*shown, words])})
@@ -84,7 +86,8 @@ class Conversation:
         """
         asked, said = self.ask(words), ""
         try:
-            task = task_about(self.model, words, self._named) if asked else None
+            again = self._named and not self._known and refers(words)
+            task = task_about(self.model, words, self._named) if asked or again else None
             for text in self._written() if task is None else self._seen(asked, task.question):
                 said += text
                 yield text
@@ -98,8 +101,8 @@ class Conversation:
                 self.waiting = asked
 
     def _seen(self, texts: list[PictureText], question: str) -> Iterator[str]:
-        first = self._named and question == self.model.trained.tasks[0].question
-        answers = self._named if first else self.model.see(texts, question)
+        first = question == self.model.trained.tasks[0].question or not texts
+        answers = self._named if self._named and first else self.model.see(texts, question)
         things = [one for answer in answers for one in answer.things]
         for number, one in enumerate(things):
             yield f"{', ' if number else ''}{one.name}"

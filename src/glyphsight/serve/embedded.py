@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from glyphsight.dataset.questions import refers
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference import Answer, Model
-from glyphsight.inference.naming import names_of, sentences
+from glyphsight.inference.naming import is_known, names_of, sentences
 from glyphsight.inference.score import PromptTooLongError
 from glyphsight.inference.see import PictureText
 from glyphsight.inference.stream import Piece, Token, Writing
@@ -142,11 +143,15 @@ class Embedded:
         Returns:
             Answers to the things in each picture, and the number of tokens.
         """
-        words, reads = _last(asked, reads)
-        if not reads:
-            return None, 0
+        words, inside = _last(asked, reads)
         model = self._model
         run = model.trained
+        unknown = all(read.answer is not None and not is_known(read.answer) for read in reads)
+        if not inside and reads and unknown and model.talker is not None and refers(words):
+            inside = [reads[-1]]  # of what nobody knows nothing is said in later turns either
+        reads = inside
+        if not reads:
+            return None, 0
         task = task_about(model, words, [read.answer for read in reads if read.answer])
         if task is None and model.talker is None:
             return None, 0
