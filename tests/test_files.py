@@ -170,6 +170,23 @@ def test_processes_that_want_the_same_wait_for_one_another(tmp_path):
     assert not any(run.returncode for run in runs)
 
 
+def test_a_link_keeps_leading_to_the_file_that_is_replaced(tmp_path):
+    (tmp_path / "there").write_text("old")
+    (tmp_path / "link").symlink_to("there")
+    with replacing(tmp_path / "link") as stream:
+        stream.write("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there").read_text() == "new"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(GlyphsightError, match="is no file but a device or a pipe"):
+        write(tmp_path / "pipe", "1")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_a_log_of_the_same_settings_is_resumed_and_a_torn_line_dropped(tmp_path):
     path = tmp_path / "a" / "log.jsonl"
     with JsonLog(path, {"seed": 1}) as log:

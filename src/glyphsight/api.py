@@ -50,7 +50,8 @@ def load(model: str | Path = "sight", engine: str = "auto", dtype: str | None = 
     Args:
         model: ``sight``, the adapter of SmolLM2 in the package, trained on digits; ``nano-digits``,
             the small one, in milliseconds; or a run directory, path or hub id.
-        engine: ``numpy``, which answers at once; ``torch``, faster where much is asked; ``auto``.
+        engine: ``numpy``, which answers at once; ``torch``, faster where much is asked; ``fast``,
+            onnxruntime in int8; ``auto``.
         dtype: ``float32`` or ``bfloat16``; None for the faster one on this machine.
 
     Raises:

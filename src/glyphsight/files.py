@@ -98,7 +98,11 @@ def replacing_path(path: Path, folder: Path | None = None) -> Iterator[Path]:
     Raises:
         GlyphsightError: Nothing can be written there, or the disk is full.
     """
+    if path.is_symlink():  # the file that it leads to is replaced
+        path = Path(os.path.realpath(path))
     with _writing(path):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise GlyphsightError(f"{path}: is no file but a device or a pipe; name a file")
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = folder or path.parent
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,7 +175,7 @@ def write(path: Path, content: str | bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON document for people to read, whole or not at all."""
-    write(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    write(path, json_line(value, indent=2) + "\n")
 
 
 def cached(
@@ -311,15 +315,12 @@ class JsonLog(AbstractContextManager["JsonLog"]):
         """Remove lines by number, from 0."""
         if not numbers:
             return
-        first = min(numbers)
-        with self.path.open("rb") as lines:
-            after = islice(enumerate(lines), first, None)
-            kept = [line for number, line in after if number not in numbers]
-        self.truncate(first)
-        with _writing(self.path):
-            self._stream.write(b"".join(kept))
-            self._stream.flush()
-        self.count += len(kept)
+        with self.path.open("rb") as lines, replacing(self.path, "wb") as kept:
+            kept.writelines(one for row, one in enumerate(lines) if row not in numbers)
+        self._stream.close()
+        self._stream = self.path.open("a+b")  # the new file
+        claim(self._stream)
+        self.count -= len(numbers)
 
     def close(self) -> None:
         """Close the file and let other processes have it."""
@@ -385,16 +386,16 @@ def matching(pattern: str) -> tuple[str, list[str]]:
     return root, sorted(name.replace(os.sep, "/") for name in names if Path(root, name).is_file())
 
 
-def json_line(value: Any) -> str:
-    """Return a JSON value on one line, in Unicode where its text allows that.
+def json_line(value: Any, indent: int | None = None) -> str:
+    """Return a JSON value, on one line without ``indent``, in Unicode where its text allows that.
 
     The name of a file may be any bytes: half a surrogate pair is written as an escape.
     """
-    line = json.dumps(value, ensure_ascii=False)
+    line = json.dumps(value, ensure_ascii=False, indent=indent)
     try:
         line.encode()
     except UnicodeEncodeError:
-        return json.dumps(value)
+        return json.dumps(value, indent=indent)
     return line
 
 

@@ -61,7 +61,8 @@ def stratified_sample(
     order = mixed[np.argsort(-(exact - room)[mixed], kind="stable")]
     room[order[: count - int(room.sum())]] += 1
     rng = np.random.default_rng(seed)
-    drawn = (rng.permutation(np.flatnonzero(codes == code)) for code in range(len(room)))
+    members = np.split(np.argsort(codes, kind="stable"), np.bincount(codes).cumsum()[:-1])
+    drawn = map(rng.permutation, members)
     if groups is None:
         chosen = [own[:most] for own, most in zip(drawn, room, strict=True)]
     else:

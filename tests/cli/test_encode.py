@@ -191,7 +191,8 @@ def test_a_folder_is_done_but_for_the_bad_ones_which_are_named(glyphsight, folde
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     done = glyphsight("encode", folder, "--out", "texts", *workers)
     assert done.returncode == 1
-    lines = done.stderr.decode().splitlines()
+    said, *lines = done.stderr.decode().splitlines()
+    assert "neither picture nor sound by its name" in said
     for (name, reason), line in zip(BAD.items(), lines, strict=True):
         assert line.startswith(f"glyphsight: {folder / name}: ")
         assert reason in line
@@ -237,6 +238,30 @@ def test_texts_of_other_settings_or_of_an_older_picture_are_not_kept(picture, fi
     assert encode(source, "--out", out).stderr == ""
     assert (out / "x.txt").read_bytes() != five
     assert "1 of 1 texts" in encode(source, "--out", out).stderr
+
+
+def test_a_text_that_another_wrote_stays(picture, five, tmp_path):
+    notes = tmp_path / "out" / f"{picture.stem}.txt"
+    notes.parent.mkdir()
+    notes.write_text("mine", encoding="utf-8")
+    refused = encode(picture, "--out", notes.parent)
+    assert (refused.exit_code, notes.read_text()) == (1, "mine")
+    assert f"{notes} is there and no text of this command" in refused.stderr
+    assert encode(picture, "--out", notes.parent, "--force").exit_code == 0
+    assert notes.read_bytes() == five
+    (notes.parent / ".glyphsight-encode.jsonl").unlink()  # as a kill before its line leaves it
+    assert encode(picture, "--out", notes.parent).exit_code == 0
+
+
+def test_files_of_a_folder_that_are_no_pictures_are_said(picture, tmp_path):
+    (tmp_path / "a.png").write_bytes(picture.read_bytes())
+    for name in ("b.heic", "c"):
+        (tmp_path / name).write_bytes(b"")
+    done = encode(tmp_path)
+    assert done.exit_code == 0
+    assert (
+        "left out what is neither picture nor sound by its name: b.heic and 1 more" in done.stderr
+    )
 
 
 def test_globs_are_expanded_and_their_folders_kept(folder, tmp_path):

@@ -69,6 +69,18 @@ def refused(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--model", "nano-digits", "--talker", "nano-digits"], "has no chat template"),
+        (["--upstream", "http://127.0.0.1:1", "--show", "text", "--tokenizer", "none"], "none"),
+        (["--upstream", "http://127.0.0.1:1", "--show", "text", "--format", "half"], "half"),
+    ],
+)
+def test_what_fails_while_it_starts_is_said(arguments, said):
+    assert said in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
         (["--upstream", "localhost:11434"], "give one such as http://localhost:11434"),
         (["--host", "0.0.0.0"], "GLYPHSIGHT_API_KEY"),
         (["--host", "no.such.host.invalid", "--without-key"], "--host"),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from glyphsight.codec import Profile, encode_batch, ink, prepare
+from glyphsight.codec.things import find_inks
 from glyphsight.sources import load_split, open_source
 
 Pixels = NDArray[np.uint8]
@@ -174,6 +175,15 @@ def test_a_part_near_by_belongs_to_the_ink_and_one_far_away_does_not() -> None:
     apart = ink.find_ink(far)
     assert apart is not None
     assert overlap(apart) > 0.85
+
+
+@pytest.mark.parametrize("shape", [(1, 1000), (5, 4000), (3000, 2), (300, 100_000)])
+def test_a_strip_is_looked_at_too(shape: tuple[int, int]) -> None:
+    strip = np.full(shape, 250, np.uint8)
+    assert ink.find_ink(strip) is None
+    assert find_inks(strip).things == ()
+    strip[shape[0] // 3 :, shape[1] // 3 :] = 20  # a part of it dark
+    find_inks(strip)
 
 
 @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=90)))

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import struct
+import sys
 import tarfile
 import time
 from collections import Counter
@@ -21,7 +22,8 @@ from glyphsight.cli.app import app
 from glyphsight.codec import PUBLISHED, Profile, parse
 from glyphsight.codec.encode import level_grids
 from glyphsight.dataset import BuildSettings, Prompt, build_dataset, check_dataset, load_dataset
-from glyphsight.dataset.filesystem import Directory
+from glyphsight.dataset.build.state import open_state
+from glyphsight.dataset.filesystem import Directory, open_directory
 from glyphsight.dataset.likeness import alike_hashes
 from glyphsight.errors import DatasetError, GlyphsightError
 from glyphsight.media.change import Augmentation
@@ -597,18 +599,46 @@ def test_two_builds_do_not_write_into_one_directory(idx, tmp_path):
     [{"files": {"main.js": "/x.js"}}, {"files": {"m": [{"name": "notes.txt"}]}}, {"records": 3}],
 )
 def test_the_manifest_of_another_program_costs_no_file(idx, tmp_path, manifest):
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    theirs = tmp_path / "manifest.json"
+    theirs.write_text(json.dumps(manifest), encoding="utf-8")
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
-    build(f"idx:{idx}", tmp_path, validation=60)
+    with pytest.raises(DatasetError, match=r"manifest.json: is there already"):
+        build(f"idx:{idx}", tmp_path, validation=60)
+    assert json.loads(theirs.read_text(encoding="utf-8")) == manifest
+    build(f"idx:{idx}", tmp_path, validation=60, existing="rebuild")
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 
-def test_a_readme_that_is_not_ours_is_not_written_over(idx, tmp_path):
-    (tmp_path / "README.md").write_text("mine", encoding="utf-8")
-    with pytest.raises(DatasetError, match=r"README.md: is there already"):
-        build(f"idx:{idx}", tmp_path, validation=60, output="hub")
-    build(f"idx:{idx}", tmp_path, validation=60)
-    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "mine"
+@pytest.mark.parametrize(("name", "output"), [("README.md", "hub"), ("train.json", "json")])
+def test_a_file_that_is_not_ours_is_not_written_over(idx, tmp_path, name, output):
+    mine = [{"size": "2", "ASCII_image": "█ \n", "Response": "1"}]
+    (tmp_path / name).write_text(json.dumps(mine), encoding="utf-8")
+    with pytest.raises(DatasetError, match=rf"{name}: is there already"):
+        build(f"idx:{idx}", tmp_path, validation=60, output=output)
+    assert json.loads((tmp_path / name).read_text(encoding="utf-8")) == mine
+    if name == "train.json":  # what was refused left nothing that hides it
+        assert [one.answer for one in load_dataset(tmp_path, "train")] == ["1"]
+    build(f"idx:{idx}", tmp_path, validation=60, output=output, existing="rebuild")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are Unicode elsewhere")
+def test_the_name_of_a_source_may_be_any_bytes(tmp_path):
+    source = tmp_path / os.fsdecode(b"caf\xe9") / "train" / "1"
+    source.mkdir(parents=True)
+    for shade in range(8):
+        Image.new("L", (9, 9), 30 * shade).save(source / f"{shade}.png")
+    build(f"folder:{source.parents[1]}", tmp_path / "data", validation=0, keep_duplicates=True)
+    assert len(load_dataset(tmp_path / "data", "train")) == 8
+
+
+def test_what_a_killed_build_did_is_kept_by_the_same_one_alone(tmp_path):
+    directory = open_directory(str(tmp_path))
+    open_state(directory, "one")
+    directory.write(".build/scan/1", b"")
+    open_state(directory, "one")
+    assert directory.size(".build/scan/1") == 0
+    open_state(directory, "two")
+    assert directory.size(".build/scan/1") is None
 
 
 def test_a_split_of_which_nothing_is_left_is_refused(tmp_path):

@@ -49,6 +49,16 @@ def asking(digits, path, question, answer):
     return path
 
 
+def test_of_a_file_that_holds_one_class_after_the_other_all_are_judged(digits, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(digits, data)
+    records = sorted(load_dataset(data, "validation"), key=lambda one: one.answer)
+    write_records(records, data / "validation.json")
+    [found] = read_datasets([data], 20, None)
+    assert len(found.validation) == 20
+    assert {one.answer for one in found.validation} == set(DIGITS)
+
+
 @pytest.fixture(scope="module")
 def even(digits, tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "even"

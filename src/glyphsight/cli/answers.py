@@ -109,7 +109,7 @@ class Printer:
         if answer.said:
             return answer.name
         if answer.parts:
-            digits = all(part.known and part.label in "0123456789" for part in answer.parts)
+            digits = all(part.known and part.label in tuple("0123456789") for part in answer.parts)
             digits = digits and not self.task.names
             each = [self._said(part, 1) for part in answer.parts]
             return f"{len(each)} {'digits' if digits else 'things'}: {', '.join(each)}"
@@ -130,7 +130,7 @@ class Printer:
         assert seen.answer is not None
         answer, question = seen.answer, self.task.question
         if answer.said:  # a talker's words: the name that it was told is what has cells
-            [answer], question = self.model.see([seen.pixels]), None
+            [answer], question = self.model.see([seen.pixels]), self.model.trained.tasks[0].question
         drawn = draw_explanation(Path(seen.path).name, seen.pixels, answer, loaded, question)
         write(file, drawn)
         say(f"{seen.path}: what it looked at: {file}")

@@ -62,7 +62,7 @@ def draw(
     """
     if label is None and from_ is None:
         raise typer.BadParameter("give a label, or rows to complete with --from")
-    if out is not None and (out.suffix or out.is_file()):
+    if out is not None and not out.is_dir() and (out.suffix or out.is_file()):
         raise typer.BadParameter(f"{out} is a file's name; give a directory", param_hint="--out")
     from glyphsight.inference import Model
 

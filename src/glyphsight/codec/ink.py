@@ -149,10 +149,11 @@ def look(pixels: Images) -> View | None:
 
 def _reduce(pixels: Images) -> tuple[Floats, int]:
     """Average blocks of pixels until the longer side has fewer than twice ``_SIDE``."""
-    step = max(1, max(pixels.shape) * 2 // (3 * _SIDE))
+    step = min(max(1, max(pixels.shape) * 2 // (3 * _SIDE)), *pixels.shape)  # a strip keeps a row
     height, width = (side // step for side in pixels.shape)
     blocks = pixels[: height * step, : width * step].reshape(height, step, width * step)
-    sums = blocks.sum(axis=1, dtype=np.uint16).reshape(height, width, step)  # step is below 257
+    fits = np.uint16 if step <= 65535 // 255 else np.uint32
+    sums = blocks.sum(axis=1, dtype=fits).reshape(height, width, step)
     return sums.sum(axis=2, dtype=np.float32) / step**2, step
 
 

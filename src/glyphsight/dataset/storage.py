@@ -82,7 +82,7 @@ def split_files(path: Path, split: str | None = None) -> dict[str, list[Path]]:
     if not path.is_dir():
         what = "neither a file nor a directory" if path.exists() else "no such file or directory"
         raise DatasetError(f"{path}: {what}; give a dataset's directory or file")
-    if (path / STATE).exists() and not (path / MANIFEST).exists():
+    if (path / STATE / "plan.json").exists() and not (path / MANIFEST).exists():
         raise DatasetError(
             f"{path}: an unfinished build; give the same dataset build command again"
         )

@@ -90,6 +90,8 @@ class Answer:
             f"</div>{bars_html(one.probabilities)}</div></div>"
             for one in self.things
         )
+        if self.said and self.parts:  # the names above are the parts' own
+            shown += f"<div><b>{escape(self.name)}</b></div>"
         return f"{shown}<div>{escape(self.found)}</div>" if self.found else shown
 
 

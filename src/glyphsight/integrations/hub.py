@@ -14,11 +14,11 @@ from typing import cast
 
 from glyphsight.dataset.storage import MANIFEST, split_files
 from glyphsight.errors import GlyphsightError, one_line
+from glyphsight.files import walk
 from glyphsight.models.runs import RUN_FILE, RunRecord, resolve
 from glyphsight.version import __version__
 
 CARD = "README.md"
-KINDS = ("model", "dataset")
 _TEXTS = (".json", ".jsonl", ".md", ".txt", ".jinja")
 _SUFFIXES = {"model": (*_TEXTS, ".safetensors"), "dataset": (*_TEXTS, ".parquet")}
 """Files that are pushed and pulled; weights are safetensors alone, which hold no program."""
@@ -104,6 +104,9 @@ def pull(name: str, out: Path, kind: str) -> Path:
             local_dir=begun,
             allow_patterns=list(map(glob.escape, wanted)),
         )
+    for name_there in walk(begun):  # what a stopped call for another name or revision left
+        if name_there not in wanted:
+            (begun / name_there).unlink()
     if kind == "model":
         RunRecord.load(begun)
     shutil.rmtree(begun / ".cache", ignore_errors=True)  # the library's notes of what is there

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from glyphsight import parallel
 from glyphsight.codec import PUBLISHED, Profile, encode_batch
+from glyphsight.console import say
 from glyphsight.errors import GlyphsightError, PictureError
 from glyphsight.files import JsonLog, hash64, matching, walk, write
 from glyphsight.media import load_gray, medium_of
@@ -67,11 +70,13 @@ class PictureFile:
         error: Reason why there is no text.
         text: The text; "" until there is one.
         state: Size and time of the picture that was read.
+        strange: True where something else is there that this command did not write.
     """
 
     path: str
     target: Path | None = None
     found: bool = False
+    strange: bool = False
     error: str | None = None
     text: str = ""
     state: str = ""
@@ -87,10 +92,16 @@ def _expand(path: str) -> list[tuple[str, Path]]:
         return [("-", Path("stdin.txt"))]
     given = Path(path)
     if path and given.is_dir():
-        inside = sorted(Path(name) for name in walk(given) if medium_of(name))
+        every = sorted(map(Path, walk(given)))
+        inside = [name for name in every if medium_of(str(name))]
         if not inside:
             raise PictureError(
                 f"{path}: a folder without pictures or sounds; name one that holds some"
+            )
+        if others := [name for name in every if name not in {*inside}]:
+            say(
+                f"{path}: left out what is neither picture nor sound by its name: {others[0]}"
+                + (f" and {len(others) - 1} more" if len(others) > 1 else "")
             )
         return [(str(given / name), name.with_suffix(".txt")) for name in inside]
     if glob.has_magic(path) and not given.exists():
@@ -109,7 +120,13 @@ def open_log(out: Path, settings: EncodeSettings) -> JsonLog:
     Raises:
         GlyphsightError: Nothing can be written there, or another process writes there.
     """
-    return JsonLog(out / _LOG, asdict(settings), restart=True)
+    before: list[Any] = []
+    with suppress(OSError, ValueError):
+        before = [json.loads(line) for line in (out / _LOG).read_bytes().splitlines()]
+    log = JsonLog(out / _LOG, asdict(settings), restart=True)
+    if before and not log.count:  # texts of other settings are to be made again, and are ours
+        log.append([{**line, "state": "other settings"} for line in before])
+    return log
 
 
 def state_of(path: str) -> str:
@@ -148,8 +165,10 @@ def plan(paths: list[str], out: Path | None, log: JsonLog | None = None) -> list
             problem = f"{name}: would overwrite {target}, written from {owner[target]}"
             return PictureFile(name, error=f"{problem}; rename one of the two")
         owner[target] = name
-        found = made.get(hash64(str(text))) == _key(name, state_of(name)) and target.is_file()
-        return PictureFile(name, target, found and target.stat().st_size > 0)
+        there, key = target.is_file(), made.get(hash64(str(text)))
+        found = there and key == _key(name, state_of(name)) and target.stat().st_size > 0
+        strange = there and log is not None and key is None and name != "-"
+        return PictureFile(name, target, found, strange)
 
     tasks: list[PictureFile] = []
     for path in paths:
@@ -183,6 +202,11 @@ def _encode_one(settings: EncodeSettings, task: PictureFile) -> PictureFile:
         except GlyphsightError as error:
             raise PictureError(f"{task.path}: {error}") from None
         if task.target is not None:
+            if task.strange and task.target.read_bytes() != text.encode():
+                raise PictureError(
+                    f"{task.path}: {task.target} is there and no text of this command; "
+                    "move it, choose another --out, or add --force"
+                )
             write(task.target, text)
         return replace(task, text=text, state=state)
     except GlyphsightError as error:

@@ -284,7 +284,7 @@ def load_picture(
                 image.load()
                 low = _low_bytes(stream)
             return _gray(ImageOps.exif_transpose(_fit_key(image, raw, low)), background)
-    except PictureError:
+    except (PictureError, MemoryError):
         raise
     except FileNotFoundError:
         raise PictureError(f"{name}: no such file; fix its name") from None

@@ -109,7 +109,7 @@ def _write_adapter(source: ModelSource, out: Path) -> str:
 
 
 def _write_gguf(loaded: LoadedModel, source: ModelSource, kind: str, out: Path) -> str:
-    name = Path(source.name).name
+    name = Path(source.name).resolve().name
     if source.adapter is not None:
         export_gguf.write_adapter(loaded, source.adapter.parent, out / f"{name}-lora.gguf")
     state = _whole(loaded).state_dict()

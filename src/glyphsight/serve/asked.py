@@ -283,8 +283,8 @@ def _responses(fields: Fields) -> Asked:
     text.only(format=({"type": "text"},), verbosity=("medium",))
     text.end()
     fields.only(
-        background=(False,), truncation=("disabled",), reasoning=({}, {"effort": "none"}),
-        max_tool_calls=(0,),
+        background=(False,), truncation=("disabled",), max_tool_calls=(0,),
+        reasoning=({}, {"effort": "none"}, {"effort": None}),
     )  # fmt: skip
     asked = _done(fields, (), messages, most or _UNBOUND, 1, (logprobs, top))
     return replace(asked, repeated=repeated)
@@ -314,7 +314,7 @@ def _ollama(fields: Fields, texts: tuple[str, ...], messages: tuple[Message, ...
     fields.ignore("model", "keep_alive")
     fields.only(
         tools=([],), format=("",), think=(False,), images=([],), suffix=("",), template=("",),
-        context=([],), truncate=(False,), shift=(False,),
+        context=([],), truncate=(False, True), shift=(False, True),
     )  # fmt: skip
     fields.end()
     return Asked(texts, messages, writing, 1, streamed, logprobs)

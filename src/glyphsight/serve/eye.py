@@ -63,6 +63,8 @@ class Eye(Reader):
     async def start(self) -> None:
         """Load the models, so that the first picture does not wait for them."""
         blank = np.zeros((28, 28), np.uint8)
+        if self.profile is None:  # a format or tokenizer that cannot be is refused now
+            await self.run(self.text_of, blank, "auto")
         for model in filter(None, (self.model, self.ears)):
             await self.run(model.settle, None, rounded=True)
             await self.run(model.see, [blank])

@@ -144,6 +144,9 @@ def run(app: Starlette, settings: ServeSettings, port: socket.socket, said: str)
     where = f"[{host}]" if ":" in host else host
     line = f"glyphsight: http://{where}:{number}: {said}"
     server = make_server(app, settings, lambda: say(line))
-    asyncio.run(server.serve([port]))
-    if (failed := getattr(app.state, "failed", None)) is not None:
-        raise failed
+    try:
+        asyncio.run(server.serve([port]))
+    except SystemExit:  # of uvicorn, where the start failed
+        if (failed := getattr(app.state, "failed", None)) is None:
+            raise
+        raise failed from None

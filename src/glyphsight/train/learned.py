@@ -16,6 +16,7 @@ from glyphsight.dataset.drawing import backwards, drawn_dataset
 from glyphsight.dataset.storage import profile_of, read_info, split_files
 from glyphsight.errors import DatasetError, FormatError, ModelError
 from glyphsight.models.runs import UNKNOWN, RunRecord
+from glyphsight.sampling import stratified_sample
 from glyphsight.train.state import is_first_process
 
 
@@ -66,7 +67,8 @@ def read_datasets(
             found.append(LearnedDataset(where, "", files, prompts, profile, records, [], draws))
             continue
         judged = load_dataset(path, "validation") if judged_in else []
-        judged = judged[:validation_records]
+        answers = [one.answer for one in judged]  # a file may hold one class after the other
+        judged = [judged[row] for row in stratified_sample(answers, validation_records, 0)]
         found.append(LearnedDataset(where, judged_where, files, prompts, profile, records, judged))
     first = found[0]
     for other in found[1:]:

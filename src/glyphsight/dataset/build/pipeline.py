@@ -19,12 +19,12 @@ from glyphsight.dataset.build.assign import UNUSABLE, Assigned, assign
 from glyphsight.dataset.build.card import CARD, TokenCounter, write_card
 from glyphsight.dataset.build.scan import Gathered, rows_named, scan_all
 from glyphsight.dataset.build.settings import USUAL, Build, BuildSettings
-from glyphsight.dataset.build.write import Split, finish_split, targets, write_missing
+from glyphsight.dataset.build.write import Split, finish_split, joined_files, targets, write_missing
 from glyphsight.dataset.filesystem import STATE, Directory, open_directory
 from glyphsight.dataset.storage import MANIFEST, SPLITS, load_dataset, read_manifest
 from glyphsight.errors import DatasetError
 from glyphsight.extras import need
-from glyphsight.files import hash64, matching, walk
+from glyphsight.files import hash64, json_line, matching, walk
 from glyphsight.parallel import HERE, Workers, same_processes
 from glyphsight.sources import Failure, Part, Source, open_source
 from glyphsight.sources.location import split_options
@@ -102,8 +102,9 @@ def build_dataset(
                 return _report(done, directory, found=True)
             if existing == "refuse":
                 state.check_replaces(directory, done, plan.said | {"plan": plan.digest})
-            state.check_card(directory, layout, done)
-        state.open_state(directory, plan.stamp, existing == "rebuild")
+            names = {MANIFEST, *([CARD] if layout.card else ())}
+            state.check_files(directory, names | joined_files(layout, plan.wanted), done)
+        state.open_state(directory, plan.stamp)
         with same_processes():
             found = scan_all(plan.build, plan.parts, workers, quiet)
             try:
@@ -129,8 +130,7 @@ def build_dataset(
             write_card(directory, manifest, counter)
             manifest["card"] = CARD
         state.remove_others(directory, state.files_of(manifest))
-        text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
-        directory.write(MANIFEST, text.encode())
+        directory.write(MANIFEST, (json_line(manifest, indent=2) + "\n").encode())
         directory.remove(STATE)
         return replace(_report(manifest, directory, found=False), failures=found.failed)
 

@@ -6,9 +6,7 @@ import json
 from pathlib import PurePosixPath
 from typing import Any
 
-from glyphsight.dataset.build.card import CARD
 from glyphsight.dataset.filesystem import STATE, Directory
-from glyphsight.dataset.layouts import Output
 from glyphsight.dataset.storage import MANIFEST
 from glyphsight.errors import DatasetError
 
@@ -69,20 +67,21 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     return {key: each for some in inside for key, each in some.items()}
 
 
-def check_card(directory: Directory, layout: Output, done: dict[str, Any] | None) -> None:
-    """Refuse to write a dataset card over a file that no dataset of ours left there."""
-    ours = noted_files(directory) | files_of(done)
-    if layout.card and CARD not in ours and directory.size(CARD) is not None:
-        raise DatasetError(
-            f"{directory.path(CARD)}: is there already and no dataset card of this directory; "
-            "move the file away, or add --force"
-        )
+def check_files(directory: Directory, names: set[str], done: dict[str, Any] | None) -> None:
+    """Refuse to write over a file that no build left there; ``done`` is the manifest there."""
+    ours = noted_files(directory) | files_of(done) | ({MANIFEST} if "plan" in (done or {}) else set())
+    for name in sorted(names - ours):
+        if directory.size(name) is not None:
+            raise DatasetError(
+                f"{directory.path(name)}: is there already and of no build in this directory; "
+                "move the file away, choose another --out, or add --force"
+            )
 
 
-def open_state(directory: Directory, stamp: str, force: bool) -> None:
+def open_state(directory: Directory, stamp: str) -> None:
     """Keep the state that a build with the same plan left; drop the state of another."""
     directory.remove(f"{STATE}/tmp")
-    if force or directory.read_json(_PLAN) != stamp:
+    if directory.read_json(_PLAN) != stamp:
         for name in ("plan.json", "scan", "grids", "done", "pieces"):
             directory.remove(f"{STATE}/{name}")
         directory.write(_PLAN, json.dumps(stamp).encode())

@@ -247,7 +247,14 @@ def targets(build: Build, splits: Iterable[Split]) -> set[str]:
     if build.layout.sharded:
         size = build.settings.shard_size
         return {shard.name for split in splits for shard in split.shards(build.layout, size)}
-    return {name for split in splits for name in _joined_names(build.layout, split.name)}
+    return joined_files(build.layout, (split.name for split in splits))
+
+
+def joined_files(layout: Output, splits: Iterable[str]) -> set[str]:
+    """Return the names of the files that splits become where these are joined from pieces."""
+    if layout.sharded:
+        return set()
+    return {name for split in splits for name in _joined_names(layout, split)}
 
 
 def _joined_names(layout: Output, split: str) -> list[str]:
