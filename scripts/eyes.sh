@@ -2,13 +2,14 @@
 # Train the `nano-digits` and `nano-fashion` that ship from the runs of recipes/nano-digits.yaml and
 # recipes/nano-fashion.yaml: to say `unknown`, and to read what other people write and print.
 #
-#     bash scripts/eyes.sh DIGITS CLOTHES MNIST FASHION FONTS MORE_FONTS QUICKDRAW OUT
+#     bash scripts/eyes.sh DIGITS CLOTHES MNIST FASHION FONTS MORE_FONTS QUICKDRAW PHOTOS OUT
 #
 # DIGITS and CLOTHES are those runs; the others are as scripts/clear_eyes.py takes them, MORE_FONTS
-# a larger set of families. Two hours of one CPU core; OUT/digits and OUT/clothes are what ships.
-# What ships learned from the pictures that clear_eyes.py drew at commit 6c12a6c; it draws more now.
+# a larger set of families, PHOTOS without the clothes of tuxpaint-stamps-default. Two hours of one
+# CPU core; OUT/digits and OUT/clothes are what ships. The digits learned from the pictures that
+# clear_eyes.py drew at commit 6c12a6c; it draws more now.
 set -euo pipefail
-digits=$1 clothes=$2 mnist=$3 fashion=$4 fonts=$5 more=$6 sketches=$7 out=$8
+digits=$1 clothes=$2 mnist=$3 fashion=$4 fonts=$5 more=$6 sketches=$7 photos=$8 out=$9
 mkdir -p "$out"
 here=$(dirname "$0")
 draw() { python "$here/clear_eyes.py" --mnist "$mnist" --fashion "$fashion" --sketches "$sketches" "$@"; }
@@ -31,10 +32,15 @@ train --from "$out/2" --data "$out/pictures-data" --data "$out/more-data" --data
 python "$here/average.py" "$digits" "$out/3" "$out/digits" --share 0.93
 python "$here/choose_unknown.py" "$out/digits" "$out/pictures-data"
 
-draw --known clothes --fonts "$fonts" --out "$out/clothes-pictures"
-glyphsight dataset build --source "folder:$out/clothes-pictures" --out "$out/clothes-data" \
-  --format plain --width 27 --height 20 --dither floyd-steinberg
-train --from "$clothes" --data "$out/clothes-data" --out "$out/4" --seed 1 \
-  --learning-rate 7e-4 --hidden-learning-rate 0.007 --set max_steps=1106
-python "$here/average.py" "$clothes" "$out/4" "$out/clothes" --share 0.8
-python "$here/choose_unknown.py" "$out/clothes" "$out/clothes-data"
+draw --known clothes --fonts "$more" --photos "$photos" --out "$out/clothes-drawn"
+python "$here/some_pictures.py" "$out/clothes-drawn" "$out/clothes-pictures" --mix clothes
+as_clothes=(--format plain --width 27 --height 20 --dither floyd-steinberg)
+glyphsight dataset build --source "folder:$out/clothes-pictures" --out "$out/strange" "${as_clothes[@]}"
+for split in train validation; do
+  glyphsight dataset build --source "idx:$fashion" --out "$out/clothes-$split" "${as_clothes[@]}" --split $split \
+    --validation 2000 --copies 3 --shift 1 --rotation 0 --scale 0 --shear 0 --mirror 0.5
+done
+train --from "$clothes" --data "$out/clothes-train" --data "$out/strange" --out "$out/4" --seed 7 \
+  --learning-rate 2e-4 --hidden-learning-rate 0.002 --set warmup=0.05 --set embedding_rate=0 --set max_steps=1703
+python "$here/average.py" "$clothes" "$out/4" "$out/clothes" --share 0.7
+python "$here/choose_unknown.py" "$out/clothes" "$out/clothes-validation" "$out/strange" --least 0.005
