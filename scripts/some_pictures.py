@@ -1,4 +1,4 @@
-"""Link a share of what scripts/clear_eyes.py drew into another folder: the mix that a model learns.
+"""Link a share of what scripts/clear_eyes.py drew into another folder: what a model learns.
 
     python scripts/some_pictures.py PICTURES OUT                # what `sight` can read in 85 minutes
     python scripts/some_pictures.py PICTURES OUT --mix clothes  # what is no clothes
