@@ -1,6 +1,6 @@
 """Link a share of what scripts/clear_eyes.py drew into another folder: what a model learns.
 
-    python scripts/some_pictures.py PICTURES OUT                # what `sight` can read in 85 minutes
+    python scripts/some_pictures.py PICTURES OUT                # what `sight` reads in 85 minutes
     python scripts/some_pictures.py PICTURES OUT --mix clothes  # what is no clothes
 
 All pictures for validation are linked. A seed decides which of the others.
