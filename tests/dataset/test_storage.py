@@ -138,6 +138,7 @@ def test_an_unfinished_build_is_no_dataset(tmp_path):
     (tmp_path / "train.json").write_text(f"[{GOOD}]", "utf-8")
     (tmp_path / "manifest.json").write_text("{}", "utf-8")
     (tmp_path / ".build").mkdir()
+    (tmp_path / ".build" / "plan.json").write_text('"a hash"', "utf-8")
     assert len(load_dataset(tmp_path)) == 1  # the rebuild has not begun to write
     (tmp_path / "manifest.json").unlink()
     with pytest.raises(DatasetError, match="an unfinished build; give the same dataset build"):

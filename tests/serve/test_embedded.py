@@ -193,7 +193,7 @@ def test_a_picture_is_answered_in_a_stream_of_each_api(client, local, server, go
     assert events[-1].response.usage.output_tokens == 1
     found = local.chat("nano-digits", [{"role": "user", "content": "", "images": [picture]}])
     assert (found.message.content, found.done_reason, found.eval_count) == ("5", "stop", 1)
-    message = {"role": "user", "content": None, "images": [b64(picture)]}
+    message = {"role": "user", "content": "", "images": [b64(picture)]}
     body = {"model": "nano-digits", "messages": [message], "stream": False, "truncate": True}
     assert json.loads(server.ask("/api/chat", body)[2])["message"]["content"] == "5"
     pieces = list(local.generate("nano-digits", "", images=[picture], stream=True))

@@ -180,7 +180,7 @@ def test_a_validation_record_too_long_is_refused_before_a_run_is_begun(digits, t
     with pytest.raises(
         DatasetError, match=r"validation\.json: record 3: \d+ tokens .* fewer columns"
     ):
-        train(data, "nano", tmp_path / "run", small(), quiet=True)
+        train(data, "nano", tmp_path / "run", small(validation_records=1000), quiet=True)
     assert not (tmp_path / "run").exists()
 
 

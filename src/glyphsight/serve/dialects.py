@@ -51,7 +51,7 @@ def _images(owner: dict[str, Any], key: str, place: str) -> Iterator[Slot]:
     images = owner.get("images")
     if images is None or images == []:
         return
-    text = "" if owner.get(key) is None else owner[key]
+    text = owner.get(key, "")
     if not isinstance(images, list) or not all(isinstance(one, str) for one in images):
         raise ApiError(400, f"{place}images: give a list of pictures in base64", param="images")
     if not isinstance(text, str):

@@ -234,7 +234,7 @@ def _require_room(loaded: LoadedModel, run: RunRecord, one: LearnedDataset) -> N
         for record in one.validation
     ]
     for row, why in Model(loaded).too_long(asked).items():
-        raise DatasetError(f"{one.validation_where}: record {row + 1}: {why}")
+        raise DatasetError(f"{one.validation_where}: record {one.rows[row] + 1}: {why}")
 
 
 def _text_to_mix_in(

@@ -23,8 +23,8 @@ from glyphsight.train.state import is_first_process
 class LearnedDataset(NamedTuple):
     """Records of one dataset, which messages call ``where``; record i takes wording i modulo N.
 
-    ``validation_where`` is what messages call its validation split; ``draws`` are the labels whose
-    drawings are learned, empty where pictures are seen.
+    ``validation_where`` is what messages call its validation split, ``rows`` are those that are
+    judged; ``draws`` are the labels whose drawings are learned, empty where pictures are seen.
     """
 
     where: str
@@ -35,6 +35,7 @@ class LearnedDataset(NamedTuple):
     records: list[Record]
     validation: list[Record]
     draws: tuple[str, ...] = ()
+    rows: tuple[int, ...] = ()
 
 
 def read_datasets(
@@ -68,8 +69,10 @@ def read_datasets(
             continue
         judged = load_dataset(path, "validation") if judged_in else []
         answers = [one.answer for one in judged]  # a file may hold one class after the other
-        judged = [judged[row] for row in stratified_sample(answers, validation_records, 0)]
-        found.append(LearnedDataset(where, judged_where, files, prompts, profile, records, judged))
+        rows = tuple(stratified_sample(answers, validation_records, 0).tolist())
+        judged = [judged[row] for row in rows]
+        own = LearnedDataset(where, judged_where, files, prompts, profile, records, judged)
+        found.append(own._replace(rows=rows))
     first = found[0]
     for other in found[1:]:
         for field, value in asdict(first.profile).items():
