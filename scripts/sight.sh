@@ -59,4 +59,4 @@ stage 8 --data "$dir/8-data" --from "$dir/mean" --seed 1 --batch-size 16 --learn
   --set warmup=0.02 --set text_share=0.05 --set text_file="$words" --set max_steps=1781 --set evaluations=4 \
   --set validation_records=400 --set checkpoints=17 --set compile=on
 python "$here/choose_unknown.py" "$dir/8" "$dir/5-data"
-"$glyphsight" evaluate --model "$dir/8" --data "$source" --split validation
+"$glyphsight" evaluate --model "$dir/8" --data "$dir/5-data" --split validation

@@ -93,12 +93,12 @@ def _expand(path: str) -> list[tuple[str, Path]]:
     given = Path(path)
     if path and given.is_dir():
         every = sorted(map(Path, walk(given)))
-        inside = [name for name in every if medium_of(str(name))]
+        inside = [name for name in every if medium_of(name)]
         if not inside:
             raise PictureError(
                 f"{path}: a folder without pictures or sounds; name one that holds some"
             )
-        if others := [name for name in every if name not in {*inside}]:
+        if others := [name for name in every if not medium_of(name)]:
             say(
                 f"{path}: left out what is neither picture nor sound by its name: {others[0]}"
                 + (f" and {len(others) - 1} more" if len(others) > 1 else "")

@@ -71,8 +71,8 @@ def read_datasets(
         answers = [one.answer for one in judged]  # a file may hold one class after the other
         rows = tuple(stratified_sample(answers, validation_records, 0).tolist())
         judged = [judged[row] for row in rows]
-        own = LearnedDataset(where, judged_where, files, prompts, profile, records, judged)
-        found.append(own._replace(rows=rows))
+        own = where, judged_where, files, prompts, profile, records, judged
+        found.append(LearnedDataset(*own, rows=rows))
     first = found[0]
     for other in found[1:]:
         for field, value in asdict(first.profile).items():
