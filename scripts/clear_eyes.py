@@ -2,20 +2,22 @@ r"""Make the pictures on which shipped models learn other people's digits, and w
 
     pip install '.[train]' scikit-image
     npm pack @fontsource/lato ...           # woff2 files of many families, into FONTS
-    python scripts/clear_eyes.py --mnist DIR --fashion DIR --fonts FONTS \
+    glyphsight dataset build --source idx:DIR --out KEPT --split train --validation 2000
+    python scripts/clear_eyes.py --mnist DIR --hold-out KEPT --fashion DIR --fonts FONTS \
         --sketches quickdraw.npz --photos PHOTOS --out PICTURES
 
 PICTURES/train and PICTURES/val hold a folder per digit and one named ``unknown``. Digits: MNIST's
-training digits without those kept for validation, the same turned, sheared, thinned and thickened,
-or coarse as scans of 8 to 17 pixels are, photographed (``benchmarks/photographs.py``, the first
-set of kinds alone), digits of fonts and of seven segments. Unknown: letters and signs that look
-like no digit, words, scribbles, textures, blobs, empty and written pages, sketches, clothes. With
-``--known clothes`` the ten folders hold the training clothes, and digits are unknown too. Ten
-families of fonts, every fifth kind of sketch and every fifth photograph go to ``val`` alone. PHOTOS
-holds photographs of things, none like a digit; left out, that kind is. Ours are of the Debian
-packages gcompris-qt-data (inside its rcc files), tuxpaint-stamps-default, mate-backgrounds,
-gnome-backgrounds, plasma-workspace-wallpapers, lomiri-wallpapers-16.04, lomiri-wallpapers-20.04
-and ukui-wallpapers, made gray and 900 pixels at most. A seed decides everything.
+training digits without those that KEPT holds out, as the earlier stages do, the same turned,
+sheared, thinned and thickened, or coarse as scans of 8 to 17 pixels are, photographed
+(``benchmarks/photographs.py``, the first set of kinds alone), digits of fonts and of seven
+segments. Unknown: letters and signs that look like no digit, words, scribbles, textures, blobs,
+empty and written pages, sketches, clothes. With ``--known clothes`` the ten folders hold the
+training clothes, and digits are unknown too. Ten families of fonts, every fifth kind of sketch and
+every fifth photograph go to ``val`` alone. PHOTOS holds photographs of things, none like a digit;
+left out, that kind is. Ours are of the Debian packages gcompris-qt-data (inside its rcc files),
+tuxpaint-stamps-default, mate-backgrounds, gnome-backgrounds, plasma-workspace-wallpapers,
+lomiri-wallpapers-16.04, lomiri-wallpapers-20.04 and ukui-wallpapers, made gray and 900 pixels at
+most. A seed decides everything.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from glyphsight.codec.ink import find_ink
 from glyphsight.media import load_gray
 from glyphsight.models.runs import UNKNOWN
 from glyphsight.sources import load_split, open_source
@@ -312,8 +315,24 @@ def page_cut(fonts: list[Path], random: Random) -> Pixels:
     return window(photographs.photograph(written, random, tilted=False), random)
 
 
-def shadows(scene: photographs.Scene) -> Pixels:
-    """Write on paper in the shadows of things with straight edges, of blinds, of a head."""
+def is_where(drawn: Floats, photograph: Pixels) -> bool:
+    """Say whether the ink found in a photograph is what was drawn, give or take a perspective."""
+    ink = find_ink(photograph)
+    if ink is None:
+        return False
+    for axis, (first, last) in enumerate((ink.box[:2], ink.box[2:])):
+        lines = np.flatnonzero((drawn > 0.5).any(1 - axis))
+        near = 0.12 * drawn.shape[axis]
+        if abs(first - lines[0]) > near or abs(last - lines[-1]) > near:
+            return False
+    return True
+
+
+def shadows(scene: photographs.Scene) -> Pixels | None:
+    """Write on paper in the shadows of things with straight edges, of blinds, of a head.
+
+    None where a shadow, and not the digit, is taken for ink.
+    """
     random, shape = scene.random, (scene.height, scene.width)
     light = Image.new("L", shape[::-1], 255)
     draw, kind = ImageDraw.Draw(light), random.integers(0, 3)
@@ -344,22 +363,27 @@ def shadows(scene: photographs.Scene) -> Pixels:
             draw.ellipse(box, fill=dark)
     soft = ndimage.gaussian_filter(np.asarray(light) / 255, random.uniform(1, 12))
     ground = scene.paper(random.uniform(150, 240), random.uniform(0, 4))
-    written = scene.on(ground, scene.mask(0.05, 0.13)) * soft
-    return photographs.photograph(written, random, noise=random.uniform(0, 8))
+    mask = scene.mask(0.05, 0.13)
+    taken = photographs.photograph(
+        scene.on(ground, mask) * soft, random, noise=random.uniform(0, 8)
+    )
+    return taken if scene.blank or is_where(mask, taken) else None
 
 
 Made = tuple[Pixels | None, str]
 Maker = Callable[[Material, Random], Made]
 
 
-def _digit(material: Material, random: Random, change: Callable[[Pixels, Random], Pixels]) -> Made:
+def _digit(
+    material: Material, random: Random, change: Callable[[Pixels, Random], Pixels | None]
+) -> Made:
     row = random.integers(len(material.digits))
     return change(material.digits[row], random), material.labels[row]
 
 
 def _photograph(
     digit: Pixels, random: Random, *, blank: bool = False, shadowed: bool = False
-) -> Pixels:
+) -> Pixels | None:
     if shadowed:
         return shadows(photographs.Scene(digit, random, blank=blank))
     kinds = [
@@ -463,10 +487,11 @@ def load(
     options: argparse.Namespace, known: str = "digits", photos: Path | None = None
 ) -> dict[str, Material]:
     """Load what training and validation are made from; they share no picture, font or sketch."""
-    kept = load_split(open_source("bundled"), "validation")
     digits = load_split(open_source(f"idx:{options.mnist}"), "train")
-    theirs = {one.tobytes() for one in kept.pixels}
-    free = [row for row, one in enumerate(digits.pixels) if one.tobytes() not in theirs]
+    sources = (options.hold_out / "train.sources.txt").read_text("utf-8").splitlines()
+    learned = {int(line.split(" copy ")[0].rpartition(":")[2]) for line in sources if line}
+    rows = np.arange(len(digits.labels))
+    train, kept = (list(rows[np.isin(rows, list(learned)) == one]) for one in (True, False))
     clothes = load_split(open_source(f"idx:{options.fashion}"), "train")
     fonts = sorted(options.fonts.glob("*.woff2"))
     kept_fonts = held_out(fonts)
@@ -478,8 +503,8 @@ def load(
     fit = np.array([name not in like for name in names])
     return {
         "train": Material(
-            digits.pixels[free],
-            [digits.labels[row] for row in free],
+            digits.pixels[train],
+            [digits.labels[row] for row in train],
             clothes.pixels[:-2000],
             list(clothes.labels[:-2000]),
             [font for font in fonts if font not in kept_fonts],
@@ -487,8 +512,8 @@ def load(
             [file for row, file in enumerate(things) if row % 5],
         ),
         "val": Material(
-            kept.pixels,
-            list(kept.labels),
+            digits.pixels[kept],
+            [digits.labels[row] for row in kept],
             clothes.pixels[-2000:],
             list(clothes.labels[-2000:]),
             kept_fonts,
@@ -518,6 +543,7 @@ def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--mnist", type=Path, required=True)
+    parser.add_argument("--hold-out", type=Path, required=True, help="dataset of these digits")
     parser.add_argument("--fashion", type=Path, required=True)
     parser.add_argument("--fonts", type=Path, required=True)
     parser.add_argument("--sketches", type=Path, required=True)

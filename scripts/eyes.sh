@@ -12,17 +12,17 @@ set -euo pipefail
 digits=$1 clothes=$2 mnist=$3 fashion=$4 fonts=$5 more=$6 sketches=$7 photos=$8 out=$9
 mkdir -p "$out"
 here=$(dirname "$0")
-draw() { python "$here/clear_eyes.py" --mnist "$mnist" --fashion "$fashion" --sketches "$sketches" "$@"; }
+draw() { python "$here/clear_eyes.py" --mnist "$mnist" --hold-out "$out/mnist" --fashion "$fashion" --sketches "$sketches" "$@"; }
 train() { glyphsight train --set warmup=0.02 "$@"; }
 
+glyphsight dataset build --source "idx:$mnist" --out "$out/mnist" --invert auto --centre --ink \
+  --split train --validation 2000 --copies 2
 draw --fonts "$fonts" --out "$out/pictures"
 draw --fonts "$more" --out "$out/more" --seed 1 --share 0.5 \
   --only 'very coarse' blob 'empty page' photographed letter printed
 for name in pictures more; do
   glyphsight dataset build --source "folder:$out/$name" --out "$out/$name-data" --invert auto --centre --ink
 done
-glyphsight dataset build --source "idx:$mnist" --out "$out/mnist" --invert auto --centre --ink \
-  --split train --validation 2000 --copies 2
 train --from "$digits" --data "$out/pictures-data" --out "$out/1" --seed 0 \
   --learning-rate 1e-3 --hidden-learning-rate 0.01
 train --from "$out/1" --data "$out/pictures-data" --data "$out/more-data" --out "$out/2" --seed 1 \
