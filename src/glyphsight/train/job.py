@@ -24,6 +24,7 @@ from glyphsight.models.load import new_adapter
 from glyphsight.models.nano import MadeFor
 from glyphsight.models.runs import ModelSource, RunRecord, resolve
 from glyphsight.models.tokens import merged_pictures
+from glyphsight.train.answers import add_answers, fit_answers
 from glyphsight.train.data import (
     Example,
     own_words,
@@ -156,7 +157,10 @@ def make_job(
     stays_adapter = hasattr(origin.model, "peft_config") and settings.method != "full"
     # An adapter on its own base learns of plain text what that base says; any other the text.
     as_base = settings.method != "full" and (stays_adapter or origin.run is None)
-    loaded = _adapted(origin, settings)
+    loaded, known = _adapted(origin, settings), len(origin.tokenizer)
+    if source.run and source.origin == nano.NAME and settings.method == "full":
+        labels = dict.fromkeys(label for task in tasks for label in task.labels)
+        loaded, own = add_answers(loaded, own, list(labels))
     learned: list[Example] = []
     pictures = any(one.draws or record.pictures for one in datasets for record in one.records)
     if pictures and origin.run and is_first_process():
@@ -172,6 +176,10 @@ def make_job(
         raise ModelError(f"{loaded.name}: {why}")
     for one in datasets:
         learned += tokenize_records(loaded, in_turn(one.records, one.prompts), one.where)
+    if (new := len(loaded.tokenizer) - known) > 0:
+        fit_answers(loaded, learned, known)
+        if is_first_process():
+            say(f"glyphsight: {new} new answers have a token each, fitted to their pictures")
     records, pieces = len(learned), 0
     if text is not None:
         pieces = pieces_for(records, settings.text_share)
