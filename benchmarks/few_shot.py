@@ -4,9 +4,10 @@
     python benchmarks/few_shot.py --source fashion=idx:DIR --source icons=folder:DIR --out runs/few
 
 `scripts/icons.py` makes the folder of icons. Training pictures are drawn, stratified, from a
-source's training split, judged ones from its test split; there are no validation pictures. Five
+source's training split, judged ones from its test split; there are no validation pictures. Six
 ways to learn, each in a process of its own, one after the other:
 
+- answers: as `glyphsight train --method answers`: the rows of new answers of a nano, `--start`;
 - sight: as `glyphsight train --from sight`: an adapter that knows handwritten digits learns more;
 - base: a new adapter of the same rank on the plain base model, with the same settings;
 - base-full: the plain base model, all its weights, with the settings that suit these;
@@ -14,9 +15,9 @@ ways to learn, each in a process of its own, one after the other:
   training pictures;
 - text-logreg: the project's baseline, logistic regression on the cells of the same texts.
 
-All text is in the profile that sight was trained with. The first three learn until ``--minutes``
-are over, loading not counted in. Their runs stay in ``--out`` without checkpoints. Finished ways
-lie there too and are not run again.
+All text is in the profile of the run of ``--start``. sight, base and base-full learn until
+``--minutes`` are over, loading not counted in. Runs stay in ``--out`` without checkpoints. Finished
+ways lie there too and are not run again.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ from glyphsight.settings import read_assignments
 from glyphsight.sources import open_source, read_split
 from glyphsight.train.settings import ResolvedSettings, TrainSettings, resolve_settings
 
-WAYS = ("sight", "base", "base-full", "pixels", "text-logreg")
+WAYS = ("answers", "sight", "base", "base-full", "pixels", "text-logreg")
 SIDE = 28
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 EPOCHS = 10_000.0
@@ -102,7 +103,8 @@ def draw(case: Case, split: str, count: int, out: Path) -> Path:
 
 def settings_of(case: Case, origin: str, own: dict[str, Any]) -> ResolvedSettings:
     """Settings of a run that the clock ends."""
-    given = own | {"minutes": case.minutes, "epochs": EPOCHS, "seed": case.seed}
+    timed = {"minutes": case.minutes, "epochs": EPOCHS} if case.way != "answers" else {}
+    given = own | timed | {"seed": case.seed}
     given |= {"evaluations": 1, "checkpoints": 1, "embedding_rate": 0.0} | read_assignments(
         TrainSettings, case.settings
     )
@@ -124,6 +126,7 @@ def by_teaching(case: Case, train_on: Path, judge_on: Path, out: Path) -> dict[s
 
     start = start_from(case.start)
     model, origin, own = {
+        "answers": (start.lasting_name, start.origin, {"method": "answers"}),
         "sight": (start.lasting_name, start.origin, {"method": "lora"} if start.adapter else {}),
         "base": (case.model, case.model, new_adapter(start)),
         "base-full": (case.model, case.model, {"method": "full"}),
@@ -221,6 +224,7 @@ def row(found: dict[str, Any]) -> str:
     """A line of the table."""
     case, (low, high) = found["case"], found["interval"]
     way = f"from {case['start']}" if case["way"] == "sight" else case["way"]
+    way += f" of {case['start']}" if way == "answers" else ""
     passes = f"{found['passes']:.1f}" if "passes" in found else "-"
     return (
         f"| {case['source']} | {case['pictures']:,} | {way} | {case['seed']} "
@@ -239,7 +243,7 @@ def main() -> None:
     parser.add_argument("--judged", type=int, default=1000, help="test pictures at most")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS[1:]))
     parser.add_argument("--model", default=smollm2.NAME, help="the plain base model")
     parser.add_argument("--start", default="sight", help="run that the way sight starts from")
     parser.add_argument("--copies", type=int, default=0, help="changed ones per training picture")

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from glyphsight.dataset import load_dataset, write_records
+from glyphsight.errors import ModelError
 from glyphsight.inference import Model, Request
 from glyphsight.models import RunRecord, load_model, nano
 from glyphsight.models.load import as_base
 from glyphsight.train.answers import add_answers
-from glyphsight.train.job import make_job
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
 
@@ -51,35 +51,47 @@ def share_right(model, data, labels):
     ) / len(records)
 
 
-def test_a_trained_nano_knows_new_answers_before_the_first_step(digits, tmp_path):
-    data = named(digits, tmp_path / "data", WORDS)
-    job = make_job([data], "nano-digits", resolve_settings("nano", {}, trained=True).values)
-    words = [job.loaded.tokenizer(f" {word}", add_special_tokens=False) for word in WORDS]
+def test_a_trained_nano_learns_new_answers_without_a_step(digits, tmp_path):
+    data, run = named(digits, tmp_path / "data", WORDS), tmp_path / "run"
+    given = {"method": "answers"}
+    report = train(data, "nano-digits", run, resolve_settings("nano", given, trained=True))
+    assert (report.steps, report.records) == (0, 120)
+    assert report.validation_accuracy > 0.85
+    assert RunRecord.load(run).base_answers == (*sorted(WORDS),)
+    loaded = load_model(run)
+    words = [loaded.tokenizer(f" {word}", add_special_tokens=False) for word in WORDS]
     assert [len(one["input_ids"]) for one in words] == [1] * 10
-    model = Model(replace(job.loaded, run=job.record))
-    assert share_right(model, data, WORDS) > 0.95
-    [written] = model.generate([Request.about(job.record.prompt, job.validation[0].picture, WORDS)])
+    assert share_right(Model(loaded), data, WORDS) > 0.95
+    first = load_dataset(data, "train")[0]
+    [written] = Model(loaded).generate([Request.about(loaded.run.prompt, first.picture, WORDS)])
     assert written.strip() in WORDS  # and the end follows
+    with as_base(loaded) as base:
+        assert len(base.tokenizer) + 10 == len(loaded.tokenizer)
 
 
-def test_its_run_is_saved_and_learns_a_further_answer(digits, tmp_path):
+def test_its_run_learns_a_further_answer(digits, tmp_path):
     data, run = named(digits, tmp_path / "data", WORDS), tmp_path / "run"
     settings = {"batch_size": 16, "max_steps": 2, "learning_rate": 1e-5}
     train(data, "nano-digits", run, resolve_settings("nano", settings, trained=True), quiet=True)
-    record = RunRecord.load(run)
-    assert record.base_answers == (*sorted(WORDS),)
-    loaded = load_model(run)
-    assert share_right(Model(loaded), data, sorted(WORDS)) > 0.95
-    with as_base(loaded) as base:
-        assert len(base.tokenizer) < len(loaded.tokenizer)
-    zero = load_model(run).tokenizer.get_vocab()
+    numbers = load_model(run).tokenizer.get_vocab()
     more = named(digits, tmp_path / "more", ["zilch", *WORDS[1:]])
-    job = make_job([more], run, resolve_settings("nano", {}, trained=True).values)
-    assert job.record.base_answers == (*sorted(WORDS), "zilch")
-    assert zero.items() < job.loaded.tokenizer.get_vocab().items()
-    assert (
-        share_right(Model(replace(job.loaded, run=job.record)), more, list(job.record.labels)) > 0.9
-    )
+    given = {"method": "answers"}
+    train(more, run, tmp_path / "next", resolve_settings("nano", given, trained=True), quiet=True)
+    found = Model(tmp_path / "next")
+    assert found.trained.base_answers == (*sorted(WORDS), "zilch")
+    assert numbers.items() < load_model(tmp_path / "next").tokenizer.get_vocab().items()
+    assert share_right(found, more, found.trained.labels) > 0.9
+
+
+def test_method_answers_says_where_it_cannot_be(digits, tmp_path):
+    fit = resolve_settings("nano", {"method": "answers"}, trained=True)
+    for model in ("nano", "nano-digits"):  # fresh; no new answer
+        with pytest.raises(ModelError, match="gets no new answer to fit; start --from a trained"):
+            train(digits, model, tmp_path / "run", fit, quiet=True)
+    assert not (tmp_path / "run").exists()
+    for steps in ({"epochs": 2}, {"minutes": 1}, {"max_steps": 5}):
+        with pytest.raises(ModelError, match="takes no steps; leave epochs, minutes and max_steps"):
+            resolve_settings("nano", {"method": "answers"} | steps)
 
 
 def test_an_answer_that_is_a_token_or_too_long_gets_none():

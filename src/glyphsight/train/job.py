@@ -24,7 +24,7 @@ from glyphsight.models.load import new_adapter
 from glyphsight.models.nano import MadeFor
 from glyphsight.models.runs import ModelSource, RunRecord, resolve
 from glyphsight.models.tokens import merged_pictures
-from glyphsight.train.answers import add_answers, fit_answers
+from glyphsight.train.answers import add_answers
 from glyphsight.train.data import (
     Example,
     own_words,
@@ -56,6 +56,7 @@ class Job:
         validation: Validation records of all datasets.
         examples: Tokenized training records, all of them, then pieces of plain text.
         own_words: File of the text that the base model wrote, None where it wrote none.
+        known: Tokens of the model that it starts from; those after them are new answers.
         inputs: Inputs that a resumed run must find unchanged.
     """
 
@@ -64,6 +65,7 @@ class Job:
     validation: list[Record]
     examples: list[Example]
     own_words: Path | None
+    known: int
     inputs: dict[str, Any]
 
     def _steps_per_epoch(self, batch_size: int) -> int:
@@ -103,6 +105,8 @@ def with_its_adapter(resolved: ResolvedSettings, model: str | Path) -> ResolvedS
 
 def _adapted(loaded: LoadedModel, settings: TrainSettings) -> LoadedModel:
     """Return the model as the method wants it: with a trainable adapter, or whole."""
+    if settings.method == "answers":
+        return loaded
     has_adapter = hasattr(loaded.model, "peft_config")
     if settings.method == "full":
         if not has_adapter:
@@ -158,9 +162,14 @@ def make_job(
     # An adapter on its own base learns of plain text what that base says; any other the text.
     as_base = settings.method != "full" and (stays_adapter or origin.run is None)
     loaded, known = _adapted(origin, settings), len(origin.tokenizer)
-    if source.run and source.origin == nano.NAME and settings.method == "full":
+    if source.run and source.origin == nano.NAME and settings.method in ("full", "answers"):
         labels = dict.fromkeys(label for task in tasks for label in task.labels)
         loaded, own = add_answers(loaded, own, list(labels))
+    if settings.method == "answers" and len(loaded.tokenizer) == known:
+        raise ModelError(
+            f"method answers: {model} gets no new answer to fit; start --from a trained nano such "
+            "as nano-names, with labels it does not have, or leave --method out"
+        )
     learned: list[Example] = []
     pictures = any(one.draws or record.pictures for one in datasets for record in one.records)
     if pictures and origin.run and is_first_process():
@@ -176,10 +185,6 @@ def make_job(
         raise ModelError(f"{loaded.name}: {why}")
     for one in datasets:
         learned += tokenize_records(loaded, in_turn(one.records, one.prompts), one.where)
-    if (new := len(loaded.tokenizer) - known) > 0:
-        fit_answers(loaded, learned, known)
-        if is_first_process():
-            say(f"glyphsight: {new} new answers have a token each, fitted to their pictures")
     records, pieces = len(learned), 0
     if text is not None:
         pieces = pieces_for(records, settings.text_share)
@@ -211,7 +216,8 @@ def make_job(
     for one in datasets:
         _require_room(loaded, record, one)
     judged = [record for one in datasets for record in one.validation]
-    return Job(loaded, record, judged, learned, None if settings.text_file else text, inputs)
+    words = None if settings.text_file else text
+    return Job(loaded, record, judged, learned, words, known, inputs)
 
 
 def _say_new_profile(before: Profile, one: LearnedDataset) -> None:

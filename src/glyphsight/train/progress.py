@@ -276,6 +276,14 @@ class Progress(TrainerCallback):
             state.max_steps, "step", "train", initial=state.global_step, disable=self._quiet
         )
 
+    def without_steps(self, fit: Callable[[], None]) -> int:
+        """Fit a model in one go, validate it and keep the figures; return the step, 0."""
+        self._start = time.monotonic()
+        fit()
+        self._bar = progress_bar(1, "step", "train", disable=True)
+        self._judge(0, last=True)
+        return 0
+
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Let all processes take one clock."""
         self._agree(args.device)

@@ -24,6 +24,7 @@ from glyphsight.errors import ModelError
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.load import fast_bfloat16
 from glyphsight.models.runs import HISTORY_FILE, read_history, resolve
+from glyphsight.train.answers import fit_answers
 from glyphsight.train.card import write_card
 from glyphsight.train.data import collate
 from glyphsight.train.job import Job, make_job, with_its_adapter
@@ -143,7 +144,16 @@ def train(
     with nothing_left(run) if first and not resume else nullcontext():
         trainer, progress = _make_trainer(run, job, settings, reached[0], quiet=quiet)
         release_free_memory()
-        step = _learn(run, trainer, progress, *reached)
+        new = len(job.loaded.tokenizer) - job.known
+        fit = partial(fit_answers, job.loaded, job.examples, job.known)
+        if new and not reached[0] and first:
+            say(f"glyphsight: {new} new answers get a token each, fitted to their pictures")
+        if settings.method == "answers":
+            step = progress.without_steps(fit)
+        else:
+            if new and not reached[0]:
+                fit()
+            step = _learn(run, trainer, progress, *reached)
     job.loaded.model.eval()
     if trainer.is_world_process_zero():
         try:

@@ -22,7 +22,8 @@ class TrainSettings:
     Attributes:
         method: Weights that are trained. full: all; lora: a PEFT adapter on every linear layer;
             qlora: the same on a base in 4 bits, which needs CUDA and bitsandbytes (never run on a
-            GPU so far).
+            GPU so far); answers: the output rows of new answers of a trained nano, in seconds and
+            without steps.
         embedding_rate: Learning rate of the input embeddings, as a share of the others'; 0 freezes
             them.
         epochs: Passes over the training records; left out: one, or as many as minutes allow.
@@ -60,7 +61,7 @@ class TrainSettings:
             kept, or the last and that of the best validation.
     """
 
-    method: str = setting("full", choices=("full", "lora", "qlora"))
+    method: str = setting("full", choices=("full", "lora", "qlora", "answers"))
     embedding_rate: float = setting(1.0, low=0, high=1e3)
     epochs: float | None = setting(None, above=0, high=1e6)
     max_steps: int = setting(-1, low=-1)
@@ -90,6 +91,10 @@ class TrainSettings:
         check(self, ModelError)
         if self.text_file and not self.text_share:
             raise ModelError("text_file: give text_share too, the share that is to be text")
+        if self.method == "answers" and (self.epochs or self.minutes or self.max_steps > 0):
+            raise ModelError(
+                "method answers takes no steps; leave epochs, minutes and max_steps out"
+            )
         if self.max_steps == 0:
             raise ModelError("max_steps is 0; give at least 1, or -1 to let epochs decide")
 
