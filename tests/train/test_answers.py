@@ -85,8 +85,9 @@ def test_its_run_learns_a_further_answer(digits, tmp_path):
 
 def test_method_answers_says_where_it_cannot_be(digits, tmp_path):
     fit = resolve_settings("nano", {"method": "answers"}, trained=True)
-    for model in ("nano", "nano-digits"):  # fresh; no new answer
-        with pytest.raises(ModelError, match="gets no new answer to fit; start --from a trained"):
+    why = {"nano": "is no trained nano", "nano-digits": "has every answer of the data already"}
+    for model, said in why.items():
+        with pytest.raises(ModelError, match=f"{said}; start --from one that has not, such as"):
             train(digits, model, tmp_path / "run", fit, quiet=True)
     assert not (tmp_path / "run").exists()
     for steps in ({"epochs": 2}, {"minutes": 1}, {"max_steps": 5}):

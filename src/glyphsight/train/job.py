@@ -166,9 +166,11 @@ def make_job(
         labels = dict.fromkeys(label for task in tasks for label in task.labels)
         loaded, own = add_answers(loaded, own, list(labels))
     if settings.method == "answers" and len(loaded.tokenizer) == known:
+        is_nano = source.run and source.origin == nano.NAME
+        why = "has every answer of the data already" if is_nano else "is no trained nano"
         raise ModelError(
-            f"method answers: {model} gets no new answer to fit; start --from a trained nano such "
-            "as nano-names, with labels it does not have, or leave --method out"
+            f"method answers: {model} {why}; start --from one that has not, such as nano-names, "
+            "or leave --method out"
         )
     learned: list[Example] = []
     pictures = any(one.draws or record.pictures for one in datasets for record in one.records)
