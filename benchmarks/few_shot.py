@@ -7,7 +7,7 @@
 source's training split, judged ones from its test split; there are no validation pictures. Six
 ways to learn, each in a process of its own, one after the other:
 
-- answers: as `glyphsight train --method answers`: the rows of new answers of a nano, `--start`;
+- answers: as `glyphsight train --method answers`: the output rows of a nano, `--start`;
 - sight: as `glyphsight train --from sight`: an adapter that knows handwritten digits learns more;
 - base: a new adapter of the same rank on the plain base model, with the same settings;
 - base-full: the plain base model, all its weights, with the settings that suit these;
@@ -103,8 +103,9 @@ def draw(case: Case, split: str, count: int, out: Path) -> Path:
 
 def settings_of(case: Case, origin: str, own: dict[str, Any]) -> ResolvedSettings:
     """Settings of a run that the clock ends."""
-    timed = {"minutes": case.minutes, "epochs": EPOCHS} if case.way != "answers" else {}
-    given = own | timed | {"seed": case.seed}
+    if case.way == "answers":
+        return resolve_settings(origin, own | {"seed": case.seed})
+    given = own | {"minutes": case.minutes, "epochs": EPOCHS, "seed": case.seed}
     given |= {"evaluations": 1, "checkpoints": 1, "embedding_rate": 0.0} | read_assignments(
         TrainSettings, case.settings
     )

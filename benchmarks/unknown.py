@@ -105,7 +105,7 @@ def strange(options: argparse.Namespace, random: np.random.Generator) -> dict[st
     letters = [
         clear_eyes.text(sign, [font], random) for font in fonts for sign in clear_eyes.LETTERS
     ]
-    material = clear_eyes.load(options)["val"]
+    material = clear_eyes.load(options)["val"]  # sketches and a digit that is not drawn
     clothes = load_split(open_source(f"idx:{options.fashion}"), "test").pixels
     folders = [Path(skimage.data.__file__).parent]
     folders.append(Path(sklearn.datasets.__file__).parent / "images")
@@ -179,6 +179,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=1000, help="of the larger sets")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    options.hold_out = None
     random = np.random.default_rng(options.seed)
     digits = handwritten(options, random) | printed(options, random)
     others = strange(options, random)

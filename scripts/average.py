@@ -25,7 +25,8 @@ def averaged(first: Path, second: Path, share: float = 0.5) -> LoadedModel:
 
     Args:
         first: Directory of a run, an adapter or a whole model.
-        second: Directory of a run with the same weights by name. The mean keeps its record.
+        second: Directory of a run with the same weights by name. The mean keeps its record, and
+            the tokens of answers that it has more.
         share: Share of the second in the mean, 0-1.
 
     Raises:
@@ -36,8 +37,13 @@ def averaged(first: Path, second: Path, share: float = 0.5) -> LoadedModel:
         raise ModelError(f"{second if one.run else first}: is no trained run; give two runs")
     before = dict(one.model.named_parameters())
     after = dict(other.model.named_parameters())
+    words = [one.model.get_input_embeddings().weight, one.model.get_output_embeddings().weight]
+    if "lm_head.weight" in after:  # which may share those of the embeddings in the first
+        before.setdefault("lm_head.weight", words[1])
     alike = before.keys() == after.keys() and all(
-        weight.shape == before[name].shape for name, weight in after.items()
+        weight.shape == before[name].shape
+        or (weight.shape[1:] == before[name].shape[1:] and any(before[name] is x for x in words))
+        for name, weight in after.items()
     )
     if not alike:
         raise ModelError(
@@ -45,7 +51,7 @@ def averaged(first: Path, second: Path, share: float = 0.5) -> LoadedModel:
         )
     with torch.no_grad():
         for name, weight in after.items():
-            weight.lerp_(before[name], 1 - share)
+            weight[: len(before[name])].lerp_(before[name], 1 - share)
     unmeasured = {"validation_accuracy": None, "validation_records": 0}
     return replace(other, run=replace(other.run, training=other.run.training | unmeasured))
 

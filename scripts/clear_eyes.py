@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import re
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -483,15 +484,26 @@ def held_out(fonts: list[Path]) -> list[Path]:
     return [font for font in fonts if font.name.split("-latin-")[0] in HELD_OUT.split(",")]
 
 
+def split_rows(hold_out: Path | None, count: int) -> tuple[list[int], list[int]]:
+    """List the digits that a dataset learns, and those that it holds out or finds alike."""
+    if hold_out is None:
+        return list(range(count)), list(range(count))
+    file = hold_out / "train.sources.txt"
+    found = [
+        re.search(r":(\d+)(?: copy \d+)?$", line) for line in file.read_text("utf-8").splitlines()
+    ]
+    learned = {int(one[1]) for one in found if one}
+    if not found or None in found or len(learned) < 0.9 * count:
+        raise SystemExit(f"{hold_out}: is no dataset of most of these digits; see the first lines")
+    return sorted(learned), sorted(set(range(count)) - learned)
+
+
 def load(
     options: argparse.Namespace, known: str = "digits", photos: Path | None = None
 ) -> dict[str, Material]:
     """Load what training and validation are made from; they share no picture, font or sketch."""
     digits = load_split(open_source(f"idx:{options.mnist}"), "train")
-    sources = (options.hold_out / "train.sources.txt").read_text("utf-8").splitlines()
-    learned = {int(line.split(" copy ")[0].rpartition(":")[2]) for line in sources if line}
-    rows = np.arange(len(digits.labels))
-    train, kept = (list(rows[np.isin(rows, list(learned)) == one]) for one in (True, False))
+    train, kept = split_rows(options.hold_out, len(digits.labels))
     clothes = load_split(open_source(f"idx:{options.fashion}"), "train")
     fonts = sorted(options.fonts.glob("*.woff2"))
     kept_fonts = held_out(fonts)

@@ -324,7 +324,7 @@ def _load(
         ) from error
 
 
-def _keep_head_fast(model: Any) -> None:
+def keep_head_fast(model: Any) -> None:
     """Let the output layer get its hidden states in one piece.
 
     Of the slice of the last positions torch multiplies once per picture, not once per batch.
@@ -388,7 +388,7 @@ def load_model(
     if not four_bits:  # which lies where it was quantized
         model = model.to(device)
     model = model.train(training)
-    _keep_head_fast(model)
+    keep_head_fast(model)
     if chat is None:
         of_ours = source.name in NAMES and source.directory is None
         chat = run.chat if run else not of_ours and has_template(tokenizer)

@@ -61,8 +61,8 @@ class RunRecord:
         training: Figures of the training: records, steps, seconds, accuracy.
         chat: Turns of the chat around a prompt, None for plain prompts. They are kept whole, since
             some templates write today's date.
-        base_profile: Profile that the tokenizer of a fresh ``nano`` at the root is made for.
-        base_answers: Answers that are one token each of a fresh ``nano`` at the root.
+        base_profile: Profile that the tokenizer of a ``nano`` is made for.
+        base_answers: Answers that are one token each of a ``nano``, in the order of the tokens.
         free: True where it was trained on more questions than ``tasks`` lists: it takes any
             question, and writes its answer.
         unknown_above: Threshold of the label ``unknown``, above 0 and below 1: its probability

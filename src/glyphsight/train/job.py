@@ -22,7 +22,7 @@ from glyphsight.inference.draw import named
 from glyphsight.models import LoadedModel, load_model, nano
 from glyphsight.models.load import new_adapter
 from glyphsight.models.nano import MadeFor
-from glyphsight.models.runs import ModelSource, RunRecord, resolve
+from glyphsight.models.runs import ModelSource, RunRecord, Task, resolve
 from glyphsight.models.tokens import merged_pictures
 from glyphsight.train.answers import add_answers
 from glyphsight.train.data import (
@@ -41,7 +41,14 @@ from glyphsight.train.state import (
     require_same,
     world_size,
 )
-from glyphsight.train.tasks import Names, frequent_answers, make_tasks, questions_of, takes_any
+from glyphsight.train.tasks import (
+    Names,
+    frequent_answers,
+    make_tasks,
+    questions_of,
+    replies_of,
+    takes_any,
+)
 
 _MANY_EPOCHS = 10**6
 
@@ -163,15 +170,9 @@ def make_job(
     as_base = settings.method != "full" and (stays_adapter or origin.run is None)
     loaded, known = _adapted(origin, settings), len(origin.tokenizer)
     if source.run and source.origin == nano.NAME and settings.method in ("full", "answers"):
-        labels = dict.fromkeys(label for task in tasks for label in task.labels)
-        loaded, own = add_answers(loaded, own, list(labels))
-    if settings.method == "answers" and len(loaded.tokenizer) == known:
-        is_nano = source.run and source.origin == nano.NAME
-        why = "has every answer of the data already" if is_nano else "is no trained nano"
-        raise ModelError(
-            f"method answers: {model} {why}; start --from one that has not, such as nano-names, "
-            "or leave --method out"
-        )
+        loaded, own = add_answers(loaded, own, replies_of(datasets, tasks))
+    if settings.method == "answers":
+        _require_answers(loaded, source, datasets, tasks)
     learned: list[Example] = []
     pictures = any(one.draws or record.pictures for one in datasets for record in one.records)
     if pictures and origin.run and is_first_process():
@@ -220,6 +221,27 @@ def make_job(
     judged = [record for one in datasets for record in one.validation]
     words = None if settings.text_file else text
     return Job(loaded, record, judged, learned, words, known, inputs)
+
+
+def _require_answers(
+    loaded: LoadedModel, source: ModelSource, datasets: list[LearnedDataset], tasks: Sequence[Task]
+) -> None:
+    """Raise ModelError where answers cannot be fitted, each a token of a trained nano."""
+    why = ""
+    if not source.run or source.origin != nano.NAME or source.adapter:
+        why = f"{source.name} is no trained nano; start --from one, such as nano-names"
+    elif any(one.draws for one in datasets):
+        why = "it cannot learn to draw; leave draw:DATA out, or leave --method out"
+    else:
+        for reply in replies_of(datasets, tasks):
+            if len(loaded.tokenizer(reply, add_special_tokens=False)["input_ids"]) > 1:
+                why = (
+                    f"the answer {reply!r} takes several tokens; shorten it, or leave --method out"
+                )
+        if not all(task.labels for task in tasks):
+            why = "it chooses among labels, at most --set most_labels; leave --method out"
+    if why:
+        raise ModelError(f"method answers: {why}")
 
 
 def _say_new_profile(before: Profile, one: LearnedDataset) -> None:

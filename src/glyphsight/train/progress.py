@@ -25,7 +25,7 @@ from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.runs import UNKNOWN, read_history
 from glyphsight.sampling import wilson_interval
 from glyphsight.train.settings import TrainSettings
-from glyphsight.train.state import checkpoint_of
+from glyphsight.train.state import checkpoint_of, is_first_process
 from glyphsight.train.trainer import release_free_memory
 
 _FIRST, _CHUNK = 8, 64  # records before the first look at the clock, and at most between two
@@ -277,11 +277,14 @@ class Progress(TrainerCallback):
         )
 
     def without_steps(self, fit: Callable[[], None]) -> int:
-        """Fit a model in one go, validate it and keep the figures; return the step, 0."""
+        """Fit a model in one go; let the first process judge it and keep the figures. Return 0."""
         self._start = time.monotonic()
         fit()
-        self._bar = progress_bar(1, "step", "train", disable=True)
-        self._judge(0, last=True)
+        if is_first_process():
+            self._lines, self._spent, self._validated = [], 0.0, 0.0  # of a run that was killed
+            self._history.unlink(missing_ok=True)
+            self._bar = progress_bar(1, "step", "train", disable=True)
+            self._judge(0, last=True)
         return 0
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

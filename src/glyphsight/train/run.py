@@ -146,8 +146,8 @@ def train(
         release_free_memory()
         new = len(job.loaded.tokenizer) - job.known
         fit = partial(fit_answers, job.loaded, job.examples, job.known)
-        if new and not reached[0] and first:
-            say(f"glyphsight: {new} new answers get a token each, fitted to their pictures")
+        if new and first and not quiet:
+            say(f"glyphsight: new answers that have a token each, fitted to their pictures: {new}")
         if settings.method == "answers":
             step = progress.without_steps(fit)
         else:
@@ -314,12 +314,13 @@ def _warn_of_chance(record: RunRecord, validation: list[Record], settings: Train
         if accuracy <= share + 2 * math.sqrt(share * (1 - share) / total):
             whose = f"{task.question!r}: " if len(record.tasks) > 1 else ""
             more = "--set minutes" if settings.minutes else "--epochs"
+            more = " or leave --method out" if settings.method == "answers" else f" or more {more}"
             trained = resolve(record.base).run is not None
             start = "" if trained else ", or start --from a trained run, such as nano-digits"
             say(
                 f"glyphsight: warning: {whose}{100 * accuracy:.1f} % right is no better than "
                 f"always answering {commonest!r} ({100 * share:.1f} %): nothing is learned yet. "
-                f"Give more records or more {more}{start}{_likely(record.profile)}"
+                f"Give more records{more}{start}{_likely(record.profile)}"
             )
 
 

@@ -22,8 +22,8 @@ class TrainSettings:
     Attributes:
         method: Weights that are trained. full: all; lora: a PEFT adapter on every linear layer;
             qlora: the same on a base in 4 bits, which needs CUDA and bitsandbytes (never run on a
-            GPU so far); answers: the output rows of new answers of a trained nano, in seconds and
-            without steps.
+            GPU so far); answers: the output rows of the answers alone, of a trained nano, fitted in
+            seconds and without steps.
         embedding_rate: Learning rate of the input embeddings, as a share of the others'; 0 freezes
             them.
         epochs: Passes over the training records; left out: one, or as many as minutes allow.
@@ -91,10 +91,6 @@ class TrainSettings:
         check(self, ModelError)
         if self.text_file and not self.text_share:
             raise ModelError("text_file: give text_share too, the share that is to be text")
-        if self.method == "answers" and (self.epochs or self.minutes or self.max_steps > 0):
-            raise ModelError(
-                "method answers takes no steps; leave epochs, minutes and max_steps out"
-            )
         if self.max_steps == 0:
             raise ModelError("max_steps is 0; give at least 1, or -1 to let epochs decide")
 
@@ -116,6 +112,10 @@ ADAPTER_DEFAULTS: dict[str, dict[str, Any]] = {smollm2.NAME: {"learning_rate": 5
 
 TRAINED_DEFAULTS: dict[str, dict[str, Any]] = {nano.NAME: {"embedding_rate": 0.0}}
 """Defaults of a run that is trained further that differ from those of its model."""
+
+
+_OF_ANSWERS = {"method", "seed", "most_labels", "validation_records"}
+"""Settings that mean something under method answers."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,9 @@ def resolve_settings(
         raise ModelError(
             f"unknown settings: {', '.join(sorted(unknown))}; give some of {', '.join(known)}"
         )
+    idle = sorted(set(given) - _OF_ANSWERS)
+    if given.get("method") == "answers" and idle:
+        raise ModelError(f"method answers takes no steps; leave {', '.join(idle)} out")
     own = MODEL_DEFAULTS.get(model, {})
     if trained:
         own = own | TRAINED_DEFAULTS.get(model, {})

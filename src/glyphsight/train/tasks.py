@@ -97,6 +97,19 @@ def frequent_answers(datasets: Sequence[LearnedDataset]) -> tuple[str, ...]:
     return tuple(sorted(one for one in found if not re.fullmatch("[0-9A-Za-z]", one)))
 
 
+def replies_of(datasets: Sequence[LearnedDataset], tasks: Sequence[Task]) -> list[str]:
+    """List the whole replies of the training records that choose among labels."""
+    closed = {task.question for task in tasks if task.labels}
+    answers = {
+        (prompt, record.answer)
+        for one in datasets
+        for record in ([] if one.draws else one.records)
+        if record.question in closed
+        for prompt in one.prompts
+    }
+    return sorted({prompt.reply(answer) for prompt, answer in answers})
+
+
 def takes_any(questions: Collection[str], before: RunRecord | None) -> bool:
     """Tell whether a run takes any question; one trained further to name alone takes none more."""
     asks = len(questions) > 1 or "" not in questions
