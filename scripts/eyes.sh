@@ -7,7 +7,7 @@
 # DIGITS and CLOTHES are those runs; the others are as scripts/clear_eyes.py takes them, MORE_FONTS
 # a larger set of families, PHOTOS without the clothes of tuxpaint-stamps-default. Two hours of one
 # CPU core; OUT/digits and OUT/clothes are what ships. The digits learned from the pictures that
-# clear_eyes.py drew at commit 6c12a6c; it draws more now.
+# clear_eyes.py drew at commit 6c12a6c, and spelled `unknown`; it draws more now, and that is a token.
 set -euo pipefail
 digits=$1 clothes=$2 mnist=$3 fashion=$4 fonts=$5 more=$6 sketches=$7 photos=$8 out=$9
 mkdir -p "$out"
