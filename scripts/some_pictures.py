@@ -1,6 +1,7 @@
 """Link a share of what scripts/clear_eyes.py drew into another folder: what a model learns.
 
     python scripts/some_pictures.py PICTURES OUT                # what `sight` reads in 85 minutes
+    python scripts/some_pictures.py PICTURES MORE --mix more --without OUT    # and in 98 minutes
     python scripts/some_pictures.py PICTURES OUT --mix clothes  # what is no clothes
 
 All pictures for validation are linked. A seed decides which of the others.
@@ -40,6 +41,30 @@ SIGHT = {
     "empty page, shadowed": 350,
 }
 """Training pictures of each kind."""
+MORE = {
+    "plain": 13000,
+    "turned": 4500,
+    "rewritten": 4500,
+    "coarse": 2000,
+    "very coarse": 200,
+    "photographed": 1500,
+    "printed": 2000,
+    "segments": 800,
+    "letter": 4500,
+    "sketch": 700,
+    "sketch, turned": 700,
+    "thing": 1500,
+    "clothes": 1000,
+    "page, cut": 400,
+    "page": 400,
+    "word": 250,
+    "scribble": 1000,
+    "texture": 800,
+    "blob": 800,
+    "empty page": 1600,
+    "empty page, shadowed": 900,
+}
+"""The same for its last stage: two thirds are digits."""
 CLOTHES = {
     "digit": 5000,
     "sketch": 4000,
@@ -56,7 +81,7 @@ CLOTHES = {
     "empty page, shadowed": 2000,
 }
 """The same, for a model that knows clothes and reads them elsewhere."""
-MIXES = {"sight": SIGHT, "clothes": CLOTHES}
+MIXES = {"sight": SIGHT, "more": MORE, "clothes": CLOTHES}
 
 
 def main() -> None:
@@ -65,11 +90,15 @@ def main() -> None:
     parser.add_argument("pictures", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--mix", choices=MIXES, default="sight")
+    parser.add_argument("--without", type=Path, help="folder of pictures that were linked before")
     given = parser.parse_args()
     random = np.random.default_rng(12)
     for part in ("train", "val"):
         kinds: defaultdict[str, list[Path]] = defaultdict(list)
         for file in sorted(given.pictures.glob(f"{part}/*/*.png")):
+            taken = given.without and (given.without / file.relative_to(given.pictures)).exists()
+            if taken and part == "train":
+                continue
             kinds[file.name.partition("-")[0]].append(file)
         for kind, files in sorted(kinds.items()):
             most = MIXES[given.mix].get(kind, 0) if part == "train" else len(files)
