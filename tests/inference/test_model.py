@@ -167,7 +167,7 @@ def test_numpy_and_torch_agree(name, count, validation):
     [
         ("nano-digits", 60, 60),
         pytest.param("nano-digits", 500, 498, marks=pytest.mark.slow),
-        pytest.param("sight", 500, 499, marks=pytest.mark.slow),
+        pytest.param("sight", 500, 496, marks=pytest.mark.slow),
     ],
 )
 def test_int8_weights_are_right_as_often_as_float32(name, count, right, validation):
