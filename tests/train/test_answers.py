@@ -5,6 +5,7 @@ import runpy
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from glyphsight.dataset import BuildSettings, build_dataset, load_dataset, write_records
@@ -84,6 +85,25 @@ def test_a_trained_nano_learns_new_answers_without_a_step(start, digits, as_name
     assert sum(one in WORDS for one in written) >= 18  # and the end follows
     with as_base(loaded) as base:
         assert len(base.tokenizer) < len(loaded.tokenizer)
+
+
+def test_it_is_about_as_sure_as_it_is_right(as_names, tmp_path):
+    data = named(as_names, tmp_path / "data", WORDS)
+    train(data, "nano-names", tmp_path / "run", ANSWERS, quiet=True)
+    model, records = Model(tmp_path / "run"), load_dataset(data, "validation")
+    asked = [Request.about(model.trained.prompt, one.picture, WORDS) for one in records]
+    scores = np.array(model.score(asked))
+    chances = np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
+    right = np.mean([WORDS[i] == x.answer for i, x in zip(scores.argmax(1), records, strict=True)])
+    assert abs(chances.max(axis=1).mean() - right) < 0.12
+
+
+def test_one_picture_of_each_is_enough_to_begin(digits, tmp_path):
+    data = named(digits, tmp_path / "data", WORDS)
+    first = {one.answer: one for one in reversed(load_dataset(data, "train"))}
+    write_records(list(first.values()), data / "train.json")
+    train(data, "nano-digits", tmp_path / "run", ANSWERS, quiet=True)
+    assert share_right(Model(tmp_path / "run"), data, WORDS) == 1
 
 
 def test_known_answers_keep_their_pictures_beside_new_ones(digits, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -91,8 +92,34 @@ def fit_answers(loaded: LoadedModel, examples: Sequence[Example], first: int) ->
     before, is_new = before[:, told], torch.tensor([float(token >= first) for token in told])
     spread = hidden.std(0, correction=0).clamp_min(0.1 * float(hidden.std()))
     scaled = hidden / spread
-    moved = torch.zeros(len(told), hidden.shape[1], requires_grad=True)
-    shared = torch.zeros(hidden.shape[1], requires_grad=True)
+    fit = partial(_fit, is_new=is_new)
+    all_rows = torch.arange(len(own))
+    moved = fit(scaled, before, others, wanted)
+    # The penalty keeps the answers' scores near each other; how far apart they may be, halves tell.
+    apart = []
+    for half in (all_rows % 2 == 0, all_rows % 2 == 1):
+        change = fit(scaled[half], before[half], others[half], wanted[half])
+        apart.append((before + scaled @ change.T)[~half])
+    told_apart = torch.cat([wanted[1::2], wanted[::2]])
+    scales = [1 + number / 4 for number in range(37)]
+    losses = [float(F.cross_entropy(scale * torch.cat(apart), told_apart)) for scale in scales]
+    scale = scales[losses.index(min(losses))]
+    fitted = rows[told].float().cpu() + moved / spread
+    rows[told] = (fitted.mean(0) + scale * (fitted - fitted.mean(0))).to(rows)
+
+
+def _fit(scaled: Any, before: Any, others: Any, wanted: Any, is_new: Any) -> Any:
+    """Return the moves of the answers' rows, float32[K, D], that suit N pictures.
+
+    Args:
+        scaled: Hidden states, float32[N, D].
+        before: Scores of the answers, float32[N, K].
+        others: Logarithm of what all other tokens have, float32[N].
+        wanted: Place of the right answer, int64[N].
+        is_new: 1 for a new answer, else 0, float32[K].
+    """
+    moved = torch.zeros(before.shape[1], scaled.shape[1], requires_grad=True)
+    shared = torch.zeros(scaled.shape[1], requires_grad=True)
     optimizer = torch.optim.LBFGS([moved, shared], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> Any:
@@ -106,8 +133,7 @@ def fit_answers(loaded: LoadedModel, examples: Sequence[Example], first: int) ->
         return total
 
     optimizer.step(loss)
-    change = (moved + is_new[:, None] * shared) / spread
-    rows[told] += change.detach().to(rows)
+    return (moved + is_new[:, None] * shared).detach()
 
 
 def _hidden_states(loaded: LoadedModel, examples: Sequence[Example]) -> Any:
