@@ -62,5 +62,5 @@ learn() { # learn NUMBER START OPTIONS...: a stage on pictures of DIR/NUMBER-pic
 learn 8 "$dir/mean" --seed 1 --learning-rate 6e-4 --set max_steps=1781 --set evaluations=4 --set checkpoints=17
 [ -d "$dir/9-pictures" ] || python "$here/some_pictures.py" "$pictures" "$dir/9-pictures" --mix more --without "$dir/8-pictures"
 learn 9 "$dir/8" --seed 2 --learning-rate 5e-4 --set max_steps=1862 --set evaluations=1 --set checkpoints=10
-python "$here/choose_unknown.py" "$dir/9" "$dir/5-data"
+python "$here/choose_unknown.py" "$dir/9" "$dir/5-data" "$dir/8-data"  # digits of all kinds
 "$glyphsight" evaluate --model "$dir/9" --data "$dir/5-data" --split validation
