@@ -4,7 +4,7 @@ r"""Make the dataset of many kinds of pictures that a model with open eyes learn
     npm install --prefix NPM @iconify/json   # and woff2 files of @fontsource families into FONTS
     python scripts/open_eyes.py --mnist DIR --fashion DIR --quickdraw FILE --fonts FONTS \
         --icons NPM/node_modules/@iconify/json --vitc ViTC --out EYES \
-        [--plan nano, or --plan names --pictures PICTURES]
+        [--plan nano, or --plan names]
     python scripts/open_eyes.py --plan talk --clear CLEAR --fonts FONTS --out EYES
 
 EYES/data holds train.json and validation.json, all kinds mixed; EYES/KIND each kind alone, whose
@@ -30,6 +30,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import unseen
 from eyes import kinds
 from eyes.kinds import Drawn, Pixels, Random
 from PIL import Image
@@ -56,6 +57,7 @@ class Plan:
         reach: Degrees that a changed picture is turned by at most.
         asks: True where records ask in words; otherwise every answer is the name.
         judged: Validation records of the kinds that scripts/clear_eyes.py made; they are not drawn.
+        others: Training records of things that the model need not name: a dataset of their own.
     """
 
     profile: Profile
@@ -64,11 +66,13 @@ class Plan:
     reach: float = 6
     asks: bool = True
     judged: dict[str, int] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
 
     @property
-    def drawn(self) -> list[str]:
-        """Kinds that are drawn here."""
-        return [kind for kind in self.train if kind not in self.judged]
+    def drawn(self) -> dict[str, int]:
+        """Training records of the kinds that are drawn here."""
+        own = {kind: count for kind, count in self.train.items() if kind not in self.judged}
+        return own | self.others
 
 
 PLANS = {
@@ -118,15 +122,19 @@ PLANS = {
     ),
 }
 _NAMES = {
-    "digits": 50000,
-    "letters": 80000,
-    "art-picture": 30000,
+    "digits": 80000,
+    "letters": 120000,
+    "art-picture": 100000,
     "icons": 150000,
     "sketches": 100000,
-    "clothes": 58000,
-    UNKNOWN: 45000,
+    "clothes": 100000,
 }
-PLANS["names"] = replace(PLANS["nano"], train=_NAMES)
+PLANS["names"] = replace(
+    PLANS["nano"],
+    profile=replace(PLANS["nano"].profile, width=27, height=15),
+    train=_NAMES,
+    others={"other-icons": 150000, "other-sketches": 150000},
+)
 PLANS["signs"] = replace(
     PLANS["talk"], train={"digits": 21000, "letters": 14000, UNKNOWN: 5600}, asks=False
 )
@@ -146,13 +154,11 @@ WORDINGS = (PLAIN, PLAIN, CHAT)
 """Wordings of the mixed records, in turn."""
 NAMED = 0.55
 """Share of the mixed records that ask nothing: the answer is the name."""
-NOTHING = ("word", "scribble", "texture", "page", "blob", "empty page")
-"""Kinds of pictures without a name that scripts/clear_eyes.py makes."""
 FAMILIES_OF = {UNKNOWN: ("what", ASIDE)}
 """Families of questions about a kind; all where it is not listed."""
-SOURCES = ("mnist", "fashion", "quickdraw", "fonts", "icons", "vitc", "pictures", "clear")
+SOURCES = ("mnist", "fashion", "quickdraw", "fonts", "icons", "vitc", "clear")
 NEEDED = dict.fromkeys(("talk", "signs"), ("clear", "fonts"))
-NEEDED |= {"names": SOURCES[:-1], "nano": SOURCES[:-2], "sight": SOURCES[:-2]}
+NEEDED |= dict.fromkeys(("names", "nano", "sight"), SOURCES[:-1])
 """Options that a plan needs."""
 
 Make = Callable[[str, Random], Drawn | None]
@@ -164,7 +170,7 @@ def pictures(spec: str, split: str) -> tuple[Pixels, list[str]]:
     return loaded.pixels, list(loaded.labels)
 
 
-def classified(spec: str, names: list[str], *, turn: bool) -> Make:
+def classified(spec: str, names: list[str], *, turn: bool = False, mirror: bool = False) -> Make:
     """Take pictures of IDX files; the last 2,000 training pictures are for validation."""
     train, labels = pictures(spec, "train")
     tests = pictures(spec, "test")
@@ -183,24 +189,29 @@ def classified(spec: str, names: list[str], *, turn: bool) -> Make:
         picture = pixels[row]
         if turn and part == "train" and random.random() < 0.5:
             picture = kinds.turned(picture, random)
+        if mirror and part == "train" and random.random() < 0.5:
+            picture = picture[:, ::-1]
         return Drawn(picture, names[int(answers[row])], str(row))
 
     return make
 
 
-def sketched(file: Path, plan: Plan) -> Make:
-    """Take QuickDraw's sketches, in training some mirrored or changed."""
+def sketched(file: Path, plan: Plan, *, others: bool = False) -> Make:
+    """Take QuickDraw's sketches of known things or of all others, in training some changed."""
     loaded = np.load(file)
     names = [str(name) for name in loaded["names"]]
-    rows = {thing: np.flatnonzero(loaded["labels"] == names.index(thing)) for thing in kinds.THINGS}
+    things = kinds.THINGS
+    if others:
+        things = [name for name in names if name not in {*things, *unseen.SKETCHES.split(",")}]
+    rows = {thing: np.flatnonzero(loaded["labels"] == names.index(thing)) for thing in things}
     pixels, taken = loaded["pixels"], Counter[str]()
 
     def make(part: str, random: Random) -> Drawn:
         first, last = kinds.SKETCHES[part]
-        thing = kinds.THINGS[taken[part] % len(kinds.THINGS)]
+        thing = things[taken[part] % len(things)]
         number = int(random.integers(first, last))
         if part == "test":  # each once
-            number = first + taken[part] // len(kinds.THINGS)
+            number = first + taken[part] // len(things)
         taken[part] += 1
         picture = kinds.bold(pixels[rows[thing][number]])
         if part == "train" and random.random() < max(plan.varied, 0.7):
@@ -212,10 +223,10 @@ def sketched(file: Path, plan: Plan) -> Make:
 
 
 def changed(picture: Pixels, plan: Plan, random: Random) -> Pixels:
-    """Turn and shear a training picture; a plan of more changes has a wider or thinner pen too."""
+    """Turn and shear a training picture; a plan of more changes has other pens and sides too."""
     if plan.reach > kinds.REACH and random.random() < 0.5:
         picture = kinds.penned(picture, wider=random.random() < 0.5)
-    return kinds.turned(picture, random, plan.reach)
+    return kinds.turned(picture, random, plan.reach, sides=0.15 * bool(plan.others))
 
 
 def printed(fonts: dict[str, list[Path]], written: Callable[[str, Random], str]) -> Make:
@@ -269,25 +280,42 @@ def words_of() -> dict[str, list[str]]:
     return found
 
 
-def text_art(vitc: Path, *, seen: bool, codes: float) -> Make:
-    """Write letters, digits and a share of codes as text art, as typed or as a picture of it."""
+def text_art(vitc: Path, *, seen: bool, codes: float, fonts: list[Path] | None = None) -> Make:
+    """Write letters, digits and a share of codes as text art, as typed or as a picture of it.
+
+    With ``fonts`` two thirds of the training art are typed after their signs, the rest turned.
+    """
 
     def make(part: str, random: Random) -> Drawn | None:
         own = kinds.text_fonts(vitc)["train" if part == "train" else "test"]
+        if fonts and part == "train" and random.random() < 0.67:
+            text, file = sign(part, random), fonts[random.integers(len(fonts))]
+            drawn = kinds.as_art(text, file, random)
+            return Drawn(kinds.picture_of(drawn), text, file.name) if drawn else None
         number = int(random.integers(len(own)))
         several = random.random() < codes
         text = code(part, random) if several else sign(part, random)
         drawn = kinds.typed(own[number], text, 1200 if seen else 450 if several else 250)
         if not drawn:
             return None
-        return Drawn(kinds.picture_of(drawn) if seen else drawn, text, f"font {number}")
+        pixels = kinds.picture_of(drawn) if seen else drawn
+        if fonts and part == "train" and not isinstance(pixels, str):
+            pixels = kinds.turned(pixels, random)
+        return Drawn(pixels, text, f"font {number}")
 
     return make
 
 
-def iconic(package: Path, plan: Plan) -> Make:
-    """Draw icons; of the same drawing by two, one in tests and one in training, both stay out."""
-    parts = kinds.icon_names(kinds.icon_sets(package))
+def iconic(package: Path, plan: Plan, *, others: bool = False) -> Make:
+    """Draw icons of known names, or of as many others that benchmarks/few_shot.py does not ask."""
+    sets = kinds.icon_sets(package)
+    parts = kinds.icon_names(sets)
+    if others:
+        asked = unseen.icon_names(sets)
+        parts = {
+            part: {name: own for name, own in found.items() if name not in asked}
+            for part, found in kinds.icon_names(sets, unseen.RANKS).items()
+        }
     order = {
         part: [(name, by, svg) for name, own in found.items() for by, svg in own]
         for part, found in parts.items()
@@ -314,70 +342,6 @@ def iconic(package: Path, plan: Plan) -> Make:
         return Drawn(picture, name, by)
 
     return make
-
-
-def strange(given: argparse.Namespace, plan: Plan) -> Make:
-    """Take what has no name: other things' sketches, other icons, what is no thing.
-
-    Every fifth kind of other sketch is for validation and tests alone, as in clear_eyes.py.
-    """
-    loaded = np.load(given.quickdraw)
-    pixels, labels = loaded["pixels"], loaded["labels"]
-    things = [str(name) for name in loaded["names"]]
-    sets = kinds.icon_sets(given.icons)
-    names = [*kinds.icon_names(sets)["train"], *kinds.THINGS, "line", "dot", "oval"]
-    known = {word.rstrip("s") for name in names for word in name.split()}
-    new = [row for row, name in enumerate(things) if is_new(name, known)]
-    rows = {
-        part: np.flatnonzero(np.isin(labels, [row for row in new if (row % 5 == 0) == held]))
-        for part, held in (("train", False), ("validation", True), ("test", True))
-    }
-    others = {
-        part: [svg for name, own in found.items() if fit_icon(name, known) for _, svg in own]
-        for part, found in kinds.icon_names(sets, slice(kinds.NAMES, None)).items()
-    }
-
-    def nothing(folder: str, last: str) -> list[Path]:
-        every = sorted((given.pictures / folder / UNKNOWN).glob("*.png"))
-        return [
-            file
-            for file in every
-            if file.name.partition("-")[0] in NOTHING and file.stem[-1] in last
-        ]
-
-    files = {
-        "train": nothing("train", "0123456789"),
-        "validation": nothing("val", "56789"),
-        "test": nothing("val", "01234"),
-    }
-
-    def make(part: str, random: Random) -> Drawn:
-        chance = random.random()
-        if chance < 0.35:
-            picture = kinds.bold(pixels[random.choice(rows[part])])
-            by = "sketch"
-        elif chance < 0.65:
-            picture = kinds.render(others[part][random.integers(len(others[part]))])
-            by = "icon"
-        else:
-            file = files[part][random.integers(len(files[part]))]
-            return Drawn(np.asarray(Image.open(file)), UNKNOWN, file.name.partition("-")[0])
-        if part == "train" and random.random() < plan.varied:
-            picture = changed(picture, plan, random)
-        return Drawn(picture, UNKNOWN, by)
-
-    return make
-
-
-def is_new(name: str, known: set[str]) -> bool:
-    """Tell whether a name shares no word with a known name, an s at the end aside."""
-    return not known & {word.rstrip("s") for word in name.split()}
-
-
-def fit_icon(name: str, known: set[str]) -> bool:
-    """Tell whether the name of an icon shares no word with a known name and says no sign."""
-    plain = all(len(word) > 2 and word.isalpha() for word in name.split())
-    return plain and is_new(name, known)
 
 
 def encoded(drawn: list[Drawn], profile: Profile) -> list[str]:
@@ -448,12 +412,18 @@ def make_all(given: argparse.Namespace) -> None:
         "letters": lambda: printed(fonts, sign),
         "words": lambda: printed(fonts, word_or_number(words_of())),
         "art": lambda: text_art(given.vitc, seen=False, codes=0.3),
-        "art-picture": lambda: text_art(given.vitc, seen=True, codes=0.3 * plan.asks),
+        "art-picture": lambda: text_art(
+            given.vitc,
+            seen=True,
+            codes=0.3 * plan.asks,
+            fonts=None if plan.asks else fonts["train"],
+        ),
         "icons": lambda: iconic(given.icons, plan),
+        "other-icons": lambda: iconic(given.icons, plan, others=True),
         "sketches": lambda: sketched(given.quickdraw, plan),
-        "clothes": lambda: classified(f"idx:{given.fashion}", kinds.CLOTHES, turn=False),
+        "other-sketches": lambda: sketched(given.quickdraw, plan, others=True),
+        "clothes": lambda: classified(f"idx:{given.fashion}", kinds.CLOTHES, mirror=not plan.asks),
         "scenes": lambda: lambda part, random: kinds.scene(random),
-        UNKNOWN: lambda: strange(given, plan),
         "vitc-s-picture": lambda: vitc_of(given.vitc / "vitc-s.json"),
         "vitc-l-picture": lambda: vitc_of(given.vitc / "vitc-l.json"),
     }
@@ -462,13 +432,15 @@ def make_all(given: argparse.Namespace) -> None:
         wanted &= kind in plan.drawn or (kind.startswith("vitc") and not plan.judged)
         if wanted and not (given.out / kind / MANIFEST).exists():  # what is there stays
             make_kind(given.out / kind, maker(), plan)
-    whole = all((given.out / kind / MANIFEST).exists() for kind in plan.drawn)
-    if whole and not (given.out / "data" / MANIFEST).exists():
-        mixes = {}
-        for split in ("validation", "train"):
-            own = {kind: load_dataset(given.out / kind, split) for kind in plan.drawn}
-            mixes[split] = mixed(own | clear(given.clear, split, plan), split, plan)
-        save(given.out / "data", mixes, plan)
+    for name, own in (("data", plan.train), ("others", plan.others)):
+        drawn = [kind for kind in own if kind in plan.drawn]
+        whole = all((given.out / kind / MANIFEST).exists() for kind in drawn)
+        if drawn and whole and not (given.out / name / MANIFEST).exists():
+            mixes = {}
+            for split in ("validation", "train"):
+                found = {kind: load_dataset(given.out / kind, split) for kind in drawn}
+                mixes[split] = mixed(found | clear(given.clear, split, plan), split, plan)
+            save(given.out / name, mixes, plan)
 
 
 def clear(directory: Path, split: str, plan: Plan) -> dict[str, list[Record]]:
@@ -489,7 +461,8 @@ def clear(directory: Path, split: str, plan: Plan) -> dict[str, list[Record]]:
 
 def mixed(own: dict[str, list[Record]], split: str, plan: Plan) -> list[Record]:
     """Mix all kinds; training records ask in free words too, in plain text and in a chat."""
-    found = [(kind, one) for kind in plan.train for one in own[kind]]
+    order = [kind for kind in plan.train | plan.others if kind in own]
+    found = [(kind, one) for kind in order for one in own[kind]]
     random = np.random.default_rng(1)
     records = []
     for number, row in enumerate(random.permutation(len(found))):
@@ -529,12 +502,12 @@ def make_kind(directory: Path, make: Make, plan: Plan) -> None:
     """Make the splits of a kind; no training icon has the text of one that is held out."""
     kind = directory.name
     found = {"test": records(kind, "test", TESTED.get(kind, 1000), make, plan)}
-    if kind not in plan.train:  # ViTC
+    if kind not in plan.drawn:  # ViTC
         save(directory, found, plan)
         return
     found["validation"] = records(kind, "validation", JUDGED, make, plan)
-    held = {one.picture for own in found.values() for one in own} if kind == "icons" else set()
-    train = records(kind, "train", plan.train[kind], make, plan)
+    held = {one.picture for own in found.values() for one in own} if "icons" in kind else set()
+    train = records(kind, "train", plan.drawn[kind], make, plan)
     found["train"] = [one for one in train if one.picture not in held]
     save(directory, found, plan)
 

@@ -12,7 +12,9 @@ say what a known one says are left out. `benchmarks/few_shot.py` reads the folde
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from eyes import kinds
@@ -38,20 +40,28 @@ def sketches(file: Path) -> dict[str, dict[str, list[Pixels]]]:
     return found
 
 
-def icons(package: Path) -> dict[str, dict[str, list[Pixels]]]:
-    """Draw the icons of the twenty commonest names after the known ones, as `sketches` does."""
-    sets = kinds.icon_sets(package)
-    ranked = kinds.icon_names(sets, slice(kinds.NAMES, 4 * kinds.NAMES))
+RANKS = slice(kinds.NAMES, 4 * kinds.NAMES)
+
+
+def icon_names(sets: Sequence[dict[str, Any]]) -> list[str]:
+    """Find the twenty commonest names of icons after the known ones."""
     known = {word for name in kinds.icon_names(sets)["train"] for word in name.split()}
     new = [
         name
-        for name, own in ranked["test"].items()
+        for name, own in kinds.icon_names(sets, RANKS)["test"].items()
         if len(own) >= TESTED and name not in TWINS and not known & set(name.split())
     ][:20]
     if len(new) < 20:
-        raise SystemExit(f"{package}: {len(new)} names have {TESTED} test icons; give all sets")
+        raise SystemExit(f"icons: {len(new)} new names have {TESTED} test icons; give all sets")
+    return new
+
+
+def icons(package: Path) -> dict[str, dict[str, list[Pixels]]]:
+    """Draw the icons of twenty new names, as `sketches` does."""
+    sets = kinds.icon_sets(package)
+    names, ranked = icon_names(sets), kinds.icon_names(sets, RANKS)
     return {
-        part: {name: [kinds.render(svg) for _, svg in ranked[part][name]] for name in new}
+        part: {name: [kinds.render(svg) for _, svg in ranked[part][name]] for name in names}
         for part in ("train", "test")
     }
 

@@ -157,12 +157,14 @@ def penned(pixels: Pixels, *, wider: bool) -> Pixels:
     return thin if thin.max() > 0.7 * pixels.max() else pixels
 
 
-def turned(pixels: Pixels, random: Random, reach: float = REACH) -> Pixels:
-    """Turn bright ink on black by up to ``reach`` degrees and shear it a little."""
+def turned(pixels: Pixels, random: Random, reach: float = REACH, sides: float = 0.0) -> Pixels:
+    """Turn bright ink on black by up to ``reach`` degrees, shear it a little, scale its sides."""
     lean, turn = random.uniform(-0.1, 0.1), np.deg2rad(random.uniform(-reach, reach))
     image = Image.fromarray(np.pad(pixels, 3))
     middle = np.array(image.size) / 2
     matrix = np.array([[np.cos(turn), np.sin(turn) + lean], [-np.sin(turn), np.cos(turn)]])
+    if sides:
+        matrix = matrix * random.uniform(1 - sides, 1 + sides, 2)
     moved = middle - matrix @ middle
     values = (*matrix[0], moved[0], *matrix[1], moved[1])
     return np.asarray(
@@ -227,6 +229,40 @@ def typed(maker: Callable[[str], str], text: str, most: int) -> str:
     except Exception:
         return ""
     return drawn + "\n" if 0 < len(drawn) <= most else ""
+
+
+def as_art(sign: str, file: Path, random: Random) -> str:
+    """Type a sign of a font as text art: filled, in two tones, or its outline; "" if it is a blot.
+
+    A character is about twice as high as wide, so a sign has twice as many columns as it is wide.
+    """
+    pixels = write(sign, file, random, light=False)
+    if pixels is None:
+        return ""
+    image = Image.fromarray(pixels)
+    image = image.crop(image.getbbox())
+    rows = int(random.integers(4, 12))
+    columns = rows * 11 / 6 * image.width / image.height * random.uniform(0.8, 1.3)
+    small = np.asarray(image.resize((max(2, round(columns)), rows), Image.Resampling.BOX))
+    ink = small > random.integers(70, 160)
+    if ink.mean() > 0.85 and sign not in "I1":
+        return ""
+    cells = np.full(ink.shape, " ")
+    style = random.integers(4)
+    fill = sign if style == 0 else random.choice(list("#@%&*8XO$MWH+=o:.|"))
+    if style < 3:
+        cells[ink] = fill
+        if style == 2:  # a lighter character where the ink is half
+            cells[~ink & (small > 35)] = random.choice(list(".-:'\""))
+    else:
+        around = np.pad(ink, 1)
+        left, right = ~around[1:-1, :-2], ~around[1:-1, 2:]
+        above, below = ~around[:-2, 1:-1], ~around[2:, 1:-1]
+        cells[ink & (above | below)] = random.choice(list("_-="))
+        cells[ink & (left | right)] = "|"
+        cells[ink & ((left & above) | (right & below))] = "/"
+        cells[ink & ((right & above) | (left & below))] = "\\"
+    return "\n".join("".join(line).rstrip() for line in cells) + "\n"
 
 
 @lru_cache(maxsize=1)

@@ -72,6 +72,33 @@ def test_a_thing_of_several_strokes_stays_one(strokes: list[Stroke]) -> None:
     assert np.abs(np.array(ink.box) - reach).max() < 12
 
 
+def bars(*boxes: tuple[int, int, int, int]) -> Pixels:
+    """Fill boxes, top, bottom, left, right, dark on light."""
+    picture = np.full((230, 200), 250, np.uint8)
+    for top, bottom, left, right in boxes:
+        picture[top:bottom, left:right] = 20
+    return picture
+
+
+# Gaps of nine tenths of a stroke.
+SEGMENTS = [
+    (20, 30, 60, 130),
+    (39, 94, 139, 149),
+    (103, 113, 60, 130),
+    (122, 177, 41, 51),
+    (186, 196, 60, 130),
+]
+
+
+def test_the_segments_of_a_display_are_one_thing() -> None:
+    [ink] = find_inks(bars(*SEGMENTS)).things
+    assert np.abs(np.array(ink.box) - (20, 196, 41, 149)).max() < 6
+
+
+def test_uprights_side_by_side_are_two_things_as_close_as_segments() -> None:
+    assert len(find_inks(bars((40, 160, 60, 70), (40, 160, 79, 89))).things) == 2
+
+
 def test_specks_are_no_things() -> None:
     specks = [[(x, 350), (x + 3, 350)] for x in range(20, 290, 50)]
     assert len(find_inks(photo(ANGLE, UPRIGHT, *specks)).things) == 1

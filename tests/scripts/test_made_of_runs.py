@@ -1,4 +1,4 @@
-"""Scripts that make a run of other runs: their mean, a deeper one, an adapter of low rank."""
+"""Scripts that make a run of other runs: their mean, a larger one, an adapter of low rank."""
 
 import re
 import runpy
@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from glyphsight.dataset import load_dataset, write_records
+from glyphsight.dataset import Record, load_dataset, write_records
 from glyphsight.errors import ModelError
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.models import RunRecord, load_model
@@ -87,7 +87,7 @@ def run(tmp_path):
 
 @pytest.mark.parametrize("layers", [4, 7])
 def test_more_layers_change_no_answer_before_they_learn(script, run, tmp_path, layers):
-    script("deepen.py", run, tmp_path / "deep", "--layers", layers)
+    script("grow.py", run, tmp_path / "deep", "--layers", layers)
     deep = load_model(tmp_path / "deep")
     assert deep.model.config.num_hidden_layers == layers
     assert deep.run == RunRecord.load(run)
@@ -96,8 +96,28 @@ def test_more_layers_change_no_answer_before_they_learn(script, run, tmp_path, l
 
 def test_fewer_layers_are_refused(script, run, tmp_path):
     with pytest.raises(SystemExit, match="the run has 4; give as many at least"):
-        script("deepen.py", run, tmp_path / "deep", "--layers", 3)
+        script("grow.py", run, tmp_path / "deep", "--layers", 3)
     assert not (tmp_path / "deep").exists()
+
+
+def test_a_wider_nano_answers_nearly_the_same(script, run, tmp_path):
+    script("grow.py", run, tmp_path / "wide", "--width", 192)
+    wide, own = load_model(tmp_path / "wide").model, load_model(run).model
+    assert wide.config.hidden_size == 192
+    assert wide.config.num_attention_heads == 6
+    before, after = logits(own)[0, -1], logits(wide)[0, -1]
+    assert float(torch.corrcoef(torch.stack([before, after]))[0, 1]) > 0.9
+
+
+def test_a_grown_nano_has_a_token_for_each_frequent_answer_of_its_data(script, run, tmp_path):
+    records = [Record((f"{'█' * 20}\n" * 11,), name, size="20") for name in ("ice cream", "7") * 20]
+    write_records(records, tmp_path / "data.json")
+    script("grow.py", run, tmp_path / "named", "--data", tmp_path / "data.json")
+    named, own = load_model(tmp_path / "named"), load_model(run)
+    assert named.run.base_answers == ("ice cream",)
+    assert len(named.tokenizer(" ice cream")["input_ids"]) == 1
+    assert len(named.tokenizer) == len(own.tokenizer) + 1
+    torch.testing.assert_close(logits(named.model)[..., :12], logits(own.model)[..., :12])
 
 
 @pytest.fixture
