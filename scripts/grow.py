@@ -4,9 +4,9 @@
     glyphsight train --from runs/start --data DATA --out runs/names
 
 New layers stand evenly among the old ones. Each is a copy of the layer before it whose two output
-matrices are zero. What is wider keeps its weights; what is new is small and random, and is read by
-zeros where the old weights are written to (Chen et al. 2016, Net2Net). With ``--data`` the frequent
-answers of these datasets, and no others, have a token each; what new ones are is still to be learned.
+matrices are zero. What is wider keeps its weights; what is new is small and random, and new heads
+and neurons write nothing yet (Chen et al. 2016, Net2Net). With ``--data`` the frequent answers of
+these datasets, and no others, have a token each; new ones are still to be learned.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def renamed(start: LoadedModel, data: list[Path]) -> LoadedModel:
     own = start.model.state_dict()
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
         weight = own[name]
-        own[name] = weight.mean(dim=0) + 0.3 * weight.std() * torch.randn(len(tokenizer), weight.shape[1])
+        own[name] = weight.mean(dim=0) + 0.3 * weight.std() * torch.randn(
+            len(tokenizer), weight.shape[1]
+        )
         own[name][new] = weight[old]
     model.load_state_dict(own)
     return replace(start, model=model, tokenizer=tokenizer, run=run)

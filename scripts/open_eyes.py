@@ -33,7 +33,6 @@ import numpy as np
 import unseen
 from eyes import kinds
 from eyes.kinds import Drawn, Pixels, Random
-from PIL import Image
 from tqdm import tqdm
 
 from glyphsight.codec import Profile, encode_batch

@@ -61,7 +61,22 @@ def desk() -> Pixels:
     return picture
 
 
+def in_hard_shadows(*, lit: float, even: bool = False) -> Pixels:
+    """Write in shadows with sharp edges: bands as narrow as strokes, or a wedge by itself."""
+    ground = paper()
+    if even:
+        wedge = Image.new("L", (WIDTH, HEIGHT))
+        ImageDraw.Draw(wedge).polygon([(0, 140), (120, 200), (0, 299)], fill=255)
+        ground[np.asarray(wedge) > 0] *= lit
+    else:
+        for column in range(0, WIDTH, 56):
+            ground[:, column : column + 22] *= lit
+    return np.where(strokes(), 0.2 * ground, ground).astype(np.uint8)
+
+
 GROUNDS = {
+    "in bands of shadow": in_hard_shadows(lit=0.55),
+    "beside a shadow": in_hard_shadows(lit=0.6, even=True),
     "clean": np.where(strokes(), 20, 250).astype(np.uint8),
     "light on dark": np.where(strokes(), 250, 20).astype(np.uint8),
     "paper": written(paper()),

@@ -35,6 +35,7 @@ _SIDE = 256  # the search works on a copy of about as many pixels on the longer 
 _FAINTEST = 10.0  # gray values between the faintest ink and its ground
 _CLEAR = 0.15  # on uneven ground: contrast of the ink as a share of the ground's brightness
 BLOB = 0.3  # widest stroke as a share of the longest side of its part
+_SHADOW = 0.25  # least share of a shadow in what is taken for ink
 _WIDE = 0.15  # width of a stroke, likewise, above which a part is doubtful
 _LONG = 0.25  # width of a stroke that is no dot, likewise
 SMALL = 0.03  # longest side of a speck as a share of the picture's
@@ -86,6 +87,7 @@ class Guess:
     ground: Ground
     mask: Mask
     lines: Mask
+    faint: Mask  # hard shadows beside darker ink
     parts: Parts
     main: int
     score: float
@@ -170,29 +172,72 @@ def _parts(mask: Mask, contrast: NDArray[np.float64]) -> Parts:
     return Parts(labels, mass, boxes, frames, widths)
 
 
+def _scores(parts: Parts, *, shaded: bool) -> tuple[NDArray[np.float64], Mask]:
+    """Weigh parts as the main one, float64[n], and say which are cut off by the edge, bool[n]."""
+    top, bottom, left, right = parts.boxes.T
+    height, width = parts.labels.shape
+    cut = (top == 0) | (left == 0) | (bottom == height) | (right == width)
+    scores = parts.mass * np.where(cut, 0.25, 1) * np.where(parts.frames, 0.05, 1)
+    if shaded:
+        # Wide parts are rather a lit part of the ground or a corner of a sheet.
+        scores *= np.minimum(1, _WIDE / parts.widths) ** 3
+    return scores, cut
+
+
+def _without_shadow(
+    mask: Mask, depth: NDArray[Any], parts: Parts, main: int, *, shaded: bool
+) -> Mask | None:
+    """Keep what is darker than a hard shadow that is taken for ink, bool[H, W]; None without one.
+
+    Ink in a shadow is darker than ink beside it, so ``depth`` is gray itself, 0 for the lightest.
+    A shadow is what is left without the darker part and its edges, if it reaches the edge of the
+    picture, or on uneven ground is far wider than the strokes; those of a faint pen are neither.
+    """
+    darker = mask & (depth > threshold_of(depth[mask]))
+    if not darker.any():
+        return None
+    inner = _parts(darker, depth)
+    scores, cut = _scores(inner, shaded=True)
+    best = int(scores.argmax())
+    if cut[best] or inner.widths[best] > _LONG:
+        return None
+    top, bottom, left, right = inner.boxes[best]
+    pen = inner.widths[best] * max(bottom - top, right - left)
+    ours = members(parts.labels, _neighbours(parts, main) + 1, len(parts.boxes))
+    rest = ours & ~grow(darker, 5)
+    if rest.sum() < _SHADOW * ours.sum():
+        return None
+    shadow = border(rest).any() or (shaded and shrink(rest, odd(2.5 * pen)).any())
+    return darker if shadow else None
+
+
 def _guess(gray: NDArray[Any], noise: float) -> Guess | None:
     """Find the ink of the polarity whose main part weighs most."""
     best: Guess | None = None
     strokes, cut_off = [0], False
     ground = find_ground(gray)
     for dark, contrast in ground.contrasts:
-        mask = contrast > max(threshold_of(contrast), 4 * noise, _FAINTEST)
+        least = max(threshold_of(contrast), 4 * noise, _FAINTEST)
+        mask = contrast > least
         lines = ruled_lines(mask) if min(gray.shape) > 60 else np.zeros_like(mask)
         mask &= ~lines
         if not mask.any():
             continue
         parts = _parts(mask, contrast)
-        top, bottom, left, right = parts.boxes.T
-        cut = (top == 0) | (left == 0) | (bottom == gray.shape[0]) | (right == gray.shape[1])
-        scores = parts.mass * np.where(cut, 0.25, 1) * np.where(parts.frames, 0.05, 1)
-        if ground.shaded:
-            # Wide parts are rather a lit part of the ground or a corner of a sheet.
-            scores *= np.minimum(1, _WIDE / parts.widths) ** 3
+        scores, cut = _scores(parts, shaded=ground.shaded)
         main = int(scores.argmax())
+        faint = np.zeros_like(mask)
+        depth = gray.max() - gray if dark else gray - gray.min()
+        if (ink := _without_shadow(mask, depth, parts, main, shaded=ground.shaded)) is not None:
+            faint = mask & ~grow(ink, 3)
+            mask, parts = ink, _parts(ink, contrast)
+            scores, cut = _scores(parts, shaded=ground.shaded)
+            main = int(scores.argmax())
         clear = (parts.widths < _LONG) & ~parts.frames & (parts.mass > 0.05 * parts.mass.max())
         strokes.append(int(clear.sum()))
         if best is None or scores[main] > best.score:
-            best = Guess(dark, ground, mask, lines, parts, main, float(scores[main]), strokes[-1])
+            score = float(scores[main])
+            best = Guess(dark, ground, mask, lines, faint, parts, main, score, strokes[-1])
             cut_off = bool(cut[main])
     # What is cut off may be the ground between the lines of a text.
     return replace(best, strokes=max(strokes)) if best and cut_off else best
@@ -286,7 +331,7 @@ def _soft_ink(
     )
     contrast = np.maximum(ground - gray if guess.dark else gray - ground, 0)
     soft = np.clip(contrast / max(float(np.percentile(contrast[ours], 60)), 1.0), 0, 1)
-    soft[mask & ~ours] = 0  # another thing, in the same region
+    soft[(mask & ~ours) | guess.faint[region]] = 0  # another thing, or a shadow of one
     labels, boxes = label_components(ours | ((soft > 0.5) & ~lines))
     near = grow(ours, 3) | members(labels, labels[ours], len(boxes))
     return soft * near
