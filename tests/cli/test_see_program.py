@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from typer.testing import CliRunner
 
 import glyphsight as package
@@ -209,3 +209,23 @@ def test_one_png_for_several_pictures_is_refused_before_anything_is_done(glyphsi
     done = glyphsight("see", "bright.png", "dark.png", "--explain", "out.png")
     assert (done.returncode, done.stdout) == (2, b"")
     assert "give a directory" in " ".join(done.stderr.decode().split())
+
+
+@pytest.mark.slow
+def test_a_line_of_signs_is_read_in_order(glyphsight, tmp_path):
+    font = ImageFont.load_default(60)
+    image = Image.new("L", (200, 90), 255)
+    ImageDraw.Draw(image).text((20, 5), "K4R", 0, font)
+    image.save(tmp_path / "plate.png")
+    done = glyphsight("see", "plate.png", "--model", "nano-names", "--signs")
+    assert re.fullmatch(
+        r"plate\.png: K4R \(K \([\d.]+ %\), 4 \([\d.]+ %\), R \([\d.]+ %\)\)\n",
+        done.stdout.decode(),
+    )
+    told = glyphsight("see", "plate.png", "--model", "nano-names", "--signs", "--json")
+    [answer] = json.loads(told.stdout)
+    assert answer["written"] == "K4R"
+    assert len(answer["parts"]) == 3
+    refused = glyphsight("see", "plate.png", "--signs", "--ask", "What is it?")
+    assert refused.returncode == 2
+    assert "leave --ask and --explain out" in " ".join(refused.stderr.decode().split())

@@ -108,6 +108,8 @@ class Printer:
         """Say an answer in words: the likeliest labels, the first with its probability."""
         if answer.said:
             return answer.name
+        if answer.written:
+            return f"{answer.written} ({', '.join(self._said(part, 1) for part in answer.parts)})"
         if answer.parts:
             digits = all(part.known and part.label in tuple("0123456789") for part in answer.parts)
             digits = digits and not self.task.names

@@ -84,7 +84,14 @@ def explanation_files(out: Path | None, images: Sequence[str]) -> dict[str, Path
 
 
 def _open_log(
-    file: Path, model: Model, engine: str, question: str | None, show: bool, top: int | None
+    file: Path,
+    model: Model,
+    engine: str,
+    question: str | None,
+    show: bool,
+    top: int | None,
+    *,
+    signs: bool,
 ) -> JsonLog:
     """Open a file of answers of one training of a model, one engine, one question and one form."""
     run = resolve(model.name).user_run
@@ -92,6 +99,7 @@ def _open_log(
     will_resume()
     settings = {"model": model.name, "trained": trained, "ask": question, "show": show}
     settings |= {} if top is None else {"top": top}
+    settings |= {"signs": True} if signs else {}
     talker = model.talker_for(question)
     settings |= {} if talker is None else {"talker": talker.name}
     return JsonLog(file, settings | {"engine": engine})
@@ -139,6 +147,12 @@ def see(
             show_default=False,
         ),
     ] = None,
+    signs: Annotated[
+        bool,
+        typer.Option(
+            "--signs", help="Read a line of letters and digits sign by sign, as by nano-names."
+        ),
+    ] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the text the model read.")] = False,
     explain: Explain = None,
     top: Annotated[
@@ -170,12 +184,16 @@ def see(
     _require_fit(images, files_from, out, explain, json_, jsonl)
     if talker is not None and ask is None:
         raise typer.BadParameter("is of use with --ask; give it too", param_hint="--talker")
+    if signs and (ask is not None or explain is not None):
+        raise typer.BadParameter(
+            "reads signs alone; leave --ask and --explain out", param_hint="--signs"
+        )
     if processes.engine == "local" and processes.workers is None:
         processes = replace(processes, workers=1)
     if not processes.here and _STDIN in (images or []):
         raise GlyphsightError("-: one process reads it; leave --engine and --workers out")
     from glyphsight.inference import Model
-    from glyphsight.inference.see import TOGETHER, see_many
+    from glyphsight.inference.see import TOGETHER, Asking, see_many
 
     tasks = plan(images or [], None)
     drawings = explanation_files(explain, [task.path for task in tasks])
@@ -188,20 +206,20 @@ def see(
     total = None if files_from else len(tasks)
     with ExitStack() as stack:
         engine = asked.settle(total, rounded=True)
-        log = stack.enter_context(_open_log(out, asked, engine, ask, show, top)) if out else None
+        log = (
+            stack.enter_context(_open_log(out, asked, engine, ask, show, top, signs=signs))
+            if out
+            else None
+        )
         bar = stack.enter_context(progress_bar(total=total, unit="pic", delay=2, disable=hidden))
         known, stale = _known(log or ())
-        asking = chain(tasks, () if files_from is None else _listed(files_from))
-        left = _left(asking, known, stale, bar)
+        every = chain(tasks, () if files_from is None else _listed(files_from))
+        left = _left(every, known, stale, bar)
         several = len(tasks) > 1 or files_from is not None
         printer = Printer(asked, task, show, form, log, drawings, several, top)
-        how: dict[str, Any] = {
-            "question": ask,
-            "max_pixels": settings.max_pixels,
-            "pixels": bool(drawings),
-        }
+        asking = Asking(ask, signs, settings.max_pixels, bool(drawings))
         together = _WATCHED if form == "text" else TOGETHER
-        for seen in see_many(left, asked, processes, together=together, **how):
+        for seen in see_many(left, asked, processes, asking=asking, together=together):
             bar.clear()
             printer.take(seen)
             bar.update()

@@ -61,6 +61,8 @@ class Answer:
         parts: Answers to each thing in reading order; empty where there are not several.
         said: What was seen, in the words that the base read to write the answer; "" where the model
             answered itself.
+        written: Letters and digits of a line that was read sign by sign; "" where none was asked
+            for.
     """
 
     label: str
@@ -76,6 +78,7 @@ class Answer:
     box: tuple[int, int, int, int] | None = None
     parts: tuple[Answer, ...] = ()
     said: str = ""
+    written: str = ""
 
     @property
     def things(self) -> tuple[Answer, ...]:
@@ -312,15 +315,32 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Asking:
+    """What many pictures are asked.
+
+    Attributes:
+        question: Question about each picture; None for the first that the model was trained on.
+        signs: True where each picture is a line of letters and digits, to be read sign by sign.
+        max_pixels: Largest number of pixels per file.
+        pixels: True where the pixels of the pictures are kept.
+    """
+
+    question: str | None = None
+    signs: bool = False
+    max_pixels: int = MAX_PIXELS
+    pixels: bool = False
+
+
+@dataclass(frozen=True)
 class _Seeing:
     """Answers a list of pictures; a worker keeps it, with the model."""
 
     model: Model
-    question: str | None
-    max_pixels: int
-    pixels: bool
+    asking: Asking
 
     def __call__(self, tasks: list[PictureFile]) -> list[Seen]:
+        from glyphsight.inference.signs import read_signs
+
         seen = [Seen(task.path, error=task.error or "") for task in tasks]
         texts: dict[int, PictureText] = {}
         for row, task in enumerate(tasks):
@@ -329,17 +349,20 @@ class _Seeing:
             try:
                 require_medium(task.path, self.model)
                 hears = self.model.trained.profile.trim is not None
-                pixels = task.read(max_pixels=self.max_pixels, heard=hears)
+                pixels = task.read(max_pixels=self.asking.max_pixels, heard=hears)
             except PictureError as error:
                 seen[row] = Seen(task.path, error=str(error))
                 continue
             try:
-                texts[row] = to_text(pixels, self.model.trained.profile)
-                kept = pixels if self.pixels else None
+                kept = pixels if self.asking.pixels else None
                 seen[row] = Seen(task.path, pixels=kept, state=task.state)
+                if self.asking.signs:
+                    seen[row] = replace(seen[row], answer=read_signs(self.model, pixels))
+                else:
+                    texts[row] = to_text(pixels, self.model.trained.profile)
             except PictureError as error:
                 seen[row] = Seen(task.path, error=f"{task.path}: {error}")
-        answers = self.model.answers(list(texts.values()), self.question)
+        answers = self.model.answers(list(texts.values()), self.asking.question)
         for row, answer in zip(texts, answers, strict=True):
             if isinstance(answer, PictureError):
                 seen[row] = Seen(tasks[row].path, error=f"{tasks[row].path}: {answer}")
@@ -353,9 +376,7 @@ def see_many(
     model: Model,
     where: Workers | None = None,
     *,
-    question: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-    pixels: bool = False,
+    asking: Asking = Asking(),
     together: int = TOGETHER,
 ) -> Iterator[Seen]:
     """Answer any number of pictures, in order, in bounded memory.
@@ -364,19 +385,17 @@ def see_many(
         tasks: Pictures as :func:`glyphsight.media.bulk.plan` finds them; taken as they are needed.
         model: A trained model; workers load it by its name.
         where: Processes that do the work, None for this one.
-        question: Question about each picture; None for the first that the model was trained on.
-        max_pixels: Largest number of pixels per file.
-        pixels: True where the pixels of the pictures are kept.
+        asking: What each picture is asked.
         together: Largest number of pictures answered together, after 1, 2, 4 and so on, so that
             the first answer comes at once.
 
     Raises:
-        ModelError: As :meth:`glyphsight.inference.Model.task`.
+        ModelError: As :meth:`glyphsight.inference.Model.task`, or the model cannot read signs.
     """
-    model.task(question)
+    model.task(asking.question)
     model.settle(len(tasks) if isinstance(tasks, Sized) else None, rounded=True)
     left, sizes = iter(tasks), (min(2**power, together) for power in count())
     chunks = takewhile(bool, (list(islice(left, size)) for size in sizes))
-    seeing = _Seeing(model, question, max_pixels, pixels)
+    seeing = _Seeing(model, asking)
     for some in parallel.map(seeing, chunks, where or Workers(workers=1)):
         yield from some
