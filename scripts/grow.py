@@ -19,7 +19,8 @@ from pathlib import Path
 import torch
 
 from glyphsight.models import LoadedModel, load_model
-from glyphsight.models.nano import make_tokenizer
+from glyphsight.models.nano import NAME, make_tokenizer
+from glyphsight.models.runs import resolve
 from glyphsight.train.learned import read_datasets
 from glyphsight.train.tasks import frequent_answers
 
@@ -102,7 +103,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, action="append", help="datasets; repeat for several")
     given = parser.parse_args()
     start = load_model(given.run, training=True)
-    if start.run is None or start.run.base != "nano":
+    if start.run is None or resolve(given.run).origin != NAME:
         parser.error(f"{given.run}: is no trained nano")
     torch.manual_seed(0)
     grown = renamed(start, given.data) if given.data else start
