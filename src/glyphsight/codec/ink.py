@@ -190,8 +190,8 @@ def _without_shadow(
     """Keep what is darker than a hard shadow that is taken for ink, bool[H, W]; None without one.
 
     Ink in a shadow is darker than ink beside it, so ``depth`` is gray itself, 0 for the lightest.
-    A shadow is what is left without the darker part and its edges, if it reaches the edge of the
-    picture, or on uneven ground is far wider than the strokes; those of a faint pen are neither.
+    A shadow is what is left without the darker part and its edges, if it is wider than the strokes
+    and reaches the edge of the picture at such a width, or on uneven ground is far wider.
     """
     darker = mask & (depth > threshold_of(depth[mask]))
     if not darker.any():
@@ -207,7 +207,9 @@ def _without_shadow(
     rest = ours & ~grow(darker, 5)
     if rest.sum() < _SHADOW * ours.sum():
         return None
-    shadow = border(rest).any() or (shaded and shrink(rest, odd(2.5 * pen)).any())
+    width = odd(1.5 * pen)
+    wide = rest & grow(shrink(rest, width), width)
+    shadow = border(wide).sum() >= width or (shaded and shrink(rest, odd(2.5 * pen)).any())
     return darker if shadow else None
 
 
@@ -217,8 +219,7 @@ def _guess(gray: NDArray[Any], noise: float) -> Guess | None:
     strokes, cut_off = [0], False
     ground = find_ground(gray)
     for dark, contrast in ground.contrasts:
-        least = max(threshold_of(contrast), 4 * noise, _FAINTEST)
-        mask = contrast > least
+        mask = contrast > max(threshold_of(contrast), 4 * noise, _FAINTEST)
         lines = ruled_lines(mask) if min(gray.shape) > 60 else np.zeros_like(mask)
         mask &= ~lines
         if not mask.any():

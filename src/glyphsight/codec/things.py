@@ -18,7 +18,7 @@ _DASH = 4.0  # longest side of a dash in widths of its stroke
 _APART = 2.4  # largest gap between dashes of one stroke, likewise
 _CORNER = 1.2  # largest gap between parts that follow each other, in widths of their stroke
 _ALIKE = 1.6  # ratio of the widths of such parts' strokes
-_THIN = 2.0  # height of a flat bar in widths of its stroke
+_BARS = 1.25  # area of one or two bars, over width and height of their box times their width
 _MANY = 100  # parts that are compared, each with each
 _JOIN = 0.12  # largest gap of a small part, as a share of the larger one's longer side
 _LOW = 0.5  # height of a small part as a share of the larger one's
@@ -144,34 +144,34 @@ def _near(parts: Parts, main: int) -> list[NDArray[np.int64]]:
     inside = parts.labels > 0
     where[parts.labels[inside]] = labels[inside]
     owner = where[1:]
-    some = np.flatnonzero(able)
+    area = np.bincount(parts.labels[inside], minlength=count + 1)[1:]
+    sides = boxes[:, 1] - boxes[:, 0] + boxes[:, 3] - boxes[:, 2]
+    some = np.flatnonzero(able & (area <= _BARS * pens * sides))
     for one, other in _corners(boxes[some], pens[some]) if len(some) <= _MANY else ():
         owner[owner == owner[some[other]]] = owner[some[one]]
     return [np.flatnonzero(able & (owner == one)) for one in np.unique(owner[able])]
 
 
 def _corners(boxes: NDArray[np.int64], pens: NDArray[Any]) -> NDArray[np.intp]:
-    """Find pairs of parts that follow each other as the segments of a display do.
+    """Find pairs of bars that follow each other as the segments of a display do.
 
-    One ends where the other begins, above or below it, or one is a flat bar beside the other. Parts
-    side by side may be two digits.
+    One ends where the other begins, above it, below it or at a corner. Bars side by side may be two
+    digits.
 
     Args:
         boxes: int64[n, 4].
         pens: float[n], widths of their strokes in pixels.
 
     Returns:
-        intp[pairs, 2], numbers of parts, each pair once.
+        intp[pairs, 2], numbers of bars, each pair once.
     """
     top, bottom, left, right = boxes.T
     down = np.maximum(top[:, None] - bottom, top - bottom[:, None])
     across = np.maximum(left[:, None] - right, left - right[:, None])
     pen = np.minimum(pens[:, None], pens)
     alike = np.maximum(pens[:, None], pens) <= _ALIKE * pen
-    near = alike & (np.maximum(down, across) <= _CORNER * pen)
-    flat = (bottom - top <= _THIN * pens) & (right - left >= _THIN * pens)
-    beside = (flat[:, None] | flat) & (across >= -_CORNER * pen)
-    return np.argwhere(np.triu(near & ((down >= -_CORNER * pen) | beside), 1))
+    near = (np.maximum(down, across) <= _CORNER * pen) & (down >= -_CORNER * pen)
+    return np.argwhere(np.triu(alike & near, 1))
 
 
 def _joined(groups: list[NDArray[np.int64]], parts: Parts, main: int) -> list[NDArray[np.int64]]:
