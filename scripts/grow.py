@@ -65,7 +65,7 @@ def widened(start: LoadedModel, width: int) -> LoadedModel:
             narrow = old[name]
             if name.endswith(WRITING):
                 wide[:, narrow.shape[1] :] = 0  # new heads and neurons say nothing yet
-            # A norm divides by the root mean square, which more channels of little lower.
+            # A norm divides by the root mean square, which is lower with new channels near zero.
             scale = (own / width) ** 0.5 if narrow.ndim == 1 else 1.0
             wide[tuple(slice(size) for size in narrow.shape)] = narrow * scale
     return replace(start, model=model)
@@ -107,8 +107,8 @@ def main() -> None:
         parser.error(f"{given.run}: is no trained nano")
     torch.manual_seed(0)
     grown = renamed(start, given.data) if given.data else start
-    grown = widened(grown, given.width or start.model.config.hidden_size)
-    grown = deepened(grown, given.layers or start.model.config.num_hidden_layers)
+    grown = grown if given.width is None else widened(grown, given.width)
+    grown = grown if given.layers is None else deepened(grown, given.layers)
     grown.save(given.out)
     grown.run.save(given.out)
     print(f"{given.out}: {given.run} grown to {grown.model.num_parameters():,} weights")

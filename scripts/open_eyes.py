@@ -57,6 +57,8 @@ class Plan:
         asks: True where records ask in words; otherwise every answer is the name.
         judged: Validation records of the kinds that scripts/clear_eyes.py made; they are not drawn.
         others: Training records of things that the model need not name: a dataset of their own.
+        more: True where pictures change more in training: sides are scaled, clothes are mirrored,
+            and text art is typed after fonts too.
     """
 
     profile: Profile
@@ -66,6 +68,7 @@ class Plan:
     asks: bool = True
     judged: dict[str, int] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
+    more: bool = False
 
     @property
     def drawn(self) -> dict[str, int]:
@@ -133,6 +136,7 @@ PLANS["names"] = replace(
     profile=replace(PLANS["nano"].profile, width=27, height=15),
     train=_NAMES,
     others={"other-icons": 150000, "other-sketches": 150000},
+    more=True,
 )
 PLANS["signs"] = replace(
     PLANS["talk"], train={"digits": 21000, "letters": 14000, UNKNOWN: 5600}, asks=False
@@ -195,13 +199,18 @@ def classified(spec: str, names: list[str], *, turn: bool = False, mirror: bool 
     return make
 
 
-def sketched(file: Path, plan: Plan, *, others: bool = False) -> Make:
-    """Take QuickDraw's sketches of known things or of all others, in training some changed."""
+def sketched(file: Path, plan: Plan, package: Path | None = None) -> Make:
+    """Take QuickDraw's sketches, in training some changed.
+
+    Given the ``package`` of icons, of all things but the known ones and those that
+    benchmarks/few_shot.py asks.
+    """
     loaded = np.load(file)
     names = [str(name) for name in loaded["names"]]
     things = kinds.THINGS
-    if others:
-        things = [name for name in names if name not in {*things, *unseen.SKETCHES.split(",")}]
+    if package is not None:
+        asked = {*unseen.SKETCHES.split(","), *unseen.icon_names(kinds.icon_sets(package))}
+        things = [name for name in names if name not in {*things, *asked}]
     rows = {thing: np.flatnonzero(loaded["labels"] == names.index(thing)) for thing in things}
     pixels, taken = loaded["pixels"], Counter[str]()
 
@@ -225,7 +234,7 @@ def changed(picture: Pixels, plan: Plan, random: Random) -> Pixels:
     """Turn and shear a training picture; a plan of more changes has other pens and sides too."""
     if plan.reach > kinds.REACH and random.random() < 0.5:
         picture = kinds.penned(picture, wider=random.random() < 0.5)
-    return kinds.turned(picture, random, plan.reach, sides=0.15 * bool(plan.others))
+    return kinds.turned(picture, random, plan.reach, sides=0.15 * plan.more)
 
 
 def printed(fonts: dict[str, list[Path]], written: Callable[[str, Random], str]) -> Make:
@@ -306,13 +315,13 @@ def text_art(vitc: Path, *, seen: bool, codes: float, fonts: list[Path] | None =
 
 
 def iconic(package: Path, plan: Plan, *, others: bool = False) -> Make:
-    """Draw icons of known names, or of as many others that benchmarks/few_shot.py does not ask."""
+    """Draw icons of known names, or of the others that benchmarks/few_shot.py does not ask."""
     sets = kinds.icon_sets(package)
     parts = kinds.icon_names(sets)
     if others:
-        asked = unseen.icon_names(sets)
+        asked = {*unseen.icon_names(sets), *unseen.SKETCHES.split(",")}
         parts = {
-            part: {name: own for name, own in found.items() if name not in asked}
+            part: {name: own for name, own in found.items() if not asked & {name, *name.split()}}
             for part, found in kinds.icon_names(sets, unseen.RANKS).items()
         }
     order = {
@@ -415,13 +424,13 @@ def make_all(given: argparse.Namespace) -> None:
             given.vitc,
             seen=True,
             codes=0.3 * plan.asks,
-            fonts=None if plan.asks else fonts["train"],
+            fonts=fonts["train"] if plan.more else None,
         ),
         "icons": lambda: iconic(given.icons, plan),
         "other-icons": lambda: iconic(given.icons, plan, others=True),
         "sketches": lambda: sketched(given.quickdraw, plan),
-        "other-sketches": lambda: sketched(given.quickdraw, plan, others=True),
-        "clothes": lambda: classified(f"idx:{given.fashion}", kinds.CLOTHES, mirror=not plan.asks),
+        "other-sketches": lambda: sketched(given.quickdraw, plan, given.icons),
+        "clothes": lambda: classified(f"idx:{given.fashion}", kinds.CLOTHES, mirror=plan.more),
         "scenes": lambda: lambda part, random: kinds.scene(random),
         "vitc-s-picture": lambda: vitc_of(given.vitc / "vitc-s.json"),
         "vitc-l-picture": lambda: vitc_of(given.vitc / "vitc-l.json"),
@@ -438,7 +447,9 @@ def make_all(given: argparse.Namespace) -> None:
             mixes = {}
             for split in ("validation", "train"):
                 found = {kind: load_dataset(given.out / kind, split) for kind in drawn}
-                mixes[split] = mixed(found | clear(given.clear, split, plan), split, plan)
+                if name == "data":
+                    found |= clear(given.clear, split, plan)
+                mixes[split] = mixed(found, split, plan)
             save(given.out / name, mixes, plan)
 
 

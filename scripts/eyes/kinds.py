@@ -232,9 +232,10 @@ def typed(maker: Callable[[str], str], text: str, most: int) -> str:
 
 
 def as_art(sign: str, file: Path, random: Random) -> str:
-    """Type a sign of a font as text art: filled, in two tones, or its outline; "" if it is a blot.
+    """Type a sign of a font as text art: filled, in two tones, or its outline.
 
-    A character is about twice as high as wide, so a sign has twice as many columns as it is wide.
+    A character has 6x11 pixels, so that a sign needs 11/6 columns per row. "" where nothing but a
+    blot or a piece of the sign is left.
     """
     pixels = write(sign, file, random, light=False)
     if pixels is None:
@@ -245,7 +246,8 @@ def as_art(sign: str, file: Path, random: Random) -> str:
     columns = rows * 11 / 6 * image.width / image.height * random.uniform(0.8, 1.3)
     small = np.asarray(image.resize((max(2, round(columns)), rows), Image.Resampling.BOX))
     ink = small > random.integers(70, 160)
-    if ink.mean() > 0.85 and sign not in "I1":
+    edges = (ink[0], ink[-1], ink[:, 0], ink[:, -1])
+    if (ink.mean() > 0.85 and sign not in "I1") or not all(edge.any() for edge in edges):
         return ""
     cells = np.full(ink.shape, " ")
     style = random.integers(4)

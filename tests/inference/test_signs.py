@@ -1,12 +1,14 @@
 """A line of letters and digits is parted where the model's own probabilities say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference import Model
-from glyphsight.inference.signs import _cuts, _likeliest, _pieces, read_signs
+from glyphsight.inference.signs import _lattice, _likeliest, _Piece, read_signs
 
 
 def line(text, size=64):
@@ -62,19 +64,63 @@ def test_a_picture_with_too_many_places_to_part_it_is_refused(names):
         read_signs(names, comb)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("text", "read"), [("I7", "I7"), ("HI7", "HI7"), ("K4-R", "K4R")])
+def test_a_bar_is_a_sign_and_a_dash_is_passed_over(names, text, read):
+    answer = read_signs(names, line(text))
+    assert answer.written == read
+    assert answer.probability > 0.2
+    assert answer.known
+    assert not any(part.empty for part in answer.parts)
+
+
+@pytest.mark.slow
+def test_wide_gaps_part_a_line_as_narrow_ones_do(names):
+    far = np.pad(line("B4"), ((0, 0), (0, 400)), constant_values=250)
+    together = np.concatenate([far, line("B4")], axis=1)
+    assert read_signs(names, together).written == "B4B4"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ink", "ground"), [(130, 200), (120, 60), (150, 250)])
+def test_pale_ink_is_read(names, ink, ground):
+    shown = ground + (ink - ground) * (250 - line("K4R").astype(float)) / 230
+    assert read_signs(names, shown.astype(np.uint8)).written == "K4R"
+
+
+@pytest.mark.slow
+def test_what_the_model_calls_unknown_is_not_known(names, monkeypatch):
+    run = names.trained
+    task = replace(run.tasks[0], labels=(*run.tasks[0].labels, "unknown"))
+    monkeypatch.setattr(Model, "trained", replace(run, tasks=(task,)))
+    monkeypatch.setattr(
+        Model, "score", lambda _, asked: [[*[-300.0] * len(run.tasks[0].labels), 0.0]] * len(asked)
+    )
+    answer = read_signs(names, line("A"))
+    assert not answer.known
+    assert np.isfinite(answer.probability)
+
+
+def test_a_picture_without_pixels_is_refused(names):
+    with pytest.raises(PictureError):
+        read_signs(names, np.zeros((0, 0), np.uint8))
+
+
 def test_pieces_lie_between_cuts_and_their_boxes_hold_all_ink():
-    ink = np.zeros((20, 40), bool)
-    ink[2:18, 3:9] = ink[5:15, 14:20] = ink[2:18, 30:33] = True
-    cuts = _cuts(ink)
-    assert {cuts[0], cuts[-1]} == {3, 33}
-    assert {11, 25} <= set(cuts)
-    pieces = _pieces(ink, cuts)
-    assert pieces[0, cuts.index(11)] == (2, 18, 3, 9)
-    assert pieces[cuts.index(11), cuts.index(25)] == (5, 15, 14, 20)
+    ink = np.zeros((20, 60), bool)
+    ink[2:18, 3:9] = ink[5:15, 14:20] = ink[2:18, 50:53] = True
+    pieces, last = _lattice(ink)
+    assert last == 3
+    boxes = {(piece.start, piece.end): piece.box for piece in pieces}
+    assert boxes[0, 1] == (2, 18, 3, 9)
+    assert boxes[0, 2] == (2, 18, 3, 20)
+    assert boxes[2, 3] == (2, 18, 50, 53)
+    assert (0, 3) not in boxes  # too wide
+    assert _lattice(np.zeros((5, 5), bool)) == ([], 0)
 
 
 def test_the_row_of_pieces_with_the_largest_sum_is_taken():
-    ends = [(0, 1), (1, 2), (0, 2), (2, 3)]
-    assert _likeliest(ends, np.array([-0.1, -0.2, -0.5, -0.1])) == [0, 1, 3]
-    assert _likeliest(ends, np.array([-0.4, -0.2, -0.5, -0.1])) == [2, 3]
-    assert _likeliest([(0, 1), (2, 3)], np.array([-1.0, -1.0])) == []
+    a, b, both, last = (_Piece(*ends, (0, 1, 0, 1)) for ends in ((0, 1), (1, 2), (0, 2), (2, 3)))
+    assert _likeliest({a: -0.1, b: -0.2, both: -0.5, last: -0.1}, 3) == [a, b, last]
+    assert _likeliest({a: -0.4, b: -0.2, both: -0.5, last: -0.1}, 3) == [both, last]
+    assert _likeliest({a: -1.0, last: -1.0}, 3) == []

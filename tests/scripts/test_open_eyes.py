@@ -78,3 +78,28 @@ def test_a_model_that_talks_learns_digits_and_the_unknown_but_no_unknown_letters
     assert len(asked[0]) == 4
     assert asked[0] == asked[1]
     assert not any(one.question for one in eyes["mixed"](own, "validation", plan))
+
+
+def test_a_sign_is_typed_whole_or_not_at_all(kinds, monkeypatch):
+    box = np.zeros((44, 24), np.uint8)
+    box[:, :6] = box[38:] = 255  # an L
+    monkeypatch.setitem(kinds["as_art"].__globals__, "write", lambda *_, **__: box)
+    random = np.random.default_rng(1)
+    drawn = [kinds["as_art"]("L", Path("font"), random).splitlines() for _ in range(40)]
+    for lines in filter(None, drawn):
+        assert all(line.strip() for line in lines)
+        assert len(lines[-1]) == max(map(len, lines))
+    assert sum(map(bool, drawn)) > 20
+
+
+def test_sides_are_scaled_where_it_is_asked(kinds):
+    square = np.zeros((60, 60), np.uint8)
+    square[15:45, 15:45] = 255
+    tall = [
+        np.ptp(np.flatnonzero((one > 127).any(axis=1)))
+        for one in (
+            kinds["turned"](square, np.random.default_rng(n), 0.0, sides=0.3) for n in range(20)
+        )
+    ]
+    assert min(tall) < 26
+    assert max(tall) > 33

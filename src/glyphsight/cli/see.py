@@ -150,7 +150,9 @@ def see(
     signs: Annotated[
         bool,
         typer.Option(
-            "--signs", help="Read a line of letters and digits sign by sign, as by nano-names."
+            "--signs",
+            help="Read a line of letters and digits sign by sign; --model is nano-names, or a run "
+            "that names letters.",
         ),
     ] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the text the model read.")] = False,
@@ -184,6 +186,8 @@ def see(
     _require_fit(images, files_from, out, explain, json_, jsonl)
     if talker is not None and ask is None:
         raise typer.BadParameter("is of use with --ask; give it too", param_hint="--talker")
+    if signs and model == DEFAULT_MODEL:
+        model = "nano-names"
     if signs and (ask is not None or explain is not None):
         raise typer.BadParameter(
             "reads signs alone; leave --ask and --explain out", param_hint="--signs"
@@ -194,6 +198,7 @@ def see(
         raise GlyphsightError("-: one process reads it; leave --engine and --workers out")
     from glyphsight.inference import Model
     from glyphsight.inference.see import TOGETHER, Asking, see_many
+    from glyphsight.inference.signs import require_signs
 
     tasks = plan(images or [], None)
     drawings = explanation_files(explain, [task.path for task in tasks])
@@ -201,7 +206,9 @@ def see(
     same = noted.get("model") == model  # a log is of one engine, however many pictures are left
     engine = noted.get("engine", "auto") if same else "auto"
     asked = Model(model, engine=engine, talker=talker)
-    task = _task(asked, ask)
+    task = asked.trained.tasks[0] if signs else _task(asked, ask)
+    if signs:
+        require_signs(asked)
     form, hidden = "jsonl" if jsonl else "json" if json_ else "text", not sys.stderr.isatty()
     total = None if files_from else len(tasks)
     with ExitStack() as stack:

@@ -3,6 +3,6 @@
 from glyphsight.inference.draw import Drawing, DrawSettings
 from glyphsight.inference.model import Model
 from glyphsight.inference.score import Request
-from glyphsight.inference.see import Answer, Seen, see_many
+from glyphsight.inference.see import Answer, Asking, Seen, see_many
 
-__all__ = ["Answer", "DrawSettings", "Drawing", "Model", "Request", "Seen", "see_many"]
+__all__ = ["Answer", "Asking", "DrawSettings", "Drawing", "Model", "Request", "Seen", "see_many"]

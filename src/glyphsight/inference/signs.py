@@ -1,37 +1,71 @@
 """Read a line of letters and digits sign by sign: the model's own probabilities say where it parts.
 
-A picture is cut at columns with little ink. Every piece between two cuts is named, and the most
-likely row of pieces is taken, as readers of handwriting do (Viterbi over a lattice of segments).
+A line is cut where a column has no ink or little. Every piece between two cuts is named, and the
+likeliest row of pieces is taken, as readers of handwriting do (Viterbi over a lattice of segments).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec import encode_batch
+from glyphsight.codec.adjust import stretch_contrast
+from glyphsight.codec.ground import border, threshold_of
 from glyphsight.codec.prepare import prepare, remaining
 from glyphsight.errors import ModelError, PictureError
-from glyphsight.inference.score import Request, probabilities
+from glyphsight.inference.score import Request
 from glyphsight.inference.see import Answer, PictureText, to_answer
 from glyphsight.media import PictureLike, load_gray
-from glyphsight.models.runs import UNKNOWN
+from glyphsight.models.runs import UNKNOWN, RunRecord
 
 if TYPE_CHECKING:
     from glyphsight.inference.model import Model
 
 _FEWEST = 20  # signs that a model knows at least
-_NEAR = 0.2  # smallest distance of two cuts through ink, as a share of the line's height
+_NEAR = 0.2  # smallest distance of two cuts through ink, in heights of the line
 _LITTLE = 0.6  # ink at a cut as a share of the most in any column
-_WIDEST = 2.5  # width of a sign as a share of the line's height
-_NARROWEST = 0.1  # likewise
+_WIDEST = 2.5  # width of a sign in heights of the line
 _BROAD = 1.0  # width, likewise, from which a sign is less likely the wider it is
-_MOST = 120  # cuts of a line
+_GAP = 0.5  # weight of a gap inside a sign
+_THIN = 0.25  # width, likewise, of what can be but an I or a 1
+_LOW = 0.5  # height, likewise, below which a piece is no letter and no digit
+_SKIPPED = math.log(0.05)  # weight of a low piece that is passed over
+_SPAN = 12  # ends and cuts that one sign reaches over
+_MOST = 120  # cuts and ends of a line
 _MARGIN = 3  # pixels around a piece
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A part of a line between two cuts.
+
+    Attributes:
+        start: Number of the cut that it begins at.
+        end: Number of the cut that it ends at.
+        box: Top, bottom, left, right of its ink.
+        gaps: Columns without ink, or runs of them, inside it.
+    """
+
+    start: int
+    end: int
+    box: tuple[int, int, int, int]
+    gaps: int = 0
+
+
+def require_signs(model: Model) -> None:
+    """Raise ModelError for a model that cannot read a line of signs."""
+    if model.trained.profile.trim is not None:
+        raise ModelError(f"{model.name} hears sounds; give --model nano-names")
+    if (count := len(_signs(model.trained))) < _FEWEST:
+        raise ModelError(
+            f"{model.name} names {count} letters and digits, too few to read by; "
+            "give --model nano-names, or a run trained on letters"
+        )
 
 
 def read_signs(model: Model, picture: PictureLike) -> Answer:
@@ -39,135 +73,159 @@ def read_signs(model: Model, picture: PictureLike) -> Answer:
 
     Args:
         model: A model that names single letters or digits, such as ``nano-names``.
-        picture: A picture of one line, of either polarity.
+        picture: A picture of one line on an even ground, of either polarity.
 
     Returns:
-        An answer whose ``written`` is the line, its ``parts`` the signs with their boxes, and its
-        probability the product of theirs; without ink an empty picture's answer.
+        An answer whose ``written`` is the line and whose ``parts`` are the signs with their boxes.
+        Probabilities are among letters and digits alone, that of the line is the product; it is
+        ``known`` where the model takes no sign for "unknown". Without ink it is the answer to an
+        empty picture.
 
     Raises:
-        ModelError: The model names fewer than 20 signs.
+        ModelError: The model names fewer than 20 signs, or hears sounds.
         PictureError: The picture cannot be read, or is more than a line.
     """
-    task = model.trained.tasks[0]
-    signs = [row for row, label in enumerate(task.labels) if len(label) == 1]
-    if len(signs) < _FEWEST:
-        raise ModelError(
-            f"{model.name} names {len(signs)} letters and digits, too few to read by; "
-            "give --model nano-names, or a run trained on letters"
-        )
+    require_signs(model)
     pixels, run = load_gray(picture), model.trained
-    done, rest = (
-        prepare(pixels, replace(run.profile, ink=False, centre=False)),
-        remaining(run.profile),
-    )
+    if not pixels.size:
+        raise PictureError("a picture of no pixels; give another")
+    done = prepare(stretch_contrast(pixels[None])[0], replace(run.profile, ink=False, centre=False))
+    shown, rest = done.pixels, remaining(run.profile)
+    ground = 255 if np.median(border(shown)) > 127 else 0
+    depth = np.abs(shown.astype(np.int16) - ground)
+    ink = depth > threshold_of(depth)
     height, width = pixels.shape
-    bright = done.pixels
-    ink = bright > max(int(bright.max()) // 2, 1)
-    whole = PictureText(encode_batch(bright[None], rest)[0], height, width, done.inverted, False)
-    answer = to_answer(whole, run, {}, UNKNOWN)
-    cuts = _cuts(ink)
-    if len(cuts) > _MOST:
-        raise PictureError(f"more than {_MOST} places to part it: crop it to one line of signs")
-    pieces = _pieces(ink, cuts)
-    if answer.empty or not pieces:
+    text = PictureText(encode_batch(shown[None], rest)[0], height, width, done.inverted, False)
+    answer = to_answer(text, run, {}, UNKNOWN)
+    pieces, last = _lattice(ink)
+    high = [piece for piece in pieces if _height(piece) >= _LOW * _tall(ink)]
+    if not high:
         return answer
     texts = []
-    for top, bottom, left, right in pieces.values():
-        piece = np.pad(bright[top:bottom, left:right], _MARGIN)
-        texts.append(encode_batch(piece[None], rest)[0])
-    asked = [Request.about(run.prompt, text, task.labels, task.question) for text in texts]
-    chances = np.array([probabilities(scores) for scores in model.score(asked)])
-    boxes = np.array(list(pieces.values()))
-    wide = (boxes[:, 3] - boxes[:, 2]) / _height(ink)
-    weights = np.log(chances[:, signs].max(axis=1)) - np.maximum(wide - _BROAD, 0) ** 2
+    for piece in high:
+        top, bottom, left, right = piece.box
+        cut = np.pad(shown[top:bottom, left:right], _MARGIN, constant_values=ground)
+        texts.append(encode_batch(cut[None], rest)[0])
+    task = run.tasks[0]
+    asked = [Request.about(run.prompt, one, task.labels, task.question) for one in texts]
+    scores = np.array(model.score(asked))
+    scores -= np.logaddexp.reduce(scores, axis=1, keepdims=True)
+    weights = {piece: _SKIPPED for piece in pieces if _height(piece) < _LOW * _tall(ink)}
+    for piece, own in zip(high, scores, strict=True):
+        wide = (piece.box[3] - piece.box[2]) / _tall(ink)
+        among = own[_signs(run)]
+        if wide < _THIN:  # an upright bar; as text it is all ink, like a minus or a square
+            among = among - np.logaddexp.reduce(among)
+        weights[piece] = float(among.max()) - max(wide - _BROAD, 0) ** 2 - _GAP * piece.gaps
     parts = []
-    for row in _likeliest(list(pieces), weights):
-        own = chances[row, signs] / chances[row, signs].sum()
-        order = np.argsort(-own)
-        ranked = {task.labels[signs[place]]: float(own[place]) for place in order}
-        label = next(iter(ranked))
-        text = PictureText(texts[row], height, width, done.inverted, False)
-        top, bottom, left, right = map(int, boxes[row])
-        one = to_answer(text, run, ranked, label, label)
-        parts.append(
-            replace(one, label=label, name=label, known=True, box=(top, bottom, left, right))
-        )
+    for piece in _likeliest(weights, last):
+        if piece in high:
+            row = high.index(piece)
+            parts.append(_part(replace(text, ascii_image=texts[row]), run, scores[row], piece.box))
+    if not parts:
+        return answer
     written = "".join(part.label for part in parts)
-    chance = math.prod(part.probability or 0.0 for part in parts)
+    boxes = np.array([part.box for part in parts])
+    (top, _, left, _), (_, bottom, _, right) = (
+        boxes.min(axis=0).tolist(),
+        boxes.max(axis=0).tolist(),
+    )
     return replace(
         answer,
         label=written,
         name=written,
-        probability=chance,
-        known=True,
+        probability=math.prod(part.probability or 0.0 for part in parts),
+        empty=False,
+        known=all(part.known for part in parts),
+        box=(top, bottom, left, right),
         parts=tuple(parts),
         written=written,
     )
 
 
-def _runs(flags: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return first and end of each run of True, intp[n, 2]."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return edges.reshape(-1, 2)
+def _signs(run: RunRecord) -> list[int]:
+    """Return the numbers of the labels that are one letter or digit."""
+    return [row for row, label in enumerate(run.tasks[0].labels) if len(label) == 1]
 
 
-def _height(ink: NDArray[np.bool_]) -> int:
+def _part(
+    text: PictureText, run: RunRecord, scores: NDArray[np.float64], box: tuple[int, int, int, int]
+) -> Answer:
+    """Make the answer to one sign from the logarithms of all labels' probabilities."""
+    labels, signs = run.tasks[0].labels, _signs(run)
+    own = np.exp(scores[signs] - np.logaddexp.reduce(scores[signs]))
+    ranked = {labels[signs[place]]: float(own[place]) for place in np.argsort(-own)}
+    label = next(iter(ranked))
+    known = labels[int(scores.argmax())] != UNKNOWN
+    answer = to_answer(text, run, ranked, label)
+    return replace(
+        answer,
+        label=label,
+        name=label,
+        probability=ranked[label],
+        empty=False,
+        known=known,
+        box=box,
+    )
+
+
+def _tall(ink: NDArray[np.bool_]) -> int:
     """Return the height of all ink."""
-    return int(np.ptp(np.flatnonzero(ink.any(axis=1)))) + 1
+    rows = np.flatnonzero(ink.any(axis=1))
+    return int(rows[-1] - rows[0]) + 1
 
 
-def _cuts(ink: NDArray[np.bool_]) -> list[int]:
-    """Choose columns where a line of signs may be parted: its ends, gaps, and where ink is thin."""
-    across = np.flatnonzero(ink.any(axis=0))
-    if not len(across):
-        return []
-    first, end = int(across[0]), int(across[-1]) + 1
-    tall = _height(ink)
+def _height(piece: _Piece) -> int:
+    return piece.box[1] - piece.box[0]
+
+
+def _lattice(ink: NDArray[np.bool_]) -> tuple[list[_Piece], int]:
+    """Return the pieces of a line, bool[H, W], and the number of its last cut.
+
+    A gap without ink is one cut; so is a column with little ink in its neighbourhood.
+
+    Raises:
+        PictureError: There are more than ``_MOST`` cuts.
+    """
     amount = ink.sum(axis=0)
-    gaps = [int(a + b) // 2 for a, b in _runs(amount[first:end] == 0) + first]
+    runs = np.flatnonzero(np.diff(np.concatenate([[0], amount > 0, [0]]))).reshape(-1, 2)
+    if not len(runs):
+        return [], 0
+    tall = _tall(ink)
     near, least = max(2, int(_NEAR * tall)), _LITTLE * amount.max()
-    cuts = {first, end, *gaps}
-    last = first
-    for column in range(first + near, end - near):
-        around = amount[column - near : column + near + 1]
-        if amount[column] > least or amount[column] > around.min() or column - last <= near:
-            continue
-        if all(abs(column - gap) >= near for gap in gaps):
-            cuts.add(column)
-            last = column
-    return sorted(cuts)
-
-
-def _pieces(
-    ink: NDArray[np.bool_], cuts: list[int]
-) -> dict[tuple[int, int], tuple[int, int, int, int]]:
-    """Return the box of the ink, top, bottom, left, right, between any two cuts not too far."""
-    tall = _height(ink) if cuts else 0
-    found = {}
-    for i, left in enumerate(cuts):
-        for j in range(i + 1, len(cuts)):
-            wide = cuts[j] - left
-            if wide > _WIDEST * tall:
+    cuts = [(int(runs[0, 0]),) * 2]  # where ink ends, and where it begins again
+    for number, (first, end) in enumerate(runs.tolist()):
+        for column in range(first + near, end - near):
+            around = amount[column - near : column + near + 1]
+            if amount[column] <= min(least, around.min()) and column - cuts[-1][1] > near:
+                cuts.append((column, column))
+        following = runs[number + 1, 0] if number + 1 < len(runs) else end
+        cuts.append((int(end), int(following)))
+        if len(cuts) > _MOST:
+            raise PictureError(f"more than {_MOST} places to part it: crop it to one line of signs")
+    pieces = []
+    for start, (_, left) in enumerate(cuts):
+        for end in range(start + 1, min(start + _SPAN, len(cuts) - 1) + 1):
+            right = cuts[end][0]
+            if right - left > _WIDEST * tall:
                 break
-            rows = np.flatnonzero(ink[:, left : cuts[j]].any(axis=1))
-            if wide < _NARROWEST * tall or not len(rows):
-                continue
-            columns = np.flatnonzero(ink[:, left : cuts[j]].any(axis=0)) + left
-            found[i, j] = (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1)
-    return found
+            rows = np.flatnonzero(ink[:, left:right].any(axis=1))
+            columns = np.flatnonzero(ink[:, left:right].any(axis=0)) + left
+            box = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+            gaps = sum(first < after for first, after in cuts[start + 1 : end])
+            pieces.append(_Piece(start, end, box, gaps))
+    return pieces, len(cuts) - 1
 
 
-def _likeliest(ends: list[tuple[int, int]], weights: NDArray[np.float64]) -> list[int]:
-    """Return the numbers of the pieces, from the first cut to the last, of the largest sum."""
-    last = max(end for _, end in ends)
-    best: dict[int, tuple[float, list[int]]] = {0: (0.0, [])}
+def _likeliest(weights: dict[_Piece, Any], last: int) -> list[_Piece]:
+    """Return the row of pieces from the first cut to the last with the largest sum of weights."""
+    best: dict[int, tuple[float, list[_Piece]]] = {0: (0.0, [])}
     for cut in range(1, last + 1):
         ways = [
-            (best[start][0] + weights[row], [*best[start][1], row])
-            for row, (start, end) in enumerate(ends)
-            if end == cut and start in best
+            (best[piece.start][0] + weight, [*best[piece.start][1], piece])
+            for piece, weight in weights.items()
+            if piece.end == cut and piece.start in best
         ]
         if ways:
-            best[cut] = max(ways)
+            best[cut] = max(ways, key=lambda way: way[0])
     return best[last][1] if last in best else []
