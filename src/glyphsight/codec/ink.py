@@ -34,6 +34,7 @@ SMALLEST = 48
 _SIDE = 256  # the search works on a copy of about as many pixels on the longer side
 _FAINTEST = 10.0  # gray values between the faintest ink and its ground
 _CLEAR = 0.15  # on uneven ground: contrast of the ink as a share of the ground's brightness
+_CLEAR_CUT = 0.5  # likewise, of ink that reaches the edge of the picture
 BLOB = 0.3  # widest stroke as a share of the longest side of its part
 _SHADOW = 0.25  # least share of a shadow in what is taken for ink
 _WIDE = 0.15  # width of a stroke, likewise, above which a part is doubtful
@@ -283,8 +284,12 @@ def cut_out(smooth: NDArray[np.float64], guess: Guess, chosen: NDArray[np.int64]
     y, x = max(top - around, 0), max(left - around, 0)
     region = slice(y, bottom + around), slice(x, right + around)
     ours = members(guess.parts.labels[region], chosen + 1, len(guess.parts.boxes))
-    if guess.ground.shaded and not _stands_out(smooth[region], ours, guess.dark, max(smooth.shape)):
-        return None
+    if guess.ground.shaded:
+        height, width = smooth.shape
+        edge = (top == 0) + (left == 0) + (bottom == height) + (right == width)
+        least = _CLEAR_CUT if edge else _CLEAR  # cut off, it may be a shadow
+        if not _stands_out(smooth[region], ours, guess.dark, max(smooth.shape), least):
+            return None
     soft = _soft_ink(smooth[region], ours, guess, region, odd(0.6 * size))
     rows, columns = positions(soft > 0.5)
     if not len(rows):
@@ -304,7 +309,9 @@ def cut_out(smooth: NDArray[np.float64], guess: Guess, chosen: NDArray[np.int64]
     )
 
 
-def _stands_out(gray: NDArray[np.float64], ours: Mask, dark: bool, longest: int) -> bool:
+def _stands_out(
+    gray: NDArray[np.float64], ours: Mask, dark: bool, longest: int, least: float
+) -> bool:
     """Tell ink from texture of paper, whose contrast is small, and from specks."""
     free = ~grow(ours, 5)
     if not free.any():
@@ -312,7 +319,7 @@ def _stands_out(gray: NDArray[np.float64], ours: Mask, dark: bool, longest: int)
     ink, ground = median(gray[ours]), median(gray[free])
     contrast = (ground - ink) / max(ground, 1.0) if dark else (ink - ground) / 225
     rows, columns = positions(ours)
-    return bool(contrast > _CLEAR and max(np.ptp(rows), np.ptp(columns)) > SMALL * longest)
+    return bool(contrast > least and max(np.ptp(rows), np.ptp(columns)) > SMALL * longest)
 
 
 def _soft_ink(
