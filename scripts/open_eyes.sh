@@ -4,7 +4,8 @@
 # DATA is what scripts/open_eyes.py made with --plan PLAN, which is sight unless given; DIR is
 # runs/eyes. The adapters take MINUTES of one core: sight and talk (240 and 82) start from FROM, the
 # digits' adapter that scripts/sight.sh makes, signs (85) from the run of talk. The nano starts from
-# nothing and takes 72. A run that was stopped resumes from its last checkpoint.
+# nothing and takes 72; names starts from it, FROM, and takes 98 in two stages: with the things of
+# DATA/others at a constant rate, then without. A run that was stopped resumes from its last checkpoint.
 set -euo pipefail
 data=${1:?"name the data: bash scripts/open_eyes.sh DATA, made by scripts/open_eyes.py"}
 dir=${2:-runs/eyes} plan=${3:-sight}
@@ -15,12 +16,32 @@ case $plan in
   talk | signs) kinds=letters ;;
 esac
 
+grown() { # grown FROM DIR OPTIONS...: a larger start, with the names of the data
+  [ -f "$2/glyphsight.json" ] || python "$(dirname "$0")/grow.py" "$@"
+}
 if [ ! -f "$dir/glyphsight.json" ]; then
-  resume=()
+  resume=() seed=1
   [ ! -f "$dir/settings.json" ] || resume=(--resume)
   if [ "$plan" = nano ]; then
     own=(--model nano --set minutes="${MINUTES:-72}" --set warmup=0.02 --set evaluations=6
       --set most_labels=400)
+  elif [ "$plan" = names ]; then
+    rates=(--learning-rate 1.5e-3 --hidden-learning-rate 0.015 --set embedding_rate=1
+      --set validation_records=1200)
+    grown "${FROM:?name the run of plan nano: FROM=RUN}" "$dir-start" --width 192 \
+      --data "$data/data" --data "$data/others"
+    if [ ! -f "$dir-first/glyphsight.json" ]; then
+      first=()
+      [ ! -f "$dir-first/settings.json" ] || first=(--resume)
+      "$glyphsight" train --from "$dir-start" --data "$data/data" --data "$data/others" \
+        --out "$dir-first" --seed 1 --set compile=on "${rates[@]}" --set warmup=0.03 \
+        --set schedule=constant --set minutes="${FIRST_MINUTES:-52}" --set evaluations=4 \
+        --set most_labels=1200 "${first[@]}"
+    fi
+    grown "$dir-first" "$dir-second" --data "$data/data"
+    own=(--from "$dir-second" "${rates[@]}" --set warmup=0.005 --set minutes="${MINUTES:-46}"
+      --set evaluations=4 --set most_labels=400)
+    seed=2
   elif [ "$plan" = talk ] || [ "$plan" = signs ]; then
     # The base's own words, fewer than a training has it write by default.
     words=$(python -c 'from glyphsight.train.data import own_words
@@ -36,7 +57,7 @@ print(own_words("smollm2-135m", 5, texts=96, sums=192))')
       --set warmup=0.01 --set text_share=0.04 --set evaluations=8 --set validation_records=300
       --set checkpoints=48)
   fi
-  "$glyphsight" train --data "$data/data" --out "$dir" --seed 1 --set compile=on "${own[@]}" \
+  "$glyphsight" train --data "$data/data" --out "$dir" --seed "$seed" --set compile=on "${own[@]}" \
     "${resume[@]}"
 fi
 for kind in $kinds; do
