@@ -81,7 +81,7 @@ def judged(model: Model, records: list[Record]) -> list[bool]:
 
 def draw(model: Model, shown: list[Record], profile: Profile, across: int, file: Path) -> None:
     """Draw the cells of records, what the model writes below them, wrong answers in red."""
-    width, height = 200, 120
+    width, height = 200, 9 * (profile.height or 11) + 25
     size = (across * width, -(-len(shown) // across) * height)
     page = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(page)
@@ -93,7 +93,7 @@ def draw(model: Model, shown: list[Record], profile: Profile, across: int, file:
         page.paste(Image.fromarray(cells).convert("RGB"), (left + 5, top + 3))
         right = reply == normal(one.answer)
         said = reply if right else f"{reply} ({one.answer})"
-        pen.text((left + 5, top + 104), said, "black" if right else "#c00")
+        pen.text((left + 5, top + height - 18), said, "black" if right else "#c00")
     page.quantize(64).save(file, optimize=True)
 
 
