@@ -127,6 +127,7 @@ NOT_RUN = {
         "glyphsight evaluate": MACHINES,
     },
     "docs/seeing.md": {
+        "glyphsight see plate.png": "tests/cli/test_see_program.py",
         "pip": INSTALLS,
         "npm": INSTALLS,
         "python scripts": "draws 60,000 pictures from data that is fetched",

@@ -213,6 +213,7 @@ def test_one_png_for_several_pictures_is_refused_before_anything_is_done(glyphsi
 
 @pytest.mark.slow
 def test_a_line_of_signs_is_read_in_order(glyphsight, tmp_path):
+    """As docs/seeing.md shows."""
     font = ImageFont.load_default(60)
     image = Image.new("L", (200, 90), 255)
     ImageDraw.Draw(image).text((20, 5), "K4R", 0, font)
@@ -226,6 +227,8 @@ def test_a_line_of_signs_is_read_in_order(glyphsight, tmp_path):
     [answer] = json.loads(told.stdout)
     assert answer["written"] == "K4R"
     assert len(answer["parts"]) == 3
+    alone = glyphsight("see", "plate.png", "--signs")  # nano-names, where no model is named
+    assert alone.stdout == done.stdout
     refused = glyphsight("see", "plate.png", "--signs", "--ask", "What is it?")
     assert refused.returncode == 2
     assert "leave --ask and --explain out" in " ".join(refused.stderr.decode().split())
