@@ -78,11 +78,12 @@ def fit_answers(loaded: LoadedModel, examples: Sequence[Example], first: int) ->
     told = sorted({one.ids[-2] for one in one_token})
     if not told:
         return
-    most, counts, own = _MOST_EXAMPLES // len(told) + 1, Counter[int](), []
+    most, counts, own, numbers = _MOST_EXAMPLES // len(told) + 1, Counter[int](), [], []
     for one in one_token:
         counts[one.ids[-2]] += 1
         if counts[one.ids[-2]] <= most:
             own.append(one)
+            numbers.append(counts[one.ids[-2]])
     _untie(loaded.model)
     rows = loaded.model.get_output_embeddings().weight.data
     hidden = _hidden_states(loaded, own)
@@ -93,14 +94,14 @@ def fit_answers(loaded: LoadedModel, examples: Sequence[Example], first: int) ->
     spread = hidden.std(0, correction=0).clamp_min(0.1 * float(hidden.std()))
     scaled = hidden / spread
     fit = partial(_fit, is_new=is_new)
-    all_rows = torch.arange(len(own))
+    odd = torch.tensor(numbers) % 2 == 1  # of each answer every second, in whatever order
     moved = fit(scaled, before, others, wanted)
     # The penalty keeps the answers' scores near each other; how far apart they may be, halves tell.
     apart = []
-    for half in (all_rows % 2 == 0, all_rows % 2 == 1):
+    for half in (odd, ~odd):
         change = fit(scaled[half], before[half], others[half], wanted[half])
         apart.append((before + scaled @ change.T)[~half])
-    told_apart = torch.cat([wanted[1::2], wanted[::2]])
+    told_apart = torch.cat([wanted[~odd], wanted[odd]])
     scales = [1 + number / 4 for number in range(37)]
     losses = [float(F.cross_entropy(scale * torch.cat(apart), told_apart)) for scale in scales]
     scale = scales[losses.index(min(losses))]
