@@ -36,6 +36,7 @@ _FAINTEST = 10.0  # gray values between the faintest ink and its ground
 _CLEAR = 0.15  # on uneven ground: contrast of the ink as a share of the ground's brightness
 _CLEAR_CUT = 0.5  # likewise, of ink that reaches the edge of the picture
 BLOB = 0.3  # widest stroke as a share of the longest side of its part
+_EVEN = 0.35  # range of grays in a shadow, over its distance from the ink
 _SHADOW = 0.25  # least share of a shadow in what is taken for ink
 _WIDE = 0.15  # width of a stroke, likewise, above which a part is doubtful
 _LONG = 0.25  # width of a stroke that is no dot, likewise
@@ -192,7 +193,8 @@ def _without_shadow(
 
     Ink in a shadow is darker than ink beside it, so ``depth`` is gray itself, 0 for the lightest.
     A shadow is what is left without the darker part and its edges, if it is wider than the strokes
-    and reaches the edge of the picture at such a width, or on uneven ground is far wider.
+    and reaches the edge of the picture at such a width, or on uneven ground is far wider; and if it
+    is even, unlike fur or leaves.
     """
     darker = mask & (depth > threshold_of(depth[mask]))
     if not darker.any():
@@ -210,8 +212,11 @@ def _without_shadow(
         return None
     width = odd(1.5 * pen)
     wide = rest & grow(shrink(rest, width), width)
-    shadow = border(wide).sum() >= width or (shaded and shrink(rest, odd(2.5 * pen)).any())
-    return darker if shadow else None
+    if border(wide).sum() < width and not (shaded and shrink(rest, odd(2.5 * pen)).any()):
+        return None
+    inside = shrink(rest, 5)
+    low, middle, high = np.percentile(depth[inside if inside.any() else rest], [10, 50, 90])
+    return darker if high - low <= _EVEN * (np.median(depth[darker]) - middle) else None
 
 
 def _guess(gray: NDArray[Any], noise: float) -> Guess | None:
