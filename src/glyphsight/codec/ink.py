@@ -75,6 +75,7 @@ class Parts:
     """Connected components of the ink: a label per pixel, and per component mass and box."""
 
     labels: NDArray[np.int32]  # [H, W], 0 outside
+    area: NDArray[Any]  # [n], pixels
     mass: NDArray[Any]  # [n], contrast summed over the pixels
     boxes: NDArray[np.int64]  # [n, 4]: top, bottom, left, right
     frames: Mask  # [n], hollow and about as large as the picture
@@ -171,7 +172,7 @@ def _parts(mask: Mask, contrast: NDArray[np.float64]) -> Parts:
     tall, wide = boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]
     frames = (tall * wide > 0.35 * mask.size) & (mass < 0.12 * tall * wide * (contrast.max() + 1))
     widths = 2 * size / np.maximum(length, 1) / np.maximum(tall, wide)
-    return Parts(labels, mass, boxes, frames, widths)
+    return Parts(labels, size, mass, boxes, frames, widths)
 
 
 def _scores(parts: Parts, *, shaded: bool) -> tuple[NDArray[np.float64], Mask]:

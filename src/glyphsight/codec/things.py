@@ -144,9 +144,8 @@ def _near(parts: Parts, main: int) -> list[NDArray[np.int64]]:
     inside = parts.labels > 0
     where[parts.labels[inside]] = labels[inside]
     owner = where[1:]
-    area = np.bincount(parts.labels[inside], minlength=count + 1)[1:]
     sides = boxes[:, 1] - boxes[:, 0] + boxes[:, 3] - boxes[:, 2]
-    some = np.flatnonzero(able & (area <= _BARS * pens * sides))
+    some = np.flatnonzero(able & (parts.area <= _BARS * pens * sides))
     for one, other in _corners(boxes[some], pens[some]) if len(some) <= _MANY else ():
         owner[owner == owner[some[other]]] = owner[some[one]]
     return [np.flatnonzero(able & (owner == one)) for one in np.unique(owner[able])]

@@ -98,30 +98,34 @@ def read_signs(model: Model, picture: PictureLike) -> Answer:
     text = PictureText(encode_batch(shown[None], rest)[0], height, width, done.inverted, False)
     answer = to_answer(text, run, {}, UNKNOWN)
     pieces, last = _lattice(ink)
-    high = [piece for piece in pieces if _height(piece) >= _LOW * _tall(ink)]
-    if not high:
+    if not pieces:
         return answer
-    texts = []
-    for piece in high:
+    tall, signs = _tall(ink), _signs(run)
+    texts = {}
+    for piece in pieces:
         top, bottom, left, right = piece.box
-        cut = np.pad(shown[top:bottom, left:right], _MARGIN, constant_values=ground)
-        texts.append(encode_batch(cut[None], rest)[0])
+        if bottom - top >= _LOW * tall:
+            cut = np.pad(shown[top:bottom, left:right], _MARGIN, constant_values=ground)
+            texts[piece] = encode_batch(cut[None], rest)[0]
+    if not texts:
+        return answer
     task = run.tasks[0]
-    asked = [Request.about(run.prompt, one, task.labels, task.question) for one in texts]
-    scores = np.array(model.score(asked))
-    scores -= np.logaddexp.reduce(scores, axis=1, keepdims=True)
-    weights = {piece: _SKIPPED for piece in pieces if _height(piece) < _LOW * _tall(ink)}
-    for piece, own in zip(high, scores, strict=True):
-        wide = (piece.box[3] - piece.box[2]) / _tall(ink)
-        among = own[_signs(run)]
+    asked = [Request.about(run.prompt, one, task.labels, task.question) for one in texts.values()]
+    found = np.array(model.score(asked))
+    found -= np.logaddexp.reduce(found, axis=1, keepdims=True)
+    scores = dict(zip(texts, found, strict=True))
+    weights = dict.fromkeys(pieces, _SKIPPED)
+    for piece, own in scores.items():
+        wide = (piece.box[3] - piece.box[2]) / tall
+        among = own[signs]
         if wide < _THIN:  # an upright bar; as text it is all ink, like a minus or a square
             among = among - np.logaddexp.reduce(among)
         weights[piece] = float(among.max()) - max(wide - _BROAD, 0) ** 2 - _GAP * piece.gaps
-    parts = []
-    for piece in _likeliest(weights, last):
-        if piece in high:
-            row = high.index(piece)
-            parts.append(_part(replace(text, ascii_image=texts[row]), run, scores[row], piece.box))
+    parts = [
+        _part(replace(text, ascii_image=texts[piece]), run, scores[piece], piece.box)
+        for piece in _likeliest(weights, last)
+        if piece in texts
+    ]
     if not parts:
         return answer
     written = "".join(part.label for part in parts)
@@ -173,10 +177,6 @@ def _tall(ink: NDArray[np.bool_]) -> int:
     """Return the height of all ink."""
     rows = np.flatnonzero(ink.any(axis=1))
     return int(rows[-1] - rows[0]) + 1
-
-
-def _height(piece: _Piece) -> int:
-    return piece.box[1] - piece.box[0]
 
 
 def _lattice(ink: NDArray[np.bool_]) -> tuple[list[_Piece], int]:
