@@ -59,6 +59,7 @@ class Plan:
         others: Training records of things that the model need not name: a dataset of their own.
         more: True where pictures change more in training: sides are scaled, clothes are mirrored,
             and text art is typed after fonts too.
+        draw: Which training pictures: another number draws others, and the same tests.
     """
 
     profile: Profile
@@ -69,6 +70,7 @@ class Plan:
     judged: dict[str, int] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
     more: bool = False
+    draw: int = 1
 
     @property
     def drawn(self) -> dict[str, int]:
@@ -138,12 +140,25 @@ PLANS["names"] = replace(
     others={"other-icons": 150000, "other-sketches": 150000},
     more=True,
 )
+PLANS["further"] = replace(
+    PLANS["names"],
+    train={
+        "digits": 150000,
+        "letters": 150000,
+        "art-picture": 240000,
+        "icons": 140000,
+        "sketches": 100000,
+        "clothes": 60000,
+    },
+    others={},
+    draw=2,
+)
 PLANS["signs"] = replace(
     PLANS["talk"], train={"digits": 21000, "letters": 14000, UNKNOWN: 5600}, asks=False
 )
 """`sight`'s text, and more columns for what is wide; for a `nano` a finer one, of one length, so
-that compiled layers serve every step, and names alone; `sight`'s own text, its ink found; the
-same, to name signs alone."""
+that compiled layers serve every step, and names alone; one finer still, and other pictures for
+it; `sight`'s own text, its ink found; the same, to name signs alone."""
 JUDGED = 200
 TESTED = {
     "digits": 10000,
@@ -161,7 +176,7 @@ FAMILIES_OF = {UNKNOWN: ("what", ASIDE)}
 """Families of questions about a kind; all where it is not listed."""
 SOURCES = ("mnist", "fashion", "quickdraw", "fonts", "icons", "vitc", "clear")
 NEEDED = dict.fromkeys(("talk", "signs"), ("clear", "fonts"))
-NEEDED |= dict.fromkeys(("names", "nano", "sight"), SOURCES[:-1])
+NEEDED |= dict.fromkeys(("further", "names", "nano", "sight"), SOURCES[:-1])
 """Options that a plan needs."""
 
 Make = Callable[[str, Random], Drawn | None]
@@ -371,7 +386,10 @@ def encoded(drawn: list[Drawn], profile: Profile) -> list[str]:
 def records(kind: str, part: str, count: int, make: Make, plan: Plan) -> list[Record]:
     """Make the records of a kind; those of a test ask as nobody names the kind."""
     number = [*PLANS["sight"].train, kind].index(kind)
-    random = np.random.default_rng([number, "train validation test".find(part)])
+    seed = [number, "train validation test".find(part)]
+    if part == "train" and plan.draw > 1:
+        seed.append(plan.draw)
+    random = np.random.default_rng(seed)
     drawn: list[Drawn] = []
     while len(drawn) < count:
         if (one := make(part, random)) is not None:

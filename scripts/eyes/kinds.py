@@ -96,6 +96,21 @@ SAME = {
 """Names of icons to the name that means the same."""
 VALIDATION_SETS = ("jam", "iconamoon", "gg", "bytesize", "basil", "mynaui", "charm")
 NAMES = 200
+ART_WAYS = {
+    "filled": 0.18,
+    "toned": 0.12,
+    "outlined": 0.2,
+    "shadowed": 0.08,
+    "cut": 0.04,
+    "framed": 0.04,
+    "drawn": 0.34,
+}
+"""Ways to type a sign as text art, with their shares."""
+FILLS = "#@%&*8XO$MWH+=o:.|/\\<>~^\"'"
+PENS = ("|/\\_-", "|_", "|/\\_-'.,`()", "/_\\|<>", "-|+.:'", "_/|\\=~", "!\"'()*+,-./:;<=>[]^_`{|}~")
+"""Characters that lines are drawn with."""
+FRAMES = ("_||_", "-||-", "_()_", "-()-", "_/\\_", "~{}~", "=[]=", ".::.", "*<>*")
+"""Top, left, right and bottom of a frame."""
 REACH = 6.0
 """Degrees that a picture is turned by at most."""
 
@@ -232,30 +247,44 @@ def typed(maker: Callable[[str], str], text: str, most: int) -> str:
 
 
 def as_art(sign: str, file: Path, random: Random) -> str:
-    """Type a sign of a font as text art: filled, in two tones, or its outline.
+    """Type a sign of a font as text art, in one of the ways in which people do.
 
+    Filled, in two tones, in its outline by ``| _ / \\``, cast with a shadow, cut out of a block, set
+    in a frame, or as its stroke or contour drawn with whatever characters look like it.
     A character has 6x11 pixels, so that a sign needs 11/6 columns per row. "" where nothing but a
     blot or a piece of the sign is left.
     """
+    way = random.choice(list(ART_WAYS), p=list(ART_WAYS.values()))
+    if way == "framed":
+        return _framed(sign, random)
     pixels = write(sign, file, random, light=False)
     if pixels is None:
         return ""
     image = Image.fromarray(pixels)
     image = image.crop(image.getbbox())
-    rows = int(random.integers(4, 12))
+    rows = int(random.integers(3 if way == "drawn" else 4, 12))
     columns = rows * 11 / 6 * image.width / image.height * random.uniform(0.8, 1.3)
-    small = np.asarray(image.resize((max(2, round(columns)), rows), Image.Resampling.BOX))
+    columns = max(2, round(columns))
+    if way == "drawn":
+        return _lined(_drawn(image, rows, columns, random))
+    small = np.asarray(image.resize((columns, rows), Image.Resampling.BOX))
     ink = small > random.integers(70, 160)
     edges = (ink[0], ink[-1], ink[:, 0], ink[:, -1])
     if (ink.mean() > 0.85 and sign not in "I1") or not all(edge.any() for edge in edges):
         return ""
     cells = np.full(ink.shape, " ")
-    style = random.integers(4)
-    fill = sign if style == 0 else random.choice(list("#@%&*8XO$MWH+=o:.|"))
-    if style < 3:
+    fill = sign if random.random() < 0.3 else random.choice(list(FILLS))
+    if way in ("filled", "toned"):
         cells[ink] = fill
-        if style == 2:  # a lighter character where the ink is half
+        if way == "toned":  # a lighter character where the ink is half
             cells[~ink & (small > 35)] = random.choice(list(".-:'\""))
+    elif way == "shadowed":
+        down, right = random.integers(0, 2), random.integers(1, 3)
+        cells = np.full((rows + down, columns + right), " ")
+        cells[down:, right:][ink] = random.choice(list(".:/\\-+_"))
+        cells[:rows, :columns][ink] = fill
+    elif way == "cut":
+        cells = np.pad(np.where(ink, random.choice([" ", "."]), fill), 1, constant_values=fill)
     else:
         around = np.pad(ink, 1)
         left, right = ~around[1:-1, :-2], ~around[1:-1, 2:]
@@ -264,7 +293,44 @@ def as_art(sign: str, file: Path, random: Random) -> str:
         cells[ink & (left | right)] = "|"
         cells[ink & ((left & above) | (right & below))] = "/"
         cells[ink & ((right & above) | (left & below))] = "\\"
+    return _lined(cells)
+
+
+def _lined(cells: NDArray[Any]) -> str:
     return "\n".join("".join(line).rstrip() for line in cells) + "\n"
+
+
+def _framed(sign: str, random: Random) -> str:
+    """Type a sign between the sides of a box, a bubble or a key."""
+    top, left, right, bottom = FRAMES[random.integers(len(FRAMES))]
+    pad = " " * int(random.integers(0, 2))
+    wide = len(pad) * 2 + 1
+    return f" {top * wide}\n{left}{pad}{sign}{pad}{right}\n {bottom * wide}\n"
+
+
+def _drawn(image: Image.Image, rows: int, columns: int, random: Random) -> NDArray[Any]:
+    """Draw the stroke of a sign, or its contour, with the characters that look most like it."""
+    from skimage.morphology import skeletonize
+
+    size = columns * 6, rows * 11
+    ink = np.pad(np.asarray(image.resize(size, Image.Resampling.BILINEAR)) > 127, 2)
+    if random.random() < 0.5:
+        lines = skeletonize(ink)
+    else:
+        lines = ink & ~np.asarray(Image.fromarray(ink).filter(ImageFilter.MinFilter(3)))
+    soft = ImageFilter.GaussianBlur(random.uniform(0.8, 1.6))
+    seen = Image.fromarray((lines[2:-2, 2:-2] * 255).astype(np.uint8)).filter(soft)
+    cells = np.asarray(seen).reshape(rows, 11, columns, 6).swapaxes(1, 2).reshape(-1, 66)
+    pens = [*PENS[random.integers(len(PENS))]]
+    drawn = []
+    for pen in pens:
+        one = Image.new("L", (6, 11))
+        ImageDraw.Draw(one).text((0, 0), pen, 255, _typewriter())
+        drawn.append(np.asarray(one.filter(soft)).ravel())
+    known = np.stack([np.zeros(66), *drawn])
+    far = (known**2).sum(1) - 2 * cells.astype(float) @ known.T
+    far[:, 0] += 0.5 * (cells.astype(float) ** 2).sum(1)  # a space loses what is there
+    return np.array([" ", *pens])[far.argmin(1)].reshape(rows, columns)
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import glyphsight as package
-from glyphsight.cli.app import app
+from glyphsight.cli.app import app, main
 from glyphsight.models.runs import SHIPPED_RUNS
 from glyphsight.version import __version__
 
@@ -145,3 +146,18 @@ def test_a_name_that_is_nearly_right_is_told(line, name, tmp_path, monkeypatch, 
     said = " ".join(f"{done.stderr}{done.exception}".split())
     assert done.exit_code
     assert f"give {name}, if that is meant" in said
+
+
+def test_ctrl_c_counts_where_a_library_makes_another_error_of_it(monkeypatch, capsys):
+    def swallow(**_):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise TypeError("cannot compare") from None
+
+    monkeypatch.setattr("glyphsight.cli.app.app", swallow)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "glyphsight: stopped\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import warnings
 from importlib import import_module
@@ -97,6 +98,29 @@ def glyphsight(
     """Eyes for text-only language models: pictures as text, datasets, training, measuring."""
 
 
+def _run() -> None:
+    """Run a command; after Ctrl-C, whatever error it ends in, exit with the status of Ctrl-C."""
+    pressed = False
+
+    def press(number: int, frame: Any) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.default_int_handler(number, frame)
+
+    # A background job ignores it.
+    if own := signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, press)
+    try:
+        app(prog_name="glyphsight")  # by ``python -m`` too
+    except Exception:
+        if pressed:  # numpy turns a KeyboardInterrupt into errors of its own
+            sys.exit(_INTERRUPTED)
+        raise
+    finally:
+        if own:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def main() -> None:
     """Run the command line; bad input ends in one line on standard error and exit status 1."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
@@ -112,7 +136,7 @@ def main() -> None:
         os.environ["PYTHONWARNINGS"] = "ignore"
     try:
         try:
-            app(prog_name="glyphsight")  # by ``python -m`` too
+            _run()
         finally:
             output.flush()
             if sys.stdout is not output:  # typer met a broken pipe
