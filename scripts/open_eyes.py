@@ -27,14 +27,16 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import unseen
-from eyes import kinds
+from eyes import kinds  # before clear_eyes: benchmarks has an eyes.py
 from eyes.kinds import Drawn, Pixels, Random
 from tqdm import tqdm
 
+import clear_eyes
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import Record, load_dataset, write_records
 from glyphsight.dataset.questions import ASIDE, CHAT, FAMILIES, PLAIN, ask
@@ -143,12 +145,13 @@ PLANS["names"] = replace(
 PLANS["further"] = replace(
     PLANS["names"],
     train={
-        "digits": 150000,
-        "letters": 150000,
-        "art-picture": 240000,
-        "icons": 140000,
-        "sketches": 100000,
-        "clothes": 60000,
+        "digits": 90000,
+        "letters": 100000,
+        "art-picture": 130000,
+        "icons": 90000,
+        "sketches": 65000,
+        "clothes": 35000,
+        "strange": 60000,
     },
     others={},
     draw=2,
@@ -180,6 +183,13 @@ NEEDED |= dict.fromkeys(("further", "names", "nano", "sight"), SOURCES[:-1])
 """Options that a plan needs."""
 
 Make = Callable[[str, Random], Drawn | None]
+NAMELESS: tuple[Callable[..., Pixels], ...] = (
+    lambda fonts, random: clear_eyes.smaller(clear_eyes.scribble(random), random),
+    lambda fonts, random: clear_eyes.texture(random),
+    clear_eyes.page,
+    clear_eyes.page_cut,
+)
+"""Ways to draw what nobody has a name for."""
 
 
 def pictures(spec: str, split: str) -> tuple[Pixels, list[str]]:
@@ -329,6 +339,36 @@ def text_art(vitc: Path, *, seen: bool, codes: float, fonts: list[Path] | None =
     return make
 
 
+def strange(vitc: Path, fonts: dict[str, list[Path]]) -> Make:
+    """Draw what has no name: signs that were parted wrongly, scribbles, textures, pages of text."""
+
+    def make(part: str, random: Random) -> Drawn | None:
+        chance = random.random()
+        own = kinds.text_fonts(vitc)["train" if part == "train" else "test"]
+        if chance < 0.35:
+            maker = own[random.integers(len(own))]
+            drawn = kinds.joined(lambda signs: art_picture(maker, signs), random)
+        elif chance < 0.7:
+            file = fonts[part][random.integers(len(fonts[part]))]
+            light = random.random() < 0.5
+            write = partial(kinds.write, file=file, random=random, light=light)
+            drawn = kinds.joined(write, random)
+        else:
+            draw = NAMELESS[random.integers(len(NAMELESS))]
+            return Drawn(draw(fonts[part], random), UNKNOWN, getattr(draw, "__name__", ""))
+        if drawn is not None and part == "train" and drawn.pixels[0, 0] < 128:
+            return replace(drawn, pixels=kinds.turned(drawn.pixels, random))
+        return drawn
+
+    return make
+
+
+def art_picture(maker: Callable[[str], str], signs: str) -> Pixels | None:
+    """Draw signs as text art, through a picture; None where a sign is missing."""
+    drawn = kinds.typed(maker, signs, 1200)
+    return kinds.picture_of(drawn) if drawn else None
+
+
 def iconic(package: Path, plan: Plan, *, others: bool = False) -> Make:
     """Draw icons of known names, or of the others that benchmarks/few_shot.py does not ask."""
     sets = kinds.icon_sets(package)
@@ -449,6 +489,7 @@ def make_all(given: argparse.Namespace) -> None:
         "sketches": lambda: sketched(given.quickdraw, plan),
         "other-sketches": lambda: sketched(given.quickdraw, plan, given.icons),
         "clothes": lambda: classified(f"idx:{given.fashion}", kinds.CLOTHES, mirror=plan.more),
+        "strange": lambda: strange(given.vitc, fonts),
         "scenes": lambda: lambda part, random: kinds.scene(random),
         "vitc-s-picture": lambda: vitc_of(given.vitc / "vitc-s.json"),
         "vitc-l-picture": lambda: vitc_of(given.vitc / "vitc-l.json"),

@@ -5,7 +5,8 @@
 # runs/eyes. The adapters take MINUTES of one core: sight and talk (240 and 82) start from FROM, the
 # digits' adapter that scripts/sight.sh makes, signs (85) from the run of talk. The nano starts from
 # nothing and takes 72; names starts from it, FROM, and takes 98 in two stages: with the things of
-# DATA/others at a constant rate, then without. A run that was stopped resumes from its last checkpoint.
+# DATA/others at a constant rate, then without; further starts from the run of names, and takes 75. A
+# run that was stopped resumes from its last checkpoint.
 set -euo pipefail
 data=${1:?"name the data: bash scripts/open_eyes.sh DATA, made by scripts/open_eyes.py"}
 dir=${2:-runs/eyes} plan=${3:-sight}
@@ -14,6 +15,7 @@ kinds="digits letters art-picture icons sketches clothes vitc-s-picture"
 case $plan in
   sight) kinds="$kinds words scenes vitc-l-picture" ;;
   talk | signs) kinds=letters ;;
+  further) kinds="$kinds strange" ;;
 esac
 
 grown() { # grown FROM DIR OPTIONS...: a larger start, with the names of the data
@@ -25,21 +27,24 @@ if [ ! -f "$dir/glyphsight.json" ]; then
   if [ "$plan" = nano ]; then
     own=(--model nano --set minutes="${MINUTES:-72}" --set warmup=0.02 --set evaluations=6
       --set most_labels=400)
-  elif [ "$plan" = names ]; then
+  elif [ "$plan" = names ] || [ "$plan" = further ]; then
     rates=(--learning-rate 1.5e-3 --hidden-learning-rate 0.015 --set embedding_rate=1
       --set validation_records=1200)
-    grown "${FROM:?name the run of plan nano: FROM=RUN}" "$dir-start" --width 192 \
-      --data "$data/data" --data "$data/others"
-    if [ ! -f "$dir-first/glyphsight.json" ]; then
-      first=()
-      [ ! -f "$dir-first/settings.json" ] || first=(--resume)
-      "$glyphsight" train --from "$dir-start" --data "$data/data" --data "$data/others" \
-        --out "$dir-first" --seed 1 --set compile=on "${rates[@]}" --set warmup=0.03 \
-        --set schedule=constant --set minutes="${FIRST_MINUTES:-52}" --set evaluations=4 \
-        --set most_labels=1200 "${first[@]}"
+    begun=${FROM:?name the run to start from: FROM=RUN} minutes=75
+    if [ "$plan" = names ]; then
+      grown "$begun" "$dir-start" --width 192 --data "$data/data" --data "$data/others"
+      minutes=46 begun=$dir-first
+      if [ ! -f "$begun/glyphsight.json" ]; then
+        first=()
+        [ ! -f "$begun/settings.json" ] || first=(--resume)
+        "$glyphsight" train --from "$dir-start" --data "$data/data" --data "$data/others" \
+          --out "$begun" --seed 1 --set compile=on "${rates[@]}" --set warmup=0.03 \
+          --set schedule=constant --set minutes="${FIRST_MINUTES:-52}" --set evaluations=4 \
+          --set most_labels=1200 "${first[@]}"
+      fi
     fi
-    grown "$dir-first" "$dir-second" --data "$data/data"
-    own=(--from "$dir-second" "${rates[@]}" --set warmup=0.005 --set minutes="${MINUTES:-46}"
+    grown "$begun" "$dir-second" --data "$data/data"
+    own=(--from "$dir-second" "${rates[@]}" --set warmup=0.005 --set minutes="${MINUTES:-$minutes}"
       --set evaluations=4 --set most_labels=400)
     seed=2
   elif [ "$plan" = talk ] || [ "$plan" = signs ]; then

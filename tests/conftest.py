@@ -11,6 +11,11 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is no fail
 settings.load_profile("untimed")
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the files of this folder: the longest are here, and would be waited for."""
+    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+
+
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """The published example: five.png, five.txt, five.json, as-published.json."""

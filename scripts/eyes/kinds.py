@@ -26,9 +26,13 @@ import resvg_py
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from glyphsight.models.runs import UNKNOWN
+
 Pixels = NDArray[np.uint8]
 Random = np.random.Generator
 SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+NO_BARS = "ABCDEFGHKLMNOPQRSTUVWXYZ023456789"
+"""Signs that leave something of themselves where a line is cut."""
 _CLOTHES = "t-shirt,trousers,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle boot"
 CLOTHES = _CLOTHES.split(",")
 _THINGS = (
@@ -158,6 +162,18 @@ def write(written: str, file: Path, random: Random, *, light: bool) -> Pixels | 
     return np.asarray(image)
 
 
+def joined(write_line: Callable[[str], Pixels | None], random: Random) -> Drawn | None:
+    """Draw what is no sign: two or three signs, or one and a piece of another."""
+    signs = "".join(random.choice(list(NO_BARS), int(random.integers(2, 4))))
+    pixels = write_line(signs)
+    if pixels is None or "VV" in signs:  # as good as a W
+        return None
+    if random.random() < 0.5:
+        width = int(pixels.shape[1] * random.uniform(1 - 0.6 / len(signs), 1))
+        pixels = pixels[:, :width] if random.random() < 0.5 else pixels[:, -width:]
+    return Drawn(pixels, UNKNOWN, "joined") if pixels.size else None
+
+
 def bold(pixels: Pixels) -> Pixels:
     """Widen the pen of a sketch by two of its pixels."""
     return np.asarray(Image.fromarray(np.pad(pixels, 2)).filter(ImageFilter.MaxFilter(3)))
@@ -229,7 +245,8 @@ def text_fonts(vitc: Path) -> dict[str, list[Callable[[str], str]]]:
         except Exception:  # a font without that sign; each package has errors of its own
             continue
         lines = sorted(one.count("\n") + 1 for one in drawn)[len(drawn) // 2]
-        if lines < 3 or len(set(drawn)) < 34 or drawn in seen or known.intersection(drawn):
+        pictures = {one.encode("latin-1", "replace") for one in drawn}  # as picture_of draws them
+        if lines < 3 or len(pictures) < 34 or drawn in seen or known.intersection(drawn):
             continue
         seen.add(drawn)
         found[part_of(name, 12, 0)].append(maker)

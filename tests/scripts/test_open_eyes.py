@@ -84,6 +84,8 @@ def test_a_sign_is_typed_whole_or_not_at_all(kinds, monkeypatch):
     box = np.zeros((44, 24), np.uint8)
     box[:, :6] = box[38:] = 255  # an L
     monkeypatch.setitem(kinds["as_art"].__globals__, "write", lambda *_, **__: box)
+    ways = {"filled": 0.4, "toned": 0.3, "outlined": 0.3}
+    monkeypatch.setitem(kinds["as_art"].__globals__, "ART_WAYS", ways)
     random = np.random.default_rng(1)
     drawn = [kinds["as_art"]("L", Path("font"), random).splitlines() for _ in range(40)]
     for lines in filter(None, drawn):
@@ -103,3 +105,40 @@ def test_sides_are_scaled_where_it_is_asked(kinds):
     ]
     assert min(tall) < 26
     assert max(tall) > 33
+
+
+def test_what_is_no_sign_holds_more_than_one(kinds):
+    line = np.zeros((20, 90), np.uint8)
+    asked = []
+
+    def write_line(signs):
+        asked.append(signs)
+        return line[:, : 30 * len(signs)]
+
+    random = np.random.default_rng(0)
+    drawn = [kinds["joined"](write_line, random) for _ in range(60)]
+    widths = {(len(signs), one.pixels.shape[1]) for signs, one in zip(asked, drawn, strict=True)}
+    assert {one.answer for one in drawn} == {"unknown"}
+    assert all(30 * 1.4 <= width <= 30 * signs for signs, width in widths)
+    assert len(widths) > 10
+    assert not set("".join(asked)) & set("IJ1")
+    assert kinds["joined"](lambda _: None, random) is None
+
+
+@pytest.mark.parametrize(
+    "way", ["filled", "toned", "outlined", "shadowed", "cut", "framed", "drawn"]
+)
+def test_text_art_in_every_way_is_lines_without_spaces_at_their_ends(way, kinds, monkeypatch):
+    if way == "drawn":
+        pytest.importorskip("skimage", reason="pip install scikit-image")
+    assert way in kinds["ART_WAYS"]
+    box = np.zeros((44, 24), np.uint8)
+    box[:, :6] = box[38:] = 255  # an L
+    monkeypatch.setitem(kinds["as_art"].__globals__, "write", lambda *_, **__: box)
+    monkeypatch.setitem(kinds["as_art"].__globals__, "ART_WAYS", {way: 1.0})
+    random = np.random.default_rng(1)
+    drawn = [kinds["as_art"]("L", Path("font"), random) for _ in range(20)]
+    assert sum(map(bool, drawn)) > 10
+    for one in filter(None, drawn):
+        assert one.endswith("\n")
+        assert all(line == line.rstrip() for line in one.splitlines())
