@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from glyphsight.codec import Profile, encode_batch, ink, prepare
-from glyphsight.codec.things import find_inks
+from glyphsight.codec.things import find_inks, find_on_paper
+from glyphsight.errors import FormatError
 from glyphsight.sources import load_split, open_source
 
 Pixels = NDArray[np.uint8]
@@ -209,3 +210,39 @@ def test_any_picture_gives_ink_inside_it_or_none(pixels: Pixels) -> None:
         assert 0 <= top < bottom <= pixels.shape[0]
         assert 0 <= left < right <= pixels.shape[1]
         assert found.pixels.max() > 127
+
+
+@pytest.mark.parametrize("kind", GROUNDS)
+def test_all_ink_on_paper_is_kept_as_it_is_drawn(kind: str) -> None:
+    found = find_on_paper(GROUNDS[kind])
+    if kind in ("clean", "light on dark", "beside a shadow", "in bands of shadow"):
+        assert found is None
+        return
+    assert found is not None
+    [mark] = found.things
+    assert overlap(mark) > 0.85
+    wide = (mark.pixels > 127).sum() / (HEIGHT * WIDTH)
+    assert wide < 1.3 * strokes(4 if kind == "thin" else 13).mean()
+
+
+def test_several_marks_on_paper_stay_together() -> None:
+    two = np.concatenate([GROUNDS["shadow"], GROUNDS["shadow"][:, ::-1]], axis=1)
+    found = find_on_paper(two)
+    assert found is not None
+    [mark] = found.things
+    assert mark.box[3] - mark.box[2] > WIDTH
+    text = encode_batch(two[None], Profile(paper=True, invert="auto", crop=0.0))[0]
+    assert text == encode_batch(mark.pixels[None], Profile(crop=0.0))[0]
+
+
+def test_paper_without_ink_is_black() -> None:
+    found = find_on_paper(written(shadow(), darker=0))
+    assert found is not None
+    assert found.things == ()
+    text = encode_batch(written(shadow(), darker=0)[None], Profile(paper=True, format="plain"))[0]
+    assert set(text) == {" ", "\n"}
+
+
+def test_ink_and_paper_exclude_each_other() -> None:
+    with pytest.raises(FormatError, match="leave one of them out"):
+        Profile(ink=True, paper=True)

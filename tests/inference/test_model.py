@@ -167,11 +167,11 @@ def test_numpy_and_torch_agree(name, count, validation):
     [
         ("nano-digits", 60, 60),
         pytest.param("nano-digits", 500, 498, marks=pytest.mark.slow),
-        pytest.param("sight", 500, 496, marks=pytest.mark.slow),
+        pytest.param("sight", 150, 148, marks=pytest.mark.slow),
     ],
 )
 def test_int8_weights_are_right_as_often_as_float32(name, count, right, validation):
-    """``right`` is what int8 had when it was measured; one of 500 pictures is 0.2 points."""
+    """``right`` is what int8 had when it was measured; one picture less is allowed."""
     pytest.importorskip("onnxruntime")
     model = Model.load(name, "fast")
     asked = requests(model, validation.pixels[:count])

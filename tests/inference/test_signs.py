@@ -37,6 +37,27 @@ def test_a_line_is_read_sign_by_sign(names, text):
 
 
 @pytest.mark.slow
+def test_a_photographed_line_is_read_and_its_boxes_lie_in_the_photograph(names):
+    drawn = np.kron(line("X7K"), np.ones((3, 3), np.uint8))
+    page = np.full((drawn.shape[0] + 200, drawn.shape[1] + 300), 250.0)
+    page[80 : 80 + drawn.shape[0], 180 : 180 + drawn.shape[1]] = drawn
+    shade = np.linspace(1, 0.55, page.shape[1])
+    grain = np.random.default_rng(0).normal(0, 3, page.shape)
+    taken = np.clip(page * shade + grain, 0, 255).astype(np.uint8)
+    answer = read_signs(names, taken)
+    assert answer.written == "X7K"
+    for part in answer.parts:
+        top, bottom, left, right = part.box
+        inside = taken[top:bottom, left:right] < 80
+        assert inside.mean() > 0.15
+        assert inside[[0, 1, -2, -1]].any(axis=1).sum() >= 2
+    dark = np.argwhere(taken < 80)
+    found = answer.box
+    assert np.abs(np.array([found[0], found[2]]) - dark.min(axis=0)).max() <= 6
+    assert np.abs(np.array([found[1], found[3]]) - dark.max(axis=0)).max() <= 6
+
+
+@pytest.mark.slow
 def test_light_signs_on_dark_are_read_too(names):
     assert read_signs(names, 255 - line("R2")).written == "R2"
 

@@ -81,7 +81,7 @@ class Printer:
             return answer.said.removesuffix(".") + doubt if doubt else answer.said, True
         profile = self.model.trained.profile
         if not answer.found:
-            if answer.empty and profile.ink:
+            if answer.empty and profile.seeks_ink:
                 return "found nothing that stands out from its ground", True
             said = "; ".join(said for field, said in _NOTES.items() if getattr(answer, field))
             return said.replace("to see", "to hear") if profile.trim else said, answer.empty

@@ -50,7 +50,7 @@ class Ink:
     """One thing drawn or written, by itself.
 
     Attributes:
-        pixels: uint8[h, w], ink bright on black, strokes of an even width, a margin around it.
+        pixels: uint8[h, w], ink bright on black, a margin around it.
         mask: bool[h, w], the ink as it lies in the box, in fewer than 512 pixels a side.
         box: Top, bottom, left, right in pixels of the picture, ends excluded.
         dark: True where the ink is darker than its ground.
@@ -142,7 +142,7 @@ def find_ink(pixels: Images) -> Ink | None:
 
 def look(pixels: Images) -> View | None:
     """Find the main thing in a picture, and keep what was seen on the way."""
-    gray, step = _reduce(pixels)
+    gray, step = reduce(pixels)
     sheet, view = _on_a_sheet(gray)
     if not sheet:
         view = _search(gray)
@@ -152,7 +152,7 @@ def look(pixels: Images) -> View | None:
     return replace(view, ink=view.ink and view.placed(view.ink))
 
 
-def _reduce(pixels: Images) -> tuple[Floats, int]:
+def reduce(pixels: Images) -> tuple[Floats, int]:
     """Average blocks of pixels until the longer side has fewer than twice ``_SIDE``."""
     step = min(max(1, max(pixels.shape) * 2 // (3 * _SIDE)), *pixels.shape)  # a strip keeps a row
     height, width = (side // step for side in pixels.shape)
@@ -281,8 +281,13 @@ def _search(gray: Floats) -> View | None:
     return View(ink, chosen, smooth, guess)
 
 
-def cut_out(smooth: NDArray[np.float64], guess: Guess, chosen: NDArray[np.int64]) -> Ink | None:
-    """Cut one thing out of its ground, the parts ``chosen``; None where it does not stand out."""
+def cut_out(
+    smooth: NDArray[np.float64], guess: Guess, chosen: NDArray[np.int64], *, even: bool = True
+) -> Ink | None:
+    """Cut one thing out of its ground, the parts ``chosen``; None where it does not stand out.
+
+    With ``even`` its strokes are brought to an even width.
+    """
     top, left = guess.parts.boxes[chosen][:, [0, 2]].min(axis=0)
     bottom, right = guess.parts.boxes[chosen][:, [1, 3]].max(axis=0)
     size = max(bottom - top, right - left)
@@ -304,7 +309,7 @@ def cut_out(smooth: NDArray[np.float64], guess: Guess, chosen: NDArray[np.int64]
     left, right = int(columns.min()), int(columns.max()) + 1
     soft = soft[top:bottom, left:right]
     return Ink(
-        pixels=_even_strokes(soft),
+        pixels=_picture(soft, even=even),
         mask=soft > 0.5,
         box=(y + top, y + bottom, x + left, x + right),
         dark=guess.dark,
@@ -351,15 +356,16 @@ def _soft_ink(
     return soft * near
 
 
-def _even_strokes(soft: NDArray[np.float64]) -> Images:
-    """Widen thin strokes to a tenth of the longer side and add a margin."""
+def _picture(soft: NDArray[np.float64], *, even: bool) -> Images:
+    """Add a margin; with ``even`` widen thin strokes to a tenth of the longer side."""
     size = max(soft.shape)
     soft = np.pad(soft, int(0.15 * size) + 2)
-    ink = soft > 0.5
-    outline = ink.sum() - shrink(ink, 3).sum()
-    missing = round(_STROKE * size - 2 * int(ink.sum()) / max(1, int(outline)))
-    if missing > 0:
-        soft = grow(soft, odd(missing + 1))
+    if even:
+        ink = soft > 0.5
+        outline = ink.sum() - shrink(ink, 3).sum()
+        missing = round(_STROKE * size - 2 * int(ink.sum()) / max(1, int(outline)))
+        if missing > 0:
+            soft = grow(soft, odd(missing + 1))
     if size > 60:
         soft = window_mean(soft, 3)
     return np.round(np.clip(soft, 0, 1) * 255).astype(np.uint8)

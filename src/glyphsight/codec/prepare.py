@@ -15,7 +15,7 @@ from glyphsight.codec.ink import SMALLEST, Ink, find_ink
 from glyphsight.codec.profile import Profile
 from glyphsight.codec.resample import resize
 from glyphsight.codec.sound import trim
-from glyphsight.codec.things import Inks, find_inks
+from glyphsight.codec.things import Inks, find_inks, find_on_paper
 
 Images = NDArray[np.uint8]
 
@@ -45,7 +45,10 @@ class Prepared:
 def prepare(pixels: Images, profile: Profile) -> Prepared:
     """Apply a profile's ink, polarity and centring to one picture, uint8[H, W]."""
     if _seeks_ink(pixels.shape, profile):
-        return _prepared(find_ink(pixels), pixels, profile)
+        if profile.ink:
+            return _prepared(find_ink(pixels), pixels, profile)
+        if (found := find_on_paper(pixels)) is not None:
+            return _prepared(next(iter(found.things), None), pixels, profile)
     turned = _to_invert(pixels[None], profile.invert)
     image = exchange(pixels[None], turned)
     moved, centred = centre_content(image) if profile.centre else (np.zeros(1, bool), image)
@@ -57,26 +60,28 @@ def prepare_things(pixels: Images, profile: Profile) -> tuple[list[Prepared], In
 
     One thing alone, or a picture in which no ink is sought, is as :func:`prepare` makes it.
     """
-    if not _seeks_ink(pixels.shape, profile):
-        return [prepare(pixels, profile)], Inks()
-    found = find_inks(pixels)
+    found = None
+    if _seeks_ink(pixels.shape, profile):
+        found = find_inks(pixels) if profile.ink else find_on_paper(pixels)
+    if found is None:
+        return [prepare(pixels, replace(profile, ink=False, paper=False))], Inks()
     return [_prepared(ink, pixels, profile) for ink in found.things or (None,)], found
 
 
 def _seeks_ink(shape: tuple[int, ...], profile: Profile) -> bool:
-    return profile.ink and max(shape) >= SMALLEST
+    return profile.seeks_ink and max(shape) >= SMALLEST
 
 
 def _prepared(ink: Ink | None, pixels: Images, profile: Profile) -> Prepared:
     """Apply the rest of a profile to ink; a picture without is black."""
     found = np.zeros_like(pixels) if ink is None else ink.pixels
-    done = prepare(found, replace(profile, ink=False))
+    done = prepare(found, replace(profile, ink=False, paper=False))
     return replace(done, inverted=ink is not None and ink.dark, ink=ink)
 
 
 def remaining(profile: Profile) -> Profile:
     """Return a profile without what :func:`prepare` has done: ink, polarity and centring."""
-    return replace(profile, ink=False, invert="no", centre=False)
+    return replace(profile, ink=False, paper=False, invert="no", centre=False)
 
 
 def prepare_batch(

@@ -55,6 +55,8 @@ class Profile:
         ink: Search for the ink first: shadow, paper, ruled lines and the desk around a sheet are
             taken away, and thin strokes brought to an even width; bright ink on black is left.
             Pictures whose longer side is below 48 pixels stay as they are.
+        paper: Search for all ink where the ground is uneven, as on photographed paper, and leave
+            it as it is drawn, bright on black; a picture on an even ground stays as it is.
         centre: Content scaled to a 20x20 box and its centre of mass moved to the middle of 28x28
             pixels, as MNIST's digits have it, unless it lies so already.
         trim: Cut of the quiet beginning and end of a sound: the moments of its spectrogram that
@@ -80,6 +82,7 @@ class Profile:
     aspect: float = setting(CELL_ASPECT, above=0)
     invert: str = setting("no", choices=("no", "yes", "auto"))
     ink: bool = False
+    paper: bool = False
     centre: bool = False
     trim: float | None = setting(None, above=0, high=60)
     crop: float | None = setting(None, low=0, high=1)
@@ -96,6 +99,8 @@ class Profile:
         get_format(self.format)  # an unknown one is refused at once
         check_palette(self.palette)
         self._check_threshold()
+        if self.ink and self.paper:
+            raise FormatError("ink finds the main thing, paper all ink; leave one of them out")
         if self.widest is not None and (self.height is None or self.widest <= 2 * self.width):
             raise FormatError(
                 f"widest {self.widest} needs a height and more than {2 * self.width} "
@@ -120,6 +125,11 @@ class Profile:
             )
         if self.dither != "none" and self.threshold != "equal":
             raise FormatError("dither works with equal levels only; leave threshold or dither out")
+
+    @property
+    def seeks_ink(self) -> bool:
+        """True where ink is sought: the main thing, or all on uneven ground."""
+        return self.ink or self.paper
 
     @property
     def levels(self) -> int:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec.ink import BLOB, SMALL, Images, Ink, Parts, View, cut_out, look
+from glyphsight.codec.ground import is_even
+from glyphsight.codec.ink import BLOB, SMALL, Images, Ink, Parts, View, cut_out, look, reduce
 from glyphsight.codec.windows import grow, label_components, members, odd
 
 MOST = 12
@@ -97,8 +98,26 @@ def find_inks(pixels: Images) -> Inks:
     return Inks(tuple(ink for ink, _ in kept), main.index(True))
 
 
-def _cut(view: View, group: NDArray[np.int64]) -> Ink | None:
-    ink = cut_out(view.smooth, view.guess, group)
+def find_on_paper(pixels: Images) -> Inks | None:
+    """Find all ink on an uneven ground, such as photographed paper, as one thing, as it is drawn.
+
+    Args:
+        pixels: uint8[H, W].
+
+    Returns:
+        The ink, or none where nothing stands out; None where the ground is even, as in a drawing.
+    """
+    if is_even(reduce(pixels)[0]):
+        return None
+    view = look(pixels)
+    if view is None or view.ink is None:
+        return Inks()
+    whole = np.unique(np.concatenate([*_groups(view), view.chosen]))
+    return Inks((_cut(view, whole, even=False) or view.ink,))
+
+
+def _cut(view: View, group: NDArray[np.int64], *, even: bool = True) -> Ink | None:
+    ink = cut_out(view.smooth, view.guess, group, even=even)
     return ink and view.placed(ink)
 
 

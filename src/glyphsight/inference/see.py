@@ -153,7 +153,11 @@ def require_medium(picture: PictureLike, model: Model) -> None:
         raise PictureError(
             f"{picture}: a picture, and {model.name} was trained on sounds; ask glyphsight see"
         )
-    if medium.name == "sound" and not hears and (model.ships or profile.ink or profile.centre):
+    if (
+        medium.name == "sound"
+        and not hears
+        and (model.ships or profile.seeks_ink or profile.centre)
+    ):
         raise PictureError(
             f"{picture}: a sound, and {model.name} was trained on pictures; ask glyphsight hear, "
             "or give --model a run trained on sounds"

@@ -326,7 +326,7 @@ def _warn_of_chance(record: RunRecord, validation: list[Record], settings: Train
 
 def _likely(profile: Profile) -> str:
     """Name what pictures of people's own lack in a profile that neither turns nor frames them."""
-    if profile.invert != "no" or profile.centre or profile.ink or profile.trim is not None:
+    if profile.invert != "no" or profile.centre or profile.seeks_ink or profile.trim is not None:
         return ""
     return (
         ". Where they are dark on white, such as scans, dataset build --invert auto --centre helps"
