@@ -5,11 +5,13 @@
     python benchmarks/photographs.py --sheet docs/images/photographs.png
     python benchmarks/photographs.py --blank                      # blank pages, taken for blank
     python benchmarks/photographs.py --speed                      # beside decoding, 12 megapixels
+    python benchmarks/photographs.py --model nano-names --icons NPM/node_modules/@iconify/json
 
 Photographs are made from MNIST's test digits, which no shipped model was trained on: strokes of a
 chosen width on paper, then shadow, texture, lines, perspective, blur, noise and JPEG. The way ink
 is found was worked out on other digits, in the first set of kinds; the second set was written
-afterwards, and nothing was chosen by it. A seed decides everything.
+afterwards, and nothing was chosen by it. With ``--icons`` they show the test icons of
+scripts/open_eyes.py in place of digits. A seed decides everything.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import io
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,7 +36,7 @@ from glyphsight.codec.things import find_inks
 from glyphsight.inference import Model
 from glyphsight.inference.see import to_text
 from glyphsight.media import load_gray
-from glyphsight.sources import load_split, open_source
+from glyphsight.sources import Batch, load_split, open_source
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -337,10 +340,10 @@ HELD_OUT: dict[str, Kind] = {
 
 
 def pictures(
-    kinds: dict[str, Kind], count: int, seed: int
+    kinds: dict[str, Kind], count: int, seed: int, icons: Path | None = None
 ) -> dict[str, tuple[list[Pixels], list[str]]]:
-    """Make photographs and their labels, by kind."""
-    digits = load_split(open_source("bundled"), "test")
+    """Make photographs of test digits or test icons and their labels, by kind."""
+    digits = load_split(open_source("bundled"), "test") if icons is None else test_icons(icons)
     made = {}
     for number, (name, kind) in enumerate(kinds.items()):
         random = np.random.default_rng([seed, number])
@@ -352,9 +355,22 @@ def pictures(
     return made
 
 
+def test_icons(package: Path) -> Batch:
+    """Draw 500 icons of known names by designers held out, uint8[500, 48, 48]."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+    from eyes import kinds as eyes
+
+    held = eyes.icon_names(eyes.icon_sets(package))["test"]
+    every = [(name, svg) for name, own in held.items() for _, svg in own]
+    rows = np.random.default_rng(0).permutation(len(every))[:500]
+    drawn = np.stack([eyes.render(every[row][1]) for row in rows])
+    return Batch(drawn, [every[row][0] for row in rows], [str(row) for row in rows])
+
+
 def right(model: Model, photos: list[Pixels], labels: list[str], *, ink: bool) -> int:
     """Count the right answers, with ink found first or as models read before there was that."""
-    profile = replace(model.trained.profile, ink=ink)
+    profile = model.trained.profile
+    profile = profile if ink else replace(profile, ink=False, paper=False)
     answers = model.answers([to_text(photo, profile) for photo in photos], None)
     return sum(getattr(a, "label", "") == label for a, label in zip(answers, labels, strict=True))
 
@@ -416,6 +432,7 @@ def main() -> None:
     parser.add_argument("--model", nargs="+", default=["nano-digits", "sight"])
     parser.add_argument("--pictures", type=int, default=30, help="per kind")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--icons", type=Path, help="package of icons; digits unless given")
     parser.add_argument("--sheet", type=Path, help="draw some, with their ink, to this PNG instead")
     parser.add_argument("--blank", action="store_true", help="blank pages instead, 12 per kind")
     parser.add_argument("--speed", action="store_true", help="seconds of 12 megapixels instead")
@@ -428,14 +445,15 @@ def main() -> None:
         return
     models = [Model(name) for name in options.model]
     if options.sheet:
-        made = pictures(KINDS | HELD_OUT, 3, options.seed)
-        draw_sheet(made, replace(models[0].trained.profile, ink=True), options.sheet)
+        made = pictures(KINDS | HELD_OUT, 3, options.seed, options.icons)
+        draw_sheet(made, models[0].trained.profile, options.sheet)
         return
     for title, kinds in (("worked out on", KINDS), ("held out", HELD_OUT)):
         print(f"\nKinds {title}: right of {options.pictures}\n")
         print(f"| kind | {' | '.join(f'{name}, before | after' for name in options.model)} |")
         print("|---|" + "---|" * (2 * len(models)))
-        for kind, (photos, labels) in pictures(kinds, options.pictures, options.seed).items():
+        made = pictures(kinds, options.pictures, options.seed, options.icons)
+        for kind, (photos, labels) in made.items():
             counts = [
                 str(right(model, photos, labels, ink=ink))
                 for model in models

@@ -23,7 +23,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-sys.path.remove(str(Path(__file__).parent))  # eyes.py of this folder is another module
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from eyes import kinds
 

@@ -42,7 +42,7 @@ from glyphsight.media import load_gray
 from glyphsight.models.runs import UNKNOWN
 from glyphsight.sources import load_split, open_source
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 import photographs
 
 Floats = NDArray[np.float64]

@@ -30,13 +30,13 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import clear_eyes
 import numpy as np
 import unseen
-from eyes import kinds  # before clear_eyes: benchmarks has an eyes.py
+from eyes import kinds
 from eyes.kinds import Drawn, Pixels, Random
 from tqdm import tqdm
 
-import clear_eyes
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import Record, load_dataset, write_records
 from glyphsight.dataset.questions import ASIDE, CHAT, FAMILIES, PLAIN, ask

@@ -111,7 +111,15 @@ ART_WAYS = {
 }
 """Ways to type a sign as text art, with their shares."""
 FILLS = "#@%&*8XO$MWH+=o:.|/\\<>~^\"'"
-PENS = ("|/\\_-", "|_", "|/\\_-'.,`()", "/_\\|<>", "-|+.:'", "_/|\\=~", "!\"'()*+,-./:;<=>[]^_`{|}~")
+PENS = (
+    "|/\\_-",
+    "|_",
+    "|/\\_-'.,`()",
+    "/_\\|<>",
+    "-|+.:'",
+    "_/|\\=~",
+    "!\"'()*+,-./:;<=>[]^_`{|}~",
+)
 """Characters that lines are drawn with."""
 FRAMES = ("_||_", "-||-", "_()_", "-()-", "_/\\_", "~{}~", "=[]=", ".::.", "*<>*")
 """Top, left, right and bottom of a frame."""
@@ -266,8 +274,8 @@ def typed(maker: Callable[[str], str], text: str, most: int) -> str:
 def as_art(sign: str, file: Path, random: Random) -> str:
     """Type a sign of a font as text art, in one of the ways in which people do.
 
-    Filled, in two tones, in its outline by ``| _ / \\``, cast with a shadow, cut out of a block, set
-    in a frame, or as its stroke or contour drawn with whatever characters look like it.
+    Filled, in two tones, in its outline, with a shadow, cut out of a block, set in a frame, or as
+    its stroke or contour drawn with whatever characters look like it.
     A character has 6x11 pixels, so that a sign needs 11/6 columns per row. "" where nothing but a
     blot or a piece of the sign is left.
     """

@@ -1,0 +1,1 @@
+"""What scripts/open_eyes.py draws."""
