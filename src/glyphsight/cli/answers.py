@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 4  # likeliest labels
 _SURE = 0.8  # smallest probability of an answer that is not called unsure
+_FEW = {"sight": "digits", "nano-digits": "digits", "nano-fashion": "clothes"}
 _NOTES = {  # about how a picture was read, by field of its answer
     "inverted": "dark on light, inverted",
     "cropped": "cropped and centred",
@@ -84,8 +85,16 @@ class Printer:
             if answer.empty and profile.seeks_ink:
                 return "found nothing that stands out from its ground", True
             said = "; ".join(said for field, said in _NOTES.items() if getattr(answer, field))
-            return said.replace("to see", "to hear") if profile.trim else said, answer.empty
-        return f"found {answer.found}{doubt}", bool(doubt)
+            said = said.replace("to see", "to hear") if profile.trim else said
+            return "; ".join(filter(None, (said, self._hint(answer)))), answer.empty
+        said = "; ".join(filter(None, (f"found {answer.found}{doubt}", self._hint(answer))))
+        return said, bool(doubt)
+
+    def _hint(self, answer: Answer) -> str:
+        """Name the model that has more names, where one that ships does not know a picture."""
+        if answer.known or answer.empty or self.model.name not in _FEW:
+            return ""
+        return f"{self.model.name} names {_FEW[self.model.name]} alone, try --model nano-names"
 
     def _doubt(self, answer: Answer) -> str:
         """Say between what an answer to one thing is unsure; "" where it is not."""
