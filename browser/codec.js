@@ -12,7 +12,7 @@ export class Unsupported extends Error {
 
 export const PUBLISHED = {
   width: 20, palette: " ▓█", format: "seed", filter: "bicubic", height: null, widest: null, aspect: 0.55, invert: "no",
-  ink: false, centre: false, trim: null, crop: null, contrast: false, threshold: "equal", dither: "none", edges: "none",
+  ink: false, paper: false, centre: false, trim: null, crop: null, contrast: false, threshold: "equal", dither: "none", edges: "none",
 };
 const SEEKS_INK = 48; // pixels of the longer side: in smaller pictures no ink is sought
 const FAINT = 16; // gray values of the smallest range with content
@@ -446,7 +446,9 @@ export function encode(gray, settings = {}) {
   if (!FORMATS[format]) throw new Unsupported("format", format);
   if (edges !== "none") throw new Unsupported("edges", edges);
   if (!["no", "yes", "auto"].includes(invert)) throw new Unsupported("invert", invert);
-  if (profile.ink && Math.max(gray.height, gray.width) >= SEEKS_INK) throw new Unsupported("ink", true);
+  for (const field of ["ink", "paper"]) {
+    if (profile[field] && Math.max(gray.height, gray.width) >= SEEKS_INK) throw new Unsupported(field, true);
+  }
   let one = turn(gray, invert === "yes" || (invert === "auto" && isDarkOnLight(gray)));
   if (profile.centre) one = centre(one);
   if (profile.trim !== null) one = trim(one, profile.trim);

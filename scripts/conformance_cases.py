@@ -106,7 +106,8 @@ def pictures() -> Iterator[Case]:
         yield picture(f"centre-{number}", 255 - gray if light else gray, centre=True)
     for number, side in enumerate((96, 96, 72, 28)):
         shot = photograph(digits[22 + number], side, number)
-        yield picture(f"ink-{number}", shot, **PRINTED)
+        way = "paper" if number == 1 else "ink"
+        yield picture(f"{way}-{number}", shot, **PRINTED | {"ink": False, way: True})
     for number, margin in enumerate((0.0, 0.1, 0.5)):
         yield picture(f"crop-{number}", photograph(digits[26 + number], 40, 0), crop=margin)
     yield picture("contrast-faint", digits[29] // 4 + 60, contrast=True)

@@ -49,7 +49,7 @@ def test_the_codec_in_javascript_gives_every_text_that_it_does_not_refuse():
     assert (status, last) == (0, "113 of 120 right, 7 refused, 0 wrong")
     assert "113 of 120 right and 7 refused" in PAGE
     fields = set(re.findall(r"^refused .*?: (\w+ \S+) is not", printed, re.MULTILINE))
-    assert fields == {'edges "sobel"', 'edges "dog"', "ink true"}
+    assert fields == {'edges "sobel"', 'edges "dog"', "ink true", "paper true"}
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ def test_it_has_a_hundred_pictures_and_twenty_sounds_of_every_field():
     assert len({one["name"] for one in CASES}) == 120
     for field in CASES[0]["profile"]:
         assert len({json.dumps(one["profile"][field]) for one in CASES}) > 1, field
-    assert all(len(set(one["text"])) > 3 for one in CASES if one["name"].startswith("ink"))
+    assert all(len(set(one["text"])) > 3 for one in CASES if one["name"].startswith(("ink", "paper")))
 
 
 @pytest.mark.parametrize(
