@@ -70,7 +70,9 @@ def test_it_has_a_hundred_pictures_and_twenty_sounds_of_every_field():
     assert len({one["name"] for one in CASES}) == 120
     for field in CASES[0]["profile"]:
         assert len({json.dumps(one["profile"][field]) for one in CASES}) > 1, field
-    assert all(len(set(one["text"])) > 3 for one in CASES if one["name"].startswith(("ink", "paper")))
+    assert all(
+        len(set(one["text"])) > 3 for one in CASES if one["name"].startswith(("ink", "paper"))
+    )
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_a_light_mark_in_a_shadow_or_on_few_pixels_is_read(golden, tmp_path):
     shaded = np.clip(np.asarray(cross) - shadow, 0, 255).astype(np.uint8)
     answer = package.see(shaded, "nano-names")
     assert answer.label == "plus"
-    assert answer.found.startswith("one dark mark on light paper, ")
+    assert answer.found.startswith("dark ink on light paper, ")
 
 
 @pytest.mark.parametrize("model", ["nano-fashion", "nano-names"])

@@ -18,6 +18,8 @@ from glyphsight.codec.sound import trim
 from glyphsight.codec.things import Inks, find_inks, find_on_paper
 
 Images = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+"""Top, bottom, left, right, ends excluded."""
 
 FAINT = 16
 """Smallest range of gray values of a picture with content; a smaller range is noise."""
@@ -40,6 +42,16 @@ class Prepared:
     inverted: bool
     centred: bool
     ink: Ink | None = None
+
+    def in_picture(self, box: Box) -> Box:
+        """Return a box of ``pixels`` in pixels of the picture, from which ink may be cut out."""
+        if self.ink is None:
+            return box
+        margin = (self.pixels.shape[0] - self.ink.mask.shape[0]) // 2
+        step = (self.ink.box[1] - self.ink.box[0]) // self.ink.mask.shape[0]
+        y, x = self.ink.box[0] - margin * step, self.ink.box[2] - margin * step
+        top, bottom, left, right = (step * edge for edge in box)
+        return y + top, y + bottom, x + left, x + right
 
 
 def prepare(pixels: Images, profile: Profile) -> Prepared:
@@ -145,6 +157,12 @@ def exchange(images: Images, turned: NDArray[np.bool_]) -> Images:
     return images ^ np.where(turned, 255, 0).astype(np.uint8)[:, None, None]
 
 
+def content(images: Images) -> NDArray[np.bool_]:
+    """Mark what is brighter than a fifth of each picture's range, bool[N, H, W]."""
+    low, high = _ends(images)
+    return images > ((4 * low + high) // 5).astype(np.uint8)[:, None, None]
+
+
 def content_boxes(images: Images) -> NDArray[np.int64]:
     """Find what is brighter than a fifth of each picture's range.
 
@@ -152,7 +170,7 @@ def content_boxes(images: Images) -> NDArray[np.int64]:
     excluded; all 0 for a flat picture.
     """
     low, high = _ends(images)
-    ink = images > ((4 * low + high) // 5).astype(np.uint8)[:, None, None]
+    ink = content(images)
     sides, lines = [], (np.asarray(ink.any(axis=axis)) for axis in (2, 1))
     for line in lines:
         sides += [line.argmax(axis=1), line.shape[1] - line[:, ::-1].argmax(axis=1)]

@@ -42,11 +42,13 @@ class Inks:
         things: The things in reading order; the main one alone where there are too ``many``.
         main: Number of the main one, which :func:`~glyphsight.codec.ink.find_ink` finds.
         many: True where there are more than ``MOST``, as on a page of text.
+        alone: False where the one thing is all ink of the picture.
     """
 
     things: tuple[Ink, ...] = ()
     main: int = 0
     many: bool = False
+    alone: bool = True
 
     def __str__(self) -> str:
         """Say in a line what was found, and what was done to the ground; "" for nothing."""
@@ -55,6 +57,8 @@ class Inks:
         main, count = self.things[self.main], len(self.things)
         kind, ground = ("dark", "light paper") if main.dark else ("light", "a dark ground")
         number = f"{count} {kind} marks" if count > 1 else f"one {kind} mark"
+        if not self.alone:
+            number = f"{kind} ink"
         if self.many:
             number = f"more than {MOST} marks, as in a text, and read only the main {kind} one"
         said = f"{number} on {ground}" + ", on a sheet" * main.sheet
@@ -112,8 +116,10 @@ def find_on_paper(pixels: Images) -> Inks | None:
     view = look(pixels)
     if view is None or view.ink is None:
         return Inks()
-    whole = np.unique(np.concatenate([*_groups(view), view.chosen]))
-    return Inks((_cut(view, whole, even=False) or view.ink,))
+    parts, main = view.guess.parts, view.guess.main
+    groups = [group for group in _joined(_near(parts, main), parts, main) if _whole(group, view)]
+    ink = _cut(view, np.unique(np.concatenate([*groups, view.chosen])), even=False)
+    return Inks((ink or view.ink,), alone=False)
 
 
 def _cut(view: View, group: NDArray[np.int64], *, even: bool = True) -> Ink | None:

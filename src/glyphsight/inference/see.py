@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
@@ -16,8 +17,10 @@ from glyphsight import parallel
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.adjust import stretch_contrast
 from glyphsight.codec.formats import get_format
-from glyphsight.codec.ink import Ink, find_ink
-from glyphsight.codec.prepare import prepare_things, remaining
+from glyphsight.codec.gaps import part_box, trim_box
+from glyphsight.codec.ink import SMALLEST, Ink, find_ink
+from glyphsight.codec.prepare import Box, Prepared, content, prepare_things, remaining
+from glyphsight.codec.things import MOST, reading_order
 from glyphsight.dataset.questions import refers
 from glyphsight.errors import PictureError
 from glyphsight.inference.naming import in_words, is_known, names_of, relevant
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from glyphsight.inference.model import Model
 
 _REPLY = 128  # tokens of an answer in words at most
+_APART = 0.5  # log-probability that two sides of a gap may have less than the whole
 TOGETHER = 64
 """Largest number of pictures read and answered together."""
 
@@ -112,6 +116,9 @@ class PictureText:
         found: What was found and done to its ground, in a line; "" likewise.
         parts: Texts of all things in reading order; empty where there are not several.
         main: Number of the main one among the parts.
+        box: Box of the text in pixels of the picture; None for the whole picture.
+        halves: Texts of the two sides of its widest gap, each parted likewise; empty where there
+            is none. They are things where the model is surer of them than of the whole.
     """
 
     ascii_image: str
@@ -123,6 +130,8 @@ class PictureText:
     found: str = ""
     parts: tuple[PictureText, ...] = ()
     main: int = 0
+    box: Box | None = None
+    halves: tuple[PictureText, ...] = ()
 
     @property
     def things(self) -> tuple[PictureText, ...]:
@@ -204,7 +213,33 @@ def _to_text(pixels: NDArray[np.uint8], profile: Profile) -> PictureText:
         text = encode_batch(one.pixels[None], rest)[0]
         texts.append(PictureText(text, height, width, one.inverted, one.centred, one.ink))
     several = tuple(texts) if len(texts) > 1 else ()
-    return replace(texts[inks.main], found=str(inks), parts=several, main=inks.main)
+    halves = _halves(things[0], texts[0], rest) if profile.paper else ()
+    found = str(inks)
+    return replace(texts[inks.main], found=found, parts=several, main=inks.main, halves=halves)
+
+
+def _halves(done: Prepared, text: PictureText, rest: Profile) -> tuple[PictureText, ...]:
+    """Part a picture at its gaps, as :class:`PictureText` says; not one of more than ``MOST``."""
+    ink = content(done.pixels[None])[0]
+    if max(ink.shape) < SMALLEST or not ink.any():
+        return ()
+    left = 2 * MOST - 1
+
+    def parted(box: Box) -> tuple[PictureText, ...]:
+        nonlocal left
+        found = []
+        for half in part_box(ink, box) or ():
+            left -= 1
+            if left < 0:
+                return ()
+            top, bottom, first, last = half
+            own = encode_batch(done.pixels[None, top:bottom, first:last], rest)[0]
+            halves = parted(half)
+            found.append(replace(text, ascii_image=own, box=done.in_picture(half), halves=halves))
+        return tuple(found)
+
+    halves = parted(trim_box(ink, (0, ink.shape[0], 0, ink.shape[1])))
+    return halves if left >= 0 else ()
 
 
 def to_answer(
@@ -225,7 +260,7 @@ def to_answer(
         empty=empty,
         known=label != UNKNOWN,
         found=text.found,
-        box=None if text.ink is None else text.ink.box,
+        box=text.box or (None if text.ink is None else text.ink.box),
     )
 
 
@@ -235,10 +270,15 @@ def answer_texts(
     """Answer the texts of pictures; an error stands where the model does not take one."""
     if question is not None and (talker := model.talker_for(question)) is not None:
         return [_talked(talker, one, question) for one in answer_texts(model, texts)]
-    each = [part for text in texts for part in text.things]
+    if not model.task(question).labels:
+        texts = [replace(text, halves=()) for text in texts]
+    each = [part for text in texts for one in text.things for part in _all_halves(one)]
     found = iter(_answer_each(model, each, question))
     joined: list[Answer | PictureError] = []
     for text in texts:
+        if text.halves:
+            joined.append(_apart(text, found))
+            continue
         first = next(found)
         if not text.parts:
             joined.append(first)
@@ -248,6 +288,41 @@ def answer_texts(
         known = tuple(part for part in parts if isinstance(part, Answer))
         joined.append(error or replace(known[text.main], found=text.found, parts=known))
     return joined
+
+
+def _all_halves(text: PictureText) -> Iterator[PictureText]:
+    """Yield a text, its halves, and theirs."""
+    yield text
+    for half in text.halves:
+        yield from _all_halves(half)
+
+
+def _apart(text: PictureText, found: Iterator[Answer | PictureError]) -> Answer | PictureError:
+    """Answer a picture as a whole, or each of its things where the model is surer of them."""
+    _, things = _likeliest(text, found)
+    for one in things:
+        if isinstance(one, PictureError) or len(things) == 1:
+            return one
+    parts = [one for one in things if isinstance(one, Answer)]
+    boxes = np.array([one.box for one in parts])
+    sizes = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
+    ordered = tuple(parts[row] for row in reading_order(boxes))
+    return replace(parts[sizes.argmax()], found=text.found, parts=ordered)
+
+
+def _likeliest(
+    text: PictureText, found: Iterator[Answer | PictureError]
+) -> tuple[float, list[Answer | PictureError]]:
+    """Choose between a text and its halves; return how sure the model is, and the answers."""
+    own = next(found)
+    sides = [_likeliest(half, found) for half in text.halves]
+    known = own.probabilities if isinstance(own, Answer) and not own.empty else {}  # a bare bar
+    sure = max((chance for label, chance in known.items() if label != UNKNOWN), default=0.0)
+    alone = math.log(max(sure, 1e-30))
+    together = sum(weight for weight, _ in sides) + _APART
+    if sides and together > alone:
+        return together, [one for _, some in sides for one in some]
+    return alone, [own]
 
 
 def _talked(talker: Model, named: Answer | PictureError, question: str) -> Answer | PictureError:

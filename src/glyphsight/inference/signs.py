@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from glyphsight.codec import encode_batch
 from glyphsight.codec.adjust import stretch_contrast
 from glyphsight.codec.ground import border, threshold_of
-from glyphsight.codec.prepare import Prepared, prepare, remaining
+from glyphsight.codec.prepare import prepare, remaining
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference.score import Request
 from glyphsight.inference.see import Answer, PictureText, to_answer
@@ -122,17 +122,19 @@ def read_signs(model: Model, picture: PictureLike) -> Answer:
             among = among - np.logaddexp.reduce(among)
         weights[piece] = float(among.max()) - max(wide - _BROAD, 0) ** 2 - _GAP * piece.gaps
     parts = [
-        _part(replace(text, ascii_image=texts[piece]), run, scores[piece], _in_picture(piece, done))
+        _part(
+            replace(text, ascii_image=texts[piece]), run, scores[piece], done.in_picture(piece.box)
+        )
         for piece in _likeliest(weights, last)
         if piece in texts
     ]
     if not parts:
         return answer
     written = "".join(part.label for part in parts)
-    boxes = np.array([part.box for part in parts])
+    edges = np.array([part.box for part in parts])
     (top, _, left, _), (_, bottom, _, right) = (
-        boxes.min(axis=0).tolist(),
-        boxes.max(axis=0).tolist(),
+        edges.min(axis=0).tolist(),
+        edges.max(axis=0).tolist(),
     )
     return replace(
         answer,
@@ -145,17 +147,6 @@ def read_signs(model: Model, picture: PictureLike) -> Answer:
         parts=tuple(parts),
         written=written,
     )
-
-
-def _in_picture(piece: _Piece, done: Prepared) -> tuple[int, int, int, int]:
-    """Return the box of a piece in pixels of the picture, from which ink may have been cut out."""
-    top, bottom, left, right = piece.box
-    if (ink := done.ink) is None:
-        return piece.box
-    margin = (done.pixels.shape[0] - ink.mask.shape[0]) // 2
-    step = (ink.box[1] - ink.box[0]) // ink.mask.shape[0]
-    y, x = ink.box[0] - margin * step, ink.box[2] - margin * step
-    return y + top * step, y + bottom * step, x + left * step, x + right * step
 
 
 def _signs(run: RunRecord) -> list[int]:

@@ -1,0 +1,74 @@
+"""Several things in one picture are named apart where the model is surer of them."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from glyphsight.codec import Profile
+from glyphsight.inference import Model
+from glyphsight.inference.see import to_text
+
+
+def house(image, x, y):
+    """Draw a house of 140 pixels."""
+    pen = ImageDraw.Draw(image)
+    roof = [(75, 0), (140, 60), (120, 60), (120, 130), (30, 130), (30, 60), (10, 60)]
+    pen.polygon([(x + a, y + b) for a, b in roof], outline=20, width=8)
+    pen.rectangle((x + 60, y + 85, x + 90, y + 130), outline=20, width=8)
+
+
+@pytest.fixture(scope="module")
+def sheet():
+    """Two rows: a house and a K, a 7 and a house."""
+    image = Image.new("L", (420, 420), 250)
+    font = ImageFont.load_default(150)
+    house(image, 30, 30)
+    ImageDraw.Draw(image).text((250, 10), "K", 20, font)
+    ImageDraw.Draw(image).text((60, 210), "7", 20, font)
+    house(image, 240, 250)
+    return np.asarray(image)
+
+
+@pytest.fixture(scope="module")
+def names():
+    return Model("nano-names")
+
+
+def photographed(pixels):
+    shade = np.linspace(1, 0.55, pixels.shape[1])
+    grain = np.random.default_rng(0).normal(0, 3, pixels.shape)
+    return np.clip(pixels * shade + grain, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("photo", [False, True])
+def test_things_are_named_in_reading_order_with_their_boxes(names, sheet, photo):
+    [answer] = names.see([photographed(sheet) if photo else sheet])
+    assert [one.label for one in answer.things] == ["house", "K", "7", "house"]
+    assert answer.label == "house"
+    boxes = np.array([one.box for one in answer.parts])
+    assert (boxes[:2, 1] < boxes[2:, 0]).all()
+    assert (boxes[[0, 2], 3] < boxes[[1, 3], 2]).all()
+    for top, bottom, left, right in boxes:
+        assert (sheet[top:bottom, left:right] < 100).mean() > 0.1
+    assert (answer.found == "dark ink on light paper, evened out a shadow") == photo
+
+
+@pytest.mark.slow
+def test_one_thing_of_several_strokes_stays_one(names):
+    image = Image.new("L", (200, 200), 250)
+    for left in (60, 110):
+        ImageDraw.Draw(image).rectangle((left, 40, left + 30, 160), fill=20)
+    [answer] = names.see([np.asarray(image)])
+    assert (answer.label, answer.parts) == ("pause", ())
+
+
+def test_a_picture_of_more_than_a_dozen_pieces_is_not_parted():
+    profile = Profile(paper=True, format="plain", crop=0.0, invert="auto")
+    dots = np.full((200, 200), 250, np.uint8)
+    dots[20:40, 20:40] = dots[20:40, 120:140] = 0
+    assert len(to_text(dots, profile).halves) == 2
+    dots[10::20, 10::20] = 0
+    assert to_text(dots, profile).halves == ()
+    few = to_text(np.full((200, 200), 250, np.uint8), profile)
+    assert few.halves == ()
