@@ -29,6 +29,7 @@ from glyphsight.models import LoadedModel, load_model
 from glyphsight.models.load import as_base
 
 DEFAULTS = ForgettingSettings()
+_RESAMPLES = 10_000
 _FEWEST = 10  # windows: resampling fewer says nothing about how far a figure may move
 _BAR_AFTER_SECONDS = 2
 _BATCH = 32
@@ -135,28 +136,22 @@ def text_loss(
 
 
 def relative_loss(
-    first: Sequence[TextLoss], second: Sequence[TextLoss], *, resamples: int = 10_000, seed: int = 0
+    first: Sequence[TextLoss], second: Sequence[TextLoss], *, seed: int = 0
 ) -> tuple[float, tuple[float, float] | None]:
-    """Compare two models: how many more bits per byte the first takes, as a share of the second's.
-
-    Args:
-        first: Losses of the first model.
-        second: Losses of the second model on the same texts.
-        resamples: Number of resamples of the paired bootstrap over windows (Efron 1979).
-        seed: Random seed for the resampling.
+    """Compare two models on the same texts: how many more bits per byte the first takes.
 
     Returns:
-        The share, 0 where both are equal, and its 95 % percentile interval. Windows are drawn with
-        replacement, both models' figures of a window together. No two windows judge the same token.
-        None instead of an interval where the models split the texts into different tokens, and
-        below ten windows.
+        A share of the second's bits, 0 where both are equal, and its 95 % percentile interval by a
+        paired bootstrap over windows (Efron 1979): they are drawn with replacement, both models'
+        figures of a window together. No two windows judge the same token. None instead of an
+        interval where the models split the texts into different tokens, and below ten windows.
     """
     share = bits_per_byte(first) / bits_per_byte(second) - 1
     windows = [loss.tokens for loss in first]
     if windows != [loss.tokens for loss in second] or sum(map(len, windows)) < _FEWEST:
         return share, None
     a, b = (np.concatenate([loss.nats for loss in losses]) for losses in (first, second))
-    drawn = np.random.default_rng(seed).integers(len(a), size=(resamples, len(a)))
+    drawn = np.random.default_rng(seed).integers(len(a), size=(_RESAMPLES, len(a)))
     low, high = np.percentile(a[drawn].sum(axis=1) / b[drawn].sum(axis=1) - 1, [2.5, 97.5])
     return share, (float(low), float(high))
 
