@@ -7,7 +7,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from glyphsight.errors import GlyphsightError
@@ -28,14 +28,6 @@ class PartError(GlyphsightError):
     def __init__(self, message: str, param: str, code: str | None = None) -> None:
         super().__init__(message)
         self.param, self.code = param, code
-
-
-class Editor(Protocol):
-    """Something that replaces an object of a request."""
-
-    def replace(self, node: object, value: Any) -> None:
-        """Put a JSON value in the place of an object."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -102,7 +94,7 @@ class Slot:
 
     Attributes:
         parts: Pictures and sounds, in order.
-        write: Function that puts their texts in.
+        write: Function that puts their texts in, by ``replace`` of what holds the request.
     """
 
     parts: tuple[Part, ...]
@@ -152,11 +144,11 @@ def content_slots(content: Any, place: str, kind: str, *, others: bool = False) 
         yield Slot((found,), _replace_part(part, kind))
 
 
-def _replace_part(part: dict[str, Any], kind: str) -> Callable[[Editor, Sequence[str]], None]:
+def _replace_part(part: dict[str, Any], kind: str) -> Callable[[Any, Sequence[str]], None]:
     gone = ("type", "text", "detail", *_MEDIA)
     others = {name: value for name, value in part.items() if name not in gone}
 
-    def write(editor: Editor, texts: Sequence[str]) -> None:
+    def write(editor: Any, texts: Sequence[str]) -> None:
         editor.replace(part, {"type": kind, "text": texts[0]} | others)
 
     return write

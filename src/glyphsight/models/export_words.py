@@ -44,11 +44,6 @@ def modelfile(record: RunRecord, tokenizer: Any, weights: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def server_line(weights: str) -> str:
-    """Return the command that serves a GGUF with llama.cpp's server."""
-    return f"llama-server --model {weights} --ctx-size {_WINDOW} --temp 0"
-
-
 def write_words(out: Path, name: str, form: str, record: RunRecord, tokenizer: Any) -> None:
     """Write ``README.md``, and for a GGUF the ``Modelfile``.
 
@@ -72,7 +67,7 @@ def write_words(out: Path, name: str, form: str, record: RunRecord, tokenizer: A
         tokens=answer_tokens(record, tokenizer),
         profile=vars(record.profile),
         base=record.base,
-        server=server_line(name),
+        server=f"llama-server --model {name} --ctx-size {_WINDOW} --temp 0",
     )
     (out / "README.md").write_text(page, encoding="utf-8")
     if form == "gguf":
