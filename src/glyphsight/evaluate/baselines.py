@@ -38,19 +38,12 @@ _NEIGHBOURS = (1, 3, 5, 7)
 
 @dataclass(frozen=True)
 class Grids:
-    """Labelled level grids, read from the texts that a model reads.
+    """Labelled level grids, read from the texts that a model reads."""
 
-    Attributes:
-        cells: Grid of each text, uint8[rows, columns], values below ``levels``; shapes may differ.
-        labels: Right answer to each grid.
-        levels: Number of brightness levels, at least 2.
-        where: Name of the data, for messages.
-    """
-
-    cells: list[NDArray[np.uint8]]
-    labels: list[str]
-    levels: int
-    where: str
+    cells: list[NDArray[np.uint8]]  # uint8[rows, columns] of each text, below ``levels``
+    labels: list[str]  # right answer to each grid
+    levels: int  # number of brightness levels, at least 2
+    where: str  # name of the data, for messages
 
     @staticmethod
     def read(
@@ -106,21 +99,13 @@ class Grids:
 
 @dataclass(frozen=True)
 class Task:
-    """Training grids and test grids as numbers.
+    """Training grids and test grids as numbers."""
 
-    Attributes:
-        train: Training grids, uint8[N, rows, columns], values below ``levels``.
-        classes: Class of each training grid, int64[N], below the number of labels.
-        test: Test grids, uint8[M, rows, columns].
-        levels: Number of brightness levels.
-        seed: Random seed for every choice.
-    """
-
-    train: NDArray[np.uint8]
-    classes: NDArray[np.int64]
-    test: NDArray[np.uint8]
-    levels: int
-    seed: int
+    train: NDArray[np.uint8]  # training grids, uint8[N, rows, columns], values below ``levels``
+    classes: NDArray[np.int64]  # class of each training grid, int64[N], below the number of labels
+    test: NDArray[np.uint8]  # test grids, uint8[M, rows, columns]
+    levels: int  # number of brightness levels
+    seed: int  # random seed for every choice
 
     @staticmethod
     def of(
@@ -153,25 +138,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Baseline:
-    """Result of a simple learner on the test grids.
+    """Result of a simple learner on the test grids."""
 
-    Attributes:
-        name: One of ``ALL``.
-        what: Method and chosen settings, in a few words.
-        share: Right answers on the test grids.
-        seconds: Time of the search and the fit, when they were done.
-        trained_on: Records in the final fit.
-        cached: True where the result was read from the cache directory.
-        answers: Label given to each test grid.
-    """
-
-    name: str
-    what: str
-    share: Share
-    seconds: float
-    trained_on: int
-    cached: bool
-    answers: list[str]
+    name: str  # one of ``ALL``
+    what: str  # method and chosen settings, in a few words
+    share: Share  # right answers on the test grids
+    seconds: float  # time of the search and the fit, when they were done
+    trained_on: int  # records in the final fit
+    cached: bool  # True where the result was read from the cache directory
+    answers: list[str]  # label given to each test grid
 
     def as_json(self) -> dict[str, Any]:
         """Give every field but the answers."""

@@ -173,19 +173,12 @@ def plain_questions() -> Task:
 
 @dataclass(frozen=True)
 class English:
-    """Plain English of one model.
+    """Plain English of one model."""
 
-    Attributes:
-        model: Name of the model.
-        texts: Loss on each text.
-        answers: Evaluation on :func:`plain_questions`.
-        precision: Type of the weights, such as ``bfloat16``.
-    """
-
-    model: str
-    texts: tuple[TextLoss, ...]
-    answers: Evaluation
-    precision: str
+    model: str  # name of the model
+    texts: tuple[TextLoss, ...]  # loss on each text
+    answers: Evaluation  # evaluation on :func:`plain_questions`
+    precision: str  # type of the weights, such as ``bfloat16``
 
     @property
     def right(self) -> list[bool]:
@@ -211,26 +204,18 @@ class English:
 
 @dataclass(frozen=True)
 class Forgetting:
-    """A model beside its base.
+    """A model beside its base."""
 
-    Attributes:
-        run: The model.
-        base: The model it is compared with; None where there is none.
-        relative_loss: Additional bits per byte, as a share of the base's; None without a base.
-        relative_loss_interval: 95 % interval of it, paired over windows; None where no windows are
-            the same or there are fewer than ten.
-        questions: Difference in questions right, paired; None without a base.
-        window: Tokens read at once.
-        stride: Tokens from one window to the next.
-    """
-
-    run: English
-    base: English | None
+    run: English  # the model
+    base: English | None  # the model it is compared with; None where there is none
+    # Additional bits per byte, as a share of the base's; None without a base
     relative_loss: float | None
+    # 95 % interval of it, paired over windows; None where no windows are the same or there are
+    # fewer than ten
     relative_loss_interval: tuple[float, float] | None
-    questions: Paired | None
-    window: int
-    stride: int
+    questions: Paired | None  # difference in questions right, paired; None without a base
+    window: int  # tokens read at once
+    stride: int  # tokens from one window to the next
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON values."""

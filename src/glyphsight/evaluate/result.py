@@ -24,17 +24,11 @@ STATE_FILE = f".{SAMPLES_FILE}.settings"
 
 @dataclass(frozen=True)
 class Share:
-    """A share of right answers.
+    """A share of right answers."""
 
-    Attributes:
-        accuracy: Right answers of all, 0-1.
-        n: Number of items judged.
-        interval: 95 % Wilson interval of the accuracy.
-    """
-
-    accuracy: float
-    n: int
-    interval: tuple[float, float]
+    accuracy: float  # right answers of all, 0-1
+    n: int  # number of items judged
+    interval: tuple[float, float]  # 95 % Wilson interval of the accuracy
 
     @staticmethod
     def of(right: int, n: int) -> Share:
@@ -91,15 +85,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class SampleFile:
-    """Outcomes in a file, one JSON object per line, read as they are iterated.
-
-    Attributes:
-        path: Path of the file.
-        count: Number of outcomes in it.
-    """
+    """Outcomes in a file, one JSON object per line, read as they are iterated."""
 
     path: Path
-    count: int
+    count: int  # number of outcomes in it
 
     def __len__(self) -> int:
         return self.count

@@ -186,21 +186,14 @@ CLEAN = "clean"
 
 @dataclass(frozen=True)
 class Condition:
-    """One perturbation at one strength.
+    """One perturbation at one strength."""
 
-    Attributes:
-        name: Name of the perturbation; ``clean`` for none.
-        strength: Strength in the unit of the perturbation; None without strengths.
-        share: Right answers; None where the condition is left out.
-        published: Accuracies published by others for the same condition, 0-1, by source.
-        skipped: Reason why the condition is left out; "" where it is not.
-    """
-
-    name: str
-    strength: float | None
-    share: Share | None
+    name: str  # name of the perturbation; ``clean`` for none
+    strength: float | None  # strength in the unit of the perturbation; None without strengths
+    share: Share | None  # right answers; None where the condition is left out
+    # Accuracies published by others for the same condition, 0-1, by source
     published: dict[str, float] = field(default_factory=dict)
-    skipped: str = ""
+    skipped: str = ""  # reason why the condition is left out; "" where it is not
 
 
 class _Items(NamedTuple):

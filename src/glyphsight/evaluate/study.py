@@ -57,25 +57,16 @@ _COUNTED = 256  # texts whose tokens are counted
 
 @dataclass(frozen=True)
 class Selection:
-    """Records that an evaluation judged; equal for two evaluations of the same, in one order.
+    """Records that an evaluation judged; equal for two evaluations of the same, in one order."""
 
-    Attributes:
-        data: Dataset, source or task.
-        split: Split of the data; None where it has none.
-        limit: Largest number of records that was asked for; None for all.
-        seed: Random seed for the choice under a limit.
-        n: Number of records judged.
-        labels_sha256: SHA-256 of the right answers, in order.
-        items_sha256: SHA-256 of the list of pictures that the split was made of (``*.sources.txt``
-            beside its files), in order and before the limit; None where there is none.
-    """
-
-    data: str
-    split: str | None
-    limit: int | None
-    seed: int
-    n: int
-    labels_sha256: str
+    data: str  # dataset, source or task
+    split: str | None  # split of the data; None where it has none
+    limit: int | None  # largest number of records that was asked for; None for all
+    seed: int  # random seed for the choice under a limit
+    n: int  # number of records judged
+    labels_sha256: str  # SHA-256 of the right answers, in order
+    # SHA-256 of the list of pictures that the split was made of (``*.sources.txt`` beside its
+    # files), in order and before the limit; None where there is none
     items_sha256: str | None = None
 
 

@@ -97,17 +97,11 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Grammar:
-    """Tokens that may come next in a text of a fixed layout.
+    """Tokens that may come next in a text of a fixed layout."""
 
-    Attributes:
-        known: The tokenizer, as ``llguidance`` takes it.
-        rule: The grammar.
-        size: Number of its tokens.
-    """
-
-    known: Any
-    rule: str
-    size: int
+    known: Any  # the tokenizer, as ``llguidance`` takes it
+    rule: str  # the grammar
+    size: int  # number of its tokens
 
     @staticmethod
     def of(tokenizer: Any, places: Sequence[str]) -> Grammar:

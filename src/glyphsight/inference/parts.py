@@ -32,19 +32,12 @@ class PartError(GlyphsightError):
 
 @dataclass(frozen=True)
 class Part:
-    """A picture or sound in a request.
+    """A picture or sound in a request."""
 
-    Attributes:
-        kind: ``Picture`` or ``Sound``.
-        source: Data URI, address or base64.
-        detail: ``low``, ``auto`` or ``high``.
-        place: Place in the request, such as ``messages[0].content[1]``.
-    """
-
-    kind: str
-    source: str
-    detail: str
-    place: str
+    kind: str  # ``Picture`` or ``Sound``
+    source: str  # data URI, address or base64
+    detail: str  # ``low``, ``auto`` or ``high``
+    place: str  # place in the request, such as ``messages[0].content[1]``
 
     @property
     def remote(self) -> bool:
@@ -90,14 +83,10 @@ def _from_base64(data: str | bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Slot:
-    """A place whose pictures and sounds become text together.
+    """A place whose pictures and sounds become text together."""
 
-    Attributes:
-        parts: Pictures and sounds, in order.
-        write: Function that puts their texts in, by ``replace`` of what holds the request.
-    """
-
-    parts: tuple[Part, ...]
+    parts: tuple[Part, ...]  # pictures and sounds, in order
+    # Function that puts their texts in, by ``replace`` of what holds the request
     write: Callable[[Any, Sequence[str]], None]
 
 

@@ -125,15 +125,10 @@ class PromptTooLongError(ModelError):
 
 @dataclass(frozen=True)
 class Completions:
-    """Token ids of the answers to choose from.
+    """Token ids of the answers to choose from."""
 
-    Attributes:
-        shared: Token ids that all answers start with.
-        rests: Token ids after them, one list per answer.
-    """
-
-    shared: list[int]
-    rests: list[list[int]]
+    shared: list[int]  # token ids that all answers start with
+    rests: list[list[int]]  # token ids after them, one list per answer
 
     @staticmethod
     def of(tokenizer: Any, answers: Sequence[str], turns: Turns | None = None) -> Completions:

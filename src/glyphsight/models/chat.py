@@ -16,22 +16,16 @@ _FIX = "take the plain prompt with --set chat=no"
 
 @dataclass(frozen=True)
 class Turns:
-    """Text around the words of system and user, and the end of the assistant's turn.
+    """Text around the words of system and user, and the end of the assistant's turn."""
 
-    Attributes:
-        before: Text before the user's words where there is no instruction, with the opening token
-            where the template writes it.
-        after: Text between the user's words and those of the assistant.
-        end: Id of the token that ends the assistant's turn.
-        system: Text before an instruction.
-        between: Text between an instruction and the user's words; "" where the template takes no
-            system message, so that the instruction is the first line of the user's words.
-    """
-
+    # Text before the user's words where there is no instruction, with the opening token where the
+    # template writes it
     before: str
-    after: str
-    end: int
-    system: str = ""
+    after: str  # text between the user's words and those of the assistant
+    end: int  # id of the token that ends the assistant's turn
+    system: str = ""  # text before an instruction
+    # Text between an instruction and the user's words; "" where the template takes no system
+    # message, so that the instruction is the first line of the user's words
     between: str = ""
 
     def around(self, prompt: str) -> str:

@@ -106,21 +106,13 @@ _HUB_ANSWERS = 10  # seconds
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A causal language model ready to be trained or asked.
+    """A causal language model ready to be trained or asked."""
 
-    Attributes:
-        model: The transformers (or PEFT) model.
-        tokenizer: Its tokenizer; ``pad_token_id`` and ``eos_token_id`` are set.
-        name: Name that the user gave the model.
-        run: Record of the training with glyphsight, None for a plain base model.
-        chat: Turns around a prompt and its answer, None for plain prompts.
-    """
-
-    model: Any
-    tokenizer: Any
-    name: str
-    run: RunRecord | None
-    chat: Turns | None = None
+    model: Any  # the transformers (or PEFT) model
+    tokenizer: Any  # its tokenizer; ``pad_token_id`` and ``eos_token_id`` are set
+    name: str  # name that the user gave the model
+    run: RunRecord | None  # record of the training with glyphsight, None for a plain base model
+    chat: Turns | None = None  # turns around a prompt and its answer, None for plain prompts
 
     @property
     def window(self) -> int | None:

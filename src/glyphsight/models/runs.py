@@ -31,17 +31,11 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Task:
-    """A question that a run was trained to answer.
+    """A question that a run was trained to answer."""
 
-    Attributes:
-        question: Question of the records; "" where the wording of the dataset asks it.
-        labels: Answers to choose from, sorted; empty where answers are open.
-        names: Meanings of labels that do not say it themselves, such as ``{"9": "ankle boot"}``.
-    """
-
-    question: str = ""
-    labels: tuple[str, ...] = ()
-    names: dict[str, str] = field(default_factory=dict)
+    question: str = ""  # question of the records; "" where the wording of the dataset asks it
+    labels: tuple[str, ...] = ()  # answers to choose from, sorted; empty where answers are open
+    names: dict[str, str] = field(default_factory=dict)  # meanings, such as {"9": "ankle boot"}
 
     def name_of(self, label: str) -> str:
         """Return the meaning of a label: its name, or the label itself where it has none."""

@@ -257,15 +257,10 @@ def _widest(fits: Callable[[int], bool], most: int) -> int:
 
 @dataclass(frozen=True)
 class TokenBudget:
-    """A choice of the largest grid for each picture, as a value that reaches other processes.
+    """A choice of the largest grid for each picture, as a value that reaches other processes."""
 
-    Attributes:
-        tokens: Largest number of tokens per text.
-        tokenizer: Name or path, as :func:`load_tokenizer` takes it.
-    """
-
-    tokens: int
-    tokenizer: str = EMBEDDED
+    tokens: int  # largest number of tokens per text
+    tokenizer: str = EMBEDDED  # name or path, as :func:`load_tokenizer` takes it
 
     def __call__(self, image: NDArray[np.uint8], profile: Profile) -> Profile:
         """Return the profile with the width for a picture, gray pixels uint8[H, W]."""

@@ -35,17 +35,11 @@ _SHORT_ANSWER = 16  # tokens
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids to learn from.
+    """Token ids to learn from."""
 
-    Attributes:
-        ids: Tokens of a prompt with its completion, or of a piece of plain text.
-        answer_tokens: Number of tokens at the end that are learnt.
-        as_base: True to learn the base model's distribution at each of them, not the token.
-    """
-
-    ids: list[int]
-    answer_tokens: int
-    as_base: bool = False
+    ids: list[int]  # tokens of a prompt with its completion, or of a piece of plain text
+    answer_tokens: int  # number of tokens at the end that are learnt
+    as_base: bool = False  # True to learn the base's distribution at each of them, not the token
 
     @property
     def is_text(self) -> bool:

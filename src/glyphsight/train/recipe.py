@@ -39,21 +39,13 @@ class RecipeDataset:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a trained model except where its pictures lie.
+    """Everything that decides a trained model except where its pictures lie."""
 
-    Attributes:
-        model: Name of the base model.
-        profile: Profile of all pictures.
-        datasets: Datasets by name; one called ``data`` where the file has no ``datasets``.
-        train: Training settings by name, see ``glyphsight train --help``.
-        named: True where the file has ``datasets``.
-    """
-
-    model: str
-    profile: Profile
-    datasets: dict[str, RecipeDataset]
-    train: dict[str, Any] = field(default_factory=dict)
-    named: bool = False
+    model: str  # name of the base model
+    profile: Profile  # profile of all pictures
+    datasets: dict[str, RecipeDataset]  # one called ``data`` where the file has no ``datasets``
+    train: dict[str, Any] = field(default_factory=dict)  # settings, see ``glyphsight train --help``
+    named: bool = False  # True where the file has ``datasets``
 
     def sources(self, given: Sequence[str]) -> dict[str, str]:
         """Return the source of each dataset.
