@@ -54,12 +54,6 @@ class Grids:
     ) -> Grids:
         """Read texts back to their grids, strictly.
 
-        Args:
-            texts: ASCII_Images, without the prompt's words.
-            labels: Right answer to each text.
-            profile: Profile the texts were written in; its format and palette matter.
-            where: Name of the data, for messages.
-
         Raises:
             DatasetError: The numbers of texts and labels differ, or a text is not in this format;
                 names the record.
@@ -111,13 +105,7 @@ class Task:
     def of(
         train: Grids, test: Grids, seed: int, most: int = MOST_RECORDS
     ) -> tuple[Task, list[str]]:
-        """Pad both sets to one size and number the labels.
-
-        Args:
-            train: Grids to learn from; at most ``most`` of them, stratified by label, are kept.
-            test: Grids to judge on.
-            seed: Random seed for every choice.
-            most: Largest number of training grids.
+        """Pad both sets to one size and number the labels; ``most`` training grids stay.
 
         Returns:
             The task, and the label of each class.
@@ -293,9 +281,6 @@ def baselines(
         most: Largest number of records to learn from, stratified by label where there are more.
         cache: True where results of the same grids are kept and read.
         quiet: True for no progress bar.
-
-    Returns:
-        A result per name.
 
     Raises:
         DatasetError: A set is empty, the sets differ in levels, or there are too many labels.

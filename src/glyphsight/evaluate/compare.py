@@ -213,11 +213,7 @@ def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 
 def compare(runs: Sequence[Path], *, seed: int = 0) -> Comparison:
-    """Compare evaluations.
-
-    Args:
-        runs: Two or more directories that ``glyphsight evaluate`` wrote, or runs with one in them.
-        seed: Random seed for the bootstrap.
+    """Compare evaluations: directories that ``glyphsight evaluate`` wrote, or runs with one.
 
     Raises:
         DatasetError: One is not an evaluation.

@@ -96,13 +96,6 @@ def text_loss(
     with a token of its own, every window begins with it. Elsewhere the first token of the text has
     nothing before it and is not judged.
 
-    Args:
-        loaded: The model.
-        text: Text of two tokens at least.
-        name: Name of the text in the result and in errors.
-        settings: Window and stride.
-        quiet: True for no progress bar; one appears after two seconds.
-
     Raises:
         DatasetError: The text is too short to judge.
     """
@@ -252,14 +245,8 @@ def measure_forgetting(
 ) -> Forgetting:
     """Measure the plain English of a model and of its base.
 
-    Args:
-        model: Run directory, base model name, path or hub id.
-        texts: UTF-8 files; empty for the text that comes with the package.
-        settings: Window, stride and the model to compare with. None stands for the base in the
-            record of a run, which for an adapter is the same model with the adapter off; a model
-            without a record then stands alone.
-        seed: Random seed for the bootstrap.
-        quiet: True for no progress bars.
+    Without ``settings.against`` the base is that in the record of a run, for an adapter the same
+    model with the adapter off; a model without a record then stands alone.
 
     Raises:
         DatasetError: A text cannot be read or is too short.

@@ -226,17 +226,7 @@ def write_report(
     heard: Sequence[Shown] = (),
     drawn: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]] = (),
 ) -> None:
-    """Write the page of a study; it loads nothing from anywhere and works without JavaScript too.
-
-    Args:
-        study: Figures of the model.
-        path: File to write.
-        history: Lines of the training history; empty without one.
-        shown: Pictures beside their text and answers; the first dozen stand in the page.
-        facts: Lines of the table at the end: settings, seconds, versions.
-        heard: Sounds that another model heard, each with its picture.
-        drawn: Rows of pictures that another model drew, each with its title.
-    """
+    """Write the page of a study; it loads nothing from anywhere and works without JavaScript."""
     evaluation = study.evaluation
     wrong, classes = confusions(evaluation), evaluation.classes
     if len(classes) > _LISTED:

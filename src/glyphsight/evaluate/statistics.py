@@ -34,9 +34,6 @@ def per_class(
         matrix: Counts of true label (row) against answer (column), int64[L, L].
         labels: Names of the L labels.
         unread: Number of records without an answer, by label, int64[L].
-
-    Returns:
-        A score per label, in their order.
     """
     answered, present, right = matrix.sum(axis=0), matrix.sum(axis=1) + unread, np.diag(matrix)
     return [

@@ -45,12 +45,7 @@ class Batcher:
         self._computing, self._steps = False, 0
 
     def ask(self, job: Job, opened: Callable[[], Opened]) -> list[Any]:
-        """Wait for the result of a job; whose turn it is computes the jobs of all who wait.
-
-        Args:
-            job: Requests of this thread.
-            opened: Function that returns the engine, called by the thread that computes.
-        """
+        """Wait for the result of a job; whose turn it is computes the jobs of all who wait."""
         if not job.prompts:
             return []
         with self._turn:

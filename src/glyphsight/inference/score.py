@@ -175,14 +175,6 @@ def score(
     One pass per batch gives the answers that differ in one token; the endings of longer ones take
     passes of their own over the kept keys and values.
 
-    Args:
-        engine: Engine that computes the passes.
-        prompts: Token ids of N prompts.
-        choices: Answers of each.
-        batch_size: Prompts per pass at most; changes speed alone.
-        progress: Function called with the rows that are done.
-        share: True where a shared beginning of a batch is computed once; changes speed alone.
-
     Returns:
         N arrays float32[answers], natural logarithm.
     """

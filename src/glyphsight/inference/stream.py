@@ -50,15 +50,7 @@ class Piece:
 def pieces(
     advance: Advance, prompt: list[int], tokenizer: Any, ends: Collection[int], writing: Writing
 ) -> Iterator[Piece]:
-    """Write after a prompt, a piece a token; the last piece says why the text ends.
-
-    Args:
-        advance: Function that reads the prompt, then each token that was written.
-        prompt: Token ids.
-        tokenizer: Tokenizer with ``decode``.
-        ends: Tokens that end the text.
-        writing: Settings.
-    """
+    """Write after a prompt, a piece a token; the last piece says why the text ends."""
     draw = np.random.default_rng(writing.seed)
     written: list[int] = []
     text, sent, new = "", 0, prompt

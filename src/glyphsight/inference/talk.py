@@ -110,11 +110,6 @@ def task_about(model: Model, words: str, seen: Sequence[Answer] = ()) -> Task | 
 
     A talker is not asked about pictures of which nothing is known: their label is the answer.
 
-    Args:
-        model: The model.
-        words: Words beside the pictures.
-        seen: Answers to the pictures, as far as they are there.
-
     Raises:
         ModelError: The run was trained on several questions, on none such as this, and not on any,
             and has no base that talks about what it names.

@@ -220,12 +220,6 @@ def results(
 ) -> Iterator[PictureFile]:
     """Yield every task with its text or the reason why there is none, in order.
 
-    Args:
-        tasks: Pictures to encode.
-        settings: Settings of the call.
-        workers: Number of processes; None for one per core once there is work for them.
-        log: List of texts, which the written ones join.
-
     Raises:
         GlyphsightError: A worker process ended.
     """

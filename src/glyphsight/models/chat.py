@@ -52,10 +52,6 @@ def chat_turns(tokenizer: Any, name: str) -> Turns:
     their messages and a picture may begin with white space. Llama's gets a fixed date in place of
     today's, and a model that can think aloud is told not to: a model is asked as it was trained.
 
-    Args:
-        tokenizer: Tokenizer of transformers.
-        name: Name that the user gave the model.
-
     Raises:
         ModelError: There is no template, or it cannot be used.
     """

@@ -45,15 +45,7 @@ def modelfile(record: RunRecord, tokenizer: Any, weights: str) -> str:
 
 
 def write_words(out: Path, name: str, form: str, record: RunRecord, tokenizer: Any) -> None:
-    """Write ``README.md``, and for a GGUF the ``Modelfile``.
-
-    Args:
-        out: Directory of the exported model.
-        name: Name of its weights.
-        form: Form of the export.
-        record: Record of the run.
-        tokenizer: Tokenizer of transformers.
-    """
+    """Write ``README.md``, and for a GGUF the ``Modelfile``."""
     from jinja2 import Template
 
     text = (files("glyphsight") / "assets" / "export.md.j2").read_text("utf-8")

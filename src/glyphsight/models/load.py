@@ -258,9 +258,6 @@ def _location(source: ModelSource) -> str:
 def model_tokenizer(name: str | Path) -> Any:
     """Load the tokenizer of a model, as transformers has it, without the model.
 
-    Args:
-        name: Model, as :func:`load_model` takes it.
-
     Raises:
         ModelError: It cannot be loaded.
     """

@@ -179,11 +179,7 @@ def make_nano(
 
     The embeddings serve for the output too, which loses nothing and saves a third of the weights;
     not so with the published splitting, since the shipped runs have an output layer of their own.
-
-    Args:
-        seed: Random seed for the weights.
-        tokenizer: A ``PreTrainedTokenizerFast`` to read, in place of nano's own.
-        made_for: Texts that nano's own tokenizer is made for.
+    ``tokenizer``, a ``PreTrainedTokenizerFast``, is taken in place of nano's own.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM

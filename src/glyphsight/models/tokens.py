@@ -114,10 +114,6 @@ def merged_pictures(tokenizer: Any, profile: Profile) -> str:
     Small pictures are tried: every box of each level in one short row of glyphs, and one glyph in
     the middle of a row as wide as the profile's. A tokenizer that squeezes spaces, lower-cases or
     does not know the glyphs makes some of them alike.
-
-    Args:
-        tokenizer: Tokenizer of the ``tokenizers`` library, or callable as those of transformers.
-        profile: Profile of the pictures.
     """
     if not (pair := _merged(tokenizer, profile)):
         return ""

@@ -33,15 +33,7 @@ _CLOSE = {"Connection": "close"}  # what else the client sends is not read
 
 
 class Ask:
-    """Answers a request of an API; an ASGI application.
-
-    Args:
-        settings: Settings of the server.
-        backend: Backend that answers.
-        eye: Eye that reads pictures and sounds.
-        metrics: Counters.
-        log: Log of what was read, None for none.
-    """
+    """Answers a request of an API; an ASGI application."""
 
     def __init__(
         self,

@@ -34,10 +34,6 @@ class Asked:
 def read_asked(path: str, body: Mapping[str, Any]) -> Asked:
     """Read a request.
 
-    Args:
-        path: Path of the API.
-        body: JSON object; its pictures are text.
-
     Raises:
         ApiError: It holds a value that is not valid, or one that the model cannot honour.
     """

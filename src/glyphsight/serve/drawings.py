@@ -33,11 +33,7 @@ class AskedDrawing:
 
 
 def read_drawing(body: Mapping[str, Any], labels: Sequence[str]) -> AskedDrawing:
-    """Read a request.
-
-    Args:
-        body: JSON object.
-        labels: Labels that the model draws. The prompt is one of them, or has one among its words.
+    """Read a request, whose prompt is one of the labels that the model draws, or names one.
 
     Raises:
         ApiError: It holds a value that is not valid, or names none of the labels.

@@ -240,13 +240,6 @@ def own_words(
 
     A directory's text is written again when its weights change; of a hub id the name decides.
 
-    Args:
-        base: Name of the model, as :func:`load_model` takes it.
-        seed: Random seed for the sampling.
-        texts: Number of texts that begin freely.
-        length: Tokens of each of these.
-        sums: Number of continued sums.
-
     Raises:
         ModelError: The model cannot be loaded, or is a ``nano``, which has no language.
     """
