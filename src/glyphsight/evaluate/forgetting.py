@@ -38,20 +38,12 @@ OWN_TEXT = "plain-english"
 
 @dataclass(frozen=True)
 class TextLoss:
-    """Cross-entropy of a model on a text.
-
-    Attributes:
-        name: Name of the text.
-        tokens: Number of tokens judged in each window. Every token is judged once, except a first
-            token with nothing before it.
-        nats: Sum of the cross-entropy of these tokens, natural logarithm, one figure per window.
-        size: UTF-8 bytes of the judged tokens.
-    """
+    """Cross-entropy of a model on a text."""
 
     name: str
-    tokens: tuple[int, ...]
-    nats: tuple[float, ...]
-    size: int
+    tokens: tuple[int, ...]  # judged in each window; every token once, but a first with none before
+    nats: tuple[float, ...]  # sum of the cross-entropy of these tokens, one per window
+    size: int  # UTF-8 bytes of the judged tokens
 
 
 def perplexity(losses: Sequence[TextLoss]) -> float:

@@ -39,20 +39,12 @@ _LISTED = 200  # rows of a table
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture in the report, with the model's text and answers.
+    """A picture in the report, with the model's text and answers."""
 
-    Attributes:
-        sample: The model's outcome.
-        picture: Picture itself, uint8[H, W]; None shows the text's own cells.
-        others: Answers of other models to the same picture, by their names.
-        sound: Address of the sound whose spectrum the picture is, ``data:`` or relative; "" for
-            none.
-    """
-
-    sample: Sample
-    picture: NDArray[np.uint8] | None = None
-    others: dict[str, str] = field(default_factory=dict)
-    sound: str = ""
+    sample: Sample  # the model's outcome
+    picture: NDArray[np.uint8] | None = None  # uint8[H, W]; None shows the text's own cells
+    others: dict[str, str] = field(default_factory=dict)  # answers of other models, by name
+    sound: str = ""  # address of the sound whose spectrum it is, ``data:`` or relative; "" for none
 
 
 def record_study(

@@ -18,19 +18,12 @@ from glyphsight.models.runs import UNKNOWN
 
 @dataclass(frozen=True)
 class Request:
-    """A question to a model.
+    """A question to a model."""
 
-    Attributes:
-        prompt: Text that the model reads, as :meth:`~glyphsight.dataset.Prompt.ask` renders it.
-        answers: Completions to choose from, as :meth:`~glyphsight.dataset.Prompt.reply` renders
-            each. They also bound the length of a free answer.
-        unknown: Column of the answer that says ``unknown``, whose score is lowered by the caution
-            of the model's run; None where there is none.
-    """
-
-    prompt: str
+    prompt: str  # text that the model reads, as ``Prompt.ask`` renders it
+    # Completions as ``Prompt.reply`` renders each; they bound a free one
     answers: tuple[str, ...] = ()
-    unknown: int | None = None
+    unknown: int | None = None  # column of "unknown", whose score is lowered by the run's caution
 
     @staticmethod
     def about(prompt: Prompt, text: str, labels: Sequence[str], question: str = "") -> Request:

@@ -22,19 +22,14 @@ ONLY = "data"
 
 @dataclass(frozen=True)
 class RecipeDataset:
-    """A dataset that a recipe builds from a source of labelled pictures.
+    """A dataset that a recipe builds from a source of labelled pictures."""
 
-    Attributes:
-        build: Fields of :class:`glyphsight.dataset.BuildSettings`; ``augmentation`` holds
-            the changes of copies by name, and ``hold_out`` names a dataset before this, of the same
-            source, whose validation pictures are held out here too.
-        names: Meanings of labels that do not say it themselves.
-        draw: True where the records are learned backwards too.
-    """
-
+    # Fields of BuildSettings; ``augmentation`` holds the changes of copies by name, and
+    # ``hold_out`` names a dataset before this, of the same source, whose validation pictures are
+    # held out here too
     build: dict[str, Any] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    draw: bool = False
+    names: dict[str, str] = field(default_factory=dict)  # meanings of labels
+    draw: bool = False  # True where the records are learned backwards too
 
 
 @dataclass(frozen=True)
