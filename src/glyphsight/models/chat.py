@@ -85,6 +85,12 @@ def chat_turns(tokenizer: Any, name: str) -> Turns:
     return Turns(before, after, end, opening, between)
 
 
+def end_tokens(tokenizer: Any, turns: Turns | None) -> list[int]:
+    """Return the ids of the tokens that end an answer, plain or in turns."""
+    ends = {tokenizer.eos_token_id, turns.end if turns else None}
+    return sorted(end for end in ends if end is not None)
+
+
 def fill(tokenizer: Any, messages: Sequence[dict[str, str]], *, opened: bool = True) -> str:
     """Write messages as the template does, ``opened`` up to where the assistant speaks."""
     text: str = tokenizer.apply_chat_template(

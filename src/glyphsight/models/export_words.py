@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from glyphsight.models.chat import end_tokens
 from glyphsight.models.runs import RunRecord
 
 MODELFILE = "Modelfile"
@@ -32,14 +33,16 @@ def answer_tokens(record: RunRecord, tokenizer: Any) -> int:
 def modelfile(record: RunRecord, tokenizer: Any, weights: str) -> str:
     """Write Ollama's Modelfile: the prompt of ``/api/generate`` is the text of a picture."""
     own = template(record, _PICTURE).replace("{{", '{{"{{"}}').replace(_PICTURE, "{{ .Prompt }}")
-    ends = {tokenizer.eos_token_id, record.chat.end if record.chat else None} - {None}
     lines = [
         f"FROM ./{weights}",
         f'TEMPLATE """{own}"""',
         "PARAMETER temperature 0",
         f"PARAMETER num_ctx {_WINDOW}",
         f"PARAMETER num_predict {answer_tokens(record, tokenizer)}",
-        *(f"PARAMETER stop {json.dumps(tokenizer.decode(end))}" for end in sorted(ends)),
+        *(
+            f"PARAMETER stop {json.dumps(tokenizer.decode(end))}"
+            for end in end_tokens(tokenizer, record.chat)
+        ),
     ]
     return "\n".join(lines) + "\n"
 

@@ -120,12 +120,6 @@ class LoadedModel:
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         return int(limit) if limit else None
 
-    @property
-    def end_tokens(self) -> list[int]:
-        """Ids of the tokens that end an answer."""
-        ends = {self.tokenizer.eos_token_id, self.chat.end if self.chat else None}
-        return sorted(end for end in ends if end is not None)
-
     def save(self, directory: str | Path) -> None:
         """Write the weights, or the adapter alone, and the tokenizer into a directory."""
         self.model.save_pretrained(directory)

@@ -26,6 +26,7 @@ from glyphsight.files import cache_dir, cached, checksum
 from glyphsight.inference.passes import left_padded
 from glyphsight.inference.tokenize import completion_ids, prompt_ids, text_ids
 from glyphsight.models import LoadedModel, load_model, nano
+from glyphsight.models.chat import end_tokens
 
 _IGNORED = -100
 _CHUNK = 4096
@@ -260,7 +261,7 @@ def _written(base: str, seed: int, texts: int, length: int, sums: int) -> list[s
     loaded = load_model(base)
     opening = loaded.tokenizer.bos_token_id
     if opening is None:
-        opening = next(iter(loaded.end_tokens), None)
+        opening = next(iter(end_tokens(loaded.tokenizer, loaded.chat)), None)
     if opening is None:
         raise ModelError(f"{base}: has no token to begin a text with; give text_file")
     with (
