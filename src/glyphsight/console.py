@@ -28,11 +28,7 @@ def printable(text: str) -> str:
 def progress_bar(total: int | None, unit: str, desc: str | None = None, **how: Any) -> Any:
     """Make a tqdm bar on standard error; in a file, write a line each 30 seconds in its place.
 
-    Args:
-        total: Number of units, None where it is not known.
-        unit: Name of a unit.
-        desc: Name of the work.
-        how: Arguments of ``tqdm``, such as ``disable``, ``initial`` and ``delay``.
+    ``total`` is None where it is not known; ``how`` are arguments of ``tqdm``, such as ``disable``.
     """
     from tqdm import tqdm  # not needed by most commands
 

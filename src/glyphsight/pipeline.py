@@ -165,11 +165,7 @@ def run_demo(
 ) -> tuple[Study, dict[str, Any]]:
     """Run the pipeline into ``out``: ``metrics.json``, ``report.html``, the checkpoint, the data.
 
-    Args:
-        out: Directory; the result of an earlier demo in it is replaced.
-        quick: A few hundred digits per split instead of all.
-        quiet: True for no progress bars.
-        started: Time at which the clock began, as ``time.monotonic`` says it; None for now.
+    The result of an earlier demo there is replaced; ``started`` is a time of ``time.monotonic``.
 
     Returns:
         The study on the test digits, and what ``metrics.json`` holds.

@@ -16,25 +16,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Registry(Generic[T]):
-    """Factories by name. A user's entry point never takes a name of the project's own.
+    """Factories by name. A user's entry point never takes a name of the project's own."""
 
-    Attributes:
-        kind: Name of the things, for messages: ``format``, ``source``.
-        group: Entry point group of users' factories.
-        own: The project's factories; the first line of each one's docstring is its help.
-        needed: Attributes that a user's thing must have.
-        module: Module that documents the protocol.
-        error: Class of the error for an unknown name or a factory that fails.
-        usage: Text after a name in help texts, such as ``:DIR``.
-    """
-
-    kind: str
-    group: str
-    own: Mapping[str, Callable[..., T]]
-    needed: Collection[str]
-    module: str
-    error: type[GlyphsightError]
-    usage: Mapping[str, str] = field(default_factory=dict)
+    kind: str  # name of the things, for messages: ``format``, ``source``
+    group: str  # entry point group of users' factories
+    own: Mapping[str, Callable[..., T]]  # the project's; the first line of a docstring is its help
+    needed: Collection[str]  # attributes that a user's thing must have
+    module: str  # module that documents the protocol
+    error: type[GlyphsightError]  # class of the error for an unknown name or a factory that fails
+    usage: Mapping[str, str] = field(default_factory=dict)  # text after a name, such as ``:DIR``
 
     def _points(self) -> dict[str, EntryPoint]:
         """Return users' entry points by name."""

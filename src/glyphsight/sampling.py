@@ -14,11 +14,7 @@ _Z95 = 1.959963984540054
 
 
 def wilson_interval(right: int, total: int) -> tuple[float, float]:
-    """Give the 95 % score interval of a share (Wilson 1927).
-
-    Args:
-        right: Number of right answers, at most ``total``.
-        total: Number of answers.
+    """Give the 95 % score interval of a share (Wilson 1927); ``right`` is at most ``total``.
 
     Returns:
         Lower and upper bound, 0-1; (0, 1) without answers.

@@ -37,34 +37,20 @@ def setting(default: Any = MISSING, **values: Any) -> Any:
 
 @dataclass(frozen=True)
 class Setting:
-    """A field of a settings class.
-
-    Attributes:
-        name: Name of the field.
-        help: Documentation of the field, on one line.
-        kind: Type of a value: bool, int, float, str, Path, or object for others.
-        optional: True where None is a value too.
-        default: Value of a field that is not given; MISSING for a required field.
-        choices: All values, such as the names of a registry; empty where any value of the kind is
-            one.
-        low: Least value.
-        high: Greatest value.
-        above: Bound that every value exceeds.
-        below: Bound that every value stays under.
-        read: Function that turns text of the command line into a value, for a field that is
-            neither text, number, path nor switch.
-    """
+    """A field of a settings class."""
 
     name: str
-    help: str
-    kind: Any
-    optional: bool
-    default: Any
-    choices: Collection[str] = ()
-    low: float | None = None
-    high: float | None = None
-    above: float | None = None
-    below: float | None = None
+    help: str  # documentation of the field, on one line
+    kind: Any  # type of a value: bool, int, float, str, Path, or object for others
+    optional: bool  # True where None is a value too
+    default: Any  # value of a field that is not given; MISSING for a required field
+    choices: Collection[str] = ()  # all values; empty where any of the kind is one
+    low: float | None = None  # least value
+    high: float | None = None  # greatest value
+    above: float | None = None  # bound that every value exceeds
+    below: float | None = None  # bound that every value stays under
+    # Function that turns text of the command line into a value, for a field that is neither text,
+    # number, path nor switch
     read: Callable[[str], Any] | None = None
 
     @property

@@ -104,8 +104,8 @@ class Client:
 
 
 @contextmanager
-def served(loop, settings, **how):
-    app = create_app(settings, **how)
+def served(loop, settings):
+    app = create_app(settings)
     port = listen("127.0.0.1", 0)
     server = make_server(app, settings)
 

@@ -21,6 +21,7 @@ from glyphsight.evaluate.forgetting import plain_questions
 from glyphsight.inference import Model
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.models import load_model
+from glyphsight.models.chat import end_tokens
 from glyphsight.train.data import tokenize_records
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
@@ -218,7 +219,7 @@ def test_training_and_asking_tokenize_a_chat_as_its_template_writes_it(
     text = loaded.tokenizer.decode(example.ids)
     assert whole.startswith(text)
     assert whole[len(text) :].strip() in ("", loaded.tokenizer.eos_token)
-    assert said[-1] in loaded.end_tokens
+    assert said[-1] in end_tokens(loaded.tokenizer, loaded.chat)
     assert (loaded.chat.between == "") == (FAMILIES[family][-1] == GEMMA)
 
 

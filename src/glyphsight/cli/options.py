@@ -23,22 +23,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 @dataclass(frozen=True)
 class Group:
-    """Options for the fields of a settings class, in an annotation of a command's parameter.
+    """Options for the fields of a settings class, in an annotation of a command's parameter."""
 
-    Attributes:
-        title: Title of the group in the help.
-        fields: Names of the fields; empty for all that text can name.
-        of: The settings class, where it is not the parameter's own type.
-        make: Function from the given values to what the command takes; left out, the class.
-        extra: Options of ``make``.
-        notes: Function from the name of a field to further defaults, for its help.
-    """
-
-    title: str
-    fields: tuple[str, ...] = ()
-    of: type | None = None
+    title: str  # title of the group in the help
+    fields: tuple[str, ...] = ()  # names of the fields; empty for all that text can name
+    of: type | None = None  # the settings class, where it is not the parameter's own type
+    # Function from the given values to what the command takes; left out, the class
     make: Callable[..., Any] | None = None
-    extra: tuple[Setting, ...] = ()
+    extra: tuple[Setting, ...] = ()  # options of ``make``
+    # Function from the name of a field to further defaults, for its help
     notes: Callable[[str], Iterable[str]] = lambda name: ()
 
 

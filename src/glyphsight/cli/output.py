@@ -26,11 +26,8 @@ def print_json(value: Any) -> None:
 def print_table(lines: Sequence[Sequence[str]], width: Callable[[str], int] = len) -> None:
     """Print lines of equally many cells as columns, the first one flush left, the others right.
 
-    A line feed in a cell is printed as its escape.
-
-    Args:
-        lines: Cells of each line.
-        width: Function from a text to the columns of a terminal that the text takes.
+    A line feed in a cell is printed as its escape. ``width`` counts the columns of a terminal that
+    a text takes.
     """
     lines = [list(map(printable, line)) for line in lines]
     widths = [max(map(width, column)) for column in zip(*lines, strict=True)]

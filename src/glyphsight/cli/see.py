@@ -105,15 +105,6 @@ def _open_log(
     return JsonLog(file, settings | {"engine": engine})
 
 
-Explain = Annotated[
-    Path | None,
-    typer.Option(
-        help="Draw what the model looked at: a .png of one picture, or a directory.",
-        show_default=False,
-    ),
-]
-
-
 @explains("Kinds of files", MEDIA.help)
 @with_settings
 def see(
@@ -156,7 +147,13 @@ def see(
         ),
     ] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the text the model read.")] = False,
-    explain: Explain = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw what the model looked at: a .png of one picture, or a directory.",
+            show_default=False,
+        ),
+    ] = None,
     top: Annotated[
         int | None,
         typer.Option(

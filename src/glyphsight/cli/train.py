@@ -35,19 +35,6 @@ if TYPE_CHECKING:
     from glyphsight.train.run import TrainReport
 
 
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Resume from the newest checkpoint in --out.")
-]
-
-
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="NAME=VALUE", help="Any of the settings by name, as a recipe has it."
-    ),
-]
-
-
 @with_settings
 def train(
     out: Annotated[Path, typer.Option(help="Directory of the trained model.")],
@@ -93,8 +80,15 @@ def train(
             "each dataset where the recipe names several.",
         ),
     ] = None,
-    setting: Assignments = None,
-    resume: Resume = False,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Any of the settings by name, as a recipe has it."
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume from the newest checkpoint in --out.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Fine-tune a language model to answer pictures written as text.

@@ -52,17 +52,11 @@ def is_even(gray: NDArray[Any]) -> bool:
 
 @dataclass(frozen=True)
 class Ground:
-    """The ground of a picture.
+    """The ground of a picture."""
 
-    Attributes:
-        shaded: True where it is uneven: a shadow, paper, noise.
-        shadow: True where its light changes by more than a tenth.
-        contrasts: Pairs of polarity, True for dark ink, and float64[H, W], how far each pixel
-            stands out.
-    """
-
-    shaded: bool
-    shadow: bool
+    shaded: bool  # True where it is uneven: a shadow, paper, noise
+    shadow: bool  # True where its light changes by more than a tenth
+    # Pairs of polarity, True for dark ink, and float64[H, W], how far each pixel stands out
     contrasts: tuple[tuple[bool, NDArray[np.float64]], ...]
 
 

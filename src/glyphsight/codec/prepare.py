@@ -29,19 +29,12 @@ _MIDDLE = 14.5 / _SIDE  # the centre of pixel (14, 14), where MNIST's centres of
 
 @dataclass(frozen=True)
 class Prepared:
-    """A picture after its ink was found, after polarity and centring.
+    """A picture after its ink was found, after polarity and centring."""
 
-    Attributes:
-        pixels: uint8[H, W]; uint8[28, 28] where ``centred``.
-        inverted: True where bright and dark were exchanged.
-        centred: True where the content was scaled and moved to the middle.
-        ink: Ink that was found; None where none was sought or there is none.
-    """
-
-    pixels: Images
-    inverted: bool
-    centred: bool
-    ink: Ink | None = None
+    pixels: Images  # uint8[H, W]; uint8[28, 28] where ``centred``
+    inverted: bool  # True where bright and dark were exchanged
+    centred: bool  # True where the content was scaled and moved to the middle
+    ink: Ink | None = None  # ink that was found; None where none was sought or there is none
 
     def in_picture(self, box: Box) -> Box:
         """Return a box of ``pixels`` in pixels of the picture, from which ink may be cut out."""

@@ -27,15 +27,10 @@ _ESCAPED_ROW = re.compile(r"&(?:lt|LT|#60|#x3[cC]);row:[0-9]")
 
 @dataclass(frozen=True)
 class Repaired:
-    """A text read back.
+    """A text read back."""
 
-    Attributes:
-        levels: Level grid, uint8[rows, columns].
-        repairs: Repairs of the text, a sentence each; empty for a flawless text.
-    """
-
-    levels: NDArray[np.uint8]
-    repairs: tuple[str, ...] = ()
+    levels: NDArray[np.uint8]  # level grid, uint8[rows, columns]
+    repairs: tuple[str, ...] = ()  # repairs of the text, a sentence each; empty for a flawless text
 
 
 def repair(text: str, profile: Profile = PUBLISHED) -> Repaired:

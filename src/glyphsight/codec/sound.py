@@ -20,6 +20,7 @@ RATE = 8000
 
 _WINDOW = 200
 _HOP = 80
+_STEPS = 60  # from a spectrogram back to a sound
 _POINTS = 512  # so that the narrowest band, 41 Hz, holds two of the spectrum's points
 BANDS = 64
 """Rows of a spectrogram."""
@@ -121,7 +122,7 @@ def _overlapped(spectra: NDArray[np.complex128]) -> NDArray[np.float64]:
     return samples
 
 
-def to_samples(pixels: NDArray[np.uint8], iterations: int = 60) -> NDArray[np.float64]:
+def to_samples(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Make a sound of about this spectrogram, by Griffin and Lim's iteration.
 
     The power of a band is spread over its frequencies, and phases that fit together are sought
@@ -130,7 +131,6 @@ def to_samples(pixels: NDArray[np.uint8], iterations: int = 60) -> NDArray[np.fl
 
     Args:
         pixels: uint8[64, N], as :func:`spectrogram` gives it.
-        iterations: Number of steps.
 
     Returns:
         float64[80 N + 120] at 8 kHz, the largest of them 0.5 from 0; zeros for silence.
@@ -142,7 +142,7 @@ def to_samples(pixels: NDArray[np.uint8], iterations: int = 60) -> NDArray[np.fl
     rng = np.random.default_rng(0)
     found = size * np.exp(2j * np.pi * rng.random(size.shape))
     before = np.zeros_like(found)
-    for _ in range(iterations):
+    for _ in range(_STEPS):
         fit = _spectra(_overlapped(found))
         moved = fit + 0.99 * (fit - before)
         found, before = size * moved / np.maximum(np.abs(moved), 1e-12), fit

@@ -36,19 +36,12 @@ _FLAT = 5.0  # width of a line as a multiple of its height
 
 @dataclass(frozen=True)
 class Inks:
-    """All things drawn or written in a picture.
+    """All things drawn or written in a picture."""
 
-    Attributes:
-        things: The things in reading order; the main one alone where there are too ``many``.
-        main: Number of the main one, which :func:`~glyphsight.codec.ink.find_ink` finds.
-        many: True where there are more than ``MOST``, as on a page of text.
-        alone: False where the one thing is all ink of the picture.
-    """
-
-    things: tuple[Ink, ...] = ()
-    main: int = 0
-    many: bool = False
-    alone: bool = True
+    things: tuple[Ink, ...] = ()  # in reading order; the main one alone where there are ``many``
+    main: int = 0  # number of the main one, which :func:`~glyphsight.codec.ink.find_ink` finds
+    many: bool = False  # True where there are more than ``MOST``, as on a page of text
+    alone: bool = True  # False where the one thing is all ink of the picture
 
     def __str__(self) -> str:
         """Say in a line what was found, and what was done to the ground; "" for nothing."""

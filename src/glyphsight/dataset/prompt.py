@@ -17,12 +17,7 @@ _PICTURE, _QUESTION, _ANSWER = "{ASCII_image}", "{Question}", "{Response}"
 
 
 class PromptText(str):
-    """Prompt as a plain model reads it; its instruction is known, for the system message of a chat.
-
-    Args:
-        user: Text of the user's message.
-        instruction: First line of the prompt; "" for none.
-    """
+    """Prompt as a plain model reads it; its instruction is known, for the system message."""
 
     user: str
     instruction: str

@@ -58,21 +58,13 @@ _LONG = ("number", "word")  # of several characters
 
 @dataclass(frozen=True)
 class Asked:
-    """A question about one picture or two, and its answer.
+    """A question about one picture or two, and its answer."""
 
-    Attributes:
-        family: Family of the question, such as ``parity``.
-        question: The record's own question, with all turns before it.
-        words: The question alone.
-        answer: The answer.
-        choices: Answers that the question leaves open; empty for any.
-    """
-
-    family: str
-    question: str
-    words: str
+    family: str  # family of the question, such as ``parity``
+    question: str  # the record's own question, with all turns before it
+    words: str  # the question alone
     answer: str
-    choices: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()  # answers that the question leaves open; empty for any
 
 
 @dataclass(frozen=True)

@@ -31,17 +31,11 @@ from glyphsight.models.runs import Task
 
 @dataclass(frozen=True)
 class Attribution:
-    """Map of how much each cell speaks for a label.
+    """Map of how much each cell speaks for a label."""
 
-    Attributes:
-        method: ``occlusion`` or ``gradient``.
-        label: Label the cells speak for or against.
-        cells: float32[rows, columns], nats of log-odds; positive speaks for the label, negative
-            against it.
-    """
-
-    method: str
-    label: str
+    method: str  # ``occlusion`` or ``gradient``
+    label: str  # label the cells speak for or against
+    # float32[rows, columns], nats of log-odds; positive speaks for the label, negative against it
     cells: NDArray[np.float32]
 
 

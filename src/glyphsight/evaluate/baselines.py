@@ -38,19 +38,12 @@ _NEIGHBOURS = (1, 3, 5, 7)
 
 @dataclass(frozen=True)
 class Grids:
-    """Labelled level grids, read from the texts that a model reads.
+    """Labelled level grids, read from the texts that a model reads."""
 
-    Attributes:
-        cells: Grid of each text, uint8[rows, columns], values below ``levels``; shapes may differ.
-        labels: Right answer to each grid.
-        levels: Number of brightness levels, at least 2.
-        where: Name of the data, for messages.
-    """
-
-    cells: list[NDArray[np.uint8]]
-    labels: list[str]
-    levels: int
-    where: str
+    cells: list[NDArray[np.uint8]]  # uint8[rows, columns] of each text, below ``levels``
+    labels: list[str]  # right answer to each grid
+    levels: int  # number of brightness levels, at least 2
+    where: str  # name of the data, for messages
 
     @staticmethod
     def read(
@@ -60,12 +53,6 @@ class Grids:
         where: str = "these texts",
     ) -> Grids:
         """Read texts back to their grids, strictly.
-
-        Args:
-            texts: ASCII_Images, without the prompt's words.
-            labels: Right answer to each text.
-            profile: Profile the texts were written in; its format and palette matter.
-            where: Name of the data, for messages.
 
         Raises:
             DatasetError: The numbers of texts and labels differ, or a text is not in this format;
@@ -106,33 +93,19 @@ class Grids:
 
 @dataclass(frozen=True)
 class Task:
-    """Training grids and test grids as numbers.
+    """Training grids and test grids as numbers."""
 
-    Attributes:
-        train: Training grids, uint8[N, rows, columns], values below ``levels``.
-        classes: Class of each training grid, int64[N], below the number of labels.
-        test: Test grids, uint8[M, rows, columns].
-        levels: Number of brightness levels.
-        seed: Random seed for every choice.
-    """
-
-    train: NDArray[np.uint8]
-    classes: NDArray[np.int64]
-    test: NDArray[np.uint8]
-    levels: int
-    seed: int
+    train: NDArray[np.uint8]  # training grids, uint8[N, rows, columns], values below ``levels``
+    classes: NDArray[np.int64]  # class of each training grid, int64[N], below the number of labels
+    test: NDArray[np.uint8]  # test grids, uint8[M, rows, columns]
+    levels: int  # number of brightness levels
+    seed: int  # random seed for every choice
 
     @staticmethod
     def of(
         train: Grids, test: Grids, seed: int, most: int = MOST_RECORDS
     ) -> tuple[Task, list[str]]:
-        """Pad both sets to one size and number the labels.
-
-        Args:
-            train: Grids to learn from; at most ``most`` of them, stratified by label, are kept.
-            test: Grids to judge on.
-            seed: Random seed for every choice.
-            most: Largest number of training grids.
+        """Pad both sets to one size and number the labels; ``most`` training grids stay.
 
         Returns:
             The task, and the label of each class.
@@ -153,25 +126,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Baseline:
-    """Result of a simple learner on the test grids.
+    """Result of a simple learner on the test grids."""
 
-    Attributes:
-        name: One of ``ALL``.
-        what: Method and chosen settings, in a few words.
-        share: Right answers on the test grids.
-        seconds: Time of the search and the fit, when they were done.
-        trained_on: Records in the final fit.
-        cached: True where the result was read from the cache directory.
-        answers: Label given to each test grid.
-    """
-
-    name: str
-    what: str
-    share: Share
-    seconds: float
-    trained_on: int
-    cached: bool
-    answers: list[str]
+    name: str  # one of ``ALL``
+    what: str  # method and chosen settings, in a few words
+    share: Share  # right answers on the test grids
+    seconds: float  # time of the search and the fit, when they were done
+    trained_on: int  # records in the final fit
+    cached: bool  # True where the result was read from the cache directory
+    answers: list[str]  # label given to each test grid
 
     def as_json(self) -> dict[str, Any]:
         """Give every field but the answers."""
@@ -318,9 +281,6 @@ def baselines(
         most: Largest number of records to learn from, stratified by label where there are more.
         cache: True where results of the same grids are kept and read.
         quiet: True for no progress bar.
-
-    Returns:
-        A result per name.
 
     Raises:
         DatasetError: A set is empty, the sets differ in levels, or there are too many labels.

@@ -31,30 +31,19 @@ _NAMES = ("data", "split")  # say less than what the records were made of, where
 
 @dataclass(frozen=True)
 class Entry:
-    """One evaluation on disk.
+    """One evaluation on disk."""
 
-    Attributes:
-        name: Name in tables.
-        directory: Directory of the evaluation.
-        metrics: Content of ``metrics.json``.
-        share: Right answers.
-        calibration: Calibration of the probabilities.
-        profile: Profile that the texts are written in.
-        rows: Row of each record by a hash of its text and right answer, and how many records with
-            the same hash came before it.
-        right: Correctness of each answer, bool[N].
-        probability: Probability of each answer, float32[N].
-    """
-
-    name: str
+    name: str  # name in tables
     directory: Path
-    metrics: dict[str, Any]
-    share: Share
+    metrics: dict[str, Any]  # content of ``metrics.json``
+    share: Share  # right answers
     calibration: Calibration
-    profile: Profile
+    profile: Profile  # profile that the texts are written in
+    # Row of each record by a hash of its text and right answer, and how many records with the same
+    # hash came before it
     rows: dict[tuple[int, int], int]
-    right: NDArray[np.bool_]
-    probability: NDArray[np.float32]
+    right: NDArray[np.bool_]  # correctness of each answer, bool[N]
+    probability: NDArray[np.float32]  # probability of each answer, float32[N]
 
     @property
     def samples(self) -> SampleFile:
@@ -76,22 +65,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two evaluations, item by item.
+    """Two evaluations, item by item."""
 
-    Attributes:
-        first: Name of the first.
-        second: Name of the second.
-        matched: ``order`` where both say that they judged the same selection, ``text`` where
-            records were found by text and right answer; None where they cannot be paired.
-        found: Difference of the two; None where they cannot be paired.
-        refused: Reason why they cannot be paired; "" where they can.
-    """
-
-    first: str
-    second: str
+    first: str  # name of the first
+    second: str  # name of the second
+    # ``order`` where both say that they judged the same selection, ``text`` where records were
+    # found by text and right answer; None where they cannot be paired
     matched: str | None
-    found: Paired | None
-    refused: str = ""
+    found: Paired | None  # difference of the two; None where they cannot be paired
+    refused: str = ""  # reason why they cannot be paired; "" where they can
 
     def as_json(self) -> dict[str, Any]:
         """Return names and figures on one level."""
@@ -101,30 +83,19 @@ class Pair:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A record on which evaluations do not agree.
+    """A record on which evaluations do not agree."""
 
-    Attributes:
-        sample: Outcome in the first evaluation that judged it.
-        answers: Answer and probability of each evaluation that judged it, by name.
-    """
-
-    sample: Sample
-    answers: dict[str, tuple[str, float]]
+    sample: Sample  # outcome in the first evaluation that judged it
+    answers: dict[str, tuple[str, float]]  # answer and probability of each evaluation, by name
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several evaluations side by side.
+    """Several evaluations side by side."""
 
-    Attributes:
-        entries: Evaluations in the order given.
-        pairs: Every two of them.
-        disagreements: Records that only the first or only another has right, where both are sure;
-            at most a dozen.
-    """
-
-    entries: list[Entry]
-    pairs: list[Pair]
+    entries: list[Entry]  # evaluations in the order given
+    pairs: list[Pair]  # every two of them
+    # Records that only the first or only another has right, where both are sure; at most a dozen
     disagreements: list[Disagreement]
 
     def as_json(self) -> dict[str, Any]:
@@ -242,11 +213,7 @@ def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 
 def compare(runs: Sequence[Path], *, seed: int = 0) -> Comparison:
-    """Compare evaluations.
-
-    Args:
-        runs: Two or more directories that ``glyphsight evaluate`` wrote, or runs with one in them.
-        seed: Random seed for the bootstrap.
+    """Compare evaluations: directories that ``glyphsight evaluate`` wrote, or runs with one.
 
     Raises:
         DatasetError: One is not an evaluation.

@@ -152,12 +152,7 @@ def draw_explanation(
 ) -> bytes:
     """Draw the picture, the model's text and its attributions side by side, as PNG.
 
-    Args:
-        name: Name of the picture in the title.
-        pixels: Picture as ``see`` took it, uint8[H, W].
-        answer: Answer of :meth:`Model.see <glyphsight.inference.Model.see>` to the picture.
-        loaded: Model that gave the answer.
-        question: Question that was asked; None for the run's first one.
+    ``pixels`` is the picture as ``see`` took it, uint8[H, W].
 
     Raises:
         ModelError: The question has fewer than two labels, or is none of the run's.

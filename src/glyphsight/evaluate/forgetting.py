@@ -29,6 +29,7 @@ from glyphsight.models import LoadedModel, load_model
 from glyphsight.models.load import as_base
 
 DEFAULTS = ForgettingSettings()
+_RESAMPLES = 10_000
 _FEWEST = 10  # windows: resampling fewer says nothing about how far a figure may move
 _BAR_AFTER_SECONDS = 2
 _BATCH = 32
@@ -37,20 +38,12 @@ OWN_TEXT = "plain-english"
 
 @dataclass(frozen=True)
 class TextLoss:
-    """Cross-entropy of a model on a text.
-
-    Attributes:
-        name: Name of the text.
-        tokens: Number of tokens judged in each window. Every token is judged once, except a first
-            token with nothing before it.
-        nats: Sum of the cross-entropy of these tokens, natural logarithm, one figure per window.
-        size: UTF-8 bytes of the judged tokens.
-    """
+    """Cross-entropy of a model on a text."""
 
     name: str
-    tokens: tuple[int, ...]
-    nats: tuple[float, ...]
-    size: int
+    tokens: tuple[int, ...]  # judged in each window; every token once, but a first with none before
+    nats: tuple[float, ...]  # sum of the cross-entropy of these tokens, one per window
+    size: int  # UTF-8 bytes of the judged tokens
 
 
 def perplexity(losses: Sequence[TextLoss]) -> float:
@@ -95,13 +88,6 @@ def text_loss(
     with a token of its own, every window begins with it. Elsewhere the first token of the text has
     nothing before it and is not judged.
 
-    Args:
-        loaded: The model.
-        text: Text of two tokens at least.
-        name: Name of the text in the result and in errors.
-        settings: Window and stride.
-        quiet: True for no progress bar; one appears after two seconds.
-
     Raises:
         DatasetError: The text is too short to judge.
     """
@@ -135,28 +121,22 @@ def text_loss(
 
 
 def relative_loss(
-    first: Sequence[TextLoss], second: Sequence[TextLoss], *, resamples: int = 10_000, seed: int = 0
+    first: Sequence[TextLoss], second: Sequence[TextLoss], *, seed: int = 0
 ) -> tuple[float, tuple[float, float] | None]:
-    """Compare two models: how many more bits per byte the first takes, as a share of the second's.
-
-    Args:
-        first: Losses of the first model.
-        second: Losses of the second model on the same texts.
-        resamples: Number of resamples of the paired bootstrap over windows (Efron 1979).
-        seed: Random seed for the resampling.
+    """Compare two models on the same texts: how many more bits per byte the first takes.
 
     Returns:
-        The share, 0 where both are equal, and its 95 % percentile interval. Windows are drawn with
-        replacement, both models' figures of a window together. No two windows judge the same token.
-        None instead of an interval where the models split the texts into different tokens, and
-        below ten windows.
+        A share of the second's bits, 0 where both are equal, and its 95 % percentile interval by a
+        paired bootstrap over windows (Efron 1979): they are drawn with replacement, both models'
+        figures of a window together. No two windows judge the same token. None instead of an
+        interval where the models split the texts into different tokens, and below ten windows.
     """
     share = bits_per_byte(first) / bits_per_byte(second) - 1
     windows = [loss.tokens for loss in first]
     if windows != [loss.tokens for loss in second] or sum(map(len, windows)) < _FEWEST:
         return share, None
     a, b = (np.concatenate([loss.nats for loss in losses]) for losses in (first, second))
-    drawn = np.random.default_rng(seed).integers(len(a), size=(resamples, len(a)))
+    drawn = np.random.default_rng(seed).integers(len(a), size=(_RESAMPLES, len(a)))
     low, high = np.percentile(a[drawn].sum(axis=1) / b[drawn].sum(axis=1) - 1, [2.5, 97.5])
     return share, (float(low), float(high))
 
@@ -178,19 +158,12 @@ def plain_questions() -> Task:
 
 @dataclass(frozen=True)
 class English:
-    """Plain English of one model.
+    """Plain English of one model."""
 
-    Attributes:
-        model: Name of the model.
-        texts: Loss on each text.
-        answers: Evaluation on :func:`plain_questions`.
-        precision: Type of the weights, such as ``bfloat16``.
-    """
-
-    model: str
-    texts: tuple[TextLoss, ...]
-    answers: Evaluation
-    precision: str
+    model: str  # name of the model
+    texts: tuple[TextLoss, ...]  # loss on each text
+    answers: Evaluation  # evaluation on :func:`plain_questions`
+    precision: str  # type of the weights, such as ``bfloat16``
 
     @property
     def right(self) -> list[bool]:
@@ -216,26 +189,18 @@ class English:
 
 @dataclass(frozen=True)
 class Forgetting:
-    """A model beside its base.
+    """A model beside its base."""
 
-    Attributes:
-        run: The model.
-        base: The model it is compared with; None where there is none.
-        relative_loss: Additional bits per byte, as a share of the base's; None without a base.
-        relative_loss_interval: 95 % interval of it, paired over windows; None where no windows are
-            the same or there are fewer than ten.
-        questions: Difference in questions right, paired; None without a base.
-        window: Tokens read at once.
-        stride: Tokens from one window to the next.
-    """
-
-    run: English
-    base: English | None
+    run: English  # the model
+    base: English | None  # the model it is compared with; None where there is none
+    # Additional bits per byte, as a share of the base's; None without a base
     relative_loss: float | None
+    # 95 % interval of it, paired over windows; None where no windows are the same or there are
+    # fewer than ten
     relative_loss_interval: tuple[float, float] | None
-    questions: Paired | None
-    window: int
-    stride: int
+    questions: Paired | None  # difference in questions right, paired; None without a base
+    window: int  # tokens read at once
+    stride: int  # tokens from one window to the next
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON values."""
@@ -272,14 +237,8 @@ def measure_forgetting(
 ) -> Forgetting:
     """Measure the plain English of a model and of its base.
 
-    Args:
-        model: Run directory, base model name, path or hub id.
-        texts: UTF-8 files; empty for the text that comes with the package.
-        settings: Window, stride and the model to compare with. None stands for the base in the
-            record of a run, which for an adapter is the same model with the adapter off; a model
-            without a record then stands alone.
-        seed: Random seed for the bootstrap.
-        quiet: True for no progress bars.
+    Without ``settings.against`` the base is that in the record of a run, for an adapter the same
+    model with the adapter off; a model without a record then stands alone.
 
     Raises:
         DatasetError: A text cannot be read or is too short.

@@ -71,11 +71,7 @@ def learning_plots(history: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def reliability_plot(calibrations: Sequence[tuple[Calibration, str]]) -> str:
-    """Plot accuracy against probability, bin by bin, beside the diagonal of a calibrated model.
-
-    Args:
-        calibrations: Bins and tone of each model.
-    """
+    """Plot accuracy against probability, bin by bin, beside the diagonal of a calibrated model."""
     says = "accuracy against probability; the dashed diagonal is a model that is calibrated"
     figure, drawn = _plot("probability of its answer", "right", shares=("x", "y"))
     drawn.plot([0, 1], [0, 1], "--", color=INK)
@@ -166,16 +162,9 @@ def draw_damage(drawn: Any, name: str, conditions: Sequence[Condition]) -> list[
 def accuracy_plot(
     shares: Sequence[Share], tones: Sequence[str], tokens: Sequence[float | None], unit: str
 ) -> tuple[str, str]:
-    """Plot accuracies with their intervals against tokens, or run by run where these are alike.
+    """Plot accuracies against tokens, or run by run where these are alike or not known.
 
-    Args:
-        shares: Right answers of each run.
-        tones: Tone of each run.
-        tokens: Mean tokens per picture of each run; None where unknown.
-        unit: Name of the tokens' axis.
-
-    Returns:
-        The plot and its caption.
+    Returns the plot and its caption.
     """
     known = [count for count in tokens if count is not None]
     by_tokens = len(known) == len(shares) and max(known) - min(known) > 1

@@ -39,20 +39,12 @@ _LISTED = 200  # rows of a table
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture in the report, with the model's text and answers.
+    """A picture in the report, with the model's text and answers."""
 
-    Attributes:
-        sample: The model's outcome.
-        picture: Picture itself, uint8[H, W]; None shows the text's own cells.
-        others: Answers of other models to the same picture, by their names.
-        sound: Address of the sound whose spectrum the picture is, ``data:`` or relative; "" for
-            none.
-    """
-
-    sample: Sample
-    picture: NDArray[np.uint8] | None = None
-    others: dict[str, str] = field(default_factory=dict)
-    sound: str = ""
+    sample: Sample  # the model's outcome
+    picture: NDArray[np.uint8] | None = None  # uint8[H, W]; None shows the text's own cells
+    others: dict[str, str] = field(default_factory=dict)  # answers of other models, by name
+    sound: str = ""  # address of the sound whose spectrum it is, ``data:`` or relative; "" for none
 
 
 def record_study(
@@ -226,17 +218,7 @@ def write_report(
     heard: Sequence[Shown] = (),
     drawn: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]] = (),
 ) -> None:
-    """Write the page of a study; it loads nothing from anywhere and works without JavaScript too.
-
-    Args:
-        study: Figures of the model.
-        path: File to write.
-        history: Lines of the training history; empty without one.
-        shown: Pictures beside their text and answers; the first dozen stand in the page.
-        facts: Lines of the table at the end: settings, seconds, versions.
-        heard: Sounds that another model heard, each with its picture.
-        drawn: Rows of pictures that another model drew, each with its title.
-    """
+    """Write the page of a study; it loads nothing from anywhere and works without JavaScript."""
     evaluation = study.evaluation
     wrong, classes = confusions(evaluation), evaluation.classes
     if len(classes) > _LISTED:

@@ -24,17 +24,11 @@ STATE_FILE = f".{SAMPLES_FILE}.settings"
 
 @dataclass(frozen=True)
 class Share:
-    """A share of right answers.
+    """A share of right answers."""
 
-    Attributes:
-        accuracy: Right answers of all, 0-1.
-        n: Number of items judged.
-        interval: 95 % Wilson interval of the accuracy.
-    """
-
-    accuracy: float
-    n: int
-    interval: tuple[float, float]
+    accuracy: float  # right answers of all, 0-1
+    n: int  # number of items judged
+    interval: tuple[float, float]  # 95 % Wilson interval of the accuracy
 
     @staticmethod
     def of(right: int, n: int) -> Share:
@@ -44,33 +38,17 @@ class Share:
 
 @dataclass(frozen=True)
 class Sample:
-    """Outcome of one item.
+    """Outcome of one item."""
 
-    Attributes:
-        ascii_image: Text of the picture.
-        truth: Right answer; of several the one that was given, or the first.
-        answer: Choice with the highest log-likelihood; without choices the answer that was written.
-            "" where the item was too long to read.
-        probability: Probability of the answer among the choices, 0-1; 0 without choices and where
-            the item was too long to read.
-        probabilities: Probability of each choice; empty without choices and where the item was too
-            long to read.
-        generated: Text that the model wrote freely, "" where the item was too long to read; None
-            where the model was not asked to write.
-        group: Question or concept of the item; "" where there is none.
-        read: Answer found in ``generated``, "" for none; None where ``generated`` is the answer.
-        too_long: True where the item exceeds the model's window and counts as wrong.
-    """
-
-    ascii_image: str
-    truth: str
-    answer: str
-    probability: float
-    probabilities: dict[str, float]
-    generated: str | None
-    group: str = ""
-    read: str | None = None
-    too_long: bool = False
+    ascii_image: str  # text of the picture
+    truth: str  # right answer; of several the one that was given, or the first
+    answer: str  # the likeliest choice; without choices what was written; "" where too long to read
+    probability: float  # of the answer among the choices, 0-1; 0 without, or where too long to read
+    probabilities: dict[str, float]  # of each choice; empty likewise
+    generated: str | None  # what it wrote freely, "" where too long; None where it was not asked to
+    group: str = ""  # question or concept of the item; "" where there is none
+    read: str | None = None  # answer found in ``generated``, "" for none; None where it is that
+    too_long: bool = False  # True where the item exceeds the model's window and counts as wrong
 
     @property
     def right(self) -> bool:
@@ -91,15 +69,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class SampleFile:
-    """Outcomes in a file, one JSON object per line, read as they are iterated.
-
-    Attributes:
-        path: Path of the file.
-        count: Number of outcomes in it.
-    """
+    """Outcomes in a file, one JSON object per line, read as they are iterated."""
 
     path: Path
-    count: int
+    count: int  # number of outcomes in it
 
     def __len__(self) -> int:
         return self.count
@@ -130,65 +103,36 @@ def pick(samples: Samples, rows: Sequence[int]) -> list[Sample]:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All figures of one evaluation.
-
-    Attributes:
-        model: Name of the model.
-        base: Name of the model it was trained from; None for a plain base model.
-        data: Data as the user named it.
-        split: Split of the data; None where it has none.
-        warnings: Facts that a reader of the figures must know, such as that the model was trained
-            on these records.
-        seed: Random seed for the choice under a limit.
-        score: Accuracy by log-likelihood, and by writing of items without choices.
-        generation: Accuracy of free writing; None where the model was not asked to write.
-        unreadable: Number of written replies without an answer that may be given.
-        majority: Accuracy of always giving the commonest answer.
-        majority_label: The commonest answer.
-        zero_shot: Accuracy of the base model before training, on a part of the same items; None
-            where it was not asked.
-        classes: Precision and recall of each label.
-        labels: Rows and columns of ``confusion``.
-        confusion: Counts of right answer (row) and given answer (column), of items with choices.
-        scoring_seconds: Seconds of reading and scoring all items, without the start of workers.
-            After a resumption, those of the items scored since, scaled to all.
-        samples: Outcome of every item.
-        too_long: Number of items that exceed the model's window. They count as wrong and are in no
-            column of ``confusion``.
-        chance: Accuracy of guessing: the mean over items of right answers by choices; None where
-            no item has choices.
-        groups: Accuracy of each question or concept, where there are several.
-        macro: Mean accuracy over ``groups``; None without them.
-        character_match: Mean share of an answer's characters in what was written, of items without
-            choices; None where the task does not rate it.
-        by: ``log-likelihood``, ``writing``, or ``both`` where some items have choices.
-        further: Figures that belong to the task, by name.
-    """
+    """All figures of one evaluation."""
 
     model: str
-    base: str | None
-    data: str
-    split: str | None
-    warnings: list[str]
-    seed: int
-    score: Share
-    generation: Share | None
-    unreadable: int
-    majority: Share
+    base: str | None  # name of the model it was trained from; None for a plain base model
+    data: str  # data as the user named it
+    split: str | None  # split of the data; None where it has none
+    warnings: list[str]  # what a reader must know, such as that it was trained on these records
+    seed: int  # random seed for the choice under a limit
+    score: Share  # accuracy by log-likelihood, and by writing of items without choices
+    generation: Share | None  # accuracy of free writing; None where it was not asked to write
+    unreadable: int  # number of written replies without an answer that may be given
+    majority: Share  # accuracy of always giving the commonest answer
     majority_label: str
-    zero_shot: Share | None
-    classes: list[ClassScore]
-    labels: list[str]
-    confusion: list[list[int]]
+    zero_shot: Share | None  # of the base before training, on some items; None if not asked
+    classes: list[ClassScore]  # precision and recall of each label
+    labels: list[str]  # rows and columns of ``confusion``
+    confusion: list[list[int]]  # counts of right answer (row) and given one, of items with choices
+    # Seconds of reading and scoring all items, without the start of workers. After a resumption,
+    # those of the items scored since, scaled to all.
     scoring_seconds: float
-    samples: Samples
-    too_long: int = 0
-    chance: float | None = None
-    groups: dict[str, Share] = field(default_factory=dict)
-    macro: float | None = None
+    samples: Samples  # outcome of every item
+    too_long: int = 0  # items beyond the window: they count as wrong, and not in ``confusion``
+    chance: float | None = None  # mean over items of right answers by choices; None without any
+    groups: dict[str, Share] = field(default_factory=dict)  # by question or concept, if several
+    macro: float | None = None  # mean accuracy over ``groups``; None without them
+    # Mean share of an answer's characters in what was written, of items without choices; None where
+    # the task does not rate it
     character_match: float | None = None
-    by: str = "log-likelihood"
-    further: dict[str, Share] = field(default_factory=dict)
+    by: str = "log-likelihood"  # or ``writing``, or ``both`` where some items have choices
+    further: dict[str, Share] = field(default_factory=dict)  # figures of the task, by name
 
     @property
     def pictures_per_second(self) -> float:

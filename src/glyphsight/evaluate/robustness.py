@@ -117,23 +117,14 @@ as numbers 0 to 255 and wrote its answer freely, on all 10,000 test digits."""
 
 @dataclass(frozen=True)
 class Perturbation:
-    """One way to change what the model reads.
+    """One way to change what the model reads."""
 
-    Attributes:
-        name: Name in figures and tables.
-        unit: Unit of the strengths; "" without strengths.
-        strengths: Strengths, weakest first; empty for a change that is either made or not.
-        on: ``picture``, ``sound``, ``text``, or ``hand`` for digits of other people.
-        change: Function of :mod:`~glyphsight.media.change`,
-            :mod:`~glyphsight.media.change_sound` or of this module; None for ``hand``.
-        published: Accuracies published by others, 0-1, by strength and by source.
-    """
-
-    name: str
-    unit: str
-    strengths: tuple[float, ...]
-    on: str
-    change: Callable[..., Any] | None
+    name: str  # name in figures and tables
+    unit: str  # unit of the strengths; "" without strengths
+    strengths: tuple[float, ...]  # weakest first; empty for a change that is either made or not
+    on: str  # ``picture``, ``sound``, ``text``, or ``hand`` for digits of other people
+    change: Callable[..., Any] | None  # of media or of this module; None for ``hand``
+    # Accuracies published by others, 0-1, by strength and by source
     published: Mapping[float | None, Mapping[str, float]] = field(default_factory=dict)
 
 
@@ -186,21 +177,14 @@ CLEAN = "clean"
 
 @dataclass(frozen=True)
 class Condition:
-    """One perturbation at one strength.
+    """One perturbation at one strength."""
 
-    Attributes:
-        name: Name of the perturbation; ``clean`` for none.
-        strength: Strength in the unit of the perturbation; None without strengths.
-        share: Right answers; None where the condition is left out.
-        published: Accuracies published by others for the same condition, 0-1, by source.
-        skipped: Reason why the condition is left out; "" where it is not.
-    """
-
-    name: str
-    strength: float | None
-    share: Share | None
+    name: str  # name of the perturbation; ``clean`` for none
+    strength: float | None  # strength in the unit of the perturbation; None without strengths
+    share: Share | None  # right answers; None where the condition is left out
+    # Accuracies published by others for the same condition, 0-1, by source
     published: dict[str, float] = field(default_factory=dict)
-    skipped: str = ""
+    skipped: str = ""  # reason why the condition is left out; "" where it is not
 
 
 class _Items(NamedTuple):

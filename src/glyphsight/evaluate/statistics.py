@@ -17,19 +17,12 @@ from glyphsight.files import normal
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Figures of one label.
-
-    Attributes:
-        label: Name of the label.
-        n: Number of records with this label.
-        precision: Share of the answers with this label that were right; None if never answered.
-        recall: Share of the records with this label that were found; None if there are none.
-    """
+    """Figures of one label."""
 
     label: str
-    n: int
-    precision: float | None
-    recall: float | None
+    n: int  # number of records with this label
+    precision: float | None  # share of the answers with it that are right; None without any
+    recall: float | None  # share of the records with it that are found; None without any
 
 
 def per_class(
@@ -41,9 +34,6 @@ def per_class(
         matrix: Counts of true label (row) against answer (column), int64[L, L].
         labels: Names of the L labels.
         unread: Number of records without an answer, by label, int64[L].
-
-    Returns:
-        A score per label, in their order.
     """
     answered, present, right = matrix.sum(axis=0), matrix.sum(axis=1) + unread, np.diag(matrix)
     return [
@@ -62,35 +52,23 @@ _ROUNDING = 1e-6  # a sum of float32 probabilities may exceed 1 by
 
 @dataclass(frozen=True)
 class Bin:
-    """Answers whose confidence lies in one interval.
+    """Answers whose confidence lies in one interval."""
 
-    Attributes:
-        low: Lower end, not part of the bin; the lowest bin holds 0 too.
-        high: Upper end, part of the bin.
-        n: Number of answers, at least 1.
-        confidence: Mean confidence of the answers, 0-1.
-        accuracy: Share of right answers, 0-1.
-    """
-
-    low: float
-    high: float
-    n: int
-    confidence: float
-    accuracy: float
+    low: float  # lower end, not part of the bin; the lowest bin holds 0 too
+    high: float  # upper end, part of the bin
+    n: int  # number of answers, at least 1
+    confidence: float  # mean confidence of the answers, 0-1
+    accuracy: float  # share of right answers, 0-1
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Distance between confidence and accuracy.
+    """Distance between confidence and accuracy."""
 
-    Attributes:
-        error: Expected calibration error, 0-1: mean gap between confidence and accuracy of the
-            bins, weighted by their answers.
-        bins: Bins with at least one answer, low to high.
-    """
-
+    # Expected calibration error, 0-1: mean gap between confidence and accuracy of the bins,
+    # weighted by their answers
     error: float
-    bins: list[Bin]
+    bins: list[Bin]  # bins with at least one answer, low to high
 
 
 def calibrate(
@@ -142,26 +120,17 @@ def calibrate(
 
 @dataclass(frozen=True)
 class Paired:
-    """Difference between two models on the same items.
+    """Difference between two models on the same items."""
 
-    Attributes:
-        n: Number of items.
-        difference: Accuracy of the first minus that of the second, -1 to 1.
-        interval: 95 % percentile interval of the difference under resampling of the items. Where
-            both models agree on every item, resampling gives 0 to 0 however few the items: the
-            interval is then the exact bound of the share of disagreements (Clopper and Pearson
-            1934), in both directions.
-        only_first: Number of items that only the first model has right.
-        only_second: Number of items that only the second model has right.
-        p_value: Two-sided p-value of the exact McNemar test.
-    """
-
-    n: int
-    difference: float
+    n: int  # number of items
+    difference: float  # accuracy of the first minus that of the second, -1 to 1
+    # 95 % percentile interval of the difference under resampling of the items. Where both models
+    # agree on every item, resampling gives 0 to 0 however few the items: the interval is then the
+    # exact bound of the share of disagreements (Clopper and Pearson 1934), in both directions.
     interval: tuple[float, float]
-    only_first: int
-    only_second: int
-    p_value: float
+    only_first: int  # number of items that only the first model has right
+    only_second: int  # number of items that only the second model has right
+    p_value: float  # two-sided p-value of the exact McNemar test
 
 
 def paired(
@@ -247,21 +216,14 @@ _REFUSAL = re.compile("|".join(rf"\b(?:{pattern})" for pattern in REFUSALS))
 
 @dataclass(frozen=True)
 class ReplyCounts:
-    """Numbers of free answers by kind; the four counts add up to all answers.
+    """Numbers of free answers by kind; the four counts add up to all answers."""
 
-    Attributes:
-        right: Answers that are the record's label.
-        wrong: Answers that are another label.
-        refused: Answers that are no label and match one of ``REFUSALS``.
-        malformed: All other answers, the empty one too.
-        examples: Up to ten different refused or malformed answers, in order of appearance, each
-            truncated to 200 characters.
-    """
-
-    right: int
-    wrong: int
-    refused: int
-    malformed: int
+    right: int  # answers that are the record's label
+    wrong: int  # answers that are another label
+    refused: int  # answers that are no label and match one of ``REFUSALS``
+    malformed: int  # all other answers, the empty one too
+    # Up to ten different refused or malformed answers, in order of appearance, each truncated to
+    # 200 characters
     examples: list[str]
 
 

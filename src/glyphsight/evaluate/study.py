@@ -57,63 +57,37 @@ _COUNTED = 256  # texts whose tokens are counted
 
 @dataclass(frozen=True)
 class Selection:
-    """Records that an evaluation judged; equal for two evaluations of the same, in one order.
+    """Records that an evaluation judged; equal for two evaluations of the same, in one order."""
 
-    Attributes:
-        data: Dataset, source or task.
-        split: Split of the data; None where it has none.
-        limit: Largest number of records that was asked for; None for all.
-        seed: Random seed for the choice under a limit.
-        n: Number of records judged.
-        labels_sha256: SHA-256 of the right answers, in order.
-        items_sha256: SHA-256 of the list of pictures that the split was made of (``*.sources.txt``
-            beside its files), in order and before the limit; None where there is none.
-    """
-
-    data: str
-    split: str | None
-    limit: int | None
-    seed: int
-    n: int
-    labels_sha256: str
+    data: str  # dataset, source or task
+    split: str | None  # split of the data; None where it has none
+    limit: int | None  # largest number of records that was asked for; None for all
+    seed: int  # random seed for the choice under a limit
+    n: int  # number of records judged
+    labels_sha256: str  # SHA-256 of the right answers, in order
+    # SHA-256 of the list of pictures that the split was made of (``*.sources.txt`` beside its
+    # files), in order and before the limit; None where there is none
     items_sha256: str | None = None
 
 
 @dataclass(frozen=True)
 class Study:
-    """Everything known of one model after one evaluation.
+    """Everything known of one model after one evaluation."""
 
-    Attributes:
-        evaluation: Answers of the model and their figures.
-        selection: Records that were judged.
-        calibration: Gap between the probabilities and the accuracy of the answers that were chosen.
-        replies: Kinds of freely written answers; None where the model was not asked to write.
-        tokens: Mean tokens per picture, alone, by tokenizer: SmolLM2's and the model's own.
-        profile: Profile of the model's pictures.
-        shown: First sample of each label that the model could read, at most a dozen.
-        mistakes: Wrong answers with the highest probability, at most a dozen.
-        baselines: Floors and ceilings on the same text; empty where none were asked.
-        against: Difference of the model and a baseline on the same records, by its name.
-        robustness: Accuracy when pictures and texts are broken.
-        attributions: Cells that spoke for an answer.
-        notes: Parts that were left out and why, and what a reader of the baselines must know.
-        seconds: Seconds that each part took.
-    """
-
-    evaluation: Evaluation
-    selection: Selection
-    calibration: Calibration
-    replies: ReplyCounts | None
-    tokens: dict[str, float]
-    profile: Profile
-    shown: list[Sample]
-    mistakes: list[Sample]
-    baselines: list[Baseline] = field(default_factory=list)
-    against: dict[str, Paired] = field(default_factory=dict)
-    robustness: list[Condition] = field(default_factory=list)
+    evaluation: Evaluation  # answers of the model and their figures
+    selection: Selection  # records that were judged
+    calibration: Calibration  # of the answers that were chosen
+    replies: ReplyCounts | None  # freely written answers by kind; None where none was asked for
+    tokens: dict[str, float]  # mean per picture, alone, by tokenizer: SmolLM2's and the model's own
+    profile: Profile  # profile of the model's pictures
+    shown: list[Sample]  # first of each label that the model could read, at most a dozen
+    mistakes: list[Sample]  # wrong answers with the highest probability, at most a dozen
+    baselines: list[Baseline] = field(default_factory=list)  # floors and ceilings on the same text
+    against: dict[str, Paired] = field(default_factory=dict)  # difference to each, by its name
+    robustness: list[Condition] = field(default_factory=list)  # when pictures and texts are broken
     attributions: list[tuple[Sample, Attribution]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)  # parts left out and why; doubts on baselines
+    seconds: dict[str, float] = field(default_factory=dict)  # that each part took
 
     @property
     def ceiling(self) -> Baseline | None:

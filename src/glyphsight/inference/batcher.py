@@ -9,6 +9,7 @@ from typing import Any
 
 from glyphsight.inference.opened import Opened
 from glyphsight.inference.score import Completions, score, write
+from glyphsight.models.chat import end_tokens
 
 BATCH = 64
 """Prompts per pass at most, unless another number is asked for."""
@@ -45,12 +46,7 @@ class Batcher:
         self._computing, self._steps = False, 0
 
     def ask(self, job: Job, opened: Callable[[], Opened]) -> list[Any]:
-        """Wait for the result of a job; whose turn it is computes the jobs of all who wait.
-
-        Args:
-            job: Requests of this thread.
-            opened: Function that returns the engine, called by the thread that computes.
-        """
+        """Wait for the result of a job; whose turn it is computes the jobs of all who wait."""
         if not job.prompts:
             return []
         with self._turn:
@@ -105,7 +101,7 @@ def _compute(opened: Opened, jobs: list[Job]) -> None:
             )
         else:
             rooms = [room for job in jobs for room in job.rooms]
-            ends = opened.ends(opened.chat)
+            ends = end_tokens(opened.tokenizer, opened.chat)
             found = list(write(opened.engine, prompts, rooms, ends, size, progress=progress))
     except Exception as error:
         if len(jobs) > 1 and not jobs[0].states:  # an error is that of the thread that asked

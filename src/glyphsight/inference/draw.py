@@ -97,17 +97,11 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Grammar:
-    """Tokens that may come next in a text of a fixed layout.
+    """Tokens that may come next in a text of a fixed layout."""
 
-    Attributes:
-        known: The tokenizer, as ``llguidance`` takes it.
-        rule: The grammar.
-        size: Number of its tokens.
-    """
-
-    known: Any
-    rule: str
-    size: int
+    known: Any  # the tokenizer, as ``llguidance`` takes it
+    rule: str  # the grammar
+    size: int  # number of its tokens
 
     @staticmethod
     def of(tokenizer: Any, places: Sequence[str]) -> Grammar:
@@ -234,15 +228,7 @@ def write_drawings(
     Each token is drawn among those that fit. The weight of a text is the logarithm of how much the
     model expects what is known of it: the sum, over its tokens, of that of the probability of all
     tokens that fit. A text that has a gap above known rows is written several times, and the one of
-    most weight is kept.
-
-    Args:
-        advance: Function that reads tokens.
-        prompt: Token ids.
-        grammar: Tokens that may come next.
-        settings: Number, temperature and seed.
-        gap: True where rows are known below rows that are not.
-        room: Tokens of a drawing at most; None for any number.
+    most weight is kept. ``room`` is the most tokens of a drawing.
 
     Returns:
         Token ids of each drawing, and its weight: a natural logarithm, at most 0.

@@ -20,7 +20,7 @@ from glyphsight.inference.see import Answer, PictureText, answer_texts, require_
 from glyphsight.inference.stream import Piece, Writing, pieces
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.media.picture import PictureLike, several
-from glyphsight.models.chat import Turns, chat_turns, fill, has_template
+from glyphsight.models.chat import Turns, chat_turns, end_tokens, fill, has_template
 from glyphsight.models.runs import root_of
 
 SPARE_TOKENS = 12
@@ -200,7 +200,7 @@ class Model(LazyModel):
                 [(logprobs, state)] = self._batcher.ask(step, self._open)
             return logprobs
 
-        ends = self._open().ends(self._chats)
+        ends = end_tokens(self._open().tokenizer, self._chats)
         return pieces(advance, ids, self.tokenizer, ends, writing)
 
     def draw(

@@ -34,15 +34,7 @@ def in_words(pictures: Sequence[Iterable[str]], kind: str = "Picture") -> str:
 
 
 def sentences(pictures: Sequence[Iterable[str]], kind: str = "Picture") -> list[str]:
-    """Say what pictures or sounds show, such as "The picture shows a star.".
-
-    Args:
-        pictures: Names of the things in each of N, in order; several are numbered.
-        kind: ``Picture`` or ``Sound``.
-
-    Returns:
-        N sentences.
-    """
+    """Say what pictures or sounds show: "The picture shows a star."; several are numbered."""
     said = []
     for number, names in enumerate(pictures, 1):
         which = f"{kind} {number}" if len(pictures) > 1 else f"The {kind.lower()}"

@@ -75,18 +75,12 @@ class _Layer:
 
 @dataclass(frozen=True)
 class Row:
-    """A sequence of a pass.
+    """A sequence of a pass."""
 
-    Attributes:
-        ids: Token ids.
-        positions: Position of each, int64[T].
-        past: Keys and values float32[heads, S, D] of each layer; empty where there are none.
-        seen: Positions, of the S + T, that each token sees, bool[T, S + T]; None for all before it.
-    """
-
-    ids: Sequence[int]
-    positions: NDArray[np.int64]
-    past: Sequence[tuple[Floats, Floats]] = ()
+    ids: Sequence[int]  # token ids
+    positions: NDArray[np.int64]  # position of each, int64[T]
+    past: Sequence[tuple[Floats, Floats]] = ()  # keys and values float32[heads, S, D] of each layer
+    # bool[T, S + T], what each token sees; None for all before it
     seen: NDArray[np.bool_] | None = None
 
 

@@ -36,11 +36,6 @@ class Opened:
     window: int | None
     dtype: str
 
-    def ends(self, chat: Turns | None) -> list[int]:
-        """Return the tokens that end a text, plain or in turns."""
-        ends = {self.tokenizer.eos_token_id, chat.end if chat else None}
-        return sorted(end for end in ends if end is not None)
-
 
 def with_numpy(source: ModelSource) -> Opened | None:
     """Open SmolLM2 or the run of a Llama model; None where the name means another model."""

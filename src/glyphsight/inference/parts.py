@@ -7,7 +7,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from glyphsight.errors import GlyphsightError
@@ -30,29 +30,14 @@ class PartError(GlyphsightError):
         self.param, self.code = param, code
 
 
-class Editor(Protocol):
-    """Something that replaces an object of a request."""
-
-    def replace(self, node: object, value: Any) -> None:
-        """Put a JSON value in the place of an object."""
-        ...
-
-
 @dataclass(frozen=True)
 class Part:
-    """A picture or sound in a request.
+    """A picture or sound in a request."""
 
-    Attributes:
-        kind: ``Picture`` or ``Sound``.
-        source: Data URI, address or base64.
-        detail: ``low``, ``auto`` or ``high``.
-        place: Place in the request, such as ``messages[0].content[1]``.
-    """
-
-    kind: str
-    source: str
-    detail: str
-    place: str
+    kind: str  # ``Picture`` or ``Sound``
+    source: str  # data URI, address or base64
+    detail: str  # ``low``, ``auto`` or ``high``
+    place: str  # place in the request, such as ``messages[0].content[1]``
 
     @property
     def remote(self) -> bool:
@@ -98,14 +83,10 @@ def _from_base64(data: str | bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Slot:
-    """A place whose pictures and sounds become text together.
+    """A place whose pictures and sounds become text together."""
 
-    Attributes:
-        parts: Pictures and sounds, in order.
-        write: Function that puts their texts in.
-    """
-
-    parts: tuple[Part, ...]
+    parts: tuple[Part, ...]  # pictures and sounds, in order
+    # Function that puts their texts in, by ``replace`` of what holds the request
     write: Callable[[Any, Sequence[str]], None]
 
 
@@ -152,11 +133,11 @@ def content_slots(content: Any, place: str, kind: str, *, others: bool = False) 
         yield Slot((found,), _replace_part(part, kind))
 
 
-def _replace_part(part: dict[str, Any], kind: str) -> Callable[[Editor, Sequence[str]], None]:
+def _replace_part(part: dict[str, Any], kind: str) -> Callable[[Any, Sequence[str]], None]:
     gone = ("type", "text", "detail", *_MEDIA)
     others = {name: value for name, value in part.items() if name not in gone}
 
-    def write(editor: Editor, texts: Sequence[str]) -> None:
+    def write(editor: Any, texts: Sequence[str]) -> None:
         editor.replace(part, {"type": kind, "text": texts[0]} | others)
 
     return write

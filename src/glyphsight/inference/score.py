@@ -18,19 +18,12 @@ from glyphsight.models.runs import UNKNOWN
 
 @dataclass(frozen=True)
 class Request:
-    """A question to a model.
+    """A question to a model."""
 
-    Attributes:
-        prompt: Text that the model reads, as :meth:`~glyphsight.dataset.Prompt.ask` renders it.
-        answers: Completions to choose from, as :meth:`~glyphsight.dataset.Prompt.reply` renders
-            each. They also bound the length of a free answer.
-        unknown: Column of the answer that says ``unknown``, whose score is lowered by the caution
-            of the model's run; None where there is none.
-    """
-
-    prompt: str
+    prompt: str  # text that the model reads, as ``Prompt.ask`` renders it
+    # Completions as ``Prompt.reply`` renders each; they bound a free one
     answers: tuple[str, ...] = ()
-    unknown: int | None = None
+    unknown: int | None = None  # column of "unknown", whose score is lowered by the run's caution
 
     @staticmethod
     def about(prompt: Prompt, text: str, labels: Sequence[str], question: str = "") -> Request:
@@ -125,15 +118,10 @@ class PromptTooLongError(ModelError):
 
 @dataclass(frozen=True)
 class Completions:
-    """Token ids of the answers to choose from.
+    """Token ids of the answers to choose from."""
 
-    Attributes:
-        shared: Token ids that all answers start with.
-        rests: Token ids after them, one list per answer.
-    """
-
-    shared: list[int]
-    rests: list[list[int]]
+    shared: list[int]  # token ids that all answers start with
+    rests: list[list[int]]  # token ids after them, one list per answer
 
     @staticmethod
     def of(tokenizer: Any, answers: Sequence[str], turns: Turns | None = None) -> Completions:
@@ -179,14 +167,6 @@ def score(
 
     One pass per batch gives the answers that differ in one token; the endings of longer ones take
     passes of their own over the kept keys and values.
-
-    Args:
-        engine: Engine that computes the passes.
-        prompts: Token ids of N prompts.
-        choices: Answers of each.
-        batch_size: Prompts per pass at most; changes speed alone.
-        progress: Function called with the rows that are done.
-        share: True where a shared beginning of a batch is computed once; changes speed alone.
 
     Returns:
         N arrays float32[answers], natural logarithm.

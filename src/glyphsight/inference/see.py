@@ -104,33 +104,20 @@ class Answer:
 
 @dataclass(frozen=True)
 class PictureText:
-    """A picture as a model reads it; of several things the main one.
+    """A picture as a model reads it; of several things the main one."""
 
-    Attributes:
-        ascii_image: The text.
-        height: Height of the picture in pixels.
-        width: Width of the picture in pixels.
-        inverted: True where the picture was dark on light and was inverted.
-        cropped: True where the picture was cropped and centred.
-        ink: Ink that was found; None where none was sought or found.
-        found: What was found and done to its ground, in a line; "" likewise.
-        parts: Texts of all things in reading order; empty where there are not several.
-        main: Number of the main one among the parts.
-        box: Box of the text in pixels of the picture; None for the whole picture.
-        halves: Texts of the two sides of its widest gap, each parted likewise; empty where there
-            is none. They are things where the model is surer of them than of the whole.
-    """
-
-    ascii_image: str
-    height: int
-    width: int
-    inverted: bool
-    cropped: bool
-    ink: Ink | None = None
-    found: str = ""
-    parts: tuple[PictureText, ...] = ()
-    main: int = 0
-    box: Box | None = None
+    ascii_image: str  # the text
+    height: int  # height of the picture in pixels
+    width: int  # width of the picture in pixels
+    inverted: bool  # True where the picture was dark on light and was inverted
+    cropped: bool  # True where the picture was cropped and centred
+    ink: Ink | None = None  # ink that was found; None where none was sought or found
+    found: str = ""  # what was found and done to its ground, in a line; "" likewise
+    parts: tuple[PictureText, ...] = ()  # of all things in reading order, if there are several
+    main: int = 0  # number of the main one among the parts
+    box: Box | None = None  # box of the text in pixels of the picture; None for the whole picture
+    # Texts of the two sides of its widest gap, each parted likewise; empty where there is none.
+    # They are things where the model is surer of them than of the whole.
     halves: tuple[PictureText, ...] = ()
 
     @property
@@ -376,38 +363,23 @@ def _answer_each(
 
 @dataclass(frozen=True)
 class Seen:
-    """Outcome of one picture of many.
+    """Outcome of one picture of many."""
 
-    Attributes:
-        path: Path as it was given or found.
-        answer: Answer of the model; None where there is none.
-        error: Reason why there is none, "" where there is one.
-        pixels: The picture, gray uint8[H, W], where it was asked for.
-        state: State of the file as its task notes it.
-    """
-
-    path: str
-    answer: Answer | None = None
-    error: str = ""
-    pixels: NDArray[np.uint8] | None = None
-    state: str = ""
+    path: str  # path as it was given or found
+    answer: Answer | None = None  # answer of the model; None where there is none
+    error: str = ""  # reason why there is none, "" where there is one
+    pixels: NDArray[np.uint8] | None = None  # the picture, gray uint8[H, W], where it was asked for
+    state: str = ""  # state of the file as its task notes it
 
 
 @dataclass(frozen=True)
 class Asking:
-    """What many pictures are asked.
+    """What many pictures are asked."""
 
-    Attributes:
-        question: Question about each picture; None for the first that the model was trained on.
-        signs: True where each picture is a line of letters and digits, to be read sign by sign.
-        max_pixels: Largest number of pixels per file.
-        pixels: True where the pixels of the pictures are kept.
-    """
-
-    question: str | None = None
-    signs: bool = False
-    max_pixels: int = MAX_PIXELS
-    pixels: bool = False
+    question: str | None = None  # None for the first that the model was trained on
+    signs: bool = False  # True where each is a line of letters and digits, read sign by sign
+    max_pixels: int = MAX_PIXELS  # largest number of pixels per file
+    pixels: bool = False  # True where the pixels of the pictures are kept
 
 
 @dataclass(frozen=True)

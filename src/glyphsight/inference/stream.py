@@ -17,68 +17,40 @@ _HALF = "\ufffd"  # what a tokenizer writes for bytes that are no whole characte
 
 @dataclass(frozen=True)
 class Writing:
-    """Settings of a text that is written.
+    """Settings of a text that is written."""
 
-    Attributes:
-        most: Tokens at most, from 1.
-        stop: Texts that end it; they are no part of it.
-        temperature: Divisor of the log-probabilities, from 0; 0 takes the likeliest token.
-        top_p: Share of the probability, above 0 and up to 1, that the likeliest tokens make up; the
-            others are not drawn.
-        seed: Seed of the drawing; None for another text each time.
-        top: Likeliest tokens that are told with each token.
-    """
-
-    most: int = 256
-    stop: tuple[str, ...] = ()
-    temperature: float = 0.0
+    most: int = 256  # tokens at most, from 1
+    stop: tuple[str, ...] = ()  # texts that end it; they are no part of it
+    temperature: float = 0.0  # divisor of the log-probabilities; 0 takes the likeliest token
+    # Share of the probability, above 0 and up to 1, that the likeliest tokens make up; the others
+    # are not drawn
     top_p: float = 1.0
-    seed: int | None = None
-    top: int = 0
+    seed: int | None = None  # seed of the drawing; None for another text each time
+    top: int = 0  # likeliest tokens that are told with each token
 
 
 @dataclass(frozen=True)
 class Token:
-    """A written token.
+    """A written token."""
 
-    Attributes:
-        text: Its text; U+FFFD where it is part of a character.
-        logprob: Its log-probability, natural logarithm, before temperature and ``top_p``.
-        top: Texts and log-probabilities of the likeliest tokens in its place.
-    """
-
-    text: str
-    logprob: float
-    top: tuple[tuple[str, float], ...] = ()
+    text: str  # its text; U+FFFD where it is part of a character
+    logprob: float  # its log-probability, natural logarithm, before temperature and ``top_p``
+    top: tuple[tuple[str, float], ...] = ()  # likeliest texts in its place, log-probabilities
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What a step adds to a text.
+    """What a step adds to a text."""
 
-    Attributes:
-        text: Whole characters; "" where a character or a text of ``stop`` may have begun.
-        token: Token of the step; None where the model ended the text.
-        finish: Why the text ends here: ``stop`` or ``length``; "" where it does not.
-    """
-
-    text: str
-    token: Token | None
-    finish: str = ""
+    text: str  # whole characters; "" where a character or a text of ``stop`` may have begun
+    token: Token | None  # token of the step; None where the model ended the text
+    finish: str = ""  # why the text ends here: ``stop`` or ``length``; "" where it does not
 
 
 def pieces(
     advance: Advance, prompt: list[int], tokenizer: Any, ends: Collection[int], writing: Writing
 ) -> Iterator[Piece]:
-    """Write after a prompt, a piece a token; the last piece says why the text ends.
-
-    Args:
-        advance: Function that reads the prompt, then each token that was written.
-        prompt: Token ids.
-        tokenizer: Tokenizer with ``decode``.
-        ends: Tokens that end the text.
-        writing: Settings.
-    """
+    """Write after a prompt, a piece a token; the last piece says why the text ends."""
     draw = np.random.default_rng(writing.seed)
     written: list[int] = []
     text, sent, new = "", 0, prompt

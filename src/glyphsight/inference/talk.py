@@ -25,25 +25,16 @@ _WORDS = "glyphsight-asks"
 
 @dataclass
 class Conversation:
-    """Conversation about pictures: what was said so far, and the pictures that wait for words.
-
-    Attributes:
-        model: The model that replies.
-        most: Tokens of a reply at most.
-        show: Fix where the model has no words of its own.
-        messages: What was said, oldest first, as :func:`conversation_ids` takes it.
-        waiting: Texts of the pictures that the next words are about.
-        pictures: True once a picture was added.
-    """
+    """Conversation about pictures: what was said so far, and the pictures that wait for words."""
 
     model: Model
-    most: int = Writing.most
-    show: str = SHOW
-    messages: list[dict[str, str]] = field(default_factory=list)
-    waiting: list[PictureText] = field(default_factory=list)
+    most: int = Writing.most  # tokens of a reply at most
+    show: str = SHOW  # fix where the model has no words of its own
+    messages: list[dict[str, str]] = field(default_factory=list)  # said so far, oldest first
+    waiting: list[PictureText] = field(default_factory=list)  # what the next words are about
     _named: list[Answer] = field(default_factory=list)
     _known: bool = False
-    pictures: bool = False
+    pictures: bool = False  # True once a picture was added
 
     def add(self, picture: PictureLike) -> None:
         """Read a picture or a sound, which the next words are about.
@@ -118,11 +109,6 @@ def task_about(model: Model, words: str, seen: Sequence[Answer] = ()) -> Task | 
     """Return the task that words beside pictures mean; None where they belong to a conversation.
 
     A talker is not asked about pictures of which nothing is known: their label is the answer.
-
-    Args:
-        model: The model.
-        words: Words beside the pictures.
-        seen: Answers to the pictures, as far as they are there.
 
     Raises:
         ModelError: The run was trained on several questions, on none such as this, and not on any,

@@ -38,9 +38,6 @@ def choose_threshold(
             something known and are right where ``unknown`` is left out, float64[N].
         refused: Largest share of them that may be refused, 0-1; one record may in any case.
         least: Smallest threshold: of few records none may be near.
-
-    Returns:
-        Threshold for :attr:`~glyphsight.models.RunRecord.unknown_above`.
     """
     may = max(1, int(refused * len(sure)))
     if len(sure) <= may:

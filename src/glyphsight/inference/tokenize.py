@@ -20,14 +20,6 @@ def prompt_ids(
 
     A plain prompt gets the tokenizer's own opening token where there is one; a chat template
     writes that token itself.
-
-    Args:
-        tokenizer: Callable as those of transformers are.
-        prompts: Texts as :meth:`~glyphsight.dataset.Prompt.ask` gives them.
-        turns: Chat around each prompt, None for plain prompts.
-
-    Returns:
-        Token ids of each prompt.
     """
     if not prompts:
         return []

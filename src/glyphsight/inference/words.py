@@ -80,42 +80,26 @@ class ReadSettings:
 
 @dataclass(frozen=True)
 class Read:
-    """A picture or sound as it was read.
+    """A picture or sound as it was read."""
 
-    Attributes:
-        kind: ``Picture`` or ``Sound``.
-        text: The ASCII_Image.
-        tokens: Tokens of the text, as the tokenizer of the settings counts them.
-        size: Width x height in pixels, or seconds.
-        answer: Answer of our model; None where it was not asked.
-        sha256: Checksum of the file, in hexadecimal.
-        shown: Text that takes the place of the part in the request.
-    """
-
-    kind: str
-    text: str
-    tokens: int
-    size: str
-    answer: Answer | None
-    sha256: str
-    shown: str = ""
+    kind: str  # ``Picture`` or ``Sound``
+    text: str  # the ASCII_Image
+    tokens: int  # tokens of the text, as the tokenizer of the settings counts them
+    size: str  # width x height in pixels, or seconds
+    answer: Answer | None  # answer of our model; None where it was not asked
+    sha256: str  # checksum of the file, in hexadecimal
+    shown: str = ""  # text that takes the place of the part in the request
 
 
 @dataclass(eq=False)
 class Reader:
-    """Reads pictures and sounds.
-
-    Attributes:
-        settings: Settings of what is read.
-        model: Model that looks at pictures; None where only their text is shown.
-        ears: Model that answers sounds, likewise.
-        profile: Profile of every text, with its width, where a model trained on it reads the bare
-            text; None for the settings' one, with words around it.
-    """
+    """Reads pictures and sounds."""
 
     settings: ReadSettings
-    model: Model | None = None
-    ears: Model | None = None
+    model: Model | None = None  # model that looks at pictures; None where only their text is shown
+    ears: Model | None = None  # model that answers sounds, likewise
+    # Profile of every text, with its width, where a model trained on it reads the bare text; None
+    # for the settings' one, with words around it
     profile: Profile | None = None
 
     @cached_property

@@ -33,17 +33,9 @@ class HubError(GlyphsightError):
 def push(
     directory: Path, name: str, kind: str, *, private: bool = False, force: bool = False
 ) -> str:
-    """Put a run or a dataset on the hub, its card checked first, in one commit.
+    """Put a run or a dataset on the hub, its card checked, in one commit; return its address.
 
-    Args:
-        directory: Finished run, or dataset with a card.
-        name: Name on the hub, such as ``me/shapes``.
-        kind: ``model`` or ``dataset``.
-        private: True where only its owner sees a new repository.
-        force: True to put a new version into a repository that exists.
-
-    Returns:
-        Its address.
+    ``kind`` is ``model`` or ``dataset``; with ``force`` a new version goes into what exists.
 
     Raises:
         HubError: The directory is not ready, or the hub refuses; names the fix.
@@ -70,11 +62,6 @@ def push(
 
 def pull(name: str, out: Path, kind: str) -> Path:
     """Get a run or a dataset that was pushed; after a stop the same call resumes.
-
-    Args:
-        name: Name on the hub.
-        out: Directory to make.
-        kind: ``model`` or ``dataset``.
 
     Raises:
         HubError: ``out`` exists, the hub refuses, or what it has was not made by glyphsight; names

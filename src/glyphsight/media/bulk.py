@@ -61,25 +61,15 @@ class EncodeSettings:
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture file, the file that its text goes to, and what came of it.
+    """A picture file, the file that its text goes to, and what came of it."""
 
-    Attributes:
-        path: Path of the picture; ``-`` is standard input.
-        target: Path of its text; None where it is only printed.
-        found: True where the target holds the text already.
-        error: Reason why there is no text.
-        text: The text; "" until there is one.
-        state: Size and time of the picture that was read.
-        strange: True where something else is there that this command did not write.
-    """
-
-    path: str
-    target: Path | None = None
-    found: bool = False
-    strange: bool = False
-    error: str | None = None
-    text: str = ""
-    state: str = ""
+    path: str  # path of the picture; ``-`` is standard input
+    target: Path | None = None  # path of its text; None where it is only printed
+    found: bool = False  # True where the target holds the text already
+    strange: bool = False  # True where something else is there that this command did not write
+    error: str | None = None  # reason why there is no text
+    text: str = ""  # the text; "" until there is one
+    state: str = ""  # size and time of the picture that was read
 
     def read(self, **how: Any) -> NDArray[np.uint8]:
         """Read the picture as :func:`~glyphsight.media.load_gray` does, gray uint8[H, W]."""
@@ -229,12 +219,6 @@ def results(
     log: JsonLog | None = None,
 ) -> Iterator[PictureFile]:
     """Yield every task with its text or the reason why there is none, in order.
-
-    Args:
-        tasks: Pictures to encode.
-        settings: Settings of the call.
-        workers: Number of processes; None for one per core once there is work for them.
-        log: List of texts, which the written ones join.
 
     Raises:
         GlyphsightError: A worker process ended.

@@ -16,22 +16,16 @@ _FIX = "take the plain prompt with --set chat=no"
 
 @dataclass(frozen=True)
 class Turns:
-    """Text around the words of system and user, and the end of the assistant's turn.
+    """Text around the words of system and user, and the end of the assistant's turn."""
 
-    Attributes:
-        before: Text before the user's words where there is no instruction, with the opening token
-            where the template writes it.
-        after: Text between the user's words and those of the assistant.
-        end: Id of the token that ends the assistant's turn.
-        system: Text before an instruction.
-        between: Text between an instruction and the user's words; "" where the template takes no
-            system message, so that the instruction is the first line of the user's words.
-    """
-
+    # Text before the user's words where there is no instruction, with the opening token where the
+    # template writes it
     before: str
-    after: str
-    end: int
-    system: str = ""
+    after: str  # text between the user's words and those of the assistant
+    end: int  # id of the token that ends the assistant's turn
+    system: str = ""  # text before an instruction
+    # Text between an instruction and the user's words; "" where the template takes no system
+    # message, so that the instruction is the first line of the user's words
     between: str = ""
 
     def around(self, prompt: str) -> str:
@@ -57,10 +51,6 @@ def chat_turns(tokenizer: Any, name: str) -> Turns:
     The template is filled once, with words in place of the picture, since many templates trim
     their messages and a picture may begin with white space. Llama's gets a fixed date in place of
     today's, and a model that can think aloud is told not to: a model is asked as it was trained.
-
-    Args:
-        tokenizer: Tokenizer of transformers.
-        name: Name that the user gave the model.
 
     Raises:
         ModelError: There is no template, or it cannot be used.
@@ -93,6 +83,12 @@ def chat_turns(tokenizer: Any, name: str) -> Turns:
     if told.count(_TOLD) != 1 or after_told != after:
         return Turns(before, after, end)
     return Turns(before, after, end, opening, between)
+
+
+def end_tokens(tokenizer: Any, turns: Turns | None) -> list[int]:
+    """Return the ids of the tokens that end an answer, plain or in turns."""
+    ends = {tokenizer.eos_token_id, turns.end if turns else None}
+    return sorted(end for end in ends if end is not None)
 
 
 def fill(tokenizer: Any, messages: Sequence[dict[str, str]], *, opened: bool = True) -> str:

@@ -37,12 +37,6 @@ def write_model(
 ) -> None:
     """Write a whole model with its tokenizer and chat template.
 
-    Args:
-        loaded: Model, for its settings and tokenizer.
-        tensors: Weights by their names in transformers, an adapter folded in.
-        kind: Type of the weights, one of :data:`TYPES`.
-        file: File to write.
-
     Raises:
         ModelError: It is no plain Llama model, or a GGUF cannot describe its tokenizer.
         MissingPackageError: A k-quant needs xllamacpp.
@@ -81,11 +75,6 @@ def write_model(
 
 def write_adapter(loaded: LoadedModel, directory: Path, file: Path) -> None:
     """Write the LoRA adapter in a directory of PEFT, to be laid on the GGUF of its base.
-
-    Args:
-        loaded: Base model, for its settings.
-        directory: Directory of the adapter.
-        file: File to write.
 
     Raises:
         ModelError: The base is no plain Llama model, or the adapter is more than plain LoRA.

@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from glyphsight.models.chat import end_tokens
 from glyphsight.models.runs import RunRecord
 
 MODELFILE = "Modelfile"
@@ -32,33 +33,22 @@ def answer_tokens(record: RunRecord, tokenizer: Any) -> int:
 def modelfile(record: RunRecord, tokenizer: Any, weights: str) -> str:
     """Write Ollama's Modelfile: the prompt of ``/api/generate`` is the text of a picture."""
     own = template(record, _PICTURE).replace("{{", '{{"{{"}}').replace(_PICTURE, "{{ .Prompt }}")
-    ends = {tokenizer.eos_token_id, record.chat.end if record.chat else None} - {None}
     lines = [
         f"FROM ./{weights}",
         f'TEMPLATE """{own}"""',
         "PARAMETER temperature 0",
         f"PARAMETER num_ctx {_WINDOW}",
         f"PARAMETER num_predict {answer_tokens(record, tokenizer)}",
-        *(f"PARAMETER stop {json.dumps(tokenizer.decode(end))}" for end in sorted(ends)),
+        *(
+            f"PARAMETER stop {json.dumps(tokenizer.decode(end))}"
+            for end in end_tokens(tokenizer, record.chat)
+        ),
     ]
     return "\n".join(lines) + "\n"
 
 
-def server_line(weights: str) -> str:
-    """Return the command that serves a GGUF with llama.cpp's server."""
-    return f"llama-server --model {weights} --ctx-size {_WINDOW} --temp 0"
-
-
 def write_words(out: Path, name: str, form: str, record: RunRecord, tokenizer: Any) -> None:
-    """Write ``README.md``, and for a GGUF the ``Modelfile``.
-
-    Args:
-        out: Directory of the exported model.
-        name: Name of its weights.
-        form: Form of the export.
-        record: Record of the run.
-        tokenizer: Tokenizer of transformers.
-    """
+    """Write ``README.md``, and for a GGUF the ``Modelfile``."""
     from jinja2 import Template
 
     text = (files("glyphsight") / "assets" / "export.md.j2").read_text("utf-8")
@@ -72,7 +62,7 @@ def write_words(out: Path, name: str, form: str, record: RunRecord, tokenizer: A
         tokens=answer_tokens(record, tokenizer),
         profile=vars(record.profile),
         base=record.base,
-        server=server_line(name),
+        server=f"llama-server --model {name} --ctx-size {_WINDOW} --temp 0",
     )
     (out / "README.md").write_text(page, encoding="utf-8")
     if form == "gguf":

@@ -106,33 +106,19 @@ _HUB_ANSWERS = 10  # seconds
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A causal language model ready to be trained or asked.
+    """A causal language model ready to be trained or asked."""
 
-    Attributes:
-        model: The transformers (or PEFT) model.
-        tokenizer: Its tokenizer; ``pad_token_id`` and ``eos_token_id`` are set.
-        name: Name that the user gave the model.
-        run: Record of the training with glyphsight, None for a plain base model.
-        chat: Turns around a prompt and its answer, None for plain prompts.
-    """
-
-    model: Any
-    tokenizer: Any
-    name: str
-    run: RunRecord | None
-    chat: Turns | None = None
+    model: Any  # the transformers (or PEFT) model
+    tokenizer: Any  # its tokenizer; ``pad_token_id`` and ``eos_token_id`` are set
+    name: str  # name that the user gave the model
+    run: RunRecord | None  # record of the training with glyphsight, None for a plain base model
+    chat: Turns | None = None  # turns around a prompt and its answer, None for plain prompts
 
     @property
     def window(self) -> int | None:
         """Longest sequence that the model takes, in tokens; None when its config does not say."""
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         return int(limit) if limit else None
-
-    @property
-    def end_tokens(self) -> list[int]:
-        """Ids of the tokens that end an answer."""
-        ends = {self.tokenizer.eos_token_id, self.chat.end if self.chat else None}
-        return sorted(end for end in ends if end is not None)
 
     def save(self, directory: str | Path) -> None:
         """Write the weights, or the adapter alone, and the tokenizer into a directory."""
@@ -265,9 +251,6 @@ def _location(source: ModelSource) -> str:
 
 def model_tokenizer(name: str | Path) -> Any:
     """Load the tokenizer of a model, as transformers has it, without the model.
-
-    Args:
-        name: Model, as :func:`load_model` takes it.
 
     Raises:
         ModelError: It cannot be loaded.

@@ -28,15 +28,10 @@ _PAD, _EOS = "<pad>", "<eos>"
 
 @dataclass(frozen=True)
 class MadeFor:
-    """The texts that the tokenizer of a fresh ``nano`` is made for.
+    """The texts that the tokenizer of a fresh ``nano`` is made for."""
 
-    Attributes:
-        profile: Profile of the pictures.
-        answers: Answers that are one token each, with the space before them.
-    """
-
-    profile: Profile = PUBLISHED
-    answers: tuple[str, ...] = ()
+    profile: Profile = PUBLISHED  # profile of the pictures
+    answers: tuple[str, ...] = ()  # answers that are one token each, with the space before them
 
 
 FOR_PUBLISHED = MadeFor()
@@ -44,18 +39,11 @@ FOR_PUBLISHED = MadeFor()
 
 @dataclass(frozen=True)
 class Splitting:
-    """The way that pictures as text are split into tokens.
+    """The way that pictures as text are split into tokens."""
 
-    Attributes:
-        glyphs: Glyphs of the pictures, dark to bright.
-        longest: Largest number of glyphs per token. A token that begins a row holds the text before
-            the row, and one glyph less.
-        openings: Texts before a row that are one token with the row's first glyphs.
-    """
-
-    glyphs: str
-    longest: int
-    openings: tuple[str, ...]
+    glyphs: str  # glyphs of the pictures, dark to bright
+    longest: int  # largest number of glyphs per token; one less where it begins a row
+    openings: tuple[str, ...]  # texts before a row that are one token with the row's first glyphs
 
     @property
     def glyph(self) -> str:
@@ -191,11 +179,7 @@ def make_nano(
 
     The embeddings serve for the output too, which loses nothing and saves a third of the weights;
     not so with the published splitting, since the shipped runs have an output layer of their own.
-
-    Args:
-        seed: Random seed for the weights.
-        tokenizer: A ``PreTrainedTokenizerFast`` to read, in place of nano's own.
-        made_for: Texts that nano's own tokenizer is made for.
+    ``tokenizer``, a ``PreTrainedTokenizerFast``, is taken in place of nano's own.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM

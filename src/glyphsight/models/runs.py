@@ -31,17 +31,11 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Task:
-    """A question that a run was trained to answer.
+    """A question that a run was trained to answer."""
 
-    Attributes:
-        question: Question of the records; "" where the wording of the dataset asks it.
-        labels: Answers to choose from, sorted; empty where answers are open.
-        names: Meanings of labels that do not say it themselves, such as ``{"9": "ankle boot"}``.
-    """
-
-    question: str = ""
-    labels: tuple[str, ...] = ()
-    names: dict[str, str] = field(default_factory=dict)
+    question: str = ""  # question of the records; "" where the wording of the dataset asks it
+    labels: tuple[str, ...] = ()  # answers to choose from, sorted; empty where answers are open
+    names: dict[str, str] = field(default_factory=dict)  # meanings, such as {"9": "ankle boot"}
 
     def name_of(self, label: str) -> str:
         """Return the meaning of a label: its name, or the label itself where it has none."""
@@ -50,38 +44,24 @@ class Task:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Record of a run, saved as ``glyphsight.json``.
+    """Record of a run, saved as ``glyphsight.json``."""
 
-    Attributes:
-        base: Name of the model that the run was trained from.
-        seed: Random seed of the run, which also made the weights of a fresh ``nano``.
-        prompts: Wordings around the pictures; the model is asked in the first.
-        profile: Profile of the pictures.
-        tasks: Questions that the run was trained to answer; the first is asked by default.
-        training: Figures of the training: records, steps, seconds, accuracy.
-        chat: Turns of the chat around a prompt, None for plain prompts. They are kept whole, since
-            some templates write today's date.
-        base_profile: Profile that the tokenizer of a ``nano`` is made for.
-        base_answers: Answers that are one token each of a ``nano``, in the order of the tokens.
-        free: True where it was trained on more questions than ``tasks`` lists: it takes any
-            question, and writes its answer.
-        unknown_above: Threshold of the label ``unknown``, above 0 and below 1: its probability
-            beside the likeliest other label's from which it is the answer.
-        draws: Labels that the run was trained to draw, sorted.
-    """
-
-    base: str
-    seed: int = 0
-    prompts: tuple[Prompt, ...] = (Prompt(),)
-    profile: Profile = PUBLISHED
-    tasks: tuple[Task, ...] = (Task(),)
-    training: dict[str, Any] = field(default_factory=dict)
+    base: str  # name of the model that the run was trained from
+    seed: int = 0  # random seed of the run, which also made the weights of a fresh ``nano``
+    prompts: tuple[Prompt, ...] = (Prompt(),)  # around pictures; the model is asked in the first
+    profile: Profile = PUBLISHED  # profile of the pictures
+    tasks: tuple[Task, ...] = (Task(),)  # trained on; the first is asked by default
+    training: dict[str, Any] = field(default_factory=dict)  # records, steps, seconds, accuracy
+    # Turns of the chat around a prompt, None for plain prompts; kept whole, since some templates
+    # write today's date
     chat: Turns | None = None
-    base_profile: Profile = PUBLISHED
-    base_answers: tuple[str, ...] = ()
-    free: bool = False
+    base_profile: Profile = PUBLISHED  # profile that the tokenizer of a ``nano`` is made for
+    base_answers: tuple[str, ...] = ()  # one token each of a ``nano``, in the order of the tokens
+    free: bool = False  # True where it takes any question, trained on more than ``tasks`` lists
+    # Threshold of the label ``unknown``, above 0 and below 1: its probability beside the likeliest
+    # other label's from which it is the answer
     unknown_above: float = 0.5
-    draws: tuple[str, ...] = ()
+    draws: tuple[str, ...] = ()  # labels that the run was trained to draw, sorted
 
     @property
     def caution(self) -> float:
@@ -225,17 +205,11 @@ NAMES = (nano.NAME, smollm2.NAME, *SHIPPED_RUNS)
 
 @dataclass(frozen=True)
 class ModelSource:
-    """The meaning of a model's name.
+    """The meaning of a model's name."""
 
-    Attributes:
-        name: Name for messages, as the user gave it.
-        directory: Directory of the model; None for ``nano``, ``smollm2-135m`` and hub ids.
-        run: Record of the finished run in the directory, None where it holds none.
-    """
-
-    name: str
-    directory: Path | None = None
-    run: RunRecord | None = None
+    name: str  # for messages, as the user gave it
+    directory: Path | None = None  # None for ``nano``, ``smollm2-135m`` and hub ids
+    run: RunRecord | None = None  # finished run in the directory, None where it holds none
 
     @property
     def ships(self) -> bool:

@@ -114,10 +114,6 @@ def merged_pictures(tokenizer: Any, profile: Profile) -> str:
     Small pictures are tried: every box of each level in one short row of glyphs, and one glyph in
     the middle of a row as wide as the profile's. A tokenizer that squeezes spaces, lower-cases or
     does not know the glyphs makes some of them alike.
-
-    Args:
-        tokenizer: Tokenizer of the ``tokenizers`` library, or callable as those of transformers.
-        profile: Profile of the pictures.
     """
     if not (pair := _merged(tokenizer, profile)):
         return ""
@@ -257,15 +253,10 @@ def _widest(fits: Callable[[int], bool], most: int) -> int:
 
 @dataclass(frozen=True)
 class TokenBudget:
-    """A choice of the largest grid for each picture, as a value that reaches other processes.
+    """A choice of the largest grid for each picture, as a value that reaches other processes."""
 
-    Attributes:
-        tokens: Largest number of tokens per text.
-        tokenizer: Name or path, as :func:`load_tokenizer` takes it.
-    """
-
-    tokens: int
-    tokenizer: str = EMBEDDED
+    tokens: int  # largest number of tokens per text
+    tokenizer: str = EMBEDDED  # name or path, as :func:`load_tokenizer` takes it
 
     def __call__(self, image: NDArray[np.uint8], profile: Profile) -> Profile:
         """Return the profile with the width for a picture, gray pixels uint8[H, W]."""

@@ -46,21 +46,17 @@ PASSED = {
 """Further paths that a backend answers, with their method."""
 
 
-def create_app(settings: ServeSettings, backend: Backend | None = None) -> Starlette:
+def create_app(settings: ServeSettings) -> Starlette:
     """Make the application.
 
     Its ``state`` holds ``settings``, ``eye`` and ``backend``.
-
-    Args:
-        settings: Settings of the server.
-        backend: Backend that answers; None for the one that the settings mean.
 
     Raises:
         GlyphsightError: A model is unknown, the file of --log-text cannot be written, or
             --samples holds another dataset.
     """
     eye = _open_eye(settings)
-    behind = backend or (Upstream(settings) if settings.upstream else _embedded(eye))
+    behind: Backend = Upstream(settings) if settings.upstream else _embedded(eye)
     metrics = Metrics()
     log = settings.log_text and JsonLog(Path(settings.log_text), {"written_by": "glyphsight serve"})
     ask = Ask(settings, behind, eye, metrics, log or None)
@@ -122,5 +118,5 @@ async def _told(request: Request, error: Exception) -> Response:
         error = ApiError(error.status_code, said, headers=dict(error.headers or {}))
     elif not isinstance(error, ApiError):
         traceback.print_exception(error)  # for who runs the server
-        error = ApiError(500, "the server failed; look at what it printed", "server_error")
+        error = ApiError(500, "the server failed; look at what it printed")
     return error.response(request.url.path)

@@ -33,15 +33,7 @@ _CLOSE = {"Connection": "close"}  # what else the client sends is not read
 
 
 class Ask:
-    """Answers a request of an API; an ASGI application.
-
-    Args:
-        settings: Settings of the server.
-        backend: Backend that answers.
-        eye: Eye that reads pictures and sounds.
-        metrics: Counters.
-        log: Log of what was read, None for none.
-    """
+    """Answers a request of an API; an ASGI application."""
 
     def __init__(
         self,
@@ -68,7 +60,7 @@ class Ask:
             await self._refuse(wrong, scope, receive, out)
         except Exception:  # a flaw of ours: its trace is for who runs the server
             traceback.print_exc()
-            wrong = ApiError(500, "the server failed; look at what it printed", "server_error")
+            wrong = ApiError(500, "the server failed; look at what it printed")
             await self._refuse(wrong, scope, receive, out)
         finally:
             path = scope["path"]
@@ -150,7 +142,7 @@ class Ask:
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise _GoneError
+                        raise ApiError(499, "the client went away")
                     hold(len(piece := message.get("body", b"")))
                     body += piece
                     more = message.get("more_body", False)
@@ -245,13 +237,6 @@ class AskWhole(Ask):
 
     async def _read(self, path: str, body: bytes) -> tuple[bytes, tuple[Read, ...]]:
         return body, ()
-
-
-class _GoneError(ApiError):
-    """The client went away while it sent."""
-
-    def __init__(self) -> None:
-        super().__init__(499, "the client went away")
 
 
 class _Out:

@@ -19,35 +19,20 @@ _UNBOUND = 1 << 30  # tokens: as many as the window holds
 
 @dataclass(frozen=True)
 class Asked:
-    """A request, whatever its API.
+    """A request, whatever its API."""
 
-    Attributes:
-        texts: Texts to write on after, each as it is; empty for a conversation.
-        messages: Messages with ``role`` and ``content``, oldest first.
-        writing: Settings of what is written.
-        count: Replies wanted for each text or conversation.
-        streamed: True where the reply is sent as it is written.
-        logprobs: True where the log-probabilities of tokens are told.
-        usage: True where a stream tells the number of tokens at its end.
-        repeated: Values of the request that the reply repeats, by name.
-    """
-
-    texts: tuple[str, ...]
-    messages: tuple[Message, ...]
-    writing: Writing
-    count: int = 1
-    streamed: bool = False
-    logprobs: bool = False
-    usage: bool = True
-    repeated: Mapping[str, Any] = field(default_factory=dict)
+    texts: tuple[str, ...]  # texts to write on after, each as it is; empty for a conversation
+    messages: tuple[Message, ...]  # messages with ``role`` and ``content``, oldest first
+    writing: Writing  # settings of what is written
+    count: int = 1  # replies wanted for each text or conversation
+    streamed: bool = False  # True where the reply is sent as it is written
+    logprobs: bool = False  # True where the log-probabilities of tokens are told
+    usage: bool = True  # True where a stream tells the number of tokens at its end
+    repeated: Mapping[str, Any] = field(default_factory=dict)  # values that the reply repeats
 
 
 def read_asked(path: str, body: Mapping[str, Any]) -> Asked:
     """Read a request.
-
-    Args:
-        path: Path of the API.
-        body: JSON object; its pictures are text.
 
     Raises:
         ApiError: It holds a value that is not valid, or one that the model cannot honour.

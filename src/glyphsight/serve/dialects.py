@@ -13,10 +13,6 @@ from glyphsight.serve.errors import ApiError
 def slots(path: str, body: dict[str, Any]) -> Iterator[Slot]:
     """Find the pictures and sounds of a request, in order.
 
-    Args:
-        path: Path of the request.
-        body: Its JSON object.
-
     Raises:
         ApiError: A prompt is no text.
         PartError: A part is of no kind that becomes text.

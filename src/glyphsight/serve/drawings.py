@@ -25,25 +25,15 @@ _MOST, _SIDE = 16, 2048  # drawings of a request, pixels of a side
 
 @dataclass(frozen=True)
 class AskedDrawing:
-    """A request for drawings.
-
-    Attributes:
-        label: Label to draw.
-        settings: Number, temperature and seed.
-        size: Width and height in pixels; None for 8 pixels a column.
-    """
+    """A request for drawings."""
 
     label: str
-    settings: DrawSettings
-    size: tuple[int, int] | None
+    settings: DrawSettings  # number, temperature and seed
+    size: tuple[int, int] | None  # width and height in pixels; None for 8 pixels a column
 
 
 def read_drawing(body: Mapping[str, Any], labels: Sequence[str]) -> AskedDrawing:
-    """Read a request.
-
-    Args:
-        body: JSON object.
-        labels: Labels that the model draws. The prompt is one of them, or has one among its words.
+    """Read a request, whose prompt is one of the labels that the model draws, or names one.
 
     Raises:
         ApiError: It holds a value that is not valid, or names none of the labels.

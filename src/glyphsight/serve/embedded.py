@@ -50,10 +50,6 @@ class Embedded:
 
     A request whose last message is the user's and holds pictures is a question about them: labels
     are scored, whatever else was said. All else is a conversation.
-
-    Args:
-        model: A model that was trained with glyphsight.
-        ears: Model that has answered the sounds; None for none.
     """
 
     name = "embedded"

@@ -16,7 +16,7 @@ class ApiError(GlyphsightError):
     Attributes:
         status: HTTP status.
         message: Problem and fix.
-        type: Kind of error in OpenAI's words; by status where it is left out.
+        type: Kind of error in OpenAI's words, by status.
         code: Short name of the problem, for programs.
         param: Place in the request, such as ``messages[0].content[1]``.
         headers: Headers of the reply, such as ``Retry-After``.
@@ -26,14 +26,13 @@ class ApiError(GlyphsightError):
         self,
         status: int,
         message: str,
-        type: str = "",  # noqa: A002 - the field's name in the API
         code: str | None = None,
         param: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.message, self.code, self.param = status, message, code, param
-        self.type = type or _TYPES.get(status, "server_error" if status >= 500 else _INVALID)
+        self.type = _TYPES.get(status, "server_error" if status >= 500 else _INVALID)
         self.headers = headers or {}
 
     def as_json(self, path: str) -> dict[str, Any]:

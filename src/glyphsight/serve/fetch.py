@@ -214,9 +214,7 @@ async def _body(response: aiohttp.ClientResponse, max_bytes: int, hold: Hold) ->
 def _parse(text: str, base: URL | None = None) -> URL:
     """Return a URL whose text, scheme, user, port and host may be used; lookups come later.
 
-    Args:
-        text: The URL; with ``base``, the target of a redirect, which no message repeats.
-        base: The URL that redirects.
+    With ``base`` it is the target of a redirect, which no message repeats.
     """
     subject = _URL if base is None else _REDIRECT
     if not 0 < len(text) <= _LONGEST:

@@ -67,10 +67,6 @@ Pixels = NDArray[np.uint8]
 class Page:
     """Backend of the page, and the routes of its files.
 
-    Args:
-        settings: Settings of the server.
-        eye: Eye of the server, with its models.
-
     Raises:
         GlyphsightError: The directory for samples holds another dataset.
     """

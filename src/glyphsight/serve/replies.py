@@ -29,12 +29,6 @@ class Choice:
 class Reply(ABC):
     """A reply as it grows; the base of those of each API.
 
-    Args:
-        asked: The request.
-        model: Name of the model.
-        prompt_tokens: Tokens that the model reads for it.
-        count: Texts that are written.
-
     Attributes:
         media: Type of a stream of this reply.
     """

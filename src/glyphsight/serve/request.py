@@ -15,23 +15,14 @@ from glyphsight.inference.words import Read
 
 @dataclass(frozen=True)
 class Incoming:
-    """A request for a backend: checked, its pictures replaced by text.
+    """A request for a backend: checked, its pictures replaced by text."""
 
-    Attributes:
-        method: HTTP method.
-        path: Path without the query, such as ``/v1/chat/completions``.
-        query: Text after the question mark, "" without one.
-        headers: Headers as they came, but for this server's own key.
-        body: Body for the upstream: the bytes that came, where nothing in them was replaced.
-        reads: Pictures and sounds of the request, in order.
-    """
-
-    method: str
-    path: str
-    query: str = ""
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    body: bytes = b""
-    reads: tuple[Read, ...] = ()
+    method: str  # HTTP method
+    path: str  # path without the query, such as ``/v1/chat/completions``
+    query: str = ""  # text after the question mark, "" without one
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)  # without this server's key
+    body: bytes = b""  # for the upstream: the bytes that came, where nothing was replaced
+    reads: tuple[Read, ...] = ()  # pictures and sounds of the request, in order
 
     @cached_property
     def payload(self) -> Any:

@@ -18,10 +18,6 @@ class Samples:
     Its training split is the published file, replaced as a whole: a reader finds each record or
     none of it, whatever ends the server.
 
-    Args:
-        directory: Directory of the dataset; made with the first record.
-        profile: Profile of the pictures, which its manifest names.
-
     Raises:
         DatasetError: Another dataset is there.
     """

@@ -131,12 +131,6 @@ def make_server(
 def run(app: Starlette, settings: ServeSettings, port: socket.socket, said: str) -> None:
     """Serve until the process is told to stop, then finish what was begun.
 
-    Args:
-        app: The application.
-        settings: Its settings.
-        port: Socket from :func:`listen`.
-        said: What is served, for the line that tells the address.
-
     Raises:
         GlyphsightError: A model cannot be loaded.
     """

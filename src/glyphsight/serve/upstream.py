@@ -85,11 +85,7 @@ class _Passing(Response):
 
 
 class Upstream:
-    """Another server behind this one.
-
-    Args:
-        settings: Settings with an ``upstream``.
-    """
+    """Another server behind this one."""
 
     name = "upstream"
 

@@ -68,10 +68,6 @@ def is_spec(text: str) -> bool:
 def open_source(spec: str, max_pixels: int = MAX_PIXELS) -> Source:
     """Open ``KIND`` or ``KIND:LOCATION``.
 
-    Args:
-        spec: The SPEC.
-        max_pixels: Largest number of pixels per picture file, of a source that reads such.
-
     Raises:
         DatasetError: No such kind, a user's does not work, or the location does not hold what the
             kind needs. It names the SPEC.

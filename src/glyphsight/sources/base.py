@@ -120,11 +120,9 @@ class Source(Protocol):
         ...
 
 
-def ranges(split: str, count: int, *file: str | int, size: int = PART) -> list[Part]:
-    """Return parts ``(*file, start, stop)`` of ``size`` items each, ``count`` in all."""
-    return [
-        Part(split, (*file, start, min(start + size, count))) for start in range(0, count, size)
-    ]
+def ranges(split: str, count: int) -> list[Part]:
+    """Return parts ``(start, stop)`` of ``PART`` items each, ``count`` in all."""
+    return [Part(split, (start, min(start + PART, count))) for start in range(0, count, PART)]
 
 
 def batches(items: Iterable[Item | Failure]) -> Iterator[Batch | Failure]:

@@ -126,11 +126,6 @@ def folder_splits(names: Iterable[str]) -> dict[str, str]:
     return splits
 
 
-def folder_split(name: str) -> str | None:
-    """Return the split that a name alone says: ``val`` and ``valid`` are ``validation``."""
-    return folder_splits([name]).get(name)
-
-
 class SplitFiles:
     """Local or remote files whose names, or those of their folders, say the split, else train.
 
@@ -170,7 +165,7 @@ def file_split(root: str, name: str) -> str:
         return _SPLITS.get(numbered[1].lower(), numbered[1])
     word = re.match(r"[A-Za-z]*", base)
     for candidate in (word[0] if word else "", *reversed(folders)):
-        if split := folder_split(candidate):
+        if split := folder_splits([candidate]).get(candidate):
             return split
     return "train"
 

@@ -26,6 +26,7 @@ from glyphsight.files import cache_dir, cached, checksum
 from glyphsight.inference.passes import left_padded
 from glyphsight.inference.tokenize import completion_ids, prompt_ids, text_ids
 from glyphsight.models import LoadedModel, load_model, nano
+from glyphsight.models.chat import end_tokens
 
 _IGNORED = -100
 _CHUNK = 4096
@@ -35,17 +36,11 @@ _SHORT_ANSWER = 16  # tokens
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids to learn from.
+    """Token ids to learn from."""
 
-    Attributes:
-        ids: Tokens of a prompt with its completion, or of a piece of plain text.
-        answer_tokens: Number of tokens at the end that are learnt.
-        as_base: True to learn the base model's distribution at each of them, not the token.
-    """
-
-    ids: list[int]
-    answer_tokens: int
-    as_base: bool = False
+    ids: list[int]  # tokens of a prompt with its completion, or of a piece of plain text
+    answer_tokens: int  # number of tokens at the end that are learnt
+    as_base: bool = False  # True to learn the base's distribution at each of them, not the token
 
     @property
     def is_text(self) -> bool:
@@ -246,13 +241,6 @@ def own_words(
 
     A directory's text is written again when its weights change; of a hub id the name decides.
 
-    Args:
-        base: Name of the model, as :func:`load_model` takes it.
-        seed: Random seed for the sampling.
-        texts: Number of texts that begin freely.
-        length: Tokens of each of these.
-        sums: Number of continued sums.
-
     Raises:
         ModelError: The model cannot be loaded, or is a ``nano``, which has no language.
     """
@@ -273,7 +261,7 @@ def _written(base: str, seed: int, texts: int, length: int, sums: int) -> list[s
     loaded = load_model(base)
     opening = loaded.tokenizer.bos_token_id
     if opening is None:
-        opening = next(iter(loaded.end_tokens), None)
+        opening = next(iter(end_tokens(loaded.tokenizer, loaded.chat)), None)
     if opening is None:
         raise ModelError(f"{base}: has no token to begin a text with; give text_file")
     with (

@@ -55,25 +55,15 @@ _MANY_EPOCHS = 10**6
 
 @dataclass(frozen=True)
 class Job:
-    """A model, examples to learn, and the record that the run will have.
+    """A model, examples to learn, and the record that the run will have."""
 
-    Attributes:
-        loaded: The model, with its adapter where one is trained.
-        record: Record of the run, its training figures as far as they are known.
-        validation: Validation records of all datasets.
-        examples: Tokenized training records, all of them, then pieces of plain text.
-        own_words: File of the text that the base model wrote, None where it wrote none.
-        known: Tokens of the model that it starts from; those after them are new answers.
-        inputs: Inputs that a resumed run must find unchanged.
-    """
-
-    loaded: LoadedModel
-    record: RunRecord
-    validation: list[Record]
-    examples: list[Example]
-    own_words: Path | None
-    known: int
-    inputs: dict[str, Any]
+    loaded: LoadedModel  # the model, with its adapter where one is trained
+    record: RunRecord  # record of the run, its training figures as far as they are known
+    validation: list[Record]  # validation records of all datasets
+    examples: list[Example]  # tokenized training records, all of them, then pieces of plain text
+    own_words: Path | None  # file of the text that the base model wrote, None where it wrote none
+    known: int  # tokens of the model that it starts from; those after them are new answers
+    inputs: dict[str, Any]  # inputs that a resumed run must find unchanged
 
     def _steps_per_epoch(self, batch_size: int) -> int:
         return math.ceil(len(self.examples) / (batch_size * world_size()))

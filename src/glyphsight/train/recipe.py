@@ -22,38 +22,25 @@ ONLY = "data"
 
 @dataclass(frozen=True)
 class RecipeDataset:
-    """A dataset that a recipe builds from a source of labelled pictures.
+    """A dataset that a recipe builds from a source of labelled pictures."""
 
-    Attributes:
-        build: Fields of :class:`glyphsight.dataset.BuildSettings`; ``augmentation`` holds
-            the changes of copies by name, and ``hold_out`` names a dataset before this, of the same
-            source, whose validation pictures are held out here too.
-        names: Meanings of labels that do not say it themselves.
-        draw: True where the records are learned backwards too.
-    """
-
+    # Fields of BuildSettings; ``augmentation`` holds the changes of copies by name, and
+    # ``hold_out`` names a dataset before this, of the same source, whose validation pictures are
+    # held out here too
     build: dict[str, Any] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    draw: bool = False
+    names: dict[str, str] = field(default_factory=dict)  # meanings of labels
+    draw: bool = False  # True where the records are learned backwards too
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a trained model except where its pictures lie.
+    """Everything that decides a trained model except where its pictures lie."""
 
-    Attributes:
-        model: Name of the base model.
-        profile: Profile of all pictures.
-        datasets: Datasets by name; one called ``data`` where the file has no ``datasets``.
-        train: Training settings by name, see ``glyphsight train --help``.
-        named: True where the file has ``datasets``.
-    """
-
-    model: str
-    profile: Profile
-    datasets: dict[str, RecipeDataset]
-    train: dict[str, Any] = field(default_factory=dict)
-    named: bool = False
+    model: str  # name of the base model
+    profile: Profile  # profile of all pictures
+    datasets: dict[str, RecipeDataset]  # one called ``data`` where the file has no ``datasets``
+    train: dict[str, Any] = field(default_factory=dict)  # settings, see ``glyphsight train --help``
+    named: bool = False  # True where the file has ``datasets``
 
     def sources(self, given: Sequence[str]) -> dict[str, str]:
         """Return the source of each dataset.

@@ -55,33 +55,18 @@ from glyphsight.train.trainer import (
 
 @dataclass(frozen=True)
 class TrainReport:
-    """Figures of a run.
+    """Figures of a run."""
 
-    Attributes:
-        run: Directory of the model.
-        records: Training records.
-        text_pieces: Pieces of plain text learned beside them.
-        steps: Optimizer steps.
-        seconds: Seconds of training over all resumes, validation included.
-        validation_accuracy: Share of the validation records that the model answers right, 0-1; None
-            without such records.
-        validation_records: Number of these records.
-        validation_written: Number of those whose answers are open, so that the model wrote them;
-            others are judged by likelihood.
-        kept_step: Step of the weights that are kept: those of the best validation.
-        accuracies: Accuracy by question, where there are several.
-    """
-
-    run: str
-    records: int
-    text_pieces: int
-    steps: int
-    seconds: float
-    validation_accuracy: float | None
-    validation_records: int
-    validation_written: int
-    kept_step: int
-    accuracies: dict[str, float]
+    run: str  # directory of the model
+    records: int  # training records
+    text_pieces: int  # pieces of plain text learned beside them
+    steps: int  # optimizer steps
+    seconds: float  # seconds of training over all resumes, validation included
+    validation_accuracy: float | None  # share answered right, 0-1; None without such records
+    validation_records: int  # number of these records
+    validation_written: int  # of them, those whose open answers the model wrote
+    kept_step: int  # step of the weights that are kept: those of the best validation
+    accuracies: dict[str, float]  # accuracy by question, where there are several
 
 
 def train(

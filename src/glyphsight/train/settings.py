@@ -139,11 +139,6 @@ def resolve_settings(
 ) -> ResolvedSettings:
     """Combine the defaults, the model's own and the given settings (None counts as not given).
 
-    Args:
-        model: Name of the model, of the root of a run.
-        given: Settings by name.
-        trained: True where a run is trained further.
-
     Raises:
         ModelError: A setting does not exist or has no such value.
     """

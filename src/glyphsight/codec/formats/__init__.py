@@ -51,11 +51,6 @@ def _known() -> str:
 def cell_offsets(text: str, name: str, palette: str) -> NDArray[np.int64]:
     """Find the character of each cell. Cells that share a glyph, as in ``braille``, share it.
 
-    Args:
-        text: ASCII_Image without flaws.
-        name: Name of its format.
-        palette: Glyph of each level, dark to bright.
-
     Returns:
         int64[rows, columns], offsets in ``text``; -1 where a cell has no character, as beyond the
         end of a row of ``trim``.

@@ -36,25 +36,16 @@ _EXISTING = ("replace", "refuse", "rebuild")
 
 @dataclass(frozen=True)
 class BuildReport:
-    """Result of a build.
+    """Result of a build."""
 
-    Attributes:
-        records: Number of records written, by split.
-        labels: Number of records of each label, by split.
-        files: Path of each split's file, or the glob of its shards.
-        likeness: Numbers of look-alikes: ``repeats`` in the source's splits, and ``removed`` ones.
-        failed: Number of items that could not be read or encoded.
-        failures: The first of them.
-        found: True where the dataset was there already, whole, and nothing was written.
-    """
-
-    records: dict[str, int]
-    labels: dict[str, dict[str, int]]
-    files: dict[str, str]
+    records: dict[str, int]  # number of records written, by split
+    labels: dict[str, dict[str, int]]  # number of records of each label, by split
+    files: dict[str, str]  # path of each split's file, or the glob of its shards
+    # Numbers of look-alikes: ``repeats`` in the source's splits, and ``removed`` ones
     likeness: dict[str, Any] = field(default_factory=dict)
-    failed: int = 0
-    failures: list[Failure] = field(default_factory=list)
-    found: bool = False
+    failed: int = 0  # number of items that could not be read or encoded
+    failures: list[Failure] = field(default_factory=list)  # the first of them
+    found: bool = False  # True where the dataset was there already, whole, and nothing was written
 
 
 def build_dataset(

@@ -38,19 +38,13 @@ _COPY = re.compile(r" copy [0-9]+\Z")  # as a build ends the source of a changed
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem of a dataset.
+    """One problem of a dataset."""
 
-    Attributes:
-        file: File at fault.
-        record: Number of the record in it, from 1; 0 for the file as a whole.
-        reason: Explanation of the problem.
-        kind: Sort of problem: file, record, picture, size, answer, contradiction, leak or window;
-            of notes duplicate, look-alike, contradiction or sizes.
-    """
-
-    file: str
-    record: int
-    reason: str
+    file: str  # file at fault
+    record: int  # number of the record in it, from 1; 0 for the file as a whole
+    reason: str  # explanation of the problem
+    # Sort of problem: file, record, picture, size, answer, contradiction, leak or window; of notes
+    # duplicate, look-alike, contradiction or sizes
     kind: str = "record"
 
     def __str__(self) -> str:
@@ -69,21 +63,13 @@ class Window:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Result of a check.
+    """Result of a check."""
 
-    Attributes:
-        records: Number of records checked, by file.
-        spoilt: Number of records with a problem, by file.
-        problems: First problems.
-        found: Number of all problems, by kind.
-        notes: Facts worth knowing that are no problem in themselves.
-    """
-
-    records: dict[str, int] = field(default_factory=dict)
-    spoilt: dict[str, int] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    found: dict[str, int] = field(default_factory=dict)
-    notes: list[Problem] = field(default_factory=list)
+    records: dict[str, int] = field(default_factory=dict)  # number of records checked, by file
+    spoilt: dict[str, int] = field(default_factory=dict)  # records with a problem, by file
+    problems: list[Problem] = field(default_factory=list)  # first problems
+    found: dict[str, int] = field(default_factory=dict)  # number of all problems, by kind
+    notes: list[Problem] = field(default_factory=list)  # facts that are no problem
 
 
 def check_dataset(

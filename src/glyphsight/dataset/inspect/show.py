@@ -30,13 +30,8 @@ def choose_items(
 ) -> list[Item]:
     """Draw some records of a split at random in one reading; the same for the same seed.
 
-    Args:
-        path: Dataset in any layout.
-        split: Split to draw from; None for the first there is.
-        number: Number of records at most, in the order of the split.
-        seed: Random seed of the draw.
-        label: Answer that all records have; None for any entry, those that are no record too.
-        index: Number of the only record in the split, from 1; None to draw.
+    Without ``label`` entries that are no record are drawn too; ``index``, from 1, is that of the
+    only record in place of a draw.
 
     Raises:
         DatasetError: The dataset cannot be read, or has no such record.

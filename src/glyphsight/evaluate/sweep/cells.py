@@ -42,14 +42,8 @@ def run_sweep(
 
     Killed at any moment, the sweep resumes with the same call; an unfinished cell starts again.
     Several processes with the same arguments share the cells. Results of another plan's cells in
-    the same directory stay.
-
-    Args:
-        plan: Encodings, sizes, amounts of data and seeds.
-        spec: Source of labelled pictures. Only its training split is read; a part of it is held
-            out to judge by.
-        out: Directory of the sweep.
-        quiet: True for no progress bar.
+    the same directory stay. Of the source only the training split is read; a part of it is held
+    out to judge by.
 
     Returns:
         Results in the plan's order; fewer than cells while another process works on the rest.

@@ -143,10 +143,6 @@ def _choices(records: Sequence[Record], run: RunRecord | None) -> dict[str, tupl
 def doubts(task: Task, ours: Profile) -> list[str]:
     """Say how the texts of a task differ from those that a model was trained on.
 
-    Args:
-        task: The task.
-        ours: Profile of the model.
-
     Raises:
         DatasetError: By its manifest or by most of its texts the data is in another format, palette
             or size, or in another polarity.

@@ -126,10 +126,6 @@ def read_vitc(file: Path, wording: Wording | None = None) -> Task:
     or a letter, as the project's own program does by default, so there are 10 choices or 26. A
     string has no choices: writing is judged.
 
-    Args:
-        file: Path of the file.
-        wording: Words of every question; None for those of this module.
-
     Raises:
         DatasetError: Names the file, the item and its fault.
     """
@@ -164,10 +160,6 @@ def read_asciieval(file: Path, wording: Wording | None = None) -> Task:
     for the right choice, else 0), ``category-2`` and ``category-3`` are read. A question lists the
     choices as A to D and is answered with the letter. The project averages over concepts, which are
     ``category-2`` with ``category-3``.
-
-    Args:
-        file: Path of the file.
-        wording: Words of every question; None for those of this module.
 
     Raises:
         DatasetError: Names the file, the line, the field and its fault.
@@ -226,10 +218,6 @@ def read_bigbench(file: Path, wording: Wording | None = None) -> Task:
     around them stand in the file too, or are BIG-bench's defaults. A choice is right if no other
     has a higher score. Choices are listed as they stand in the file; BIG-bench itself shuffles
     them.
-
-    Args:
-        file: Path of the file.
-        wording: Words of every question, ``{art}`` its input; None for the task's own.
 
     Raises:
         DatasetError: Names the file, the example, the field and its fault.
