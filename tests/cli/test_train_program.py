@@ -72,6 +72,8 @@ def test_training_from_a_run_takes_other_answers(glyphsight, digits, nano_run, t
     assert "loses a part of what the run learned of its own texts" in told[-1]
     as_the_run = "dataset build --source SOURCE --out DIR --invert auto --ink --centre\n"
     assert as_the_run in told[-1]
+    assert "nano-digits says 'unknown' to what it does not know, and this run cannot" in told[-1]
+    assert "says 'unknown'" not in told[0]
     adapter, chosen = train(tmp_path / "first", tmp_path / "second")
     assert chosen["method"]["value"] == "lora"
     assert (tmp_path / "second" / "adapter_config.json").is_file()

@@ -112,7 +112,8 @@ def test_a_profile_names_its_format_and_its_width_counts_glyphs():
 @pytest.mark.parametrize("name", ["half", "quadrant", "braille"])
 def test_levels_that_a_format_cannot_carry_are_refused(name):
     form = get_format(name)
-    complaint = f"format {name} carries 2 levels, palette ' ▓█' has 3; give one of 2, such as ' █'"
+    complaint = f"format {name} carries 2 levels, palette ' ▓█' has 3; give one of 2, "
+    complaint += "such as ' █' (--palette)"
     with pytest.raises(FormatError) as caught:
         form.render_batch(np.zeros((1, 4, 2), dtype=np.uint8), " ▓█")
     assert str(caught.value) == complaint

@@ -93,8 +93,8 @@ def test_files_of_other_kinds_among_pictures_are_counted_and_named_once(pets, it
 def test_a_picture_in_no_class_folder_fails(pets, png, items):
     png(1, pets / "loose.png")
     assert failures(items(f"folder:{pets}")) == {
-        "loose.png": f"{pets / 'loose.png'}: is in no folder that says its answer; move it or "
-        "write a metadata.csv"
+        "loose.png": f"{pets / 'loose.png'}: is in no folder that says its answer; move it "
+        "to pets/ANSWER/, or write a metadata.csv"
     }
 
 

@@ -119,6 +119,8 @@ class Printer:
             return answer.name
         if answer.written:
             return f"{answer.written} ({', '.join(self._said(part, 1) for part in answer.parts)})"
+        if answer.parts and not any(part.known for part in answer.parts):
+            return f"{len(answer.parts)} things, {answer.parts[0].name}"
         if answer.parts:
             digits = all(part.known and part.label in tuple("0123456789") for part in answer.parts)
             digits = digits and not self.task.names
@@ -148,7 +150,8 @@ class Printer:
 
     def _write(self, seen: Seen, answer: Answer) -> None:
         path = seen.path
-        value = {"path": path, "question": self.task.question} | asdict(answer)
+        value = {"path": path, "question": self.task.question, "labels": answer.labels}
+        value |= asdict(answer)
         for one in (value, *value["parts"]):
             one["probabilities"] = dict(islice(one["probabilities"].items(), self.top))
         if self.form == "json":

@@ -6,6 +6,7 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -82,6 +83,8 @@ def chat(
                 talk.add(given.strip().strip("'\""))
             elif command.startswith("/"):
                 raise GlyphsightError(f"{command}: no such command; {_COMMANDS}")
+            elif terminal and " " not in words and Path(words).is_file():
+                raise GlyphsightError(f"/image {words} adds this picture to what you say next")
             elif words or talk.waiting:
                 if talk.waiting and not told and talk.model.ignores(words):
                     told = True

@@ -67,7 +67,12 @@ def level_grids(
     except ValueError:
         raise PictureError("pictures of several sizes; encode those of one size together") from None
     if images.dtype != np.uint8 or images.ndim != 3:
-        fix = "give one picture as picture[None]" if images.dtype == np.uint8 else as_bytes(images)
+        if images.dtype.kind in "OU":
+            fix = "give their pixels; encode takes one path or PIL image"
+        elif images.dtype != np.uint8:
+            fix = as_bytes(images)
+        else:
+            fix = "give one picture as picture[None]; encode takes one in colour"
         raise PictureError(
             f"pictures must be uint8[N, H, W], not {images.dtype}{list(images.shape)}; {fix}"
         )

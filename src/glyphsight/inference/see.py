@@ -89,6 +89,11 @@ class Answer:
         """All things in reading order; this one where there are not several."""
         return self.parts or (self,)
 
+    @property
+    def labels(self) -> list[str]:
+        """Labels of all things in reading order."""
+        return [one.label for one in self.things]
+
     def _repr_html_(self) -> str:
         """Show text, answer and probabilities in a notebook; of several things each."""
         shown = "".join(

@@ -116,8 +116,8 @@ def several(pictures: Iterable[T]) -> list[T]:
     shape = pictures.shape if isinstance(pictures, np.ndarray) else (0, 0, 0)
     if one or len(shape) < 3 or (len(shape) == 3 and shape[2] in (3, 4)):
         raise PictureError(
-            "several pictures are asked for; give a list: [picture], or list(array) of an array "
-            "that holds several"
+            "one picture where a list of them is asked for; give [picture], or list(array) of an "
+            "array that holds several"
         )
     return list(pictures)
 
@@ -132,7 +132,7 @@ def _name(picture: str | os.PathLike[str] | BinaryIO | Image.Image) -> str:
         return str(getattr(picture, "name", "")) or "the open file"
     raise PictureError(
         f"{type(picture).__name__} is no picture; give a path, an open binary file, a PIL image "
-        "or an array"
+        "or an array (of a tensor its .numpy(), uint8)"
     )
 
 

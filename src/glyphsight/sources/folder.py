@@ -281,7 +281,10 @@ class FolderSource(ListedSource):
                 problem = "is not named in the metadata; add a line for it or remove it"
                 found[split].append(self._flawed(name, problem))
             elif not folders:
-                problem = "is in no folder that says its answer; move it or write a metadata.csv"
+                problem = (
+                    "is in no folder that says its answer; move it to "
+                    f"{self._directory.name}/ANSWER/, or write a metadata.csv"
+                )
                 found[split].append(self._flawed(name, problem))
             elif prefixes and not prefix:
                 raise DatasetError(

@@ -23,7 +23,7 @@ from glyphsight.dataset import Record
 from glyphsight.errors import ModelError
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.load import fast_bfloat16
-from glyphsight.models.runs import HISTORY_FILE, read_history, resolve
+from glyphsight.models.runs import HISTORY_FILE, UNKNOWN, read_history, resolve
 from glyphsight.train.answers import fit_answers
 from glyphsight.train.card import write_card
 from glyphsight.train.data import collate
@@ -149,6 +149,7 @@ def train(
         except (SafetensorError, OSError) as error:
             raise _out_of_room(run, step, error) from error
         _warn_of_chance(record, job.validation, settings)
+        _warn_of_unknown(record)
     trainer.accelerator.wait_for_everyone()
     return _report(run)
 
@@ -307,6 +308,17 @@ def _warn_of_chance(record: RunRecord, validation: list[Record], settings: Train
                 f"always answering {commonest!r} ({100 * share:.1f} %): nothing is learned yet. "
                 f"Give more records{more}{start}{_likely(record.profile)}"
             )
+
+
+def _warn_of_unknown(record: RunRecord) -> None:
+    """Warn where the run that the training started from can say ``unknown``, and this cannot."""
+    before = resolve(record.base).run
+    labels = {label for task in record.tasks for label in task.labels}
+    if before and labels and UNKNOWN not in labels and UNKNOWN in before.tasks[0].labels:
+        say(
+            f"glyphsight: warning: {record.base} says {UNKNOWN!r} to what it does not know, and "
+            f"this run cannot: the data has no such answer. Add a folder {UNKNOWN} of other pictures"
+        )
 
 
 def _likely(profile: Profile) -> str:

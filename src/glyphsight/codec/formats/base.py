@@ -50,7 +50,7 @@ def check_palette(form: Format, palette: str) -> None:
         ends = palette[0] + palette[-1]
         raise FormatError(
             f"format {form.name} carries {form.max_levels} levels, palette {palette!r} has "
-            f"{len(palette)}; give one of {form.max_levels}, such as {ends!r}"
+            f"{len(palette)}; give one of {form.max_levels}, such as {ends!r} (--palette)"
         )
 
 

@@ -260,14 +260,16 @@ def _assigned(plan: _Plan, found: Gathered) -> Assigned:
         named = rows_named(plan.build, plan.parts["train"], found, plan.held_out)
     if "validation" in plan.build.source.splits:
         settings = replace(settings, validation=0)
-    unread = f"; besides, {_first_of(found.failed)}" if found.failed else ""
     try:
         assigned = assign(found.items, plan.wanted, settings, spec, named)
     except DatasetError as error:
-        raise DatasetError(f"{error}{unread}") from None
+        if found.failed:  # why there are so few
+            raise DatasetError(f"{spec}: {_first_of(found.failed)}; besides, {error}") from None
+        raise
     for name, rows in assigned.rows.items():
         if not len(rows):
             alike = "; what there was looks like held-out pictures; keep it with --keep-duplicates"
+            unread = f"; {_first_of(found.failed)}" if found.failed else ""
             why = unread or (alike if name in assigned.removed else "; give more pictures")
             raise DatasetError(f"{spec}: no picture is left for the split {name}{why}")
     return assigned
