@@ -40,7 +40,7 @@ from glyphsight.sampling import wilson_interval
 
 _KINDS = (
     "digits letters words art art-picture icons sketches clothes scenes vitc-s-picture "
-    "vitc-l-picture"
+    "vitc-l-picture strange"
 )
 KINDS = _KINDS.split()
 CLOSED = ("digits", "letters", "icons", "sketches", "clothes")

@@ -234,6 +234,17 @@ def test_the_ink_of_a_picture_is_sought_once_for_text_answer_and_correction(
     assert sought == [1]
 
 
+def test_a_thing_that_the_model_parted_is_corrected_alone(serve, tmp_path):
+    drawn = 255 - np.pad(sample_picture(7).repeat(4, 0).repeat(4, 1), 20)
+    sheet = png_of(np.concatenate([drawn, drawn], axis=1))
+    client = serve(model="nano-names", samples=tmp_path / "samples")
+    parts = client.post("/page/see", content=sheet).json()["answer"]["parts"]
+    assert [one["label"] for one in parts] == ["7", "7"]
+    kept = client.post("/page/correct?label=1&part=2", content=sheet).json()["record"]
+    assert kept["ASCII_image"] == parts[1]["read"]["text"]
+    assert client.post("/page/correct?label=1&part=3", content=sheet).status_code == 400
+
+
 def test_without_a_directory_nothing_is_kept_and_the_server_says_so(serve, seven):
     client = serve()
     assert client.get("/page/profiles").json()["samples"] is False

@@ -194,14 +194,18 @@ class Page:
         if not label or len(label) > LONGEST or not label.isprintable():
             raise ApiError(400, f"label: give one line of 1 to {LONGEST} characters", param="label")
         text = _read_once(self._pixels(body), self._own)
+        picture = text.ascii_image
         if part := _number(query, "part", 0):
-            if part > (several := len(text.parts)):
+            parts = [one.ascii_image for one in text.parts]
+            if text.halves and self._eye.model is not None:  # the model parted it
+                parts = [one.ascii_image for one in self._eye.model.see([text])[0].parts]
+            if part > len(parts):
                 raise ApiError(
-                    400, f"part is {part}, the picture has {several}; see it again", param="part"
+                    400, f"part is {part}, the picture has {len(parts)}; see it again", param="part"
                 )
-            text = text.parts[part - 1]
+            picture = parts[part - 1]
         asked, size = query.get("question", ""), str(self._own.width)
-        record = Record((text.ascii_image,), label, asked, size=size)
+        record = Record((picture,), label, asked, size=size)
         return {"records": self._samples.add(record), "record": record.as_json()}
 
     def _pixels(self, body: bytes) -> Pixels:
