@@ -91,16 +91,20 @@ def _draw_attribution(drawn: Any, bar: Any, pixels: Any, attribution: Attributio
         spine.set_visible(False)
 
 
-def _draw_ink(drawn: Any, found: Inks, shape: tuple[int, ...]) -> None:
+def _draw_ink(drawn: Any, found: Inks, answer: Answer, shape: tuple[int, ...]) -> None:
     """Colour the ink found in a picture, with a box around each thing, numbered if several."""
-    for number, ink in enumerate(found.things, start=1):
+    for ink in found.things:
         top, bottom, left, right = (edge - 0.5 for edge in ink.box)
         colour = np.zeros((*ink.mask.shape, 4), dtype=np.uint8)
         colour[ink.mask] = *_rgb(TONES["second"]), 150
         drawn.imshow(colour, extent=(left, right, bottom, top))
+    for number, box in enumerate((one.box for one in answer.things), start=1):
+        if box is None:
+            continue
+        top, bottom, left, right = (edge - 0.5 for edge in box)
         edges = [left, right, right, left, left], [top, top, bottom, bottom, top]
         drawn.plot(*edges, color=TONES["second"], linewidth=2)
-        if len(found.things) > 1:
+        if answer.parts:
             plate = {"facecolor": TONES["second"], "edgecolor": "none", "pad": 1.5}
             drawn.text(left, top, str(number), color="white", fontsize=10, va="bottom", bbox=plate)
     drawn.set_xlim(-0.5, shape[1] - 0.5)
@@ -176,7 +180,7 @@ def draw_explanation(
     for drawn, bar, shown in zip(panels, bars, (pixels, read), strict=False):
         drawn.imshow(shown, cmap="gray", vmin=0, vmax=255)
         bar.set_axis_off()
-    _draw_ink(panels[0], found, pixels.shape)
+    _draw_ink(panels[0], found, answer, pixels.shape)
     for drawn, bar, one in zip(panels[2:], bars[2:], attributions, strict=True):
         if isinstance(one, Attribution):
             _bare(drawn, *_caption(one))
