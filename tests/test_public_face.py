@@ -86,7 +86,7 @@ def test_a_stack_and_a_picture_in_each_others_place_are_refused_with_the_fix(dig
     for one in (digits[0], golden / "five.png", str(golden / "five.png")):
         with pytest.raises(PictureError, match=r"give \[picture\], or list"):
             model.see(one)
-    with pytest.raises(PictureError, match=r"give one picture as picture\[None\]; "):
+    with pytest.raises(PictureError, match=r"give one picture as picture\[None\], "):
         glyphsight.encode_batch(digits[0])
     with pytest.raises(PictureError, match="several sizes"):
         glyphsight.encode_batch([digits[0], digits[0][:4]])

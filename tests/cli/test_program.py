@@ -156,8 +156,12 @@ def test_ctrl_c_counts_where_a_library_makes_another_error_of_it(monkeypatch, ca
             raise TypeError("cannot compare") from None
 
     monkeypatch.setattr("glyphsight.cli.app.app", swallow)
-    with pytest.raises(SystemExit) as stopped:
-        main()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job ignores it
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert stopped.value.code == 130
     assert capsys.readouterr().err == "glyphsight: stopped\n"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from glyphsight.codec.gaps import part_box, trim_box
+from glyphsight.codec.gaps import in_lines, part_box, pieces, trim_box
 
 INK = np.zeros((60, 100), bool)
 INK[10:30, 5:25] = INK[12:28, 40:60] = INK[44:58, 30:50] = True
@@ -27,3 +27,21 @@ def test_a_gap_narrower_than_a_share_of_the_ink_is_none(gap, parts):
     ink = np.zeros((100, 100), bool)
     ink[:, 10:50] = ink[:, 50 + gap : 100] = True
     assert (part_box(ink, trim_box(ink, (0, 100, 0, 100))) is not None) == parts
+
+
+def test_the_sides_of_a_gap_are_parted_too_and_too_many_pieces_are_none():
+    whole = pieces(INK, 3)
+    assert whole.box == ALL
+    upper, lower = whole.halves
+    assert [one.box for one in upper.halves] == [(10, 30, 5, 25), (12, 28, 40, 60)]
+    assert lower.halves == upper.halves[0].halves == ()
+    assert pieces(INK, 2) is None
+    assert pieces(np.zeros((5, 5), bool), 3) is None
+
+
+def test_boxes_are_read_in_lines_also_where_they_are_not_level():
+    line = [(30, 90, 0, 40), (0, 50, 60, 90), (40, 95, 110, 150)]
+    below = [(100, 140, 80, 120), (100, 160, 10, 60)]
+    boxes = np.array([below[0], line[2], line[0], below[1], line[1]])
+    assert in_lines(boxes) == [2, 4, 1, 3, 0]
+    assert in_lines(boxes[:1]) == [0]

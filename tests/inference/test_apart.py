@@ -5,8 +5,36 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from glyphsight.codec import Profile
+from glyphsight.codec.gaps import trim_box
 from glyphsight.inference import Model
-from glyphsight.inference.see import to_text
+from glyphsight.inference.see import Answer, PictureText, _apart, to_text
+
+
+def answer(label, chance, left=0):
+    """Make the answer to a piece of a picture."""
+    known = {"unknown": chance, "cat": 1 - chance} if label == "unknown" else {label: chance}
+    rest = (False, False, False, label != "unknown")
+    return Answer(label, label, chance, known, "", *rest, box=(0, 9, left, left + 9))
+
+
+@pytest.mark.parametrize(
+    ("whole", "left", "right", "labels"),
+    [
+        (("bag", 0.3), ("cat", 0.9), ("dog", 0.9), ["cat", "dog"]),
+        (("bag", 0.8), ("cat", 0.6), ("dog", 0.7), ["bag"]),
+        (("pause", 0.97), ("one", 1.0), ("one", 1.0), ["pause"]),  # certain
+        (("unknown", 0.99), ("cat", 0.9), ("unknown", 0.8), ["cat", "unknown"]),
+        (("unknown", 0.99), ("unknown", 0.8), ("unknown", 0.8), ["unknown"]),
+    ],
+)
+def test_sides_of_a_gap_are_things_where_the_model_is_surer_of_them(whole, left, right, labels):
+    half = PictureText("", 9, 9, False, False)
+    text = PictureText("", 9, 20, False, False, found="ink", halves=(half, half))
+    told = iter([answer(*whole), answer(*left), answer(*right, left=10)])
+    found = _apart(text, told)
+    assert found.labels == labels
+    assert bool(found.parts) == (len(labels) > 1)
+    assert not found.parts or found.found == "ink"
 
 
 def house(image, x, y):
@@ -34,6 +62,21 @@ def names():
     return Model("nano-names")
 
 
+def drawn(sheet):
+    """Return the boxes of the ink in the quarters of the sheet."""
+    quarters = [(0, 205, 0, 215), (0, 205, 215, 420), (205, 420, 0, 215), (205, 420, 215, 420)]
+    return [trim_box(sheet < 130, quarter) for quarter in quarters]
+
+
+@pytest.mark.slow
+def test_boxes_lie_in_a_large_photograph(names, sheet):
+    large = photographed(sheet.repeat(5, 0).repeat(5, 1))
+    [found] = names.see([large])
+    assert found.labels == ["house", "K", "7", "house"]
+    for part, ink in zip(found.parts, drawn(sheet), strict=True):
+        assert np.abs(np.array(part.box) / 5 - ink).max() <= 3, (part.box, ink)
+
+
 def photographed(pixels):
     shade = np.linspace(1, 0.55, pixels.shape[1])
     grain = np.random.default_rng(0).normal(0, 3, pixels.shape)
@@ -49,8 +92,8 @@ def test_things_are_named_in_reading_order_with_their_boxes(names, sheet, photo)
     boxes = np.array([one.box for one in answer.parts])
     assert (boxes[:2, 1] < boxes[2:, 0]).all()
     assert (boxes[[0, 2], 3] < boxes[[1, 3], 2]).all()
-    for top, bottom, left, right in boxes:
-        assert (sheet[top:bottom, left:right] < 100).mean() > 0.1
+    for box, ink in zip(boxes, drawn(sheet), strict=True):
+        assert np.abs(box - ink).max() <= 3, (box, ink)
     assert (answer.found == "dark ink on light paper, evened out a shadow") == photo
 
 

@@ -94,7 +94,7 @@ def test_a_picture_in_no_class_folder_fails(pets, png, items):
     png(1, pets / "loose.png")
     assert failures(items(f"folder:{pets}")) == {
         "loose.png": f"{pets / 'loose.png'}: is in no folder that says its answer; move it "
-        "to pets/ANSWER/, or write a metadata.csv"
+        f"to {pets / 'ANSWER'}/, or write a metadata.csv"
     }
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+import threading
 import warnings
 from importlib import import_module
 from typing import Annotated, Any
@@ -99,7 +100,7 @@ def glyphsight(
 
 
 def _run() -> None:
-    """Run a command; after Ctrl-C, whatever error it ends in, exit with the status of Ctrl-C."""
+    """Run a command; where numpy swallows Ctrl-C, exit with its status all the same."""
     pressed = False
 
     def press(number: int, frame: Any) -> None:
@@ -107,13 +108,15 @@ def _run() -> None:
         pressed = True
         signal.default_int_handler(number, frame)
 
-    # A background job ignores it.
-    if own := signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # A background job ignores it, and only the main thread may set what it does.
+    own = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    own &= threading.current_thread() is threading.main_thread()
+    if own:
         signal.signal(signal.SIGINT, press)
     try:
         app(prog_name="glyphsight")  # by ``python -m`` too
-    except Exception:
-        if pressed:  # numpy turns a KeyboardInterrupt into errors of its own
+    except TypeError:
+        if pressed:  # numpy makes such an error of a KeyboardInterrupt
             sys.exit(_INTERRUPTED)
         raise
     finally:

@@ -14,6 +14,7 @@ import typer
 from glyphsight.cli.output import say
 from glyphsight.console import printable
 from glyphsight.errors import GlyphsightError
+from glyphsight.media import medium_of
 from glyphsight.models.runs import DEFAULT_MODEL
 
 _COMMANDS = "/image FILE adds a picture to what you say next; /quit ends"
@@ -83,7 +84,7 @@ def chat(
                 talk.add(given.strip().strip("'\""))
             elif command.startswith("/"):
                 raise GlyphsightError(f"{command}: no such command; {_COMMANDS}")
-            elif terminal and " " not in words and Path(words).is_file():
+            elif terminal and _is_picture(words):
                 raise GlyphsightError(f"/image {words} adds this picture to what you say next")
             elif words or talk.waiting:
                 if talk.waiting and not told and talk.model.ignores(words):
@@ -94,6 +95,13 @@ def chat(
             if not terminal:
                 raise
             say(f"glyphsight: {error}")
+
+
+def _is_picture(words: str) -> bool:
+    """Say whether a line is the path of a picture or a sound."""
+    with suppress(OSError, ValueError):  # a long line is no path
+        return Path(words).is_file() and medium_of(words) is not None
+    return False
 
 
 def _print(reply: Iterator[str], terminal: bool) -> None:

@@ -67,12 +67,12 @@ def level_grids(
     except ValueError:
         raise PictureError("pictures of several sizes; encode those of one size together") from None
     if images.dtype != np.uint8 or images.ndim != 3:
-        if images.dtype.kind in "OU":
+        if images.dtype.kind in "OSU":
             fix = "give their pixels; encode takes one path or PIL image"
         elif images.dtype != np.uint8:
             fix = as_bytes(images)
         else:
-            fix = "give one picture as picture[None]; encode takes one in colour"
+            fix = "give one picture as picture[None], pictures in colour one by one to encode"
         raise PictureError(
             f"pictures must be uint8[N, H, W], not {images.dtype}{list(images.shape)}; {fix}"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,34 @@ from glyphsight.codec.prepare import Box
 
 _GAP = 0.04
 """Narrowest gap between two things, as a share of the longer side of all ink."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a picture."""
+
+    box: Box
+    halves: tuple[Piece, ...]  # the two sides of its widest gap, if it has one
+
+
+def pieces(ink: NDArray[np.bool_], most: int) -> Piece | None:
+    """Part a picture, bool[H, W], at its gaps, and the sides likewise.
+
+    Returns:
+        The whole; None without ink, or where it would come into more than ``most``.
+    """
+    if not ink.any():
+        return None
+    gaps = 0
+
+    def parted(box: Box) -> Piece:
+        nonlocal gaps
+        sides = part_box(ink, box) if gaps < most else None
+        gaps += sides is not None
+        return Piece(box, tuple(map(parted, sides or ())))
+
+    whole = parted(trim_box(ink, (0, ink.shape[0], 0, ink.shape[1])))
+    return whole if gaps < most else None
 
 
 def trim_box(ink: NDArray[np.bool_], box: Box) -> Box:
@@ -46,3 +76,15 @@ def part_box(ink: NDArray[np.bool_], box: Box) -> tuple[Box, Box] | None:
     else:
         sides = (top, bottom, left, left + first), (top, bottom, left + first, right)
     return trim_box(ink, sides[0]), trim_box(ink, sides[1])
+
+
+def in_lines(boxes: NDArray[np.int64], rows: NDArray[np.intp] | None = None) -> list[int]:
+    """Order boxes, int64[n, 4], as one reads: parted by bands that no box crosses, lines first."""
+    rows = np.arange(len(boxes)) if rows is None else rows
+    for first in (0, 2):  # lines, then columns
+        order = rows[boxes[rows, first].argsort(kind="stable")]
+        ends = np.maximum.accumulate(boxes[order, first + 1])
+        breaks = np.flatnonzero(boxes[order[1:], first] >= ends[:-1]) + 1
+        if len(breaks):
+            return [row for some in np.split(order, breaks) for row in in_lines(boxes, some)]
+    return rows[boxes[rows, 2].argsort(kind="stable")].tolist()

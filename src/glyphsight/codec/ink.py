@@ -140,11 +140,14 @@ def find_ink(pixels: Images) -> Ink | None:
     return None if view is None else view.ink
 
 
-def look(pixels: Images) -> View | None:
-    """Find the main thing in a picture, and keep what was seen on the way."""
+def look(pixels: Images, least: float = 0.0) -> View | None:
+    """Find the main thing in a picture, and keep what was seen on the way.
+
+    What takes less than a share ``least`` of the picture is no sheet.
+    """
     gray, step = reduce(pixels)
     sheet, view = _on_a_sheet(gray)
-    if not sheet:
+    if not sheet or (view is not None and view.smooth.size < least * gray.size):
         view = _search(gray)
     if view is None:
         return None

@@ -53,7 +53,7 @@ def prepare(pixels: Images, profile: Profile) -> Prepared:
         if profile.ink:
             return _prepared(find_ink(pixels), pixels, profile)
         if (found := find_on_paper(pixels)) is not None:
-            return _prepared(next(iter(found.things), None), pixels, profile)
+            return _prepared((*found.things, None)[0], pixels, profile)
     turned = _to_invert(pixels[None], profile.invert)
     image = exchange(pixels[None], turned)
     moved, centred = centre_content(image) if profile.centre else (np.zeros(1, bool), image)

@@ -56,7 +56,8 @@ class Profile:
             taken away, and thin strokes brought to an even width; bright ink on black is left.
             Pictures whose longer side is below 48 pixels stay as they are.
         paper: Search for all ink where the ground is uneven, as on photographed paper, and leave
-            it as it is drawn, bright on black; a picture on an even ground stays as it is.
+            it as it is drawn, bright on black; a picture on an even ground, or with a longer side
+            below 48 pixels, stays as it is.
         centre: Content scaled to a 20x20 box and its centre of mass moved to the middle of 28x28
             pixels, as MNIST's digits have it, unless it lies so already.
         trim: Cut of the quiet beginning and end of a sound: the moments of its spectrogram that

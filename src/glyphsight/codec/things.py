@@ -31,6 +31,7 @@ _DOTS = 6  # fewest dots of a dotted thing
 _INSIDE = 0.3  # share of a box that lies in another's, from which both are one thing
 _LEAST = 0.4  # size of a thing as a share of the main one's
 _PENS = 2.5  # ratio of the widths of strokes of one pen
+_SHEET = 0.35  # smallest sheet on which all ink is sought, as a share of the picture
 _FLAT = 5.0  # width of a line as a multiple of its height
 
 
@@ -106,13 +107,14 @@ def find_on_paper(pixels: Images) -> Inks | None:
     """
     if is_even(reduce(pixels)[0]):
         return None
-    view = look(pixels)
-    if view is None or view.ink is None:
+    view = look(pixels, _SHEET)
+    if view is None:
         return Inks()
     parts, main = view.guess.parts, view.guess.main
     groups = [group for group in _joined(_near(parts, main), parts, main) if _whole(group, view)]
     ink = _cut(view, np.unique(np.concatenate([*groups, view.chosen])), even=False)
-    return Inks((ink or view.ink,), alone=False)
+    ink = ink or _cut(view, view.chosen, even=False)
+    return Inks((ink,) if ink else (), alone=False)
 
 
 def _cut(view: View, group: NDArray[np.int64], *, even: bool = True) -> Ink | None:

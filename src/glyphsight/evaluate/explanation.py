@@ -167,7 +167,7 @@ def draw_explanation(
     profile, task = loaded.run.profile, loaded.run.task(question)
     read = cells_picture(answer.ascii_image, profile)
     things, found = prepare_things(pixels, profile)
-    ground = things[found.main].pixels if profile.crop is None else read
+    ground = things[found.main].pixels if profile.crop is None and not answer.parts else read
     attributions = _attributions(loaded, answer, task.question)
     figure = Figure(figsize=(13.6, 4.9), layout="constrained", facecolor="white")
     panels, bars = figure.subplots(2, 2 + len(attributions), height_ratios=[24, 1])

@@ -17,10 +17,10 @@ from glyphsight import parallel
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.adjust import stretch_contrast
 from glyphsight.codec.formats import get_format
-from glyphsight.codec.gaps import part_box, trim_box
+from glyphsight.codec.gaps import Piece, in_lines, pieces
 from glyphsight.codec.ink import SMALLEST, Ink, find_ink
 from glyphsight.codec.prepare import Box, Prepared, content, prepare_things, remaining
-from glyphsight.codec.things import MOST, reading_order
+from glyphsight.codec.things import MOST
 from glyphsight.dataset.questions import refers
 from glyphsight.errors import PictureError
 from glyphsight.inference.naming import in_words, is_known, names_of, relevant
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _REPLY = 128  # tokens of an answer in words at most
 _APART = 0.5  # log-probability that two sides of a gap may have less than the whole
+_CERTAIN = 0.95  # probability of a whole that is not parted
 TOGETHER = 64
 """Largest number of pictures read and answered together."""
 
@@ -211,27 +212,18 @@ def _to_text(pixels: NDArray[np.uint8], profile: Profile) -> PictureText:
 
 
 def _halves(done: Prepared, text: PictureText, rest: Profile) -> tuple[PictureText, ...]:
-    """Part a picture at its gaps, as :class:`PictureText` says; not one of more than ``MOST``."""
-    ink = content(done.pixels[None])[0]
-    if max(ink.shape) < SMALLEST or not ink.any():
+    """Read the pieces of a picture, as :class:`PictureText` says; not of more than ``MOST``."""
+    if max(done.pixels.shape) < SMALLEST:
         return ()
-    left = 2 * MOST - 1
 
-    def parted(box: Box) -> tuple[PictureText, ...]:
-        nonlocal left
-        found = []
-        for half in part_box(ink, box) or ():
-            left -= 1
-            if left < 0:
-                return ()
-            top, bottom, first, last = half
-            own = encode_batch(done.pixels[None, top:bottom, first:last], rest)[0]
-            halves = parted(half)
-            found.append(replace(text, ascii_image=own, box=done.in_picture(half), halves=halves))
-        return tuple(found)
+    def read(piece: Piece) -> PictureText:
+        top, bottom, left, right = piece.box
+        own = encode_batch(done.pixels[None, top:bottom, left:right], rest)[0]
+        halves = tuple(map(read, piece.halves))
+        return replace(text, ascii_image=own, box=done.in_picture(piece.box), halves=halves)
 
-    halves = parted(trim_box(ink, (0, ink.shape[0], 0, ink.shape[1])))
-    return halves if left >= 0 else ()
+    whole = pieces(content(done.pixels[None])[0], MOST)
+    return () if whole is None else tuple(map(read, whole.halves))
 
 
 def to_answer(
@@ -298,7 +290,7 @@ def _apart(text: PictureText, found: Iterator[Answer | PictureError]) -> Answer 
     parts = [one for one in things if isinstance(one, Answer)]
     boxes = np.array([one.box for one in parts])
     sizes = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
-    ordered = tuple(parts[row] for row in reading_order(boxes))
+    ordered = tuple(parts[row] for row in in_lines(boxes))
     return replace(parts[sizes.argmax()], found=text.found, parts=ordered)
 
 
@@ -312,8 +304,10 @@ def _likeliest(
     sure = max((chance for label, chance in known.items() if label != UNKNOWN), default=0.0)
     alone = math.log(max(sure, 1e-30))
     together = sum(weight for weight, _ in sides) + _APART
-    if sides and together > alone:
-        return together, [one for _, some in sides for one in some]
+    parts = [one for _, some in sides for one in some]
+    named = any(isinstance(one, Answer) and one.known for one in parts)
+    if named and sure < _CERTAIN and together > alone:
+        return together, parts
     return alone, [own]
 
 

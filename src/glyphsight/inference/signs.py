@@ -32,7 +32,8 @@ _LITTLE = 0.6  # ink at a cut as a share of the most in any column
 _WIDEST = 2.5  # width of a sign in heights of the line
 _BROAD = 1.0  # width, likewise, from which a sign is less likely the wider it is
 _GAP = 0.5  # weight of a gap inside a sign
-_THIN = 0.25  # width, likewise, of what can be but an I or a 1
+_SIGN = 0.5  # weight of a sign, so that few are likelier than many
+_THIN = 0.2  # width, likewise, of what can be but an I or a 1
 _LOW = 0.5  # height, likewise, below which a piece is no letter and no digit
 _SKIPPED = math.log(0.05)  # weight of a low piece that is passed over
 _SPAN = 12  # ends and cuts that one sign reaches over
@@ -73,7 +74,8 @@ def read_signs(model: Model, picture: PictureLike) -> Answer:
 
     Args:
         model: A model that names single letters or digits, such as ``nano-names``.
-        picture: A picture of one line on an even ground, of either polarity.
+        picture: A picture of one line, of either polarity; on an uneven ground, a photograph, where
+            the model's profile seeks ink.
 
     Returns:
         An answer whose ``written`` is the line and whose ``parts`` are the signs with their boxes.
@@ -121,6 +123,7 @@ def read_signs(model: Model, picture: PictureLike) -> Answer:
         if wide < _THIN:  # an upright bar; as text it is all ink, like a minus or a square
             among = among - np.logaddexp.reduce(among)
         weights[piece] = float(among.max()) - max(wide - _BROAD, 0) ** 2 - _GAP * piece.gaps
+        weights[piece] -= _SIGN
     parts = [
         _part(
             replace(text, ascii_image=texts[piece]), run, scores[piece], done.in_picture(piece.box)

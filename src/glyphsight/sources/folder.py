@@ -283,7 +283,7 @@ class FolderSource(ListedSource):
             elif not folders:
                 problem = (
                     "is in no folder that says its answer; move it to "
-                    f"{self._directory.name}/ANSWER/, or write a metadata.csv"
+                    f"{self._directory / 'ANSWER'}/, or write a metadata.csv"
                 )
                 found[split].append(self._flawed(name, problem))
             elif prefixes and not prefix:

@@ -317,7 +317,7 @@ def _warn_of_unknown(record: RunRecord) -> None:
     if before and labels and UNKNOWN not in labels and UNKNOWN in before.tasks[0].labels:
         say(
             f"glyphsight: warning: {record.base} says {UNKNOWN!r} to what it does not know, and "
-            f"this run cannot: the data has no such answer; add other pictures with it"
+            f"this run cannot: add a folder {UNKNOWN} of other pictures to the data"
         )
 
 

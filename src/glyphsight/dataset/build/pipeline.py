@@ -264,7 +264,8 @@ def _assigned(plan: _Plan, found: Gathered) -> Assigned:
         assigned = assign(found.items, plan.wanted, settings, spec, named)
     except DatasetError as error:
         if found.failed:  # why there are so few
-            raise DatasetError(f"{spec}: {_first_of(found.failed)}; besides, {error}") from None
+            few = str(error).removeprefix(f"{spec}: ")
+            raise DatasetError(f"{spec}: {_first_of(found.failed)}; besides, {few}") from None
         raise
     for name, rows in assigned.rows.items():
         if not len(rows):
