@@ -62,7 +62,8 @@ class Answer:
         known: False for an empty picture, and where a model that has the label "unknown" gives it.
         found: Ink that was found and what was done to its ground and contrast, in a line; ""
             where none was sought or found.
-        box: Top, bottom, left, right of the ink in pixels of the picture; None likewise.
+        box: Top, bottom, left, right in pixels of the picture; None where no ink was sought or
+            found, and the picture is one thing.
         parts: Answers to each thing in reading order; empty where there are not several.
         said: What was seen, in the words that the base read to write the answer; "" where the model
             answered itself.
