@@ -143,11 +143,12 @@ def find_ink(pixels: Images) -> Ink | None:
 def look(pixels: Images, least: float = 0.0) -> View | None:
     """Find the main thing in a picture, and keep what was seen on the way.
 
-    What takes less than a share ``least`` of the picture is no sheet.
+    What is dark and takes less than a share ``least`` of the picture is a solid mark and no sheet.
     """
     gray, step = reduce(pixels)
     sheet, view = _on_a_sheet(gray)
-    if not sheet or (view is not None and view.smooth.size < least * gray.size):
+    solid = view is not None and not view.guess.dark and view.smooth.size < least * gray.size
+    if not sheet or solid:
         view = _search(gray)
     if view is None:
         return None

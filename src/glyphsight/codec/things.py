@@ -31,7 +31,7 @@ _DOTS = 6  # fewest dots of a dotted thing
 _INSIDE = 0.3  # share of a box that lies in another's, from which both are one thing
 _LEAST = 0.4  # size of a thing as a share of the main one's
 _PENS = 2.5  # ratio of the widths of strokes of one pen
-_SHEET = 0.35  # smallest sheet on which all ink is sought, as a share of the picture
+_SHEET = 0.6  # smallest dark sheet on which all ink is sought, as a share of the picture
 _FLAT = 5.0  # width of a line as a multiple of its height
 
 
