@@ -1,10 +1,10 @@
 r"""Make the dataset of many kinds of pictures that a model with open eyes learns, and its tests.
 
-    pip install '.[train]' pyfiglet==1.0.4 art==6.5 resvg-py==0.5.0
+    pip install '.[train]' pyfiglet==1.0.4 art==6.5 resvg-py==0.5.0 scikit-image
     npm install --prefix NPM @iconify/json   # and woff2 files of @fontsource families into FONTS
     python scripts/open_eyes.py --mnist DIR --fashion DIR --quickdraw FILE --fonts FONTS \
         --icons NPM/node_modules/@iconify/json --vitc ViTC --out EYES \
-        [--plan nano, or --plan names]
+        [--plan nano, --plan names, or --plan further]
     python scripts/open_eyes.py --plan talk --clear CLEAR --fonts FONTS --out EYES
 
 EYES/data holds train.json and validation.json, all kinds mixed; EYES/KIND each kind alone, whose

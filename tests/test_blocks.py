@@ -128,6 +128,7 @@ NOT_RUN = {
     },
     "docs/seeing.md": {
         "glyphsight see plate.png": "tests/cli/test_see_program.py",
+        "glyphsight see docs": "tests/inference/test_apart.py",
         "pip": INSTALLS,
         "npm": INSTALLS,
         "python scripts": "draws 60,000 pictures from data that is fetched",

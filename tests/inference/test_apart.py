@@ -1,5 +1,7 @@
 """Several things in one picture are named apart where the model is surer of them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -8,6 +10,8 @@ from glyphsight.codec import Profile
 from glyphsight.codec.gaps import trim_box
 from glyphsight.inference import Model
 from glyphsight.inference.see import Answer, PictureText, _apart, to_text
+
+ROOT = Path(__file__).parents[2]
 
 
 def answer(label, chance, left=0):
@@ -95,6 +99,14 @@ def test_things_are_named_in_reading_order_with_their_boxes(names, sheet, photo)
     for box, ink in zip(boxes, drawn(sheet), strict=True):
         assert np.abs(box - ink).max() <= 3, (box, ink)
     assert (answer.found == "dark ink on light paper, evened out a shadow") == photo
+
+
+@pytest.mark.slow
+def test_the_sheet_of_the_readme_is_read_as_it_says(names):
+    [found] = names.see([ROOT / "docs" / "images" / "four-things.jpg"])
+    assert found.labels == ["house", "K", "umbrella", "7"]
+    chances = ", ".join(f"{one.label} ({100 * one.probability:.1f} %)" for one in found.parts)
+    assert f"4 things: {chances}" in (ROOT / "docs" / "seeing.md").read_text("utf-8")
 
 
 @pytest.mark.slow
