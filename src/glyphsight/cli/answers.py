@@ -150,8 +150,8 @@ class Printer:
 
     def _write(self, seen: Seen, answer: Answer) -> None:
         path = seen.path
-        value = {"path": path, "question": self.task.question, "labels": answer.labels}
-        value |= asdict(answer)
+        value: dict[str, Any] = {"path": path, "question": self.task.question}
+        value |= {"labels": answer.labels} | asdict(answer)
         for one in (value, *value["parts"]):
             one["probabilities"] = dict(islice(one["probabilities"].items(), self.top))
         if self.form == "json":

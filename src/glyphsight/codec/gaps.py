@@ -87,4 +87,4 @@ def in_lines(boxes: NDArray[np.int64], rows: NDArray[np.intp] | None = None) -> 
         breaks = np.flatnonzero(boxes[order[1:], first] >= ends[:-1]) + 1
         if len(breaks):
             return [row for some in np.split(order, breaks) for row in in_lines(boxes, some)]
-    return rows[boxes[rows, 2].argsort(kind="stable")].tolist()
+    return [int(row) for row in rows[boxes[rows, 2].argsort(kind="stable")]]

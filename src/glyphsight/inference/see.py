@@ -292,7 +292,7 @@ def _apart(text: PictureText, found: Iterator[Answer | PictureError]) -> Answer 
     boxes = np.array([one.box for one in parts])
     sizes = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
     ordered = tuple(parts[row] for row in in_lines(boxes))
-    return replace(parts[sizes.argmax()], found=text.found, parts=ordered)
+    return replace(parts[int(sizes.argmax())], found=text.found, parts=ordered)
 
 
 def _likeliest(
