@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _NAMED = 6  # questions that a message lists
 _WATCHED = 8  # pictures answered together while a user reads along
 _STDIN = "-"
+_NO_PNG = (".jpg", ".jpeg", ".gif", ".webp", ".svg", ".pdf", ".html")
 
 
 def _listed(file: str) -> Iterator[PictureFile]:
@@ -69,7 +70,7 @@ def explanation_files(out: Path | None, images: Sequence[str]) -> dict[str, Path
         if len(different) <= 1:
             return dict.fromkeys(different, out)
         problem = f"{out} is one file for {len(different)} drawings; give a directory"
-    elif out.is_file() or out.suffix.lower() in (".jpg", ".jpeg", ".gif", ".webp", ".svg", ".pdf", ".html"):
+    elif out.is_file() or out.suffix.lower() in _NO_PNG:
         problem = f"{out} is no PNG; give a name that ends in .png, or a directory"
     if problem:
         raise typer.BadParameter(problem, param_hint="--explain")
