@@ -156,6 +156,7 @@ def test_ctrl_c_counts_where_a_library_makes_another_error_of_it(monkeypatch, ca
             raise TypeError("cannot compare") from None
 
     monkeypatch.setattr("glyphsight.cli.app.app", swallow)
+    monkeypatch.setattr("glyphsight.cli.output._resume", "")
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job ignores it
     try:
         with pytest.raises(SystemExit) as stopped:

@@ -145,7 +145,7 @@ def test_as_many_of_the_likeliest_labels_are_printed_as_are_asked_for(paper, top
     for form in ("--json", "--jsonl"):
         written = json.loads(CliRunner().invoke(app, [*command, form]).stdout)
         [answer] = written if form == "--json" else [written]
-        assert len(answer["probabilities"]) == (top or 280)
+        assert len(answer["probabilities"]) == (top or 281)
         assert next(iter(answer["probabilities"])) == answer["label"] == "star"
 
 
