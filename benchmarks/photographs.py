@@ -10,8 +10,9 @@
 Photographs are made from MNIST's test digits, which no shipped model was trained on: strokes of a
 chosen width on paper, then shadow, texture, lines, perspective, blur, noise and JPEG. The way ink
 is found was worked out on other digits, in the first set of kinds; the second set was written
-afterwards, and nothing was chosen by it. With ``--icons`` they show the test icons of
-scripts/open_eyes.py in place of digits. A seed decides everything.
+afterwards, and nothing was chosen by it, though one fault of ``paper`` was found by it. With
+``--icons`` they show the test icons of scripts/open_eyes.py in place of digits. A seed decides
+everything.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 from glyphsight.codec import Profile
 from glyphsight.codec.gaps import trim_box
 from glyphsight.inference import Model
-from glyphsight.inference.see import Answer, PictureText, _apart, to_text
+from glyphsight.inference.apart import apart
+from glyphsight.inference.see import Answer, PictureText, to_text
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +36,7 @@ def test_sides_of_a_gap_are_things_where_the_model_is_surer_of_them(whole, left,
     half = PictureText("", 9, 9, False, False)
     text = PictureText("", 9, 20, False, False, found="ink", halves=(half, half))
     told = iter([answer(*whole), answer(*left), answer(*right, left=10)])
-    found = _apart(text, told)
+    found = apart(text, told)
     assert found.labels == labels
     assert bool(found.parts) == (len(labels) > 1)
     assert not found.parts or found.found == "ink"

@@ -86,9 +86,10 @@ class Printer:
                 return "found nothing that stands out from its ground", True
             said = "; ".join(said for field, said in _NOTES.items() if getattr(answer, field))
             said = said.replace("to see", "to hear") if profile.trim else said
-            return "; ".join(filter(None, (said, self._hint(answer)))), answer.empty
-        said = "; ".join(filter(None, (f"found {answer.found}{doubt}", self._hint(answer))))
-        return said, bool(doubt)
+        else:
+            said = f"found {answer.found}{doubt}"
+        own = bool(doubt) if answer.found else answer.empty
+        return "; ".join(filter(None, (said, self._hint(answer)))), own
 
     def _hint(self, answer: Answer) -> str:
         """Name the model that has more names, where one that ships does not know a picture."""

@@ -136,16 +136,15 @@ def find_ink(pixels: Images) -> Ink | None:
     Returns:
         The ink, or None where nothing stands out from the ground, as on blank paper.
     """
-    view = look(pixels)
+    view = look(*reduce(pixels))
     return None if view is None else view.ink
 
 
-def look(pixels: Images, least: float = 0.0) -> View | None:
-    """Find the main thing in a picture, and keep what was seen on the way.
+def look(gray: Floats, step: int, least: float = 0.0) -> View | None:
+    """Find the main thing in a picture that was reduced, and keep what was seen on the way.
 
     What is dark and takes less than a share ``least`` of the picture is a solid mark and no sheet.
     """
-    gray, step = reduce(pixels)
     sheet, view = _on_a_sheet(gray)
     solid = view is not None and not view.guess.dark and view.smooth.size < least * gray.size
     if not sheet or solid:

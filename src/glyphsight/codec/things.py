@@ -71,7 +71,7 @@ def find_inks(pixels: Images) -> Inks:
     Args:
         pixels: uint8[H, W].
     """
-    view = look(pixels)
+    view = look(*reduce(pixels))
     if view is None:
         return Inks()
     if view.ink is None:  # dots, perhaps, that are one thing together
@@ -105,9 +105,10 @@ def find_on_paper(pixels: Images) -> Inks | None:
     Returns:
         The ink, or none where nothing stands out; None where the ground is even, as in a drawing.
     """
-    if is_even(reduce(pixels)[0]):
+    gray, step = reduce(pixels)
+    if is_even(gray):
         return None
-    view = look(pixels, _SHEET)
+    view = look(gray, step, _SHEET)
     if view is None:
         return Inks()
     parts, main = view.guess.parts, view.guess.main

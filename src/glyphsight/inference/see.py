@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
@@ -17,12 +16,13 @@ from glyphsight import parallel
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.adjust import stretch_contrast
 from glyphsight.codec.formats import get_format
-from glyphsight.codec.gaps import Piece, in_lines, pieces
+from glyphsight.codec.gaps import Piece, pieces
 from glyphsight.codec.ink import SMALLEST, Ink, find_ink
 from glyphsight.codec.prepare import Box, Prepared, content, prepare_things, remaining
 from glyphsight.codec.things import MOST
 from glyphsight.dataset.questions import refers
 from glyphsight.errors import PictureError
+from glyphsight.inference.apart import all_halves, apart
 from glyphsight.inference.naming import in_words, is_known, names_of, relevant
 from glyphsight.inference.score import Request, probabilities
 from glyphsight.media import PictureLike, load_gray, medium_of
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from glyphsight.inference.model import Model
 
 _REPLY = 128  # tokens of an answer in words at most
-_APART = 0.5  # log-probability that two sides of a gap may have less than the whole
-_CERTAIN = 0.95  # probability of a whole that is not parted
 TOGETHER = 64
 """Largest number of pictures read and answered together."""
 
@@ -257,12 +255,12 @@ def answer_texts(
         return [_talked(talker, one, question) for one in answer_texts(model, texts)]
     if not model.task(question).labels:
         texts = [replace(text, halves=()) for text in texts]
-    each = [part for text in texts for one in text.things for part in _all_halves(one)]
+    each = [part for text in texts for one in text.things for part in all_halves(one)]
     found = iter(_answer_each(model, each, question))
     joined: list[Answer | PictureError] = []
     for text in texts:
         if text.halves:
-            joined.append(_apart(text, found))
+            joined.append(apart(text, found))
             continue
         first = next(found)
         if not text.parts:
@@ -273,43 +271,6 @@ def answer_texts(
         known = tuple(part for part in parts if isinstance(part, Answer))
         joined.append(error or replace(known[text.main], found=text.found, parts=known))
     return joined
-
-
-def _all_halves(text: PictureText) -> Iterator[PictureText]:
-    """Yield a text, its halves, and theirs."""
-    yield text
-    for half in text.halves:
-        yield from _all_halves(half)
-
-
-def _apart(text: PictureText, found: Iterator[Answer | PictureError]) -> Answer | PictureError:
-    """Answer a picture as a whole, or each of its things where the model is surer of them."""
-    _, things = _likeliest(text, found)
-    for one in things:
-        if isinstance(one, PictureError) or len(things) == 1:
-            return one
-    parts = [one for one in things if isinstance(one, Answer)]
-    boxes = np.array([one.box for one in parts])
-    sizes = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
-    ordered = tuple(parts[row] for row in in_lines(boxes))
-    return replace(parts[int(sizes.argmax())], found=text.found, parts=ordered)
-
-
-def _likeliest(
-    text: PictureText, found: Iterator[Answer | PictureError]
-) -> tuple[float, list[Answer | PictureError]]:
-    """Choose between a text and its halves; return how sure the model is, and the answers."""
-    own = next(found)
-    sides = [_likeliest(half, found) for half in text.halves]
-    known = own.probabilities if isinstance(own, Answer) and not own.empty else {}  # a bare bar
-    sure = max((chance for label, chance in known.items() if label != UNKNOWN), default=0.0)
-    alone = math.log(max(sure, 1e-30))
-    together = sum(weight for weight, _ in sides) + _APART
-    parts = [one for _, some in sides for one in some]
-    named = any(isinstance(one, Answer) and one.known for one in parts)
-    if named and sure < _CERTAIN and together > alone:
-        return together, parts
-    return alone, [own]
 
 
 def _talked(talker: Model, named: Answer | PictureError, question: str) -> Answer | PictureError:

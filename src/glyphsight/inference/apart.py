@@ -1,0 +1,57 @@
+"""Name several things in a picture apart where a model is surer of them than of the whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from glyphsight.codec.gaps import in_lines
+from glyphsight.errors import PictureError
+from glyphsight.models.runs import UNKNOWN
+
+if TYPE_CHECKING:
+    from glyphsight.inference.see import Answer, PictureText
+
+_APART = 0.5  # log-probability that two sides of a gap may have less than the whole
+_CERTAIN = 0.95  # probability of a whole that is not parted
+
+
+def all_halves(text: PictureText) -> Iterator[PictureText]:
+    """Yield a text, its halves, and theirs."""
+    yield text
+    for half in text.halves:
+        yield from all_halves(half)
+
+
+def apart(text: PictureText, found: Iterator[Answer | PictureError]) -> Answer | PictureError:
+    """Answer a picture as a whole, or each of its things where the model is surer of them."""
+    _, things = _likeliest(text, found)
+    for one in things:
+        if isinstance(one, PictureError) or len(things) == 1:
+            return one
+    parts = [one for one in things if not isinstance(one, PictureError)]
+    boxes = np.array([one.box for one in parts])
+    sizes = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
+    ordered = tuple(parts[row] for row in in_lines(boxes))
+    return replace(parts[int(sizes.argmax())], found=text.found, parts=ordered)
+
+
+def _likeliest(
+    text: PictureText, found: Iterator[Answer | PictureError]
+) -> tuple[float, list[Answer | PictureError]]:
+    """Choose between a text and its halves; return how sure the model is, and the answers."""
+    own = next(found)
+    sides = [_likeliest(half, found) for half in text.halves]
+    known = {} if isinstance(own, PictureError) or own.empty else own.probabilities  # bare bar
+    sure = max((chance for label, chance in known.items() if label != UNKNOWN), default=0.0)
+    alone = math.log(max(sure, 1e-30))
+    together = sum(weight for weight, _ in sides) + _APART
+    parts = [one for _, some in sides for one in some]
+    named = any(not isinstance(one, PictureError) and one.known for one in parts)
+    if named and sure < _CERTAIN and together > alone:
+        return together, parts
+    return alone, [own]
