@@ -4,7 +4,7 @@ r"""Make the dataset of many kinds of pictures that a model with open eyes learn
     npm install --prefix NPM @iconify/json   # and woff2 files of @fontsource families into FONTS
     python scripts/open_eyes.py --mnist DIR --fashion DIR --quickdraw FILE --fonts FONTS \
         --icons NPM/node_modules/@iconify/json --vitc ViTC --out EYES \
-        [--plan nano, --plan names, or --plan further]
+        [--plan nano, names, further, or more]
     python scripts/open_eyes.py --plan talk --clear CLEAR --fonts FONTS --out EYES
 
 EYES/data holds train.json and validation.json, all kinds mixed; EYES/KIND each kind alone, whose
@@ -156,12 +156,25 @@ PLANS["further"] = replace(
     others={},
     draw=2,
 )
+PLANS["more"] = replace(
+    PLANS["further"],
+    train={
+        "digits": 110000,
+        "letters": 90000,
+        "art-picture": 160000,
+        "icons": 150000,
+        "sketches": 70000,
+        "clothes": 80000,
+        "strange": 50000,
+    },
+    draw=3,
+)
 PLANS["signs"] = replace(
     PLANS["talk"], train={"digits": 21000, "letters": 14000, UNKNOWN: 5600}, asks=False
 )
 """`sight`'s text, and more columns for what is wide; for a `nano` a finer one, of one length, so
 that compiled layers serve every step, and names alone; one finer still, and other pictures for
-it; `sight`'s own text, its ink found; the same, to name signs alone."""
+it, twice; `sight`'s own text, its ink found; the same, to name signs alone."""
 JUDGED = 200
 TESTED = {
     "digits": 10000,
@@ -179,7 +192,7 @@ FAMILIES_OF = {UNKNOWN: ("what", ASIDE)}
 """Families of questions about a kind; all where it is not listed."""
 SOURCES = ("mnist", "fashion", "quickdraw", "fonts", "icons", "vitc", "clear")
 NEEDED = dict.fromkeys(("talk", "signs"), ("clear", "fonts"))
-NEEDED |= dict.fromkeys(("further", "names", "nano", "sight"), SOURCES[:-1])
+NEEDED |= dict.fromkeys(("more", "further", "names", "nano", "sight"), SOURCES[:-1])
 """Options that a plan needs."""
 
 Make = Callable[[str, Random], Drawn | None]
@@ -320,7 +333,7 @@ def text_art(vitc: Path, *, seen: bool, codes: float, fonts: list[Path] | None =
     """
 
     def make(part: str, random: Random) -> Drawn | None:
-        own = kinds.text_fonts(vitc)["train" if part == "train" else "test"]
+        own = kinds.text_fonts(vitc)[part]
         if fonts and part == "train" and random.random() < 0.67:
             text, file = sign(part, random), fonts[random.integers(len(fonts))]
             drawn = kinds.as_art(text, file, random)
@@ -344,7 +357,7 @@ def strange(vitc: Path, fonts: dict[str, list[Path]]) -> Make:
 
     def make(part: str, random: Random) -> Drawn | None:
         chance = random.random()
-        own = kinds.text_fonts(vitc)["train" if part == "train" else "test"]
+        own = kinds.text_fonts(vitc)[part]
         if chance < 0.35:
             maker = own[random.integers(len(own))]
             drawn = kinds.joined(lambda signs: art_picture(maker, signs), random)

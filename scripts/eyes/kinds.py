@@ -245,7 +245,7 @@ def text_fonts(vitc: Path) -> dict[str, list[Callable[[str], str]]]:
         makers[f"pyfiglet {name}"] = pyfiglet.Figlet(name, width=2000).renderText
     for name in art.FONT_NAMES:
         makers[f"art {name}"] = lambda text, name=name: art.text2art(text, font=name)  # type: ignore[misc]
-    found: dict[str, list[Callable[[str], str]]] = {"train": [], "test": []}
+    found: dict[str, list[Callable[[str], str]]] = {"train": [], "validation": [], "test": []}
     seen: set[tuple[str, ...]] = set()
     for name, maker in makers.items():
         try:
@@ -257,7 +257,7 @@ def text_fonts(vitc: Path) -> dict[str, list[Callable[[str], str]]]:
         if lines < 3 or len(pictures) < 34 or drawn in seen or known.intersection(drawn):
             continue
         seen.add(drawn)
-        found[part_of(name, 12, 0)].append(maker)
+        found[part_of(name, 12, 8)].append(maker)
     print({part: len(own) for part, own in found.items()}, "fonts of text art")
     return found
 

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from glyphsight.codec.levels import otsu_thresholds
 from glyphsight.codec.windows import Mask, fold, grow, median, odd, positions, shrink
 
+_DARKEST = 0.7
+"""Largest gray of ink sought in the darkest level alone, as a share of the border's."""
+
 
 def border(gray: NDArray[Any]) -> NDArray[Any]:
     """Return the outermost pixels."""
@@ -58,6 +61,7 @@ class Ground:
     shadow: bool  # True where its light changes by more than a tenth
     # Pairs of polarity, True for dark ink, and float64[H, W], how far each pixel stands out
     contrasts: tuple[tuple[bool, NDArray[np.float64]], ...]
+    darkest: bool = False  # True where only the darkest pixels were taken
 
 
 def find_ground(gray: NDArray[Any]) -> Ground:
@@ -74,6 +78,18 @@ def find_ground(gray: NDArray[Any]) -> Ground:
     dark = np.maximum(np.minimum(closed, middle) - gray, 0)
     light = np.maximum(gray - np.maximum(opened, middle), 0)
     return Ground(True, shadow, ((True, dark), (False, light)))
+
+
+def find_darkest(gray: NDArray[Any], levels: int) -> Ground:
+    """Keep the darkest of some ``levels`` of gray: ink beside light and shadow with hard edges.
+
+    Ink in a shadow is darker than the shadow, and ink in the light seldom lighter. Levels are
+    Otsu's; what is not darker than the border of the picture by three tenths is left out.
+    """
+    found = otsu_thresholds(np.clip(np.round(gray), 0, 255).astype(np.uint8), levels)
+    most = _DARKEST * median(border(gray))
+    darker = gray < (most if found is None else min(most, found[0] - 0.5))
+    return Ground(True, True, ((True, np.where(darker, gray.max() - gray, 0.0)),), darkest=True)
 
 
 def ruled_lines(mask: Mask) -> Mask:

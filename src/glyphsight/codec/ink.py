@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec.ground import Ground, border, find_ground, is_even, ruled_lines, threshold_of
+from glyphsight.codec.ground import (
+    Ground,
+    border,
+    find_darkest,
+    find_ground,
+    is_even,
+    ruled_lines,
+    threshold_of,
+)
 from glyphsight.codec.windows import (
     Mask,
     grow,
@@ -34,7 +42,8 @@ SMALLEST = 48
 _SIDE = 256  # the search works on a copy of about as many pixels on the longer side
 _FAINTEST = 10.0  # gray values between the faintest ink and its ground
 _CLEAR = 0.15  # on uneven ground: contrast of the ink as a share of the ground's brightness
-_CLEAR_CUT = 0.5  # likewise, of ink that reaches the edge of the picture
+_CLEAR_CUT = 0.5  # likewise, of ink that reaches the edge of the picture or is its darkest part
+_LIGHTER = 0.3  # gap between the grays of such ink and of all around it, over their distance
 BLOB = 0.3  # widest stroke as a share of the longest side of its part
 _EVEN = 0.35  # range of grays in a shadow, over its distance from the ink
 _SHADOW = 0.25  # least share of a shadow in what is taken for ink
@@ -42,6 +51,7 @@ _WIDE = 0.15  # width of a stroke, likewise, above which a part is doubtful
 _LONG = 0.25  # width of a stroke that is no dot, likewise
 SMALL = 0.03  # longest side of a speck as a share of the picture's
 _STROKE = 0.10  # width of an even stroke as a share of the ink's longer side, as in MNIST's digits
+_LEVELS = 3, 4, 5  # levels of gray, in the darkest of which ink is sought among hard shadows
 _NEAR = 0.12  # largest gap between parts of one thing, as a share of its longer side
 
 
@@ -149,6 +159,9 @@ def look(gray: Floats, step: int, least: float = 0.0) -> View | None:
     solid = view is not None and not view.guess.dark and view.smooth.size < least * gray.size
     if not sheet or solid:
         view = _search(gray)
+    if _doubtful(view):  # light and shadow with hard edges were taken for ink
+        found = (_search(gray, levels) for levels in _LEVELS)
+        view = next((one for one in found if not _doubtful(one)), view)
     if view is None:
         return None
     view = replace(view, step=step)
@@ -223,11 +236,21 @@ def _without_shadow(
     return darker if high - low <= _EVEN * (np.median(depth[darker]) - middle) else None
 
 
-def _guess(gray: NDArray[Any], noise: float) -> Guess | None:
+def _doubtful(view: View | None) -> bool:
+    """Say whether there is no ink, or its main part may be light or a shadow: wide, or cut off."""
+    if view is None or view.ink is None:
+        return True
+    guess = view.guess
+    if guess.dark and not guess.ground.shaded:  # a scan or a drawing
+        return False
+    _, cut = _scores(guess.parts, shaded=True)
+    return bool(cut[view.chosen].any() or guess.parts.widths[guess.main] > _LONG)
+
+
+def _guess(gray: NDArray[Any], noise: float, ground: Ground) -> Guess | None:
     """Find the ink of the polarity whose main part weighs most."""
     best: Guess | None = None
     strokes, cut_off = [0], False
-    ground = find_ground(gray)
     for dark, contrast in ground.contrasts:
         mask = contrast > max(threshold_of(contrast), 4 * noise, _FAINTEST)
         lines = ruled_lines(mask) if min(gray.shape) > 60 else np.zeros_like(mask)
@@ -237,10 +260,10 @@ def _guess(gray: NDArray[Any], noise: float) -> Guess | None:
         parts = _parts(mask, contrast)
         scores, cut = _scores(parts, shaded=ground.shaded)
         main = int(scores.argmax())
-        faint = np.zeros_like(mask)
+        faint = ~grow(mask, 3) if ground.darkest else np.zeros_like(mask)
         depth = gray.max() - gray if dark else gray - gray.min()
         if (ink := _without_shadow(mask, depth, parts, main, shaded=ground.shaded)) is not None:
-            faint = mask & ~grow(ink, 3)
+            faint |= mask & ~grow(ink, 3)
             mask, parts = ink, _parts(ink, contrast)
             scores, cut = _scores(parts, shaded=ground.shaded)
             main = int(scores.argmax())
@@ -272,10 +295,11 @@ def _neighbours(parts: Parts, main: int) -> NDArray[np.int64]:
         chosen = more
 
 
-def _search(gray: Floats) -> View | None:
-    """Find ink on one ground."""
+def _search(gray: Floats, levels: int = 0) -> View | None:
+    """Find ink on one ground; with ``levels`` of gray, only in the darkest of them."""
     smooth = window_mean(gray, 3) if min(gray.shape) > 60 else gray.astype(np.float64)
-    guess = _guess(smooth, 1.4826 * median(np.abs(gray - smooth)))
+    ground = find_darkest(smooth, levels) if levels else find_ground(smooth)
+    guess = _guess(smooth, 1.4826 * median(np.abs(gray - smooth)), ground)
     if guess is None:
         return None
     chosen = _neighbours(guess.parts, guess.main)
@@ -301,8 +325,10 @@ def cut_out(
     if guess.ground.shaded:
         height, width = smooth.shape
         edge = (top == 0) + (left == 0) + (bottom == height) + (right == width)
-        least = _CLEAR_CUT if edge else _CLEAR  # cut off, it may be a shadow
+        least = _CLEAR_CUT if edge or guess.ground.darkest else _CLEAR  # it may be a shadow
         if not _stands_out(smooth[region], ours, guess.dark, max(smooth.shape), least):
+            return None
+        if guess.ground.darkest and not _stands_alone(smooth[region], ours):
             return None
     soft = _soft_ink(smooth[region], ours, guess, region, odd(0.6 * size))
     rows, columns = positions(soft > 0.5)
@@ -334,6 +360,13 @@ def _stands_out(
     contrast = (ground - ink) / max(ground, 1.0) if dark else (ink - ground) / 225
     rows, columns = positions(ours)
     return bool(contrast > least and max(np.ptp(rows), np.ptp(columns)) > SMALL * longest)
+
+
+def _stands_alone(gray: NDArray[np.float64], ours: Mask) -> bool:
+    """Say whether all around dark ink is lighter by a gap, as shadows are, unlike fur or leaves."""
+    around, ink = gray[~grow(ours, 5)], gray[ours]
+    gap = np.percentile(around, 5) - np.percentile(ink, 90)
+    return bool(gap >= _LIGHTER * (median(around) - median(ink)))
 
 
 def _soft_ink(
