@@ -41,7 +41,8 @@ class Registry(Generic[T]):
         return [*self.own, *self._points()]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.names())
+        yield from self.own
+        yield from self._points()  # looked for when the project's own are not enough
 
     def __len__(self) -> int:
         return len(self.names())

@@ -300,5 +300,5 @@ def get_output(name: str) -> Output:
 
 def output_of_suffix(suffix: str) -> Output | None:
     """Return the first layout whose files end in ``suffix``, None where there is none."""
-    every = map(get_output, LAYOUTS.names())
+    every = map(get_output, LAYOUTS)
     return next((output for output in every if output.suffix == suffix), None)

@@ -143,13 +143,16 @@ def _embeddings(vocabulary: dict[str, int], splitting: Splitting, width: int) ->
     begins = {opening: torch.randn(width) for opening in splitting.openings}
     table = torch.randn(len(vocabulary), width)
     glyphs = re.compile(f"(.*?)({splitting.glyph}+)", re.DOTALL)
+    by_length: dict[int, list[tuple[int, str, str]]] = {}
     for token, index in vocabulary.items():
         match = glyphs.fullmatch(token)
-        if match is None or match[1] not in {"", *begins}:
-            continue
-        cells = [levels[at, splitting.glyphs.index(glyph)] for at, glyph in enumerate(match[2])]
-        table[index] = torch.stack(cells).sum(dim=0)
-        table[index] += begins[match[1]] if match[1] else lengths[len(match[2])]
+        if match is not None and match[1] in {"", *begins}:
+            by_length.setdefault(len(match[2]), []).append((index, match[1], match[2]))
+    for length, some in by_length.items():  # at once: one by one takes ten times as long
+        codes = torch.tensor([list(map(splitting.glyphs.index, text)) for _, _, text in some])
+        sums = torch.stack([levels[at, codes[:, at]] for at in range(length)]).sum(dim=0)
+        sums += torch.stack([begins[first] if first else lengths[length] for _, first, _ in some])
+        table[[index for index, _, _ in some]] = sums
     return table * 0.2
 
 
