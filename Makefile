@@ -15,9 +15,10 @@ install: $(INSTALLED)
 demo: $(INSTALLED)
 	$(BIN)/glyphsight demo
 
-# A process per core, at most four, each with one thread: else they wait for each other.
+# A process per core, at most four, each with one thread: else they wait for each other. Files in
+# the order of tests/conftest.py, the longest first; bytecode is kept: tests start many programs.
 test: $(FOR_TESTS)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The text of a picture must not change with Pillow's release: 13 is tested above, 12 here.
 test-pillow12: $(FOR_TESTS)

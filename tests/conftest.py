@@ -1,3 +1,4 @@
+import gc
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,15 @@ settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the files of this folder: the longest are here, and would be waited for."""
-    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+    """Begin with what takes long and would be waited for: this folder, files with slow tests."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    here = Path(__file__).parent
+    items.sort(key=lambda item: (item.path not in slow, item.path.parent != here))
+
+
+def pytest_collection_finish():
+    """Take what is imported by now out of garbage collection: each training collects anew."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
