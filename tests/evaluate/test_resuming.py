@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextvars import copy_context
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 import glyphsight
+from forks import forking
 from glyphsight.codec import PUBLISHED
 from glyphsight.codec.formats import get_format
 from glyphsight.dataset import BuildSettings, build_dataset, load_dataset, write_records
@@ -29,7 +31,7 @@ from glyphsight.files import JsonLog
 from glyphsight.inference import Model
 from glyphsight.inference import opened as model_module
 from glyphsight.models import load_model
-from glyphsight.parallel import Workers
+from glyphsight.parallel import Workers, same_processes
 from glyphsight.sampling import stratified_sample
 
 TIMES = ("scoring_seconds", "pictures_per_second")
@@ -145,6 +147,15 @@ def alone(nano_run, digits):
     return evaluate(str(nano_run), str(digits), SMALL, quiet=True)
 
 
+@pytest.fixture(scope="module")
+def started():
+    """Calls a function, whose workers are kept for the next: they take seconds to start."""
+    context, block = copy_context(), same_processes()
+    context.run(block.__enter__)
+    yield context.run
+    context.run(block.__exit__, None, None, None)
+
+
 def loads(monkeypatch):
     """Names of the models that this process loads from now on."""
     found = []
@@ -158,7 +169,9 @@ def loads(monkeypatch):
 
 
 @pytest.mark.slow
-def test_workers_give_the_same_outcomes_and_resume(nano_run, digits, alone, tmp_path, monkeypatch):
+def test_workers_give_the_same_outcomes_and_resume(
+    nano_run, digits, alone, tmp_path, monkeypatch, started
+):
     loaded = loads(monkeypatch)
     ask = partial(
         *(run_study, str(nano_run), str(digits), SMALL),
@@ -176,7 +189,7 @@ def test_workers_give_the_same_outcomes_and_resume(nano_run, digits, alone, tmp_
     with monkeypatch.context() as patched:
         patched.setattr(JsonLog, "append", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            ask()
+            started(ask)
     assert done == [8, 8, 8]
     lines = (tmp_path / SAMPLES_FILE).read_bytes().splitlines()
     assert len(lines) == 24
@@ -191,9 +204,10 @@ def test_workers_give_the_same_outcomes_and_resume(nano_run, digits, alone, tmp_
 
 
 @pytest.mark.slow
-def test_a_loaded_model_is_sent_to_workers_as_it_is(nano_run, digits, alone):
+def test_a_loaded_model_is_sent_to_workers_as_it_is(nano_run, digits, alone, started):
     changed = replace(load_model(nano_run), name="of no directory")
-    found = evaluate(changed, str(digits), SMALL, workers=Workers("local", 2), quiet=True)
+    ask = partial(evaluate, changed, str(digits), SMALL, workers=Workers("local", 2), quiet=True)
+    found = started(ask)
     assert_alike(found.samples, alone.samples)
 
 
@@ -208,14 +222,14 @@ def test_a_model_goes_to_workers_by_name_and_dtype(nano_run):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [Workers(workers=1), Workers("local", 2)])
-def test_a_record_too_long_to_read_counts_as_wrong(nano_run, digits, tmp_path, workers):
+def test_a_record_too_long_to_read_counts_as_wrong(nano_run, digits, tmp_path, workers, started):
     records = load_dataset(digits, "test")[:10]
     long = replace(records[6], pictures=records[6].picture * 200)
     file = tmp_path / "data.json"
     write_records([*records[:6], long, *records[7:], long], file)
     options = {"quiet": True, "workers": workers, "directory": tmp_path / "out"}
     settings = EvaluateSettings(zero_shot=11, chunk=4)
-    found = run_study(str(nano_run), str(file), settings, **options)
+    found = started(partial(run_study, str(nano_run), str(file), settings, **options))
     result = found.evaluation
     assert (result.too_long, result.score.n, result.generation.n) == (2, 11, 11)
     assert result.zero_shot.n == 11
@@ -268,44 +282,41 @@ def test_a_record_is_named_by_its_file_and_its_number_there(tmp_path, layout):
 
 
 KILLED = """
-import sys
 from pathlib import Path
 from glyphsight.evaluate import EvaluateSettings, evaluate
-settings = EvaluateSettings(generate=20, zero_shot=0, chunk=8)
-done = evaluate(sys.argv[1], sys.argv[2], settings, directory=Path(sys.argv[3]), quiet=True)
-done.save(Path(sys.argv[3]))
+from glyphsight.models import load_model
+
+load_model("nano")  # imports torch
+def work(model, data, out):
+    settings = EvaluateSettings(generate=20, zero_shot=0, chunk=8)
+    evaluate(model, data, settings, directory=Path(out), quiet=True).save(Path(out))
 """
 
 
 @pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(nano_run, digits, tmp_path):
-    home = str(Path(glyphsight.__file__).parents[1])
-
-    def start(out):
-        command = [sys.executable, "-c", KILLED, str(nano_run), str(digits), str(out)]
-        environment = os.environ | {"PYTHONPATH": home}
-        return subprocess.Popen(command, env=environment)
-
     whole, out = tmp_path / "whole", tmp_path / "out"
-    assert start(whole).wait() == 0
-    expected = (whole / SAMPLES_FILE).read_bytes()
     file = out / SAMPLES_FILE
     moments = random.Random(4)
     kept = 0
-    for _ in range(2):
-        run = start(out)
-        while run.poll() is None and not (file.exists() and file.stat().st_size > kept):
-            time.sleep(0.001)
-        time.sleep(moments.uniform(0, 0.05))  # anywhere in a chunk
-        run.send_signal(signal.SIGKILL)
-        assert run.wait() == -signal.SIGKILL
-        now = file.stat().st_size
-        assert kept < now < len(expected)
-        assert expected.startswith(file.read_bytes())
-        kept = now
-        with file.open("ab") as stream:
-            stream.write(expected[now : now + 700])  # a part of a chunk, the last line torn
-    assert start(out).wait() == 0
+    with forking(KILLED) as start:
+        assert start(nano_run, digits, whole).wait() == 0
+        expected = (whole / SAMPLES_FILE).read_bytes()
+        for _ in range(2):
+            run = start(nano_run, digits, out)
+            while not (file.exists() and file.stat().st_size > kept):
+                os.kill(run.pid, 0)  # it has not ended
+                time.sleep(0.001)
+            time.sleep(moments.uniform(0, 0.05))  # anywhere in a chunk
+            run.kill()
+            assert run.wait() == -signal.SIGKILL
+            now = file.stat().st_size
+            assert kept < now < len(expected)
+            assert expected.startswith(file.read_bytes())
+            kept = now
+            with file.open("ab") as stream:
+                stream.write(expected[now : now + 700])  # a part of a chunk, the last line torn
+        assert start(nano_run, digits, out).wait() == 0
     assert file.read_bytes() == expected
     first, second = (json.loads((place / "metrics.json").read_text()) for place in (whole, out))
     for name in TIMES:
@@ -321,7 +332,7 @@ from ray.cluster_utils import Cluster
 from typer.testing import CliRunner
 from glyphsight.cli.app import app
 from glyphsight.evaluate import EvaluateSettings, evaluate
-from glyphsight.parallel import Workers
+from glyphsight.parallel import Workers, same_processes
 
 model, data, pictures, out = sys.argv[1:]
 settings = EvaluateSettings(generate=9, zero_shot=0, chunk=16)

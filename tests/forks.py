@@ -1,0 +1,66 @@
+"""Processes to be killed, each a fork of one that has imported everything: else that takes longer
+than what they do.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import glyphsight
+
+SERVER = """
+import json, os, sys
+for line in sys.stdin:
+    if child := os.fork():
+        os.setpgid(child, child)
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        continue
+    os.setpgid(0, 0)  # here too, for whoever is first
+    work(*json.loads(line))
+    os._exit(0)
+"""
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A process, and first of a group of processes, that does the work."""
+
+    pid: int
+    server: subprocess.Popen
+
+    def kill(self):
+        """Kill the group at once, unless it has ended."""
+        try:
+            os.killpg(self.pid, 9)
+        except ProcessLookupError:
+            return
+
+    def wait(self):
+        """Wait for its end; its exit status, or less a signal that ended it."""
+        return int(self.server.stdout.readline())
+
+
+@contextmanager
+def forking(script):
+    """Give a function that starts ``work`` of a script, with its words, in a fork of its own."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", script + SERVER],
+        env=os.environ | {"PYTHONPATH": str(Path(glyphsight.__file__).parents[1])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def start(*words):
+        print(json.dumps(list(map(str, words))), file=server.stdin, flush=True)
+        return Fork(int(server.stdout.readline()), server)
+
+    with server:
+        yield start
+        server.stdin.close()
+        assert server.wait() == 0
