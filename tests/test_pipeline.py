@@ -7,9 +7,10 @@ import time
 
 import pytest
 
+from glyphsight import pipeline
 from glyphsight.errors import GlyphsightError
 from glyphsight.models import load_model
-from glyphsight.pipeline import _clear, run_demo, seconds_for
+from glyphsight.pipeline import _affordable, _clear, run_demo, seconds_for
 
 pytestmark = pytest.mark.slow
 
@@ -46,17 +47,26 @@ def test_each_phase_has_a_share_of_what_the_phases_before_it_left():
     assert passed < 570
 
 
-def test_on_a_machine_that_is_late_fewer_pictures_are_judged_and_the_phases_say_so(
-    tmp_path, capsys
-):
+def test_on_a_machine_that_is_late_every_phase_is_short_and_says_so(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(pipeline, "_QUICK", 220)
+    monkeypatch.setattr(pipeline, "SIGHT", "nano-digits")  # the demo above asks SmolLM2
+    small = {pipeline.smollm2.NAME: "nano-digits"}
+    monkeypatch.setattr(pipeline, "load_model", lambda name: load_model(small.get(name, name)))
     out = tmp_path / "late"
     _, metrics = run_demo(out, quick=True, started=time.monotonic() - 10_000)
-    assert 200 <= metrics["n"] <= 600
+    assert 200 <= metrics["n"] <= 220
     assert metrics["seconds"] - 10_000 < 240
     assert metrics["smollm2_on_the_pictures_shown"]["n"] == 10
     err = capsys.readouterr().err
     assert [f"{n}/4" in err for n in (1, 2, 3, 4)] == [True] * 4
     assert err.count("20 s at most") == 3
+
+
+def test_where_time_is_short_fewer_pictures_are_judged(demo, capsys):
+    assert _affordable(demo, demo / "data", 600, 0.0) == 200
+    said = capsys.readouterr().err
+    assert "600 test digits would take" in said
+    assert "200 of them are judged" in said
 
 
 def test_the_report_shows_ten_pictures_with_both_answers(demo):
