@@ -1,15 +1,17 @@
 """A run that is killed, runs out of disk or loses its numbers goes on as if it never had."""
 
 import os
+import random
 import resource
-import subprocess
-import sys
-from pathlib import Path
+import signal
+import time
+from contextlib import suppress
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from forks import forking
 from glyphsight.errors import ModelError
 from glyphsight.models import load_model
 from glyphsight.models.runs import read_history
@@ -20,7 +22,6 @@ from glyphsight.train.settings import resolve_settings
 from glyphsight.train.trainer import AnswerTrainer
 
 pytestmark = pytest.mark.slow
-HERE = Path(__file__).parent
 SMALL = {"batch_size": 4, "max_steps": 4, "checkpoints": 4, "evaluations": 1}
 SMALL |= {"validation_records": 5}
 
@@ -45,16 +46,46 @@ def unbroken(digits, tmp_path_factory):
     return weights(path)
 
 
-def test_a_run_killed_at_any_moment_ends_in_the_same_weights(digits, tmp_path):
-    done = subprocess.run(
-        [sys.executable, HERE / "killed_run.py", digits, tmp_path],
-        env=os.environ | {"PYTHONPATH": str(HERE.parents[1] / "src"), "GLYPHSIGHT_DEVICE": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 3, done.stderr
+KILLED = """
+from pathlib import Path
+from glyphsight.train.run import train
+from glyphsight.train.settings import resolve_settings
+
+def work(data, run, resume):
+    given = {"max_steps": 12, "checkpoints": 12, "evaluations": 2, "batch_size": 4}
+    settings = resolve_settings("nano", given | {"validation_records": 5})
+    train(Path(data), "nano", Path(run), settings, resume=bool(resume), quiet=True)
+"""
+KILLS = 4
+
+
+def kill(fork, run, dice):
+    """Kill it within a step or two of its first new checkpoint; whether it was still training."""
+
+    def checkpoints():
+        return {path.name for path in (run / "checkpoints").glob("checkpoint-*")}
+
+    before = checkpoints()
+    with suppress(ProcessLookupError):  # it has ended
+        while not checkpoints() - before:
+            os.kill(fork.pid, 0)
+            time.sleep(0.001)
+        time.sleep(dice.uniform(0, 0.15))
+    fork.kill()
+    status = fork.wait()
+    assert status in (0, -signal.SIGKILL)
+    return status != 0
+
+
+def test_a_run_killed_at_any_moment_ends_in_the_same_weights(digits, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLYPHSIGHT_DEVICE", "cpu")
+    dice, kills, run = random.Random(), 0, tmp_path / "broken"
+    with forking(KILLED) as start:
+        assert start(digits, tmp_path / "whole", "").wait() == 0
+        while kills < KILLS and kill(start(digits, run, "--resume" * (kills > 0)), run, dice):
+            kills += 1
+        assert start(digits, run, "--resume").wait() == 0
+    assert kills >= 3
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "broken"))
     whole, broken = (
         [{k: v for k, v in line.items() if k != "seconds"} for line in read_history(file)]
