@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import pytest
 
+import program
 from glyphsight.cli.app import VERBS
 
 ROOT = Path(__file__).parents[1]
@@ -33,12 +34,12 @@ def run(command, directory):
         return shutil.copy(ROOT / arguments[0], directory / arguments[1])
     if name == "python":
         line = [sys.executable, str(ROOT / arguments[0]), *arguments[1:]]
-    else:
-        line = [sys.executable, "-m", name, *arguments]
-    done = subprocess.run(line, cwd=directory, capture_output=True, encoding="utf-8", check=False)
+        subprocess.run(line, cwd=directory, check=True)
+        return ""
+    done = program.run(*arguments, directory=directory)
     assert done.returncode == 0, (command, done.stderr)
-    assert done.stdout or "--out" in arguments or name == "python"
-    return done.stdout
+    assert done.stdout or "--out" in arguments
+    return done.stdout.decode()
 
 
 @pytest.mark.slow
