@@ -1,11 +1,13 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import glyphsight as package
+import program
 
 
 @pytest.fixture
@@ -25,3 +27,9 @@ def glyphsight(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def at_once(tmp_path):
+    """Runs the program there too, in this process: where it imports torch that saves seconds."""
+    return partial(program.run, directory=tmp_path)

@@ -38,9 +38,9 @@ def test_json_is_one_document_on_a_source(glyphsight, nano_run, tmp_path):
     assert not (nano_run / "evaluation").exists()
 
 
-def test_a_file_is_judged_alone_and_a_run_gets_its_report(glyphsight, nano_run, digits, tmp_path):
+def test_a_file_is_judged_alone_and_a_run_gets_its_report(at_once, nano_run, digits, tmp_path):
     run = shutil.copytree(nano_run, tmp_path / "nano")  # called as a reserved name is
-    done = glyphsight(
+    done = at_once(
         "evaluate", "--model", "./nano", "--data", digits / "train.json", "--limit", 20, *QUICK
     )
     assert done.returncode == 0, done.stderr

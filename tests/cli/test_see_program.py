@@ -124,9 +124,9 @@ def test_an_empty_page_has_no_probability_whatever_the_model_knows(model):
 
 
 @pytest.mark.slow
-def test_json_is_one_document_though_a_picture_fails(glyphsight, nano_run, pictures):
+def test_json_is_one_document_though_a_picture_fails(at_once, nano_run, pictures):
     arguments = ("see", "strip.png", "dark.png", "flat.png", "--json", "--show")
-    done = glyphsight(*arguments, "--model", nano_run)
+    done = at_once(*arguments, "--model", nano_run)
     assert done.returncode == 1
     dark, flat = json.loads(done.stdout)
     assert (dark["question"], dark["parts"]) == ("", [])
@@ -200,9 +200,9 @@ def test_the_model_that_ships_is_asked_unless_another_is_named(glyphsight, golde
 
 
 @pytest.mark.slow
-def test_what_the_model_looked_at_is_drawn_beside_each_picture(glyphsight, pictures, tmp_path):
+def test_what_the_model_looked_at_is_drawn_beside_each_picture(at_once, pictures, tmp_path):
     arguments = ("bright.png", "none.png", "bright.jpeg", "flat.png")
-    done = glyphsight("see", *arguments, "--explain", "drawn", "--model", "nano-digits")
+    done = at_once("see", *arguments, "--explain", "drawn", "--model", "nano-digits")
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 3
     found = sorted(file.name for file in (tmp_path / "drawn").iterdir())
@@ -221,23 +221,23 @@ def test_one_png_for_several_pictures_is_refused_before_anything_is_done(glyphsi
 
 
 @pytest.mark.slow
-def test_a_line_of_signs_is_read_in_order(glyphsight, tmp_path):
+def test_a_line_of_signs_is_read_in_order(at_once, tmp_path):
     """As docs/seeing.md shows."""
     font = ImageFont.load_default(60)
     image = Image.new("L", (200, 90), 255)
     ImageDraw.Draw(image).text((20, 5), "K4R", 0, font)
     image.save(tmp_path / "plate.png")
-    done = glyphsight("see", "plate.png", "--model", "nano-names", "--signs")
+    done = at_once("see", "plate.png", "--model", "nano-names", "--signs")
     assert re.fullmatch(
         r"plate\.png: K4R \(K \([\d.]+ %\), 4 \([\d.]+ %\), R \([\d.]+ %\)\)\n",
         done.stdout.decode(),
     )
-    told = glyphsight("see", "plate.png", "--model", "nano-names", "--signs", "--json")
+    told = at_once("see", "plate.png", "--model", "nano-names", "--signs", "--json")
     [answer] = json.loads(told.stdout)
     assert answer["written"] == "K4R"
     assert len(answer["parts"]) == 3
-    alone = glyphsight("see", "plate.png", "--signs")  # nano-names, where no model is named
+    alone = at_once("see", "plate.png", "--signs")  # nano-names, where no model is named
     assert alone.stdout == done.stdout
-    refused = glyphsight("see", "plate.png", "--signs", "--ask", "What is it?")
+    refused = at_once("see", "plate.png", "--signs", "--ask", "What is it?")
     assert refused.returncode == 2
     assert "leave --ask and --explain out" in " ".join(refused.stderr.decode().split())

@@ -52,13 +52,13 @@ def renamed(digits, path):
 
 
 @pytest.mark.slow
-def test_training_from_a_run_takes_other_answers(glyphsight, digits, nano_run, tmp_path):
+def test_training_from_a_run_takes_other_answers(at_once, digits, nano_run, tmp_path):
     renamed(digits, tmp_path / "two.json")
     told = []
 
     def train(start, out, *more, by="--from"):
         options = ["--data", tmp_path / "two.json", by, start, "--out", out, *SHORT]
-        done = glyphsight("train", *map(str, [*options, *more]))
+        done = at_once("train", *options, *more)
         assert done.returncode == 0, done.stderr
         told.append(done.stderr.decode())
         return RunRecord.load(out), json.loads((out / "settings.json").read_text())
@@ -90,10 +90,10 @@ def test_a_base_and_a_run_are_not_given_together(glyphsight, digits, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_has_learnt_nothing_says_so_and_what_to_do(glyphsight, tmp_path):
+def test_a_run_that_has_learnt_nothing_says_so_and_what_to_do(at_once, tmp_path):
     data = tmp_path / "data"
     build_dataset("bundled", data, BuildSettings(limit=60), quiet=True)
-    done = glyphsight("train", "--data", data, "--model", "nano", "--out", tmp_path / "run", *SHORT)
+    done = at_once("train", "--data", data, "--model", "nano", "--out", tmp_path / "run", *SHORT)
     assert done.returncode == 0, done.stderr
     told = done.stderr.decode()
     assert "% right is no better than always answering '" in told
