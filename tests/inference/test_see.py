@@ -12,6 +12,8 @@ from asking import see
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import ModelError, PictureError
+from glyphsight.evaluate.evaluation import evaluate
+from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.models import load_model
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
@@ -156,3 +158,25 @@ def test_a_model_trained_anew_is_loaded_anew(nano_run, validation, tmp_path):
     written = record.stat().st_mtime_ns + 1_000_000_000
     os.utime(record, ns=(written, written))
     assert glyphsight.see(digit, path).probabilities != first.probabilities
+
+
+def test_a_run_of_several_angles_takes_the_mean_of_its_looks(run, validation, tmp_path):
+    digit = validation.pixels[0]
+    several = replace(run, run=replace(run.run, angles=(0.0, 20.0)))
+    ground = Image.fromarray(digit)
+    turned = np.asarray(ground.rotate(20, Image.Resampling.BILINEAR, expand=True))
+    looks = [see(one, run).probabilities for one in (digit, turned)]
+    found = see(digit, several)
+    assert found.ascii_image == see(digit, run).ascii_image
+    for label, chance in found.probabilities.items():
+        assert chance == pytest.approx((looks[0][label] + looks[1][label]) / 2, abs=1e-3)
+    assert looks[0] != looks[1]
+    picture = tmp_path / "test" / validation.labels[0] / "digit.png"
+    picture.parent.mkdir(parents=True)
+    ground.save(picture)
+    settings = EvaluateSettings(generate=0, zero_shot=0)
+    [judged] = evaluate(several, f"folder:{tmp_path}", settings, quiet=True).samples
+    [alone] = evaluate(run, f"folder:{tmp_path}", settings, quiet=True).samples
+    for label, chance in judged.probabilities.items():
+        assert chance == pytest.approx(found.probabilities[label], abs=1e-3)
+        assert alone.probabilities[label] == pytest.approx(looks[0][label], abs=1e-3)

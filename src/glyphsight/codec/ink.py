@@ -51,6 +51,9 @@ _WIDE = 0.15  # width of a stroke, likewise, above which a part is doubtful
 _LONG = 0.25  # width of a stroke that is no dot, likewise
 SMALL = 0.03  # longest side of a speck as a share of the picture's
 _STROKE = 0.10  # width of an even stroke as a share of the ink's longer side, as in MNIST's digits
+_GRAIN = 0.25  # noise of a photograph, in gray values
+_COMMON = 0.8  # least share of such ink that was found on an uneven ground too
+_MORE = 0.1  # least share of a shadow in what was found there
 _LEVELS = 3, 4, 5  # levels of gray, in the darkest of which ink is sought among hard shadows
 _NEAR = 0.12  # largest gap between parts of one thing, as a share of its longer side
 
@@ -119,6 +122,7 @@ class View:
         rim: bool[H, W], edge of the sheet that is the ground; None where it is no sheet.
         origin: Top and left of the ground in the picture, in steps.
         step: Pixels of the picture per pixel of the ground.
+        noise: Standard deviation of the grain, in gray values.
     """
 
     ink: Ink | None
@@ -128,6 +132,7 @@ class View:
     rim: Mask | None = None
     origin: tuple[int, int] = (0, 0)
     step: int = 1
+    noise: float = 0.0
 
     def placed(self, ink: Ink) -> Ink:
         """Return ink of this ground with its box in pixels of the picture."""
@@ -159,9 +164,7 @@ def look(gray: Floats, step: int, least: float = 0.0) -> View | None:
     solid = view is not None and not view.guess.dark and view.smooth.size < least * gray.size
     if not sheet or solid:
         view = _search(gray)
-    if _doubtful(view):  # light and shadow with hard edges were taken for ink
-        found = (_search(gray, levels) for levels in _LEVELS)
-        view = next((one for one in found if not _doubtful(one)), view)
+    view = _without_light(view, gray)
     if view is None:
         return None
     view = replace(view, step=step)
@@ -247,6 +250,41 @@ def _doubtful(view: View | None) -> bool:
     return bool(cut[view.chosen].any() or guess.parts.widths[guess.main] > _LONG)
 
 
+def _without_light(view: View | None, gray: Floats) -> View | None:
+    """Look among light and shadow with hard edges, where they may have been taken for ink."""
+    doubtful = _doubtful(view)
+    if view is not None and not (doubtful or view.guess.ground.shaded or view.noise > _GRAIN):
+        return view  # a scan or a drawing
+    for levels in _LEVELS if doubtful else _LEVELS[:1]:
+        darkest = _search(gray, levels)
+        if darkest is None or _doubtful(darkest):
+            continue
+        if view is None or doubtful or _has_shadow(view, darkest):
+            return darkest
+    return view
+
+
+def _has_shadow(view: View, darkest: View) -> bool:
+    """Say whether a view has the ink of the darkest gray and a shadow, wider than its strokes.
+
+    Such a shadow is a part of the thing that was found, or cut off by the edge.
+    """
+    if view.rim is not None:
+        return False
+    boxes, main = darkest.guess.parts.boxes, darkest.guess.main
+    _, cut = _scores(view.guess.parts, shaded=True)
+    some = np.union1d(view.chosen, np.flatnonzero(cut)) + 1
+    ours = members(view.guess.parts.labels, some, len(cut))
+    ink = members(darkest.guess.parts.labels, darkest.chosen + 1, len(boxes))
+    top, bottom, left, right = boxes[main]
+    pen = darkest.guess.parts.widths[main] * max(bottom - top, right - left)
+    more = ours & ~grow(ink, 5)
+    if (ours & ink).sum() < _COMMON * ink.sum() or more.sum() < _MORE * ours.sum():
+        return False
+    wide = shrink(more, odd(1.5 * pen)).any()
+    return bool(wide) and _lighter(view.smooth[more], view.smooth[ink])
+
+
 def _guess(gray: NDArray[Any], noise: float, ground: Ground) -> Guess | None:
     """Find the ink of the polarity whose main part weighs most."""
     best: Guess | None = None
@@ -299,13 +337,14 @@ def _search(gray: Floats, levels: int = 0) -> View | None:
     """Find ink on one ground; with ``levels`` of gray, only in the darkest of them."""
     smooth = window_mean(gray, 3) if min(gray.shape) > 60 else gray.astype(np.float64)
     ground = find_darkest(smooth, levels) if levels else find_ground(smooth)
-    guess = _guess(smooth, 1.4826 * median(np.abs(gray - smooth)), ground)
+    noise = 1.4826 * median(np.abs(gray - smooth))
+    guess = _guess(smooth, noise, ground)
     if guess is None:
         return None
     chosen = _neighbours(guess.parts, guess.main)
     blob = guess.ground.shaded and guess.parts.widths[guess.main] > BLOB
     ink = None if blob else cut_out(smooth, guess, chosen)
-    return View(ink, chosen, smooth, guess)
+    return View(ink, chosen, smooth, guess, noise=noise)
 
 
 def cut_out(
@@ -328,7 +367,8 @@ def cut_out(
         least = _CLEAR_CUT if edge or guess.ground.darkest else _CLEAR  # it may be a shadow
         if not _stands_out(smooth[region], ours, guess.dark, max(smooth.shape), least):
             return None
-        if guess.ground.darkest and not _stands_alone(smooth[region], ours):
+        around = smooth[region][~grow(ours, 5)]
+        if guess.ground.darkest and not _lighter(around, smooth[region][ours]):
             return None
     soft = _soft_ink(smooth[region], ours, guess, region, odd(0.6 * size))
     rows, columns = positions(soft > 0.5)
@@ -362,9 +402,8 @@ def _stands_out(
     return bool(contrast > least and max(np.ptp(rows), np.ptp(columns)) > SMALL * longest)
 
 
-def _stands_alone(gray: NDArray[np.float64], ours: Mask) -> bool:
-    """Say whether all around dark ink is lighter by a gap, as shadows are, unlike fur or leaves."""
-    around, ink = gray[~grow(ours, 5)], gray[ours]
+def _lighter(around: NDArray[np.float64], ink: NDArray[np.float64]) -> bool:
+    """Say whether grays around dark ink are lighter by a gap, as in a shadow, unlike fur."""
     gap = np.percentile(around, 5) - np.percentile(ink, 90)
     return bool(gap >= _LIGHTER * (median(around) - median(ink)))
 

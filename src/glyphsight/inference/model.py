@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference.batcher import BATCH, Batcher, Job, Progress
 from glyphsight.inference.draw import Drawing, DrawSettings, draw
 from glyphsight.inference.opened import LazyModel
-from glyphsight.inference.score import Completions, PromptTooLongError, Request
+from glyphsight.inference.score import Completions, PromptTooLongError, Request, probabilities
 from glyphsight.inference.see import Answer, PictureText, answer_texts, require_medium, to_text
 from glyphsight.inference.stream import Piece, Writing, pieces
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
@@ -105,6 +106,37 @@ class Model(LazyModel):
                 if request.unknown is not None:
                     own[request.unknown] -= self.run.caution
         return scores
+
+    def chances(
+        self,
+        groups: Sequence[Sequence[Request]],
+        *,
+        batch_size: int = BATCH,
+        progress: Progress = lambda n: None,
+    ) -> list[NDArray[np.float32]]:
+        """Return the probabilities of the answers, the mean over the requests of each group.
+
+        Args:
+            groups: N groups of one or more requests with the same answers, such as one picture
+                turned by several angles.
+            batch_size: Prompts per pass at most.
+            progress: Function called with the number of groups done since its last call.
+
+        Returns:
+            N arrays float32[answers].
+
+        Raises:
+            ModelError: As :meth:`score`.
+        """
+        firsts = self.score(
+            [group[0] for group in groups], batch_size=batch_size, progress=progress
+        )
+        others = [one for group in groups for one in group[1:]]
+        rest = iter(self.score(others, batch_size=batch_size) if others else [])
+        return [
+            np.mean([probabilities(one) for one in (own, *islice(rest, len(group) - 1))], axis=0)
+            for own, group in zip(firsts, groups, strict=True)
+        ]
 
     def best(
         self,
@@ -331,7 +363,7 @@ class Model(LazyModel):
                 texts.append(picture)
                 continue
             require_medium(picture, self)
-            texts.append(to_text(picture, self.trained.profile))
+            texts.append(to_text(picture, self.trained.profile, self.trained.angles))
         found = self.answers(texts, question)
         for answer in found:
             if isinstance(answer, PictureError):

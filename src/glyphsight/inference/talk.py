@@ -44,7 +44,8 @@ class Conversation:
         """
         require_medium(picture, self.model)
         try:
-            self.waiting.append(to_text(picture, self.model.trained.profile))
+            run = self.model.trained
+            self.waiting.append(to_text(picture, run.profile, run.angles))
         except PictureError as error:
             said = str(error)
             named = isinstance(picture, str) and picture not in said

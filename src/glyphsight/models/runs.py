@@ -62,6 +62,9 @@ class RunRecord:
     # other label's from which it is the answer
     unknown_above: float = 0.5
     draws: tuple[str, ...] = ()  # labels that the run was trained to draw, sorted
+    # Degrees that a picture is turned by, anticlockwise; it is read at each, and the mean of the
+    # probabilities counts (test-time augmentation). Texts and ``evaluate`` know the first alone
+    angles: tuple[float, ...] = (0.0,)
 
     @property
     def caution(self) -> float:
@@ -167,6 +170,7 @@ class RunRecord:
                 free=value.get("free", False),
                 unknown_above=threshold,
                 draws=tuple(value.get("draws", ())),
+                angles=tuple(value.get("angles", RunRecord.angles)),
             )
         except (FileNotFoundError, NotADirectoryError):
             return None

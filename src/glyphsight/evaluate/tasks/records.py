@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from glyphsight.dataset.storage import no_split, read_info, read_manifest, read_
 from glyphsight.errors import DatasetError, FormatError
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.tasks.base import Item, Task
+from glyphsight.inference.see import to_text
 from glyphsight.models import RunRecord
 from glyphsight.sources import Failure, is_spec, open_source
 from glyphsight.train.settings import TrainSettings
@@ -43,8 +45,10 @@ def records_task(
     files: list[Path] = []
     counts: list[int] = []
     notes: list[str] = []
+    turned: list[tuple[str, ...]] = []
     if is_spec(data):
-        records, notes = _of_source(data, settings, profile)
+        angles = run.angles if run else RunRecord.angles
+        records, turned, notes = _of_source(data, settings, profile, angles)
     else:
         [files] = split_files(Path(data), settings.split).values()
         info, records = read_info(Path(data)), []
@@ -67,8 +71,9 @@ def records_task(
                 choices[one.question],
                 one.question,
                 pictures=len(one.pictures),
+                turned=more,
             )
-            for one in records
+            for one, more in zip(records, turned or repeat(()), strict=False)
         ],
         run.prompt if run else Prompt(),
         plain=False,
@@ -82,14 +87,15 @@ def records_task(
 
 
 def _of_source(
-    spec: str, settings: EvaluateSettings, profile: Profile
-) -> tuple[list[Record], list[str]]:
-    """Read a split of a source: its records, and how its pictures were changed."""
+    spec: str, settings: EvaluateSettings, profile: Profile, angles: tuple[float, ...]
+) -> tuple[list[Record], list[tuple[str, ...]], list[str]]:
+    """Read a split of a source: its records, at further angles, and how pictures were changed."""
     source, split = open_source(spec, settings.max_pixels), settings.split
     things = getattr(source, "things", "pictures")
     if split not in source.splits:
         raise no_split(spec, split, source.splits)
     records: list[Record] = []
+    turned: list[tuple[str, ...]] = []
     failed: list[str] = []
     changed: Counter[str] = Counter()
     for part in source.parts(split):
@@ -101,17 +107,20 @@ def _of_source(
             questions = batch.questions or [""] * len(batch)
             for text, label, question in zip(texts, batch.labels, questions, strict=True):
                 records.append(Record((text,), label, question))
+            if len(angles) > 1:
+                turned += [to_text(one, profile, angles).turned for one in batch.pixels]
     if failed:
         count = len(records) + len(failed)
         raise DatasetError(
             f"{spec}: {len(failed):,} of {count:,} {things} of split {split} cannot be read; the "
             f"first: {failed[0]}"
         )
-    return records, [
+    notes = [
         f"{count:,} of {len(records):,} {things} of split {split} were {how}, as the model needs it"
         for how, count in changed.items()
         if count
     ]
+    return records, turned, notes
 
 
 def _strangers(records: Sequence[Record], run: RunRecord | None) -> list[str]:
