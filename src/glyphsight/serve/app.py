@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from glyphsight.files import JsonLog
 from glyphsight.serve.ask import Ask, AskWhole
 from glyphsight.serve.drawings import DRAWINGS
 from glyphsight.serve.embedded import Embedded
-from glyphsight.serve.errors import ApiError
+from glyphsight.serve.errors import ApiError, as_api_error
 from glyphsight.serve.eye import Eye, open_model
 from glyphsight.serve.guard import Guard
 from glyphsight.serve.metrics import Metrics
@@ -59,9 +58,9 @@ def create_app(settings: ServeSettings) -> Starlette:
     behind: Backend = Upstream(settings) if settings.upstream else _embedded(eye)
     metrics = Metrics()
     log = settings.log_text and JsonLog(Path(settings.log_text), {"written_by": "glyphsight serve"})
-    ask = Ask(settings, behind, eye, metrics, log or None)
+    ask = Ask(settings, behind.handle, eye, metrics, log or None)
     page = Page(settings, eye)
-    drawn = AskWhole(settings, page, eye, metrics, None)
+    drawn = AskWhole(settings, page.handle, eye, metrics, None)
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok", "version": __version__, "backend": behind.name})
@@ -111,12 +110,4 @@ def _embedded(eye: Eye) -> Embedded:
 
 
 async def _told(request: Request, error: Exception) -> Response:
-    """Tell an error in the shape of the API, without path or trace."""
-    if isinstance(error, HTTPException):
-        fix = {404: "there is nothing here; see docs/serve.md for the paths"}
-        said = fix.get(error.status_code, error.detail)
-        error = ApiError(error.status_code, said, headers=dict(error.headers or {}))
-    elif not isinstance(error, ApiError):
-        traceback.print_exception(error)  # for who runs the server
-        error = ApiError(500, "the server failed; look at what it printed")
-    return error.response(request.url.path)
+    return as_api_error(error).response(request.url.path)

@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from glyphsight.files import JsonLog
-from glyphsight.inference.parts import Part, PartError
+from glyphsight.inference.parts import Part
 from glyphsight.inference.words import Read
 from glyphsight.serve.dialects import slots
 from glyphsight.serve.document import Document
-from glyphsight.serve.errors import ApiError
+from glyphsight.serve.errors import ApiError, as_api_error
 from glyphsight.serve.eye import Eye
 from glyphsight.serve.fetch import fetch
 from glyphsight.serve.metrics import Metrics
-from glyphsight.serve.request import Backend, Incoming, abort
+from glyphsight.serve.request import Incoming, abort
 from glyphsight.serve.settings import ServeSettings
 
 READ_HEADER = b"x-glyphsight-read"
@@ -38,12 +38,12 @@ class Ask:
     def __init__(
         self,
         settings: ServeSettings,
-        backend: Backend,
+        handle: Callable[[Incoming], Awaitable[Response]],
         eye: Eye,
         metrics: Metrics,
         log: JsonLog | None,
     ) -> None:
-        self._settings, self._backend, self._eye = settings, backend, eye
+        self._settings, self._handle, self._eye = settings, handle, eye
         self._metrics, self._log = metrics, log
         self._busy = self._held = 0
 
@@ -53,26 +53,17 @@ class Ask:
         try:
             with self._place():
                 await self._answer(scope, receive, out)
-        except ApiError as error:
-            await self._refuse(error, scope, receive, out)
-        except PartError as error:
-            wrong = ApiError(400, str(error), code=error.code, param=error.param)
-            await self._refuse(wrong, scope, receive, out)
-        except Exception:  # a flaw of ours: its trace is for who runs the server
-            traceback.print_exc()
-            wrong = ApiError(500, "the server failed; look at what it printed")
-            await self._refuse(wrong, scope, receive, out)
+        except Exception as error:
+            told = as_api_error(error)
+            if out.begun:
+                abort(scope)
+            elif not out.gone:
+                await told.response(scope["path"])(scope, receive, out)
         finally:
             path = scope["path"]
             path = "/v1/models/NAME" if path.startswith("/v1/models/") else path
             self._metrics.requests.labels(path, str(out.status)).inc()
             self._metrics.seconds.labels(path).observe(time.perf_counter() - began)
-
-    async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, out: _Out) -> None:
-        if out.begun:
-            abort(scope)
-        elif not out.gone:
-            await error.response(scope["path"])(scope, receive, out)
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -88,14 +79,21 @@ class Ask:
             self._metrics.busy.dec()
 
     async def _answer(self, scope: Scope, receive: Receive, out: _Out) -> None:
+        method, path = scope["method"], scope["path"]
+        query = scope["query_string"].decode("latin-1")
+        body = b""
+        reads: tuple[Read, ...] = ()
         with ExitStack() as held:
             hold = held.enter_context(self._holding())
-            body = b""
-            if scope["method"] == "POST":
+            if method == "POST":
                 body = await self._take_body(scope, receive, hold)
             with _cancelled_when_gone(receive, out, self._metrics):
-                request = await self._request(scope, body, out)
-                response = await self._backend.handle(request)
+                if method == "POST":
+                    body, reads = await self._read(path, body)
+                if reads:
+                    out.headers.append((READ_HEADER, _summary(reads)))
+                request = Incoming(method, path, query, scope["headers"], body, reads)
+                response = await self._handle(request)
                 del request, body
                 held.close()
                 await response(scope, _never, out)
@@ -151,18 +149,8 @@ class Ask:
             raise ApiError(408, said, code="timeout", headers=_CLOSE) from None
         return bytes(body)
 
-    async def _request(self, scope: Scope, body: bytes, out: _Out) -> Incoming:
-        """Turn the pictures of a request into text."""
-        path = scope["path"]
-        reads: tuple[Read, ...] = ()
-        if scope["method"] == "POST":
-            body, reads = await self._read(path, body)
-            if reads:
-                out.headers.append((READ_HEADER, _summary(reads)))
-        query = scope["query_string"].decode("latin-1")
-        return Incoming(scope["method"], path, query, scope["headers"], body, reads)
-
     async def _read(self, path: str, body: bytes) -> tuple[bytes, tuple[Read, ...]]:
+        """Turn the pictures of a request into text."""
         aside = len(body) > _SHORT
         document = await self._eye.run(Document, body) if aside else Document(body)
         count = sum(len(slot.parts) for slot in slots(path, document.value))
@@ -179,7 +167,10 @@ class Ask:
         found = list(slots(path, document.value))
         parts = [part for slot in found for part in slot.parts]
         with self._holding() as hold:  # files of other machines, all parts together
-            taken = await _together([self._take(part, hold) for part in parts])
+            work = [self._take(part, hold) for part in parts]
+            taken: list[Any] = await asyncio.gather(*work, return_exceptions=True)
+        if failed := [one for one in taken if isinstance(one, BaseException)]:
+            raise failed[0]  # once none is under way
         reads = self._eye.words(taken)
         shown = iter(reads)
         for slot in found:
@@ -305,17 +296,6 @@ async def _never() -> Message:
     """Wait for a message of the client that the watch takes."""
     await asyncio.Event().wait()
     raise AssertionError
-
-
-async def _together(work: list[Any]) -> list[Read]:
-    """Wait for all reads; the first error is raised once none is under way."""
-    done = await asyncio.gather(*work, return_exceptions=True)
-    reads = []
-    for one in done:
-        if isinstance(one, BaseException):
-            raise one
-        reads.append(one)
-    return reads
 
 
 def _summary(reads: Sequence[Read]) -> bytes:

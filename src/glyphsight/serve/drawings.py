@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from glyphsight.dataset.drawing import asked_to_draw
 from glyphsight.inference import Drawing, DrawSettings
 from glyphsight.inference.draw import named
+from glyphsight.pages import png_bytes
 from glyphsight.serve.asked import Fields, wrong
 from glyphsight.serve.errors import ApiError
 
@@ -77,13 +78,13 @@ def drawn_reply(asked: AskedDrawing, drawings: Sequence[Drawing]) -> dict[str, A
     """Return the reply: each drawing as PNG in base64, and as text."""
     data = []
     for one in drawings:
-        picture, stream = Image.fromarray(one.picture()), io.BytesIO()
+        pixels = one.picture()
         if asked.size:
-            picture = picture.resize(asked.size, Image.Resampling.NEAREST)
-        picture.save(stream, format="PNG")
+            nearest = Image.Resampling.NEAREST
+            pixels = np.asarray(Image.fromarray(pixels).resize(asked.size, nearest))
         data.append(
             {
-                "b64_json": base64.b64encode(stream.getvalue()).decode(),
+                "b64_json": base64.b64encode(png_bytes(pixels)).decode(),
                 "revised_prompt": asked_to_draw(one.label),
                 "ASCII_image": one.ascii_image,
             }

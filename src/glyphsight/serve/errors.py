@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import traceback
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from glyphsight.errors import GlyphsightError
+from glyphsight.inference.parts import PartError
 
 
 class ApiError(GlyphsightError):
@@ -55,3 +58,17 @@ _TYPES = {
     404: "not_found_error",
     429: "rate_limit_error",
 }
+
+
+def as_api_error(error: Exception) -> ApiError:
+    """Return what a client is told; a flaw of ours is printed for who runs the server."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, PartError):
+        return ApiError(400, str(error), code=error.code, param=error.param)
+    if isinstance(error, HTTPException):
+        fix = {404: "there is nothing here; see docs/serve.md for the paths"}
+        said = fix.get(error.status_code, error.detail)
+        return ApiError(error.status_code, said, headers=dict(error.headers or {}))
+    traceback.print_exception(error)
+    return ApiError(500, "the server failed; look at what it printed")

@@ -66,13 +66,11 @@ Pixels = NDArray[np.uint8]
 
 
 class Page:
-    """Backend of the page, and the routes of its files.
+    """The page: what answers it, and the routes of its files.
 
     Raises:
         GlyphsightError: The directory for samples holds another dataset.
     """
-
-    name = "page"
 
     def __init__(self, settings: ServeSettings, eye: Eye) -> None:
         self._settings, self._eye = settings, eye
@@ -95,12 +93,6 @@ class Page:
             Route("/page/profiles", self._profiles),
             Route("/page/sample/{number}.png", _sample),
         ]
-
-    async def start(self) -> None:
-        """Do nothing; the eye loads the models."""
-
-    async def close(self) -> None:
-        """Do nothing."""
 
     async def handle(self, request: Incoming) -> Response:
         """Answer a request with the bytes of a picture or sound.

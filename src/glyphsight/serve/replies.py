@@ -83,9 +83,11 @@ class _Completions(Reply):
         return shell | {"choices": choices, "system_fingerprint": None} | self._usage(usage)
 
     def _usage(self, told: bool) -> Object:
-        if told:
-            return {"usage": _counted(self.prompt_tokens, self.tokens)}
-        return {"usage": None} if self.asked.usage else {}
+        if not told:
+            return {"usage": None} if self.asked.usage else {}
+        read, written = self.prompt_tokens, self.tokens
+        counts = {"prompt_tokens": read, "completion_tokens": written}
+        return {"usage": counts | {"total_tokens": read + written}}
 
     def whole(self) -> Object:
         choices = [self._choice(index, one) for index, one in enumerate(self.choices)]
@@ -158,19 +160,17 @@ class _Responses(Reply):
         self._number = -1
 
     def whole(self) -> Object:
-        [choice] = self.choices
-        cut = choice.finish == "length"
-        return self._shell("incomplete" if cut else "completed", [self._message()])
+        status = "incomplete" if self.choices[0].finish == "length" else "completed"
+        return self._shell(status, [self._message(status)])
 
     def _shell(self, status: str, output: list[Object]) -> Object:
         writing, over = self.asked.writing, status not in ("queued", "in_progress")
-        counted = _counted(self.prompt_tokens, self.tokens)
         usage = {
-            "input_tokens": counted["prompt_tokens"],
+            "input_tokens": self.prompt_tokens,
             "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-            "output_tokens": counted["completion_tokens"],
+            "output_tokens": self.tokens,
             "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": counted["total_tokens"],
+            "total_tokens": self.prompt_tokens + self.tokens,
         }
         return {
             "id": self.id,
@@ -191,9 +191,7 @@ class _Responses(Reply):
             "usage": usage if over else None,
         } | dict(self.asked.repeated)
 
-    def _message(self, status: str = "") -> Object:
-        [choice] = self.choices
-        status = status or ("incomplete" if choice.finish == "length" else "completed")
+    def _message(self, status: str) -> Object:
         content = [self._part()] if status != "in_progress" else []
         message = {"id": self.item, "type": "message", "role": "assistant"}
         return message | {"status": status, "content": content}
@@ -295,11 +293,6 @@ def _event(value: Object, kind: str = "") -> bytes:
 
 def _line(value: Object) -> bytes:
     return (json.dumps(value, ensure_ascii=False) + "\n").encode()
-
-
-def _counted(prompt: int, written: int) -> Object:
-    total = prompt + written
-    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": total}
 
 
 def _told(token: Token) -> Object:

@@ -71,11 +71,10 @@ class ServeSettings(ReadSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        given = {"model": self.model or (NANO_DIGITS if self.upstream else SIGHT)}
+        model = self.model or (NANO_DIGITS if self.upstream else SIGHT)
+        object.__setattr__(self, "model", model)
         if self.upstream is not None:
-            given["upstream"] = _base(self.upstream)
-        for name, value in given.items():
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, "upstream", _base(self.upstream))
         if self.upstream and self.talker:
             raise GlyphsightError("the upstream talks; leave --talker or --upstream out")
         for name in ("api_key", "upstream_key"):
