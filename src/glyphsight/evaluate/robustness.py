@@ -204,10 +204,14 @@ def _items(judged: Batch | Sequence[Batch] | Sequence[Record], profile: Profile)
     truth: list[str] = []
     questions: list[str] = []
     for one in several:
-        texts += encode_batch(one.pixels, profile) if isinstance(one, Batch) else [one.picture]
-        truth += one.labels if isinstance(one, Batch) else [one.answer]
-        asked = (one.questions or [""] * len(one)) if isinstance(one, Batch) else [one.question]
-        questions += asked
+        if isinstance(one, Batch):
+            texts += encode_batch(one.pixels, profile)
+            truth += one.labels
+            questions += one.questions
+        else:
+            texts.append(one.picture)
+            truth.append(one.answer)
+            questions.append(one.question)
     grids = [None if isinstance(grid, FormatError) else grid for grid in read_grids(texts, profile)]
     return _Items(batches, texts, grids, truth, questions)
 

@@ -40,13 +40,17 @@ class Batch:
         pixels: uint8[N, H, W], 0 black to 255 white.
         labels: N answers.
         ids: N names that say which item of the source each picture is, unique in the source.
-        questions: N questions of the pictures' own; empty where none has one.
+        questions: N questions of the pictures' own, "" where one has none; left out, no one has.
     """
 
     pixels: NDArray[np.uint8]
     labels: list[str]
     ids: list[str]
     questions: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.questions:
+            object.__setattr__(self, "questions", [""] * len(self))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -55,7 +59,7 @@ class Batch:
         """Return the pictures at ``indices``, in that order."""
         chosen = indices.tolist()
         lists = self.labels, self.ids, self.questions
-        return Batch(self.pixels[indices], *([each[i] for i in chosen if each] for each in lists))
+        return Batch(self.pixels[indices], *([each[i] for i in chosen] for each in lists))
 
 
 @dataclass(frozen=True)
@@ -179,8 +183,8 @@ def load_split(source: Source, split: str) -> Batch:
     pixels = np.concatenate([batch.pixels for batch in found])
     labels = [label for batch in found for label in batch.labels]
     ids = [name for batch in found for name in batch.ids]
-    questions = [one for batch in found for one in batch.questions or [""] * len(batch)]
-    return Batch(pixels, labels, ids, questions if any(questions) else [])
+    questions = [one for batch in found for one in batch.questions]
+    return Batch(pixels, labels, ids, questions)
 
 
 @contextmanager

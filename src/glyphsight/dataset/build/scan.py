@@ -148,8 +148,7 @@ def _scan_part(build: Build, part: Part, kept: ZipFile) -> dict[str, Any]:
                 exact.append(exact_hashes(levels))
                 alike.append(alike_hashes(levels))
         failures += bad.values()
-        questions = batch.questions or [""] * len(batch)
-        for held, some in zip(told, (labels, batch.ids, questions), strict=True):
+        for held, some in zip(told, (labels, batch.ids, batch.questions), strict=True):
             held += some
         codes += [
             UNUSABLE if row in bad else names.setdefault(label, len(names))

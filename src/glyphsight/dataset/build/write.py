@@ -127,9 +127,8 @@ def _records(build: Build, shard: Shard, sources: IO[bytes]) -> Iterator[Record]
         copy = f" copy {segment.turn}" if segment.turn else ""
         texts = _copied_texts(build, segment) if segment.turn else _kept_texts(build, segment)
         for some, items in texts:
-            questions = items.questions or [""] * len(items)
-            for text, *told in zip(some, items.labels, questions, items.ids, strict=True):
-                label, question, name = told
+            told = zip(some, items.labels, items.questions, items.ids, strict=True)
+            for text, label, question, name in told:
                 if profile.widest is not None:
                     size = str(columns_of(text, profile))
                 record = Record((text,), label, question, size, f"{build.spec} {name}{copy}")

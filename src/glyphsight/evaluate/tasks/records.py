@@ -104,8 +104,7 @@ def _of_source(
                 failed.append(batch.reason)
                 continue
             texts = encode_batch(batch.pixels, profile, changed=changed)
-            questions = batch.questions or [""] * len(batch)
-            for text, label, question in zip(texts, batch.labels, questions, strict=True):
+            for text, label, question in zip(texts, batch.labels, batch.questions, strict=True):
                 records.append(Record((text,), label, question))
             if len(angles) > 1:
                 turned += [to_text(one, profile, angles).turned for one in batch.pixels]
