@@ -25,8 +25,9 @@ from glyphsight.dataset.record import (
     json_type,
     parse_json,
     read_text,
+    reading,
 )
-from glyphsight.errors import DatasetError
+from glyphsight.errors import DatasetError, one_line
 from glyphsight.extras import need
 from glyphsight.plugins import Registry
 
@@ -167,19 +168,12 @@ class PromptLines(_Single):
     def read(self, file: Path) -> Iterator[Any]:
         """Yield the value of each line; empty lines hold none."""
         some = False
-        try:
-            with file.open("rb") as lines:
-                for number, line in enumerate(lines, start=1):
-                    text = decode(line, file, number)
-                    if text.strip():
-                        some = True
-                        yield parse_json(text, file, number)
-        except FileNotFoundError:
-            raise DatasetError(f"{file}: no such file; fix its name") from None
-        except OSError as error:
-            raise DatasetError(
-                f"{file}: cannot be read ({error.strerror}); give another file"
-            ) from error
+        with reading(file), file.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                text = decode(line, file, number)
+                if text.strip():
+                    some = True
+                    yield parse_json(text, file, number)
         if not some:
             raise DatasetError(
                 f"{file}: is empty, a dataset has a record per line; build the dataset again"
@@ -243,8 +237,9 @@ class Parquet:
         except UnicodeDecodeError:
             raise DatasetError(f"{file}: holds text that is not UTF-8; write it again") from None
         except (OSError, pyarrow.ArrowException) as error:
-            reason = " ".join(str(error).split())
-            raise DatasetError(f"{file}: no whole Parquet file ({reason}); get it again") from error
+            raise DatasetError(
+                f"{file}: no whole Parquet file ({one_line(error)}); get it again"
+            ) from error
 
 
 def _row(record: Record, prompt: Prompt, number: int) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -112,16 +114,23 @@ def json_type(value: Any) -> str:
     return names.get(type(value), "a number" if isinstance(value, int | float) else "no text")
 
 
-def read_text(file: Path) -> str:
-    """Read a whole UTF-8 file, ``-`` from standard input, with or without a byte order mark."""
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Turn an error of the operating system into the one for a file that cannot be read."""
     try:
-        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        yield
     except FileNotFoundError:
         raise DatasetError(f"{file}: no such file; fix its name") from None
     except OSError as error:
         raise DatasetError(
             f"{file}: cannot be read ({error.strerror}); give another file"
         ) from error
+
+
+def read_text(file: Path) -> str:
+    """Read a whole UTF-8 file, ``-`` from standard input, with or without a byte order mark."""
+    with reading(file):
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     return decode(data, file)
 
 

@@ -67,8 +67,7 @@ def _check_characters(record: Record) -> None:
 
 def pair_of(item: Item, info: DatasetInfo) -> tuple[str, str]:
     """Return prompt and completion of a record: its own, else in the longest wording."""
-    if item.record is None:
-        raise ValueError("no record, no prompt; give an item with a record")
+    assert item.record is not None
     if "prompt" in item.value and "completion" in item.value:
         return item.value["prompt"], item.value["completion"]
     return by_fixed_text(info.wordings)[0].pair(item.record)
@@ -78,23 +77,19 @@ def batched(items: Iterator[Item]) -> Iterator[list[Item]]:
     """Group items: at most 1,024, and about four million characters, per batch."""
     batch: list[Item] = []
     characters, fault = 0, None
-    while True:
-        try:
-            item = next(items, None)
-        except DatasetError as error:
-            item, fault = None, error
-        if item is not None:
+    try:
+        for item in items:
             batch.append(item)
             characters += len(item.record.picture) if item.record else 0
-        if batch and (
-            item is None or len(batch) == _BATCH_RECORDS or characters >= _BATCH_CHARACTERS
-        ):
-            yield batch
-            batch, characters = [], 0
-        if fault:
-            raise fault
-        if item is None:
-            return
+            if len(batch) == _BATCH_RECORDS or characters >= _BATCH_CHARACTERS:
+                yield batch
+                batch, characters = [], 0
+    except DatasetError as error:  # what came before it is looked at first
+        fault = error
+    if batch:
+        yield batch
+    if fault:
+        raise fault
 
 
 class Drawn:

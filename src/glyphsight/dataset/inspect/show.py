@@ -10,7 +10,7 @@ from pathlib import Path
 from glyphsight.codec import Profile
 from glyphsight.codec.formats import get_format
 from glyphsight.console import printable
-from glyphsight.dataset.inspect.items import Drawn, Item, read_items
+from glyphsight.dataset.inspect.items import Drawn, Item, read_grids, read_items
 from glyphsight.dataset.storage import read_info, split_files
 from glyphsight.errors import DatasetError, FormatError
 
@@ -75,17 +75,15 @@ def picture_lines(item: Item, profile: Profile, *, raw: bool = False) -> list[st
     if item.record is None:
         return _fold(f"[{item.fault}]", 40)
     lines: list[str] = []
-    form = get_format(profile.format)
-    for picture in item.record.pictures:
+    raw = raw or get_format(profile.format).cell != (1, 1)  # block glyphs are the picture already
+    pictures = item.record.pictures
+    for picture, grid in zip(pictures, read_grids(pictures, profile), strict=True):
         if lines:
             lines.append("")
         text = [printable(line) for line in picture.removesuffix("\n").split("\n")]
-        try:
-            grid = form.read(picture, profile.palette)
-        except FormatError as error:
-            lines += [*text, *_fold(f"[{error}]", max([40, *map(columns_of, text)]))]
-            continue
-        if raw or form.cell != (1, 1):  # block glyphs are the picture already
+        if isinstance(grid, FormatError):
+            lines += [*text, *_fold(f"[{grid}]", max([40, *map(columns_of, text)]))]
+        elif raw:
             lines += text
         else:
             lines += ["".join(profile.palette[level] for level in row) for row in grid.tolist()]
