@@ -82,8 +82,6 @@ def test_a_text_that_cannot_be_read_is_named():
     text = "<row:1> ▓█</row:1>\n"
     with pytest.raises(DatasetError, match=r"here: record 2: line 1: .*glyph '#'.*palette"):
         Grids.read([text, text.replace("█", "#")], ["a", "b"], PUBLISHED, "here")
-    with pytest.raises(DatasetError, match="1 texts but 2 labels"):
-        Grids.read([text], ["a", "b"])
 
 
 def test_a_second_time_comes_from_the_cache():
@@ -193,28 +191,15 @@ def test_of_more_records_than_the_most_a_stratified_part_is_learnt_from():
     assert {one.trained_on for one in found.values()} == {40}
 
 
-@pytest.mark.parametrize(
-    ("train", "test", "said"),
-    [
-        (few([], []), bars(2, 0), "toys: baselines have no record to learn from"),
-        (bars(2, 0), few([], []), "toys: baselines have no record to be judged on"),
-        (bars(2, 0), few([[[1]]], ["a"], levels=2), "bars has 3 levels, toys has 2"),
-        (few([[[1]]] * 300, [str(n) for n in range(300)]), bars(2, 0), "300 different labels"),
-    ],
-)
-def test_what_is_missing_is_said(train, test, said):
-    with pytest.raises(DatasetError, match=said):
-        measure(train, test)
+def test_too_many_labels_are_said():
+    train = few([[[1]]] * 300, [str(n) for n in range(300)])
+    with pytest.raises(DatasetError, match="300 different labels"):
+        measure(train, bars(2, 0))
 
 
 def test_many_labels_are_no_matter_to_the_nearest_neighbour():
     train = few([[[n % 3, n // 3 % 3]] for n in range(300)], [str(n) for n in range(300)])
     assert measure(train, few([[[1, 0]]], ["1"]), names=["knn"])["knn"].answers == ["1"]
-
-
-def test_a_name_that_is_none_is_said():
-    with pytest.raises(ValueError, match="no baseline 'forest'; give one of majority, knn"):
-        measure(bars(2, 0), bars(2, 1), names=["forest"])
 
 
 def test_a_missing_package_is_named(monkeypatch):

@@ -97,8 +97,6 @@ def test_float32_rounding_above_one_is_taken():
 @pytest.mark.parametrize(
     ("sure", "right", "said"),
     [
-        ([], [], "at least one record"),
-        ([0.5], [True, False], "1 confidences of 2 answers"),
         ([0.5, 1.5], [True, True], "answer 2: confidence 1.5"),
         ([float("nan")], [True], "answer 1: confidence nan"),
     ],
@@ -106,8 +104,11 @@ def test_float32_rounding_above_one_is_taken():
 def test_what_cannot_be_judged_is_said(sure, right, said):
     with pytest.raises(DatasetError, match=said):
         calibrate(sure, right)
-    with pytest.raises(ValueError, match="0 bins are too few; give at least 1"):
-        calibrate([0.5], [True], bins=0)
+
+
+def test_without_an_answer_there_is_no_bin():
+    found = calibrate([], [])
+    assert (found.error, found.bins) == (0.0, [])
 
 
 def outcomes(both, first, second, neither):
@@ -154,7 +155,7 @@ def test_the_interval_is_that_of_resampling_the_items_themselves():
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50), st.integers(1, 50))
 def test_swapping_the_models_turns_the_sign(both, first, second, neither):
     a, b = outcomes(both, first, second, neither)
-    one, other = paired(a, b, resamples=200), paired(b, a, resamples=200)
+    one, other = paired(a, b), paired(b, a)
     assert one.difference == -other.difference
     assert one.p_value == other.p_value
     assert one.interval[0] <= one.interval[1]
@@ -182,14 +183,6 @@ def test_a_million_items_cost_what_a_thousand_do():
     found = paired(rng.random(1_000_000) < 0.9, rng.random(1_000_000) < 0.9)
     assert found.interval[0] < 0 < found.interval[1]
     assert found.interval[1] - found.interval[0] < 0.002
-
-
-@pytest.mark.parametrize(("a", "b", "said"), [([], [], "no item"), ([True], [], "1 items by the")])
-def test_what_cannot_be_compared_is_said(a, b, said):
-    with pytest.raises(DatasetError, match=said):
-        paired(a, b)
-    with pytest.raises(ValueError, match="resamples are too few; give at least 1"):
-        paired([True], [True], resamples=0)
 
 
 LABELS = ["cat", "dog", "7"]
@@ -271,8 +264,3 @@ def test_every_reply_is_counted_once_as_generation_is_scored(pairs):
     assert counts.right == sum(said == truth for said, truth in pairs)
     assert counts.refused + counts.malformed == sum(said not in LABELS for said, _ in pairs)
     assert counts.right + counts.wrong + counts.refused + counts.malformed == len(pairs)
-
-
-def test_a_reply_too_many_is_said():
-    with pytest.raises(DatasetError, match="2 replies to 1 records"):
-        sort_replies(["cat", "dog"], ["cat"], LABELS)

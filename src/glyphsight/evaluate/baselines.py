@@ -55,13 +55,8 @@ class Grids:
         """Read texts back to their grids, strictly.
 
         Raises:
-            DatasetError: The numbers of texts and labels differ, or a text is not in this format;
-                names the record.
+            DatasetError: A text is not in this format; names the record.
         """
-        if len(texts) != len(labels):
-            raise DatasetError(
-                f"{where}: {len(texts)} texts but {len(labels)} labels; give one each"
-            )
         cells = []
         for number, grid in enumerate(read_grids(texts, profile), start=1):
             if isinstance(grid, FormatError):
@@ -275,19 +270,23 @@ def baselines(
 
     Args:
         train: Grids to learn from.
-        test: Grids to judge on.
+        test: Grids to judge on, of as many levels.
         seed: Random seed for every choice.
-        names: Names of baselines, in the order wanted.
+        names: Names of baselines of ``ALL``, in the order wanted.
         most: Largest number of records to learn from, stratified by label where there are more.
         cache: True where results of the same grids are kept and read.
         quiet: True for no progress bar.
 
     Raises:
-        DatasetError: A set is empty, the sets differ in levels, or there are too many labels.
+        DatasetError: There are too many labels.
         MissingPackageError: scikit-learn is not installed.
-        ValueError: A name is none of ``ALL``.
     """
-    _check(train, test, names)
+    count = len(set(train.labels))
+    if count > _MOST_LABELS and {*names} & {*_PER_LABEL}:
+        raise DatasetError(
+            f"{train.where}: {count} different labels; {' and '.join(_PER_LABEL)} tell at most "
+            f"{_MOST_LABELS} apart; ask for majority and knn alone"
+        )
     need("train", "joblib", "sklearn")
     task, labels = Task.of(train, test, seed, most)
     answer, found = _memory(cache).cache(answers), []
@@ -325,23 +324,3 @@ def _memory(wanted: bool) -> Any:
     except OSError as error:
         say(f"glyphsight: {location}: baselines are not kept for the next time: {error}")
         return Memory(None, verbose=0)
-
-
-def _check(train: Grids, test: Grids, names: Sequence[str]) -> None:
-    for name in names:
-        if name not in _LEARNERS:
-            raise ValueError(f"there is no baseline {name!r}; give one of {', '.join(ALL)}")
-    for grids, use in ((train, "to learn from"), (test, "to be judged on")):
-        if not grids.cells:
-            raise DatasetError(f"{grids.where}: baselines have no record {use}; give another split")
-    if train.levels != test.levels:
-        raise DatasetError(
-            f"{train.where} has {train.levels} levels, {test.where} has {test.levels}; "
-            "give both in one format"
-        )
-    labels = len(set(train.labels))
-    if labels > _MOST_LABELS and {*names} & {*_PER_LABEL}:
-        raise DatasetError(
-            f"{train.where}: {labels} different labels; {' and '.join(_PER_LABEL)} tell at most "
-            f"{_MOST_LABELS} apart; ask for majority and knn alone"
-        )

@@ -178,7 +178,7 @@ def read_entry(run: Path, name: str) -> Entry:
         directory,
         metrics,
         Share.of(sum(right), count),
-        calibrate(probability[chosen], hits[chosen]) if chosen else Calibration(0.0, []),
+        calibrate(probability[chosen], hits[chosen]),
         profile,
         rows,
         hits,

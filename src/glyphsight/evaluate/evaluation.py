@@ -30,6 +30,7 @@ from glyphsight.evaluate.result import (
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.statistics import per_class
 from glyphsight.evaluate.tasks import Item, Task, open_task
+from glyphsight.evaluate.tasks.base import likeliest
 from glyphsight.evaluate.tasks.records import doubts
 from glyphsight.files import JsonLog, checksum
 from glyphsight.inference import Model, Request
@@ -218,7 +219,7 @@ class _Tally:
     """Counts of the outcomes of a task; fields are as in :class:`Evaluation`."""
 
     def __init__(self, task: Task, samples: Samples) -> None:
-        self._labels = {label: row for row, label in enumerate(task.labels)}
+        number = {label: row for row, label in enumerate(task.labels)}
         self.confusion = np.zeros((len(task.labels), len(task.labels)), dtype=np.int64)
         self.unread = np.zeros(len(task.labels), dtype=np.int64)
         self.too_long: dict[int, None] = {}
@@ -228,25 +229,20 @@ class _Tally:
         for row, (item, sample) in enumerate(zip(task.items, samples, strict=True)):
             if sample.too_long:
                 self.too_long[row] = None
-            self._add(task, item, sample)
-
-    def _add(self, task: Task, item: Item, sample: Sample) -> None:
-        self.right += sample.right
-        group = self.groups[sample.group]
-        group[0] += sample.right
-        group[1] += 1
-        if item.choices:
-            truth = self._labels[sample.truth]
-            if sample.too_long:
-                self.unread[truth] += 1
-            else:
-                self.confusion[truth, self._labels[sample.answer]] += 1
-        elif task.partial is not None:
-            self.partial.append(task.partial(sample.answer, sample.truth))
-        if (said := sample.written) is not None:
-            self.written += 1
-            self.written_right += said in item.answers
-            self.unreadable += said not in item.choices if item.choices else not said
+            self.right += sample.right
+            group = self.groups[sample.group]
+            group[0] += sample.right
+            group[1] += 1
+            if item.choices and sample.too_long:
+                self.unread[number[sample.truth]] += 1
+            elif item.choices:
+                self.confusion[number[sample.truth], number[sample.answer]] += 1
+            elif task.partial is not None:
+                self.partial.append(task.partial(sample.answer, sample.truth))
+            if (said := sample.written) is not None:
+                self.written += 1
+                self.written_right += said in item.answers
+                self.unreadable += said not in item.choices if item.choices else not said
 
 
 def _answer_all(
@@ -369,12 +365,8 @@ def _zero_shot(
         return None
     chat = False if task.plain else run.chat or False
     base = Model(load_model(run.base, seed=run.seed, chat=chat, made_for=run.made_for))
-    asked = [
-        Request(item.ask(task.prompt), tuple(map(task.prompt.reply, item.choices)))
-        for item in items
-    ]
     with progress_bar(total=len(items), desc="before training", unit="pic", disable=quiet) as bar:
-        best = base.best(asked, batch_size=settings.batch_size, progress=bar.update)
-    said = [item.choices[column] for item, column in zip(items, best, strict=True)]
+        how = {"batch_size": settings.batch_size, "progress": bar.update}
+        said = likeliest(base, items, task.prompt, **how)
     right = sum(one in item.answers for one, item in zip(said, items, strict=True))
     return Share.of(right, len(rows))

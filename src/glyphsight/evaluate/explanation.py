@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.ImageColor import getrgb
 
 from glyphsight.codec import Profile, decode, resize
 from glyphsight.codec.prepare import prepare_things
@@ -27,10 +28,6 @@ _INK = 0.35  # how dark the picture's white is drawn under the colours
 _CELL = 8  # pixels of a cell's width in a picture made of cells
 _SHOWN = 3  # likeliest labels in the title
 _LONG = 16  # letters of a label that a legend has no room for
-
-
-def _rgb(colour: str) -> NDArray[np.float64]:
-    return np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)], dtype=np.float64)
 
 
 def cells_picture(text: str, profile: Profile) -> NDArray[np.uint8]:
@@ -54,7 +51,8 @@ def _shaded(pixels: NDArray[np.uint8], attribution: Attribution, longest: int) -
     down, across = np.arange(height) * rows // height, np.arange(width) * columns // width
     strongest = float(np.abs(attribution.cells).max()) or 1.0
     value = (attribution.cells / strongest)[down[:, None], across]
-    colour = np.where(value[..., None] > 0, _rgb(TONES["accent"]), _rgb(TONES["second"]))
+    speaks_for, against = getrgb(TONES["accent"]), getrgb(TONES["second"])
+    colour = np.where(value[..., None] > 0, speaks_for, against)
     cover = np.abs(value)[..., None]
     mixed: Colours = np.round(ground[..., None] * (1 - cover) + colour * cover).astype(np.uint8)
     return mixed
@@ -96,7 +94,7 @@ def _draw_ink(drawn: Any, found: Inks, answer: Answer, shape: tuple[int, ...]) -
     for ink in found.things:
         top, bottom, left, right = (edge - 0.5 for edge in ink.box)
         colour = np.zeros((*ink.mask.shape, 4), dtype=np.uint8)
-        colour[ink.mask] = *_rgb(TONES["second"]), 150
+        colour[ink.mask] = *getrgb(TONES["second"]), 150
         drawn.imshow(colour, extent=(left, right, bottom, top))
     for number, box in enumerate((one.box for one in answer.things), start=1):
         if box is None:

@@ -48,6 +48,7 @@ def per_class(
 
 
 _ROUNDING = 1e-6  # a sum of float32 probabilities may exceed 1 by
+_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,15 @@ def calibrate(
         right: Correctness of each answer, bool[N].
         bins: Number of bins M, at least 1; compare errors at equal M only.
 
+    Returns:
+        Error and bins; 0 and none without an answer.
+
     Raises:
-        DatasetError: There is no answer, the lengths differ, or a confidence is outside 0-1.
-        ValueError: Fewer than one bin.
+        DatasetError: A confidence is outside 0-1.
     """
-    if bins < 1:
-        raise ValueError(f"{bins} bins are too few; give at least 1")
     sure, hit = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.bool_)
-    if sure.shape != hit.shape:
-        raise DatasetError(f"{sure.size} confidences of {hit.size} answers; give one of each")
     if not sure.size:
-        raise DatasetError("no answer to calibrate; judge at least one record")
+        return Calibration(0.0, [])
     outside = ~((sure >= -_ROUNDING) & (sure <= 1 + _ROUNDING))
     if outside.any():
         row = int(outside.argmax())
@@ -137,7 +136,6 @@ def paired(
     first: Sequence[bool] | NDArray[np.bool_],
     second: Sequence[bool] | NDArray[np.bool_],
     *,
-    resamples: int = 10_000,
     seed: int = 0,
 ) -> Paired:
     """Compare two models item by item: paired bootstrap and exact McNemar test.
@@ -146,29 +144,15 @@ def paired(
     the second, neither or both) from a multinomial, so a resample costs three numbers at any n.
 
     Args:
-        first: Correctness of each item by the first model.
+        first: Correctness of each item by the first model, bool[n], n at least 1.
         second: Correctness of the same items, in the same order, by the second model.
-        resamples: Number of bootstrap resamples (Efron 1979), at least 1.
-        seed: Random seed for the resampling.
-
-    Raises:
-        DatasetError: There is no item, or the numbers of items differ.
-        ValueError: Fewer than one resample.
+        seed: Random seed for the resampling (Efron 1979).
     """
-    if resamples < 1:
-        raise ValueError(f"{resamples} resamples are too few; give at least 1")
     a, b = np.asarray(first, dtype=np.bool_), np.asarray(second, dtype=np.bool_)
-    if a.shape != b.shape:
-        raise DatasetError(
-            f"{a.size} items by the first model, {b.size} by the second; "
-            "give both on the same items"
-        )
-    if not a.size:
-        raise DatasetError("no item to compare; judge at least one record with both models")
     n = a.size
     only_first, only_second = int((a & ~b).sum()), int((~a & b).sum())
     shares = np.array([only_first, only_second, n - only_first - only_second]) / n
-    drawn = np.random.default_rng(seed).multinomial(n, shares, size=resamples)
+    drawn = np.random.default_rng(seed).multinomial(n, shares, size=_RESAMPLES)
     low, high = np.percentile((drawn[:, 0] - drawn[:, 1]) / n, [2.5, 97.5])
     if only_first == only_second == 0:
         high = 1 - 0.025 ** (1 / n)
@@ -240,12 +224,7 @@ def sort_replies(
         replies: Texts the model wrote, without the words that the prompt puts around an answer.
         truth: Right label of each reply.
         labels: All labels.
-
-    Raises:
-        DatasetError: The numbers of replies and right labels differ.
     """
-    if len(replies) != len(truth):
-        raise DatasetError(f"{len(replies)} replies to {len(truth)} records; give one each")
     known = {*map(normal, labels)}
     counts: Counter[str] = Counter()
     examples: dict[str, None] = {}

@@ -207,8 +207,7 @@ def describe(
     texts = [sample.ascii_image for sample in islice(evaluation.samples, _COUNTED)]
     tokens = {EMBEDDED: float(np.mean(count_tokens(texts, load_tokenizer())))}
     if loaded is not None:
-        own = loaded.tokenizer(texts, add_special_tokens=False)["input_ids"]
-        tokens["model"] = float(np.mean([len(ids) for ids in own]))
+        tokens["model"] = float(np.mean(count_tokens(texts, loaded.tokenizer)))
     written, truth = [said for said, _ in replies], [one for _, one in replies]
     known = evaluation.labels or sorted(set(truth))
     lists = [sources_file(file) for file in files]
@@ -217,7 +216,7 @@ def describe(
     return Study(
         evaluation,
         Selection(*chosen, digest.hexdigest(), items),
-        calibrate(np.array(sure, dtype=np.float32), right) if sure else Calibration(0.0, []),
+        calibrate(np.array(sure, dtype=np.float32), right),
         sort_replies(written, truth, known) if replies else None,
         tokens,
         loaded.run.profile if loaded and loaded.run else PUBLISHED,

@@ -91,6 +91,7 @@ def write_findings(results: Sequence[dict[str, Any]], out: Path) -> str:
     text = table(results) if some else ""
     said = dict.fromkeys(f"{r['encoding']}, {r['budget']} tokens: {r['left_out']}" for r in gaps)
     text += "".join(f"\nLeft out: {gap}.\n" for gap in said)
-    for name, content in ((TABLE, text), *([(PLOT, plot(results))] if some else [])):
-        write(out / name, content)
+    write(out / TABLE, text)
+    if some:
+        write(out / PLOT, plot(results))
     return text

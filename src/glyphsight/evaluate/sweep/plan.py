@@ -37,9 +37,8 @@ class Cell:
     def encoding(self) -> str:
         """Encoding and size, as in file names."""
         safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in self.name)
-        return (
-            f"{safe}-{self.tokens}tokens" if self.width is None else f"{safe}-{self.width}columns"
-        )
+        size = f"{self.tokens}tokens" if self.width is None else f"{self.width}columns"
+        return f"{safe}-{size}"
 
 
 @dataclass(frozen=True)

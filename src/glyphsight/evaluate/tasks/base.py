@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from glyphsight.dataset import Prompt
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate.result import Samples, Share
 from glyphsight.files import normal
-from glyphsight.inference.model import Model
+from glyphsight.inference import Model, Request
 from glyphsight.sampling import stratified_sample
 
 _MARKS = " \t.,:;!?'\"`*()[]"
@@ -53,6 +54,13 @@ class Item:
     def ask_turned(self, wording: Prompt) -> list[str]:
         """Return the prompts of the turned pictures."""
         return [wording.ask(one, self.group) for one in self.turned]
+
+
+def likeliest(model: Model, items: Sequence[Item], wording: Prompt, **how: Any) -> list[str]:
+    """Return the likeliest choice of each item; ``how`` as of :meth:`Model.best`."""
+    asked = [Request(one.ask(wording), tuple(map(wording.reply, one.choices))) for one in items]
+    best = model.best(asked, **how)
+    return [one.choices[column] for one, column in zip(items, best, strict=True)]
 
 
 def as_written(reply: str, item: Item) -> str:

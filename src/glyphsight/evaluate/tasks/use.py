@@ -18,7 +18,7 @@ from glyphsight.dataset.questions import ASIDE, CHAT, FAMILIES, PLAIN, ask, kind
 from glyphsight.evaluate.result import Samples, Share
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.tasks.aside import REPLY, first_sentence
-from glyphsight.evaluate.tasks.base import Item, Task
+from glyphsight.evaluate.tasks.base import Item, Task, likeliest
 from glyphsight.evaluate.tasks.records import records_task
 from glyphsight.files import normal
 from glyphsight.inference import Model, Request
@@ -147,11 +147,9 @@ def _among(right: Sequence[bool], where: Sequence[bool]) -> list[bool]:
 
 def _labels(model: Model, named: Task) -> list[str]:
     """Return the label that the model gives each picture, by likelihood or in writing."""
-    asked = [
-        Request(one.ask(named.prompt), tuple(map(named.prompt.reply, one.choices or one.answers)))
-        for one in named.items
-    ]
-    if all(one.choices for one in named.items):
-        best = model.best(asked)
-        return [one.choices[column] for one, column in zip(named.items, best, strict=True)]
-    return [named.prompt.read_reply(reply) for reply in model.generate(asked)]
+    items, prompt = named.items, named.prompt
+    if all(one.choices for one in items):
+        return likeliest(model, items, prompt)
+    labels = (tuple(map(prompt.reply, one.choices or one.answers)) for one in items)
+    asked = [Request(one.ask(prompt), own) for one, own in zip(items, labels, strict=True)]
+    return [prompt.read_reply(reply) for reply in model.generate(asked)]
