@@ -264,7 +264,7 @@ def test_what_was_begun_is_finished_when_the_server_stops(serve, upstream):
 
 def test_a_flaw_of_ours_shows_no_trace(serve, monkeypatch, capsys):
     with serve() as client:
-        monkeypatch.setattr(client.app.state.backend, "handle", None)
+        monkeypatch.setattr(client.app.state.backend, "_settings", None)
         status, error = client.error(CHAT, BODY)
     assert (status, error["type"]) == (500, "server_error")
     assert "Trace" not in json.dumps(error)
