@@ -15,14 +15,10 @@ if TYPE_CHECKING:
     from glyphsight.dataset.storage import load_dataset, write_records
 
 _HOME = {
-    "BuildReport": "build.pipeline",
-    "BuildSettings": "build.settings",
-    "CheckReport": "inspect.check",
-    "Problem": "inspect.check",
-    "build_dataset": "build.pipeline",
-    "check_dataset": "inspect.check",
-    "load_dataset": "storage",
-    "write_records": "storage",
+    "build.pipeline": ("BuildReport", "build_dataset"),
+    "build.settings": ("BuildSettings",),
+    "inspect.check": ("CheckReport", "Problem", "check_dataset"),
+    "storage": ("load_dataset", "write_records"),
 }
 
 __all__ = [
@@ -33,6 +29,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first used: who reads a picture builds no dataset."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

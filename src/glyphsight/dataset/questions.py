@@ -70,69 +70,51 @@ class Asked:
 @dataclass(frozen=True)
 class _Form:
     family: str
-    choices: tuple[str, ...]
-    answer: Callable[[Sequence[str], str, random.Random], tuple[str, str] | None]
+    choices: tuple[str, ...] = ()
+    kinds: Collection[str] = ()  # kinds of pictures that it fits; empty for all
+    answer: Callable[[str], str] = str  # to one picture, of its name
 
 
-def _of_name(
-    kinds: Collection[str], answer: Callable[[str], str | None]
-) -> Callable[[Sequence[str], str, random.Random], tuple[str, str] | None]:
-    """Return a form's answer that one name gives by itself, in some kinds of pictures or in all."""
-
-    def found(names: Sequence[str], kind: str, draw: random.Random) -> tuple[str, str] | None:
-        fits = len(names) == 1 and (not kinds or kind in kinds)
-        said = answer(names[0]) if fits else None
-        return None if said is None else (said, "")
-
-    return found
-
-
-def _sort(names: Sequence[str], kind: str, draw: random.Random) -> tuple[str, str] | None:
-    return (kind, "") if len(names) == 1 and kind in _SORTS else None
-
-
-def _larger(names: Sequence[str], kind: str, draw: random.Random) -> tuple[str, str] | None:
-    if len(names) != 2 or kind not in _NUMBERS or int(names[0]) == int(names[1]):
-        return None
-    return max(names, key=int), ""
-
-
-def _first(names: Sequence[str], kind: str, draw: random.Random) -> tuple[str, str] | None:
-    if len(names) != 1 or kind in ("digit", "number", "letter", "scene"):
-        return None
-    return names[0][0], ""
-
-
-def _left(names: Sequence[str], kind: str, draw: random.Random) -> tuple[str, str] | None:
-    things = names[0].split(", ")
-    known = [at for at, one in enumerate(things) if at and things.count(one) == 1]
-    if len(names) != 1 or kind != "scene" or not known:
-        return None
-    at = draw.choice(known)
-    return things[at - 1], things[at]
-
-
-def _parity(one: str) -> str:
-    return "odd" if int(one) % 2 else "even"
-
-
-_YES = ("yes", "no")
+_EVEN, _YES = ("even", "odd"), ("yes", "no")
 _BY_NAME = {  # by the form of assets/questions.json
-    "name": _Form("what", (), _of_name((), lambda one: one)),
-    "sort": _Form("sort", _SORTS, _sort),
-    "either": _Form("parity", ("even", "odd"), _of_name(_NUMBERS, _parity)),
-    "even": _Form("parity", _YES, _of_name(_NUMBERS, lambda one: _YES[int(one) % 2])),
-    "odd": _Form("parity", _YES, _of_name(_NUMBERS, lambda one: _YES[1 - int(one) % 2])),
-    "three": _Form("plus", (), _of_name(_NUMBERS, lambda one: str(int(one) + 3))),
-    "larger": _Form("larger", (), _larger),
-    "backwards": _Form("backwards", (), _of_name(_LONG, lambda one: one[::-1])),
-    "count": _Form("count", (), _of_name(("scene",), lambda one: str(len(one.split(", "))))),
-    "length": _Form("length", (), _of_name(_LONG, lambda one: str(len(one)))),
-    "left": _Form("left", (), _left),
-    "first": _Form("first", (), _first),
+    "name": _Form("what"),
+    "sort": _Form("sort", _SORTS, _SORTS),
+    "either": _Form("parity", _EVEN, _NUMBERS, lambda one: _EVEN[int(one) % 2]),
+    "even": _Form("parity", _YES, _NUMBERS, lambda one: _YES[int(one) % 2]),
+    "odd": _Form("parity", _YES, _NUMBERS, lambda one: _YES[1 - int(one) % 2]),
+    "three": _Form("plus", (), _NUMBERS, lambda one: str(int(one) + 3)),
+    "larger": _Form("larger", (), _NUMBERS),
+    "backwards": _Form("backwards", (), _LONG, lambda one: one[::-1]),
+    "count": _Form("count", (), ("scene",), lambda one: str(len(one.split(", ")))),
+    "length": _Form("length", (), _LONG, lambda one: str(len(one))),
+    "left": _Form("left", (), ("scene",)),
+    "first": _Form("first", (), (), lambda one: one[0]),
 }
 FAMILIES = (*dict.fromkeys(form.family for form in _BY_NAME.values()), ASIDE)
 """Families of questions."""
+
+
+def _answered(
+    form: str, names: Sequence[str], kind: str, draw: random.Random
+) -> tuple[str, str] | None:
+    """Answer a form; return also what it asks about, and None where it does not fit."""
+    kinds = _BY_NAME[form].kinds
+    if len(names) != (2 if form == "larger" else 1) or (kinds and kind not in kinds):
+        return None
+    if form == "sort":
+        return kind, ""
+    if form == "larger":
+        return None if int(names[0]) == int(names[1]) else (max(names, key=int), "")
+    if form == "left":
+        things = names[0].split(", ")
+        known = [at for at, one in enumerate(things) if at and things.count(one) == 1]
+        if not known:
+            return None
+        at = draw.choice(known)
+        return things[at - 1], things[at]
+    if form == "first" and kind in (*_NUMBERS, "letter", "scene"):
+        return None
+    return _BY_NAME[form].answer(names[0]), ""
 
 
 @lru_cache(maxsize=1)
@@ -262,9 +244,8 @@ def ask(
             words, said = draw.choice(asides(held_out, chat))
             answer = whole(said)
             break
-        every = wordings(family, held_out)
-        form, words = draw.choice(every)
-        found = _BY_NAME[form].answer(names, kind, draw)
+        form, words = draw.choice(wordings(family, held_out))
+        found = _answered(form, names, kind, draw)
         if found is not None:
             answer, about = found
             words, choices = words.replace("{}", about), _BY_NAME[form].choices

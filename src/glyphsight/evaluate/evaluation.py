@@ -197,7 +197,6 @@ class _Answering:
     def _sample(
         self, item: Item, chances: dict[str, float], text: str | None, too_long: bool
     ) -> Sample:
-        """Judge one item."""
         found = None if text is None else self.read(text, item)
         answer = max(chances, key=chances.__getitem__, default="")
         if not item.choices and not too_long:

@@ -55,7 +55,12 @@ def create_app(settings: ServeSettings) -> Starlette:
             --samples holds another dataset.
     """
     eye = _open_eye(settings)
-    behind: Backend = Upstream(settings) if settings.upstream else _embedded(eye)
+    behind: Backend
+    if settings.upstream:
+        behind = Upstream(settings)
+    else:
+        assert eye.model is not None
+        behind = Embedded(eye.model, eye.ears)
     metrics = Metrics()
     log = settings.log_text and JsonLog(Path(settings.log_text), {"written_by": "glyphsight serve"})
     ask = Ask(settings, behind.handle, eye, metrics, log or None)
@@ -102,11 +107,6 @@ def _open_eye(settings: ServeSettings) -> Eye:
     ears = settings.sound_model and open_model(settings.sound_model, "--sound-model")
     bare = model.trained.profile if model and settings.upstream is None else None
     return Eye(settings, model, ears or None, bare)
-
-
-def _embedded(eye: Eye) -> Embedded:
-    assert eye.model is not None
-    return Embedded(eye.model, eye.ears)
 
 
 async def _told(request: Request, error: Exception) -> Response:

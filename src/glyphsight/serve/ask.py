@@ -203,7 +203,6 @@ class Ask:
             raise
 
     def _note(self, path: str, parts: Sequence[Part], reads: Sequence[Read]) -> None:
-        """Append what was read to the log."""
         if self._log is None:
             return
         values = [

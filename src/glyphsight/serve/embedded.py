@@ -322,7 +322,6 @@ class _Streamed(Response):
         self._reply, self._pieces = reply, pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the reply."""
         reply = self._reply
 
         async def put(chunks: Iterator[bytes]) -> None:

@@ -158,7 +158,6 @@ class Page:
         return self._text(pixels, _profile(query, self._shown))
 
     def _see(self, body: bytes, query: QueryParams) -> dict[str, Any]:
-        """Answer a picture."""
         pixels = self._pixels(body)
         height, width = pixels.shape
         answer = self._answer(pixels, self._eye.model, query.get("question") or None)
@@ -270,12 +269,10 @@ def _text_of(
 
 
 async def _file(name: str, request: Request) -> Response:
-    """Send a file of the page."""
     return FileResponse(_FILES / name, headers=_HEADERS)
 
 
 async def _sample(request: Request) -> Response:
-    """Send a sample picture."""
     number = request.path_params["number"]
     if number not in map(str, range(_SHEET + 1)):
         raise ApiError(404, f"no such sample; ask for 0 to {_SHEET}")

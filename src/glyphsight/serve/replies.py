@@ -70,8 +70,6 @@ class Reply(ABC):
 
 
 class _Completions(Reply):
-    """Reply of ``/v1/completions``."""
-
     begins, named, streamed = "cmpl", "text_completion", "text_completion"
 
     def __init__(self, *given: Any) -> None:
@@ -121,8 +119,6 @@ class _Completions(Reply):
 
 
 class _Chat(_Completions):
-    """Reply of ``/v1/chat/completions``."""
-
     begins, named, streamed = "chatcmpl", "chat.completion", "chat.completion.chunk"
 
     def _choice(self, index: int, choice: Choice, start: int = 0) -> Object:
@@ -152,8 +148,6 @@ class _Chat(_Completions):
 
 
 class _Responses(Reply):
-    """Reply of ``/v1/responses``."""
-
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.id, self.item = f"resp_{uuid.uuid4().hex}", f"msg_{uuid.uuid4().hex}"
@@ -233,8 +227,6 @@ class _Responses(Reply):
 
 
 class _Ollama(Reply):
-    """Reply of ``/api/chat`` and ``/api/generate``."""
-
     media = "application/x-ndjson"
     chat = False
 
@@ -271,8 +263,6 @@ class _Ollama(Reply):
 
 
 class _OllamaChat(_Ollama):
-    """Reply of ``/api/chat``."""
-
     chat = True
 
 

@@ -88,12 +88,12 @@ class Upstream:
     """Another server behind this one."""
 
     name = "upstream"
+    _session: aiohttp.ClientSession
+    _fresh: aiohttp.ClientSession  # whose connections are not kept
 
     def __init__(self, settings: ServeSettings) -> None:
         assert settings.upstream is not None
         self._base, self._settings = settings.upstream, settings
-        self._session: aiohttp.ClientSession | None = None
-        self._fresh: aiohttp.ClientSession | None = None  # whose connections are not kept
 
     async def start(self) -> None:
         """Open a pool of connections."""
@@ -116,8 +116,8 @@ class Upstream:
 
     async def close(self) -> None:
         """Close the connections."""
-        for session in filter(None, (self._session, self._fresh)):
-            await session.close()
+        await self._session.close()
+        await self._fresh.close()
 
     async def handle(self, request: Incoming) -> Response:
         """Pass a request on and return the reply, whose bytes are still to come.
@@ -125,8 +125,6 @@ class Upstream:
         Raises:
             ApiError: The upstream cannot be reached, says nothing in time or no HTTP.
         """
-        assert self._session is not None
-        assert self._fresh is not None
         if any(one in (".", "..") for one in request.path.split("/")):
             raise ApiError(404, "there is nothing here; leave dots out of the path")
         query = f"?{quote(request.query, safe=_AS_IT_IS)}" if request.query else ""

@@ -163,7 +163,6 @@ def _ticks(text: str, least: int) -> str:
 
 
 def _fenced(text: str, language: str) -> str:
-    """Return a code block."""
     fence = _ticks(text, 3)
     return f"{fence}{language}\n{text.removesuffix(chr(10))}\n{fence}"
 

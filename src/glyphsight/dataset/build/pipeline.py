@@ -149,8 +149,8 @@ def _planned(
     build.layout.write([], io.BytesIO(), settings.wordings)  # a missing package, before the scan
     if build.layout.card:
         need("data", "jinja2")
-    held_out = _names_to_hold_out(settings, source, spec, str(out))
-    wanted, needed = _splits(source, spec, settings)
+    held_out = _names_to_hold_out(build, out)
+    wanted, needed = _splits(build)
     parts = {name: source.parts(name) for name in needed}
     said = {"source": spec, "licence": source.licence} | settings.as_json()
     said["glyphsight"] = __version__
@@ -168,16 +168,14 @@ def _hash(value: Any) -> str:
     return blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
 
 
-def _names_to_hold_out(
-    settings: BuildSettings, source: Source, spec: str, out: str
-) -> dict[str, str]:
+def _names_to_hold_out(build: Build, out: str | os.PathLike[str]) -> dict[str, str]:
     """Return what the source calls the pictures to be held out, with their answers."""
-    dataset = settings.hold_out
+    spec, splits, dataset = build.spec, build.source.splits, build.settings.hold_out
     if dataset is None:
         return {}
-    if "train" not in source.splits or "validation" in source.splits:
+    if "train" not in splits or "validation" in splits:
         raise DatasetError(
-            f"{spec}: has the splits {', '.join(source.splits)}; hold_out takes pictures out of a "
+            f"{spec}: has the splits {', '.join(splits)}; hold_out takes pictures out of a "
             "training split for a validation split that is not there yet; leave it out"
         )
     if not Path(dataset).is_dir():
@@ -197,8 +195,9 @@ def _names_to_hold_out(
     return {record.source.removeprefix(f"{own} "): record.answer for record in records}
 
 
-def _splits(source: Source, spec: str, settings: BuildSettings) -> tuple[list[str], list[str]]:
+def _splits(build: Build) -> tuple[list[str], list[str]]:
     """Return the splits to make, and the source's own that decide what is in them."""
+    spec, source, settings = build.spec, build.source, build.settings
     own, chosen = set(source.splits), settings.split
     if settings.test and ("test" in own or "train" not in own):
         raise DatasetError(
