@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("starlette")
 from glyphsight.inference.parts import Part, PartError
-from glyphsight.serve.dialects import slots
-from glyphsight.serve.document import Document
+from glyphsight.serve.document import Document, slots
 from glyphsight.serve.errors import ApiError
 
 DATA = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256))).decode()

@@ -15,8 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from glyphsight.files import JsonLog
 from glyphsight.inference.parts import Part
 from glyphsight.inference.words import Read
-from glyphsight.serve.dialects import slots
-from glyphsight.serve.document import Document
+from glyphsight.serve.document import Document, slots
 from glyphsight.serve.errors import ApiError, as_api_error
 from glyphsight.serve.eye import Eye
 from glyphsight.serve.fetch import fetch
