@@ -37,8 +37,7 @@ def cells_picture(text: str, profile: Profile) -> NDArray[np.uint8]:
         FormatError: The text is no ASCII_Image of the profile.
     """
     height = max(1, round(_CELL / cell_ratio(profile)))
-    drawn: NDArray[np.uint8] = decode(text, profile).repeat(height, axis=0).repeat(_CELL, axis=1)
-    return drawn
+    return decode(text, profile).repeat(height, axis=0).repeat(_CELL, axis=1)
 
 
 def _shaded(pixels: NDArray[np.uint8], attribution: Attribution, longest: int) -> Colours:

@@ -65,7 +65,7 @@ def create_app(settings: ServeSettings) -> Starlette:
     log = settings.log_text and JsonLog(Path(settings.log_text), {"written_by": "glyphsight serve"})
     ask = Ask(settings, behind.handle, eye, metrics, log or None)
     page = Page(settings, eye)
-    drawn = AskWhole(settings, page.handle, eye, metrics, None)
+    drawn = AskWhole(settings, page.handle, eye, metrics)
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok", "version": __version__, "backend": behind.name})

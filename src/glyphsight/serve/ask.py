@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.responses import Response
@@ -31,20 +32,17 @@ _BODIES = 16  # largest bodies that are held at a time
 _CLOSE = {"Connection": "close"}  # what else the client sends is not read
 
 
+@dataclass(eq=False)
 class Ask:
     """Answers a request of an API; an ASGI application."""
 
-    def __init__(
-        self,
-        settings: ServeSettings,
-        handle: Callable[[Incoming], Awaitable[Response]],
-        eye: Eye,
-        metrics: Metrics,
-        log: JsonLog | None,
-    ) -> None:
-        self._settings, self._handle, self._eye = settings, handle, eye
-        self._metrics, self._log = metrics, log
-        self._busy = self._held = 0
+    _settings: ServeSettings
+    _handle: Callable[[Incoming], Awaitable[Response]]
+    _eye: Eye
+    _metrics: Metrics
+    _log: JsonLog | None = None
+    _busy: int = 0  # requests
+    _held: int = 0  # bytes of their bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, and count."""

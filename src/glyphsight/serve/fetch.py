@@ -14,7 +14,6 @@ import re
 import socket
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import aiohttp
@@ -40,6 +39,7 @@ _HEADERS = {
 _INSTEAD = "send the data itself, as a data: URI"
 _URL = "the URL"
 _REDIRECT = "a redirect of the URL"
+_LOOKUPS = ThreadPoolExecutor(8, "glyphsight-lookup")  # their own: a hung one cannot be stopped
 
 # Labels of letters, digits and hyphens, at least two (one alone is a name of the local network);
 # the last has a letter and is no hexadecimal number, else the system may read the name as an
@@ -95,7 +95,7 @@ async def look_up(host: str, port: int) -> list[str]:
     call = asyncio.get_running_loop().run_in_executor
     try:
         found = await call(
-            _lookups(), lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            _LOOKUPS, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         )
     except (OSError, UnicodeError):
         return []
@@ -107,10 +107,6 @@ def open_plain(info: Any) -> socket.socket:
     return socket.socket(info[0], info[1], info[2])
 
 
-def _uncounted(count: int) -> None:
-    """Let any number of bytes be kept."""
-
-
 async def fetch(
     url: str,
     *,
@@ -118,7 +114,7 @@ async def fetch(
     timeout: float,
     resolve: Resolve = look_up,
     open_socket: OpenSocket = open_plain,
-    hold: Hold = _uncounted,
+    hold: Hold = lambda count: None,
 ) -> bytes:
     """Fetch what a URL leads to, if it is a picture or sound on the public internet.
 
@@ -300,12 +296,6 @@ class _Pinned(AbstractResolver):
 
     async def close(self) -> None:
         pass
-
-
-@cache
-def _lookups() -> ThreadPoolExecutor:
-    """Return the threads of lookups: a few of their own, since a hung lookup cannot be stopped."""
-    return ThreadPoolExecutor(8, "glyphsight-lookup")
 
 
 def _refused(subject: str, reason: str, fix: str) -> ApiError:

@@ -242,14 +242,12 @@ class _Check:
 
     def compare(self, strict: bool) -> None:
         """Compare all records with each other, by their traces."""
-        traces = self._traces
-        repeats = find_repeats(traces)
+        traces, repeats = self._traces, find_repeats(self._traces)
         names, answers, split_of = list(traces.answers), traces.answer_numbers, traces.split_of()
-        open_answers = self._open()
-        free = []
+        lenient, free = self._open() and not strict, []
         for index, first in repeats["contradictions"].tolist():
             here, there = names[answers[index]], names[answers[first]]
-            if open_answers and len(here.split()) > 1 and len(there.split()) > 1 and not strict:
+            if lenient and len(here.split()) > 1 and len(there.split()) > 1:
                 free.append((index, first))
                 continue
             where = f"the same picture in {self._where(first, index)} answers {_short(there)}"
@@ -266,13 +264,13 @@ class _Check:
             ("look-alike", alike, repeats["lookalikes"]),
             ("contradiction", other, np.array(free, dtype=np.int64).reshape(-1, 2)),
         ):
-            for index, first in pairs.tolist() if strict else ():
-                self._tell_of(index, kind, f"{does} {self._where(first, index)}")
-            for number, split in enumerate(() if strict else traces.splits):
+            for number, split in enumerate(traces.splits):
                 inside = pairs[split_of[pairs[:, 0]] == number]
-                if len(inside):
-                    index, first = inside[0].tolist()
+                for index, first in (inside if strict else inside[:1]).tolist():
                     reason = f"{does} {self._where(first, index)}"
+                    if strict:
+                        self._tell_of(index, kind, reason)
+                        continue
                     if len(inside) > 1:
                         within = f" of split {split}" if split else ""
                         reason += f"; {len(inside)} records{within} {they}"

@@ -140,5 +140,4 @@ def find_repeats(traces: Traces) -> dict[str, NDArray[np.int64]]:
 def _first(keys: NDArray[np.uint64] | NDArray[np.int64]) -> NDArray[np.int64]:
     """Return for each key the index of its first occurrence, int64[N]."""
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    result: NDArray[np.int64] = first[inverse.reshape(-1)].astype(np.int64)
-    return result
+    return first[inverse.reshape(-1)].astype(np.int64)
