@@ -225,7 +225,7 @@ def test_an_evaluation_killed_before_its_page_is_written_is_unfinished(made, tmp
     log.close()
     whole = describe(replace(made, samples=samples))
     with monkeypatch.context() as patched:
-        patched.setattr(report, "write_report", lambda *_, **__: 1 / 0)
+        patched.setattr(report, "_page", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             record_study(whole, tmp_path, run=None)
     with JsonLog(tmp_path / SAMPLES_FILE, {}) as again:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -349,12 +349,7 @@ def _too_long(task: Task, tally: _Tally, model: Model) -> list[str]:
 
 
 def _zero_shot(
-    run: RunRecord,
-    task: Task,
-    settings: EvaluateSettings,
-    too_long: dict[int, None],
-    *,
-    quiet: bool,
+    run: RunRecord, task: Task, settings: EvaluateSettings, too_long: Collection[int], quiet: bool
 ) -> Share | None:
     """Ask the base model as it was before training; an item too long to read counts as wrong."""
     rows = stratified_sample(task.truth, settings.zero_shot, settings.seed).tolist()

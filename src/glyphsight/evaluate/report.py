@@ -81,15 +81,15 @@ def record_study(
         _write_attributions(study, directory / ATTRIBUTIONS_FILE)
         if result.labels:
             confusion_png(result.confusion, result.labels, directory / "confusion.png")
-        write_report(
+        page = _page(
             study,
-            directory / REPORT_FILE,
-            history=read_history(run / HISTORY_FILE) if run else [],
-            shown=[Shown(sample) for sample in study.shown] if shown is None else shown,
+            [Shown(sample) for sample in study.shown] if shown is None else shown,
+            heard=[picture_card(one, study.profile) for one in heard],
+            drawn=[(title, list(map(png_address, row))) for title, row in drawn],
+            learned=learning_plots(read_history(run / HISTORY_FILE) if run else []),
             facts=_facts(study, run, record or (RunRecord.load(run) if run else None)),
-            heard=heard,
-            drawn=drawn,
         )
+        write(directory / REPORT_FILE, page)
         finish(directory, study.as_json())
 
 
@@ -208,30 +208,19 @@ def _explained(study: Study) -> list[dict[str, Any]]:
     return list(cards.values())
 
 
-def write_report(
-    study: Study,
-    path: Path,
-    *,
-    history: Sequence[dict[str, Any]],
-    shown: Sequence[Shown],
-    facts: dict[str, str],
-    heard: Sequence[Shown] = (),
-    drawn: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]] = (),
-) -> None:
-    """Write the page of a study; it loads nothing from anywhere and works without JavaScript."""
+def _page(study: Study, shown: Sequence[Shown], **parts: Any) -> str:
+    """Render the page, with further ``parts``; it loads nothing and works without JavaScript."""
     evaluation = study.evaluation
     wrong, classes = confusions(evaluation), evaluation.classes
     if len(classes) > _LISTED:
         known = [one for one in classes if one.recall is not None]
         classes = sorted(known, key=lambda one: one.recall or 0)[:_LISTED]
-    page = render_page(
+    return render_page(
         "report.html.j2",
         e=evaluation,
         s=study,
         shown=[picture_card(one, study.profile) for one in shown[:SHOWN]],
         pictures=any(one.picture is not None for one in shown[:SHOWN]),
-        heard=[picture_card(one, study.profile) for one in heard],
-        drawn=[(title, list(map(png_address, row))) for title, row in drawn],
         ladder=_ladder(study),
         reliability=reliability_plot([(study.calibration, "accent")]),
         certainty=certainty_plot(study.calibration) if study.calibration.bins else "",
@@ -242,10 +231,8 @@ def write_report(
         mistakes_total=sum(count for count, *_ in wrong),
         explained=_explained(study),
         broken=robustness_plots(study.robustness),
-        learned=learning_plots(history),
-        facts=facts,
+        **parts,
     )
-    write(path, page)
 
 
 def write_comparison(comparison: Comparison, path: Path) -> None:
@@ -254,11 +241,9 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
     shares = [entry.share for entry in entries]
     colored = [(entry, tones[run % len(tones)]) for run, entry in enumerate(entries)]
     tokens = {entry.name: (entry.metrics.get("tokens") or {}).get(EMBEDDED) for entry in entries}
+    unit = f"tokens per picture, {EMBEDDED}"
     plot, caption = accuracy_plot(
-        shares,
-        [tone for _, tone in colored],
-        list(tokens.values()),
-        f"tokens per picture, {EMBEDDED}",
+        shares, [tone for _, tone in colored], list(tokens.values()), unit
     )
     cards: list[dict[str, Any]] = []
     for one in comparison.disagreements:

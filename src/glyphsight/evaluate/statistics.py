@@ -14,6 +14,9 @@ from glyphsight.errors import DatasetError
 from glyphsight.extras import need
 from glyphsight.files import normal
 
+Hits = Sequence[bool] | NDArray[np.bool_]
+"""Correctness of each answer, bool[N]."""
+
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -73,9 +76,7 @@ class Calibration:
 
 
 def calibrate(
-    confidence: Sequence[float] | NDArray[np.float32],
-    right: Sequence[bool] | NDArray[np.bool_],
-    bins: int = 15,
+    confidence: Sequence[float] | NDArray[np.float32], right: Hits, bins: int = 15
 ) -> Calibration:
     """Compute the expected calibration error over equal bins (Guo et al. 2017, equation 3).
 
@@ -132,12 +133,7 @@ class Paired:
     p_value: float  # two-sided p-value of the exact McNemar test
 
 
-def paired(
-    first: Sequence[bool] | NDArray[np.bool_],
-    second: Sequence[bool] | NDArray[np.bool_],
-    *,
-    seed: int = 0,
-) -> Paired:
+def paired(first: Hits, second: Hits, *, seed: int = 0) -> Paired:
     """Compare two models item by item: paired bootstrap and exact McNemar test.
 
     Drawing n items with replacement draws the counts of their outcomes (only the first right, only

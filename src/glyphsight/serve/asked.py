@@ -38,15 +38,12 @@ def read_asked(path: str, body: Mapping[str, Any]) -> Asked:
         ApiError: It holds a value that is not valid, or one that the model cannot honour.
     """
     asked = _READERS[path](Fields(body))
-    said = (*asked.texts, *(one["content"] for one in asked.messages), *asked.writing.stop)
+    texts = (*asked.texts, *(one["content"] for one in asked.messages), *asked.writing.stop)
     try:
-        "".join(said).encode()
+        "".join(texts).encode()
     except UnicodeEncodeError:
-        raise ApiError(
-            400,
-            "a text holds half a character (a lone surrogate); send whole ones",
-            code="invalid_value",
-        ) from None
+        said = "a text holds half a character (a lone surrogate); send whole ones"
+        raise ApiError(400, said, code="invalid_value") from None
     return asked
 
 

@@ -261,13 +261,9 @@ class Embedded:
     def _require(self, name: Any) -> None:
         if name in (None, "", self._name, f"{self._name}:latest"):
             return
-        said = name[:80] if isinstance(name, str) else "the one asked for"
-        raise ApiError(
-            404,
-            f"no model {said!r} here; ask {self._name!r}",
-            code="model_not_found",
-            param="model",
-        )
+        asked = name[:80] if isinstance(name, str) else "the one asked for"
+        said = f"no model {asked!r} here; ask {self._name!r}"
+        raise ApiError(404, said, code="model_not_found", param="model")
 
     def _loaded(self, path: str) -> Response:
         """Answer a request without a prompt, by which Ollama's clients load a model."""

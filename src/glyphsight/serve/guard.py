@@ -79,12 +79,9 @@ class Guard:
             ]
         assert self._key is not None
         if len(given) != 1 or not hmac.compare_digest(given[0], self._key):
-            raise ApiError(
-                401,
-                "no API key, or not this server's; give it as a bearer token",
-                code="invalid_api_key",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+            said = "no API key, or not this server's; give it as a bearer token"
+            bearer = {"WWW-Authenticate": "Bearer"}
+            raise ApiError(401, said, code="invalid_api_key", headers=bearer)
         headers[:] = [one for one in headers if one[0] != carrier]  # it may be authorization
 
 

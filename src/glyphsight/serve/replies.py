@@ -92,15 +92,9 @@ class _Completions(Reply):
         return self._shell(self.named, choices, True)
 
     def _choice(self, index: int, choice: Choice, start: int = 0) -> Object:
-        told = None
-        if self.asked.logprobs:
-            told = _listed(choice.tokens, start)
-        return {
-            "index": index,
-            "text": choice.text,
-            "logprobs": told,
-            "finish_reason": choice.finish or None,
-        }
+        told = _listed(choice.tokens, start) if self.asked.logprobs else None
+        rest = {"logprobs": told, "finish_reason": choice.finish or None}
+        return {"index": index, "text": choice.text} | rest
 
     def step(self, index: int, piece: Piece) -> Iterator[bytes]:
         added = Choice(piece.text, [piece.token] if piece.token else [], piece.finish)

@@ -146,21 +146,14 @@ class Upstream:
                 # it closed a kept connection just as we wrote, and maybe others too
                 reply = await self._fresh.request(*asked, **how)
         except TimeoutError:
-            raise ApiError(
-                504,
-                "the upstream said nothing in time; ask for less, or raise --timeout",
-                code="upstream_timeout",
-            ) from None
+            said = "the upstream said nothing in time; ask for less, or raise --timeout"
+            raise ApiError(504, said, code="upstream_timeout") from None
         except aiohttp.ClientConnectorError:
-            raise ApiError(
-                502, "the upstream cannot be reached; start it", code="upstream_unreachable"
-            ) from None
+            said = "the upstream cannot be reached; start it"
+            raise ApiError(502, said, code="upstream_unreachable") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ApiError(
-                502,
-                f"the upstream gave no reply in HTTP ({type(error).__name__}); look at its log",
-                code="upstream_broken",
-            ) from None
+            said = f"the upstream gave no reply in HTTP ({type(error).__name__}); look at its log"
+            raise ApiError(502, said, code="upstream_broken") from None
         return _Passing(reply)
 
     def _headers(self, headers: Headers) -> Headers:
