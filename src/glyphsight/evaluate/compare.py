@@ -173,17 +173,8 @@ def read_entry(run: Path, name: str) -> Entry:
             f"{count}; {_fix(directory)}"
         )
     hits, probability = np.array(right, dtype=np.bool_), np.array(sure, dtype=np.float32)
-    return Entry(
-        name,
-        directory,
-        metrics,
-        Share.of(sum(right), count),
-        calibrate(probability[chosen], hits[chosen]),
-        profile,
-        rows,
-        hits,
-        probability,
-    )
+    share, calibration = Share.of(sum(right), count), calibrate(probability[chosen], hits[chosen])
+    return Entry(name, directory, metrics, share, calibration, profile, rows, hits, probability)
 
 
 def _aligned(first: Entry, second: Entry) -> tuple[str, list[int], list[int]] | str:

@@ -272,13 +272,10 @@ def _answer_all(
         ) as bar,
     ):
         open_answers = (a for item in task.items if not item.choices for a in item.answers)
+        longest = max(open_answers, key=len, default="")
+        progress = bar.update if workers.here else None
         answering = _Answering(
-            model,
-            task.prompt,
-            task.read,
-            max(open_answers, key=len, default=""),
-            settings.batch_size,
-            bar.update if workers.here else None,
+            model, task.prompt, task.read, longest, settings.batch_size, progress
         )
         before = None
         for samples, scoring, writing in parallel.map(

@@ -13,16 +13,9 @@ from numpy.typing import NDArray
 from glyphsight.codec import Profile, decode
 from glyphsight.dataset.inspect.items import cell_ratio
 from glyphsight.errors import FormatError
+from glyphsight.evaluate import plots
 from glyphsight.evaluate.compare import Comparison
 from glyphsight.evaluate.explanation import attribution_png, cells_picture
-from glyphsight.evaluate.plots import (
-    accuracy_plot,
-    certainty_plot,
-    confusion_png,
-    learning_plots,
-    reliability_plot,
-    robustness_plots,
-)
 from glyphsight.evaluate.result import REPORT_FILE, Evaluation, Sample, Share, claimed, finish
 from glyphsight.evaluate.study import SHOWN, Study
 from glyphsight.files import json_line, replacing, write
@@ -80,13 +73,13 @@ def record_study(
         result.write_samples(directory)
         _write_attributions(study, directory / ATTRIBUTIONS_FILE)
         if result.labels:
-            confusion_png(result.confusion, result.labels, directory / "confusion.png")
+            plots.confusion_png(result.confusion, result.labels, directory / "confusion.png")
         page = _page(
             study,
             [Shown(sample) for sample in study.shown] if shown is None else shown,
             heard=[picture_card(one, study.profile) for one in heard],
             drawn=[(title, list(map(png_address, row))) for title, row in drawn],
-            learned=learning_plots(read_history(run / HISTORY_FILE) if run else []),
+            learned=plots.learning_plots(read_history(run / HISTORY_FILE) if run else []),
             facts=_facts(study, run, record or (RunRecord.load(run) if run else None)),
         )
         write(directory / REPORT_FILE, page)
@@ -222,15 +215,15 @@ def _page(study: Study, shown: Sequence[Shown], **parts: Any) -> str:
         shown=[picture_card(one, study.profile) for one in shown[:SHOWN]],
         pictures=any(one.picture is not None for one in shown[:SHOWN]),
         ladder=_ladder(study),
-        reliability=reliability_plot([(study.calibration, "accent")]),
-        certainty=certainty_plot(study.calibration) if study.calibration.bins else "",
+        reliability=plots.reliability_plot([(study.calibration, "accent")]),
+        certainty=plots.certainty_plot(study.calibration) if study.calibration.bins else "",
         matrix=len(evaluation.labels) <= _MATRIX,
         confusions=wrong[:SHOWN],
         classes=classes,
         mistakes=[picture_card(Shown(sample), study.profile) for sample in study.mistakes],
         mistakes_total=sum(count for count, *_ in wrong),
         explained=_explained(study),
-        broken=robustness_plots(study.robustness),
+        broken=plots.robustness_plots(study.robustness),
         **parts,
     )
 
@@ -242,7 +235,7 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
     colored = [(entry, tones[run % len(tones)]) for run, entry in enumerate(entries)]
     tokens = {entry.name: (entry.metrics.get("tokens") or {}).get(EMBEDDED) for entry in entries}
     unit = f"tokens per picture, {EMBEDDED}"
-    plot, caption = accuracy_plot(
+    plot, caption = plots.accuracy_plot(
         shares, [tone for _, tone in colored], list(tokens.values()), unit
     )
     cards: list[dict[str, Any]] = []
@@ -261,7 +254,7 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
         plot=plot,
         caption=caption,
         key=[(entry.name, tone) for entry, tone in colored],
-        reliability=reliability_plot(
+        reliability=plots.reliability_plot(
             [(entry.calibration, tone) for entry, tone in colored[: len(tones)]]
         ),
         drawn_of=min(len(entries), len(tones)),

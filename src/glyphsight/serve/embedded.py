@@ -308,10 +308,7 @@ class _Streamed(Response):
     """A reply that is sent as it is written; nothing is written for a client that has gone."""
 
     def __init__(
-        self,
-        reply: Reply,
-        pieces: AsyncGenerator[tuple[int, Piece], None],
-        headers: Mapping[str, str],
+        self, reply: Reply, pieces: AsyncGenerator[tuple[int, Piece], None], headers: dict[str, str]
     ) -> None:
         super().__init__(media_type=reply.media, headers={"Cache-Control": "no-cache", **headers})
         del self.headers["content-length"]

@@ -13,17 +13,11 @@ from pathlib import Path
 
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate.settings import EvaluateSettings
+from glyphsight.evaluate.tasks import text_art
 from glyphsight.evaluate.tasks.aside import aside_task
 from glyphsight.evaluate.tasks.base import Item, Task
 from glyphsight.evaluate.tasks.records import records_task
 from glyphsight.evaluate.tasks.talk import talk_task
-from glyphsight.evaluate.tasks.text_art import (
-    Wording,
-    read_asciieval,
-    read_bigbench,
-    read_vitc,
-    read_wording,
-)
 from glyphsight.evaluate.tasks.use import use_task
 from glyphsight.models import RunRecord
 from glyphsight.plugins import Registry
@@ -32,13 +26,13 @@ from glyphsight.sources.location import take_options
 __all__ = ["TASKS", "Item", "Task", "is_task", "open_task"]
 
 
-def _of_file(read: Callable[[Path, Wording | None], Task]) -> Callable[[str], Task]:
+def _of_file(read: Callable[[Path, text_art.Wording | None], Task]) -> Callable[[str], Task]:
     """Return a factory of tasks for ``FILE`` and ``FILE?wording=FILE``."""
 
     def task(location: str) -> Task:
         path, options = take_options(location, "wording")
         words = Path(os.path.expanduser(options.get("wording", "")))  # noqa: PTH111 - as below
-        return read(Path(path), read_wording(words) if options else None)
+        return read(Path(path), text_art.read_wording(words) if options else None)
 
     task.__doc__ = read.__doc__
     return task
@@ -50,9 +44,9 @@ TASKS: Registry[Task] = Registry(
     kind="task",
     group="glyphsight.tasks",
     own={
-        "vitc": _of_file(read_vitc),
-        "asciieval": _of_file(read_asciieval),
-        "bigbench": _of_file(read_bigbench),
+        "vitc": _of_file(text_art.read_vitc),
+        "asciieval": _of_file(text_art.read_asciieval),
+        "bigbench": _of_file(text_art.read_bigbench),
         **_OF_RUN,
     },
     needed=("items", "prompt", "read"),
