@@ -40,13 +40,8 @@ def alike_hashes(levels: NDArray[np.uint8]) -> NDArray[np.uint64]:
     gray = levels.astype(np.float64)
     across = _area(rows, _SIDE) @ gray @ _area(columns, _SIDE + 1).T
     down = _area(rows, _SIDE + 1) @ gray @ _area(columns, _SIDE).T
-    rises = np.concatenate(
-        [
-            (across[:, :, 1:] > across[:, :, :-1]).reshape(count, -1),
-            (down[:, 1:] > down[:, :-1]).reshape(count, -1),
-        ],
-        axis=1,
-    )
+    right, below = across[:, :, 1:] > across[:, :, :-1], down[:, 1:] > down[:, :-1]
+    rises = np.concatenate([right.reshape(count, -1), below.reshape(count, -1)], axis=1)
     hashes = _digests(np.packbits(rises, axis=1), b"alike:")
     flat = ~rises.any(axis=1)
     hashes[flat] = exact_hashes(levels[flat])

@@ -201,16 +201,10 @@ class _Answering:
         answer = max(chances, key=chances.__getitem__, default="")
         if not item.choices and not too_long:
             answer = found or ""
+        truth = answer if answer in item.answers else item.answers[0]
+        chance, read = chances.get(answer, 0.0), None if found == text else found
         return Sample(
-            item.ascii_image,
-            answer if answer in item.answers else item.answers[0],
-            answer,
-            chances.get(answer, 0.0),
-            chances,
-            text,
-            item.group,
-            None if found == text else found,
-            too_long,
+            item.ascii_image, truth, answer, chance, chances, text, item.group, read, too_long
         )
 
 

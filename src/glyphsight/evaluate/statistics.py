@@ -108,14 +108,12 @@ def calibrate(
     counts = np.bincount(index, minlength=bins)
     sums = np.bincount(index, weights=sure, minlength=bins)
     hits = np.bincount(index, weights=hit, minlength=bins)
-    return Calibration(
-        error=float(np.abs(hits - sums).sum() / sure.size),
-        bins=[
-            Bin(m / bins, (m + 1) / bins, n, float(sums[m] / n), float(hits[m] / n))
-            for m, n in enumerate(counts.tolist())
-            if n
-        ],
-    )
+    found = [
+        Bin(m / bins, (m + 1) / bins, n, float(sums[m] / n), float(hits[m] / n))
+        for m, n in enumerate(counts.tolist())
+        if n
+    ]
+    return Calibration(float(np.abs(hits - sums).sum() / sure.size), found)
 
 
 @dataclass(frozen=True)

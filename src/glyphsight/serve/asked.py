@@ -130,14 +130,9 @@ def _writing(fields: Fields, most: int, count: int = 1, top: int = 0) -> Writing
     usual = 1.0 if count > 1 or top_p is not None else 0.0
     temperature = fields.number("temperature", 0.0, 2.0, usual)
     seed = fields.number("seed", -(2**63), 2**63 - 1)
-    return Writing(
-        most,
-        fields.stops(),
-        float(temperature),
-        1.0 if top_p is None else max(float(top_p), 1e-9),
-        None if seed is None else seed % 2**63,
-        top,
-    )
+    top_p = 1.0 if top_p is None else max(float(top_p), 1e-9)
+    seed = None if seed is None else seed % 2**63
+    return Writing(most, fields.stops(), float(temperature), top_p, seed, top)
 
 
 def _content(content: Any, place: str) -> str:

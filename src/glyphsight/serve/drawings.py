@@ -82,11 +82,6 @@ def drawn_reply(asked: AskedDrawing, drawings: Sequence[Drawing]) -> dict[str, A
         if asked.size:
             nearest = Image.Resampling.NEAREST
             pixels = np.asarray(Image.fromarray(pixels).resize(asked.size, nearest))
-        data.append(
-            {
-                "b64_json": base64.b64encode(png_bytes(pixels)).decode(),
-                "revised_prompt": asked_to_draw(one.label),
-                "ASCII_image": one.ascii_image,
-            }
-        )
+        png, told = base64.b64encode(png_bytes(pixels)).decode(), asked_to_draw(one.label)
+        data.append({"b64_json": png, "revised_prompt": told, "ASCII_image": one.ascii_image})
     return {"created": int(time.time()), "data": data}

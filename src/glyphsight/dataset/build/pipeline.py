@@ -325,12 +325,6 @@ def _report(manifest: dict[str, Any], directory: Directory, found: bool) -> Buil
         if len(entries) > 1 and "/" in first:
             first = f"data/{split}-*{Path(first).suffix}"
         files[split] = directory.path(first)
-    return BuildReport(
-        manifest["records"],
-        manifest["labels"],
-        files,
-        manifest["likeness"],
-        manifest["failures"]["count"],
-        [Failure(**item) for item in manifest["failures"]["items"]],
-        found,
-    )
+    written = manifest["records"], manifest["labels"], files, manifest["likeness"]
+    failures = [Failure(**item) for item in manifest["failures"]["items"]]
+    return BuildReport(*written, manifest["failures"]["count"], failures, found)

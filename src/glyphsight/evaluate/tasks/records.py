@@ -62,19 +62,13 @@ def records_task(
     notes += _strangers(records, run)
     choices = _choices(records, run)
     answers = {record.answer: (record.answer,) for record in records}  # one tuple for all alike
+    items = []
+    for one, more in zip(records, turned or repeat(()), strict=False):
+        about = answers[one.answer], choices[one.question], one.question
+        items.append(Item(one.picture, *about, pictures=len(one.pictures), turned=more))
     return Task(
         data,
-        [
-            Item(
-                one.picture,
-                answers[one.answer],
-                choices[one.question],
-                one.question,
-                pictures=len(one.pictures),
-                turned=more,
-            )
-            for one, more in zip(records, turned or repeat(()), strict=False)
-        ],
+        items,
         run.prompt if run else Prompt(),
         plain=False,
         labels=sorted({label for own in choices.values() for label in own}),

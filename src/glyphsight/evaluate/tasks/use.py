@@ -86,14 +86,8 @@ def use_task(location: str, run: RunRecord | None, settings: EvaluateSettings) -
         comparable = {of_kind, kind or kind_of(names[other])} <= {"digit", "number"}
         if number % 5 == 4 and comparable and int(name) != int(names[other]):
             rows, families = (number, other), {"larger"}
-        asked = ask(
-            [names[row] for row in rows],
-            of_kind,
-            seed=settings.seed,
-            number=number,
-            held_out=True,
-            families=families,
-        )
+        shown, seed = [names[row] for row in rows], settings.seed
+        asked = ask(shown, of_kind, seed=seed, number=number, held_out=True, families=families)
         case = _Case((PLAIN, CHAT)[number % 2], rows, asked.words, number % 4 > 1)
         cases.append(case)
         text = "".join(texts[row] for row in rows)
