@@ -342,7 +342,7 @@ def test_cells_have_their_true_shape(text):
 def test_an_explanation_is_drawn_where_one_map_is_missing(nano, validation):
     other = with_run(nano, profile=replace(PUBLISHED, format="hex"))
     pixels = validation.pixels[0]
-    drawn = draw_explanation("a digit", pixels, see(pixels, other), other)
+    drawn = draw_explanation("a digit", pixels, see(pixels, other), other, None)
     with Image.open(io.BytesIO(drawn)) as picture:
         assert picture.width > 1000
         legends = np.asarray(picture.convert("RGB"))[-60:].reshape(-1, 3)
@@ -355,7 +355,7 @@ def test_names_and_labels_of_any_letters_are_drawn_as_they_are(nano, validation)
     labels = ["$\\frac$", "七", "a_b^c", *"3456789"]
     other = with_run(nano, tasks=(Task("", tuple(labels)),))
     pixels = validation.pixels[0]
-    assert draw_explanation("$x$ 七.png", pixels, see(pixels, other), other)
+    assert draw_explanation("$x$ 七.png", pixels, see(pixels, other), other, None)
 
 
 # Where drawings go

@@ -145,15 +145,11 @@ def _title(name: str, answer: Answer, task: Task) -> str:
 
 
 def draw_explanation(
-    name: str,
-    pixels: NDArray[np.uint8],
-    answer: Answer,
-    loaded: LoadedModel,
-    question: str | None = None,
+    name: str, pixels: NDArray[np.uint8], answer: Answer, loaded: LoadedModel, question: str | None
 ) -> bytes:
     """Draw the picture, the model's text and its attributions side by side, as PNG.
 
-    ``pixels`` is the picture as ``see`` took it, uint8[H, W].
+    ``pixels`` is the picture as ``see`` took it, uint8[H, W]; the question None is the first one.
 
     Raises:
         ModelError: The question has fewer than two labels, or is none of the run's.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import traceback
-from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -35,23 +34,17 @@ class ApiError(GlyphsightError):
     ) -> None:
         super().__init__(message)
         self.status, self.message, self.code, self.param = status, message, code, param
-        self.type = _TYPES.get(status, "server_error" if status >= 500 else _INVALID)
+        self.type = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
         self.headers = headers or {}
 
-    def as_json(self, path: str) -> dict[str, Any]:
-        """Return the body of the reply, as the API at ``path`` words its errors."""
-        if path.startswith("/api/"):  # Ollama's
-            return {"error": self.message}
-        said = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        return {"error": said}
-
     def response(self, path: str) -> Response:
-        """Return the reply to a request of ``path``."""
-        body = json.dumps(self.as_json(path))  # in ASCII: it may repeat half a character
+        """Return the reply to a request of ``path``, as the API there words its errors."""
+        said = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        told = self.message if path.startswith("/api/") else said  # Ollama's is the message alone
+        body = json.dumps({"error": told})  # in ASCII: it may repeat half a character
         return Response(body, self.status, self.headers, "application/json")
 
 
-_INVALID = "invalid_request_error"
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",
