@@ -68,9 +68,9 @@ class Guard:
         return True
 
     def _check_key(self, headers: list[tuple[bytes, bytes]]) -> None:
-        own = [value for name, value in headers if name == KEY_HEADER]
-        carrier, given = KEY_HEADER, own
-        if not own:
+        carrier = KEY_HEADER
+        given = [value for name, value in headers if name == carrier]
+        if not given:
             carrier = b"authorization"
             given = [
                 value[7:].strip()

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 
 from glyphsight.inference.stream import Piece, Token
@@ -290,13 +291,10 @@ def _one(text: str, logprob: float) -> Object:
 
 def _listed(tokens: list[Token], start: int) -> Object:
     """Return log-probabilities as ``/v1/completions`` lists them."""
-    offsets = []
-    for token in tokens:
-        offsets.append(start)
-        start += len(token.text)
+    offsets = list(accumulate((len(token.text) for token in tokens), initial=start))
     return {
         "tokens": [token.text for token in tokens],
         "token_logprobs": [token.logprob for token in tokens],
         "top_logprobs": [dict(token.top) for token in tokens],
-        "text_offset": offsets,
+        "text_offset": offsets[:-1],
     }

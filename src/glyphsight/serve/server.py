@@ -32,14 +32,14 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
+        if isinstance(error, socket.gaierror):
+            fix = "no such name; give an address of this machine to --host"
+        elif error.errno == errno.EADDRINUSE:
             fix = "another program listens there; give another --port, or --port 0 for a free one"
+        elif error.errno == errno.EACCES:
+            fix = "ports below 1024 are the administrator's; give another --port"
         else:
             fix = f"{os.strerror(error.errno or 0)}; give an address of this machine to --host"
-            if isinstance(error, socket.gaierror):
-                fix = "no such name; give an address of this machine to --host"
-            elif error.errno == errno.EACCES:
-                fix = "ports below 1024 are the administrator's; give another --port"
         raise GlyphsightError(f"{host}:{port}: cannot listen there: {fix}") from None
 
 

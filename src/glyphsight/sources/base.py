@@ -139,12 +139,11 @@ def batches(items: Iterable[Item | Failure]) -> Iterator[Batch | Failure]:
             or item[2].shape != held[0][2].shape
             or len(held) >= min(_BATCH, max(1, _BATCH_PIXELS // max(1, item[2].size)))
         ):
-            questions = [each[3] if len(each) == 4 else "" for each in held]
             yield Batch(
                 np.stack([each[2] for each in held]),
                 [each[1] for each in held],
                 [each[0] for each in held],
-                questions if any(questions) else [],
+                [each[3] if len(each) == 4 else "" for each in held],
             )
             held = []
         if isinstance(item, Failure):

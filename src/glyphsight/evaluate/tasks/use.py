@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.dataset.questions import ASIDE, CHAT, FAMILIES, PLAIN, ask, kind_of
@@ -116,8 +117,8 @@ def _used(model: Model, samples: Samples, named: Task, cases: Sequence[_Case]) -
     found = {
         "the name is right": seen,
         "the base is right about the written name": knows,
-        "right, where the name is": _among(right, seen),
-        "it can use what it sees": _among(right, both),
+        "right, where the name is": list(compress(right, seen)),
+        "it can use what it sees": list(compress(right, both)),
     }
     if model.talker is not None:
         model.talker.settle(len(cases))
@@ -129,14 +130,10 @@ def _used(model: Model, samples: Samples, named: Task, cases: Sequence[_Case]) -
         right = [says(reply, answer) for reply, answer in zip(told, truth, strict=True)]
         found |= {
             "named first: right": right,
-            "named first: right, where the name is": _among(right, seen),
-            "named first: it can use what it sees": _among(right, both),
+            "named first: right, where the name is": list(compress(right, seen)),
+            "named first: it can use what it sees": list(compress(right, both)),
         }
     return {name: Share.of(sum(own), len(own)) for name, own in found.items() if own}
-
-
-def _among(right: Sequence[bool], where: Sequence[bool]) -> list[bool]:
-    return [own for own, counts in zip(right, where, strict=True) if counts]
 
 
 def _labels(model: Model, named: Task) -> list[str]:
