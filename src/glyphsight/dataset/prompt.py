@@ -105,23 +105,18 @@ class Prompt:
         if self.instruction and not chat:
             before = f"{self.instruction}\n{before}"
         reply = self.answer.removeprefix(" ") if chat else self.answer
-        picture, answer = _between(asked, before, after), _between(said, *_parts(reply, _ANSWER))
+        picture, answer = _between(asked, before, after), _between(said, *reply.split(_ANSWER))
         return None if picture is None or answer is None else (picture, answer)
 
     def read_reply(self, text: str) -> str:
         """Read the answer inside a completion: the inverse of :meth:`reply`, in normal form."""
-        before, after = map(normal, _parts(self.answer, _ANSWER))
+        before, after = map(normal, self.answer.split(_ANSWER))
         return normal(text).removeprefix(before).removesuffix(after).strip()
 
     def _around(self, question: str = "") -> tuple[str, str]:
         """Return the text before and after the pictures, the instruction not included."""
-        before, after = _parts(self.question, _PICTURE)
+        before, after = self.question.split(_PICTURE)
         return before.replace(_QUESTION, question), after.replace(_QUESTION, question)
-
-
-def _parts(text: str, field: str) -> tuple[str, str]:
-    before, _, after = text.partition(field)
-    return before, after
 
 
 def _between(text: str, before: str, after: str) -> str | None:
