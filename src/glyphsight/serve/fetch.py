@@ -102,18 +102,13 @@ async def look_up(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def open_plain(info: Any) -> socket.socket:
-    """Return an unconnected socket for one entry of ``getaddrinfo``."""
-    return socket.socket(info[0], info[1], info[2])
-
-
 async def fetch(
     url: str,
     *,
     max_bytes: int,
     timeout: float,
     resolve: Resolve = look_up,
-    open_socket: OpenSocket = open_plain,
+    open_socket: OpenSocket = lambda info: socket.socket(*info[:3]),
     hold: Hold = lambda count: None,
 ) -> bytes:
     """Fetch what a URL leads to, if it is a picture or sound on the public internet.
