@@ -51,11 +51,11 @@ class Ask:
             with self._place():
                 await self._answer(scope, receive, out)
         except Exception as error:
-            told = as_api_error(error)
+            refusal = as_api_error(error).response(scope["path"])
             if out.begun:
                 abort(scope)
             elif not out.gone:
-                await told.response(scope["path"])(scope, receive, out)
+                await refusal(scope, receive, out)
         finally:
             path = scope["path"]
             path = "/v1/models/NAME" if path.startswith("/v1/models/") else path
