@@ -237,9 +237,8 @@ class Parquet:
         except UnicodeDecodeError:
             raise DatasetError(f"{file}: holds text that is not UTF-8; write it again") from None
         except (OSError, pyarrow.ArrowException) as error:
-            raise DatasetError(
-                f"{file}: no whole Parquet file ({one_line(error)}); get it again"
-            ) from error
+            reason = one_line(error)
+            raise DatasetError(f"{file}: no whole Parquet file ({reason}); get it again") from error
 
 
 def _row(record: Record, prompt: Prompt, number: int) -> dict[str, Any]:
