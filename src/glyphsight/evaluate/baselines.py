@@ -136,6 +136,8 @@ class Baseline:
         return {key: value for key, value in asdict(self).items() if key != "answers"}
 
 
+Rows = NDArray[np.int64]
+"""Numbers of training records."""
 Answers = tuple[NDArray[np.int64], str]
 """Class given to each test grid, int64[M], and the method with its settings."""
 
@@ -152,7 +154,7 @@ def _nearest(task: Task) -> Answers:
     """Let the nearest training grids vote, in squared differences of level; choose k."""
     from sklearn.neighbors import KNeighborsClassifier
 
-    def model(rows: NDArray[np.int64], k: int) -> Any:
+    def model(rows: Rows, k: int) -> Any:
         found = KNeighborsClassifier(min(k, len(rows)), weights=_votes, algorithm="brute")
         return found.fit(ordered(task.train[rows], len(rows)), task.classes[rows])
 
@@ -203,11 +205,7 @@ def _svm(task: Task) -> Answers:
 
 
 def _search(
-    task: Task,
-    model: Any,
-    settings: dict[str, list[float]],
-    fit_on: NDArray[np.int64],
-    held: NDArray[np.int64],
+    task: Task, model: Any, settings: dict[str, list[float]], fit_on: Rows, held: Rows
 ) -> Any:
     """Fit on all training records, by settings chosen on those held out; by its own without any."""
     from sklearn.model_selection import GridSearchCV
@@ -217,9 +215,7 @@ def _search(
     return search.best_estimator_ if len(held) else search
 
 
-def hold_out(
-    classes: NDArray[np.int64], most: int, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def hold_out(classes: NDArray[np.int64], most: int, seed: int) -> tuple[Rows, Rows]:
     """Split training records in two: some to fit on, some to choose settings on.
 
     Args:
