@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from glyphsight.codec.gaps import in_lines, part_box, pieces, trim_box
 
@@ -45,3 +46,28 @@ def test_boxes_are_read_in_lines_also_where_they_are_not_level():
     boxes = np.array([below[0], line[2], line[0], below[1], line[1]])
     assert in_lines(boxes) == [2, 4, 1, 3, 0]
     assert in_lines(boxes[:1]) == [0]
+
+
+def framed(shape):
+    """Draw a 20-pixel mark in a frame: a rectangle, a ring, or a rectangle that touches it."""
+    image = Image.new("1", (120, 100))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((50, 40, 69, 59), fill=1)
+    if shape == "ring":
+        draw.ellipse((10, 5, 109, 94), outline=1, width=3)
+    else:
+        draw.rectangle((10, 5, 109, 94), outline=1, width=3)
+    if shape == "touching":
+        draw.line((10, 50, 60, 50), fill=1, width=3)
+    return np.asarray(image.rotate(3) if shape == "tilted" else image)
+
+
+@pytest.mark.parametrize("shape", ["level", "tilted", "ring", "touching"])
+def test_a_rectangle_around_all_else_is_a_frame(shape):
+    ink = framed(shape)
+    whole = pieces(ink, 3)
+    held = [one.box for one in whole.halves]
+    if shape in ("ring", "touching"):
+        assert held == []
+    else:
+        assert np.abs(np.array(held) - [(40, 60, 50, 70)]).max() <= 2

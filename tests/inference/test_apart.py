@@ -128,3 +128,15 @@ def test_a_picture_of_more_than_a_dozen_pieces_is_not_parted():
     assert to_text(dots, profile).halves == ()
     few = to_text(np.full((200, 200), 250, np.uint8), profile)
     assert few.halves == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("photo", [False, True])
+def test_a_thing_in_a_printed_frame_is_named_without_it(names, photo):
+    image = Image.new("L", (400, 400), 250)
+    ImageDraw.Draw(image).rectangle((80, 90, 310, 320), outline=20, width=4)
+    house(image, 120, 140)
+    tilted = image.rotate(2, Image.Resampling.BILINEAR, fillcolor=250)
+    [found] = names.see([photographed(np.asarray(tilted)) if photo else np.asarray(tilted)])
+    assert (found.label, found.parts) == ("house", ())
+    assert np.abs(np.array(found.box) - [140, 270, 130, 260]).max() <= 12

@@ -1,4 +1,4 @@
-"""Find where a picture of several things is empty between them."""
+"""Find where a picture of several things is empty between them, and what a frame holds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec.prepare import Box
+from glyphsight.codec.windows import label_components, members
 
+_FRAME = 0.12
+"""Farthest that a tilted frame lies from the edge of its box, as a share of the side."""
+_SIDES = 0.9
+"""Least share of a side along which it lies so near."""
 _GAP = 0.04
 """Narrowest gap between two things, as a share of the longer side of all ink."""
 
@@ -18,7 +23,8 @@ class Piece:
     """A piece of a picture."""
 
     box: Box
-    halves: tuple[Piece, ...]  # the two sides of its widest gap, if it has one
+    # The two sides of its widest gap; where it has none, what its frame holds, if it has one
+    halves: tuple[Piece, ...]
 
 
 def pieces(ink: NDArray[np.bool_], most: int) -> Piece | None:
@@ -35,7 +41,8 @@ def pieces(ink: NDArray[np.bool_], most: int) -> Piece | None:
         nonlocal gaps
         sides = part_box(ink, box) if gaps < most else None
         gaps += sides is not None
-        return Piece(box, tuple(map(parted, sides or ())))
+        held = None if sides else inside_frame(ink, box)
+        return Piece(box, tuple(map(parted, sides or (() if held is None else (held,)))))
 
     whole = parted(trim_box(ink, (0, ink.shape[0], 0, ink.shape[1])))
     return whole if gaps < most else None
@@ -76,6 +83,32 @@ def part_box(ink: NDArray[np.bool_], box: Box) -> tuple[Box, Box] | None:
     else:
         sides = (top, bottom, left, left + first), (top, bottom, left + first, right)
     return trim_box(ink, sides[0]), trim_box(ink, sides[1])
+
+
+def inside_frame(ink: NDArray[np.bool_], box: Box) -> Box | None:
+    """Return the smallest box around what a rectangular frame holds; None without a frame.
+
+    Args:
+        ink: bool[H, W].
+        box: Smallest box around the frame.
+    """
+    top, bottom, left, right = box
+    inside = ink[top:bottom, left:right]
+    labels, boxes = label_components(inside)
+    whole = (0, bottom - top, 0, right - left)
+    [frames] = np.nonzero((np.abs(boxes - whole) <= _GAP * max(inside.shape)).all(axis=1))
+    if not len(frames) or len(boxes) == 1:
+        return None
+    frame = members(labels, frames + 1, len(boxes))
+    for side in (frame, frame[::-1], frame.T, frame.T[::-1]):  # lines from the edge inwards
+        near = side[: max(1, round(_FRAME * len(side)))].any(axis=0)
+        if near.mean() < _SIDES:
+            return None
+    held = inside & ~frame
+    first, last, start, end = trim_box(held, whole)
+    if frame[first:last, start:end].any():
+        return None
+    return top + first, top + last, left + start, left + end
 
 
 def in_lines(boxes: NDArray[np.int64], rows: NDArray[np.intp] | None = None) -> list[int]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec.ground import is_even
 from glyphsight.codec.ink import BLOB, SMALL, Images, Ink, Parts, View, cut_out, look, reduce
-from glyphsight.codec.windows import grow, label_components, members, odd
+from glyphsight.codec.windows import Mask, grow, label_components, members, odd
 
 MOST = 12
 """Largest number of things that are told apart; more are text or texture."""
@@ -112,10 +112,23 @@ def find_on_paper(pixels: Images) -> Inks | None:
     if view is None:
         return Inks()
     parts, main = view.guess.parts, view.guess.main
-    groups = [group for group in _joined(_near(parts, main), parts, main) if _whole(group, view)]
+    near = grow(view.guess.lines, 5) if view.guess.lines.any() else None
+    groups = [
+        group
+        for group in _joined(_near(parts, main), parts, main)
+        if _whole(group, view) and not _left_over(group, view, near)
+    ]
     ink = _cut(view, np.unique(np.concatenate([*groups, view.chosen])), even=False)
     ink = ink or _cut(view, view.chosen, even=False)
     return Inks((ink,) if ink else (), alone=False)
+
+
+def _left_over(group: NDArray[np.int64], view: View, near: Mask | None) -> bool:
+    """Say whether a group is a speck beside a line that was taken away, as where two cross."""
+    parts = view.guess.parts
+    if near is None or _longer(parts.boxes[group]) > SMALL * max(view.smooth.shape):
+        return False
+    return bool((members(parts.labels, group + 1, len(parts.boxes)) & near).any())
 
 
 def _cut(view: View, group: NDArray[np.int64], *, even: bool = True) -> Ink | None:

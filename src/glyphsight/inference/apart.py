@@ -1,4 +1,4 @@
-"""Name several things in a picture apart where a model is surer of them than of the whole."""
+"""Name several things apart, or one without its frame, where a model is surer so."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from glyphsight.models.runs import UNKNOWN
 if TYPE_CHECKING:
     from glyphsight.inference.see import Answer, PictureText
 
-_APART = 0.5  # log-probability that two sides of a gap may have less than the whole
+_APART = 0.5  # log-probability that two sides of a gap may have less than the whole; a frame none
 _CERTAIN = 0.95  # probability of a whole that is not parted
 
 
@@ -31,8 +31,10 @@ def apart(text: PictureText, found: Iterator[Answer | PictureError]) -> Answer |
     """Answer a picture as a whole, or each of its things where the model is surer of them."""
     _, things = _likeliest(text, found)
     for one in things:
-        if isinstance(one, PictureError) or len(things) == 1:
+        if isinstance(one, PictureError):
             return one
+        if len(things) == 1:
+            return replace(one, found=text.found)
     parts = [one for one in things if not isinstance(one, PictureError)]
     boxes = np.array([one.box for one in parts])
     sizes = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
@@ -49,7 +51,7 @@ def _likeliest(
     known = {} if isinstance(own, PictureError) or own.empty else own.probabilities  # bare bar
     sure = max((chance for label, chance in known.items() if label != UNKNOWN), default=0.0)
     alone = math.log(max(sure, 1e-30))
-    together = sum(weight for weight, _ in sides) + _APART
+    together = sum(weight for weight, _ in sides) + _APART * (len(sides) > 1)
     parts = [one for _, some in sides for one in some]
     named = any(not isinstance(one, PictureError) and one.known for one in parts)
     if named and sure < _CERTAIN and together > alone:

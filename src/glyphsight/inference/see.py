@@ -123,8 +123,9 @@ class PictureText:
     parts: tuple[PictureText, ...] = ()  # of all things in reading order, if there are several
     main: int = 0  # number of the main one among the parts
     box: Box | None = None  # box of the text in pixels of the picture; None for the whole picture
-    # Texts of the two sides of its widest gap, each parted likewise; empty where there is none.
-    # They are things where the model is surer of them than of the whole.
+    # Texts of the two sides of its widest gap, or of what its frame holds, each parted likewise;
+    # empty where there is neither. They are things where the model is surer of them than of the
+    # whole.
     halves: tuple[PictureText, ...] = ()
     turned: tuple[str, ...] = ()  # texts of the picture turned by the further angles of the run
 
