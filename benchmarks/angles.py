@@ -1,11 +1,11 @@
-"""Read pictures once and at the angles of a run, by kind: does the mean of several looks help?
+"""Read pictures once, and turned where the model is unsure: does the mean of several looks help?
 
     pip install '.[train]' scikit-image pyfiglet==1.0.4 art==6.5 resvg-py==0.5.0
     python benchmarks/angles.py --mnist DIR --fashion DIR --quickdraw FILE --fonts FONTS \
         --icons NPM/node_modules/@iconify/json --vitc ViTC [--split test]
 
 The pictures are those of scripts/open_eyes.py --plan more, drawn by its seeds: its validation
-pictures, by which the angles were chosen, and more of them; or with ``--split test`` its tests.
+pictures, by which the rule was chosen, and more of them; or with ``--split test`` its tests.
 """
 
 from __future__ import annotations
@@ -70,12 +70,14 @@ def main() -> None:
     given = parser.parse_args()
     model = Model(given.model)
     profile, angles = model.trained.profile, tuple(given.angles or model.trained.angles)
-    print(f"| kind | N | read once | read at {', '.join(map(str, angles))} degrees |")
+    print(
+        f"| kind | N | read once | where unsure, turned by {', '.join(map(str, angles))} degrees too |"
+    )
     print("|---|---|---|---|")
     for kind, maker in makers(given).items():
         pictures = drawn(kind, maker(), given.split)
         shares = []
-        for some in ((0.0,), angles):
+        for some in ((), angles):
             texts = [replace(to_text(one.pixels, profile, some), halves=()) for one in pictures]
             answers = model.answers(texts)
             right = sum(

@@ -28,6 +28,7 @@ SPARE_TOKENS = 12
 """Tokens that a free answer may have beyond the longest label, so that a refusal can be told."""
 _READ = 512  # tokens of a prompt read at a time, so that other texts are written meanwhile
 _SENTENCE = 48  # tokens of an answer that is written freely, beside the spare ones
+_SURE = 0.5  # probability of an answer from which a picture is not looked at again
 _KNOWN = 4096  # sets of answers whose tokens are kept
 
 
@@ -114,11 +115,14 @@ class Model(LazyModel):
         batch_size: int = BATCH,
         progress: Progress = lambda n: None,
     ) -> list[NDArray[np.float32]]:
-        """Return the probabilities of the answers, the mean over the requests of each group.
+        """Return the probabilities of the answers to each group of requests.
+
+        Where the first request of a group has no answer as likely as one half, the others are
+        asked too, and the mean counts.
 
         Args:
-            groups: N groups of one or more requests with the same answers, such as one picture
-                turned by several angles.
+            groups: N groups of one or more requests with the same answers: about a picture, and
+                about the picture turned.
             batch_size: Prompts per pass at most.
             progress: Function called with the number of groups done since its last call.
 
@@ -131,12 +135,14 @@ class Model(LazyModel):
         firsts = self.score(
             [group[0] for group in groups], batch_size=batch_size, progress=progress
         )
-        others = [one for group in groups for one in group[1:]]
-        rest = iter(self.score(others, batch_size=batch_size) if others else [])
-        return [
-            np.mean([probabilities(one) for one in (own, *islice(rest, len(group) - 1))], axis=0)
-            for own, group in zip(firsts, groups, strict=True)
-        ]
+        found = [probabilities(own) for own in firsts]
+        again = [row for row, group in enumerate(groups) if group[1:] and found[row].max() < _SURE]
+        others = [one for row in again for one in groups[row][1:]]
+        looks = iter(self.score(others, batch_size=batch_size) if others else [])
+        for row in again:
+            more = map(probabilities, islice(looks, len(groups[row]) - 1))
+            found[row] = np.mean([found[row], *more], axis=0)
+        return found
 
     def best(
         self,

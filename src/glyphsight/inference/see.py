@@ -127,7 +127,7 @@ class PictureText:
     # empty where there is neither. They are things where the model is surer of them than of the
     # whole.
     halves: tuple[PictureText, ...] = ()
-    turned: tuple[str, ...] = ()  # texts of the picture turned by the further angles of the run
+    turned: tuple[str, ...] = ()  # texts of the picture turned by the angles of the run
 
     @property
     def things(self) -> tuple[PictureText, ...]:
@@ -179,7 +179,7 @@ def to_text(
     Args:
         picture: Picture or sound.
         profile: How its text is made.
-        angles: Degrees that it is turned by, anticlockwise, as a run's record has them.
+        angles: Degrees that it is also turned by, anticlockwise, as a run's record has them.
 
     Raises:
         PictureError: The picture cannot be read.
@@ -208,18 +208,14 @@ def _is_empty(text: PictureText, profile: Profile) -> bool:
     return bool((grid == grid.flat[0]).all())
 
 
-def _at_angles(
+def _turned(
     pixels: NDArray[np.uint8], profile: Profile, angles: tuple[float, ...]
 ) -> tuple[str, ...]:
     """Encode a picture, uint8[H, W], turned by each angle."""
     image, ground = Image.fromarray(pixels), int(np.median(border(pixels)))
-    turned = (
-        image.rotate(angle, Image.Resampling.BILINEAR, expand=True, fillcolor=ground)
-        if angle
-        else image
-        for angle in angles
-    )
-    return tuple(encode_batch(np.asarray(one)[None], profile)[0] for one in turned)
+    way = Image.Resampling.BILINEAR
+    found = [image.rotate(angle, way, expand=True, fillcolor=ground) for angle in angles]
+    return tuple(encode_batch(np.asarray(one)[None], profile)[0] for one in found)
 
 
 def _to_text(pixels: NDArray[np.uint8], profile: Profile, angles: tuple[float, ...]) -> PictureText:
@@ -227,9 +223,9 @@ def _to_text(pixels: NDArray[np.uint8], profile: Profile, angles: tuple[float, .
     rest, (height, width) = remaining(profile), pixels.shape
     texts = []
     for one in things:
-        text, *turned = _at_angles(one.pixels, rest, angles)
+        text = encode_batch(one.pixels[None], rest)[0]
         about = height, width, one.inverted, one.centred, one.ink
-        texts.append(PictureText(text, *about, turned=tuple(turned)))
+        texts.append(PictureText(text, *about, turned=_turned(one.pixels, rest, angles)))
     several = tuple(texts) if len(texts) > 1 else ()
     halves = _halves(things[0], texts[0], rest, angles) if profile.paper else ()
     found = str(inks)
@@ -245,9 +241,10 @@ def _halves(
 
     def read(piece: Piece) -> PictureText:
         top, bottom, left, right = piece.box
-        own, *turned = _at_angles(done.pixels[top:bottom, left:right], rest, angles)
+        cut = done.pixels[top:bottom, left:right]
+        own, turned = encode_batch(cut[None], rest)[0], _turned(cut, rest, angles)
         box, halves = done.in_picture(piece.box), tuple(map(read, piece.halves))
-        return replace(text, ascii_image=own, turned=tuple(turned), box=box, halves=halves)
+        return replace(text, ascii_image=own, turned=turned, box=box, halves=halves)
 
     whole = pieces(content(done.pixels[None])[0], MOST)
     return () if whole is None else tuple(map(read, whole.halves))

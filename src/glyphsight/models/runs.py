@@ -62,9 +62,9 @@ class RunRecord:
     # other label's from which it is the answer
     unknown_above: float = 0.5
     draws: tuple[str, ...] = ()  # labels that the run was trained to draw, sorted
-    # Degrees that a picture is turned by, anticlockwise; it is read at each, and the mean of the
-    # probabilities counts (test-time augmentation). Texts and ``evaluate`` know the first alone
-    angles: tuple[float, ...] = (0.0,)
+    # Degrees, anticlockwise, that a picture is turned by where no answer reaches one half: it is
+    # read at each too, and the mean of the probabilities counts (test-time augmentation)
+    angles: tuple[float, ...] = ()
 
     @property
     def caution(self) -> float:

@@ -36,7 +36,7 @@ class Item:
         prompt: Text that the model reads, without white space at its end; "" stands for the task's
             wording around the picture and the group's question.
         pictures: Number of pictures in the text.
-        turned: The picture turned by the further angles of a run, as text.
+        turned: The picture turned by the angles of a run, as text.
     """
 
     ascii_image: str

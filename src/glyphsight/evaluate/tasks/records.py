@@ -83,7 +83,7 @@ def records_task(
 def _of_source(
     spec: str, settings: EvaluateSettings, profile: Profile, angles: tuple[float, ...]
 ) -> tuple[list[Record], list[tuple[str, ...]], list[str]]:
-    """Read a split of a source: its records, at further angles, and how pictures were changed."""
+    """Read a split of a source: its records, its pictures turned, and how they were changed."""
     source, split = open_source(spec, settings.max_pixels), settings.split
     things = getattr(source, "things", "pictures")
     if split not in source.splits:
@@ -100,7 +100,7 @@ def _of_source(
             texts = encode_batch(batch.pixels, profile, changed=changed)
             for text, label, question in zip(texts, batch.labels, batch.questions, strict=True):
                 records.append(Record((text,), label, question))
-            if len(angles) > 1:
+            if angles:
                 turned += [to_text(one, profile, angles).turned for one in batch.pixels]
     if failed:
         count = len(records) + len(failed)
