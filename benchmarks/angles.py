@@ -70,9 +70,8 @@ def main() -> None:
     given = parser.parse_args()
     model = Model(given.model)
     profile, angles = model.trained.profile, tuple(given.angles or model.trained.angles)
-    print(
-        f"| kind | N | read once | where unsure, turned by {', '.join(map(str, angles))} degrees too |"
-    )
+    degrees = ", ".join(map(str, angles))
+    print(f"| kind | N | read once | turned too, by {degrees} degrees, where it is unsure |")
     print("|---|---|---|---|")
     for kind, maker in makers(given).items():
         pictures = drawn(kind, maker(), given.split)
