@@ -5,8 +5,9 @@
 # runs/eyes. The adapters take MINUTES of one core: sight and talk (240 and 82) start from FROM, the
 # digits' adapter that scripts/sight.sh makes, signs (85) from the run of talk. The nano starts from
 # nothing and takes 72; names starts from it, FROM, and takes 98 in two stages: with the things of
-# DATA/others at a constant rate, then without; further starts from the run of names, and takes 75. A
-# run that was stopped resumes from its last checkpoint.
+# DATA/others at a constant rate, then without; further starts from the run of names, and takes 75;
+# more starts from the run of further, and takes 82. A run that was stopped resumes from its last
+# checkpoint.
 set -euo pipefail
 data=${1:?"name the data: bash scripts/open_eyes.sh DATA, made by scripts/open_eyes.py"}
 dir=${2:-runs/eyes} plan=${3:-sight}
@@ -15,7 +16,7 @@ kinds="digits letters art-picture icons sketches clothes vitc-s-picture"
 case $plan in
   sight) kinds="$kinds words scenes vitc-l-picture" ;;
   talk | signs) kinds=letters ;;
-  further) kinds="$kinds strange" ;;
+  further | more) kinds="$kinds strange" ;;
 esac
 
 grown() { # grown FROM DIR OPTIONS...: a larger start, with the names of the data
@@ -27,10 +28,11 @@ if [ ! -f "$dir/glyphsight.json" ]; then
   if [ "$plan" = nano ]; then
     own=(--model nano --set minutes="${MINUTES:-72}" --set warmup=0.02 --set evaluations=6
       --set most_labels=400)
-  elif [ "$plan" = names ] || [ "$plan" = further ]; then
+  elif [[ $plan =~ ^(names|further|more)$ ]]; then
     rates=(--learning-rate 1.5e-3 --hidden-learning-rate 0.015 --set embedding_rate=1
       --set validation_records=1200)
     begun=${FROM:?name the run to start from: FROM=RUN} minutes=75
+    [ "$plan" != more ] || minutes=82
     if [ "$plan" = names ]; then
       grown "$begun" "$dir-start" --width 192 --data "$data/data" --data "$data/others"
       minutes=46 begun=$dir-first
@@ -47,6 +49,7 @@ if [ ! -f "$dir/glyphsight.json" ]; then
     own=(--from "$dir-second" "${rates[@]}" --set warmup=0.005 --set minutes="${MINUTES:-$minutes}"
       --set evaluations=4 --set most_labels=400)
     seed=2
+    [ "$plan" != more ] || seed=3
   elif [ "$plan" = talk ] || [ "$plan" = signs ]; then
     # The base's own words, fewer than a training has it write by default.
     words=$(python -c 'from glyphsight.train.data import own_words

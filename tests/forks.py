@@ -4,6 +4,7 @@ than what they do.
 
 import json
 import os
+import select
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -26,6 +27,17 @@ for line in sys.stdin:
 """
 
 
+LONGEST = 600
+"""Seconds that a fork may take."""
+
+
+def answer(server):
+    """Read a line of the process that forks."""
+    if not select.select([server.stdout], [], [], LONGEST)[0]:
+        raise TimeoutError(f"no answer of a fork after {LONGEST} s")
+    return server.stdout.readline()
+
+
 @dataclass(frozen=True)
 class Fork:
     """A process, and first of a group of processes, that does the work."""
@@ -42,7 +54,7 @@ class Fork:
 
     def wait(self):
         """Wait for its end; its exit status, or less a signal that ended it."""
-        return int(self.server.stdout.readline())
+        return int(answer(self.server))
 
 
 @contextmanager
@@ -50,17 +62,28 @@ def forking(script):
     """Give a function that starts ``work`` of a script, with its words, in a fork of its own."""
     server = subprocess.Popen(
         [sys.executable, "-c", script + SERVER],
-        env=os.environ | {"PYTHONPATH": str(Path(glyphsight.__file__).parents[1])},
+        env=os.environ
+        | {"PYTHONPATH": str(Path(glyphsight.__file__).parents[1]), "OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        bufsize=1,
     )
+    forks = []
 
     def start(*words):
         print(json.dumps(list(map(str, words))), file=server.stdin, flush=True)
-        return Fork(int(server.stdout.readline()), server)
+        forks.append(Fork(int(answer(server)), server))
+        return forks[-1]
 
-    with server:
+    try:
         yield start
         server.stdin.close()
-        assert server.wait() == 0
+        assert server.wait(LONGEST) == 0
+    finally:  # nothing outlives a test that failed
+        server.kill()
+        for fork in forks:
+            fork.kill()
+        server.stdin.close()
+        server.stdout.close()
+        server.wait()

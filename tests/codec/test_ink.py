@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from glyphsight.codec import Profile, encode_batch, ink, prepare
 from glyphsight.codec.things import find_inks, find_on_paper
@@ -147,9 +147,23 @@ def test_a_blank_sheet_on_a_desk_holds_no_ink() -> None:
     assert ink.find_ink(picture) is None
 
 
-@pytest.mark.parametrize("kind", ["bands", "blinds"])
+@pytest.mark.parametrize(
+    "kind", ["bands", "blinds", "hole", pytest.param("wedge", marks=pytest.mark.xfail(strict=True))]
+)
 def test_blank_paper_in_hard_shadows_holds_no_ink(kind: str) -> None:
     assert ink.find_ink(written(hard_shadows(kind), darker=0)) is None
+
+
+@pytest.mark.parametrize(("written", "stroke"), [("2", 16), ("3", 10), ("5", 16)])
+def test_light_ink_with_a_drop_shadow_is_no_dark_ink(written: str, stroke: int) -> None:
+    image = Image.new("L", (260, 260), 120)
+    font = ImageFont.load_default(180)
+    for off, level in ((6, 30), (0, 240)):
+        where = 60 + off, 30 + off
+        ImageDraw.Draw(image).text(where, written, level, font, stroke_width=stroke)
+    found = ink.find_ink(np.asarray(image))
+    assert found is not None
+    assert not found.dark
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])

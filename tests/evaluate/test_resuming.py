@@ -332,7 +332,7 @@ from ray.cluster_utils import Cluster
 from typer.testing import CliRunner
 from glyphsight.cli.app import app
 from glyphsight.evaluate import EvaluateSettings, evaluate
-from glyphsight.parallel import Workers, same_processes
+from glyphsight.parallel import Workers
 
 model, data, pictures, out = sys.argv[1:]
 settings = EvaluateSettings(generate=9, zero_shot=0, chunk=16)

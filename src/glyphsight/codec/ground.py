@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,11 @@ def _local_median(gray: NDArray[Any]) -> NDArray[Any]:
     return result
 
 
+def _has_shadow(middle: NDArray[Any]) -> bool:
+    """Say whether a local median changes by more than a tenth."""
+    return bool(middle.min() < 0.9 * middle.max())
+
+
 def is_even(gray: NDArray[Any]) -> bool:
     """Say whether the ground is even at the border, as in a scan or a drawing."""
     level = median(border(gray))
@@ -74,22 +80,35 @@ def find_ground(gray: NDArray[Any]) -> Ground:
     middle = _local_median(gray)
     size = max(odd(0.3 * min(gray.shape)), odd(0.12 * max(gray.shape)))
     closed, opened = shrink(grow(gray, size), size), grow(shrink(gray, size), size)
-    shadow = bool(middle.min() < 0.9 * middle.max())
+    shadow = _has_shadow(middle)
     dark = np.maximum(np.minimum(closed, middle) - gray, 0)
     light = np.maximum(gray - np.maximum(opened, middle), 0)
     return Ground(True, shadow, ((True, dark), (False, light)))
 
 
-def find_darkest(gray: NDArray[Any], levels: int) -> Ground:
-    """Keep the darkest of some ``levels`` of gray: ink beside light and shadow with hard edges.
+def darkest_grounds(gray: NDArray[Any], levels: Iterable[int]) -> Iterator[Ground]:
+    """Keep the darkest of some levels of gray: ink beside light and shadow with hard edges.
 
     Ink in a shadow is darker than the shadow, and ink in the light seldom lighter. Levels are
     Otsu's; what is not darker than the border of the picture by three tenths is left out.
+
+    Args:
+        gray: float64[H, W].
+        levels: Numbers of levels of gray; one that keeps the pixels of the one before is left out.
     """
-    found = otsu_thresholds(np.clip(np.round(gray), 0, 255).astype(np.uint8), levels)
-    most = _DARKEST * median(border(gray))
-    darker = gray < (most if found is None else min(most, found[0] - 0.5))
-    return Ground(True, True, ((True, np.where(darker, gray.max() - gray, 0.0)),), darkest=True)
+    most, before = _DARKEST * median(border(gray)), -1
+    if gray.min() >= most:
+        return
+    shadow = _has_shadow(_local_median(gray))
+    rounded = np.clip(np.round(gray), 0, 255).astype(np.uint8)
+    for number in levels:
+        found = otsu_thresholds(rounded, number)
+        darker = gray < (most if found is None else min(most, found[0] - 0.5))
+        if (count := int(darker.sum())) in (0, before):
+            continue
+        before = count
+        contrast = np.where(darker, gray.max() - gray, 0.0)
+        yield Ground(True, shadow, ((True, contrast),), darkest=True)
 
 
 def ruled_lines(mask: Mask) -> Mask:

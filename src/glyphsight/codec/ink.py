@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from glyphsight.codec.ground import (
     Ground,
     border,
-    find_darkest,
+    darkest_grounds,
     find_ground,
     is_even,
     ruled_lines,
@@ -51,7 +51,7 @@ _WIDE = 0.15  # width of a stroke, likewise, above which a part is doubtful
 _LONG = 0.25  # width of a stroke that is no dot, likewise
 SMALL = 0.03  # longest side of a speck as a share of the picture's
 _STROKE = 0.10  # width of an even stroke as a share of the ink's longer side, as in MNIST's digits
-_GRAIN = 0.25  # noise of a photograph, in gray values
+_GRAIN = 0.25  # least noise of a photograph, in gray values
 _COMMON = 0.8  # least share of such ink that was found on an uneven ground too
 _MORE = 0.1  # least share of a shadow in what was found there
 _LEVELS = 3, 4, 5  # levels of gray, in the darkest of which ink is sought among hard shadows
@@ -122,7 +122,6 @@ class View:
         rim: bool[H, W], edge of the sheet that is the ground; None where it is no sheet.
         origin: Top and left of the ground in the picture, in steps.
         step: Pixels of the picture per pixel of the ground.
-        noise: Standard deviation of the grain, in gray values.
     """
 
     ink: Ink | None
@@ -132,7 +131,6 @@ class View:
     rim: Mask | None = None
     origin: tuple[int, int] = (0, 0)
     step: int = 1
-    noise: float = 0.0
 
     def placed(self, ink: Ink) -> Ink:
         """Return ink of this ground with its box in pixels of the picture."""
@@ -244,7 +242,7 @@ def _doubtful(view: View | None) -> bool:
     if view is None or view.ink is None:
         return True
     guess = view.guess
-    if guess.dark and not guess.ground.shaded:  # a scan or a drawing
+    if guess.dark and not guess.ground.shaded:  # a scan
         return False
     _, cut = _scores(guess.parts, shaded=True)
     return bool(cut[view.chosen].any() or guess.parts.widths[guess.main] > _LONG)
@@ -252,11 +250,12 @@ def _doubtful(view: View | None) -> bool:
 
 def _without_light(view: View | None, gray: Floats) -> View | None:
     """Look among light and shadow with hard edges, where they may have been taken for ink."""
+    smooth, noise = _smoothed(gray)
+    if noise <= _GRAIN:
+        return view  # a drawing
     doubtful = _doubtful(view)
-    if view is not None and not (doubtful or view.guess.ground.shaded or view.noise > _GRAIN):
-        return view  # a scan or a drawing
-    for levels in _LEVELS if doubtful else _LEVELS[:1]:
-        darkest = _search(gray, levels)
+    for ground in darkest_grounds(smooth, _LEVELS if doubtful else _LEVELS[:1]):
+        darkest = _view(smooth, noise, ground)
         if darkest is None or _doubtful(darkest):
             continue
         if view is None or doubtful or _has_shadow(view, darkest):
@@ -333,18 +332,26 @@ def _neighbours(parts: Parts, main: int) -> NDArray[np.int64]:
         chosen = more
 
 
-def _search(gray: Floats, levels: int = 0) -> View | None:
-    """Find ink on one ground; with ``levels`` of gray, only in the darkest of them."""
+def _smoothed(gray: Floats) -> tuple[NDArray[np.float64], float]:
+    """Smooth a picture that is not tiny; return it and the standard deviation of its grain."""
     smooth = window_mean(gray, 3) if min(gray.shape) > 60 else gray.astype(np.float64)
-    ground = find_darkest(smooth, levels) if levels else find_ground(smooth)
-    noise = 1.4826 * median(np.abs(gray - smooth))
+    return smooth, 1.4826 * median(np.abs(gray - smooth))
+
+
+def _search(gray: Floats) -> View | None:
+    """Find ink on one ground."""
+    smooth, noise = _smoothed(gray)
+    return _view(smooth, noise, find_ground(smooth))
+
+
+def _view(smooth: NDArray[np.float64], noise: float, ground: Ground) -> View | None:
     guess = _guess(smooth, noise, ground)
     if guess is None:
         return None
     chosen = _neighbours(guess.parts, guess.main)
     blob = guess.ground.shaded and guess.parts.widths[guess.main] > BLOB
     ink = None if blob else cut_out(smooth, guess, chosen)
-    return View(ink, chosen, smooth, guess, noise=noise)
+    return View(ink, chosen, smooth, guess)
 
 
 def cut_out(

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -118,7 +117,7 @@ class Model(LazyModel):
         """Return the probabilities of the answers to each group of requests.
 
         Where the first request of a group has no answer as likely as one half, the others are
-        asked too, and the mean counts.
+        asked too, as far as they fit the model's window, and the mean counts.
 
         Args:
             groups: N groups of one or more requests with the same answers: about a picture, and
@@ -137,12 +136,17 @@ class Model(LazyModel):
         )
         found = [probabilities(own) for own in firsts]
         again = [row for row, group in enumerate(groups) if group[1:] and found[row].max() < _SURE]
-        others = [one for row in again for one in groups[row][1:]]
-        looks = iter(self.score(others, batch_size=batch_size) if others else [])
-        for row in again:
-            more = map(probabilities, islice(looks, len(groups[row]) - 1))
-            found[row] = np.mean([found[row], *more], axis=0)
-        return found
+        others = [(row, one) for row in again for one in groups[row][1:]]
+        late = self.too_long([one for _, one in others])
+        fit = [other for number, other in enumerate(others) if number not in late]
+        looks = {row: [found[row]] for row, _ in fit}
+        if fit:
+            scores = self.score([one for _, one in fit], batch_size=batch_size)
+            for (row, _), own in zip(fit, scores, strict=True):
+                looks[row].append(probabilities(own))
+        return [
+            np.mean(looks[row], axis=0) if row in looks else own for row, own in enumerate(found)
+        ]
 
     def best(
         self,

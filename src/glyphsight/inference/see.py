@@ -20,7 +20,7 @@ from glyphsight.codec.formats import get_format
 from glyphsight.codec.gaps import Piece, pieces
 from glyphsight.codec.ground import border
 from glyphsight.codec.ink import SMALLEST, Ink, find_ink
-from glyphsight.codec.prepare import Box, Prepared, content, prepare_things, remaining
+from glyphsight.codec.prepare import Box, Prepared, content, prepare, prepare_things, remaining
 from glyphsight.codec.things import MOST
 from glyphsight.dataset.questions import refers
 from glyphsight.errors import PictureError
@@ -184,9 +184,10 @@ def to_text(
     Raises:
         PictureError: The picture cannot be read.
     """
-    pixels = load_gray(picture, heard=profile.trim is not None)
+    hears = profile.trim is not None
+    pixels, angles = load_gray(picture, heard=hears), () if hears else angles
     text = _to_text(pixels, profile, angles)
-    if profile.trim is not None or text.parts or not _is_empty(text, profile):
+    if hears or text.parts or not _is_empty(text, profile):
         return text
     if (ink := find_ink(pixels)) is None:
         return text
@@ -206,6 +207,13 @@ def _is_empty(text: PictureText, profile: Profile) -> bool:
     """Say whether all cells of a text are alike."""
     grid = get_format(profile.format).read(text.ascii_image, profile.palette)
     return bool((grid == grid.flat[0]).all())
+
+
+def turned_texts(
+    pixels: NDArray[np.uint8], profile: Profile, angles: tuple[float, ...]
+) -> tuple[str, ...]:
+    """Encode the main thing of a picture, uint8[H, W], turned by each angle."""
+    return _turned(prepare(pixels, profile).pixels, remaining(profile), angles)
 
 
 def _turned(

@@ -154,6 +154,9 @@ class RunRecord:
             threshold = float(value.get("unknown_above", RunRecord.unknown_above))
             if not 0 < threshold < 1:
                 raise ValueError(f"unknown_above {threshold} is not between 0 and 1")
+            angles = tuple(map(float, value.get("angles", ())))
+            if not all(map(math.isfinite, angles)):
+                raise ValueError(f"angles {angles} are not all numbers of degrees")
             return RunRecord(
                 base=value["base"],
                 seed=value["seed"],
@@ -170,7 +173,7 @@ class RunRecord:
                 free=value.get("free", False),
                 unknown_above=threshold,
                 draws=tuple(value.get("draws", ())),
-                angles=tuple(value.get("angles", RunRecord.angles)),
+                angles=angles,
             )
         except (FileNotFoundError, NotADirectoryError):
             return None

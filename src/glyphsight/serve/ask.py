@@ -166,8 +166,11 @@ class Ask:
         with self._holding() as hold:  # files of other machines, all parts together
             work = [self._take(part, hold) for part in parts]
             taken: list[Any] = await asyncio.gather(*work, return_exceptions=True)
-        if failed := [one for one in taken if isinstance(one, BaseException)]:
-            raise failed[0]  # once none is under way
+        if failed := next((one for one in taken if isinstance(one, BaseException)), None):
+            try:
+                raise failed  # once none is under way
+            finally:
+                del failed, taken  # whose traceback holds this frame, and with it the body
         reads = self._eye.words(taken)
         shown = iter(reads)
         for slot in found:

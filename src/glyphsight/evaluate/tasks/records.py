@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import repeat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from glyphsight.dataset.storage import no_split, read_info, read_manifest, read_
 from glyphsight.errors import DatasetError, FormatError
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.tasks.base import Item, Task
-from glyphsight.inference.see import to_text
+from glyphsight.inference.see import turned_texts
 from glyphsight.models import RunRecord
 from glyphsight.sources import Failure, is_spec, open_source
 from glyphsight.train.settings import TrainSettings
@@ -45,10 +45,8 @@ def records_task(
     files: list[Path] = []
     counts: list[int] = []
     notes: list[str] = []
-    turned: list[tuple[str, ...]] = []
     if is_spec(data):
-        angles = run.angles if run else RunRecord.angles
-        records, turned, notes = _of_source(data, settings, profile, angles)
+        records, notes = _of_source(data, settings, profile)
     else:
         [files] = split_files(Path(data), settings.split).values()
         info, records = read_info(Path(data)), []
@@ -63,10 +61,10 @@ def records_task(
     choices = _choices(records, run)
     answers = {record.answer: (record.answer,) for record in records}  # one tuple for all alike
     items = []
-    for one, more in zip(records, turned or repeat(()), strict=False):
-        about = answers[one.answer], choices[one.question], one.question
-        items.append(Item(one.picture, *about, pictures=len(one.pictures), turned=more))
-    return Task(
+    for one in records:
+        answer, labels = answers[one.answer], choices[one.question]
+        items.append(Item(one.picture, answer, labels, one.question, pictures=len(one.pictures)))
+    task = Task(
         data,
         items,
         run.prompt if run else Prompt(),
@@ -78,18 +76,37 @@ def records_task(
         profile=run.profile if run else None,
         notes=notes,
     ).limited(settings.limit, settings.seed)
+    return _with_turned(task, run, settings, profile) if is_spec(data) and run else task
+
+
+def _with_turned(task: Task, run: RunRecord, settings: EvaluateSettings, profile: Profile) -> Task:
+    """Read the pictures of a source that are asked once more, turned by the angles of the run."""
+    if not run.angles or profile.trim is not None:
+        return task
+    rows, items = list(task.rows or range(len(task.items))), list(task.items)
+    places = {row: place for place, row in enumerate(rows) if items[place].choices}
+    source, number = open_source(task.data, settings.max_pixels), 0
+    for part in source.parts(settings.split):
+        for batch in source.read(part):
+            if isinstance(batch, Failure):
+                continue
+            for pixels in batch.pixels:
+                if (place := places.get(number)) is not None:
+                    more = turned_texts(pixels, profile, run.angles)
+                    items[place] = replace(items[place], turned=more)
+                number += 1
+    return replace(task, items=items)
 
 
 def _of_source(
-    spec: str, settings: EvaluateSettings, profile: Profile, angles: tuple[float, ...]
-) -> tuple[list[Record], list[tuple[str, ...]], list[str]]:
-    """Read a split of a source: its records, its pictures turned, and how they were changed."""
+    spec: str, settings: EvaluateSettings, profile: Profile
+) -> tuple[list[Record], list[str]]:
+    """Read a split of a source: its records, and how its pictures were changed."""
     source, split = open_source(spec, settings.max_pixels), settings.split
     things = getattr(source, "things", "pictures")
     if split not in source.splits:
         raise no_split(spec, split, source.splits)
     records: list[Record] = []
-    turned: list[tuple[str, ...]] = []
     failed: list[str] = []
     changed: Counter[str] = Counter()
     for part in source.parts(split):
@@ -100,8 +117,6 @@ def _of_source(
             texts = encode_batch(batch.pixels, profile, changed=changed)
             for text, label, question in zip(texts, batch.labels, batch.questions, strict=True):
                 records.append(Record((text,), label, question))
-            if angles:
-                turned += [to_text(one, profile, angles).turned for one in batch.pixels]
     if failed:
         count = len(records) + len(failed)
         raise DatasetError(
@@ -113,7 +128,7 @@ def _of_source(
         for how, count in changed.items()
         if count
     ]
-    return records, turned, notes
+    return records, notes
 
 
 def _strangers(records: Sequence[Record], run: RunRecord | None) -> list[str]:
