@@ -54,7 +54,6 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("target", type=Path)
     parser.add_argument("--base", metavar="ID", help="of an adapter: hub id of its base")
-    parser.add_argument("--angles", type=float, nargs="+", help="that unsure looks are turned by")
     parser.add_argument("--paper", action="store_true", help="find all ink in photographs")
     given = parser.parse_args()
     loaded = load_model(given.run, dtype="float32")
@@ -79,8 +78,6 @@ def main() -> None:
                 shutil.copyfile(file, given.target / file.name)
         root = root_of(loaded.run)  # of the runs between, directories here, nobody else has any
         record = replace(loaded.run, base=root.base, seed=root.seed)
-        if given.angles:
-            record = replace(record, angles=tuple(given.angles))
         if given.paper:
             record = replace(record, profile=replace(record.profile, paper=True))
         record.save(given.target)

@@ -193,14 +193,11 @@ def test_workers_give_the_same_outcomes_and_resume(
     assert done == [8, 8, 8]
     lines = (tmp_path / SAMPLES_FILE).read_bytes().splitlines()
     assert len(lines) == 24
-    start = time.monotonic()
-    together = ask().evaluation
-    took = time.monotonic() - start
+    together = started(ask).evaluation
     assert_alike(figures(together), figures(alone))
     assert_alike(list(together.samples), alone.samples)
     assert (tmp_path / SAMPLES_FILE).read_bytes().splitlines()[:24] == lines
     assert loaded == [str(nano_run)] * 2  # once a call; workers load it for themselves
-    assert together.scoring_seconds * 36 / 60 < took / 2  # without their start
 
 
 @pytest.mark.slow

@@ -12,8 +12,6 @@ from asking import see
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import ModelError, PictureError
-from glyphsight.evaluate.evaluation import evaluate
-from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.models import load_model
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
@@ -158,28 +156,3 @@ def test_a_model_trained_anew_is_loaded_anew(nano_run, validation, tmp_path):
     written = record.stat().st_mtime_ns + 1_000_000_000
     os.utime(record, ns=(written, written))
     assert glyphsight.see(digit, path).probabilities != first.probabilities
-
-
-def test_a_picture_is_turned_where_no_answer_is_likely_and_the_mean_counts(
-    run, validation, tmp_path, monkeypatch
-):
-    digit = validation.pixels[0]
-    several = replace(run, run=replace(run.run, angles=(20.0,)))
-    turned = Image.fromarray(digit).rotate(20, Image.Resampling.BILINEAR, expand=True)
-    looks = [see(one, run).probabilities for one in (digit, np.asarray(turned))]
-    sure = max(looks[0].values())
-    monkeypatch.setattr("glyphsight.inference.model._SURE", sure - 0.01)
-    assert see(digit, several).probabilities == pytest.approx(looks[0], abs=1e-4)
-    monkeypatch.setattr("glyphsight.inference.model._SURE", sure + 0.01)
-    found = see(digit, several)
-    assert found.ascii_image == see(digit, run).ascii_image
-    mean = {label: (chance + looks[1][label]) / 2 for label, chance in looks[0].items()}
-    assert found.probabilities == pytest.approx(mean, abs=1e-4)
-    assert mean != pytest.approx(looks[0], abs=3e-4)
-    picture = tmp_path / "test" / validation.labels[0] / "digit.png"
-    picture.parent.mkdir(parents=True)
-    Image.fromarray(digit).save(picture)
-    settings = EvaluateSettings(generate=0, zero_shot=0)
-    for model, chances in ((several, mean), (run, looks[0])):
-        [judged] = evaluate(model, f"folder:{tmp_path}", settings, quiet=True).samples
-        assert judged.probabilities == pytest.approx(chances, abs=1e-4)

@@ -34,6 +34,7 @@ from glyphsight.evaluate.tasks.base import likeliest
 from glyphsight.evaluate.tasks.records import doubts
 from glyphsight.files import JsonLog, checksum
 from glyphsight.inference import Model, Request
+from glyphsight.inference.score import probabilities
 from glyphsight.models import LoadedModel, RunRecord, load_model
 from glyphsight.models.tokens import merged_pictures
 from glyphsight.parallel import HERE, Workers
@@ -172,13 +173,12 @@ class _Answering:
         ]
         too_long = self.model.too_long(asked)
         closed = [row for row, one in enumerate(items) if one.choices and row not in too_long]
-        groups = [[asked[row]] for row in closed]
-        for row, group in zip(closed, groups, strict=True):
-            group += [replace(asked[row], prompt=one) for one in items[row].ask_turned(self.prompt)]
-        found = self.model.chances(groups, batch_size=self.batch_size, progress=progress)
+        scores = self.model.score(
+            [asked[row] for row in closed], batch_size=self.batch_size, progress=progress
+        )
         chances = {
-            row: dict(zip(items[row].choices, own.tolist(), strict=True))
-            for row, own in zip(closed, found, strict=True)
+            row: dict(zip(items[row].choices, probabilities(own).tolist(), strict=True))
+            for row, own in zip(closed, scores, strict=True)
         }
         scored = time.monotonic()
         wanted = {row for row, item in enumerate(items) if row in free or not item.choices}

@@ -15,7 +15,7 @@ from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference.batcher import BATCH, Batcher, Job, Progress
 from glyphsight.inference.draw import Drawing, DrawSettings, draw
 from glyphsight.inference.opened import LazyModel
-from glyphsight.inference.score import Completions, PromptTooLongError, Request, probabilities
+from glyphsight.inference.score import Completions, PromptTooLongError, Request
 from glyphsight.inference.see import Answer, PictureText, answer_texts, require_medium, to_text
 from glyphsight.inference.stream import Piece, Writing, pieces
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
@@ -27,7 +27,6 @@ SPARE_TOKENS = 12
 """Tokens that a free answer may have beyond the longest label, so that a refusal can be told."""
 _READ = 512  # tokens of a prompt read at a time, so that other texts are written meanwhile
 _SENTENCE = 48  # tokens of an answer that is written freely, beside the spare ones
-_SURE = 0.5  # probability of an answer from which a picture is not looked at again
 _KNOWN = 4096  # sets of answers whose tokens are kept
 
 
@@ -106,47 +105,6 @@ class Model(LazyModel):
                 if request.unknown is not None:
                     own[request.unknown] -= self.run.caution
         return scores
-
-    def chances(
-        self,
-        groups: Sequence[Sequence[Request]],
-        *,
-        batch_size: int = BATCH,
-        progress: Progress = lambda n: None,
-    ) -> list[NDArray[np.float32]]:
-        """Return the probabilities of the answers to each group of requests.
-
-        Where the first request of a group has no answer as likely as one half, the others are
-        asked too, as far as they fit the model's window, and the mean counts.
-
-        Args:
-            groups: N groups of one or more requests with the same answers: about a picture, and
-                about the picture turned.
-            batch_size: Prompts per pass at most.
-            progress: Function called with the number of groups done since its last call.
-
-        Returns:
-            N arrays float32[answers].
-
-        Raises:
-            ModelError: As :meth:`score`.
-        """
-        firsts = self.score(
-            [group[0] for group in groups], batch_size=batch_size, progress=progress
-        )
-        found = [probabilities(own) for own in firsts]
-        again = [row for row, group in enumerate(groups) if group[1:] and found[row].max() < _SURE]
-        others = [(row, one) for row in again for one in groups[row][1:]]
-        late = self.too_long([one for _, one in others])
-        fit = [other for number, other in enumerate(others) if number not in late]
-        looks = {row: [found[row]] for row, _ in fit}
-        if fit:
-            scores = self.score([one for _, one in fit], batch_size=batch_size)
-            for (row, _), own in zip(fit, scores, strict=True):
-                looks[row].append(probabilities(own))
-        return [
-            np.mean(looks[row], axis=0) if row in looks else own for row, own in enumerate(found)
-        ]
 
     def best(
         self,
@@ -373,7 +331,7 @@ class Model(LazyModel):
                 texts.append(picture)
                 continue
             require_medium(picture, self)
-            texts.append(to_text(picture, self.trained.profile, self.trained.angles))
+            texts.append(to_text(picture, self.trained.profile))
         found = self.answers(texts, question)
         for answer in found:
             if isinstance(answer, PictureError):

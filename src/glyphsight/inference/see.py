@@ -11,22 +11,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from glyphsight import parallel
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.adjust import stretch_contrast
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.gaps import Piece, pieces
-from glyphsight.codec.ground import border
 from glyphsight.codec.ink import SMALLEST, Ink, find_ink
-from glyphsight.codec.prepare import Box, Prepared, content, prepare, prepare_things, remaining
+from glyphsight.codec.prepare import Box, Prepared, content, prepare_things, remaining
 from glyphsight.codec.things import MOST
 from glyphsight.dataset.questions import refers
 from glyphsight.errors import PictureError
 from glyphsight.inference.apart import all_halves, apart
 from glyphsight.inference.naming import in_words, is_known, names_of, relevant
-from glyphsight.inference.score import Request
+from glyphsight.inference.score import Request, probabilities
 from glyphsight.media import PictureLike, load_gray, medium_of
 from glyphsight.media.bulk import PictureFile
 from glyphsight.media.picture import MAX_PIXELS
@@ -127,7 +125,6 @@ class PictureText:
     # empty where there is neither. They are things where the model is surer of them than of the
     # whole.
     halves: tuple[PictureText, ...] = ()
-    turned: tuple[str, ...] = ()  # texts of the picture turned by the angles of the run
 
     @property
     def things(self) -> tuple[PictureText, ...]:
@@ -169,25 +166,17 @@ def require_medium(picture: PictureLike, model: Model) -> None:
         )
 
 
-def to_text(
-    picture: PictureLike, profile: Profile, angles: tuple[float, ...] = RunRecord.angles
-) -> PictureText:
+def to_text(picture: PictureLike, profile: Profile) -> PictureText:
     """Turn a picture into the text that a model reads, and each thing of several.
 
     A mark so faint that the profile makes all cells alike is read with its contrast stretched.
 
-    Args:
-        picture: Picture or sound.
-        profile: How its text is made.
-        angles: Degrees that it is also turned by, anticlockwise, as a run's record has them.
-
     Raises:
         PictureError: The picture cannot be read.
     """
-    hears = profile.trim is not None
-    pixels, angles = load_gray(picture, heard=hears), () if hears else angles
-    text = _to_text(pixels, profile, angles)
-    if hears or text.parts or not _is_empty(text, profile):
+    pixels = load_gray(picture, heard=profile.trim is not None)
+    text = _to_text(pixels, profile)
+    if profile.trim is not None or text.parts or not _is_empty(text, profile):
         return text
     if (ink := find_ink(pixels)) is None:
         return text
@@ -195,7 +184,7 @@ def to_text(
         clear = 255 - ink.pixels if ink.dark else ink.pixels
     else:
         clear = stretch_contrast(pixels[None])[0]
-    again = _to_text(clear, profile, angles)
+    again = _to_text(clear, profile)
     if again.parts or _is_empty(again, profile):
         return text
     height, width = pixels.shape
@@ -209,50 +198,29 @@ def _is_empty(text: PictureText, profile: Profile) -> bool:
     return bool((grid == grid.flat[0]).all())
 
 
-def turned_texts(
-    pixels: NDArray[np.uint8], profile: Profile, angles: tuple[float, ...]
-) -> tuple[str, ...]:
-    """Encode the main thing of a picture, uint8[H, W], turned by each angle."""
-    return _turned(prepare(pixels, profile).pixels, remaining(profile), angles)
-
-
-def _turned(
-    pixels: NDArray[np.uint8], profile: Profile, angles: tuple[float, ...]
-) -> tuple[str, ...]:
-    """Encode a picture, uint8[H, W], turned by each angle."""
-    image, ground = Image.fromarray(pixels), int(np.median(border(pixels)))
-    way = Image.Resampling.BILINEAR
-    found = [image.rotate(angle, way, expand=True, fillcolor=ground) for angle in angles]
-    return tuple(encode_batch(np.asarray(one)[None], profile)[0] for one in found)
-
-
-def _to_text(pixels: NDArray[np.uint8], profile: Profile, angles: tuple[float, ...]) -> PictureText:
+def _to_text(pixels: NDArray[np.uint8], profile: Profile) -> PictureText:
     things, inks = prepare_things(pixels, profile)
     rest, (height, width) = remaining(profile), pixels.shape
     texts = []
     for one in things:
         text = encode_batch(one.pixels[None], rest)[0]
-        about = height, width, one.inverted, one.centred, one.ink
-        texts.append(PictureText(text, *about, turned=_turned(one.pixels, rest, angles)))
+        texts.append(PictureText(text, height, width, one.inverted, one.centred, one.ink))
     several = tuple(texts) if len(texts) > 1 else ()
-    halves = _halves(things[0], texts[0], rest, angles) if profile.paper else ()
+    halves = _halves(things[0], texts[0], rest) if profile.paper else ()
     found = str(inks)
     return replace(texts[inks.main], found=found, parts=several, main=inks.main, halves=halves)
 
 
-def _halves(
-    done: Prepared, text: PictureText, rest: Profile, angles: tuple[float, ...]
-) -> tuple[PictureText, ...]:
+def _halves(done: Prepared, text: PictureText, rest: Profile) -> tuple[PictureText, ...]:
     """Read the pieces of a picture, as :class:`PictureText` says; not of more than ``MOST``."""
     if max(done.pixels.shape) < SMALLEST:
         return ()
 
     def read(piece: Piece) -> PictureText:
         top, bottom, left, right = piece.box
-        cut = done.pixels[top:bottom, left:right]
-        own, turned = encode_batch(cut[None], rest)[0], _turned(cut, rest, angles)
-        box, halves = done.in_picture(piece.box), tuple(map(read, piece.halves))
-        return replace(text, ascii_image=own, turned=turned, box=box, halves=halves)
+        own = encode_batch(done.pixels[None, top:bottom, left:right], rest)[0]
+        halves = tuple(map(read, piece.halves))
+        return replace(text, ascii_image=own, box=done.in_picture(piece.box), halves=halves)
 
     whole = pieces(content(done.pixels[None])[0], MOST)
     return () if whole is None else tuple(map(read, whole.halves))
@@ -328,14 +296,9 @@ def _answer_each(
 ) -> list[Answer | PictureError]:
     """Answer texts of one thing each."""
     run, task = model.trained, model.task(question)
-    groups = [
-        [
-            Request.about(run.prompt, one, task.labels, task.question)
-            for one in (text.ascii_image, *text.turned)
-        ]
-        for text in texts
+    asked = [
+        Request.about(run.prompt, text.ascii_image, task.labels, task.question) for text in texts
     ]
-    asked = [group[0] for group in groups]
     model.settle(len(asked), rounded=True)
     model.warn_of_merged()
     reasons = model.too_long(asked)
@@ -347,12 +310,13 @@ def _answer_each(
         )
         for row, text in enumerate(texts)
     ]
+    some = [asked[row] for row in fit]
     if not task.labels:
-        for row, reply in zip(fit, model.generate([asked[row] for row in fit]), strict=True):
+        for row, reply in zip(fit, model.generate(some), strict=True):
             found[row] = to_answer(texts[row], run, {}, run.prompt.read_reply(reply))
         return found
-    for row, own in zip(fit, model.chances([groups[row] for row in fit]), strict=True):
-        chances = dict(zip(task.labels, own.tolist(), strict=True))
+    for row, scores in zip(fit, model.score(some), strict=True):
+        chances = dict(zip(task.labels, probabilities(scores).tolist(), strict=True))
         ranked = dict(sorted(chances.items(), key=lambda pair: -pair[1]))
         best = next(iter(ranked))
         found[row] = to_answer(texts[row], run, ranked, best, task.name_of(best))
@@ -397,8 +361,7 @@ class _Seeing:
                 continue
             try:
                 require_medium(task.path, self.model)
-                run = self.model.trained
-                hears = run.profile.trim is not None
+                hears = self.model.trained.profile.trim is not None
                 pixels = task.read(max_pixels=self.asking.max_pixels, heard=hears)
             except PictureError as error:
                 seen[row] = Seen(task.path, error=str(error))
@@ -409,7 +372,7 @@ class _Seeing:
                 if self.asking.signs:
                     seen[row] = replace(seen[row], answer=read_signs(self.model, pixels))
                 else:
-                    texts[row] = to_text(pixels, run.profile, run.angles)
+                    texts[row] = to_text(pixels, self.model.trained.profile)
             except PictureError as error:
                 seen[row] = Seen(task.path, error=f"{task.path}: {error}")
         answers = self.model.answers(list(texts.values()), self.asking.question)

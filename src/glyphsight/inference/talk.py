@@ -44,8 +44,7 @@ class Conversation:
         """
         require_medium(picture, self.model)
         try:
-            run = self.model.trained
-            self.waiting.append(to_text(picture, run.profile, run.angles))
+            self.waiting.append(to_text(picture, self.model.trained.profile))
         except PictureError as error:
             said = str(error)
             named = isinstance(picture, str) and picture not in said

@@ -62,9 +62,6 @@ class RunRecord:
     # other label's from which it is the answer
     unknown_above: float = 0.5
     draws: tuple[str, ...] = ()  # labels that the run was trained to draw, sorted
-    # Degrees, anticlockwise, that a picture is turned by where no answer reaches one half: it is
-    # read at each too, and the mean of the probabilities counts (test-time augmentation)
-    angles: tuple[float, ...] = ()
 
     @property
     def caution(self) -> float:
@@ -154,9 +151,6 @@ class RunRecord:
             threshold = float(value.get("unknown_above", RunRecord.unknown_above))
             if not 0 < threshold < 1:
                 raise ValueError(f"unknown_above {threshold} is not between 0 and 1")
-            angles = tuple(map(float, value.get("angles", ())))
-            if not all(map(math.isfinite, angles)):
-                raise ValueError(f"angles {angles} are not all numbers of degrees")
             return RunRecord(
                 base=value["base"],
                 seed=value["seed"],
@@ -173,7 +167,6 @@ class RunRecord:
                 free=value.get("free", False),
                 unknown_above=threshold,
                 draws=tuple(value.get("draws", ())),
-                angles=angles,
             )
         except (FileNotFoundError, NotADirectoryError):
             return None

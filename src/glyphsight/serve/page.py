@@ -28,7 +28,6 @@ from glyphsight.inference import Answer, Model
 from glyphsight.inference.see import PictureText, to_text
 from glyphsight.media import load_picture
 from glyphsight.media.sound import load_sound
-from glyphsight.models import RunRecord
 from glyphsight.models.tokens import count_tokens
 from glyphsight.pages import png_address, png_bytes
 from glyphsight.serve.errors import ApiError
@@ -77,9 +76,7 @@ class Page:
         shown = settings.profile
         if settings.width is not None:
             shown = replace(shown, width=settings.width)
-        run = None if eye.model is None else eye.model.trained
-        self._own = run.profile if run else shown
-        self._angles = (run or RunRecord).angles
+        self._own = shown if eye.model is None else eye.model.trained.profile
         self._shown = self._own if settings.upstream is None else shown
         self._auto = settings.upstream is not None and settings.width is None
         where = settings.samples
@@ -187,7 +184,7 @@ class Page:
         label = query.get("label", "").strip()
         if not label or len(label) > LONGEST or not label.isprintable():
             raise ApiError(400, f"label: give one line of 1 to {LONGEST} characters", param="label")
-        text = _read_once(self._pixels(body), self._own, self._angles)
+        text = _read_once(self._pixels(body), self._own)
         picture = text.ascii_image
         if part := _number(query, "part", 0):
             parts = [one.ascii_image for one in text.parts]
@@ -211,7 +208,7 @@ class Page:
             raise ApiError(
                 400, f"{cells:,} cells are too many, the limit is {_CELLS:,}; take fewer columns"
             )
-        text = _read_once(pixels, profile, self._angles)
+        text = _read_once(pixels, profile)
         box = None if text.ink is None else text.ink.box
         return self._about(text.ascii_image, profile) | {"found": text.found, "box": box}
 
@@ -252,20 +249,18 @@ class Page:
                 "read": self._about(answer.ascii_image, run.profile),
             }
 
-        [answer] = model.see([_read_once(pixels, run.profile, run.angles)], question)
+        [answer] = model.see([_read_once(pixels, run.profile)], question)
         return as_json(answer) | {"parts": [as_json(part) for part in answer.parts]}
 
 
-def _read_once(pixels: Pixels, profile: Profile, angles: tuple[float, ...]) -> PictureText:
+def _read_once(pixels: Pixels, profile: Profile) -> PictureText:
     """Turn a picture into text; the page asks for its text first, then for the answer to it."""
-    return _text_of(pixels.tobytes(), pixels.shape, profile, angles)
+    return _text_of(pixels.tobytes(), pixels.shape, profile)
 
 
 @lru_cache(maxsize=2)
-def _text_of(
-    gray: bytes, shape: tuple[int, int], profile: Profile, angles: tuple[float, ...]
-) -> PictureText:
-    return to_text(np.frombuffer(gray, np.uint8).reshape(shape), profile, angles)
+def _text_of(gray: bytes, shape: tuple[int, int], profile: Profile) -> PictureText:
+    return to_text(np.frombuffer(gray, np.uint8).reshape(shape), profile)
 
 
 async def _file(name: str, request: Request) -> Response:

@@ -36,7 +36,6 @@ class Item:
         prompt: Text that the model reads, without white space at its end; "" stands for the task's
             wording around the picture and the group's question.
         pictures: Number of pictures in the text.
-        turned: The picture turned by the angles of a run, as text.
     """
 
     ascii_image: str
@@ -45,15 +44,10 @@ class Item:
     group: str = ""
     prompt: str = ""
     pictures: int = 1
-    turned: tuple[str, ...] = ()
 
     def ask(self, wording: Prompt) -> str:
         """Return the prompt, in a wording where the item has none of its own."""
         return self.prompt or wording.ask(self.ascii_image, self.group)
-
-    def ask_turned(self, wording: Prompt) -> list[str]:
-        """Return the prompts of the turned pictures."""
-        return [wording.ask(one, self.group) for one in self.turned]
 
 
 def likeliest(model: Model, items: Sequence[Item], wording: Prompt, **how: Any) -> list[str]:
@@ -160,7 +154,6 @@ class Task:
         for item in self.items:
             choices = None if item.choices == before else item.choices  # mostly those of all
             value = [item.ascii_image, item.answers, item.group, item.prompt, choices]
-            value += [item.turned] * bool(item.turned)
             found.update(json.dumps(value).encode())
             before = item.choices
         return found.hexdigest()

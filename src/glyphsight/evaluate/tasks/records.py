@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from glyphsight.dataset.storage import no_split, read_info, read_manifest, read_
 from glyphsight.errors import DatasetError, FormatError
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.tasks.base import Item, Task
-from glyphsight.inference.see import turned_texts
 from glyphsight.models import RunRecord
 from glyphsight.sources import Failure, is_spec, open_source
 from glyphsight.train.settings import TrainSettings
@@ -64,7 +62,7 @@ def records_task(
     for one in records:
         answer, labels = answers[one.answer], choices[one.question]
         items.append(Item(one.picture, answer, labels, one.question, pictures=len(one.pictures)))
-    task = Task(
+    return Task(
         data,
         items,
         run.prompt if run else Prompt(),
@@ -76,26 +74,6 @@ def records_task(
         profile=run.profile if run else None,
         notes=notes,
     ).limited(settings.limit, settings.seed)
-    return _with_turned(task, run, settings, profile) if is_spec(data) and run else task
-
-
-def _with_turned(task: Task, run: RunRecord, settings: EvaluateSettings, profile: Profile) -> Task:
-    """Read the pictures of a source that are asked once more, turned by the angles of the run."""
-    if not run.angles or profile.trim is not None:
-        return task
-    rows, items = list(task.rows or range(len(task.items))), list(task.items)
-    places = {row: place for place, row in enumerate(rows) if items[place].choices}
-    source, number = open_source(task.data, settings.max_pixels), 0
-    for part in source.parts(settings.split):
-        for batch in source.read(part):
-            if isinstance(batch, Failure):
-                continue
-            for pixels in batch.pixels:
-                if (place := places.get(number)) is not None:
-                    more = turned_texts(pixels, profile, run.angles)
-                    items[place] = replace(items[place], turned=more)
-                number += 1
-    return replace(task, items=items)
 
 
 def _of_source(
