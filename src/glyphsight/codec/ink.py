@@ -54,6 +54,8 @@ _STROKE = 0.10  # width of an even stroke as a share of the ink's longer side, a
 _GRAIN = 0.25  # least noise of a photograph, in gray values
 _COMMON = 0.8  # least share of such ink that was found on an uneven ground too
 _MORE = 0.1  # least share of a shadow in what was found there
+_BROADER = 1.5  # least width of a shadow over that of the strokes
+_PEN = 0.12  # widest stroke beside a shadow, as a share of the longest side of both
 _LEVELS = 3, 4, 5  # levels of gray, in the darkest of which ink is sought among hard shadows
 _NEAR = 0.12  # largest gap between parts of one thing, as a share of its longer side
 
@@ -222,8 +224,7 @@ def _without_shadow(
     best = int(scores.argmax())
     if cut[best] or inner.widths[best] > _LONG:
         return None
-    top, bottom, left, right = inner.boxes[best]
-    pen = inner.widths[best] * max(bottom - top, right - left)
+    pen = _pen(inner, best)
     ours = members(parts.labels, _neighbours(parts, main) + 1, len(parts.boxes))
     rest = ours & ~grow(darker, 5)
     if rest.sum() < _SHADOW * ours.sum():
@@ -250,10 +251,15 @@ def _doubtful(view: View | None) -> bool:
 
 def _without_light(view: View | None, gray: Floats) -> View | None:
     """Look among light and shadow with hard edges, where they may have been taken for ink."""
+    doubtful = _doubtful(view)
+    if view is not None and not doubtful:
+        parts, main = view.guess.parts, view.guess.main
+        pen = min(_pen(parts, main), _PEN * _longest(parts, main))
+        if view.rim is not None or not shrink(_with_cut(view), odd(2 * pen)).any():
+            return view  # on a sheet, or nothing is much wider than its strokes
     smooth, noise = _smoothed(gray)
     if noise <= _GRAIN:
         return view  # a drawing
-    doubtful = _doubtful(view)
     for ground in darkest_grounds(smooth, _LEVELS if doubtful else _LEVELS[:1]):
         darkest = _view(smooth, noise, ground)
         if darkest is None or _doubtful(darkest):
@@ -263,24 +269,35 @@ def _without_light(view: View | None, gray: Floats) -> View | None:
     return view
 
 
+def _with_cut(view: View) -> Mask:
+    """Mark the parts of the main thing, and those that are cut off by the edge."""
+    parts = view.guess.parts
+    _, cut = _scores(parts, shaded=True)
+    return members(parts.labels, np.union1d(view.chosen, np.flatnonzero(cut)) + 1, len(cut))
+
+
+def _pen(parts: Parts, number: int) -> float:
+    """Return the width of the strokes of a part in pixels."""
+    return float(parts.widths[number] * _longest(parts, number))
+
+
+def _longest(parts: Parts, number: int) -> int:
+    """Return the longest side of a part in pixels."""
+    top, bottom, left, right = parts.boxes[number]
+    return int(max(bottom - top, right - left))
+
+
 def _has_shadow(view: View, darkest: View) -> bool:
     """Say whether a view has the ink of the darkest gray and a shadow, wider than its strokes.
 
     Such a shadow is a part of the thing that was found, or cut off by the edge.
     """
-    if view.rim is not None:
-        return False
-    boxes, main = darkest.guess.parts.boxes, darkest.guess.main
-    _, cut = _scores(view.guess.parts, shaded=True)
-    some = np.union1d(view.chosen, np.flatnonzero(cut)) + 1
-    ours = members(view.guess.parts.labels, some, len(cut))
-    ink = members(darkest.guess.parts.labels, darkest.chosen + 1, len(boxes))
-    top, bottom, left, right = boxes[main]
-    pen = darkest.guess.parts.widths[main] * max(bottom - top, right - left)
+    ours, parts = _with_cut(view), darkest.guess.parts
+    ink = members(parts.labels, darkest.chosen + 1, len(parts.boxes))
     more = ours & ~grow(ink, 5)
     if (ours & ink).sum() < _COMMON * ink.sum() or more.sum() < _MORE * ours.sum():
         return False
-    wide = shrink(more, odd(1.5 * pen)).any()
+    wide = shrink(more, odd(_BROADER * _pen(parts, darkest.guess.main))).any()
     return bool(wide) and _lighter(view.smooth[more], view.smooth[ink])
 
 
