@@ -139,4 +139,5 @@ def test_a_thing_in_a_printed_frame_is_named_without_it(names, photo):
     tilted = image.rotate(2, Image.Resampling.BILINEAR, fillcolor=250)
     [found] = names.see([photographed(np.asarray(tilted)) if photo else np.asarray(tilted)])
     assert (found.label, found.parts) == ("house", ())
+    assert ("frame" in found.found) == (not photo)  # in a photograph its lines went as ruled ones
     assert np.abs(np.array(found.box) - [140, 270, 130, 260]).max() <= 12

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from glyphsight.inference.see import Answer, PictureText
 
 _APART = 0.5  # log-probability that two sides of a gap may have less than the whole; a frame none
+_FRAMED = "left out the frame around it"
 _CERTAIN = 0.95  # probability of a whole that is not parted
 
 
@@ -34,7 +35,9 @@ def apart(text: PictureText, found: Iterator[Answer | PictureError]) -> Answer |
         if isinstance(one, PictureError):
             return one
         if len(things) == 1:
-            return replace(one, found=text.found)
+            if one.box == text.box:
+                return one
+            return replace(one, found=f"{text.found or 'one thing'}, {_FRAMED}")
     parts = [one for one in things if not isinstance(one, PictureError)]
     boxes = np.array([one.box for one in parts])
     sizes = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
