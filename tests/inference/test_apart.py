@@ -117,6 +117,7 @@ def test_one_thing_of_several_strokes_stays_one(names):
         ImageDraw.Draw(image).rectangle((left, 40, left + 30, 160), fill=20)
     [answer] = names.see([np.asarray(image)])
     assert (answer.label, answer.parts) == ("pause", ())
+    assert "frame" not in names.see([photographed(np.asarray(image))])[0].found
 
 
 def test_a_picture_of_more_than_a_dozen_pieces_is_not_parted():

@@ -35,9 +35,8 @@ def apart(text: PictureText, found: Iterator[Answer | PictureError]) -> Answer |
         if isinstance(one, PictureError):
             return one
         if len(things) == 1:
-            if one.box == text.box:
-                return one
-            return replace(one, found=f"{text.found or 'one thing'}, {_FRAMED}")
+            framed = one.found == _FRAMED
+            return replace(one, found=f"{text.found or 'one thing'}, {_FRAMED}") if framed else one
     parts = [one for one in things if not isinstance(one, PictureError)]
     boxes = np.array([one.box for one in parts])
     sizes = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
@@ -56,6 +55,10 @@ def _likeliest(
     alone = math.log(max(sure, 1e-30))
     together = sum(weight for weight, _ in sides) + _APART * (len(sides) > 1)
     parts = [one for _, some in sides for one in some]
+    if len(sides) == 1:
+        parts = [
+            one if isinstance(one, PictureError) else replace(one, found=_FRAMED) for one in parts
+        ]
     named = any(not isinstance(one, PictureError) and one.known for one in parts)
     if named and sure < _CERTAIN and together > alone:
         return together, parts
