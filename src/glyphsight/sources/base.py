@@ -34,7 +34,7 @@ _BATCH_PIXELS = 1 << 24
 
 @dataclass(frozen=True)
 class Batch:
-    """Labelled grayscale pictures of one size.
+    """Labelled grayscale pictures of one size; a batch is complete when it is made.
 
     Attributes:
         pixels: uint8[N, H, W], 0 black to 255 white.
