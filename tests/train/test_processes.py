@@ -113,6 +113,10 @@ def test_two_processes_learn_two_datasets_and_text_as_one_does(digits, tmp_path)
     assert found["records"] == expected.records
     assert found["text_pieces"] == expected.text_pieces > 0
     assert found["validation_accuracy"] == pytest.approx(expected.validation_accuracy, abs=0.11)
+    adapter = "adapter_model.safetensors"
+    ours, theirs = (load_file(tmp_path / name / adapter) for name in ("alone", "run"))
+    for name, weight in ours.items():
+        torch.testing.assert_close(theirs[name], weight, rtol=1e-3, atol=1e-4)
 
 
 def dealt(sampler, batch_size, processes):

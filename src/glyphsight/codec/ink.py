@@ -254,7 +254,7 @@ def _without_light(view: View | None, gray: Floats) -> View | None:
     doubtful = _doubtful(view)
     if view is not None and not doubtful:
         parts, main = view.guess.parts, view.guess.main
-        pen = min(_pen(parts, main), _PEN * _longest(parts, main))
+        pen = min(_pen(parts, main), _PEN * longer(parts.boxes[[main]]))
         if view.rim is not None or not shrink(_with_cut(view), odd(2 * pen)).any():
             return view  # on a sheet, or nothing is much wider than its strokes
     smooth, noise = _smoothed(gray)
@@ -278,12 +278,18 @@ def _with_cut(view: View) -> Mask:
 
 def _pen(parts: Parts, number: int) -> float:
     """Return the width of the strokes of a part in pixels."""
-    return float(parts.widths[number] * _longest(parts, number))
+    return float(parts.widths[number] * longer(parts.boxes[[number]]))
 
 
-def _longest(parts: Parts, number: int) -> int:
-    """Return the longest side of a part in pixels."""
-    top, bottom, left, right = parts.boxes[number]
+def box_around(boxes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the box around boxes, int64[n, 4]."""
+    low, high = boxes.min(axis=0), boxes.max(axis=0)
+    return np.array([low[0], high[1], low[2], high[3]])
+
+
+def longer(boxes: NDArray[np.int64]) -> int:
+    """Return the longer side of the box around boxes."""
+    top, bottom, left, right = box_around(boxes)
     return int(max(bottom - top, right - left))
 
 
@@ -338,8 +344,7 @@ def _neighbours(parts: Parts, main: int) -> NDArray[np.int64]:
     chosen = np.arange(len(boxes)) == main
     most = 2 * max(boxes[main, 1] - boxes[main, 0], boxes[main, 3] - boxes[main, 2])  # no row
     while True:
-        top, left = boxes[chosen][:, [0, 2]].min(axis=0)
-        bottom, right = boxes[chosen][:, [1, 3]].max(axis=0)
+        top, bottom, left, right = box_around(boxes[chosen])
         down = np.maximum(boxes[:, 0] - bottom, top - boxes[:, 1])
         across = np.maximum(boxes[:, 2] - right, left - boxes[:, 3])
         size = min(max(bottom - top, right - left), most)  # of what is gathered so far
@@ -378,8 +383,7 @@ def cut_out(
 
     With ``even`` its strokes are brought to an even width.
     """
-    top, left = guess.parts.boxes[chosen][:, [0, 2]].min(axis=0)
-    bottom, right = guess.parts.boxes[chosen][:, [1, 3]].max(axis=0)
+    top, bottom, left, right = box_around(guess.parts.boxes[chosen])
     size = max(bottom - top, right - left)
     around = size // 4 + 2
     y, x = max(top - around, 0), max(left - around, 0)

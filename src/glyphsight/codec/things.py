@@ -9,7 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec.ground import is_even
-from glyphsight.codec.ink import BLOB, SMALL, Images, Ink, Parts, View, cut_out, look, reduce
+from glyphsight.codec.ink import (
+    BLOB,
+    SMALL,
+    Images,
+    Ink,
+    Parts,
+    View,
+    box_around,
+    cut_out,
+    longer,
+    look,
+    reduce,
+)
 from glyphsight.codec.windows import Mask, grow, label_components, members, odd
 
 MOST = 12
@@ -86,7 +98,7 @@ def find_inks(pixels: Images) -> Inks:
         groups = [np.union1d(groups[0], view.chosen)]
         if len(groups[0]) == len(view.chosen):
             return alone
-    elif _longer(view.guess.parts.boxes[view.chosen]) <= SMALL * max(view.smooth.shape):
+    elif longer(view.guess.parts.boxes[view.chosen]) <= SMALL * max(view.smooth.shape):
         return alone  # specks
     inks = [(_cut(view, group), view.guess.main in group) for group in groups]
     kept = [(ink, is_main) for ink, is_main in inks if ink is not None]
@@ -126,7 +138,7 @@ def find_on_paper(pixels: Images) -> Inks | None:
 def _left_over(group: NDArray[np.int64], view: View, near: Mask | None) -> bool:
     """Say whether a group is a speck beside a line that was taken away, as where two cross."""
     parts = view.guess.parts
-    if near is None or _longer(parts.boxes[group]) > SMALL * max(view.smooth.shape):
+    if near is None or longer(parts.boxes[group]) > SMALL * max(view.smooth.shape):
         return False
     return bool((members(parts.labels, group + 1, len(parts.boxes)) & near).any())
 
@@ -136,18 +148,6 @@ def _cut(view: View, group: NDArray[np.int64], *, even: bool = True) -> Ink | No
     return ink and view.placed(ink)
 
 
-def _box(boxes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the box around boxes, int64[n, 4]."""
-    low, high = boxes.min(axis=0), boxes.max(axis=0)
-    return np.array([low[0], high[1], low[2], high[3]])
-
-
-def _longer(boxes: NDArray[np.int64]) -> int:
-    """Return the longer side of the box around boxes."""
-    top, bottom, left, right = _box(boxes)
-    return int(max(bottom - top, right - left))
-
-
 def _groups(view: View) -> list[NDArray[np.int64]]:
     """Return the components of each thing, in reading order; of more than ``MOST`` in any."""
     parts, main = view.guess.parts, view.guess.main
@@ -155,7 +155,7 @@ def _groups(view: View) -> list[NDArray[np.int64]]:
     things = [group for group in groups if main in group or _like(group, view)]
     if len(things) > MOST:
         return things
-    boxes = np.array([_box(parts.boxes[group]) for group in things])
+    boxes = np.array([box_around(parts.boxes[group]) for group in things])
     return [things[row] for row in reading_order(boxes)]
 
 
@@ -213,14 +213,14 @@ def _joined(groups: list[NDArray[np.int64]], parts: Parts, main: int) -> list[ND
     done: list[NDArray[np.int64]] = []
     boxes: list[NDArray[np.int64]] = []
     for group in groups[:200]:
-        box = _box(parts.boxes[group])
+        box = box_around(parts.boxes[group])
         into = next((row for row, one in enumerate(boxes) if _one_thing(one, box)), None)
         if into is None:
             done.append(group)
             boxes.append(box)
         else:
             done[into] = np.concatenate([done[into], group])
-            boxes[into] = _box(np.stack([boxes[into], box]))
+            boxes[into] = box_around(np.stack([boxes[into], box]))
     return done
 
 
@@ -245,9 +245,9 @@ def _like(group: NDArray[np.int64], view: View) -> bool:
     """Say whether a group is a thing like the main one, and neither cut off nor a line."""
     parts, main = view.guess.parts, view.guess.main
     heaviest = group[parts.mass[group].argmax()]
-    top, bottom, left, right = _box(parts.boxes[group])
-    tall, wide, size = bottom - top, right - left, _longer(parts.boxes[[main]])
-    pens = parts.widths[heaviest] * _longer(parts.boxes[[heaviest]]) / (parts.widths[main] * size)
+    top, bottom, left, right = box_around(parts.boxes[group])
+    tall, wide, size = bottom - top, right - left, longer(parts.boxes[[main]])
+    pens = parts.widths[heaviest] * longer(parts.boxes[[heaviest]]) / (parts.widths[main] * size)
     if max(tall, wide) < _LEAST * size or wide > _FLAT * tall or not 1 / _PENS < pens < _PENS:
         return False
     if view.guess.ground.shaded and parts.widths[heaviest] > BLOB:
@@ -258,7 +258,7 @@ def _like(group: NDArray[np.int64], view: View) -> bool:
 def _whole(group: NDArray[np.int64], view: View) -> bool:
     """Say whether a group is not cut off: by the edge of a photograph, or of a sheet in it."""
     parts = view.guess.parts
-    (top, bottom, left, right), (height, width) = _box(parts.boxes[group]), parts.labels.shape
+    (top, bottom, left, right), (height, width) = box_around(parts.boxes[group]), parts.labels.shape
     if view.guess.ground.shaded and (top == 0 or left == 0 or bottom == height or right == width):
         return False
     if view.rim is None:
