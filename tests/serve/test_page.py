@@ -303,6 +303,18 @@ def test_processes_that_correct_at_once_lose_nothing(tmp_path):
     assert len(load_dataset(tmp_path / "samples")) == 16
 
 
+def test_a_first_record_while_another_process_opens_is_no_other_dataset(tmp_path, monkeypatch):
+    def read_then_added(directory):
+        known = read_manifest(directory)
+        monkeypatch.undo()
+        Samples(directory, Profile()).add(Record(("<row:1>█</row:1>\n",), "1", size="1"))
+        return known
+
+    monkeypatch.setattr("glyphsight.serve.samples.read_manifest", read_then_added)
+    Samples(tmp_path, Profile())
+    assert len(load_dataset(tmp_path)) == 1
+
+
 @pytest.mark.parametrize("held", ["train.json", "train.jsonl", "notes.txt"])
 def test_another_dataset_is_left_alone(tmp_path, held):
     (tmp_path / held).touch()

@@ -31,8 +31,9 @@ class Samples:
         """Refuse a directory that holds anything but records of this profile."""
         if not self._directory.exists():
             return
-        known = read_manifest(self._directory)
+        # The manifest last: another process may write it, then its first record, in between.
         found = [path for path in self._directory.glob("[!.]*") if path.name != MANIFEST]
+        known = read_manifest(self._directory)
         rivals = [path for path in found if path.stem.startswith(("train", "data"))]
         if "files" in known or (found and not known) or rivals not in ([], [self._file]):
             raise DatasetError(
