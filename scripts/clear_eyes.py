@@ -14,7 +14,9 @@ segments. Unknown: letters and signs that look like no digit, words, scribbles, 
 empty and written pages, sketches, clothes. With ``--known clothes`` the ten folders hold the
 training clothes, and digits are unknown too. Ten families of fonts, every fifth kind of sketch and
 every fifth photograph go to ``val`` alone. PHOTOS holds photographs of things, none like a digit;
-left out, that kind is. Ours are of the Debian packages gcompris-qt-data (inside its rcc files),
+left out, that kind is; so are icons without ``--icons``, the directory of the npm package
+``@iconify/json`` (and pip's resvg-py, pyfiglet and art). Ours are of the Debian packages
+gcompris-qt-data (inside its rcc files),
 tuxpaint-stamps-default, mate-backgrounds, gnome-backgrounds, plasma-workspace-wallpapers,
 lomiri-wallpapers-16.04, lomiri-wallpapers-20.04 and ukui-wallpapers, made gray and 900 pixels at
 most. A seed decides everything.
@@ -68,6 +70,18 @@ _LIKE_DIGITS = (
 LIKE_DIGITS = frozenset(_LIKE_DIGITS.split(","))
 """Sketches that may be taken for a digit, such as a snowman for an 8: left out."""
 LIKE_CLOTHES = {"jacket", "pants", "purse", "shoe", "shorts", "sweater", "t-shirt", "underwear"}
+_ICONS = (
+    "airplane,anchor,asterisk,at,bar chart,barcode,bed,bell,book,book open,briefcase,brush,bug,"
+    "building,bus,cake,calculator,calendar,camera,car,clipboard,cloud,cloud download,cloud upload,"
+    "code,coffee,comment,copy,credit card,crown,cube,download,envelope,eraser,expand,export,eye,"
+    "fast forward,film,filter,fire,folder,folder open,gift,glasses,grid,headphones,heart,hospital,"
+    "house,image,inbox,keyboard,laptop,layers,leaf,list,lock,map,menu,monitor,move,music,package,"
+    "palette,printer,qr code,radio,receipt,rocket,scissors,send,server,settings,share,shopping bag,"
+    "shopping cart,shuffle,snowflake,star,store,table,terminal,thumbs down,thumbs up,ticket,train,"
+    "trash,trophy,truck,umbrella,upload,users,video,warning,wifi,wrench"
+)
+ICONS = _ICONS.split(",")
+"""Icons that nobody takes for a digit: no ``search`` (a 9), ``hourglass`` (8), ``pause`` (11)."""
 SEGMENTS = ["abcdef", "bc", "abged", "abcdg", "fgbc", "afgcd", "afgedc", "abc", "abcdefg", "abcdfg"]
 OTHER_SEGMENTS = {6: "fgedc", 7: "fabc", 9: "abcfg"}
 
@@ -84,6 +98,7 @@ class Material:
         fonts: Font files.
         sketches: uint8[N, 28, 28].
         photos: Picture files.
+        icons: SVG texts, ink bright on black.
     """
 
     digits: Pixels
@@ -93,6 +108,7 @@ class Material:
     fonts: list[Path]
     sketches: Pixels
     photos: list[Path]
+    icons: list[str]
 
 
 def affine(digit: Pixels, random: Random, turn: float, change: float) -> Pixels:
@@ -444,6 +460,18 @@ def _turned_sketch(material: Material, random: Random) -> Made:
     return affine(sketch[:, :: random.choice([-1, 1])], random, 25, 0.2), UNKNOWN
 
 
+def _icon(material: Material, random: Random) -> Made:
+    from eyes import kinds
+
+    drawn = kinds.render(material.icons[random.integers(len(material.icons))])
+    icon = affine(drawn[:, :: random.choice([-1, 1])], random, 12, 0.15)
+    if random.random() < 0.2:
+        return _photograph(icon, random), UNKNOWN
+    size = int(random.integers(28, 160))
+    large = np.asarray(Image.fromarray(icon).resize((size, size)))
+    return smaller(large if random.random() < 0.3 else 255 - large, random), UNKNOWN
+
+
 _STRANGE: dict[str, tuple[Maker, int, int]] = {  # with the numbers for training and validation
     "letter": (partial(_text, least=1, most=1), 26000, 300),
     "word": (partial(_text, least=2, most=5), 2500, 50),
@@ -455,6 +483,7 @@ _STRANGE: dict[str, tuple[Maker, int, int]] = {  # with the numbers for training
     "sketch": (partial(_one_of, "sketches"), 12000, 300),
     "sketch, turned": (_turned_sketch, 12000, 0),
     "thing": (_thing, 20000, 400),
+    "icon": (_icon, 16000, 300),
     "page, cut": (lambda m, r: (page_cut(m.fonts, r), UNKNOWN), 4000, 100),
     "empty page, shadowed": (
         lambda m, r: (_photograph(m.digits[0], r, blank=True, shadowed=True), UNKNOWN),
@@ -498,8 +527,22 @@ def split_rows(hold_out: Path | None, count: int) -> tuple[list[int], list[int]]
     return sorted(learned), sorted(set(range(count)) - learned)
 
 
+def _icons(package: Path) -> dict[str, list[str]]:
+    """Read icons by the designers of ``open_eyes.py`` for training, and for validation."""
+    from eyes import kinds
+
+    found = kinds.icon_names(kinds.icon_sets(package))
+    return {
+        part: [svg for name in ICONS for _, svg in found[source][name]]
+        for part, source in (("train", "train"), ("val", "validation"))
+    }
+
+
 def load(
-    options: argparse.Namespace, known: str = "digits", photos: Path | None = None
+    options: argparse.Namespace,
+    known: str = "digits",
+    photos: Path | None = None,
+    icons: Path | None = None,
 ) -> dict[str, Material]:
     """Load what training and validation are made from; they share no picture, font or sketch."""
     digits = load_split(open_source(f"idx:{options.mnist}"), "train")
@@ -511,6 +554,7 @@ def load(
         pixels, labels, names = file["pixels"], file["labels"], file["names"]
     held = np.arange(len(names)) % 5 == 0
     things = sorted(photos.iterdir()) if photos else []
+    drawn = _icons(icons) if icons else {"train": [], "val": []}
     like = LIKE_DIGITS if known == "digits" else LIKE_CLOTHES
     fit = np.array([name not in like for name in names])
     return {
@@ -522,6 +566,7 @@ def load(
             [font for font in fonts if font not in kept_fonts],
             pixels[(fit & ~held)[labels]],
             [file for row, file in enumerate(things) if row % 5],
+            drawn["train"],
         ),
         "val": Material(
             digits.pixels[kept],
@@ -531,6 +576,7 @@ def load(
             kept_fonts,
             pixels[(fit & held)[labels]],
             things[::5],
+            drawn["val"],
         ),
     }
 
@@ -560,6 +606,7 @@ def main() -> None:
     parser.add_argument("--fonts", type=Path, required=True)
     parser.add_argument("--sketches", type=Path, required=True)
     parser.add_argument("--photos", type=Path, help="folder of photographs of things")
+    parser.add_argument("--icons", type=Path, help="directory of @iconify/json")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--known", choices=list(MAKERS), default="digits")
     parser.add_argument("--only", nargs="+", help="kinds of pictures; all by default")
@@ -568,7 +615,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     MATERIAL.update(
-        load(options, options.known, options.photos)
+        load(options, options.known, options.photos, options.icons)
     )  # workers are forked, and share it
     for part, label in itertools.product(MATERIAL, [*map(str, range(10)), UNKNOWN]):
         (options.out / part / label).mkdir(parents=True, exist_ok=True)
@@ -585,7 +632,9 @@ def main() -> None:
     with ProcessPoolExecutor(options.workers) as pool:
         waiting = []
         for number, (name, (_, *counts)) in enumerate(MAKERS[options.known].items()):
-            if name not in (options.only or [name]) or (name == "thing" and not options.photos):
+            if name not in (options.only or [name]) or (
+                (name == "thing" and not options.photos) or (name == "icon" and not options.icons)
+            ):
                 continue
             for part, full in zip(MATERIAL, counts, strict=True):
                 left = round(full * options.share)

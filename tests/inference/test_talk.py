@@ -8,6 +8,7 @@ import pytest
 from glyphsight.dataset.questions import CHAT, PLAIN
 from glyphsight.errors import ModelError
 from glyphsight.inference import Answer, Model
+from glyphsight.inference.stream import Piece
 from glyphsight.inference.talk import Conversation, conversation_ids, task_about
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import SHIPPED_RUNS, Task
@@ -65,6 +66,9 @@ class Seer:
     talker = True
     asked = 0
 
+    def writes(self, words):
+        return False
+
     def see(self, pictures, question=None):
         self.asked += 1
         if self.asked == 1:
@@ -106,6 +110,59 @@ def test_a_talker_is_not_asked_about_what_the_model_does_not_know():
     assert "".join(talk.reply("And is it larger than three?")) == "nothing I know"
 
 
+class Writer(Model):
+    """Names digits, takes any question, and writes what it is asked about."""
+
+    def generate(self, requests, **given):
+        return [f"asked {request.prompt.count('Response:')}" for request in requests]
+
+    def stream(self, ids, writing=None):
+        yield Piece(self.tokenizer.decode(list(ids), skip_special_tokens=True), None, "stop")
+
+
+@pytest.fixture
+def free(tmp_path):
+    run = shutil.copytree(SHIPPED_RUNS["nano-digits"], tmp_path / "run")
+    replace(RunRecord.load(run), free=True).save(run)
+    return run
+
+
+def test_a_free_run_writes_about_what_it_can_name_and_nothing_about_the_rest(golden, free):
+    blank = np.full((60, 60), 255, np.uint8)
+    question = "What is it plus three?"
+    five, empty = Writer(free).see([str(golden / "five.png"), blank], question)
+    assert (five.name, five.probability, five.known) == ("asked 1", None, True)
+    assert next(iter(five.probabilities)) == "5"  # of what was seen
+    assert (empty.label, empty.known) == ("unknown", False)
+    [named] = Writer(free).see([str(golden / "five.png")], "What is it?")
+    assert named.label == "5"
+
+
+def test_a_free_run_is_asked_about_the_last_picture_again_and_its_base_about_all_else(
+    golden, free, monkeypatch
+):
+    base = SimpleNamespace(
+        turns=lambda turns: [turns], stream=lambda ids, _: [Piece(str(ids), None)]
+    )
+    monkeypatch.setattr(Writer, "talker", base)
+    talk = Conversation(Writer(free))
+    talk.add(str(golden / "five.png"))
+    said = [
+        "".join(talk.reply(words)) for words in ("What is it?", "Is it even?", "Who was Plato?")
+    ]
+    assert said[0] == "5"
+    picture = talk.model.see([str(golden / "five.png")])[0].ascii_image
+    assert said[1] == talk.model.trained.prompt.ask(picture, "Is it even?")
+    assert "Who was Plato?" in said[2]
+    assert "picture" not in said[2]
+
+
+def test_a_talker_that_is_given_answers_for_a_free_run(free):
+    assert Writer(free).writes("Is it even?")
+    assert not Writer(free).writes("Who was Plato?")
+    assert not Writer(free, talker="smollm2-135m").writes("Is it even?")
+
+
 @pytest.mark.slow
 def test_a_small_model_names_for_a_language_model_that_is_given(golden):
     model = Model("nano-digits", talker="smollm2-135m")
@@ -117,10 +174,10 @@ def test_a_small_model_names_for_a_language_model_that_is_given(golden):
 @pytest.mark.slow
 def test_a_conversation_with_a_picture_is_read_as_the_model_was_trained_to(tmp_path):
     run = shutil.copytree(SHIPPED_RUNS["sight"], tmp_path / "run")
-    record = RunRecord.load(run)
-    replace(record, prompts=(PLAIN,), free=True).save(run)
+    record = replace(RunRecord.load(run), tasks=(EVEN,), free=True)  # it names nothing first
+    replace(record, prompts=(PLAIN,)).save(run)
     words = [{"role": "user", "content": "Hello"}]
     read = [read_by(Model(run), ASKED, True), read_by(Model(run), words, False)]
     assert read == [PLAIN.ask(PICTURE, "What is it?"), CHAT.ask("", "Hello")]
-    replace(record, prompts=(PLAIN, CHAT), free=True).save(run)
+    replace(record, prompts=(PLAIN, CHAT)).save(run)
     assert read_by(Model(run), ASKED, True) == CHAT.ask(PICTURE, "What is it?")

@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from glyphsight import encode
 from glyphsight.codec import Profile
 from glyphsight.dataset import Record, check_dataset, load_dataset
-from glyphsight.dataset.storage import profile_of
+from glyphsight.dataset.storage import profile_of, read_manifest
 from glyphsight.errors import DatasetError
 from glyphsight.inference import Model
 from glyphsight.models.tokens import count_tokens

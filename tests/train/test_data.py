@@ -8,7 +8,14 @@ from glyphsight.dataset.prompt import in_turn
 from glyphsight.errors import DatasetError
 from glyphsight.models import load_model
 from glyphsight.models.load import new_adapter
-from glyphsight.train.data import BucketSampler, Example, collate, tokenize_records
+from glyphsight.train.data import (
+    BucketSampler,
+    Example,
+    collate,
+    reads_apart,
+    share_beginnings,
+    tokenize_records,
+)
 from glyphsight.train.learned import read_datasets
 from glyphsight.train.trainer import keep_frozen_weights_in, length_multiple
 
@@ -106,6 +113,76 @@ def test_every_wording_is_trained_in_turn():
         f"Read it.\n{text}Answer: 1",
         f"{text}Response: 2",
     ]
+
+
+QUESTIONS = ("Even?", "Odd?", "What?", "Dark?", "One?")
+
+
+def asked_of_three_pictures():
+    """Five questions about each of three pictures in two wordings, and each picture's name."""
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    texts = encode_batch(pixels)
+    records = [Record(text, "no, not", ask) for ask in QUESTIONS for text in texts]
+    names = [Record(text, "7") for text in texts]
+    return in_turn(records + names, (Prompt(), Prompt("{ASCII_image}So:", " {Response}")))
+
+
+def sum_of_losses(loaded, examples):
+    batch = collate(examples, pad=0, multiple=8)
+    labels, length = batch["labels"][:, 1:], batch["input_ids"].shape[1] - 1
+    read = {
+        name: part if part.ndim == 4 else part[:, :length]
+        for name, part in batch.items()
+        if name != "labels"
+    }
+    logits = loaded.model(**read, logits_to_keep=labels.shape[1]).logits
+    return torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), labels.flatten(), reduction="sum"
+    )
+
+
+def gradients(loaded, batches):
+    loaded.model.zero_grad()
+    loss = sum(sum_of_losses(loaded, batch) for batch in batches)
+    loss.backward()
+    return loss, [weight.grad.clone() for weight in loaded.model.parameters()]
+
+
+def test_questions_about_a_picture_in_one_row_are_learnt_as_each_alone():
+    loaded, asked = load_model("nano", training=True), asked_of_three_pictures()
+    texts = tokenize_records(loaded, asked, "d")
+    rows = share_beginnings(texts, asked)
+    assert sorted(row.records for row in rows) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert sum(len(row.ids) for row in rows) < 0.7 * sum(len(text.ids) for text in texts)
+    assert reads_apart(loaded, rows)
+    loss, apart = gradients(loaded, [[text] for text in texts])
+    shared, together = gradients(loaded, [rows])
+    assert torch.allclose(loss, shared, rtol=1e-5)
+    for one, other in zip(apart, together, strict=True):
+        assert torch.allclose(one, other, atol=1e-4 * float(one.abs().max()) + 1e-6)
+
+
+def test_a_row_of_many_questions_is_bounded_and_none_is_lost():
+    loaded = load_model("nano")
+    text = encode_batch(np.zeros((1, 28, 28), np.uint8), Profile(width=8))[0]
+    asked = in_turn([Record(text, str(n), f"Is it {n}?") for n in range(100)], [Prompt()])
+    texts = tokenize_records(loaded, asked, "d")
+    rows = share_beginnings(texts, asked)
+    assert sum(row.records for row in rows) == 100
+    assert max(len(row.ids) for row in rows) <= 240
+    learnt, known = (
+        sorted(token for one in some for token in one.targets or one.ids[-one.answer_tokens :])
+        for some in (rows, texts)
+    )
+    assert learnt == known
+
+
+def test_a_model_that_ignores_the_mask_does_not_read_questions_apart():
+    loaded, asked = load_model("nano"), asked_of_three_pictures()
+    rows = share_beginnings(tokenize_records(loaded, asked, "d"), asked)
+    forward = loaded.model.forward
+    loaded.model.forward = lambda attention_mask=None, **read: forward(**read)
+    assert not reads_apart(loaded, rows)
 
 
 def test_plain_text_is_told_from_pictures():

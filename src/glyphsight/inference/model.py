@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glyphsight.dataset.questions import refers
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference.batcher import BATCH, Batcher, Job, Progress
 from glyphsight.inference.draw import Drawing, DrawSettings, draw
@@ -279,11 +280,11 @@ class Model(LazyModel):
 
     @cached_property
     def talker(self) -> Model | None:
-        """Model that writes about what a run names, which the run itself cannot.
+        """Model that writes about what a run names, where the run itself does not (:meth:`writes`).
 
         Left out, it is the base of the run, if that has a chat template; of one that numpy maps the
-        weights are in memory once. None for a base model, a ``nano``, a run that writes itself,
-        and one whose first question asks for no name.
+        weights are in memory once. None for a base model, a ``nano``, and a run whose first
+        question asks for no name.
 
         Raises:
             ModelError: The one that was given has no chat template.
@@ -294,7 +295,7 @@ class Model(LazyModel):
             if not has_template(talker.tokenizer):
                 raise ModelError(f"{given}: has no chat template; give a model that chats")
             return talker
-        if run is None or run.free or not (run.names_first and self.speaks):
+        if run is None or not (run.names_first and self.speaks):
             return None
         if not has_template(self.tokenizer):
             return None
@@ -303,7 +304,16 @@ class Model(LazyModel):
     def talker_for(self, question: str | None) -> Model | None:
         """Return the talker that answers a question; None where the run answers it itself."""
         own = question is None or self.task(question) in self.trained.tasks
-        return None if own else self.talker
+        return None if own or self.writes(question) else self.talker
+
+    def writes(self, words: str | None) -> bool:
+        """Tell whether the run itself writes the answer to words beside a picture.
+
+        It does where it was trained on so many questions that it takes any, no talker was given,
+        and the words refer to the picture.
+        """
+        free = self.run is not None and self.run.free and self._talker is None
+        return free and words is not None and refers(words)
 
     def ignores(self, words: str) -> bool:
         """Tell whether words beside a picture change nothing, and are not the one question."""

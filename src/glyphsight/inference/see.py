@@ -254,6 +254,9 @@ def answer_texts(
     """Answer the texts of pictures; an error stands where the model does not take one."""
     if question is not None and (talker := model.talker_for(question)) is not None:
         return [_talked(talker, one, question) for one in answer_texts(model, texts)]
+    named_first = model.trained.names_first and model.task(question) != model.trained.tasks[0]
+    if question is not None and named_first and model.writes(question):
+        return _own_words(model, texts, question)
     if not model.task(question).labels:
         texts = [replace(text, halves=()) for text in texts]
     each = [part for text in texts for one in text.things for part in all_halves(one)]
@@ -289,6 +292,39 @@ def _talked(talker: Model, named: Answer | PictureError, question: str) -> Answe
         known=True,
         said=said,
     )
+
+
+def _own_words(
+    model: Model, texts: Sequence[PictureText], question: str
+) -> list[Answer | PictureError]:
+    """Let a run that takes any question answer one about what it can name; the rest is left so.
+
+    Several things in a picture are asked about together.
+    """
+    found = answer_texts(model, texts)
+    known = {row: one for row, one in enumerate(found) if isinstance(one, Answer) and is_known(one)}
+    asked = [
+        replace(
+            texts[row],
+            ascii_image="".join(thing.ascii_image for thing in one.things),
+            parts=(),
+            halves=(),
+        )
+        for row, one in known.items()
+    ]
+    for (row, named), own in zip(known.items(), _answer_each(model, asked, question), strict=True):
+        if isinstance(own, PictureError):
+            found[row] = own
+            continue
+        chances = own.probabilities or named.probabilities
+        found[row] = replace(
+            named,
+            label=own.label,
+            name=own.name,
+            probability=own.probability,
+            probabilities=chances,
+        )
+    return found
 
 
 def _answer_each(

@@ -33,6 +33,7 @@ class Conversation:
     messages: list[dict[str, str]] = field(default_factory=list)  # said so far, oldest first
     waiting: list[PictureText] = field(default_factory=list)  # what the next words are about
     _named: list[Answer] = field(default_factory=list)
+    _last: list[PictureText] = field(default_factory=list)  # pictures that were shown last
     _known: bool = False
     pictures: bool = False  # True once a picture was added
 
@@ -58,7 +59,7 @@ class Conversation:
         shown = [one.ascii_image.rstrip("\n") for one in things]
         if asked and self.model.talker is not None:
             sound = self.model.trained.profile.trim is not None
-            self._named = self.model.see(asked)  # an error leaves the pictures waiting
+            self._named, self._last = self.model.see(asked), asked  # an error leaves them waiting
             self._known |= any(map(is_known, self._named))
             shown = [in_words([*map(names_of, self._named)], "Sound" if sound else "Picture")]
         self.waiting = []
@@ -77,9 +78,11 @@ class Conversation:
         """
         asked, said = self.ask(words), ""
         try:
-            again = self._named and not self._known and refers(words)
+            again = self._named and refers(words) and (self._writes(words) or not self._known)
             task = task_about(self.model, words, self._named) if asked or again else None
-            for text in self._written() if task is None else self._seen(asked, task.question):
+            about = asked or (self._last if self._writes(words) else [])
+            said_so = self._written(words) if task is None else self._seen(about, task.question)
+            for text in said_so:
                 said += text
                 yield text
         except PromptTooLongError as error:
@@ -98,10 +101,17 @@ class Conversation:
         for number, one in enumerate(things):
             yield f"{', ' if number else ''}{one.name}"
 
-    def _written(self) -> Iterator[str]:
-        writer = self.model.talker or self.model
-        ids = conversation_ids(self.model, self.messages, self.show, pictures=self.pictures)
-        for piece in without_lead(writer.stream(ids, Writing(self.most))):
+    def _writes(self, words: str) -> bool:
+        return bool(self._last) and self.model.writes(words)
+
+    def _written(self, words: str) -> Iterator[str]:
+        writer, asked = self.model.talker or self.model, list[int]()
+        if self._writes(words):
+            writer, things = self.model, [one for text in self._last for one in text.things]
+            asked = asked_again(self.model, [one.ascii_image for one in things], words)
+        else:
+            asked = conversation_ids(self.model, self.messages, self.show, pictures=self.pictures)
+        for piece in without_lead(writer.stream(asked, Writing(self.most))):
             yield piece.text
 
 
@@ -125,6 +135,17 @@ def task_about(model: Model, words: str, seen: Sequence[Answer] = ()) -> Task | 
         return task
     unseen = named and seen and not any(map(is_known, seen)) and refers(words)
     return run.tasks[0] if unseen else None
+
+
+def asked_again(model: Model, texts: Sequence[str], words: str) -> list[int]:
+    """Return the tokens of words beside the texts of pictures, as the run that writes learned them.
+
+    It did not learn from long conversations: what was said before is left out.
+    """
+    [ids] = prompt_ids(
+        model.tokenizer, [model.trained.prompt.ask("".join(texts), words)], model.chat_turns
+    )
+    return ids
 
 
 def conversation_ids(

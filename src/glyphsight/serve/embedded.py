@@ -24,7 +24,13 @@ from glyphsight.inference.naming import is_known, names_of, sentences
 from glyphsight.inference.score import PromptTooLongError
 from glyphsight.inference.see import PictureText
 from glyphsight.inference.stream import Piece, Token, Writing
-from glyphsight.inference.talk import conversation_ids, task_about, too_long, without_lead
+from glyphsight.inference.talk import (
+    asked_again,
+    conversation_ids,
+    task_about,
+    too_long,
+    without_lead,
+)
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.inference.words import Read
 from glyphsight.models.runs import DRAW
@@ -186,7 +192,10 @@ class Embedded:
             every = asked.messages or [{"role": "user", "content": text} for text in asked.texts]
             named = _named(every, reads)
             conversations = [named] if asked.messages else [[one] for one in named]
-        if conversations:
+        texts = self._own_words_about(asked, reads)
+        if texts:
+            prompts = [asked_again(model, texts, _last(asked, reads)[0])]
+        elif conversations:
             drawn = f", ask {DRAWINGS} for a drawing" if model.trained.draws else ""
             fix = f"send a picture in the last message{drawn}, or start the server with {_SPEAKERS}"
             prompts = [
@@ -195,7 +204,7 @@ class Embedded:
         else:
             prompts = prompt_ids(model.tokenizer, asked.texts)
         writers = []
-        writer = (model.talker or model) if conversations else model
+        writer = (model.talker or model) if conversations and not texts else model
         for ids in prompts:
             for number in range(asked.count):
                 writing = asked.writing
@@ -204,6 +213,17 @@ class Embedded:
                 one = writer.stream(ids, writing)
                 writers.append(without_lead(one) if conversations else one)
         return writers, sum(map(len, prompts))
+
+    def _own_words_about(self, asked: Asked, reads: Sequence[Read]) -> list[str]:
+        """Return the texts of the pictures that the run itself is to write about; none: it is not.
+
+        They are those of the last message, or the last one before.
+        """
+        words, inside = _last(asked, reads)
+        answers = [read.answer for read in inside or reads[-1:] if read.answer is not None]
+        own = self._model.writes(words) and self._model.talker is not None
+        known = any(map(is_known, answers))
+        return [one.ascii_image for x in answers for one in x.things] if own and known else []
 
     async def _pieces(
         self, writers: Sequence[Iterable[Piece]]

@@ -23,12 +23,15 @@ from glyphsight.dataset import Prompt, Record
 from glyphsight.dataset.record import read_text
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.files import cache_dir, cached, checksum
-from glyphsight.inference.passes import left_padded
+from glyphsight.inference.passes import left_padded, shared_beginning
 from glyphsight.inference.tokenize import completion_ids, prompt_ids, text_ids
 from glyphsight.models import LoadedModel, load_model, nano
 from glyphsight.models.chat import end_tokens
 
 _IGNORED = -100
+_UNSEEN = torch.finfo(torch.float32).min
+_LIKELY = 64  # tokens whose scores are compared where a model is checked
+_ROW = 240  # tokens of a row of several questions; attention costs their square
 _CHUNK = 4096
 _BUCKET_BATCHES = 50
 _SHORT_ANSWER = 16  # tokens
@@ -36,16 +39,43 @@ _SHORT_ANSWER = 16  # tokens
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids to learn from."""
+    """Token ids to learn from: a row of a batch.
+
+    A row of several questions about one picture holds its text once: their common beginning, then
+    the rest of every question but its last token, then of every answer the tokens that it is
+    learnt at, and a token that nothing reads.
+    """
 
     ids: list[int]  # tokens of a prompt with its completion, or of a piece of plain text
     answer_tokens: int  # number of tokens at the end that are learnt
     as_base: bool = False  # True to learn the base's distribution at each of them, not the token
+    rests: tuple[tuple[int, int], ...] = ()  # tokens of each question after the beginning, answer
+    targets: tuple[int, ...] = ()  # tokens of the answers, in a row of several questions
+
+    @property
+    def records(self) -> int:
+        """Return the number of records, or of pieces of text, in this row."""
+        return max(1, len(self.rests))
 
     @property
     def is_text(self) -> bool:
         """Return whether this is plain text, learnt whole."""
         return self.answer_tokens == len(self.ids) - 1
+
+    def layout(self) -> tuple[Any, Any]:
+        """Return question and place of each token that is read, int64[T - 1].
+
+        The beginning is question 0. A place is the position that a token has in its own text.
+        """
+        read = len(self.ids) - 1
+        begun = read - sum(question - 1 + answer for question, answer in self.rests)
+        questions, places = [np.zeros(begun, np.int64)], [np.arange(begun)]
+        for part in (0, 1):
+            for number, (question, answer) in enumerate(self.rests, 1):
+                start, size = (begun + question - 1, answer) if part else (begun, question - 1)
+                questions.append(np.full(size, number))
+                places.append(np.arange(start, start + size))
+        return np.concatenate(questions), np.concatenate(places)
 
     @property
     def bucket(self) -> int:
@@ -94,6 +124,83 @@ def tokenize_records(
     return examples
 
 
+def share_beginnings(
+    examples: Sequence[Example], asked: Sequence[tuple[Record, Prompt]]
+) -> list[Example]:
+    """Put the questions that are asked about one picture in one wording into one row.
+
+    A model learns the same from it, and reads the text of the picture once. A row has at most
+    240 tokens.
+
+    Args:
+        examples: N records, tokenized.
+        asked: These records.
+    """
+    same: dict[Any, list[Example]] = {}
+    for number, ((record, prompt), example) in enumerate(zip(asked, examples, strict=True)):
+        key = (record.pictures, prompt) if record.question else number
+        same.setdefault(key, []).append(example)
+    rows: list[Example] = []
+    for own in same.values():
+        begun: list[Example] = []
+        for one in sorted(own, key=lambda example: example.ids):
+            row = _one_row([*begun, one])
+            if row is None or len(row.ids) > _ROW:
+                begun, row = [], one
+            elif begun:
+                rows.pop()
+            rows.append(row)
+            begun.append(one)
+    return rows
+
+
+def _one_row(texts: list[Example]) -> Example | None:
+    """Lay texts of one beginning out in a row; None where the beginning is less than half."""
+    if len(texts) == 1:
+        return texts[0]
+    begun = shared_beginning([one.ids for one in texts], max(x.answer_tokens for x in texts) + 1)
+    if any(begun < len(one.ids) // 2 for one in texts):
+        return None
+    ids, answers, targets = texts[0].ids[:begun], list[int](), list[int]()
+    for one in texts:
+        ids += one.ids[begun : -one.answer_tokens - 1]
+        answers += one.ids[-one.answer_tokens - 1 : -1]
+        targets += one.ids[-one.answer_tokens :]
+    rests = tuple((len(x.ids) - x.answer_tokens - begun, x.answer_tokens) for x in texts)
+    row = [*ids, *answers, targets[-1]]
+    return Example(row, len(targets), rests=rests, targets=tuple(targets))
+
+
+def reads_apart(loaded: LoadedModel, rows: Sequence[Example]) -> bool:
+    """Tell whether a model reads the questions of a row as it reads each alone, by the longest row.
+
+    A model with another mask than the one given, such as a window, does not.
+    """
+    row = max((one for one in rows if one.rests), key=lambda one: len(one.ids), default=None)
+    if row is None:
+        return True
+    question, place = row.layout()
+    read, alone = np.array(row.ids[:-1]), list[Example]()
+    for number, (_, answer) in enumerate(row.rests, 1):
+        own = np.flatnonzero((question == 0) | (question == number))
+        ids = read[own[np.argsort(place[own])]].tolist()
+        alone.append(Example([*ids, row.ids[-1]], answer))
+    told = []
+    with torch.inference_mode():
+        for one in (row, *alone):
+            batch = collate([one], pad=0)
+            mask = batch.get("attention_mask")
+            inputs = {"input_ids": batch["input_ids"][:, :-1]}
+            inputs["position_ids"] = batch["position_ids"][:, : len(one.ids) - 1]
+            if mask is not None:
+                inputs["attention_mask"] = mask
+            inputs = {name: tensor.to(loaded.model.device) for name, tensor in inputs.items()}
+            done = loaded.model(**inputs, logits_to_keep=one.answer_tokens, use_cache=False)
+            told.append(done.logits[0].float().log_softmax(dim=-1))
+    apart = (told[0] - torch.cat(told[1:])).gather(1, told[0].topk(_LIKELY).indices)
+    return bool(apart.abs().max() < (1e-3 if loaded.model.dtype == torch.float32 else 0.5))
+
+
 def collate(examples: Sequence[Example], pad: int, multiple: int = 1) -> dict[str, Any]:
     """Make a left-padded batch of N: answers end flush right, so logits are needed there alone.
 
@@ -103,7 +210,8 @@ def collate(examples: Sequence[Example], pad: int, multiple: int = 1) -> dict[st
         Inputs as :func:`left_padded` gives them, and ``labels`` int64[N, K + 1]: the last K + 1
         token ids, K the longest answer and 1 at least, -100 where a token is not of the answer.
         Logits at these K + 1 positions, shifted by one, are all the loss needs. Where an example
-        goes by the base model, ``as_base`` bool[N] too.
+        goes by the base model, ``as_base`` bool[N] too. Where one holds several questions, the
+        ``attention_mask`` is float32[N, 1, T, T], added to the scores of T tokens that are read.
     """
     batch = left_padded([example.ids for example in examples], pad)
     if extra := (1 - batch["input_ids"].shape[1]) % multiple:
@@ -116,10 +224,29 @@ def collate(examples: Sequence[Example], pad: int, multiple: int = 1) -> dict[st
     labels = batch["input_ids"][:, -kept:].clone()
     for row, example in enumerate(examples):
         labels[row, : kept - example.answer_tokens] = _IGNORED
+        if example.targets:
+            labels[row, kept - example.answer_tokens :] = torch.tensor(example.targets)
     batch["labels"] = labels
+    if any(example.rests for example in examples):
+        _keep_apart(batch, examples)
     if any(example.as_base for example in examples):
         batch["as_base"] = torch.tensor([example.as_base for example in examples])
     return batch
+
+
+def _keep_apart(batch: dict[str, Any], examples: Sequence[Example]) -> None:
+    """Give every token the position in its own text, and let it see that text alone."""
+    length = batch["input_ids"].shape[1] - 1
+    question, place = np.full((2, len(examples), length), -1, dtype=np.int64)
+    for row, example in enumerate(examples):
+        own, places = example.layout()
+        question[row, length - len(own) :], place[row, length - len(own) :] = own, places
+    same = (question[:, None, :] == 0) | (question[:, None, :] == question[:, :, None])
+    seen = same & (place[:, None, :] <= place[:, :, None]) & (place >= 0)[:, None, :]
+    seen |= np.eye(length, dtype=bool)  # padding sees itself: no row of scores is empty
+    mask = torch.zeros(seen.shape).masked_fill_(~torch.from_numpy(seen), _UNSEEN)
+    batch["attention_mask"] = mask[:, None]
+    batch["position_ids"] = torch.from_numpy(place).clamp(min=0)
 
 
 class BucketSampler(Sampler):

@@ -29,6 +29,8 @@ from glyphsight.train.data import (
     Example,
     own_words,
     pieces_for,
+    reads_apart,
+    share_beginnings,
     text_pieces,
     tokenize_records,
 )
@@ -76,10 +78,13 @@ class Job:
         return math.ceil(self._steps_per_epoch(settings.batch_size) * epochs)
 
     def records_seen(self, step: int, batch_size: int) -> int:
-        """Return the number of examples taken after ``step`` steps, repeats counted."""
+        """Return the number of records and texts taken after ``step`` steps, repeats counted.
+
+        Where rows hold several records, the last epoch's are counted by their mean.
+        """
         epochs, rest = divmod(step, self._steps_per_epoch(batch_size))
-        whole = len(self.examples)
-        return epochs * whole + min(rest * batch_size * world_size(), whole)
+        rows, whole = len(self.examples), sum(one.records for one in self.examples)
+        return epochs * whole + round(min(rest * batch_size * world_size(), rows) * whole / rows)
 
 
 def with_its_adapter(resolved: ResolvedSettings, model: str | Path) -> ResolvedSettings:
@@ -177,10 +182,13 @@ def make_job(
     if pictures and (why := merged_pictures(loaded.tokenizer, profile)):
         raise ModelError(f"{loaded.name}: {why}")
     for one in datasets:
-        learned += tokenize_records(loaded, in_turn(one.records, one.prompts), one.where)
-    records, pieces = len(learned), 0
+        asked = in_turn(one.records, one.prompts)
+        texts = tokenize_records(loaded, asked, one.where)
+        rows = texts if settings.method == "answers" else share_beginnings(texts, asked)
+        learned += rows if reads_apart(loaded, rows) else texts
+    records, pieces = sum(one.records for one in learned), 0
     if text is not None:
-        pieces = pieces_for(records, settings.text_share)
+        pieces = pieces_for(len(learned), settings.text_share)
         learned += text_pieces(loaded, text, pieces, settings.seed, as_base=as_base)
     sums = [PREFIX * bool(one.draws) + checksum(one.files) for one in datasets]
     kept = origin.run if stays_adapter else None

@@ -294,7 +294,11 @@ class AnswerTrainer(Trainer):
         """
         labels = inputs.pop("labels")[:, 1:]
         as_base = inputs.pop("as_base", None)
-        read = {name: tensor[:, :-1] for name, tensor in inputs.items()}  # nothing follows the last
+        length = inputs["input_ids"].shape[1] - 1  # nothing follows the last
+        read = {
+            name: tensor if tensor.ndim == 4 else tensor[:, :length]
+            for name, tensor in inputs.items()
+        }
         outputs = model(**read, logits_to_keep=labels.shape[1], use_cache=False)
         logits = outputs.logits.float()
         answered = labels if as_base is None else labels.masked_fill(as_base[:, None], -100)

@@ -1,0 +1,114 @@
+"""Make the two datasets of `sight`'s last stage: digits to name, and digits to be asked about.
+
+    python scripts/asked_digits.py CLEAR OUT
+
+CLEAR is built of the pictures of ``scripts/clear_eyes.py`` in `sight`'s text, as
+``scripts/sight.sh`` does. OUT/questions asks eight questions in free words about each of 5,500 of
+its digits, half of them in
+SmolLM2's chat template; about pairs of digits, which is larger; after a fifth of the digits one
+about something else; and of pictures that are unknown what they are. OUT/names holds
+15,000 others to name.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, replace
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+
+from glyphsight.dataset import Prompt, Record, load_dataset, write_records
+from glyphsight.dataset.questions import ASIDE, CHAT, FAMILIES, PLAIN, ask
+from glyphsight.dataset.storage import MANIFEST, profile_of
+from glyphsight.files import write_json
+from glyphsight.models.runs import UNKNOWN
+
+DIGITS, PAIRS, STRANGE, EACH = 5500, 800, 1000, 8
+NAMES = 15000
+LONGEST = 90
+"""Most characters of an answer about something else."""
+Row = list[Record]
+
+
+def asked_about(
+    names: list[str], texts: list[str], number: int, wanted: int, families: set[str], alone: bool
+) -> Row:
+    """Ask ``wanted`` questions about pictures, in the wording of row ``number``.
+
+    Where one may not stand ``alone``, all begin with the pictures: a row of the training reads
+    those once.
+    """
+    kind = "digit" if names[0] != UNKNOWN else "thing"
+    found: dict[str, Record] = {}
+    for attempt in count(1000 * number):
+        asked = ask(names, kind, number=attempt, chat=number % 2 == 1, families=families)
+        first = "{ASCII_image}" not in asked.question or asked.question.startswith("{ASCII_image}")
+        short = asked.family != ASIDE or len(asked.answer) <= LONGEST
+        if short and (first or alone):
+            found.setdefault(asked.question, Record(tuple(texts), asked.answer, asked.question))
+        if len(found) == wanted:
+            return list(found.values())
+    raise AssertionError
+
+
+def rows_of(digits: Row, strange: Row, random: np.random.Generator) -> list[Row]:
+    """Make rows: the questions about one picture, or one pair, even ones plain, odd ones a chat."""
+    rows: list[Row] = []
+    about = [set(FAMILIES) - {ASIDE, "sort"}] * 3 + [set(FAMILIES) - {ASIDE}]  # it is a digit
+    for one in digits[:DIGITS]:
+        number, alone = len(rows), len(rows) % 10 < 2
+        rows.append(
+            asked_about([one.answer], [one.picture], number, EACH, about[number // 2 % 4], alone)
+        )
+        if number % 10 in (4, 5):  # both wordings
+            rows[-1] += asked_about([one.answer], [one.picture], number, 1, {ASIDE}, alone=True)
+    while len(rows) < DIGITS + PAIRS:
+        first, second = (digits[row] for row in random.integers(len(digits), size=2))
+        if first.answer != second.answer:
+            names, texts = [first.answer, second.answer], [first.picture, second.picture]
+            rows.append(asked_about(names, texts, len(rows), EACH // 2, {"larger"}, alone=False))
+    for one in strange[:STRANGE]:
+        rows.append(asked_about([UNKNOWN], [one.picture], len(rows), 1, {"what"}, alone=True))
+    return rows
+
+
+def dealt(rows: list[Row]) -> Row:
+    """Order records so that one in two is of an even row: record i takes wording i modulo two."""
+    plain, chat = ([one for row in rows[part::2] for one in row] for part in (0, 1))
+    both = zip(plain, chat, strict=False)
+    return [record for pair in both for record in pair]
+
+
+def save(directory: Path, splits: dict[str, Row], wordings: tuple[Prompt, ...], like: Path) -> None:
+    """Write a dataset whose text is that of another."""
+    directory.mkdir(parents=True)
+    for split, records in splits.items():
+        write_records(records, directory / f"{split}.json")
+    given = [asdict(one) for one in wordings]
+    write_json(directory / MANIFEST, {"profile": asdict(profile_of(like)), "wordings": given})
+
+
+def main() -> None:
+    """Make both datasets."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("clear", type=Path)
+    parser.add_argument("out", type=Path)
+    given = parser.parse_args()
+    random = np.random.default_rng(36)
+    every = load_dataset(given.clear, "train")
+    every = [replace(every[row], source="") for row in random.permutation(len(every))]
+    digits = [one for one in every if one.answer != UNKNOWN]
+    strange = [one for one in every if one.answer == UNKNOWN]
+    asked = dealt(rows_of(digits, strange, random))
+    names = digits[DIGITS:] + strange
+    names = [names[row] for row in random.permutation(len(names))[:NAMES]]
+    held = load_dataset(given.clear, "validation")
+    save(given.out / "questions", {"train": asked}, (PLAIN, CHAT), given.clear)
+    save(given.out / "names", {"train": names, "validation": held}, (PLAIN,), given.clear)
+    print(f"{len(asked):,} questions, {len(names):,} names")
+
+
+if __name__ == "__main__":
+    main()
