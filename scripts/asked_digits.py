@@ -3,18 +3,16 @@
     python scripts/asked_digits.py CLEAR OUT
 
 CLEAR is built of the pictures of ``scripts/clear_eyes.py`` in `sight`'s text, as
-``scripts/sight.sh`` does. OUT/questions asks eight questions in free words about each of 5,500 of
-its digits, half of them in
-SmolLM2's chat template; about pairs of digits, which is larger; after a fifth of the digits one
-about something else; and of pictures that are unknown what they are. OUT/names holds
-15,000 others to name.
+``scripts/sight.sh`` does. OUT/questions asks eight questions in free words about each of
+5,500 of its digits, half of them in SmolLM2's chat template; about pairs of digits, which is
+larger; after a fifth of the digits one about something else; and of pictures that are unknown what
+they are. OUT/names holds 15,000 pictures to name: the other digits, and all that is unknown.
 """
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import asdict, replace
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +40,7 @@ def asked_about(
     """
     kind = "digit" if names[0] != UNKNOWN else "thing"
     found: dict[str, Record] = {}
-    for attempt in count(1000 * number):
+    for attempt in range(1000 * number, 1000 * number + 1000):
         asked = ask(names, kind, number=attempt, chat=number % 2 == 1, families=families)
         first = "{ASCII_image}" not in asked.question or asked.question.startswith("{ASCII_image}")
         short = asked.family != ASIDE or len(asked.answer) <= LONGEST
@@ -50,7 +48,7 @@ def asked_about(
             found.setdefault(asked.question, Record(tuple(texts), asked.answer, asked.question))
         if len(found) == wanted:
             return list(found.values())
-    raise AssertionError
+    raise SystemExit(f"{names}: fewer than {wanted} questions of {', '.join(sorted(families))}")
 
 
 def rows_of(digits: Row, strange: Row, random: np.random.Generator) -> list[Row]:

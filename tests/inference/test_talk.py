@@ -4,10 +4,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from glyphsight.cli.answers import Printer
 from glyphsight.dataset.questions import CHAT, PLAIN
 from glyphsight.errors import ModelError
 from glyphsight.inference import Answer, Model
+from glyphsight.inference.see import Seen
 from glyphsight.inference.stream import Piece
 from glyphsight.inference.talk import Conversation, conversation_ids, task_about
 from glyphsight.models import RunRecord
@@ -132,10 +135,26 @@ def test_a_free_run_writes_about_what_it_can_name_and_nothing_about_the_rest(gol
     question = "What is it plus three?"
     five, empty = Writer(free).see([str(golden / "five.png"), blank], question)
     assert (five.name, five.probability, five.known) == ("asked 1", None, True)
-    assert next(iter(five.probabilities)) == "5"  # of what was seen
+    assert (five.said, next(iter(five.probabilities))) == ("The picture shows the digit 5.", "5")
     assert (empty.label, empty.known) == ("unknown", False)
     [named] = Writer(free).see([str(golden / "five.png")], "What is it?")
     assert named.label == "5"
+
+
+def test_a_free_run_is_asked_about_all_things_in_a_picture_at_once(golden, free, capsys):
+    five = np.asarray(Image.open(golden / "five.png").convert("L"))
+    page = np.full((120, 260), 255, np.uint8)
+    for left in (20, 160):
+        page[20:76, left : left + 56] = 255 - np.kron(five, np.ones((2, 2), np.uint8))
+    [answer] = (model := Writer(free)).see([page], "Which is larger?")
+    assert answer.labels == ["5", "5"]
+    assert (answer.name, answer.said) == (
+        "asked 1",
+        "The picture shows the digit 5 and the digit 5.",
+    )
+    printer = Printer(model, Task("Which is larger?"), False, "text", None, {}, False, None)
+    printer.take(Seen("page.png", answer))
+    assert capsys.readouterr().out == "page.png: asked 1\n"
 
 
 def test_a_free_run_is_asked_about_the_last_picture_again_and_its_base_about_all_else(

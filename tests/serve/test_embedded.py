@@ -6,6 +6,8 @@ import math
 import shutil
 import threading
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import ollama
@@ -16,12 +18,15 @@ from serving import b64, png, png_of, served, uri
 
 import glyphsight
 from glyphsight.codec import Profile
-from glyphsight.inference import DrawSettings, Model
+from glyphsight.dataset.questions import refers
+from glyphsight.inference import Answer, DrawSettings, Model
 from glyphsight.inference.stream import Piece
+from glyphsight.inference.words import Read
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.nano import MadeFor, make_nano
 from glyphsight.models.runs import SHIPPED_RUNS
 from glyphsight.serve import embedded
+from glyphsight.serve.asked import Asked
 from glyphsight.serve.drawings import DRAWINGS, read_drawing
 from glyphsight.serve.embedded import Embedded
 from glyphsight.serve.errors import ApiError
@@ -643,3 +648,39 @@ def test_what_cannot_be_drawn_names_the_parameter(client, asked, param):
     with pytest.raises(openai.BadRequestError) as caught:
         client.images.generate(model="draw", **asked)
     assert caught.value.param == param
+
+
+def answered(label):
+    """A picture in a request, and what the model saw in it."""
+    text = f"picture of {label}\n"
+    answer = Answer(label, label, 1.0, {}, text, False, False, False, known=label != "unknown")
+    return Read("Picture", text, 3, "28x28", answer, "", text)
+
+
+def own_words(messages, reads, texts=()):
+    model = SimpleNamespace(talker=True, name="x", writes=lambda words: refers(words, surely=True))
+    asked = Asked(texts, tuple({"role": role, "content": said} for role, said in messages), None)
+    return Embedded(model)._own_words_about(asked, reads)
+
+
+def test_a_free_run_writes_about_the_pictures_of_the_last_message_that_has_some():
+    four, seven, blank = answered("4"), answered("7"), answered("unknown")
+    both = f"{four.shown}{seven.shown}What are these?"
+    one = [("user", both)]
+    later = [*one, ("assistant", "4, 7"), ("user", "Which of the two is larger?")]
+    assert own_words(one, [four, seven]) == [four.text, seven.text]
+    assert own_words(later, [four, seven]) == [four.text, seven.text]
+    newer = [*later, ("assistant", "7"), ("user", f"{four.shown}Is it even?")]
+    assert own_words(newer, [four, seven, four]) == [four.text]
+    aside = [*one, ("assistant", "4, 7"), ("user", "Who was Plato?")]
+    assert own_words(aside, [four, seven]) == []
+    assert own_words([("user", f"{blank.shown}Is it even?")], [blank]) == []
+
+
+def test_a_free_run_writes_nothing_of_its_own_where_no_user_asks():
+    four = answered("4")
+    begun = [("user", f"{four.shown}Is it even?"), ("assistant", "It is")]
+    assert own_words(begun, [four]) == []
+    assert own_words([], [four, four], (f"{four.shown}Is it even?",) * 2) == []
+    sound = replace(four, kind="Sound")
+    assert own_words([("user", f"{sound.shown}Is it even?")], [sound]) == []

@@ -184,6 +184,16 @@ def test_a_model_that_ignores_the_mask_does_not_read_questions_apart():
     loaded.model.forward = lambda attention_mask=None, **read: forward(**read)
     assert not reads_apart(loaded, rows)
 
+    def refuse(**read):
+        raise ValueError("too many values to unpack")
+
+    loaded.model.forward = refuse
+    assert not reads_apart(loaded, rows)
+    loaded.model.forward = forward
+    assert reads_apart(loaded, rows)
+    loaded.model.config.sliding_window = 100
+    assert not reads_apart(loaded, rows)
+
 
 def test_plain_text_is_told_from_pictures():
     assert Example([1, 2, 3], 2).is_text

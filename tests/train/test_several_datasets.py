@@ -19,6 +19,7 @@ from glyphsight.inference import Model
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.load import as_base
 from glyphsight.models.runs import Task, read_history
+from glyphsight.train.data import Example
 from glyphsight.train.learned import read_datasets
 from glyphsight.train.progress import validate
 from glyphsight.train.run import train
@@ -47,6 +48,53 @@ def asking(digits, path, question, answer):
     profile = json.loads((digits / "manifest.json").read_text())["profile"]
     (path / "manifest.json").write_text(json.dumps({"profile": profile}))
     return path
+
+
+def both_questions(digits, path):
+    """A dataset that asks two questions about every picture."""
+    asking(digits, path, EVEN, lambda one: "no" if int(one.answer) % 2 else "yes")
+    for split in ("train", "validation"):
+        records = load_dataset(path, split)
+        names = [replace(one, question="Which?") for one in load_dataset(digits, split)]
+        write_records([*records, *names], path / f"{split}.json")
+    return path
+
+
+def test_questions_about_a_picture_and_plain_text_are_learnt_together(digits, tmp_path, capsys):
+    data, text = both_questions(digits, tmp_path / "data"), tmp_path / "text.txt"
+    text.write_text("All that is read here is plain text, again and again. " * 60)
+    settings = {"method": "lora", "text_share": 0.2, "text_file": str(text), "max_steps": 9}
+    train(data, "nano", tmp_path / "run", small(**settings), quiet=True)
+    count = len(load_dataset(data))
+    run = RunRecord.load(tmp_path / "run")
+    assert (run.training["records"], run.training["text_pieces"]) == (count, round(count / 4))
+    assert f"{count:,} records in {count // 2:,} rows" in capsys.readouterr().err
+    *_, last = read_history(tmp_path / "run" / "history.jsonl")
+    epoch = count + round(count / 4)
+    rows = count // 2 + round(count / 4)
+    assert last["records"] == round(9 * 16 * epoch / rows)
+    assert 0 < last["loss"] < 20
+
+
+def test_a_run_that_was_begun_with_other_rows_is_not_resumed(digits, tmp_path, monkeypatch):
+    data, run = both_questions(digits, tmp_path / "data"), tmp_path / "run"
+    train(data, "nano", run, small(), quiet=True)
+    (run / "glyphsight.json").unlink()
+    monkeypatch.setattr("glyphsight.train.job.share_beginnings", lambda texts, asked: texts[:-2])
+    monkeypatch.setattr("glyphsight.train.job.reads_apart", lambda loaded, rows: True)
+    monkeypatch.setattr(Example, "rests", ((1, 1),))
+    with pytest.raises(ModelError, match="was started with another rows"):
+        train(data, "nano", run, small(), resume=True, quiet=True)
+
+
+def test_new_answers_are_fitted_to_every_picture_that_is_asked_about(digits, tmp_path, monkeypatch):
+    data, fitted = both_questions(digits, tmp_path / "data"), []
+    monkeypatch.setattr(
+        "glyphsight.train.run.fit_answers", lambda loaded, texts, known: fitted.extend(texts)
+    )
+    settings = resolve_settings("nano", SETTINGS, trained=True)
+    train(data, "nano-fashion", tmp_path / "run", settings, quiet=True)
+    assert len(fitted) == len(load_dataset(data))
 
 
 def test_of_a_file_that_holds_one_class_after_the_other_all_are_judged(digits, tmp_path):

@@ -239,7 +239,7 @@ def _task(model: Model, ask: str | None) -> Task:
     """
     run, task = model.trained, model.task(ask)
     others = [repr(one.question) for one in run.tasks[1:]]
-    if ask is None and others:
+    if ask is None and others and not run.free:
         asked = task.question or "as its dataset asks"
         more = ", ..." if len(others) > _NAMED else ""
         say(f"asked {asked!r}; --ask takes {', '.join(others[:_NAMED])}{more} too")

@@ -151,12 +151,14 @@ _ENGLISH = re.compile(
 )
 
 
-def refers(words: str) -> bool:
+def refers(words: str, *, surely: bool = False) -> bool:
     """Tell whether words may refer to a picture: by one such as "it", or as two words at most.
 
-    Words in another language than English may.
+    Words in another language than English may; ``surely`` asks for a word such as "it".
     """
     plain = words.casefold()
+    if surely:
+        return _REFERS.search(plain) is not None
     english = plain.isascii() and _ENGLISH.search(plain)
     return len(plain.split()) < 3 or not english or _REFERS.search(plain) is not None
 

@@ -310,10 +310,10 @@ class Model(LazyModel):
         """Tell whether the run itself writes the answer to words beside a picture.
 
         It does where it was trained on so many questions that it takes any, no talker was given,
-        and the words refer to the picture.
+        and the words refer to the picture by a word such as "it" (:func:`refers`).
         """
         free = self.run is not None and self.run.free and self._talker is None
-        return free and words is not None and refers(words)
+        return free and words is not None and refers(words, surely=True)
 
     def ignores(self, words: str) -> bool:
         """Tell whether words beside a picture change nothing, and are not the one question."""

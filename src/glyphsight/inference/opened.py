@@ -270,12 +270,17 @@ class LazyModel:
     def task(self, question: str | None = None) -> Task:
         """Return the task of a question; one that the model was not trained on has no labels.
 
+        Words that ask for a name and no more get the first, where it gives one of its labels.
+
         Raises:
             ModelError: The model was not trained with glyphsight, or does not speak and was not
                 trained to answer the question.
         """
         try:
-            return self.trained.task(question)
+            task = self.trained.task(question)
+            first = self.trained.tasks[0]
+            named = question is not None and self.trained.names(question) and first.labels
+            return first if named and task not in self.trained.tasks else task
         except ModelError as error:
             if self.run is None:
                 raise

@@ -29,9 +29,9 @@ _CPU_TOKENS = 2048  # per pass: larger ones leave the CPU's caches and gain noth
 _END_TOKENS = 512  # per pass over endings, whose logits are all kept
 _SHARED = 8  # tokens a beginning must have, and how many it must save, to be worth a pass
 _SAVED = 64
-_LIKELY = 64  # tokens whose scores are compared where a model is checked
-_ROUNDED = 1e-3  # largest change of a score by rounding in float32, and in half precision
-_ROUNDED_HALF = 0.5
+LIKELY = 64  # tokens whose scores are compared where a model is checked
+ROUNDED = 1e-3  # largest change of a score by rounding in float32, and in half precision
+ROUNDED_HALF = 0.5
 
 
 def left_padded(sequences: Sequence[Sequence[int]], pad: int) -> dict[str, Any]:
@@ -162,11 +162,11 @@ class TorchEngine:
         import torch
 
         exact = self._model.dtype == torch.float32 and not torch.is_autocast_enabled(self.device)
-        most, half = _ROUNDED if exact else _ROUNDED_HALF, len(part) // 2
+        most, half = ROUNDED if exact else ROUNDED_HALF, len(part) // 2
         [alone] = self._run([part], 1).logprobs
         [padded, _] = self._run([part, whole], 1).logprobs
         [shared, _] = self._run([part, part[:half] + part[half // 2 :]], 1, half).logprobs
-        likely = alone[0].topk(min(_LIKELY, alone.shape[1])).indices
+        likely = alone[0].topk(min(LIKELY, alone.shape[1])).indices
         apart = [float((one - alone)[0, likely].abs().max()) for one in (padded, shared)]
         found = pads and apart[0] < most, shares and apart[1] < most
         _CHECKED[self._model] = len(part), *found

@@ -29,7 +29,7 @@ from glyphsight.media import PictureLike, load_gray, medium_of
 from glyphsight.media.bulk import PictureFile
 from glyphsight.media.picture import MAX_PIXELS
 from glyphsight.models import RunRecord
-from glyphsight.models.runs import UNKNOWN
+from glyphsight.models.runs import UNKNOWN, Task
 from glyphsight.pages import bars_html, text_html
 from glyphsight.parallel import Workers
 
@@ -63,8 +63,8 @@ class Answer:
         box: Top, bottom, left, right in pixels of the picture; None where no ink was sought or
             found, and the picture is one thing.
         parts: Answers to each thing in reading order; empty where there are not several.
-        said: What was seen, in the words that the base read to write the answer; "" where the model
-            answered itself.
+        said: What was seen, in words, where the answer is written or about several things at once:
+            the talker read them; "" where the answer is a label.
         written: Letters and digits of a line that was read sign by sign; "" where none was asked
             for.
     """
@@ -301,30 +301,46 @@ def _own_words(
 
     Several things in a picture are asked about together.
     """
-    found = answer_texts(model, texts)
+    found, task, run = answer_texts(model, texts), model.task(question), model.trained
     known = {row: one for row, one in enumerate(found) if isinstance(one, Answer) and is_known(one)}
     asked = [
-        replace(
-            texts[row],
-            ascii_image="".join(thing.ascii_image for thing in one.things),
-            parts=(),
-            halves=(),
+        Request.about(
+            run.prompt, "".join(thing.ascii_image for thing in one.things), task.labels, question
         )
-        for row, one in known.items()
+        for one in known.values()
     ]
-    for (row, named), own in zip(known.items(), _answer_each(model, asked, question), strict=True):
-        if isinstance(own, PictureError):
-            found[row] = own
+    reasons = model.too_long(asked)
+    fit = [number for number in range(len(asked)) if number not in reasons]
+    replies: dict[int, tuple[str, dict[str, float]]] = {}
+    if task.labels:
+        for number, scores in zip(fit, model.score([asked[n] for n in fit]), strict=True):
+            ranked = _ranked(task, scores)
+            replies[number] = next(iter(ranked)), ranked
+    else:
+        for number, reply in zip(fit, model.generate([asked[n] for n in fit]), strict=True):
+            replies[number] = run.prompt.read_reply(reply), {}
+    for number, (row, named) in enumerate(known.items()):
+        if number in reasons:
+            found[row] = PictureError(f"too tall as text ({reasons[number]}); crop it")
             continue
-        chances = own.probabilities or named.probabilities
+        label, chances = replies[number]
+        alone = bool(chances) and not named.parts
         found[row] = replace(
             named,
-            label=own.label,
-            name=own.name,
-            probability=own.probability,
-            probabilities=chances,
+            label=label,
+            name=task.name_of(label),
+            probability=chances.get(label),
+            probabilities=chances if alone else named.probabilities,
+            known=label != UNKNOWN,
+            said="" if alone else in_words([names_of(named)]),
         )
     return found
+
+
+def _ranked(task: Task, scores: NDArray[np.float32]) -> dict[str, float]:
+    """Return the probability of each label, likeliest first."""
+    chances = zip(task.labels, probabilities(scores).tolist(), strict=True)
+    return dict(sorted(chances, key=lambda pair: -pair[1]))
 
 
 def _answer_each(
@@ -352,8 +368,7 @@ def _answer_each(
             found[row] = to_answer(texts[row], run, {}, run.prompt.read_reply(reply))
         return found
     for row, scores in zip(fit, model.score(some), strict=True):
-        chances = dict(zip(task.labels, probabilities(scores).tolist(), strict=True))
-        ranked = dict(sorted(chances.items(), key=lambda pair: -pair[1]))
+        ranked = _ranked(task, scores)
         best = next(iter(ranked))
         found[row] = to_answer(texts[row], run, ranked, best, task.name_of(best))
     return found

@@ -97,7 +97,7 @@ class Conversation:
     def _seen(self, texts: list[PictureText], question: str) -> Iterator[str]:
         first = question == self.model.trained.tasks[0].question or not texts
         answers = self._named if self._named and first else self.model.see(texts, question)
-        things = [one for answer in answers for one in answer.things]
+        things = [one for answer in answers for one in ([answer] if answer.said else answer.things)]
         for number, one in enumerate(things):
             yield f"{', ' if number else ''}{one.name}"
 
@@ -105,11 +105,11 @@ class Conversation:
         return bool(self._last) and self.model.writes(words)
 
     def _written(self, words: str) -> Iterator[str]:
-        writer, asked = self.model.talker or self.model, list[int]()
         if self._writes(words):
             writer, things = self.model, [one for text in self._last for one in text.things]
             asked = asked_again(self.model, [one.ascii_image for one in things], words)
         else:
+            writer = self.model.talker or self.model
             asked = conversation_ids(self.model, self.messages, self.show, pictures=self.pictures)
         for piece in without_lead(writer.stream(asked, Writing(self.most))):
             yield piece.text
@@ -128,6 +128,8 @@ def task_about(model: Model, words: str, seen: Sequence[Answer] = ()) -> Task | 
     named, task = model.talker is not None, None
     try:
         task = run.task(words if words.strip() else None) if named else run.meant(words)
+        if task not in run.tasks and run.names(words) and run.labels:
+            task = run.tasks[0]
     except ModelError:
         if not named:
             raise

@@ -135,7 +135,10 @@ class Glyphsight(llm.Model):
                 for one in answers
             ]
         }
-        yield "\n".join(", ".join(thing.name for thing in one.things) for one in answers)
+        yield "\n".join(
+            ", ".join(thing.name for thing in ([one] if one.said else one.things))
+            for one in answers
+        )
 
     def _resume(self, prompt: Any) -> str:
         """Reply to words by what was seen and said before them."""

@@ -96,10 +96,10 @@ class RunRecord:
         for task in self.tasks:
             if question is None or normal(task.question) == normal(question):
                 return task
-        if question is not None and self.names(question):
-            return self.tasks[0]
         if self.free and question is not None:
             return Task(question)
+        if question is not None and self.names(question):
+            return self.tasks[0]
         known = ", ".join(repr(task.question) for task in self.tasks if task.question)
         raise ModelError(
             f"not trained to answer {question!r}; "

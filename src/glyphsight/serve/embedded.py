@@ -217,13 +217,19 @@ class Embedded:
     def _own_words_about(self, asked: Asked, reads: Sequence[Read]) -> list[str]:
         """Return the texts of the pictures that the run itself is to write about; none: it is not.
 
-        They are those of the last message, or the last one before.
+        They are those of the last message that has pictures. What was said before is left out, as
+        the run did not learn from long conversations.
         """
         words, inside = _last(asked, reads)
-        answers = [read.answer for read in inside or reads[-1:] if read.answer is not None]
-        own = self._model.writes(words) and self._model.talker is not None
-        known = any(map(is_known, answers))
-        return [one.ascii_image for x in answers for one in x.things] if own and known else []
+        if not words or not self._model.writes(words) or self._model.talker is None:
+            return []
+        for stop in range(len(asked.messages) - 1, 0, -1):
+            if not inside and asked.messages[stop - 1]["role"] == "user":
+                _, inside = _last(replace(asked, messages=asked.messages[:stop]), reads)
+        seen = [read.answer for read in inside if read.kind == "Picture" and read.answer]
+        return (
+            [one.ascii_image for x in seen for one in x.things] if any(map(is_known, seen)) else []
+        )
 
     async def _pieces(
         self, writers: Sequence[Iterable[Piece]]

@@ -23,14 +23,19 @@ from glyphsight.dataset import Prompt, Record
 from glyphsight.dataset.record import read_text
 from glyphsight.errors import DatasetError, ModelError
 from glyphsight.files import cache_dir, cached, checksum
-from glyphsight.inference.passes import left_padded, shared_beginning
+from glyphsight.inference.passes import (
+    LIKELY,
+    ROUNDED,
+    ROUNDED_HALF,
+    left_padded,
+    shared_beginning,
+)
 from glyphsight.inference.tokenize import completion_ids, prompt_ids, text_ids
 from glyphsight.models import LoadedModel, load_model, nano
 from glyphsight.models.chat import end_tokens
 
 _IGNORED = -100
 _UNSEEN = torch.finfo(torch.float32).min
-_LIKELY = 64  # tokens whose scores are compared where a model is checked
 _ROW = 240  # tokens of a row of several questions; attention costs their square
 _CHUNK = 4096
 _BUCKET_BATCHES = 50
@@ -42,12 +47,12 @@ class Example:
     """Token ids to learn from: a row of a batch.
 
     A row of several questions about one picture holds its text once: their common beginning, then
-    the rest of every question but its last token, then of every answer the tokens that it is
-    learnt at, and a token that nothing reads.
+    the rest of every question but its last token, then of every answer the tokens before those
+    that are learnt, which are ``targets``, and a token that nothing reads.
     """
 
     ids: list[int]  # tokens of a prompt with its completion, or of a piece of plain text
-    answer_tokens: int  # number of tokens at the end that are learnt
+    answer_tokens: int  # number of tokens that are learnt, without targets those at the end
     as_base: bool = False  # True to learn the base's distribution at each of them, not the token
     rests: tuple[tuple[int, int], ...] = ()  # tokens of each question after the beginning, answer
     targets: tuple[int, ...] = ()  # tokens of the answers, in a row of several questions
@@ -129,8 +134,8 @@ def share_beginnings(
 ) -> list[Example]:
     """Put the questions that are asked about one picture in one wording into one row.
 
-    A model learns the same from it, and reads the text of the picture once. A row has at most
-    240 tokens.
+    The sum of the losses and its gradient stay the same, and the text of the picture is read once.
+    A row has at most 240 tokens.
 
     Args:
         examples: N records, tokenized.
@@ -174,31 +179,42 @@ def _one_row(texts: list[Example]) -> Example | None:
 def reads_apart(loaded: LoadedModel, rows: Sequence[Example]) -> bool:
     """Tell whether a model reads the questions of a row as it reads each alone, by the longest row.
 
-    A model with another mask than the one given, such as a window, does not.
+    A model that takes no such mask does not, nor one with a window, which the mask replaces.
     """
     row = max((one for one in rows if one.rests), key=lambda one: len(one.ids), default=None)
     if row is None:
         return True
+    model = loaded.model
+    if getattr(model.config.get_text_config(), "sliding_window", None):
+        return False
     question, place = row.layout()
-    read, alone = np.array(row.ids[:-1]), list[Example]()
+    read, texts = np.array(row.ids[:-1]), [row]
     for number, (_, answer) in enumerate(row.rests, 1):
         own = np.flatnonzero((question == 0) | (question == number))
-        ids = read[own[np.argsort(place[own])]].tolist()
-        alone.append(Example([*ids, row.ids[-1]], answer))
-    told = []
-    with torch.inference_mode():
-        for one in (row, *alone):
-            batch = collate([one], pad=0)
-            mask = batch.get("attention_mask")
-            inputs = {"input_ids": batch["input_ids"][:, :-1]}
-            inputs["position_ids"] = batch["position_ids"][:, : len(one.ids) - 1]
-            if mask is not None:
-                inputs["attention_mask"] = mask
-            inputs = {name: tensor.to(loaded.model.device) for name, tensor in inputs.items()}
-            done = loaded.model(**inputs, logits_to_keep=one.answer_tokens, use_cache=False)
-            told.append(done.logits[0].float().log_softmax(dim=-1))
-    apart = (told[0] - torch.cat(told[1:])).gather(1, told[0].topk(_LIKELY).indices)
-    return bool(apart.abs().max() < (1e-3 if loaded.model.dtype == torch.float32 else 0.5))
+        texts.append(Example([*read[own[np.argsort(place[own])]].tolist(), row.ids[-1]], answer))
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            together, *alone = (_logprobs(model, one) for one in texts)
+    except (RuntimeError, ValueError, TypeError):  # it takes no mask of four dimensions
+        return False
+    finally:
+        model.train(was_training)
+    likely = together.topk(min(LIKELY, together.shape[1])).indices
+    apart = (together - torch.cat(alone)).gather(1, likely).abs().max()
+    return bool(apart < (ROUNDED if model.dtype == torch.float32 else ROUNDED_HALF))
+
+
+def _logprobs(model: Any, one: Example) -> Any:
+    """Compute log-probabilities float32[K, V] at the last K tokens of one row."""
+    batch = collate([one], pad=0)
+    read = {name: batch[name][:, : len(one.ids) - 1] for name in ("input_ids", "position_ids")}
+    if "attention_mask" in batch:
+        read["attention_mask"] = batch["attention_mask"]
+    read = {name: tensor.to(model.device) for name, tensor in read.items()}
+    done = model(**read, logits_to_keep=one.answer_tokens, use_cache=False)
+    return done.logits[0].float().log_softmax(dim=-1)
 
 
 def collate(examples: Sequence[Example], pad: int, multiple: int = 1) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from glyphsight.codec import Profile
 from glyphsight.console import say
-from glyphsight.dataset import BuildSettings, Record
+from glyphsight.dataset import BuildSettings, Prompt, Record
 from glyphsight.dataset.drawing import PREFIX
 from glyphsight.dataset.prompt import in_turn
 from glyphsight.dataset.storage import read_manifest
@@ -184,11 +184,12 @@ def make_job(
     for one in datasets:
         asked = in_turn(one.records, one.prompts)
         texts = tokenize_records(loaded, asked, one.where)
-        rows = texts if settings.method == "answers" else share_beginnings(texts, asked)
-        learned += rows if reads_apart(loaded, rows) else texts
+        # Answers that are fitted to their pictures need a text each.
+        fitted = settings.method == "answers" or len(loaded.tokenizer) > known
+        learned += texts if fitted else _shared(loaded, texts, asked, one)
     records, pieces = sum(one.records for one in learned), 0
     if text is not None:
-        pieces = pieces_for(len(learned), settings.text_share)
+        pieces = pieces_for(records, settings.text_share)
         learned += text_pieces(loaded, text, pieces, settings.seed, as_base=as_base)
     sums = [PREFIX * bool(one.draws) + checksum(one.files) for one in datasets]
     kept = origin.run if stays_adapter else None
@@ -212,6 +213,8 @@ def make_job(
         "text_as": ("base" if as_base else "text") if text else None,
         "chat": asdict(loaded.chat) if loaded.chat else None,
     }
+    if any(one.rests for one in learned):  # a run begun without such rows has other steps
+        inputs["rows"] = str(len(learned))
     if begun:
         require_same(begun, before, inputs)
     for one in datasets:
@@ -219,6 +222,25 @@ def make_job(
     judged = [record for one in datasets for record in one.validation]
     words = None if settings.text_file else text
     return Job(loaded, record, judged, learned, words, known, inputs)
+
+
+def _shared(
+    loaded: LoadedModel,
+    texts: list[Example],
+    asked: Sequence[tuple[Record, Prompt]],
+    one: LearnedDataset,
+) -> list[Example]:
+    """Put questions about one picture into one row, where the model reads them apart; say so."""
+    rows = share_beginnings(texts, asked)
+    if len(rows) == len(texts) or not reads_apart(loaded, rows):
+        return texts
+    if is_first_process():
+        before, now = (sum(len(row.ids) for row in some) for some in (texts, rows))
+        say(
+            f"glyphsight: {one.where}: questions about one picture share its text: {len(texts):,} "
+            f"records in {len(rows):,} rows, {now / before:.0%} of the tokens"
+        )
+    return rows
 
 
 def _require_answers(

@@ -28,7 +28,8 @@ class TrainSettings:
             them.
         epochs: Passes over the training records; left out: one, or as many as minutes allow.
         max_steps: Steps of the run, whatever epochs says; -1: as epochs says.
-        batch_size: Records per step.
+        batch_size: Records per step; those that ask about one picture count as one where they share
+            its text.
         learning_rate: Peak learning rate.
         hidden_learning_rate: Peak learning rate of Muon on the hidden matrices; 0: AdamW on all.
         minutes: Minutes of training after which the run ends, validation not counted; where steps

@@ -28,6 +28,7 @@ from glyphsight.models import RunRecord
 from glyphsight.models.load import as_base
 
 _RIVALS = (("yes", "no"), ("even", "odd"), ("digit", "letter", "word"))
+_IT = "Is it even?"
 _COUNTED = "zero one two three four five six seven eight nine ten eleven twelve"
 _NUMBERS = {word: str(value) for value, word in enumerate(_COUNTED.split())}
 
@@ -120,7 +121,7 @@ def _used(model: Model, samples: Samples, named: Task, cases: Sequence[_Case]) -
         "right, where the name is": list(compress(right, seen)),
         "it can use what it sees": list(compress(right, both)),
     }
-    if model.talker is not None:
+    if model.talker is not None and not model.writes(_IT):
         model.talker.settle(len(cases))
         names = [model.trained.name_of(one) for one in read]
         told = [
