@@ -212,9 +212,9 @@ def make_job(
         "text": checksum([text]) if text else None,
         "text_as": ("base" if as_base else "text") if text else None,
         "chat": asdict(loaded.chat) if loaded.chat else None,
+        # Another number of rows makes other steps.
+        "rows": str(len(learned)) if any(one.rests for one in learned) else None,
     }
-    if any(one.rests for one in learned):  # a run begun without such rows has other steps
-        inputs["rows"] = str(len(learned))
     if begun:
         require_same(begun, before, inputs)
     for one in datasets:
