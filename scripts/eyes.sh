@@ -2,14 +2,14 @@
 # Train the `nano-digits` and `nano-fashion` that ship from the runs of recipes/nano-digits.yaml and
 # recipes/nano-fashion.yaml: to say `unknown`, and to read what other people write and print.
 #
-#     bash scripts/eyes.sh DIGITS CLOTHES MNIST FASHION FONTS MORE_FONTS QUICKDRAW PHOTOS OUT
+#     bash scripts/eyes.sh DIGITS CLOTHES MNIST FASHION FONTS MORE_FONTS QUICKDRAW PHOTOS ICONS OUT
 #
 # DIGITS and CLOTHES are those runs; the others are as scripts/clear_eyes.py takes them, MORE_FONTS
-# a larger set of families, PHOTOS without the clothes of tuxpaint-stamps-default. Two hours of one
-# CPU core; OUT/digits and OUT/clothes are what ships. The digits learned from the pictures that
+# a larger set of families, PHOTOS without the clothes of tuxpaint-stamps-default. Three hours of
+# one CPU core; OUT/6 and OUT/clothes are what ships. The digits learned from the pictures that
 # clear_eyes.py drew at commit 6c12a6c, and spelled `unknown`; it draws more now, and that is a token.
 set -euo pipefail
-digits=$1 clothes=$2 mnist=$3 fashion=$4 fonts=$5 more=$6 sketches=$7 photos=$8 out=$9
+digits=$1 clothes=$2 mnist=$3 fashion=$4 fonts=$5 more=$6 sketches=$7 photos=$8 icons=$9 out=${10}
 mkdir -p "$out"
 here=$(dirname "$0")
 draw() { python "$here/clear_eyes.py" --mnist "$mnist" --hold-out "$out/mnist" --fashion "$fashion" --sketches "$sketches" "$@"; }
@@ -31,6 +31,21 @@ train --from "$out/2" --data "$out/pictures-data" --data "$out/more-data" --data
   --out "$out/3" --seed 3 --learning-rate 7e-4 --hidden-learning-rate 0.007 --set max_steps=8775
 python "$here/average.py" "$digits" "$out/3" "$out/digits" --share 0.93
 python "$here/choose_unknown.py" "$out/digits" "$out/pictures-data"
+
+# Icons as no digit, and all ink as it is found today; copies of digits beside them.
+glyphsight dataset build --source "idx:$mnist" --out "$out/copies" --invert auto --centre --ink \
+  --split train --validation 2000 --copies 9
+draw --fonts "$more" --photos "$photos" --icons "$icons" --out "$out/all"
+for kinds in clear print; do
+  python "$here/some_pictures.py" "$out/all" "$out/$kinds-pictures" --mix $kinds
+  glyphsight dataset build --source "folder:$out/$kinds-pictures" --out "$out/$kinds-data" --invert auto --centre --ink
+done
+clear=(--data "$out/copies" --data "$out/clear-data" --data "$out/clear-data")
+train --from "$out/digits" "${clear[@]}" --data "$out/clear-data" --out "$out/5" --seed 12 \
+  --learning-rate 7e-4 --hidden-learning-rate 0.007 --set embedding_rate=1 --set max_steps=7356
+train --from "$out/5" "${clear[@]}" --data "$out/print-data" --data "$out/print-data" --out "$out/6" --seed 13 \
+  --learning-rate 6e-4 --hidden-learning-rate 0.006 --set embedding_rate=1 --set max_steps=4050
+python "$here/choose_unknown.py" "$out/6" "$out/clear-data" --refused 0.002 --least 0.005
 
 draw --known clothes --fonts "$more" --photos "$photos" --out "$out/clothes-drawn"
 python "$here/some_pictures.py" "$out/clothes-drawn" "$out/clothes-pictures" --mix clothes

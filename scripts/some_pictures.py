@@ -3,6 +3,7 @@
     python scripts/some_pictures.py PICTURES OUT                # what `sight` reads in 85 minutes
     python scripts/some_pictures.py PICTURES MORE --mix more --without OUT    # and in 98 minutes
     python scripts/some_pictures.py PICTURES OUT --mix clothes  # what is no clothes
+    python scripts/some_pictures.py PICTURES OUT --mix clear    # what `nano-digits` read last
 
 All pictures for validation are linked. A seed decides which of the others.
 """
@@ -81,7 +82,41 @@ CLOTHES = {
     "empty page, shadowed": 2000,
 }
 """The same, for a model that knows clothes and reads them elsewhere."""
-MIXES = {"sight": SIGHT, "more": MORE, "clothes": CLOTHES}
+CLEAR = {
+    "plain": 12000,
+    "turned": 4000,
+    "rewritten": 3000,
+    "coarse": 4500,
+    "very coarse": 1750,
+    "photographed": 4000,
+    "shadowed": 3000,
+    "printed": 5500,
+    "segments": 3500,
+    "letter": 8500,
+    "sketch": 4500,
+    "sketch, turned": 4000,
+    "thing": 10000,
+    "icon": 10000,
+    "texture": 1500,
+    "blob": 2000,
+    "scribble": 2000,
+    "clothes": 2000,
+    "empty page": 2000,
+    "empty page, shadowed": 2000,
+    "page": 600,
+    "page, cut": 2000,
+    "word": 1000,
+}
+PRINT = {
+    "printed": 20000,
+    "letter": 26000,
+    "segments": 7000,
+    "coarse": 20000,
+    "word": 2500,
+    "rewritten": 15000,
+}
+"""The same, for the last two stages of `nano-digits`."""
+MIXES = {"sight": SIGHT, "more": MORE, "clothes": CLOTHES, "clear": CLEAR, "print": PRINT}
 
 
 def main() -> None:
