@@ -116,7 +116,40 @@ PRINT = {
     "rewritten": 15000,
 }
 """The same, for the last two stages of `nano-digits`."""
-MIXES = {"sight": SIGHT, "more": MORE, "clothes": CLOTHES, "clear": CLEAR, "print": PRINT}
+ASKED = {
+    "plain": 9500,
+    "turned": 2500,
+    "rewritten": 2300,
+    "coarse": 1200,
+    "very coarse": 150,
+    "photographed": 1700,
+    "shadowed": 800,
+    "printed": 1500,
+    "segments": 450,
+    "letter": 1900,
+    "icon": 900,
+    "sketch": 300,
+    "sketch, turned": 300,
+    "thing": 1500,
+    "texture": 200,
+    "blob": 200,
+    "scribble": 200,
+    "clothes": 200,
+    "empty page": 200,
+    "empty page, shadowed": 200,
+    "page": 150,
+    "page, cut": 150,
+    "word": 120,
+}
+"""The same, for the last stage of `sight`: two thirds of the digits are asked about."""
+MIXES = {
+    "sight": SIGHT,
+    "more": MORE,
+    "clothes": CLOTHES,
+    "clear": CLEAR,
+    "print": PRINT,
+    "asked": ASKED,
+}
 
 
 def main() -> None:

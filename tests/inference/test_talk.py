@@ -99,7 +99,8 @@ def test_the_base_talks_about_what_its_adapter_named(golden):
     assert "".join(talk.reply("What is this?")) == "5"
     assert talk.messages[0]["content"] == "The picture shows the digit 5.\nWhat is this?"
     assert "Paris" in "".join(talk.reply("What is the capital of France?"))
-    [alone] = Model("sight").see([golden / "five.png"], "Which month of the year has this number?")
+    base = Model("sight", talker="smollm2-135m")
+    [alone] = base.see([golden / "five.png"], "Which month of the year has this number?")
     assert (alone.said, alone.probability) == ("The picture shows the digit 5.", None)
     assert "5" in alone.name
 
@@ -180,6 +181,22 @@ def test_a_talker_that_is_given_answers_for_a_free_run(free):
     assert Writer(free).writes("Is it even?")
     assert not Writer(free).writes("Who was Plato?")
     assert not Writer(free, talker="smollm2-135m").writes("Is it even?")
+
+
+@pytest.mark.slow
+def test_sight_answers_questions_about_a_digit_from_its_picture(golden):
+    model, five = Model("sight"), str(golden / "five.png")
+    asked = ("Is it even?", "What is it plus three?", "Would you call the number odd or even?")
+    answers = [model.see([five], words)[0] for words in asked]
+    assert [answer.name for answer in answers] == ["no", "8", "odd"]
+    talk = Conversation(model)
+    talk.add(five)
+    assert ["".join(talk.reply(words)) for words in ("What is this?", *asked)] == [
+        "5",
+        "no",
+        "8",
+        "odd",
+    ]
 
 
 @pytest.mark.slow
