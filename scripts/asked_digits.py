@@ -1,4 +1,4 @@
-"""Make the two datasets of `sight`'s last stage: digits to name, and digits to be asked about.
+"""Make the two datasets of `sight-vqa`: digits to name, and digits to be asked about.
 
     python scripts/asked_digits.py CLEAR OUT
 

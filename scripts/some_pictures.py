@@ -141,7 +141,7 @@ ASKED = {
     "page, cut": 150,
     "word": 120,
 }
-"""The same, for the last stage of `sight`: two thirds of the digits are asked about."""
+"""The same, for `sight-vqa`: some of the digits are asked about."""
 MIXES = {
     "sight": SIGHT,
     "more": MORE,

@@ -99,8 +99,7 @@ def test_the_base_talks_about_what_its_adapter_named(golden):
     assert "".join(talk.reply("What is this?")) == "5"
     assert talk.messages[0]["content"] == "The picture shows the digit 5.\nWhat is this?"
     assert "Paris" in "".join(talk.reply("What is the capital of France?"))
-    base = Model("sight", talker="smollm2-135m")
-    [alone] = base.see([golden / "five.png"], "Which month of the year has this number?")
+    [alone] = Model("sight").see([golden / "five.png"], "Which month of the year has this number?")
     assert (alone.said, alone.probability) == ("The picture shows the digit 5.", None)
     assert "5" in alone.name
 
@@ -184,8 +183,8 @@ def test_a_talker_that_is_given_answers_for_a_free_run(free):
 
 
 @pytest.mark.slow
-def test_sight_answers_questions_about_a_digit_from_its_picture(golden):
-    model, five = Model("sight"), str(golden / "five.png")
+def test_sight_vqa_answers_questions_about_a_digit_from_its_picture(golden):
+    model, five = Model("sight-vqa"), str(golden / "five.png")
     asked = ("Is it even?", "What is it plus three?", "Would you call the number odd or even?")
     answers = [model.see([five], words)[0] for words in asked]
     assert [answer.name for answer in answers] == ["no", "8", "odd"]

@@ -126,10 +126,9 @@ def test_words_alone_resume_the_conversation(run, monkeypatch):
         return stream(self, ids, replace(writing, most=4))
 
     monkeypatch.setattr(Model, "stream", noted)
-    base = ("-o", "talker", "smollm2-135m")
-    assert run("-m", "glyphsight", *base, "-a", "five.png") == "5\n"
-    assert run("-c", *base, "Is it even?").strip()
-    model = Model("sight", talker=base[2]).talker
+    assert run("-m", "glyphsight", "-a", "five.png") == "5\n"
+    assert run("-c", "Is it even?").strip()
+    model = Model("sight").talker
     said = ["The picture shows the digit 5.\n", "5", "Is it even?"]
     messages = [
         {"role": role, "content": content}

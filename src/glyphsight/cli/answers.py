@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 _SHOWN = 4  # likeliest labels
 _SURE = 0.8  # smallest probability of an answer that is not called unsure
-_FEW = {"sight": "digits", "nano-digits": "digits", "nano-fashion": "clothes"}
+_FEW = {
+    "sight": "digits",
+    "sight-vqa": "digits",
+    "nano-digits": "digits",
+    "nano-fashion": "clothes",
+}
 _NOTES = {  # about how a picture was read, by field of its answer
     "inverted": "dark on light, inverted",
     "cropped": "cropped and centred",

@@ -119,7 +119,8 @@ def see(
     model: Annotated[
         str,
         typer.Option(
-            help="sight: an adapter of SmolLM2, trained on digits; nano-digits, nano-fashion, "
+            help="sight: an adapter of SmolLM2, trained on digits; sight-vqa: the same, which "
+            "answers questions about a digit (--ask); nano-digits, nano-fashion, "
             "nano-names: small models, trained on digits, on clothes, on signs, icons and "
             "sketches, in milliseconds; or a run directory, from glyphsight train or demo."
         ),

@@ -18,14 +18,17 @@ from glyphsight.inference.model import Model
 from glyphsight.inference.see import Answer
 from glyphsight.media.picture import MAX_PIXELS, load_picture
 from glyphsight.media.sound import load_sound
-from glyphsight.models.runs import NANO_DIGITS, NANO_FASHION, SIGHT
+from glyphsight.models.runs import NANO_DIGITS, NANO_FASHION, SIGHT, SIGHT_VQA
 from glyphsight.models.tokens import EMBEDDED, MAX_WIDTH, count_tokens, load_tokenizer
 from glyphsight.settings import check, setting
 
 SHOWN = Profile(format="plain", invert="auto")
 """Profile of a text for a model that never saw one, unless another is asked for: cheap tokens."""
 _DIGIT = "a handwritten digit"
-_SUBJECTS = {SIGHT: _DIGIT, NANO_DIGITS: _DIGIT, NANO_FASHION: "a piece of clothing"}
+_SUBJECTS = {
+    **dict.fromkeys((SIGHT, SIGHT_VQA, NANO_DIGITS), _DIGIT),
+    NANO_FASHION: "a piece of clothing",
+}
 _NEAR = 0.85  # share of the budget from which no larger grid is sought
 _TRIES = 6
 

@@ -104,8 +104,8 @@ class Glyphsight(llm.Model):
 
         model: str | None = Field(
             default=None,
-            description="sight, nano-digits, nano-fashion, nano-names, hearing or a run; "
-            "left out, sight for pictures and hearing for sounds",
+            description="sight, sight-vqa, nano-digits, nano-fashion, nano-names, hearing or a "
+            "run; left out, sight for pictures and hearing for sounds",
         )
         talker: str | None = Field(
             default=None,

@@ -186,17 +186,19 @@ def read_history(file: Path) -> list[dict[str, Any]]:
 
 
 SIGHT = "sight"
+SIGHT_VQA = "sight-vqa"
 NANO_DIGITS = "nano-digits"
 NANO_FASHION = "nano-fashion"
 NANO_NAMES = "nano-names"
 HEARING = "hearing"
 DRAW = "draw"
 _ASSETS = Path(__file__).parents[1] / "assets"
-_SHIPPED = (NANO_DIGITS, NANO_FASHION, NANO_NAMES, HEARING, DRAW, SIGHT)
+_SHIPPED = (NANO_DIGITS, NANO_FASHION, NANO_NAMES, HEARING, DRAW, SIGHT, SIGHT_VQA)
 SHIPPED_RUNS = {name: _ASSETS / name for name in _SHIPPED}
 """Trained runs in the package: a ``nano`` and an adapter of SmolLM2 trained on handwritten digits,
-a ``nano`` trained on Fashion-MNIST's clothes, one on letters, icons, sketches and clothes together,
-one on spoken digits, and one that draws digits."""
+that adapter trained further on questions about digits, a ``nano`` trained on Fashion-MNIST's
+clothes, one on letters, icons, sketches and clothes together, one on spoken digits, and one that
+draws digits."""
 DEFAULT_MODEL = SIGHT
 """Model that ``see`` asks unless another is named."""
 NAMES = (nano.NAME, smollm2.NAME, *SHIPPED_RUNS)
