@@ -14,7 +14,7 @@ from glyphsight.models.runs import SHIPPED_RUNS, UNKNOWN
 from glyphsight.models.smollm2 import ensure_smollm2
 
 ANGLES = np.arange(10) * np.pi / 5  # of a star's points
-LIMIT = 31_000_000
+LIMIT = 31_000_000  # bytes that all models in the package may take together
 
 
 def test_the_models_that_ship_are_small():
