@@ -130,7 +130,7 @@ def test_an_answer_of_the_validation_alone_stays_spelled(digits, tmp_path):
     write_records([replace(records[0], answer="odd one"), *records[1:]], data / "validation.json")
     settings = {"batch_size": 16, "max_steps": 1}
     train(data, "nano-digits", tmp_path / "run", resolve_settings("nano", settings), quiet=True)
-    assert RunRecord.load(tmp_path / "run").base_answers == ()
+    assert RunRecord.load(tmp_path / "run").base_answers == ("unknown",)
 
 
 def test_its_run_learns_a_further_answer(digits, tmp_path):
@@ -141,7 +141,7 @@ def test_its_run_learns_a_further_answer(digits, tmp_path):
     more = named(digits, tmp_path / "more", ["zilch", *WORDS[1:]])
     train(more, run, tmp_path / "next", ANSWERS, quiet=True)
     found = Model(tmp_path / "next")
-    assert found.trained.base_answers == (*sorted(WORDS), "zilch")
+    assert found.trained.base_answers == ("unknown", *sorted(WORDS), "zilch")
     assert numbers.items() < load_model(tmp_path / "next").tokenizer.get_vocab().items()
     assert share_right(found, more, found.trained.labels) > 0.9
 
