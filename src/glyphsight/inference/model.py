@@ -309,8 +309,8 @@ class Model(LazyModel):
     def writes(self, words: str | None) -> bool:
         """Tell whether the run itself writes the answer to words beside a picture.
 
-        It does where it was trained on so many questions that it takes any, no talker was given,
-        and the words refer to the picture by a word such as "it" (:func:`refers`).
+        It does where it was trained on more questions than it lists, no talker was given, and the
+        words refer to the picture by a word such as "it" (:func:`refers`).
         """
         free = self.run is not None and self.run.free and self._talker is None
         return free and words is not None and refers(words, surely=True)

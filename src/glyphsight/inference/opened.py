@@ -278,9 +278,7 @@ class LazyModel:
         """
         try:
             task = self.trained.task(question)
-            first = self.trained.tasks[0]
-            named = question is not None and self.trained.names(question) and first.labels
-            return first if named and task not in self.trained.tasks else task
+            return task if question is None else self.trained.asked(question, task)
         except ModelError as error:
             if self.run is None:
                 raise

@@ -309,16 +309,7 @@ def _own_words(
         )
         for one in known.values()
     ]
-    reasons = model.too_long(asked)
-    fit = [number for number in range(len(asked)) if number not in reasons]
-    replies: dict[int, tuple[str, dict[str, float]]] = {}
-    if task.labels:
-        for number, scores in zip(fit, model.score([asked[n] for n in fit]), strict=True):
-            ranked = _ranked(task, scores)
-            replies[number] = next(iter(ranked)), ranked
-    else:
-        for number, reply in zip(fit, model.generate([asked[n] for n in fit]), strict=True):
-            replies[number] = run.prompt.read_reply(reply), {}
+    replies, reasons = _replies(model, task, asked)
     for number, (row, named) in enumerate(known.items()):
         if number in reasons:
             found[row] = PictureError(f"too tall as text ({reasons[number]}); crop it")
@@ -337,6 +328,25 @@ def _own_words(
     return found
 
 
+def _replies(
+    model: Model, task: Task, asked: Sequence[Request]
+) -> tuple[dict[int, tuple[str, dict[str, float]]], dict[int, str]]:
+    """Answer requests by a label or in writing; say which are too long."""
+    reasons = model.too_long(asked)
+    fit = [row for row in range(len(asked)) if row not in reasons]
+    some = [asked[row] for row in fit]
+    if not task.labels:
+        read = model.trained.prompt.read_reply
+        return {
+            row: (read(one), {}) for row, one in zip(fit, model.generate(some), strict=True)
+        }, reasons
+    found = {}
+    for row, scores in zip(fit, model.score(some), strict=True):
+        ranked = _ranked(task, scores)
+        found[row] = next(iter(ranked)), ranked
+    return found, reasons
+
+
 def _ranked(task: Task, scores: NDArray[np.float32]) -> dict[str, float]:
     """Return the probability of each label, likeliest first."""
     chances = zip(task.labels, probabilities(scores).tolist(), strict=True)
@@ -353,24 +363,19 @@ def _answer_each(
     ]
     model.settle(len(asked), rounded=True)
     model.warn_of_merged()
-    reasons = model.too_long(asked)
-    fit = [row for row in range(len(texts)) if row not in reasons]
-    found: list[Answer | PictureError] = [
-        PictureError(
-            f"{text.height}x{text.width} pixels are too tall as text "
-            f"({reasons.get(row, '')}); crop it"
+    replies, reasons = _replies(model, task, asked)
+    found: list[Answer | PictureError] = []
+    for row, text in enumerate(texts):
+        if row in replies:
+            label, chances = replies[row]
+            found.append(to_answer(text, run, chances, label, task.name_of(label)))
+            continue
+        found.append(
+            PictureError(
+                f"{text.height}x{text.width} pixels are too tall as text "
+                f"({reasons.get(row, '')}); crop it"
+            )
         )
-        for row, text in enumerate(texts)
-    ]
-    some = [asked[row] for row in fit]
-    if not task.labels:
-        for row, reply in zip(fit, model.generate(some), strict=True):
-            found[row] = to_answer(texts[row], run, {}, run.prompt.read_reply(reply))
-        return found
-    for row, scores in zip(fit, model.score(some), strict=True):
-        ranked = _ranked(task, scores)
-        best = next(iter(ranked))
-        found[row] = to_answer(texts[row], run, ranked, best, task.name_of(best))
     return found
 
 

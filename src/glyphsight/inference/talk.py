@@ -128,8 +128,7 @@ def task_about(model: Model, words: str, seen: Sequence[Answer] = ()) -> Task | 
     named, task = model.talker is not None, None
     try:
         task = run.task(words if words.strip() else None) if named else run.meant(words)
-        if task not in run.tasks and run.names(words) and run.labels:
-            task = run.tasks[0]
+        task = run.asked(words, task)
     except ModelError:
         if not named:
             raise

@@ -106,6 +106,11 @@ class RunRecord:
             + (f"ask one of {known}" if known else "leave the question out")
         )
 
+    def asked(self, words: str, task: Task) -> Task:
+        """Return the first task for words that ask for a name it has a label for, else ``task``."""
+        named = self.labels and task not in self.tasks and self.names(words)
+        return self.tasks[0] if named else task
+
     @property
     def asks_one(self) -> bool:
         """True where words beside a picture change nothing: the run knows one question alone."""
