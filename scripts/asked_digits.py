@@ -12,6 +12,7 @@ they are. OUT/names holds 15,000 pictures to name: the other digits, and all tha
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -23,15 +24,20 @@ from glyphsight.dataset.storage import MANIFEST, profile_of
 from glyphsight.files import write_json
 from glyphsight.models.runs import UNKNOWN
 
-DIGITS, PAIRS, STRANGE, EACH = 5500, 800, 1000, 8
-NAMES = 15000
+DIGITS, PAIRS, TRIPLES, STRANGE, EACH = 5000, 2600, 900, 800, 8
+NAMES = 14000
 LONGEST = 90
 """Most characters of an answer about something else."""
 Row = list[Record]
 
 
 def asked_about(
-    names: list[str], texts: list[str], number: int, wanted: int, families: set[str], alone: bool
+    names: Sequence[str],
+    texts: Sequence[str],
+    number: int,
+    wanted: int,
+    families: set[str],
+    alone: bool,
 ) -> Row:
     """Ask ``wanted`` questions about pictures, in the wording of row ``number``.
 
@@ -52,9 +58,9 @@ def asked_about(
 
 
 def rows_of(digits: Row, strange: Row, random: np.random.Generator) -> list[Row]:
-    """Make rows: the questions about one picture, or one pair, even ones plain, odd ones a chat."""
+    """Make rows: the questions about one picture or some, even ones plain, odd ones a chat."""
     rows: list[Row] = []
-    about = [set(FAMILIES) - {ASIDE, "sort"}] * 3 + [set(FAMILIES) - {ASIDE}]  # it is a digit
+    about = [set(FAMILIES) - {ASIDE, "sort", "count"}] * 3 + [set(FAMILIES) - {ASIDE}]
     for one in digits[:DIGITS]:
         number, alone = len(rows), len(rows) % 10 < 2
         rows.append(
@@ -62,11 +68,13 @@ def rows_of(digits: Row, strange: Row, random: np.random.Generator) -> list[Row]
         )
         if number % 10 in (4, 5):  # both wordings
             rows[-1] += asked_about([one.answer], [one.picture], number, 1, {ASIDE}, alone=True)
-    while len(rows) < DIGITS + PAIRS:
-        first, second = (digits[row] for row in random.integers(len(digits), size=2))
-        if first.answer != second.answer:
-            names, texts = [first.answer, second.answer], [first.picture, second.picture]
-            rows.append(asked_about(names, texts, len(rows), EACH // 2, {"larger"}, alone=False))
+    for number in range(PAIRS + TRIPLES):
+        some = random.choice(len(digits), size=2 if number < PAIRS else 3, replace=False)
+        names, texts = zip(
+            *((digits[row].answer, digits[row].picture) for row in some), strict=True
+        )
+        number, families = len(rows), set(FAMILIES) - {ASIDE}
+        rows.append(asked_about(names, texts, number, EACH - len(some), families, alone=False))
     for one in strange[:STRANGE]:
         rows.append(asked_about([UNKNOWN], [one.picture], len(rows), 1, {"what"}, alone=True))
     return rows
@@ -93,8 +101,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("clear", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--seed", type=int, default=36)
     given = parser.parse_args()
-    random = np.random.default_rng(36)
+    random = np.random.default_rng(given.seed)
     every = load_dataset(given.clear, "train")
     every = [replace(every[row], source="") for row in random.permutation(len(every))]
     digits = [one for one in every if one.answer != UNKNOWN]

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from glyphsight.dataset import Prompt, Record
@@ -24,7 +26,7 @@ SEEN = {
 
 
 def answers(names, kind, family, **how):
-    found = (ask(names, kind, number=n, families=[family], **how) for n in range(40))
+    found = (ask(names, kind, number=n, families=[family], **how) for n in range(80))
     return {(one.words, one.answer) for one in found}
 
 
@@ -55,6 +57,9 @@ def test_each_family_has_forty_wordings_and_others_that_are_held_out():
         ("icon", "first", {"a"}),
         ("scene", "count", {"3"}),
         ("scene", "left", {"circle"}),
+        ("digit", "minus", {"6"}),
+        ("digit", "in words", {"seven"}),
+        ("digit", "count", {"1"}),
     ],
 )
 def test_the_name_gives_the_answer(kind, family, right):
@@ -69,6 +74,34 @@ def test_yes_and_no_go_with_the_question():
 
 def test_what_is_left_names_a_thing_that_is_there_once():
     assert all("star" in words for words, _ in answers(SEEN["scene"], "scene", "left"))
+
+
+@pytest.mark.parametrize(
+    ("family", "right"),
+    [("larger", {"9"}), ("smaller", {"4"}), ("sum", {"13"}), ("count", {"2"}), ("left", {"4"})],
+)
+def test_the_names_of_two_pictures_give_the_answer(family, right):
+    assert {answer for _, answer in answers(["4", "9"], "digit", family)} == right
+
+
+def test_a_number_is_compared_with_another():
+    for words, answer in answers(["4"], "digit", "than"):
+        [other] = re.findall(r"\d", words)
+        assert other != "4"
+        assert answer == ("yes" if int(other) < 4 else "no")
+
+
+def test_one_of_several_numbers_is_named_by_its_place():
+    places = {"first": "7", "second": "0", "third": "7", "last": "7"}
+    found = answers(["7", "0", "7"], "digit", "place")
+    assert {answer for _, answer in found} == {"7", "0"}
+    for words, answer in found:
+        assert [answer] == [said for place, said in places.items() if place in words]
+
+
+def test_one_less_than_zero_is_not_asked():
+    with pytest.raises(DatasetError, match="no question of minus fits"):
+        ask(["0"], "digit", families=["minus"])
 
 
 def test_of_two_pictures_the_larger_is_asked_for():
@@ -88,7 +121,8 @@ def test_the_same_arguments_ask_the_same():
         [ask(["7"], "digit", seed=seed, number=n) for n in range(50)] for seed in (0, 0, 1)
     )
     assert first == again != other
-    assert {one.family for one in first} == {"what", "sort", "parity", "plus", ASIDE}
+    alone = {"what", "sort", "parity", "plus", "minus", "than", "in words", "count", ASIDE}
+    assert {one.family for one in first} == alone
 
 
 @pytest.mark.parametrize("wording", [PLAIN, CHAT])

@@ -54,6 +54,8 @@ _END = re.compile(r"[.!?][\"')]*(?=\s|$)")  # of a sentence
 _NUMBERS = ("digit", "number")
 _SORTS = ("digit", "letter", "word")
 _LONG = ("number", "word")  # of several characters
+_PLACES = ("first", "second", "third", "fourth")
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,12 @@ class _Form:
     family: str
     choices: tuple[str, ...] = ()
     kinds: Collection[str] = ()  # kinds of pictures that it fits; empty for all
-    answer: Callable[[str], str] = str  # to one picture, of its name
+    answer: Callable[[str], str] = str  # to what is asked about, by its name
+    pictures: Collection[int] = (1,)  # numbers of pictures that it fits
 
 
 _EVEN, _YES = ("even", "odd"), ("yes", "no")
+_SEVERAL = (2, 3, 4)
 _BY_NAME = {  # by the form of assets/questions.json
     "name": _Form("what"),
     "sort": _Form("sort", _SORTS, _SORTS),
@@ -83,11 +87,17 @@ _BY_NAME = {  # by the form of assets/questions.json
     "even": _Form("parity", _YES, _NUMBERS, lambda one: _YES[int(one) % 2]),
     "odd": _Form("parity", _YES, _NUMBERS, lambda one: _YES[1 - int(one) % 2]),
     "three": _Form("plus", (), _NUMBERS, lambda one: str(int(one) + 3)),
-    "larger": _Form("larger", (), _NUMBERS),
+    "minus": _Form("minus", (), _NUMBERS, lambda one: str(int(one) - 1)),
+    "than": _Form("than", _YES, _NUMBERS),
+    "in words": _Form("in words", (), ("digit",), lambda one: _DIGITS[int(one)]),
+    "larger": _Form("larger", (), _NUMBERS, pictures=(2,)),
+    "smaller": _Form("smaller", (), _NUMBERS, pictures=(2,)),
+    "sum": _Form("sum", (), _NUMBERS, pictures=_SEVERAL),
+    "place": _Form("place", (), _NUMBERS, pictures=_SEVERAL),
     "backwards": _Form("backwards", (), _LONG, lambda one: one[::-1]),
-    "count": _Form("count", (), ("scene",), lambda one: str(len(one.split(", ")))),
+    "count": _Form("count", (), ("scene", "digit"), pictures=(1, *_SEVERAL)),
     "length": _Form("length", (), _LONG, lambda one: str(len(one))),
-    "left": _Form("left", (), ("scene",)),
+    "left": _Form("left", (), ("scene", *_NUMBERS), pictures=(1, *_SEVERAL)),
     "first": _Form("first", (), (), lambda one: one[0]),
 }
 FAMILIES = (*dict.fromkeys(form.family for form in _BY_NAME.values()), ASIDE)
@@ -95,26 +105,39 @@ FAMILIES = (*dict.fromkeys(form.family for form in _BY_NAME.values()), ASIDE)
 
 
 def _answered(
-    form: str, names: Sequence[str], kind: str, draw: random.Random
+    name: str, names: Sequence[str], kind: str, draw: random.Random
 ) -> tuple[str, str] | None:
     """Answer a form; return also what it asks about, and None where it does not fit."""
-    kinds = _BY_NAME[form].kinds
-    if len(names) != (2 if form == "larger" else 1) or (kinds and kind not in kinds):
+    form = _BY_NAME[name]
+    if len(names) not in form.pictures or (form.kinds and kind not in form.kinds):
         return None
-    if form == "sort":
+    things = names[0].split(", ") if kind == "scene" else list(names)
+    if name == "sort":
         return kind, ""
-    if form == "larger":
-        return None if int(names[0]) == int(names[1]) else (max(names, key=int), "")
-    if form == "left":
-        things = names[0].split(", ")
+    if name == "count":
+        return str(len(things)), ""
+    if name == "sum":
+        return str(sum(map(int, things))), ""
+    if name in ("larger", "smaller"):
+        choose = max if name == "larger" else min
+        return None if int(things[0]) == int(things[1]) else (choose(things, key=int), "")
+    if name == "place":
+        at = draw.randrange(len(things))
+        return things[at], "last" if at == len(things) - 1 and draw.random() < 0.5 else _PLACES[at]
+    if name == "left":
         known = [at for at, one in enumerate(things) if at and things.count(one) == 1]
         if not known:
             return None
         at = draw.choice(known)
         return things[at - 1], things[at]
-    if form == "first" and kind in (*_NUMBERS, "letter", "scene"):
+    if name == "than":
+        other = draw.choice([one for one in range(10) if one != int(things[0])])
+        return _YES[int(things[0]) < other], str(other)
+    if name == "first" and kind in (*_NUMBERS, "letter", "scene"):
         return None
-    return _BY_NAME[form].answer(names[0]), ""
+    if name == "minus" and int(things[0]) == 0:
+        return None
+    return form.answer(things[0]), ""
 
 
 @lru_cache(maxsize=1)
@@ -141,7 +164,7 @@ _NAME = re.compile(
 _REFERS = re.compile(
     r"\b(it|its|this|that|these|those|they|them|he|she|him|her|here|there|both|two|first|last|"
     r"pictures?|images?|photos?|drawings?|sounds?|recordings?|drawn|shown|written|said|seen?|hear|"
-    r"heard|look|read|signs?|digits?|letters?|numbers?|characters?|words?|things?|objects?|shapes?|"
+    r"heard|look|read|second|third|total|signs?|digits?|letters?|numbers?|characters?|words?|things?|objects?|shapes?|"
     r"icons?|symbols?|left|right|larger|smaller|even|odd|plus|minus|add|sum|"
     r"backwards|count|sure|more)\b|\bexplain\W*$"
 )

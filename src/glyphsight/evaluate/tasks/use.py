@@ -29,6 +29,7 @@ from glyphsight.models.load import as_base
 
 _RIVALS = (("yes", "no"), ("even", "odd"), ("digit", "letter", "word"))
 _IT = "Is it even?"
+_ASKED = set(FAMILIES) - {ASIDE, "what"}
 _COUNTED = "zero one two three four five six seven eight nine ten eleven twelve"
 _NUMBERS = {word: str(value) for value, word in enumerate(_COUNTED.split())}
 
@@ -83,13 +84,13 @@ def use_task(location: str, run: RunRecord | None, settings: EvaluateSettings) -
     cases, items = [], []
     for number, name in enumerate(names):
         rows: tuple[int, ...] = (number,)
-        of_kind, families = kind or kind_of(name), set(FAMILIES) - {ASIDE, "what"}
+        of_kind = kind or kind_of(name)
         other = (number + 1) % len(names)
         comparable = {of_kind, kind or kind_of(names[other])} <= {"digit", "number"}
         if number % 5 == 4 and comparable and int(name) != int(names[other]):
-            rows, families = (number, other), {"larger"}
+            rows = (number, other)
         shown, seed = [names[row] for row in rows], settings.seed
-        asked = ask(shown, of_kind, seed=seed, number=number, held_out=True, families=families)
+        asked = ask(shown, of_kind, seed=seed, number=number, held_out=True, families=_ASKED)
         case = _Case((PLAIN, CHAT)[number % 2], rows, asked.words, number % 4 > 1)
         cases.append(case)
         text = "".join(texts[row] for row in rows)
