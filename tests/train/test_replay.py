@@ -9,9 +9,10 @@ from glyphsight.errors import DatasetError, ModelError
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.load import without_peft_warning
 from glyphsight.models.nano import make_nano
-from glyphsight.train.data import PIECE, SHORT, Example, collate, own_words, pieces_for, text_pieces
+from glyphsight.train.data import Example, collate
 from glyphsight.train.run import train
 from glyphsight.train.settings import TrainSettings, resolve_settings
+from glyphsight.train.text import PIECE, SHORT, own_words, pieces_for, text_pieces
 from glyphsight.train.trainer import AnswerTrainer
 
 

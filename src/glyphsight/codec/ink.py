@@ -22,6 +22,17 @@ from glyphsight.codec.ground import (
     ruled_lines,
     threshold_of,
 )
+from glyphsight.codec.parts import (
+    LONG,
+    Parts,
+    box_around,
+    longer,
+    main_scores,
+    neighbours,
+    parts_of,
+    pen_of,
+    without_shadow,
+)
 from glyphsight.codec.windows import (
     Mask,
     grow,
@@ -45,10 +56,6 @@ _CLEAR = 0.15  # on uneven ground: contrast of the ink as a share of the ground'
 _CLEAR_CUT = 0.5  # likewise, of ink that reaches the edge of the picture or is its darkest part
 _LIGHTER = 0.23  # gap between the grays of such ink and of all around it, over their distance
 BLOB = 0.3  # widest stroke as a share of the longest side of its part
-_EVEN = 0.35  # range of grays in a shadow, over its distance from the ink
-_SHADOW = 0.25  # least share of a shadow in what is taken for ink
-_WIDE = 0.15  # width of a stroke, likewise, above which a part is doubtful
-_LONG = 0.25  # width of a stroke that is no dot, likewise
 SMALL = 0.03  # longest side of a speck as a share of the picture's
 _STROKE = 0.10  # width of an even stroke as a share of the ink's longer side, as in MNIST's digits
 _GRAIN = 0.25  # least noise of a photograph, in gray values
@@ -57,7 +64,6 @@ _MORE = 0.1  # least share of a shadow in what was found there
 _BROADER = 1.5  # least width of a shadow over that of the strokes
 _PEN = 0.12  # widest stroke beside a shadow, as a share of the longest side of both
 _LEVELS = 3, 4, 5  # levels of gray, in the darkest of which ink is sought among hard shadows
-_NEAR = 0.12  # largest gap between parts of one thing, as a share of its longer side
 
 
 @dataclass(frozen=True)
@@ -83,18 +89,6 @@ class Ink:
     shadow: bool
     ruled: bool
     sheet: bool
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Connected components of the ink: a label per pixel, and per component mass and box."""
-
-    labels: NDArray[np.int32]  # [H, W], 0 outside
-    area: NDArray[Any]  # [n], pixels
-    mass: NDArray[Any]  # [n], contrast summed over the pixels
-    boxes: NDArray[np.int64]  # [n, 4]: top, bottom, left, right
-    frames: Mask  # [n], hollow and about as large as the picture
-    widths: NDArray[Any]  # [n], width of the strokes as a share of the longest side
 
 
 @dataclass(frozen=True)
@@ -181,63 +175,6 @@ def reduce(pixels: Images) -> tuple[Floats, int]:
     return sums.sum(axis=2, dtype=np.float32) / step**2, step
 
 
-def _parts(mask: Mask, contrast: NDArray[np.float64]) -> Parts:
-    """Measure the connected components of a mask that is not empty."""
-    labels, boxes = label_components(mask)
-    count, inside = len(boxes) + 1, labels[mask]
-    mass = np.bincount(inside, weights=contrast[mask], minlength=count)[1:]
-    size = np.bincount(inside, minlength=count)[1:]
-    length = np.bincount(inside[~shrink(mask, 3)[mask]], minlength=count)[1:]
-    tall, wide = boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]
-    frames = (tall * wide > 0.35 * mask.size) & (mass < 0.12 * tall * wide * (contrast.max() + 1))
-    widths = 2 * size / np.maximum(length, 1) / np.maximum(tall, wide)
-    return Parts(labels, size, mass, boxes, frames, widths)
-
-
-def _scores(parts: Parts, *, shaded: bool) -> tuple[NDArray[np.float64], Mask]:
-    """Weigh parts as the main one, float64[n], and say which are cut off by the edge, bool[n]."""
-    top, bottom, left, right = parts.boxes.T
-    height, width = parts.labels.shape
-    cut = (top == 0) | (left == 0) | (bottom == height) | (right == width)
-    scores = parts.mass * np.where(cut, 0.25, 1) * np.where(parts.frames, 0.05, 1)
-    if shaded:
-        # Wide parts are rather a lit part of the ground or a corner of a sheet.
-        scores *= np.minimum(1, _WIDE / parts.widths) ** 3
-    return scores, cut
-
-
-def _without_shadow(
-    mask: Mask, depth: NDArray[Any], parts: Parts, main: int, *, shaded: bool
-) -> Mask | None:
-    """Keep what is darker than a hard shadow that is taken for ink, bool[H, W]; None without one.
-
-    Ink in a shadow is darker than ink beside it, so ``depth`` is gray itself, 0 for the lightest.
-    A shadow is what is left without the darker part and its edges, if it is wider than the strokes
-    and reaches the edge of the picture at such a width, or on uneven ground is far wider; and if it
-    is even, unlike fur or leaves.
-    """
-    darker = mask & (depth > threshold_of(depth[mask]))
-    if not darker.any():
-        return None
-    inner = _parts(darker, depth)
-    scores, cut = _scores(inner, shaded=True)
-    best = int(scores.argmax())
-    if cut[best] or inner.widths[best] > _LONG:
-        return None
-    pen = _pen(inner, best)
-    ours = members(parts.labels, _neighbours(parts, main) + 1, len(parts.boxes))
-    rest = ours & ~grow(darker, 5)
-    if rest.sum() < _SHADOW * ours.sum():
-        return None
-    width = odd(1.5 * pen)
-    wide = rest & grow(shrink(rest, width), width)
-    if border(wide).sum() < width and not (shaded and shrink(rest, odd(2.5 * pen)).any()):
-        return None
-    inside = shrink(rest, 5)
-    low, middle, high = np.percentile(depth[inside if inside.any() else rest], [10, 50, 90])
-    return darker if high - low <= _EVEN * (np.median(depth[darker]) - middle) else None
-
-
 def _doubtful(view: View | None) -> bool:
     """Say whether there is no ink, or its main part may be light or a shadow: wide, or cut off."""
     if view is None or view.ink is None:
@@ -245,8 +182,8 @@ def _doubtful(view: View | None) -> bool:
     guess = view.guess
     if guess.dark and not guess.ground.shaded:  # a scan
         return False
-    _, cut = _scores(guess.parts, shaded=True)
-    return bool(cut[view.chosen].any() or guess.parts.widths[guess.main] > _LONG)
+    _, cut = main_scores(guess.parts, shaded=True)
+    return bool(cut[view.chosen].any() or guess.parts.widths[guess.main] > LONG)
 
 
 def _without_light(view: View | None, gray: Floats) -> View | None:
@@ -254,7 +191,7 @@ def _without_light(view: View | None, gray: Floats) -> View | None:
     doubtful = _doubtful(view)
     if view is not None and not doubtful:
         parts, main = view.guess.parts, view.guess.main
-        pen = min(_pen(parts, main), _PEN * longer(parts.boxes[[main]]))
+        pen = min(pen_of(parts, main), _PEN * longer(parts.boxes[[main]]))
         if view.rim is not None or not shrink(_with_cut(view), odd(2 * pen)).any():
             return view  # on a sheet, or nothing is much wider than its strokes
     smooth, noise = _smoothed(gray)
@@ -272,25 +209,8 @@ def _without_light(view: View | None, gray: Floats) -> View | None:
 def _with_cut(view: View) -> Mask:
     """Mark the parts of the main thing, and those that are cut off by the edge."""
     parts = view.guess.parts
-    _, cut = _scores(parts, shaded=True)
+    _, cut = main_scores(parts, shaded=True)
     return members(parts.labels, np.union1d(view.chosen, np.flatnonzero(cut)) + 1, len(cut))
-
-
-def _pen(parts: Parts, number: int) -> float:
-    """Return the width of the strokes of a part in pixels."""
-    return float(parts.widths[number] * longer(parts.boxes[[number]]))
-
-
-def box_around(boxes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the box around boxes, int64[n, 4]."""
-    low, high = boxes.min(axis=0), boxes.max(axis=0)
-    return np.array([low[0], high[1], low[2], high[3]])
-
-
-def longer(boxes: NDArray[np.int64]) -> int:
-    """Return the longer side of the box around boxes."""
-    top, bottom, left, right = box_around(boxes)
-    return int(max(bottom - top, right - left))
 
 
 def _has_shadow(view: View, darkest: View) -> bool:
@@ -303,7 +223,7 @@ def _has_shadow(view: View, darkest: View) -> bool:
     more = ours & ~grow(ink, 5)
     if (ours & ink).sum() < _COMMON * ink.sum() or more.sum() < _MORE * ours.sum():
         return False
-    wide = shrink(more, odd(_BROADER * _pen(parts, darkest.guess.main))).any()
+    wide = shrink(more, odd(_BROADER * pen_of(parts, darkest.guess.main))).any()
     return bool(wide) and _lighter(view.smooth[more], view.smooth[ink])
 
 
@@ -317,17 +237,17 @@ def _guess(gray: NDArray[Any], noise: float, ground: Ground) -> Guess | None:
         mask &= ~lines
         if not mask.any():
             continue
-        parts = _parts(mask, contrast)
-        scores, cut = _scores(parts, shaded=ground.shaded)
+        parts = parts_of(mask, contrast)
+        scores, cut = main_scores(parts, shaded=ground.shaded)
         main = int(scores.argmax())
         faint = ~grow(mask, 3) if ground.darkest else np.zeros_like(mask)
         depth = gray.max() - gray if dark else gray - gray.min()
-        if (ink := _without_shadow(mask, depth, parts, main, shaded=ground.shaded)) is not None:
+        if (ink := without_shadow(mask, depth, parts, main, shaded=ground.shaded)) is not None:
             faint |= mask & ~grow(ink, 3)
-            mask, parts = ink, _parts(ink, contrast)
-            scores, cut = _scores(parts, shaded=ground.shaded)
+            mask, parts = ink, parts_of(ink, contrast)
+            scores, cut = main_scores(parts, shaded=ground.shaded)
             main = int(scores.argmax())
-        clear = (parts.widths < _LONG) & ~parts.frames & (parts.mass > 0.05 * parts.mass.max())
+        clear = (parts.widths < LONG) & ~parts.frames & (parts.mass > 0.05 * parts.mass.max())
         strokes.append(int(clear.sum()))
         if best is None or scores[main] > best.score:
             score = float(scores[main])
@@ -335,23 +255,6 @@ def _guess(gray: NDArray[Any], noise: float, ground: Ground) -> Guess | None:
             cut_off = bool(cut[main])
     # What is cut off may be the ground between the lines of a text.
     return replace(best, strokes=max(strokes)) if best and cut_off else best
-
-
-def _neighbours(parts: Parts, main: int) -> NDArray[np.int64]:
-    """Gather the parts of one thing: the main one, and what lies near, until nothing more does."""
-    boxes = parts.boxes
-    able = ~parts.frames & (parts.mass >= 0.02 * parts.mass[main])
-    chosen = np.arange(len(boxes)) == main
-    most = 2 * max(boxes[main, 1] - boxes[main, 0], boxes[main, 3] - boxes[main, 2])  # no row
-    while True:
-        top, bottom, left, right = box_around(boxes[chosen])
-        down = np.maximum(boxes[:, 0] - bottom, top - boxes[:, 1])
-        across = np.maximum(boxes[:, 2] - right, left - boxes[:, 3])
-        size = min(max(bottom - top, right - left), most)  # of what is gathered so far
-        more = chosen | (able & (np.maximum(down, across) <= _NEAR * size))
-        if (more == chosen).all():
-            return np.flatnonzero(chosen)
-        chosen = more
 
 
 def _smoothed(gray: Floats) -> tuple[NDArray[np.float64], float]:
@@ -370,7 +273,7 @@ def _view(smooth: NDArray[np.float64], noise: float, ground: Ground) -> View | N
     guess = _guess(smooth, noise, ground)
     if guess is None:
         return None
-    chosen = _neighbours(guess.parts, guess.main)
+    chosen = neighbours(guess.parts, guess.main)
     blob = guess.ground.shaded and guess.parts.widths[guess.main] > BLOB
     ink = None if blob else cut_out(smooth, guess, chosen)
     return View(ink, chosen, smooth, guess)

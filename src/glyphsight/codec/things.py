@@ -14,14 +14,12 @@ from glyphsight.codec.ink import (
     SMALL,
     Images,
     Ink,
-    Parts,
     View,
-    box_around,
     cut_out,
-    longer,
     look,
     reduce,
 )
+from glyphsight.codec.parts import Parts, box_around, longer
 from glyphsight.codec.windows import Mask, grow, label_components, members, odd
 
 MOST = 12

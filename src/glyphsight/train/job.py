@@ -27,11 +27,8 @@ from glyphsight.models.tokens import merged_pictures
 from glyphsight.train.answers import add_answers
 from glyphsight.train.data import (
     Example,
-    own_words,
-    pieces_for,
     reads_apart,
     share_beginnings,
-    text_pieces,
     tokenize_records,
 )
 from glyphsight.train.learned import LearnedDataset, read_datasets
@@ -51,6 +48,7 @@ from glyphsight.train.tasks import (
     replies_of,
     takes_any,
 )
+from glyphsight.train.text import own_words, pieces_for, text_pieces
 
 _MANY_EPOCHS = 10**6
 
