@@ -3,6 +3,7 @@
     pip install '.[train]' scikit-image
     python benchmarks/several.py                          # both sets of kinds, and single digits
     python benchmarks/several.py --sheet several.png      # photographs with the boxes found
+    python benchmarks/several.py --ask --model sight-vqa  # questions about several digits
 
 Pictures hold two to four of MNIST's test digits in known places, or one digit that is
 easily split: dotted, broken, with a bar apart. The rules that part things were worked out on the
@@ -36,6 +37,8 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from glyphsight.codec.things import find_inks
+from glyphsight.dataset.questions import ask
+from glyphsight.evaluate.tasks.use import says
 from glyphsight.inference import Model
 from glyphsight.sources import load_split, open_source
 
@@ -58,6 +61,7 @@ class Digits:
 
 
 Written = tuple[Floats, list[str]]
+TOGETHER = ("larger", "smaller", "sum", "place", "left", "count")
 
 
 def arranged(
@@ -247,6 +251,24 @@ LATER: dict[str, Kind] = {
 }
 
 
+def ask_about(model: Model, count: int, seed: int) -> None:
+    """Ask of each picture of several digits a question in words that nothing was trained on."""
+    by_family: dict[str, list[tuple[bool, bool]]] = {}
+    for photos in made(SEVERAL, count, seed).values():
+        for number, (pixels, labels) in enumerate(photos):
+            asked = ask(labels, "digit", seed=seed, number=number, held_out=True, families=TOGETHER)
+            named = [one.label for one in model.see([pixels])[0].things] == labels
+            reply = model.see([pixels], asked.words)[0].name
+            by_family.setdefault(asked.family, []).append((named, says(reply, asked.answer)))
+    every = [one for own in by_family.values() for one in own]
+    print("| asked of two or three digits | N | all digits read | right | right where read |")
+    print("|---|---|---|---|---|")
+    for family, own in [*sorted(by_family.items()), ("all", every)]:
+        read = [right for named, right in own if named]
+        right = sum(right for _, right in own)
+        print(f"| {family} | {len(own)} | {len(read)} | {right} | {sum(read)} |")
+
+
 class Count(NamedTuple):
     """Pictures of a kind: with the right number of things, and all of them read."""
 
@@ -299,12 +321,16 @@ def main() -> None:
     parser.add_argument("--model", default="nano-digits")
     parser.add_argument("--pictures", type=int, default=30, help="per kind")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ask", action="store_true", help="ask about several digits instead")
     parser.add_argument("--sheet", type=Path, help="draw some, with boxes, to this PNG instead")
     options = parser.parse_args()
     if options.sheet:
         draw_sheet(SEVERAL | SINGLE | LATER, options.seed, options.sheet)
         return
     model = Model(options.model)
+    if options.ask:
+        ask_about(model, options.pictures, options.seed)
+        return
     for title, kinds in (("worked out on", SEVERAL | SINGLE), ("held out", LATER)):
         print(f"\nKinds {title}: of {options.pictures}\n")
         print(f"| kind | right number of things | all read by {options.model} |\n|---|---|---|")

@@ -51,7 +51,7 @@ made mean average.py "$dir/6" "$dir/7" "$dir/mean"
 "$glyphsight" evaluate --model "$dir/mean" --data "$dir/5-data" --split validation
 "$glyphsight" evaluate --model "$dir/mean" --forgetting
 [ -n "$pictures" ] || exit 0
-words=$(python -c 'from glyphsight.train.data import own_words
+words=$(python -c 'from glyphsight.train.text import own_words
 print(own_words("smollm2-135m", 5, texts=96, sums=192))')
 learn() { # learn NUMBER START OPTIONS...: a stage on pictures of DIR/NUMBER-pictures
   [ -f "$dir/$1-data/manifest.json" ] || "$glyphsight" dataset build --source "folder:$dir/$1-pictures" --out "$dir/$1-data" \
