@@ -52,7 +52,7 @@ if [ ! -f "$dir/glyphsight.json" ]; then
     [ "$plan" != more ] || seed=3
   elif [ "$plan" = talk ] || [ "$plan" = signs ]; then
     # The base's own words, fewer than a training has it write by default.
-    words=$(python -c 'from glyphsight.train.data import own_words
+    words=$(python -c 'from glyphsight.train.text import own_words
 print(own_words("smollm2-135m", 5, texts=96, sums=192))')
     rate=7e-4 minutes=82 share=0.04
     [ "$plan" = talk ] || rate=6e-4 minutes=85 share=0.02
