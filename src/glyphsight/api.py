@@ -76,24 +76,29 @@ def _kept(name: str | Path) -> Model:
 
 
 @overload
-def see(image: PictureLike, model: str | Path = ..., question: str | None = ...) -> Answer: ...
-@overload
-def see(image: Several, model: str | Path = ..., question: str | None = ...) -> list[Answer]: ...
 def see(
-    image: PictureLike | Several, model: str | Path = "sight", question: str | None = None
+    image: PictureLike, model: str | Path | None = ..., question: str | None = ...
+) -> Answer: ...
+@overload
+def see(
+    image: Several, model: str | Path | None = ..., question: str | None = ...
+) -> list[Answer]: ...
+def see(
+    image: PictureLike | Several, model: str | Path | None = None, question: str | None = None
 ) -> Answer | list[Answer]:
     """Answer a picture, or each picture of a list; the model stays loaded between calls.
 
     Args:
         image: Picture or pictures, as for :func:`encode`.
-        model: Name of a model, as for :func:`load`.
+        model: Name of a model, as for :func:`load`; left out ``sight``, for a question
+            ``sight-vqa``.
         question: Question about each picture, as for :meth:`~glyphsight.inference.Model.see`.
 
     Raises:
         PictureError: The picture cannot be read.
         ModelError: The model cannot be loaded, or does not take the question.
     """
-    loaded = _kept(model)
+    loaded = _kept(model or ("sight" if question is None else "sight-vqa"))
     if isinstance(image, list | tuple):
         return loaded.see(image, question)
     return loaded.see([image], question)[0]

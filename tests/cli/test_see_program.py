@@ -200,6 +200,21 @@ def test_the_model_that_ships_is_asked_unless_another_is_named(glyphsight, golde
 
 
 @pytest.mark.slow
+def test_questions_and_signs_go_to_the_models_that_learned_them(golden, monkeypatch):
+    asked = []
+
+    def load(name, **_):
+        asked.append(name)
+        raise package.GlyphsightError("not loaded")
+
+    monkeypatch.setattr("glyphsight.inference.Model", load)
+    file = str(golden / "five.png")
+    for words in (["see", file], ["see", file, "--ask", "Is it even?"], ["see", file, "--signs"]):
+        CliRunner().invoke(app, words)
+    CliRunner().invoke(app, ["chat", file])
+    assert asked == ["sight", "sight-vqa", "nano-names", "sight-vqa"]
+
+
 def test_what_the_model_looked_at_is_drawn_beside_each_picture(at_once, pictures, tmp_path):
     arguments = ("bright.png", "none.png", "bright.jpeg", "flat.png")
     done = at_once("see", *arguments, "--explain", "drawn", "--model", "nano-digits")

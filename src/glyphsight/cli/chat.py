@@ -15,7 +15,7 @@ from glyphsight.cli.output import say
 from glyphsight.console import printable
 from glyphsight.errors import GlyphsightError
 from glyphsight.media import medium_of
-from glyphsight.models.runs import DEFAULT_MODEL
+from glyphsight.models.runs import ASKED_MODEL
 
 _COMMANDS = "/image FILE adds a picture to what you say next; /quit ends"
 
@@ -41,8 +41,10 @@ def chat(
     *,
     model: Annotated[
         str,
-        typer.Option(help="sight, or a run directory of a language model, from glyphsight train."),
-    ] = DEFAULT_MODEL,
+        typer.Option(
+            help="sight-vqa, or a run directory of a language model, from glyphsight train."
+        ),
+    ] = ASKED_MODEL,
     talker: Annotated[
         str | None,
         typer.Option(
@@ -64,7 +66,7 @@ def chat(
     from glyphsight.inference import Model
     from glyphsight.inference.talk import Conversation
 
-    fix = "add a picture with /image FILE, or give --talker MODEL, or take --model sight"
+    fix = "add a picture with /image FILE, or give --talker MODEL, or take --model sight-vqa"
     talk = Conversation(Model(model, talker=talker), most, fix)
     talk.model.trained  # noqa: B018 - a model that was never trained is told before the first words
     if talker is not None:

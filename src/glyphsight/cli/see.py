@@ -23,7 +23,7 @@ from glyphsight.errors import GlyphsightError
 from glyphsight.files import JsonLog, hash64
 from glyphsight.media import MEDIA
 from glyphsight.media.bulk import EncodeSettings, PictureFile, plan, state_of
-from glyphsight.models.runs import DEFAULT_MODEL, RUN_FILE, Task, resolve
+from glyphsight.models.runs import ASKED_MODEL, DEFAULT_MODEL, NANO_NAMES, RUN_FILE, Task, resolve
 
 if TYPE_CHECKING:
     from glyphsight.inference import Model
@@ -117,14 +117,15 @@ def see(
     settings: Annotated[EncodeSettings, FROM_FILE],
     processes: Processes,
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="sight: an adapter of SmolLM2, trained on digits; sight-vqa: the same, which "
-            "answers questions about a digit (--ask); nano-digits, nano-fashion, "
+            "answers questions about digits; nano-digits, nano-fashion, "
             "nano-names: small models, trained on digits, on clothes, on signs, icons and "
-            "sketches, in milliseconds; or a run directory, from glyphsight train or demo."
+            "sketches, in milliseconds; or a run directory, from glyphsight train or demo.",
+            show_default="sight, sight-vqa with --ask, nano-names with --signs",
         ),
-    ] = DEFAULT_MODEL,
+    ] = None,
     ask: Annotated[
         str | None,
         typer.Option(
@@ -185,8 +186,7 @@ def see(
     _require_fit(images, files_from, out, explain, json_, jsonl)
     if talker is not None and ask is None:
         raise typer.BadParameter("is of use with --ask; give it too", param_hint="--talker")
-    if signs and model == DEFAULT_MODEL:
-        model = "nano-names"
+    model = model or (NANO_NAMES if signs else DEFAULT_MODEL if ask is None else ASKED_MODEL)
     if signs and (ask is not None or explain is not None):
         raise typer.BadParameter(
             "reads signs alone; leave --ask and --explain out", param_hint="--signs"

@@ -206,6 +206,8 @@ clothes, one on letters, icons, sketches and clothes together, one on spoken dig
 draws digits."""
 DEFAULT_MODEL = SIGHT
 """Model that ``see`` asks unless another is named."""
+ASKED_MODEL = SIGHT_VQA
+"""Model that questions in words go to unless another is named."""
 NAMES = (nano.NAME, smollm2.NAME, *SHIPPED_RUNS)
 """Names of the models of the package. They win over directories of the same name."""
 
