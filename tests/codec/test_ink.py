@@ -172,11 +172,12 @@ def test_blank_paper_holds_no_ink(level: int) -> None:
     assert ink.find_ink(np.clip(noise, 0, 255).astype(np.uint8)) is None
 
 
-def test_thin_strokes_come_out_as_wide_as_a_tenth_of_the_height() -> None:
-    wide, thin = (ink.find_ink(GROUNDS[kind]) for kind in ("paper", "thin"))
-    assert wide is not None
-    assert thin is not None
-    share = [(found.pixels > 127).mean() for found in (wide, thin)]
+@pytest.mark.parametrize("width", [4, 36])
+def test_thin_and_thick_strokes_come_out_as_wide_as_a_tenth_of_the_height(width: int) -> None:
+    usual, other = (ink.find_ink(written(paper(), wide)) for wide in (13, width))
+    assert usual is not None
+    assert other is not None
+    share = [(found.pixels > 127).mean() for found in (usual, other)]
     assert 0.75 < share[1] / share[0] < 1.3
 
 

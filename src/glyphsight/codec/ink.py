@@ -57,6 +57,7 @@ _CLEAR_CUT = 0.5  # likewise, of ink that reaches the edge of the picture or is 
 _LIGHTER = 0.23  # gap between the grays of such ink and of all around it, over their distance
 BLOB = 0.3  # widest stroke as a share of the longest side of its part
 SMALL = 0.03  # longest side of a speck as a share of the picture's
+_THICK = 0.15  # width of a stroke that is thinned, as a share of the ink's longer side
 _STROKE = 0.10  # width of an even stroke as a share of the ink's longer side, as in MNIST's digits
 _GRAIN = 0.25  # least noise of a photograph, in gray values
 _COMMON = 0.8  # least share of such ink that was found on an uneven ground too
@@ -363,15 +364,19 @@ def _soft_ink(
 
 
 def _picture(soft: NDArray[np.float64], *, even: bool) -> Images:
-    """Add a margin; with ``even`` widen thin strokes to a tenth of the longer side."""
+    """Add a margin; with ``even`` bring thin and thick strokes to a tenth of the longer side."""
     size = max(soft.shape)
     soft = np.pad(soft, int(0.15 * size) + 2)
     if even:
         ink = soft > 0.5
         outline = ink.sum() - shrink(ink, 3).sum()
-        missing = round(_STROKE * size - 2 * int(ink.sum()) / max(1, int(outline)))
-        if missing > 0:
+        width = 2 * int(ink.sum()) / max(1, int(outline))
+        if (missing := round(_STROKE * size - width)) > 0:
             soft = grow(soft, odd(missing + 1))
+        elif width > _THICK * size:
+            thin = shrink(soft, odd(1 - missing))
+            if 4 * (thin > 0.5).sum() > ink.sum():  # else fine strokes beside thick ones are lost
+                soft = thin
     if size > 60:
         soft = window_mean(soft, 3)
     return np.round(np.clip(soft, 0, 1) * 255).astype(np.uint8)

@@ -53,8 +53,8 @@ class Profile:
         invert: Polarity: yes turns every picture, auto the pictures that are dark on light, so
             that ink is bright.
         ink: Search for the ink first: shadow, paper, ruled lines and the desk around a sheet are
-            taken away, and thin strokes brought to an even width; bright ink on black is left.
-            Pictures whose longer side is below 48 pixels stay as they are.
+            taken away, and thin and thick strokes brought to an even width; bright ink on black is
+            left. Pictures whose longer side is below 48 pixels stay as they are.
         paper: Search for all ink where the ground is uneven, as on photographed paper, and leave
             it as it is drawn, bright on black; a picture on an even ground, or with a longer side
             below 48 pixels, stays as it is.
