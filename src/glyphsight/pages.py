@@ -25,8 +25,7 @@ TONES = {
 }
 """Colours of plots, by the names of ``page.css``. They read on light and on dark ground."""
 
-INK = TONES["soft"]
-"""Colour of the lines and letters of plots."""
+INK = TONES["soft"]  # colour of the lines and letters of plots
 
 
 def axes(width: float, height: float) -> tuple[Any, Any]:

@@ -74,8 +74,7 @@ class Workers:
         return self.engine == "local" and self.workers == 1
 
 
-HERE = Workers(workers=1)
-"""This process alone."""
+HERE = Workers(workers=1)  # this process alone
 
 _SHARED: ContextVar[dict[int, ProcessPoolExecutor] | None] = ContextVar("shared", default=None)
 

@@ -68,8 +68,7 @@ def encode(
         ),
     ] = None,
     tokenizer: Annotated[
-        str,
-        typer.Option(help=f"Tokenizer for --tokens: {TOKENIZERS}."),
+        str, typer.Option(help=f"Tokenizer for --tokens: {TOKENIZERS}.")
     ] = EMBEDDED,
     out: Annotated[
         Path | None,

@@ -19,8 +19,7 @@ Force = Annotated[
 To = Annotated[str, typer.Option("--to", metavar="NAME", help="Name on the hub: me/shapes.")]
 Name = Annotated[str, typer.Argument(help="Name on the hub: me/shapes.")]
 Out = Annotated[
-    Path | None,
-    typer.Option(help="Directory to make.", show_default="the last part of the name"),
+    Path | None, typer.Option(help="Directory to make.", show_default="the last part of the name")
 ]
 
 model = typer.Typer(

@@ -10,12 +10,9 @@ from numpy.typing import NDArray
 from glyphsight.codec.prepare import Box
 from glyphsight.codec.windows import label_components, members
 
-_FRAME = 0.12
-"""Farthest that a tilted frame lies from the edge of its box, as a share of the side."""
-_SIDES = 0.9
-"""Least share of a side along which it lies so near."""
-_GAP = 0.04
-"""Narrowest gap between two things, as a share of the longer side of all ink."""
+_FRAME = 0.12  # farthest that a tilted frame lies from the edge of its box, as a share of the side
+_SIDES = 0.9  # least share of a side along which it lies so near
+_GAP = 0.04  # narrowest gap between two things, as a share of the longer side of all ink
 
 
 @dataclass(frozen=True)

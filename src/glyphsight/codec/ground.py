@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from glyphsight.codec.levels import otsu_thresholds
 from glyphsight.codec.windows import Mask, fold, grow, median, odd, positions, shrink
 
-_DARKEST = 0.7
-"""Largest gray of ink sought in the darkest level alone, as a share of the border's."""
+_DARKEST = 0.7  # largest gray of ink sought in the darkest level alone, as a share of the border's
 
 
 def border(gray: NDArray[Any]) -> NDArray[Any]:

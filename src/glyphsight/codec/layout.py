@@ -43,8 +43,7 @@ def layout_of(profile: Profile) -> tuple[str, ...]:
     return places
 
 
-UNKNOWN_GLYPH = "?"
-"""Glyph that is not known, in a text to complete."""
+UNKNOWN_GLYPH = "?"  # glyph that is not known, in a text to complete
 
 
 def places_left(text: str, profile: Profile) -> tuple[str, ...]:

@@ -18,11 +18,9 @@ from glyphsight.codec.sound import trim
 from glyphsight.codec.things import Inks, find_inks, find_on_paper
 
 Images = NDArray[np.uint8]
-Box = tuple[int, int, int, int]
-"""Top, bottom, left, right, ends excluded."""
+Box = tuple[int, int, int, int]  # top, bottom, left, right, ends excluded
 
-FAINT = 16
-"""Smallest range of gray values of a picture with content; a smaller range is noise."""
+FAINT = 16  # smallest range of gray values of a picture with content; a smaller range is noise
 _SIDE, _BOX = 28, 20  # MNIST's pictures, and the box that a digit fills
 _MIDDLE = 14.5 / _SIDE  # the centre of pixel (14, 14), where MNIST's centres of mass lie
 

@@ -12,8 +12,7 @@ from glyphsight.codec.resample import FILTERS
 from glyphsight.errors import FormatError
 from glyphsight.settings import check, setting
 
-CELL_ASPECT = 0.55
-"""Width of a terminal cell over its height, as in the published conversion."""
+CELL_ASPECT = 0.55  # width of a terminal cell over its height, as in the published conversion
 
 PALETTES = {
     "seed": " ▓█",

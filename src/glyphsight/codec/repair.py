@@ -17,8 +17,7 @@ from glyphsight.errors import FormatError
 
 MAX_ROWS = 4096
 """Highest row number in a text that needs repair: a number alone must not cost memory."""
-MAX_COLUMNS = 4096
-"""Widest row in such a text, since narrower rows are filled up to it."""
+MAX_COLUMNS = 4096  # widest row in such a text, since narrower rows are filled up to it
 
 _FIELD = re.compile(r'"ASCII_image"\s*:\s*(?=")')
 _ROW = re.compile(r"<row:([0-9]{1,9})>([^<>\r\n]*)(?:</row:([0-9]{1,9})>)?")

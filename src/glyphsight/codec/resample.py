@@ -74,8 +74,7 @@ _KERNELS: dict[str, tuple[Callable[[_Array], _Array], float]] = {  # kernel, sup
     "bicubic": (_bicubic, 2.0),
     "lanczos": (_lanczos, 3.0),
 }
-FILTERS = ("nearest", *_KERNELS)
-"""Names of the resampling filters, those of Pillow."""
+FILTERS = ("nearest", *_KERNELS)  # names of the resampling filters, those of Pillow
 
 
 @lru_cache(maxsize=16)

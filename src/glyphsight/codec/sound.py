@@ -15,17 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-RATE = 8000
-"""Samples per second that :func:`spectrogram` takes."""
+RATE = 8000  # samples per second that :func:`spectrogram` takes
 
 _WINDOW = 200
 _HOP = 80
 _STEPS = 60  # from a spectrogram back to a sound
 _POINTS = 512  # so that the narrowest band, 41 Hz, holds two of the spectrum's points
-BANDS = 64
-"""Rows of a spectrogram."""
-RANGE = 60.0
-"""Decibels from 0 to 255 of a spectrogram."""
+BANDS = 64  # rows of a spectrogram
+RANGE = 60.0  # decibels from 0 to 255 of a spectrogram
 
 
 def to_mel(hertz: Any) -> Any:

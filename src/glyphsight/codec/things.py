@@ -9,21 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glyphsight.codec.ground import is_even
-from glyphsight.codec.ink import (
-    BLOB,
-    SMALL,
-    Images,
-    Ink,
-    View,
-    cut_out,
-    look,
-    reduce,
-)
+from glyphsight.codec.ink import BLOB, SMALL, Images, Ink, View, cut_out, look, reduce
 from glyphsight.codec.parts import Parts, box_around, longer
 from glyphsight.codec.windows import Mask, grow, label_components, members, odd
 
-MOST = 12
-"""Largest number of things that are told apart; more are text or texture."""
+MOST = 12  # largest number of things that are told apart; more are text or texture
 _TOUCH = 0.06  # largest gap inside a stroke, as a share of the longer side of the main part
 _DASH = 4.0  # longest side of a dash in widths of its stroke
 _APART = 2.4  # largest gap between dashes of one stroke, likewise

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from glyphsight.dataset.record import Record
 
-PREFIX = "draw:"
-"""Text before the name of a dataset whose records are read backwards."""
+PREFIX = "draw:"  # text before the name of a dataset whose records are read backwards
 _ASKED = "Draw {}."
 
 

@@ -16,8 +16,7 @@ from typing import Any
 from glyphsight.errors import DatasetError
 from glyphsight.files import claim, replacing_path, unwritable
 
-STATE = ".build"
-"""Folder of a build that is under way."""
+STATE = ".build"  # folder of a build that is under way
 
 
 @dataclass(frozen=True)

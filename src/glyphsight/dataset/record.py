@@ -15,10 +15,8 @@ from glyphsight.errors import DatasetError
 from glyphsight.files import normal
 from glyphsight.pages import text_html
 
-KEYS = ("size", "ASCII_image", "Response")
-"""Keys of the published object, in the published order."""
-QUESTION = "Question"
-"""Key after them, only in a record with a question of its own."""
+KEYS = ("size", "ASCII_image", "Response")  # keys of the published object, in the published order
+QUESTION = "Question"  # key after them, only in a record with a question of its own
 
 
 @dataclass(frozen=True)

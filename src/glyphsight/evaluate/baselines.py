@@ -27,8 +27,7 @@ from glyphsight.sampling import stratified_sample
 _VERSION = 2
 """Version of the learners; increase it when their answers change, and the cache is left alone."""
 
-MOST_RECORDS = 60_000
-"""Most records that a baseline learns from."""
+MOST_RECORDS = 60_000  # most records that a baseline learns from
 
 _MOST_LABELS = 256
 _CHOOSE_ON = 6000  # records that each trial of the SVM is fitted on
@@ -136,8 +135,7 @@ class Baseline:
         return {key: value for key, value in asdict(self).items() if key != "answers"}
 
 
-Rows = NDArray[np.int64]
-"""Numbers of training records."""
+Rows = NDArray[np.int64]  # numbers of training records
 Answers = tuple[NDArray[np.int64], str]
 """Class given to each test grid, int64[M], and the method with its settings."""
 
@@ -243,8 +241,7 @@ _LEARNERS: dict[str, Callable[[Task], Answers]] = {
     "svm": _svm,
 }
 _PER_LABEL = ("logistic", "svm")  # their work grows with the number of labels
-ALL = tuple(_LEARNERS)
-"""Names of all baselines, from floor to ceiling."""
+ALL = tuple(_LEARNERS)  # names of all baselines, from floor to ceiling
 
 
 def baselines(

@@ -14,8 +14,7 @@ from glyphsight.evaluate.statistics import ClassScore
 from glyphsight.files import JsonLog, claim, json_line, replacing, unwritable, write_json
 from glyphsight.sampling import wilson_interval
 
-METRICS_FILE = "metrics.json"
-"""Written last: with it an evaluation is finished."""
+METRICS_FILE = "metrics.json"  # written last: with it an evaluation is finished
 SAMPLES_FILE = "samples.jsonl"
 REPORT_FILE = "report.html"
 STATE_FILE = f".{SAMPLES_FILE}.settings"
@@ -90,8 +89,7 @@ class SampleFile:
             ) from error
 
 
-Samples = list[Sample] | SampleFile
-"""Outcomes that can be counted and read several times, in order."""
+Samples = list[Sample] | SampleFile  # outcomes that can be counted and read several times, in order
 
 
 def pick(samples: Samples, rows: Sequence[int]) -> list[Sample]:

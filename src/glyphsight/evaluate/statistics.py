@@ -14,8 +14,7 @@ from glyphsight.errors import DatasetError
 from glyphsight.extras import need
 from glyphsight.files import normal
 
-Hits = Sequence[bool] | NDArray[np.bool_]
-"""Correctness of each answer, bool[N]."""
+Hits = Sequence[bool] | NDArray[np.bool_]  # correctness of each answer, bool[N]
 
 
 @dataclass(frozen=True)

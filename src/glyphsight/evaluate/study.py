@@ -45,11 +45,9 @@ from glyphsight.parallel import HERE, Workers
 from glyphsight.sampling import stratified_sample
 from glyphsight.sources import Batch, is_spec, open_source, read_split
 
-SHOWN = 12
-"""Most pictures that any part of a report shows."""
+SHOWN = 12  # most pictures that any part of a report shows
 _LEARNED = 20  # records that baselines learn from at most, for each that --limit leaves to judge
-MOST_ASKED = 10_000
-"""Most records that baselines are asked, by default."""
+MOST_ASKED = 10_000  # most records that baselines are asked, by default
 _EXPLAINED = 4  # right answers, and as many mistakes, that are attributed
 _BROKEN = 2000  # pictures that are broken
 _COUNTED = 256  # texts whose tokens are counted

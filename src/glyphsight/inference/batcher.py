@@ -11,8 +11,7 @@ from glyphsight.inference.opened import Opened
 from glyphsight.inference.score import Completions, score, write
 from glyphsight.models.chat import end_tokens
 
-BATCH = 64
-"""Prompts per pass at most, unless another number is asked for."""
+BATCH = 64  # prompts per pass at most, unless another number is asked for
 _PAUSE = 0.002  # seconds that a step waits for the threads whose texts it wrote on last
 
 Progress = Callable[[int], object]

@@ -165,11 +165,7 @@ def named(labels: Sequence[str]) -> str:
 
 
 def draw(
-    model: Model,
-    label: str | None,
-    settings: DrawSettings,
-    given: str,
-    step: Callable[[], object],
+    model: Model, label: str | None, settings: DrawSettings, given: str, step: Callable[[], object]
 ) -> list[Drawing]:
     """Write pictures of a label for :meth:`glyphsight.inference.Model.draw`, which says how."""
     run = model.trained

@@ -120,12 +120,7 @@ class LazyModel:
             opened = self._open()
             engine = opened.engine.name
             dtype = None if engine == "fast" else opened.dtype
-        return {
-            "_given": self._given,
-            "_engine": engine,
-            "_dtype": dtype,
-            "_talker": self._talker,
-        }
+        return {"_given": self._given, "_engine": engine, "_dtype": dtype, "_talker": self._talker}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)

@@ -22,8 +22,7 @@ from glyphsight.console import say
 if TYPE_CHECKING:
     from glyphsight.models.load import LoadedModel
 
-Ids = Sequence[list[int]]
-"""Token ids of sequences."""
+Ids = Sequence[list[int]]  # token ids of sequences
 Floats = NDArray[np.float32]
 _CPU_TOKENS = 2048  # per pass: larger ones leave the CPU's caches and gain nothing
 _END_TOKENS = 512  # per pass over endings, whose logits are all kept

@@ -18,8 +18,7 @@ from glyphsight.media import PictureLike
 from glyphsight.models.chat import fill, has_template
 from glyphsight.models.runs import Task
 
-SHOW = "give a picture or a talker, or take sight"
-"""Fix where a model has no words of its own."""
+SHOW = "give a picture or a talker, or take sight"  # fix where a model has no words of its own
 _WORDS = "glyphsight-asks"
 
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from glyphsight.models.runs import UNKNOWN, RunRecord
 
-REFUSED = 0.001
-"""Largest share of what a model knows and would read right that it may refuse."""
+REFUSED = 0.001  # largest share of what a model knows and would read right that it may refuse
 _ROUNDING = 1e-3  # of log-odds, between engines
 
 

@@ -33,8 +33,7 @@ _BEGINNINGS = re.compile(
     re.DOTALL,
 )
 
-MAX_SECONDS = 300
-"""Length of the longest sound that is read, in seconds."""
+MAX_SECONDS = 300  # length of the longest sound that is read, in seconds
 
 _MAX_VALUES = 1 << 27  # samples of all channels
 _UNKNOWN = 0x7FFF0000  # sizes from here on stand for a stream's: SoX's, ffmpeg's and arecord's

@@ -25,8 +25,7 @@ _TYPES = {  # by name: of the layers, of the embeddings, of the file; as llama-q
     "q5_k": ("Q5_K", "Q6_K", "MOSTLY_Q5_K_S"),
     "q4_k": ("Q4_K", "Q6_K", "MOSTLY_Q4_K_S"),
 }
-TYPES = tuple(_TYPES)
-"""Types of weights in a GGUF, by name."""
+TYPES = tuple(_TYPES)  # types of weights in a GGUF, by name
 _SHORT_ROWS = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}  # llama-quantize's, too
 _SUPER_BLOCK = 256  # weights of a row that a k-quant rounds together
 _ELSEWHERE = "export it --to merged and give that directory to llama.cpp's convert_hf_to_gguf.py"

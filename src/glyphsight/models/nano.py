@@ -17,8 +17,7 @@ from typing import Any
 from glyphsight.codec import PUBLISHED, Profile
 
 NAME = "nano"
-WINDOW = 2048
-"""Longest sequence that nano takes, in tokens."""
+WINDOW = 2048  # longest sequence that nano takes, in tokens
 
 _RUNS = 2187  # most runs of the longest kind: 7 of three glyphs, 4 of five, 2 of sixteen
 _MERGED_ROWS = 11  # rows whose tags are one token with the glyphs after them

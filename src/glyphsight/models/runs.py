@@ -17,16 +17,13 @@ from glyphsight.models import nano, smollm2
 from glyphsight.models.chat import Turns
 from glyphsight.models.nano import MadeFor
 
-RUN_FILE = "glyphsight.json"
-"""File of the record. It is written last: with it a run is finished."""
+RUN_FILE = "glyphsight.json"  # the record; written last: with it a run is finished
 SETTINGS_FILE = "settings.json"
 """File of the settings. It is written before the first step: with it a run is begun."""
-HISTORY_FILE = "history.jsonl"
-"""File of loss and accuracy over the steps."""
+HISTORY_FILE = "history.jsonl"  # file of loss and accuracy over the steps
 
 
-UNKNOWN = "unknown"
-"""Label of a class of pictures that show nothing the model is to know."""
+UNKNOWN = "unknown"  # label of a class of pictures that show nothing the model is to know
 
 
 @dataclass(frozen=True)
@@ -204,10 +201,8 @@ SHIPPED_RUNS = {name: _ASSETS / name for name in _SHIPPED}
 that adapter trained further on questions about digits, a ``nano`` trained on Fashion-MNIST's
 clothes, one on letters, icons, sketches and clothes together, one on spoken digits, and one that
 draws digits."""
-DEFAULT_MODEL = SIGHT
-"""Model that ``see`` asks unless another is named."""
-ASKED_MODEL = SIGHT_VQA
-"""Model that questions in words go to unless another is named."""
+DEFAULT_MODEL = SIGHT  # model that ``see`` asks unless another is named
+ASKED_MODEL = SIGHT_VQA  # model that questions in words go to unless another is named
 NAMES = (nano.NAME, smollm2.NAME, *SHIPPED_RUNS)
 """Names of the models of the package. They win over directories of the same name."""
 

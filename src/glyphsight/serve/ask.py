@@ -24,8 +24,7 @@ from glyphsight.serve.metrics import Metrics
 from glyphsight.serve.request import Incoming, abort
 from glyphsight.serve.settings import ServeSettings
 
-READ_HEADER = b"x-glyphsight-read"
-"""Header of a reply that says what the model read."""
+READ_HEADER = b"x-glyphsight-read"  # header of a reply that says what the model read
 _SHORT = 1 << 16  # bytes of a body that is read at once, without a thread
 _LISTED = 64  # parts that the header lists
 _BODIES = 16  # largest bodies that are held at a time

@@ -19,8 +19,7 @@ from glyphsight.pages import png_bytes
 from glyphsight.serve.asked import Fields, wrong
 from glyphsight.serve.errors import ApiError
 
-DRAWINGS = "/v1/images/generations"
-"""Path of the API."""
+DRAWINGS = "/v1/images/generations"  # path of the API
 _MOST, _SIDE = 16, 2048  # drawings of a request, pixels of a side
 
 

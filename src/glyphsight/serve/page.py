@@ -39,8 +39,7 @@ from glyphsight.sources import load_split, open_source
 
 STEPS = ("read", "see", "hear", "correct")
 """What the page asks of a picture or a sound: ``POST /page/STEP``."""
-LONGEST = 200
-"""Largest number of characters of a correction."""
+LONGEST = 200  # largest number of characters of a correction
 _FILES = Path(__file__).with_suffix("")
 _SHARED = {"/": "index.html"} | {
     f"/page/{n}": n for n in ("page.css", "page.js", "pad.js", "cells.woff")

@@ -25,8 +25,7 @@ PART = 4096
 
 ANSWERS = ("label", "text", "caption", "Response")
 """Columns that hold the answer where no option chooses one."""
-QUESTIONS = ("question", "Question")
-"""Columns that hold a question of the item's own."""
+QUESTIONS = ("question", "Question")  # columns that hold a question of the item's own
 
 _BATCH = 1024
 _BATCH_PIXELS = 1 << 24

@@ -25,12 +25,7 @@ from glyphsight.models.nano import MadeFor
 from glyphsight.models.runs import ModelSource, RunRecord, Task, resolve
 from glyphsight.models.tokens import merged_pictures
 from glyphsight.train.answers import add_answers
-from glyphsight.train.data import (
-    Example,
-    reads_apart,
-    share_beginnings,
-    tokenize_records,
-)
+from glyphsight.train.data import Example, reads_apart, share_beginnings, tokenize_records
 from glyphsight.train.learned import LearnedDataset, read_datasets
 from glyphsight.train.settings import ResolvedSettings, TrainSettings
 from glyphsight.train.state import (

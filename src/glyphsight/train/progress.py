@@ -154,8 +154,7 @@ _LOSSES = 40
 _LEAST_MINUTES = 5
 _VALIDATION = 0.1
 """Share of the time of training that validation may take, half of it before the end."""
-_SECONDS = 10.0
-"""Seconds that validation may take in any run."""
+_SECONDS = 10.0  # seconds that validation may take in any run
 
 
 class Progress(TrainerCallback):

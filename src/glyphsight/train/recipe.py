@@ -16,8 +16,7 @@ from glyphsight.settings import settings_of
 T = TypeVar("T")
 
 _DATASET_KEYS = set(settings_of(BuildSettings)) - {"profile", "split", "wordings"}
-ONLY = "data"
-"""Name of the dataset of a recipe without ``datasets``."""
+ONLY = "data"  # name of the dataset of a recipe without ``datasets``
 
 
 @dataclass(frozen=True)

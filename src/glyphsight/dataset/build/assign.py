@@ -12,11 +12,9 @@ from glyphsight.dataset.build.settings import BuildSettings
 from glyphsight.errors import DatasetError
 from glyphsight.sampling import balanced, stratified_sample
 
-UNUSABLE = -1
-"""Class number of an item that cannot be encoded."""
+UNUSABLE = -1  # class number of an item that cannot be encoded
 
-VALIDATION = 2000
-"""The most that are held out for validation unless a number is given."""
+VALIDATION = 2000  # the most that are held out for validation unless a number is given
 
 _NONE = np.zeros(0, dtype=np.uint64)
 

@@ -21,8 +21,7 @@ from glyphsight.dataset.inspect.repeats import Traces, find_repeats, look_throug
 from glyphsight.dataset.storage import read_info, split_files
 from glyphsight.errors import FormatError
 
-MAX_MEANS = 60
-"""Number of answers with a mean picture."""
+MAX_MEANS = 60  # number of answers with a mean picture
 
 _DRAWN = 2000  # records per split; counting the tokens of all takes longer than all else
 _SAMPLES = 6

@@ -22,8 +22,7 @@ from glyphsight.models import RunRecord
 from glyphsight.models.runs import root_of
 from glyphsight.models.smollm2 import NAME
 
-REPLY = 64
-"""Tokens of a reply of which the first sentence is judged."""
+REPLY = 64  # tokens of a reply of which the first sentence is judged
 
 
 def first_sentence(text: str) -> str:
