@@ -94,13 +94,10 @@ class Printer:
         else:
             said = f"found {answer.found}{doubt}"
         own = bool(doubt) if answer.found else answer.empty
-        return "; ".join(filter(None, (said, self._hint(answer)))), own
-
-    def _hint(self, answer: Answer) -> str:
-        """Name the model that has more names, where one that ships does not know a picture."""
-        if answer.known or answer.empty or self.model.name not in _FEW:
-            return ""
-        return f"{self.model.name} names {_FEW[self.model.name]} alone, try --model nano-names"
+        name, hint = self.model.name, ""
+        if name in _FEW and not (answer.known or answer.empty):
+            hint = f"{name} names {_FEW[name]} alone, try --model nano-names"
+        return "; ".join(filter(None, (said, hint))), own
 
     def _doubt(self, answer: Answer) -> str:
         """Say between what an answer to one thing is unsure; "" where it is not."""

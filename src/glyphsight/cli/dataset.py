@@ -99,11 +99,6 @@ def measuring_command(model: str, data: Path) -> str:
     return shlex.join(words)
 
 
-def _counter() -> TokenCounter:
-    tokenizer = load_tokenizer(EMBEDDED)
-    return TokenCounter(EMBEDDED, lambda texts: count_tokens(texts, tokenizer))
-
-
 @dataset.command(cls=Command)
 @explains("Layouts for --output", LAYOUTS.help)
 @explains("Sources for --source", SOURCES.help)
@@ -138,13 +133,13 @@ def build(
     will_resume()
     prompts = () if wordings is None else tuple(read_wordings(wordings))
     settings = replace(settings, profile=profile, augmentation=augmentation, wordings=prompts)
+    counter = None
+    if get_output(settings.output).card:
+        tokenizer = load_tokenizer(EMBEDDED)
+        counter = TokenCounter(EMBEDDED, lambda texts: count_tokens(texts, tokenizer))
+    existing = "rebuild" if force else "refuse"
     report = build_dataset(
-        source,
-        out,
-        settings,
-        workers=processes,
-        existing="rebuild" if force else "refuse",
-        counter=_counter() if get_output(settings.output).card else None,
+        source, out, settings, workers=processes, existing=existing, counter=counter
     )
     say_what_was_left_out(report)
     if report.found:

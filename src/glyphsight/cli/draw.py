@@ -71,27 +71,22 @@ def draw(
         drawings = Model(model).draw(label, settings, given)
     except FormatError as error:
         raise FormatError(f"{from_}: {error}") from None
-    files = [
-        None if out is None else out / f"{_UNFIT.sub('_', one.label)}-{number}.png"
-        for number, one in enumerate(drawings, start=1)
-    ]
-    for one, file in zip(drawings, files, strict=True):
+    told = []
+    for number, one in enumerate(drawings, start=1):
+        file = None if out is None else out / f"{_UNFIT.sub('_', one.label)}-{number}.png"
         if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
             save_picture(one.picture(scale), file)
             write(file.with_suffix(".txt"), one.ascii_image)
-    if json_:
-        print_json(
-            [
-                {
-                    "label": one.label,
-                    "size": str(columns_of(one.ascii_image, one.profile)),
-                    "ASCII_image": one.ascii_image,
-                    "file": None if file is None else str(file),
-                }
-                for one, file in zip(drawings, files, strict=True)
-            ]
+        told.append(
+            {
+                "label": one.label,
+                "size": str(columns_of(one.ascii_image, one.profile)),
+                "ASCII_image": one.ascii_image,
+                "file": None if file is None else str(file),
+            }
         )
+    if json_:
+        print_json(told)
         return
     blocks = [(one.ascii_image.splitlines(), ()) for one in drawings]
     for line in side_by_side(blocks, shutil.get_terminal_size().columns):

@@ -105,7 +105,13 @@ def evaluate(
     if text:
         raise typer.BadParameter(_ENGLISH, param_hint="--text")
     _refuse_given(english, settings_of(ForgettingSettings), _ENGLISH)
-    _check(data, settings)
+    if settings.train_data is not None and not settings.full:
+        raise typer.BadParameter("needs --full; give it too", param_hint="--train-data")
+    from glyphsight.evaluate.tasks import is_task
+
+    if is_task(data):
+        names = ("split", "full", "train_data")
+        _refuse_given(settings, names, "does not work with a benchmark; leave it out")
     study = _measure(data, model, settings, processes, out)
     if json_:
         print_json(study.as_json())
@@ -151,18 +157,6 @@ def _place(run: Path, data: str, split: str) -> Path:
         if told_data(place) in (None, (data, split), (data, None)):
             break
     return place
-
-
-def _check(data: str, settings: EvaluateSettings) -> None:
-    """Refuse options that the data cannot use."""
-    from glyphsight.evaluate.tasks import is_task
-
-    if settings.train_data is not None and not settings.full:
-        raise typer.BadParameter("needs --full; give it too", param_hint="--train-data")
-    if not is_task(data):
-        return
-    names = ("split", "full", "train_data")
-    _refuse_given(settings, names, "does not work with a benchmark; leave it out")
 
 
 def _refuse_given(settings: object, names: Iterable[str], why: str) -> None:

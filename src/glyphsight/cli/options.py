@@ -90,11 +90,7 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., None]:
 
 
 def _made(make: Callable[..., Any], settings: dict[str, Setting], given: dict[str, Any]) -> Any:
-    """Return the object made of the values that were given.
-
-    Raises:
-        typer.BadParameter: A value, or all together, cannot be.
-    """
+    """Return the object made of the values that were given, or raise BadParameter."""
     given = {field: value for field, value in given.items() if value is not None}
     for field, value in given.items():
         one = settings[field]

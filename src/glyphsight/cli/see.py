@@ -98,11 +98,10 @@ def _open_log(
     run = resolve(model.name).user_run
     trained = (run / RUN_FILE).stat().st_mtime_ns if run else None
     will_resume()
-    settings = {"model": model.name, "trained": trained, "ask": question, "show": show}
-    settings |= {} if top is None else {"top": top}
-    settings |= {"signs": True} if signs else {}
     talker = model.talker_for(question)
-    settings |= {} if talker is None else {"talker": talker.name}
+    given = {"top": top, "signs": signs or None, "talker": talker.name if talker else None}
+    settings = {"model": model.name, "trained": trained, "ask": question, "show": show}
+    settings |= {name: value for name, value in given.items() if value is not None}
     return JsonLog(file, settings | {"engine": engine})
 
 
@@ -183,14 +182,25 @@ def see(
     Example:
         glyphsight see five.png --model nano-digits
     """
-    _require_fit(images, files_from, out, explain, json_, jsonl)
-    if talker is not None and ask is None:
-        raise typer.BadParameter("is of use with --ask; give it too", param_hint="--talker")
+    for wrong, problem, at in (
+        (not images and files_from is None, "name a file, or a folder of them", None),
+        (json_ and jsonl, "give one of --json and --jsonl", "--json"),
+        (out is not None and not jsonl, "is of use with --jsonl; give it too", "--out"),
+        (
+            explain is not None and (jsonl or files_from is not None),
+            "draws what is named on the command line; leave --jsonl and --files-from out",
+            "--explain",
+        ),
+        (talker is not None and ask is None, "is of use with --ask; give it too", "--talker"),
+        (
+            signs and (ask is not None or explain is not None),
+            "reads signs alone; leave --ask and --explain out",
+            "--signs",
+        ),
+    ):
+        if wrong:
+            raise typer.BadParameter(problem, param_hint=at)
     model = model or (NANO_NAMES if signs else DEFAULT_MODEL if ask is None else ASKED_MODEL)
-    if signs and (ask is not None or explain is not None):
-        raise typer.BadParameter(
-            "reads signs alone; leave --ask and --explain out", param_hint="--signs"
-        )
     if processes.engine == "local" and processes.workers is None:
         processes = replace(processes, workers=1)
     if not processes.here and _STDIN in (images or []):
@@ -233,11 +243,7 @@ def see(
 
 
 def _task(model: Model, ask: str | None) -> Task:
-    """Return the task of a question; say where it is one of several, or none it was trained on.
-
-    Raises:
-        ModelError: The model cannot answer the question.
-    """
+    """Return the task of a question; say where it is one of several, or none it was trained on."""
     run, task = model.trained, model.task(ask)
     others = [repr(one.question) for one in run.tasks[1:]]
     if ask is None and others and not run.free:
@@ -280,26 +286,3 @@ def _left(
             del known[key]
             stale.add(number)
         yield replace(task, state=now)
-
-
-def _require_fit(
-    images: list[str] | None,
-    files_from: str | None,
-    out: Path | None,
-    explain: Path | None,
-    *forms: bool,
-) -> None:
-    """Refuse options that do not go together; ``forms`` are those of ``--json`` and ``--jsonl``."""
-    _, jsonl = forms
-    for wrong, problem, option in (
-        (not images and files_from is None, "name a file, or a folder of them", None),
-        (all(forms), "give one of --json and --jsonl", "--json"),
-        (out is not None and not jsonl, "is of use with --jsonl; give it too", "--out"),
-        (
-            explain is not None and (jsonl or files_from is not None),
-            "draws what is named on the command line; leave --jsonl and --files-from out",
-            "--explain",
-        ),
-    ):
-        if wrong:
-            raise typer.BadParameter(problem, param_hint=option)

@@ -99,7 +99,13 @@ def train(
     Example:
         glyphsight train --data data --model nano --out runs/shapes --epochs 15
     """
-    _refuse_both(data, recipe, source, model, from_)
+    for wrong, fix in (
+        ((not data) == (recipe is None), "give --data, or --recipe with --source"),
+        ((recipe is None) != (not source), "give --recipe and --source together"),
+        (model is not None and from_ is not None, "give --model or --from, not both"),
+    ):
+        if wrong:
+            raise typer.BadParameter(fix)
     said = None if recipe is None else read_recipe(recipe)
     sources = said.sources(source or []) if said else {}
     given = dict(said.train) if said else {}
@@ -122,17 +128,6 @@ def train(
         _print_report(report, data, json_=json_)
     if failed:
         raise typer.Exit(1)
-
-
-def _refuse_both(data: Any, recipe: Any, source: Any, model: Any, from_: Any) -> None:
-    """Raise BadParameter where options exclude or need each other."""
-    for wrong, fix in (
-        ((not data) == (recipe is None), "give --data, or --recipe with --source"),
-        ((recipe is None) != (not source), "give --recipe and --source together"),
-        (model is not None and from_ is not None, "give --model or --from, not both"),
-    ):
-        if wrong:
-            raise typer.BadParameter(fix)
 
 
 def _check_before(
@@ -189,10 +184,9 @@ def _print_report(report: TrainReport, data: list[Path], *, json_: bool = False)
 
 
 def _built(recipe: Recipe, sources: dict[str, str], out: Path) -> tuple[list[Path], int]:
-    """Build the datasets of a recipe where they are missing.
+    """Build the missing datasets of a recipe; return those to learn, and the number of failures.
 
-    Returns:
-        Datasets to learn, one that is learned backwards too twice; the number of failed items.
+    One that is learned backwards too comes twice.
     """
     if world_size() > 1:
         raise ModelError(
