@@ -54,13 +54,17 @@ def create_app(settings: ServeSettings) -> Starlette:
         GlyphsightError: A model is unknown, the file of --log-text cannot be written, or
             --samples holds another dataset.
     """
-    eye = _open_eye(settings)
+    looks = settings.show != "text" or settings.upstream is None
+    model = open_model(settings.model, "--model", settings.talker) if looks else None
+    ears = settings.sound_model and open_model(settings.sound_model, "--sound-model")
+    bare = model.trained.profile if model and settings.upstream is None else None
+    eye = Eye(settings, model, ears or None, bare)
     behind: Backend
     if settings.upstream:
         behind = Upstream(settings)
     else:
-        assert eye.model is not None
-        behind = Embedded(eye.model, eye.ears)
+        assert model is not None
+        behind = Embedded(model, eye.ears)
     metrics = Metrics()
     log = settings.log_text and JsonLog(Path(settings.log_text), {"written_by": "glyphsight serve"})
     ask = Ask(settings, behind.handle, eye, metrics, log or None)
@@ -99,14 +103,6 @@ def create_app(settings: ServeSettings) -> Starlette:
     )
     app.state.settings, app.state.eye, app.state.backend = settings, eye, behind
     return app
-
-
-def _open_eye(settings: ServeSettings) -> Eye:
-    looks = settings.show != "text" or settings.upstream is None
-    model = open_model(settings.model, "--model", settings.talker) if looks else None
-    ears = settings.sound_model and open_model(settings.sound_model, "--sound-model")
-    bare = model.trained.profile if model and settings.upstream is None else None
-    return Eye(settings, model, ears or None, bare)
 
 
 async def _told(request: Request, error: Exception) -> Response:

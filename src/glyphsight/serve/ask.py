@@ -96,11 +96,9 @@ class Ask:
 
     @contextmanager
     def _holding(self) -> Iterator[Callable[[int], None]]:
-        """Count the bytes that a request takes in, as they come; let go of them at the end.
+        """Yield a function that counts bytes of a request; let go of them at the end.
 
-        Yields:
-            Function of a number of bytes that are to be kept. It raises an ``ApiError`` where they
-            are too many, for one request or for all together.
+        It raises an ``ApiError`` where they are too many, for one request or for all together.
         """
         most, taken = self._settings.max_body, 0
 

@@ -32,11 +32,7 @@ class Asked:
 
 
 def read_asked(path: str, body: Mapping[str, Any]) -> Asked:
-    """Read a request.
-
-    Raises:
-        ApiError: It holds a value that is not valid, or one that the model cannot honour.
-    """
+    """Read a request; raise ApiError for a value that cannot be, or that no model here honours."""
     asked = _READERS[path](Fields(body))
     texts = (*asked.texts, *(one["content"] for one in asked.messages), *asked.writing.stop)
     try:
@@ -103,11 +99,7 @@ class Fields:
                 del self._left[name]
 
     def end(self) -> None:
-        """Refuse what is left.
-
-        Raises:
-            ApiError: There is something left.
-        """
+        """Raise ApiError where something is left."""
         if self._left:
             names = [f"{self._place}{name}"[:80] for name in self._left]
             raise ApiError(

@@ -140,11 +140,7 @@ class Embedded:
     async def _pictures(
         self, asked: Asked, reads: Sequence[Read]
     ) -> tuple[list[tuple[Answer, ...]] | None, int]:
-        """Answer a question about pictures, and count the tokens read; None where it is none.
-
-        Returns:
-            Answers to the things in each picture, and the number of tokens.
-        """
+        """Answer each thing in pictures, None where none is asked about; count the tokens read."""
         words, inside = _last(asked, reads)
         model = self._model
         run = model.trained

@@ -40,11 +40,7 @@ class Eye(Reader):
         self._going: dict[tuple[str, str, str], Future[Read]] = {}  # what is read at this moment
 
     async def read(self, data: bytes, kind: str = "Picture", detail: str = "auto") -> Read:
-        """Read a file as :meth:`look` does, unless it is remembered.
-
-        Raises:
-            ApiError: It cannot be read.
-        """
+        """Read a file as :meth:`look` does, unless it is remembered, or raise ApiError."""
         if len(data) <= _SMALL and (known := self._recall(_key(data, kind, detail))):
             return known
         return await self.run(self._read, data, kind, detail)

@@ -296,11 +296,7 @@ def _shape(profile: Profile) -> dict[str, Any]:
 
 
 def _profile(query: QueryParams, own: Profile) -> Profile:
-    """Read the settings of a text from the query; those left out are of ``own``.
-
-    Raises:
-        ApiError: A setting cannot be.
-    """
+    """Read the settings of a text from the query; those left out are of ``own``."""
     for name in query:
         if name not in (*_DIALS, "question"):
             raise ApiError(400, f"unknown setting {name}; give {', '.join(_DIALS)}", param=name)

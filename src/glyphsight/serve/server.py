@@ -23,11 +23,7 @@ _IDLE = 30  # seconds that a connection without a request is kept
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take a port.
-
-    Raises:
-        GlyphsightError: It is taken, or there is no such address here.
-    """
+    """Take a port; raise GlyphsightError where it is taken, or there is no such address here."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
