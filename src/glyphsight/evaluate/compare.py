@@ -143,11 +143,7 @@ def _fix(directory: Path) -> str:
 
 
 def read_entry(run: Path, name: str) -> Entry:
-    """Read an evaluation, one line of its samples at a time.
-
-    Raises:
-        DatasetError: There is none, or it is damaged.
-    """
+    """Read an evaluation, a sample at a time; raise DatasetError where it is missing or damaged."""
     directory = find_evaluation(run)
     file = directory / METRICS_FILE
     try:

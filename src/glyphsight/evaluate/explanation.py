@@ -66,8 +66,7 @@ def _bare(drawn: Any, title: str, below: str) -> None:
     """Write words above and below axes without numbers."""
     drawn.set_title(title, fontsize=11, parse_math=False)
     drawn.set_xlabel(below, fontsize=8.5, color="#444444", parse_math=False)
-    drawn.set_xticks([])
-    drawn.set_yticks([])
+    drawn.set(xticks=[], yticks=[])
 
 
 def _draw_attribution(drawn: Any, bar: Any, pixels: Any, attribution: Attribution) -> None:
@@ -104,8 +103,7 @@ def _draw_ink(drawn: Any, found: Inks, answer: Answer, shape: tuple[int, ...]) -
         if answer.parts:
             plate = {"facecolor": TONES["second"], "edgecolor": "none", "pad": 1.5}
             drawn.text(left, top, str(number), color="white", fontsize=10, va="bottom", bbox=plate)
-    drawn.set_xlim(-0.5, shape[1] - 0.5)
-    drawn.set_ylim(shape[0] - 0.5, -0.5)
+    drawn.set(xlim=(-0.5, shape[1] - 0.5), ylim=(shape[0] - 0.5, -0.5))
 
 
 def _caption(attribution: Attribution) -> tuple[str, str]:
@@ -120,18 +118,6 @@ def _caption(attribution: Attribution) -> tuple[str, str]:
     fold = math.exp(min(strongest, 30.0))
     most = f"\nthe bluest alone raises its odds {fold:.2g}-fold" if strongest > 0 else ""
     return "what each cell did", f"blue: without the cell, {label} is less likely{most}"
-
-
-def _attributions(loaded: LoadedModel, answer: Answer, question: str) -> list[Attribution | str]:
-    """Make both attributions of an answer; a reason in the place of one that cannot be made."""
-    found: list[Attribution | str] = [
-        occlusion(loaded, answer.ascii_image, answer.label, question=question)
-    ]
-    try:
-        found.append(gradient(loaded, answer.ascii_image, answer.label, question=question))
-    except FormatError as error:
-        found.append(str(error))
-    return found
 
 
 def _title(name: str, answer: Answer, task: Task) -> str:
@@ -161,7 +147,12 @@ def draw_explanation(
     read = cells_picture(answer.ascii_image, profile)
     things, found = prepare_things(pixels, profile)
     ground = things[found.main].pixels if profile.crop is None and not answer.parts else read
-    attributions = _attributions(loaded, answer, task.question)
+    asked = loaded, answer.ascii_image, answer.label
+    attributions: list[Attribution | str] = [occlusion(*asked, question=task.question)]
+    try:
+        attributions.append(gradient(*asked, question=task.question))
+    except FormatError as error:  # which stands in its place
+        attributions.append(str(error))
     figure = Figure(figsize=(13.6, 4.9), layout="constrained", facecolor="white")
     panels, bars = figure.subplots(2, 2 + len(attributions), height_ratios=[24, 1])
     height, width = pixels.shape

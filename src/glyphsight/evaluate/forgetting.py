@@ -31,7 +31,6 @@ from glyphsight.models.load import as_base
 DEFAULTS = ForgettingSettings()
 _RESAMPLES = 10_000
 _FEWEST = 10  # windows: resampling fewer says nothing about how far a figure may move
-_BAR_AFTER_SECONDS = 2
 _BATCH = 32
 OWN_TEXT = "plain-english"
 
@@ -102,9 +101,7 @@ def text_loss(
         raise DatasetError(f"{name}: {len(ids)} tokens are too few to judge; give a longer text")
     tokens, nats = [], []
     windows = list(spans(len(ids), window, min(settings.stride, window)))
-    bar = progress_bar(
-        len(windows), "window", name, iterable=windows, disable=quiet, delay=_BAR_AFTER_SECONDS
-    )
+    bar = progress_bar(len(windows), "window", name, iterable=windows, disable=quiet, delay=2)
     engine = TorchEngine(loaded)
     with torch.inference_mode():
         for begin, judged, end in bar:

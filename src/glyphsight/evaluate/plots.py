@@ -27,8 +27,7 @@ def confusion_png(matrix: Sequence[Sequence[int]], labels: Sequence[str], path: 
     figure.patch.set(facecolor="white", alpha=1)
     shares = [[count / max(1, sum(row)) for count in row] for row in matrix]
     drawn.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    drawn.set_xlabel("answer")
-    drawn.set_ylabel("true label")
+    drawn.set(xlabel="answer", ylabel="true label")
     if len(labels) <= _NUMBERED:
         turned = 45 if max(map(len, labels)) > 2 else 0
         drawn.set_xticks(range(len(labels)), labels, rotation=turned, parse_math=False)
@@ -43,11 +42,7 @@ def confusion_png(matrix: Sequence[Sequence[int]], labels: Sequence[str], path: 
 
 
 def learning_plots(history: Sequence[dict[str, Any]]) -> list[str]:
-    """Plot loss, and validation accuracy where it was measured, against records seen.
-
-    Returns:
-        SVG elements; none for fewer than two losses.
-    """
+    """Plot loss, and validation accuracy if measured, against records, of two losses at least."""
     losses, accuracies = (
         [(line["records"], line[key]) for line in history if key in line]
         for key in ("loss", "validation_accuracy")
@@ -63,8 +58,7 @@ def learning_plots(history: Sequence[dict[str, Any]]) -> list[str]:
         if points:
             figure, drawn = _plot("records seen", name, shares)
             drawn.plot(*zip(*points, strict=True), color=TONES[tone], marker=marker)
-            drawn.set_ylim(0, high)
-            drawn.set_xlim(0, losses[-1][0])
+            drawn.set(xlim=(0, losses[-1][0]), ylim=(0, high))
             drawn.xaxis.set_major_formatter("{x:,.0f}")
             plots.append(svg(figure, f"{name} against records seen"))
     return plots
@@ -82,8 +76,7 @@ def reliability_plot(calibrations: Sequence[tuple[Calibration, str]]) -> str:
             drawn.vlines(one.confidence, *bounds, color=TONES[tone], alpha=0.55)
             size = 2 * (2 + 3.5 * math.sqrt(one.n / most))  # the dot's area stands for its answers
             drawn.plot(one.confidence, one.accuracy, "o", color=TONES[tone], markersize=size)
-    drawn.set_xlim(0, 1.02)
-    drawn.set_ylim(0, 1.02)
+    drawn.set(xlim=(0, 1.02), ylim=(0, 1.02))
     return svg(figure, says)
 
 
@@ -98,8 +91,7 @@ def certainty_plot(calibration: Calibration) -> str:
         align="edge",
         color=TONES["accent"],
     )
-    drawn.set_xlim(0, 1)
-    drawn.set_ylim(0, 1)
+    drawn.set(xlim=(0, 1), ylim=(0, 1))
     return svg(figure, "share of the answers by their probability")
 
 
@@ -132,11 +124,7 @@ def by_strength(conditions: Sequence[Condition]) -> dict[str, list[tuple[float, 
 
 
 def draw_damage(drawn: Any, name: str, conditions: Sequence[Condition]) -> list[tuple[str, str]]:
-    """Draw right answers against the strengths of one kind of damage, at even distances.
-
-    Returns:
-        Words and tone of each line.
-    """
+    """Draw right answers against strengths of one damage; return words and tone of each line."""
     found = by_strength(conditions)[name]
     key = [("this model", "accent")]
     clean = next((one.share for one in conditions if one.name == CLEAN and one.share), None)
@@ -154,18 +142,14 @@ def draw_damage(drawn: Any, name: str, conditions: Sequence[Condition]) -> list[
         drawn.vlines(index, *share.interval, color=TONES["accent"], alpha=0.55)
     drawn.plot([share.accuracy for _, share, _ in found], "o-", color=TONES["accent"], markersize=4)
     drawn.set_xticks(range(len(found)), [f"{strength:g}" for strength, *_ in found])
-    drawn.set_xlim(-0.4, len(found) - 0.6)
-    drawn.set_ylim(0, 1.02)
+    drawn.set(xlim=(-0.4, len(found) - 0.6), ylim=(0, 1.02))
     return key
 
 
 def accuracy_plot(
     shares: Sequence[Share], tones: Sequence[str], tokens: Sequence[float | None], unit: str
 ) -> tuple[str, str]:
-    """Plot accuracies against tokens, or run by run where these are alike or not known.
-
-    Returns the plot and its caption.
-    """
+    """Plot accuracies against tokens, else run by run; return the plot and its caption."""
     known = [count for count in tokens if count is not None]
     by_tokens = len(known) == len(shares) and max(known) - min(known) > 1
     figure, drawn = _plot(unit if by_tokens else "run", "right", shares=("y",))
@@ -178,9 +162,8 @@ def accuracy_plot(
     else:
         drawn.set_xticks(places, [f"{place:g}" for place in places])
         drawn.set_xlim(0.5, len(shares) + 0.5)
-    drawn.set_ylim(
-        max(0.0, math.floor(20 * min(one.interval[0] for one in shares) - 0.5) / 20), 1.005
-    )
+    lowest = min(one.interval[0] for one in shares)
+    drawn.set_ylim(max(0.0, math.floor(20 * lowest - 0.5) / 20), 1.005)
     caption = "right answers against tokens" if by_tokens else "right answers, run by run"
     return svg(figure, "accuracy of each run with its 95 % interval"), caption
 

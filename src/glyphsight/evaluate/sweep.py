@@ -425,8 +425,7 @@ def plot(results: Sequence[dict[str, Any]]) -> str:
         drawn.errorbar(tokens, mean, yerr=around, marker="o", linewidth=1, label=name)
     drawn.set_xscale("log", base=2)
     drawn.xaxis.set_major_formatter("{x:.0f}")
-    drawn.set_xlabel("tokens per picture")
-    drawn.set_ylabel("accuracy on held-out pictures, %")
+    drawn.set(xlabel="tokens per picture", ylabel="accuracy on held-out pictures, %")
     drawn.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, labelcolor=INK)
     return svg(figure, "accuracy against tokens")
 

@@ -26,24 +26,16 @@ _MARKS = " \t.,:;!?'\"`*()[]"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One question of a task.
+    """One question of a task."""
 
-    Attributes:
-        ascii_image: Picture as text.
-        answers: Right answers, at least one.
-        choices: Answers to choose from; empty where the answer is open and writing is judged.
-        group: Question or concept that accuracy is also averaged over; "" where there is none.
-        prompt: Text that the model reads, without white space at its end; "" stands for the task's
-            wording around the picture and the group's question.
-        pictures: Number of pictures in the text.
-    """
-
-    ascii_image: str
-    answers: tuple[str, ...]
-    choices: tuple[str, ...]
-    group: str = ""
+    ascii_image: str  # picture as text
+    answers: tuple[str, ...]  # right answers, at least one
+    choices: tuple[str, ...]  # to choose from; empty where the answer is open: writing is judged
+    group: str = ""  # question or concept that accuracy is also averaged over; "" for none
+    # Text that the model reads, without white space at its end; "" stands for the task's wording
+    # around the picture and the group's question
     prompt: str = ""
-    pictures: int = 1
+    pictures: int = 1  # number of pictures in the text
 
     def ask(self, wording: Prompt) -> str:
         """Return the prompt, in a wording where the item has none of its own."""
@@ -90,41 +82,26 @@ def character_match(said: str, answer: str) -> float:
 
 @dataclass(frozen=True)
 class Task:
-    """Questions with known answers, and how a reply is judged.
+    """Questions with known answers, and how a reply is judged."""
 
-    Attributes:
-        data: Data as the user named it: a path, a source SPEC or ``KIND:FILE``.
-        items: Questions, at least one.
-        prompt: Wording that turns answers into completions, and pictures into prompts for items
-            without a prompt of their own.
-        read: Function from a reply and its item to the answer in the reply, "" for none. It is
-            sent to other processes, so it stands in a module.
-        plain: True where a chat model is asked without its template too.
-        labels: Answers to choose from in all of the data, sorted; rows of the confusion matrix.
-        rows: Number of each item in the data, from 0; empty for the order of the items.
-        split: Split of the data; None where it has none.
-        files: Dataset files in order; empty for other data.
-        counts: Number of records of each file.
-        profile: Profile that the pictures should be written in; None where any text will do.
-        notes: Sentences on how the pictures were read.
-        partial: Function that rates what was written for an open answer, 0-1; None without one.
-        further: Function from the model and the outcomes of all items to further figures, by name;
-            None without one.
-    """
-
-    data: str
-    items: Sequence[Item]
+    data: str  # data as the user named it: a path, a source SPEC or ``KIND:FILE``
+    items: Sequence[Item]  # questions, at least one
+    # Wording that turns answers into completions, and pictures into prompts for items without a
+    # prompt of their own
     prompt: Prompt = field(default_factory=Prompt)
+    # Function from a reply and its item to the answer in the reply, "" for none. It is sent to
+    # other processes, so it stands in a module.
     read: Callable[[str, Item], str] = as_written
-    plain: bool = True
-    labels: Sequence[str] = ()
-    rows: Sequence[int] = ()
-    split: str | None = None
-    files: Sequence[Path] = ()
-    counts: Sequence[int] = ()
-    profile: Profile | None = None
-    notes: Sequence[str] = ()
-    partial: Callable[[str, str], float] | None = None
+    plain: bool = True  # True where a chat model is asked without its template too
+    labels: Sequence[str] = ()  # all answers to choose from, sorted; rows of the confusion matrix
+    rows: Sequence[int] = ()  # number of each item in the data, from 0; empty for their order
+    split: str | None = None  # split of the data; None where it has none
+    files: Sequence[Path] = ()  # dataset files in order; empty for other data
+    counts: Sequence[int] = ()  # number of records of each file
+    profile: Profile | None = None  # that the pictures should be written in; None for any text
+    notes: Sequence[str] = ()  # sentences on how the pictures were read
+    partial: Callable[[str, str], float] | None = None  # rates an open answer as written, 0-1
+    # Function from the model and the outcomes of all items to further figures, by name
     further: Callable[[Model, Samples], dict[str, Share]] | None = None
 
     def __post_init__(self) -> None:

@@ -39,11 +39,9 @@ _BIGBENCH = {
 class Wording:
     """Words of a question about text art.
 
-    Attributes:
-        text: ``{art}`` stands for the picture, ``{choices}`` for the choices as the task lists
-            them, ``{answer}``, at the end, for the answer. The model reads what stands before the
-            answer. White space there belongs to the answer, since tokenizers merge a space with
-            the word after it.
+    ``{art}`` stands for the picture, ``{choices}`` for the choices as the task lists them,
+    ``{answer}``, at the end, for the answer. The model reads what stands before the answer. White
+    space there belongs to the answer, since tokenizers merge a space with the word after it.
     """
 
     text: str
@@ -68,11 +66,7 @@ class Wording:
 
 
 def read_wording(file: Path) -> Wording:
-    """Read the words of a question from a text file; see :class:`Wording`.
-
-    Raises:
-        DatasetError: Names the file and the fault.
-    """
+    """Read a :class:`Wording` from a text file; DatasetError names the file and the fault."""
     text = read_text(file)
     try:
         return Wording(text)
