@@ -219,5 +219,4 @@ def _folded(part: Part) -> Floats:
     if part.added is None:
         return exact
     down, up = part.added
-    folded: Floats = exact + up @ down
-    return folded
+    return exact + up @ down

@@ -132,11 +132,7 @@ class Model(LazyModel):
         """Let the model write (greedily) after each prompt, a dozen tokens past any answer at most.
 
         After a prompt that nearly fills the model's window, as many tokens as are left in it.
-
-        Args:
-            requests: N requests.
-            batch_size: Prompts per pass at most; changes speed alone.
-            progress: Function called with the number of requests done since its last call.
+        Arguments are those of :meth:`score`.
 
         Returns:
             N texts as the model wrote them.

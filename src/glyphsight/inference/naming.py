@@ -46,11 +46,8 @@ def sentences(pictures: Sequence[Iterable[str]], kind: str = "Picture") -> list[
 def relevant(messages: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     """Leave pictures and turns about them out where the last words do not refer to a picture.
 
-    A small model that reads "The picture shows the digit 5." answers all else by it.
-
-    Args:
-        messages: Objects with ``role`` and ``content``, oldest first; pictures as
-            :func:`in_words` says them.
+    A small model that reads "The picture shows the digit 5." answers all else by it. Messages are
+    objects with ``role`` and ``content``, oldest first; pictures as :func:`in_words` says them.
     """
     every = [dict(one) for one in messages]
     words = [_SAID.sub("", one["content"]).strip() for one in every]

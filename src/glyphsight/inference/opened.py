@@ -68,12 +68,6 @@ def in_int8(opened: Opened) -> Opened:
     return replace(opened, engine=FastEngine(*opened.engine.files), dtype="int8")
 
 
-def with_torch(loaded: LoadedModel) -> Opened:
-    """Return a model of torch."""
-    dtype = str(loaded.model.dtype).removeprefix("torch.")
-    return Opened(TorchEngine(loaded), loaded.tokenizer, loaded.chat, loaded.window, dtype)
-
-
 class LazyModel:
     """Base of :class:`~glyphsight.inference.Model`, which documents it: loads and chooses."""
 
@@ -184,7 +178,10 @@ class LazyModel:
                     given = load_model(given, dtype=self._dtype)
                 self._loaded = given
             if not self._settled:
-                self._opened, self._settled = with_torch(self._loaded), True
+                loaded = self._loaded
+                dtype = str(loaded.model.dtype).removeprefix("torch.")
+                own = loaded.tokenizer, loaded.chat, loaded.window, dtype
+                self._opened, self._settled = Opened(TorchEngine(loaded), *own), True
             return self._loaded
 
     @cached_property

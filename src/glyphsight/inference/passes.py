@@ -131,12 +131,7 @@ _CHECKED: WeakKeyDictionary[Any, tuple[int, bool, bool]] = WeakKeyDictionary()
 
 
 class TorchEngine:
-    """Passes of a model that transformers loaded.
-
-    Attributes:
-        name: Name of the engine.
-        device: Type of the device, such as ``cpu``.
-    """
+    """Passes of a model that transformers loaded."""
 
     name = "torch"
 

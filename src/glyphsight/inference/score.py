@@ -37,15 +37,10 @@ class Request:
 
 
 class Engine(Protocol):
-    """Computes the passes of a model, for one thread at a time.
+    """Computes the passes of a model, for one thread at a time."""
 
-    Attributes:
-        name: Name of the engine, such as ``numpy``.
-        device: Type of the device, such as ``cpu``.
-    """
-
-    name: str
-    device: str
+    name: str  # name of the engine, such as ``numpy``
+    device: str  # type of the device, such as ``cpu``
 
     def agrees(self, sequences: Ids) -> tuple[bool, bool]:
         """Return whether padding, and a shared beginning computed once, leave scores alone."""
@@ -163,13 +158,10 @@ def score(
     progress: Callable[[list[int]], object] = lambda rows: None,
     share: bool = True,
 ) -> list[Floats]:
-    """Score the answers of each prompt.
+    """Score the answers of each prompt: N arrays float32[answers], natural logarithm.
 
     One pass per batch gives the answers that differ in one token; the endings of longer ones take
     passes of their own over the kept keys and values.
-
-    Returns:
-        N arrays float32[answers], natural logarithm.
     """
     scores = [np.empty(0, dtype=np.float32)] * len(prompts)
     sequences = [ids + own.shared for ids, own in zip(prompts, choices, strict=True)]

@@ -43,19 +43,12 @@ _MARGIN = 3  # pixels around a piece
 
 @dataclass(frozen=True)
 class _Piece:
-    """A part of a line between two cuts.
+    """A part of a line between two cuts."""
 
-    Attributes:
-        start: Number of the cut that it begins at.
-        end: Number of the cut that it ends at.
-        box: Top, bottom, left, right of its ink.
-        gaps: Columns without ink, or runs of them, inside it.
-    """
-
-    start: int
-    end: int
-    box: tuple[int, int, int, int]
-    gaps: int = 0
+    start: int  # number of the cut that it begins at
+    end: int  # number of the cut that it ends at
+    box: tuple[int, int, int, int]  # top, bottom, left, right of its ink
+    gaps: int = 0  # columns without ink, or runs of them, inside it
 
 
 def require_signs(model: Model) -> None:
@@ -135,10 +128,8 @@ def read_signs(model: Model, picture: PictureLike) -> Answer:
         return answer
     written = "".join(part.label for part in parts)
     edges = np.array([part.box for part in parts])
-    (top, _, left, _), (_, bottom, _, right) = (
-        edges.min(axis=0).tolist(),
-        edges.max(axis=0).tolist(),
-    )
+    top, _, left, _ = edges.min(axis=0).tolist()
+    _, bottom, _, right = edges.max(axis=0).tolist()
     return replace(
         answer,
         label=written,
@@ -166,16 +157,8 @@ def _part(
     ranked = {labels[signs[place]]: float(own[place]) for place in np.argsort(-own)}
     label = next(iter(ranked))
     known = labels[int(scores.argmax())] != UNKNOWN
-    answer = to_answer(text, run, ranked, label)
-    return replace(
-        answer,
-        label=label,
-        name=label,
-        probability=ranked[label],
-        empty=False,
-        known=known,
-        box=box,
-    )
+    shown = {"label": label, "name": label, "probability": ranked[label]}
+    return replace(to_answer(text, run, ranked, label), **shown, empty=False, known=known, box=box)
 
 
 def _tall(ink: NDArray[np.bool_]) -> int:

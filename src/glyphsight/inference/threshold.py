@@ -17,9 +17,7 @@ _ROUNDING = 1e-3  # of log-odds, between engines
 def margins(scores: NDArray[np.float32], labels: Sequence[str]) -> NDArray[np.float64]:
     """Compute the log-odds of ``unknown`` against the likeliest other label, float64[N].
 
-    Args:
-        scores: Log-likelihood of every label, float32[N, L], nothing taken off.
-        labels: L labels, ``unknown`` among them.
+    ``scores``, float32[N, L], are the log-likelihoods of L labels, nothing taken off.
     """
     column = labels.index(UNKNOWN)
     others = np.delete(scores, column, axis=1).max(axis=1)

@@ -72,13 +72,10 @@ def text_ids(tokenizer: Any, text: str) -> tuple[list[int], list[int]]:
 
 
 class SmallTokenizer:
-    """A ``tokenizer.json`` that is called as a tokenizer of transformers is.
-
-    Args:
-        directory: Directory with ``tokenizer.json`` and ``tokenizer_config.json``.
+    """The tokenizer in a directory, called as one of transformers is.
 
     Raises:
-        ValueError: A file is damaged.
+        ValueError: ``tokenizer.json`` or ``tokenizer_config.json`` is damaged.
         OSError: A file cannot be read.
     """
 

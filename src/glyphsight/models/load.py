@@ -37,11 +37,7 @@ def without_peft_warning() -> Iterator[None]:
 
 
 def new_adapter(model: Any, rank: int, alpha: int) -> Any:
-    """Put a trainable LoRA adapter of this rank and scale on every linear layer of a model.
-
-    Raises:
-        ModelError: The model's layers do not take one.
-    """
+    """Put a trainable LoRA adapter on every linear layer; raise ModelError where none takes one."""
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
@@ -64,11 +60,7 @@ def _save_adapter_alone(model: Any) -> Any:
 
 
 def require_four_bits(device: str) -> None:
-    """Fail early where a base in 4 bits cannot be loaded.
-
-    Raises:
-        ModelError: Names what is missing and the fix.
-    """
+    """Raise ModelError, with what is missing, where a base in 4 bits cannot be loaded."""
     import torch
 
     cuda = torch.cuda.is_available() and device.startswith("cuda")
@@ -250,11 +242,7 @@ def _location(source: ModelSource) -> str:
 
 
 def model_tokenizer(name: str | Path) -> Any:
-    """Load the tokenizer of a model, as transformers has it, without the model.
-
-    Raises:
-        ModelError: It cannot be loaded.
-    """
+    """Load the tokenizer alone of a model, as transformers has it, or raise ModelError."""
     need("train")
     _quiet_transformers()
     source = resolve(name)

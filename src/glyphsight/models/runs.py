@@ -142,11 +142,7 @@ class RunRecord:
 
     @staticmethod
     def load(run: str | Path) -> RunRecord | None:
-        """Read the record of a run directory, None where there is none.
-
-        Raises:
-            ModelError: The file is damaged.
-        """
+        """Read the record of a run directory, None without one; raise ModelError if damaged."""
         file = Path(run) / RUN_FILE
         try:
             value = json.loads(file.read_text(encoding="utf-8"))
@@ -293,11 +289,7 @@ def resolve(name: str | Path) -> ModelSource:
 
 
 def start_from(name: str | Path) -> ModelSource:
-    """Find the trained run that ``--from`` means.
-
-    Raises:
-        ModelError: There is no such run, or its training has not finished.
-    """
+    """Find the trained run that ``--from`` means; raise ModelError where it is none, or begun."""
     source = resolve(name)
     if source.run is None:
         shipped = f"--from {NANO_DIGITS}, or " if name == nano.NAME else ""
