@@ -48,27 +48,18 @@ class Output(Protocol):
     ``sharded`` is true a piece is a file, ``data/train-00000-of-00007.parquet``. Where it is false
     the split is the one file ``train.json``: ``head``, the pieces with ``between`` between them,
     ``tail``; see :func:`join`. Its bytes are the same however the split is divided into pieces.
-
-    Attributes:
-        name: Name for ``--output``.
-        suffix: Suffix of its files, with the dot.
-        sharded: True where each piece of a split is a file of its own.
-        sourced: True where a row has the source of its record; where false, the file of
-            :func:`glyphsight.dataset.storage.sources_file` beside it has it.
-        card: True where a dataset card, ``README.md``, belongs to it.
-        head: First bytes of a file that is joined from pieces.
-        between: Bytes between two pieces.
-        tail: Last bytes of such a file.
     """
 
-    name: str
-    suffix: str
-    sharded: bool
+    name: str  # name for ``--output``
+    suffix: str  # suffix of its files, with the dot
+    sharded: bool  # True where each piece of a split is a file of its own
+    # True where a row has the source of its record; else the file of
+    # :func:`glyphsight.dataset.storage.sources_file` beside it has it
     sourced: bool
-    card: bool
-    head: bytes
-    between: bytes
-    tail: bytes
+    card: bool  # True where a dataset card, ``README.md``, belongs to it
+    head: bytes  # first bytes of a file that is joined from pieces
+    between: bytes  # bytes between two pieces
+    tail: bytes  # last bytes of such a file
 
     def write(
         self, records: Iterable[Record], stream: IO[bytes], wordings: Wordings, first: int = 0

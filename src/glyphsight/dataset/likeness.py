@@ -27,12 +27,7 @@ def alike_hashes(levels: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Hash each grid by what it looks like: equal where grids are the same or nearly so.
 
     A grid in which brightness rises nowhere has nothing to compare: its own hash stands for it.
-
-    Args:
-        levels: uint8[N, rows, columns].
-
-    Returns:
-        uint64[N].
+    Takes uint8[N, rows, columns], gives uint64[N].
     """
     count, rows, columns = levels.shape
     if not count:

@@ -29,19 +29,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Medium:
-    """A kind of file.
+    """A kind of file."""
 
-    Attributes:
-        name: Name of the medium.
-        things: Name of its files in messages, such as ``pictures``.
-        suffixes: Suffixes in lower case, with the dot, that its files are known by.
-        load: Function from a path to gray uint8[H, W], 0 black to 255 white. It raises
-            :class:`~glyphsight.errors.PictureError`, which names the file and the fix.
-    """
-
-    name: str
-    things: str
-    suffixes: frozenset[str]
+    name: str  # name of the medium
+    things: str  # name of its files in messages, such as ``pictures``
+    suffixes: frozenset[str]  # in lower case, with the dot, that its files are known by
+    # Function from a path to gray uint8[H, W], 0 black to 255 white. It raises a PictureError,
+    # which names the file and the fix.
     load: Callable[[Path], NDArray[np.uint8]]
 
 

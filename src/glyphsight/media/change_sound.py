@@ -82,8 +82,7 @@ def _warped(image: Pixels, drawn: NDArray[np.float64], how: Augmentation) -> NDA
 def gain(samples: Samples, strength: float, rng: np.random.Generator) -> Samples:
     """Make a sound louder by ``strength`` dB, as 16-bit samples that stop at the ends."""
     louder = np.clip(samples * 10 ** (strength / 20), -1, 1)
-    rounded: Samples = np.round(louder * 32767) / 32767
-    return rounded
+    return np.round(louder * 32767) / 32767
 
 
 def hiss(samples: Samples, strength: float, rng: np.random.Generator) -> Samples:
@@ -103,8 +102,7 @@ def speed(samples: Samples, strength: float, rng: np.random.Generator) -> Sample
 def clipping(samples: Samples, strength: float, rng: np.random.Generator) -> Samples:
     """Cut all that is beyond a share ``strength`` of the largest sample, either sign."""
     most = strength * float(np.abs(samples).max(initial=0))
-    clipped: Samples = np.clip(samples, -most, most)
-    return clipped
+    return np.clip(samples, -most, most)
 
 
 def telephone(samples: Samples, strength: float, rng: np.random.Generator) -> Samples:

@@ -107,11 +107,7 @@ def _from_array(array: NDArray[Any], background: str) -> NDArray[np.uint8]:
 
 
 def several(pictures: Iterable[T]) -> list[T]:
-    """Return pictures as a list.
-
-    Raises:
-        PictureError: It is one picture.
-    """
+    """Return pictures as a list; raise PictureError where it is one picture."""
     one = isinstance(pictures, str | os.PathLike | Image.Image | io.IOBase)
     shape = pictures.shape if isinstance(pictures, np.ndarray) else (0, 0, 0)
     if one or len(shape) < 3 or (len(shape) == 3 and shape[2] in (3, 4)):

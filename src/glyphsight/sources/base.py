@@ -33,18 +33,12 @@ _BATCH_PIXELS = 1 << 24
 
 @dataclass(frozen=True)
 class Batch:
-    """Labelled grayscale pictures of one size; a batch is complete when it is made.
+    """Labelled grayscale pictures of one size; a batch is complete when it is made."""
 
-    Attributes:
-        pixels: uint8[N, H, W], 0 black to 255 white.
-        labels: N answers.
-        ids: N names that say which item of the source each picture is, unique in the source.
-        questions: N questions of the pictures' own, "" where one has none; left out, no one has.
-    """
-
-    pixels: NDArray[np.uint8]
-    labels: list[str]
-    ids: list[str]
+    pixels: NDArray[np.uint8]  # uint8[N, H, W], 0 black to 255 white
+    labels: list[str]  # N answers
+    ids: list[str]  # N names of the items in the source, each unique there
+    # N questions of the pictures' own, "" where one has none; left out, no one has
     questions: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -63,15 +57,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Failure:
-    """An item that cannot be read.
+    """An item that cannot be read."""
 
-    Attributes:
-        id: Name, as :class:`Batch` would have it.
-        reason: Line that says the file, what is wrong with it and the fix.
-    """
-
-    id: str
-    reason: str
+    id: str  # name, as :class:`Batch` would have it
+    reason: str  # line that says the file, what is wrong with it and the fix
 
 
 Item = tuple[str, str, NDArray[np.uint8]] | tuple[str, str, NDArray[np.uint8], str]
@@ -80,15 +69,10 @@ Item = tuple[str, str, NDArray[np.uint8]] | tuple[str, str, NDArray[np.uint8], s
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a split that one process reads: the unit of work, of retry and of resumption.
+    """A piece of a split that one process reads: the unit of work, of retry and of resumption."""
 
-    Attributes:
-        split: The split it belongs to.
-        location: JSON values by which the source finds the part again, in any process.
-    """
-
-    split: str
-    location: tuple[str | int, ...]
+    split: str  # the split it belongs to
+    location: tuple[str | int, ...]  # JSON values by which any process finds the part again
 
 
 class Source(Protocol):
@@ -152,11 +136,7 @@ def batches(items: Iterable[Item | Failure]) -> Iterator[Batch | Failure]:
 
 
 def read_split(source: Source, split: str) -> Iterator[Batch]:
-    """Yield every batch of a split, part after part.
-
-    Raises:
-        DatasetError: An item or a part cannot be read.
-    """
+    """Yield every batch of a split, part after part; raise DatasetError for what cannot be read."""
     for part in source.parts(split):
         for batch in source.read(part):
             if isinstance(batch, Failure):
@@ -283,11 +263,7 @@ def answer_text(value: Any, names: Sequence[str] | None = None) -> str:
 
 
 def question_text(value: Any) -> str:
-    """Return the text of an item's own question, "" for none.
-
-    Raises:
-        ValueError: It is no text.
-    """
+    """Return the text of an item's own question, "" for none; raise ValueError if it is no text."""
     if not isinstance(value, str | None) or not is_unicode(value or ""):
         raise ValueError("its question is no text")
     return normal(value or "")

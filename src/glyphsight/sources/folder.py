@@ -36,9 +36,8 @@ from glyphsight.sources.base import (
 )
 from glyphsight.sources.location import directory, folder_splits, in_order, licence_of, take_options
 
-_NAME = re.compile(
-    r"(?:.*/)?(\d)_([^_/]+)_(\d+)\.(?:wav|flac)"
-)  # of a recording: digit, speaker, index
+# Of a recording: digit, speaker, index.
+_NAME = re.compile(r"(?:.*/)?(\d)_([^_/]+)_(\d+)\.(?:wav|flac)")
 _METADATA = ("metadata.csv", "metadata.jsonl")
 _TEST = 5  # recordings per digit and speaker that the dataset's authors hold out
 
@@ -317,11 +316,7 @@ class FolderSource(ListedSource):
         return {split: sorted(items) for split, items in found.items()}
 
     def _hold_out(self, pattern: str, found: Listing) -> None:
-        """Move the files whose names, or ends of paths, a glob matches from ``train`` to ``test``.
-
-        Raises:
-            DatasetError: The directory has splits of its own, or the glob matches none or all.
-        """
+        """Move files whose names, or ends of paths, a glob matches from ``train`` to ``test``."""
         if set(found) != {"train"}:
             splits = ", ".join(in_order(found))
             raise DatasetError(f"{self._directory}: has the splits {splits}; leave ?test= out")

@@ -79,8 +79,7 @@ def _token_histogram(statistics: Statistics) -> str:
     for counts, color in zip(counted, _COLORS * len(counted), strict=False):
         share = np.full(len(counts), 100 / len(counts))
         drawn.hist(counts, bins=edges, weights=share, histtype="step", color=color, linewidth=1.6)
-    drawn.set_xlabel("tokens per record")
-    drawn.set_ylabel("% of the split")
+    drawn.set(xlabel="tokens per record", ylabel="% of the split")
     drawn.xaxis.get_major_locator().set_params(integer=True)
     drawn.grid(axis="y", color=INK, alpha=0.2)
     return svg(figure, "share of the records of each split by their tokens")
