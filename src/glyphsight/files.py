@@ -150,14 +150,9 @@ def new_directory(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    r"""Open a temporary file that becomes ``path`` when the block ends well.
+    r"""Open a temporary file that becomes ``path``, as :func:`replacing_path` gives it.
 
-    Args:
-        path: File to write; missing parent directories are made.
-        mode: ``"w"`` for UTF-8 text with ``\n`` line ends, ``"wb"`` for bytes.
-
-    Raises:
-        GlyphsightError: Nothing can be written there, or the disk is full.
+    The mode is ``"w"`` for UTF-8 text with ``\n`` line ends, ``"wb"`` for bytes.
     """
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     with (
@@ -414,10 +409,7 @@ def checksum(files: Iterable[Path]) -> str:
 
 
 def hash64(text: str | bytes) -> int:
-    """Return the first 64 bits of the BLAKE2b of a text: a key that takes less room than the text.
-
-    Args:
-        text: Bytes, or any string; the name of a file may hold half a surrogate pair.
-    """
+    """Return the first 64 bits of the BLAKE2b of bytes or any text: a key that takes less room."""
+    # The name of a file may hold half a surrogate pair.
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")

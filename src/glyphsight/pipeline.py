@@ -58,12 +58,7 @@ def _have_smollm2() -> bool:
 
 
 def seconds_for(phase: str, passed: float) -> float:
-    """Return the seconds that a phase may take: a share of what the phases before it left.
-
-    Args:
-        phase: ``train``, ``measure`` or ``ask``.
-        passed: Seconds since the start of the demo.
-    """
+    """Return the seconds that ``train``, ``measure`` or ``ask`` may take: a share of those left."""
     share = max(_LEAST, _SHARES[phase] * (_SECONDS - passed))
     return min(_TRAINING, share) if phase == "train" else share
 
@@ -126,11 +121,7 @@ def _heard() -> list[Shown]:
 
 
 def _drawn(pixels: NDArray[np.uint8]) -> list[tuple[str, list[NDArray[np.uint8]]]]:
-    """Let the model that draws draw each digit, and the lower half of real ones.
-
-    Args:
-        pixels: A real picture of each digit, uint8[10, H, W].
-    """
+    """Let the drawing model draw each digit, and the lower half of real ones, uint8[10, H, W]."""
     model, how = Model(DRAW), DrawSettings(seed=0)
     run = model.trained
     real = [

@@ -83,12 +83,7 @@ def part_box(ink: NDArray[np.bool_], box: Box) -> tuple[Box, Box] | None:
 
 
 def inside_frame(ink: NDArray[np.bool_], box: Box) -> Box | None:
-    """Return the smallest box around what a rectangular frame holds; None without a frame.
-
-    Args:
-        ink: bool[H, W].
-        box: Smallest box around the frame.
-    """
+    """Return the smallest box around what a frame in a box of bool[H, W] holds; None without."""
     top, bottom, left, right = box
     inside = ink[top:bottom, left:right]
     labels, boxes = label_components(inside)

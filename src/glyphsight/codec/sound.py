@@ -102,8 +102,7 @@ def spectrogram(samples: NDArray[np.float64]) -> NDArray[np.uint8]:
 def _spectra(samples: NDArray[np.float64]) -> NDArray[np.complex128]:
     """Compute the spectrum of each window, complex128[frames, points // 2 + 1]."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW)[::_HOP]
-    spectra: NDArray[np.complex128] = np.fft.rfft(windows * np.hanning(_WINDOW), _POINTS)
-    return spectra
+    return np.fft.rfft(windows * np.hanning(_WINDOW), _POINTS)
 
 
 def _overlapped(spectra: NDArray[np.complex128]) -> NDArray[np.float64]:

@@ -63,13 +63,10 @@ class Inks:
 
 
 def find_inks(pixels: Images) -> Inks:
-    """Find all things drawn or written in a picture with one pen on one ground.
+    """Find all things drawn or written in a picture, uint8[H, W], with one pen on one ground.
 
     One thing alone is what :func:`~glyphsight.codec.ink.find_ink` finds, unless it is dotted or
     broken.
-
-    Args:
-        pixels: uint8[H, W].
     """
     view = look(*reduce(pixels))
     if view is None:
@@ -99,11 +96,8 @@ def find_inks(pixels: Images) -> Inks:
 def find_on_paper(pixels: Images) -> Inks | None:
     """Find all ink on an uneven ground, such as photographed paper, as one thing, as it is drawn.
 
-    Args:
-        pixels: uint8[H, W].
-
-    Returns:
-        The ink, or none where nothing stands out; None where the ground is even, as in a drawing.
+    Takes uint8[H, W]. The things are none where nothing stands out; the result is None where the
+    ground is even, as in a drawing.
     """
     gray, step = reduce(pixels)
     if is_even(gray):
@@ -177,14 +171,8 @@ def _corners(boxes: NDArray[np.int64], pens: NDArray[Any]) -> NDArray[np.intp]:
     """Find pairs of bars that follow each other as the segments of a display do.
 
     One ends where the other begins, above it, below it or at a corner. Bars side by side may be two
-    digits.
-
-    Args:
-        boxes: int64[n, 4].
-        pens: float[n], widths of their strokes in pixels.
-
-    Returns:
-        intp[pairs, 2], numbers of bars, each pair once.
+    digits. Takes boxes int64[n, 4] and the widths of their strokes in pixels, float[n], gives the
+    numbers of the bars, intp[pairs, 2], each pair once.
     """
     top, bottom, left, right = boxes.T
     down = np.maximum(top[:, None] - bottom, top - bottom[:, None])

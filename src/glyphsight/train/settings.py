@@ -164,11 +164,7 @@ def resolve_settings(
 
 
 def saved_settings(path: Path) -> dict[str, Any]:
-    """Read the values of a saved settings file, by name.
-
-    Raises:
-        ModelError: The file is missing or damaged.
-    """
+    """Read saved values by name; raise ModelError where the file is missing or damaged."""
     try:
         return {name: entry["value"] for name, entry in json.loads(path.read_text()).items()}
     except FileNotFoundError:

@@ -65,13 +65,8 @@ def length_multiple(lengths: Iterable[int]) -> int:
 def orthogonalize(matrices: torch.Tensor) -> torch.Tensor:
     """Bring every singular value of each matrix near 1 by a quintic Newton-Schulz iteration.
 
-    Coefficients and step count are those of Muon (Jordan et al. 2024).
-
-    Args:
-        matrices: float32[N, rows, columns], rows at most columns.
-
-    Returns:
-        float32[N, rows, columns].
+    Coefficients and step count are those of Muon (Jordan et al. 2024). Takes and gives
+    float32[N, rows, columns], rows at most columns.
     """
     a, b, c = _NEWTON_SCHULZ
     x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
@@ -184,7 +179,7 @@ def make_optimizer(model: Any, settings: TrainSettings) -> Any:
 
 
 def rate_factor(done: float, pace: float, warmup: float, schedule: str) -> float:
-    """Return the learning rate as a share of its peak.
+    """Return the learning rate as a share of its peak, 0-1.
 
     Args:
         done: Share of the steps done, 0-1.
@@ -192,9 +187,6 @@ def rate_factor(done: float, pace: float, warmup: float, schedule: str) -> float
             limit. Whichever of the two is further decides rise and fall.
         warmup: Share of the run over which the rate rises linearly.
         schedule: ``cosine`` or ``linear`` to 0 at the end, or ``constant``.
-
-    Returns:
-        0-1.
     """
     done = max(done, pace)
     rise = min(1.0, done / warmup) if warmup else 1.0

@@ -15,17 +15,11 @@ _CHUNK_BYTES = 1 << 19  # of text, four bytes per glyph: larger falls out of a c
 
 
 class Format(Protocol):
-    """A way to write level grids as text. ``read(render_batch(grid)) == grid``, for every grid.
+    """A way to write level grids as text. ``read(render_batch(grid)) == grid``, for every grid."""
 
-    Attributes:
-        name: Name in ``--format``.
-        cell: Rows and columns of the grid that one glyph holds: (1, 1), or (4, 2) for braille.
-        max_levels: Largest number of levels.
-    """
-
-    name: str
-    cell: tuple[int, int]
-    max_levels: int
+    name: str  # name in ``--format``
+    cell: tuple[int, int]  # rows and columns that one glyph holds: (1, 1), or (4, 2) for braille
+    max_levels: int  # largest number of levels
 
     def render_batch(self, levels: Levels, palette: str) -> list[str]:
         """Write grids uint8[N, rows, columns], values below ``len(palette)``, as N texts."""
@@ -41,11 +35,7 @@ class Format(Protocol):
 
 
 def check_palette(form: Format, palette: str) -> None:
-    """Refuse a palette of more levels than the format carries.
-
-    Raises:
-        FormatError: Says how many it carries.
-    """
+    """Raise FormatError, which says how many, where a format has fewer levels than a palette."""
     if len(palette) > form.max_levels:
         ends = palette[0] + palette[-1]
         raise FormatError(
