@@ -50,14 +50,10 @@ def in_ink(drawn: Any) -> Any:
 
 
 def svg(figure: Any, says: str = "") -> str:
-    """Write a figure as an ``<svg>`` element in the colours of the page it stands in.
+    """Write a figure, of colours of ``TONES``, as an ``<svg>`` in those of the page around it.
 
-    Args:
-        figure: Figure whose colours are of ``TONES``.
-        says: Words for a reader who cannot see the plot; also makes its ids unlike another plot's.
-
-    Returns:
-        The same text for the same figure.
+    ``says`` are words for a reader who cannot see the plot; they also make its ids unlike another
+    plot's. The same figure gives the same text.
     """
     import matplotlib
 

@@ -157,9 +157,7 @@ def run_demo(
     """Run the pipeline into ``out``: ``metrics.json``, ``report.html``, the checkpoint, the data.
 
     The result of an earlier demo there is replaced; ``started`` is a time of ``time.monotonic``.
-
-    Returns:
-        The study on the test digits, and what ``metrics.json`` holds.
+    Returned are the study on the test digits, and what ``metrics.json`` holds.
     """
     started = time.monotonic() if started is None else started
 

@@ -89,11 +89,8 @@ def darkest_grounds(gray: NDArray[Any], levels: Iterable[int]) -> Iterator[Groun
     """Keep the darkest of some levels of gray: ink beside light and shadow with hard edges.
 
     Ink in a shadow is darker than the shadow, and ink in the light seldom lighter. Levels are
-    Otsu's; what is not darker than the border of the picture by three tenths is left out.
-
-    Args:
-        gray: float64[H, W].
-        levels: Numbers of levels of gray; one that keeps the pixels of the one before is left out.
+    Otsu's, of gray float64[H, W]; what is not darker than the border of the picture by three tenths
+    is left out, and so is a number of levels that keeps the pixels of the one before.
     """
     most, before = _DARKEST * median(border(gray)), -1
     if gray.min() >= most:

@@ -92,10 +92,8 @@ def prepare_batch(
 ) -> Iterator[Images]:
     """Apply a profile's ink, polarity, centring, trim and crop to pictures uint8[N, H, W].
 
-    The numbers of pictures ``inverted`` and ``centred`` are added to ``changed``.
-
-    Yields:
-        uint8[n, h, w], pieces of one size each, in the order of the pictures.
+    The numbers of pictures ``inverted`` and ``centred`` are added to ``changed``. Yields
+    uint8[n, h, w], pieces of one size each, in the order of the pictures.
     """
     changed = Counter() if changed is None else changed
     if _seeks_ink(images.shape[1:], profile):
@@ -174,9 +172,7 @@ def crop_to_content(images: Images, margin: float) -> Iterator[Images]:
     """Crop each picture, uint8[N, H, W], to what stands out from its background.
 
     The margin on each side is a share of the content's longer side, as far as the picture reaches.
-
-    Yields:
-        Views uint8[h, w]; the whole of a flat picture.
+    Yields views uint8[h, w]; the whole of a flat picture.
     """
     boxes = content_boxes(exchange(images, dark_on_light(images)))
     for image, (top, bottom, left, right) in zip(images, boxes.tolist(), strict=True):

@@ -55,10 +55,7 @@ def trim(images: NDArray[np.uint8], decibels: float) -> Iterator[NDArray[np.uint
     """Cut the quiet beginning and end off spectrograms, uint8[N, H, W].
 
     Columns count whose power is at most ``decibels`` below that of the loudest one; silence stays
-    as it is.
-
-    Yields:
-        Views uint8[1, H, w].
+    as it is. Yields views uint8[1, H, w].
     """
     for image in images:
         power = to_power(image).sum(axis=0)

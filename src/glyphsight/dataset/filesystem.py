@@ -133,8 +133,7 @@ class _RemoteDirectory(Directory):
         return None
 
     def read(self, name: str) -> bytes:
-        found: bytes = self._fs.cat_file(self.path(name))
-        return found
+        return bytes(self._fs.cat_file(self.path(name)))
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:

@@ -42,7 +42,7 @@ def confusion_png(matrix: Sequence[Sequence[int]], labels: Sequence[str], path: 
 
 
 def learning_plots(history: Sequence[dict[str, Any]]) -> list[str]:
-    """Plot loss, and validation accuracy if measured, against records, of two losses at least."""
+    """Plot loss and, if measured, validation accuracy against records seen; none of one loss."""
     losses, accuracies = (
         [(line["records"], line[key]) for line in history if key in line]
         for key in ("loss", "validation_accuracy")
@@ -96,11 +96,7 @@ def certainty_plot(calibration: Calibration) -> str:
 
 
 def robustness_plots(conditions: Sequence[Condition]) -> list[dict[str, Any]]:
-    """Plot each kind of damage that was measured at several strengths.
-
-    Returns:
-        Per kind its ``name``, the ``plot`` and the ``key``: words and tones.
-    """
+    """Plot damages of several strengths, each with ``name``, ``plot`` and ``key``: words, tones."""
     plots = []
     for name in by_strength(conditions):
         figure, drawn = axes(*_SMALL)

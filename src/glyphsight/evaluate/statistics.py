@@ -32,10 +32,8 @@ def per_class(
 ) -> list[ClassScore]:
     """Compute precision and recall of every label of a confusion matrix.
 
-    Args:
-        matrix: Counts of true label (row) against answer (column), int64[L, L].
-        labels: Names of the L labels.
-        unread: Number of records without an answer, by label, int64[L].
+    Takes counts of true label (row) against answer (column), int64[L, L], the names of the L
+    labels, and the number of records without an answer by label, int64[L].
     """
     answered, present, right = matrix.sum(axis=0), matrix.sum(axis=1) + unread, np.diag(matrix)
     return [
@@ -211,12 +209,8 @@ def sort_replies(
 
     An answer is a label when both are equal in normal form, as :func:`~glyphsight.files.normal`
     gives it: ``Cat`` and ``cat.`` are malformed where the label is ``cat``. A label that reads like
-    a refusal ("unsure") is a label.
-
-    Args:
-        replies: Texts the model wrote, without the words that the prompt puts around an answer.
-        truth: Right label of each reply.
-        labels: All labels.
+    a refusal ("unsure") is a label. Replies come without the words that the prompt puts around an
+    answer.
     """
     known = {*map(normal, labels)}
     counts: Counter[str] = Counter()

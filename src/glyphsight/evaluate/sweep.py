@@ -212,10 +212,8 @@ def run_sweep(
     Killed at any moment, the sweep resumes with the same call; an unfinished cell starts again.
     Several processes with the same arguments share the cells. Results of another plan's cells in
     the same directory stay. Of the source only the training split is read; a part of it is held
-    out to judge by.
-
-    Returns:
-        Results in the plan's order; fewer than cells while another process works on the rest.
+    out to judge by. Results come in the plan's order, fewer than cells while another process works
+    on the rest.
 
     Raises:
         GlyphsightError: The directory holds another sweep, or a cell cannot be run.

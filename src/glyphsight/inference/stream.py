@@ -91,8 +91,7 @@ def choose(logprobs: NDArray[np.float32], writing: Writing, draw: np.random.Gene
 
 def _told(tokenizer: Any, token: int, logprobs: NDArray[np.float32], top: int) -> Token:
     def text(one: int) -> str:
-        found: str = tokenizer.decode([one], skip_special_tokens=False)
-        return found
+        return str(tokenizer.decode([one], skip_special_tokens=False))
 
     likeliest: Sequence[int] = []
     if top:

@@ -61,11 +61,7 @@ def completion_ids(
 
 
 def text_ids(tokenizer: Any, text: str) -> tuple[list[int], list[int]]:
-    """Tokenize plain text of any length.
-
-    Returns:
-        The tokens the tokenizer opens a text with, often none, and those of the text itself.
-    """
+    """Return the tokens that a tokenizer opens a text with, often none, and those of the text."""
     [opening] = prompt_ids(tokenizer, [""])
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return opening, ids
@@ -128,5 +124,4 @@ class SmallTokenizer:
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str:
         """Return the text of token ids."""
-        text: str = self._own.decode(list(ids), skip_special_tokens=skip_special_tokens)
-        return text
+        return str(self._own.decode(list(ids), skip_special_tokens=skip_special_tokens))

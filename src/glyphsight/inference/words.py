@@ -130,7 +130,12 @@ class Reader:
         else:
             pixels = load_picture(io.BytesIO(data), max_pixels=self.settings.max_pixels)
             size, model = f"{pixels.shape[1]}x{pixels.shape[0]} pixels", self.model
-        answer = self._ask(model, pixels)
+        answer = None
+        try:
+            answer = model.see([pixels])[0] if model is not None else None
+        except PictureError:  # too tall for the model
+            if self.profile:
+                raise
         if self.profile is None or model is None or answer is None:
             text, tokens = self.text_of(pixels, detail)
         else:  # what the model has read, in its own tokens
@@ -138,14 +143,6 @@ class Reader:
             text = "\n".join((*(one.removesuffix("\n") for one in texts[:-1]), texts[-1]))
             tokens = sum(count_tokens(texts, model.tokenizer))
         return Read(kind, text, tokens, size, answer, hashlib.sha256(data).hexdigest())
-
-    def _ask(self, model: Model | None, pixels: NDArray[np.uint8]) -> Answer | None:
-        try:
-            return model.see([pixels])[0] if model is not None else None
-        except PictureError:  # too tall for the model
-            if self.profile:
-                raise
-            return None
 
     def text_of(self, pixels: NDArray[np.uint8], detail: str = "auto") -> tuple[str, int]:
         """Return the text of gray pixels, uint8[H, W], and its tokens.
@@ -189,12 +186,7 @@ class Reader:
         return text, count_tokens([text], self.tokenizer)[0]
 
     def words(self, reads: Sequence[Read], names: Sequence[str] | None = None) -> tuple[Read, ...]:
-        """Put texts and answers into words.
-
-        Args:
-            reads: Pictures and sounds of a request, in order.
-            names: Name of each; left out, pictures and sounds are numbered.
-        """
+        """Put texts and answers into words, by their names or, without, numbered in order."""
         counts: dict[str, int] = {}
         done = []
         for row, read in enumerate(reads):

@@ -28,10 +28,7 @@ def augment_sounds(
 
     Speed, pitch, shift, tone, noise, then masks. Afterwards the loudest cell is 255 again, as
     whatever the gain of the sound it is. The noise is hiss: the power of each cell is drawn by
-    itself, exponentially distributed, as that of white noise is.
-
-    Returns:
-        uint8[N, 64, W], as the spectrograms.
+    itself, exponentially distributed, as that of white noise is. Takes and gives uint8[N, 64, W].
     """
     if not len(pixels):
         return pixels

@@ -93,11 +93,5 @@ def end_tokens(tokenizer: Any, turns: Turns | None) -> list[int]:
 
 def fill(tokenizer: Any, messages: Sequence[dict[str, str]], *, opened: bool = True) -> str:
     """Write messages as the template does, ``opened`` up to where the assistant speaks."""
-    text: str = tokenizer.apply_chat_template(
-        list(messages),
-        tokenize=False,
-        add_generation_prompt=opened,
-        enable_thinking=False,
-        date_string=_DAY,
-    )
-    return text
+    how = {"tokenize": False, "add_generation_prompt": opened, "enable_thinking": False}
+    return str(tokenizer.apply_chat_template(list(messages), **how, date_string=_DAY))

@@ -289,7 +289,7 @@ def resolve(name: str | Path) -> ModelSource:
 
 
 def start_from(name: str | Path) -> ModelSource:
-    """Find the trained run that ``--from`` means; raise ModelError where it is none, or begun."""
+    """Find the trained run that ``--from`` means; raise ModelError where none is finished."""
     source = resolve(name)
     if source.run is None:
         shipped = f"--from {NANO_DIGITS}, or " if name == nano.NAME else ""

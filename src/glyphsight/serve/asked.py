@@ -71,8 +71,7 @@ class Fields:
 
     def flag(self, name: str, default: bool = False) -> bool:
         """Take true or false."""
-        found: bool = self.take(name, bool, default, "true or false")
-        return found
+        return bool(self.take(name, bool, default, "true or false"))
 
     def inner(self, name: str) -> Fields:
         """Take an object."""

@@ -78,11 +78,7 @@ class Embedded:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
 
     async def handle(self, request: Incoming) -> Response:
-        """Answer a request.
-
-        Raises:
-            ApiError: It is not valid, too long for the model, or asks for what it cannot do.
-        """
+        """Answer a request, or raise ApiError: it is not valid, too long or not to be done here."""
         if request.path == DRAWINGS:
             with self._refused():
                 return await self._draw(request.payload)

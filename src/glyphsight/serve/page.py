@@ -91,11 +91,7 @@ class Page:
         ]
 
     async def handle(self, request: Incoming) -> Response:
-        """Answer a request with the bytes of a picture or sound.
-
-        Raises:
-            ApiError: The picture, a setting or the label cannot be.
-        """
+        """Answer a request with the bytes of a picture or sound, or raise ApiError."""
         if not request.body:
             raise ApiError(400, "the body is empty; send the bytes of a picture", param="body")
         step = getattr(self, f"_{request.path.rpartition('/')[2]}")

@@ -28,13 +28,9 @@ class Choice:
 
 
 class Reply(ABC):
-    """A reply as it grows; the base of those of each API.
+    """A reply as it grows; the base of those of each API."""
 
-    Attributes:
-        media: Type of a stream of this reply.
-    """
-
-    media = "text/event-stream"
+    media = "text/event-stream"  # type of a stream of this reply
 
     def __init__(self, asked: Asked, model: str, prompt_tokens: int, count: int) -> None:
         self.asked, self.model, self.prompt_tokens = asked, model, prompt_tokens

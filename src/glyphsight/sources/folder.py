@@ -55,16 +55,12 @@ Listing = dict[str, list[ListedFile]]
 
 
 class ListedSource(ABC):
-    """A local directory of files, listed once a process; a subclass says what they mean.
-
-    Attributes:
-        sounds: True where the files are sounds, else pictures.
-        change: Function that changes the samples of each sound before its spectrogram is made.
-    """
+    """A local directory of files, listed once a process; a subclass says what they mean."""
 
     give = ""
     options: tuple[str, ...] = ()
-    sounds = False
+    sounds = False  # True where the files are sounds, else pictures
+    # Function that changes the samples of each sound before its spectrogram is made
     change: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     max_pixels = MAX_PIXELS
 

@@ -100,14 +100,9 @@ class IdxFile:
 
 
 class IdxSource:
-    """A directory with the four IDX files of MNIST, Fashion-MNIST or another set in their layout.
+    """A directory with the four IDX files of MNIST, Fashion-MNIST or another set like them."""
 
-    Attributes:
-        splits: Splits whose files are there: ``train`` and ``test``.
-        licence: Text, empty; the files state none.
-    """
-
-    licence = ""
+    licence = ""  # the files state none
 
     def __init__(self, location: str) -> None:
         self._directory = directory(location, "idx:DIR with IDX files")
@@ -166,11 +161,7 @@ class BundledSource:
     """The MNIST digits that ship with the package, so that everything works offline.
 
     ``assets/digits.npz`` is made by ``scripts/bundle_digits.py``: 20,000 training and 2,000
-    validation digits from MNIST's training file, stratified, and its complete test file.
-
-    Attributes:
-        splits: ``train`` (20,000), ``validation`` (2,000) and ``test`` (10,000).
-        licence: MNIST's.
+    validation digits from MNIST's training file, stratified, and its complete test file, 10,000.
     """
 
     splits = ("train", "validation", "test")

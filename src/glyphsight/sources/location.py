@@ -127,14 +127,9 @@ def folder_splits(names: Iterable[str]) -> dict[str, str]:
 
 
 class SplitFiles:
-    """Local or remote files whose names, or those of their folders, say the split, else train.
+    """Local or remote files whose names, or those of their folders, say the split, else train."""
 
-    Attributes:
-        options: Names of the options that may follow the location.
-        splits: Names of the splits.
-    """
-
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()  # names of the options that may follow the location
     max_pixels = MAX_PIXELS
 
     def __init__(self, location: str) -> None:

@@ -165,11 +165,7 @@ class ParquetSource(SplitFiles):
 
 
 class HubSource:
-    """A dataset of the Hugging Face hub, or a local directory in its layout, streamed.
-
-    Attributes:
-        licence: Licence as the dataset states it.
-    """
+    """A dataset of the Hugging Face hub, or a local directory in its layout, streamed."""
 
     max_pixels = MAX_PIXELS
 

@@ -62,11 +62,7 @@ class Recipe:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read a recipe.
-
-    Raises:
-        ModelError: The file cannot be read or holds a key or value that no recipe has.
-    """
+    """Read a recipe; raise ModelError where the file has a key or value that no recipe has."""
     value = read_mapping(path)
     if not isinstance(value.get("model"), str):
         raise ModelError(f"{path}: a recipe names at least its model, such as 'model: nano'")

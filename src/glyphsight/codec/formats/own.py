@@ -58,17 +58,11 @@ class Own:
 
 
 class Lines(Own):
-    """A format of one line per row of glyphs, one glyph per cell.
+    """A format of one line per row of glyphs, one glyph per cell."""
 
-    Attributes:
-        before: Text before the glyphs of a row; ``{}`` is the row's number, from 1.
-        after: Text after the glyphs of a row, likewise.
-        gap: Text between two glyphs, "" or a space.
-    """
-
-    before = ""
-    after = ""
-    gap = ""
+    before = ""  # text before the glyphs of a row; ``{}`` is the row's number, from 1
+    after = ""  # text after the glyphs of a row, likewise
+    gap = ""  # text between two glyphs, "" or a space
 
     def _alphabet(self, palette: str) -> str:
         """Return the glyph of each symbol."""
@@ -140,16 +134,11 @@ class Digits(Lines):
 
 
 class Blocks(Lines):
-    """Bitmaps of two levels, one glyph for each pattern.
-
-    Attributes:
-        bits: Weight of each pixel of a glyph, [rows][columns].
-        glyphs: Glyph of each sum of weights.
-    """
+    """Bitmaps of two levels, one glyph for each pattern."""
 
     max_levels = 2
-    bits: tuple[tuple[int, ...], ...] = ((1,),)
-    glyphs = ""
+    bits: tuple[tuple[int, ...], ...] = ((1,),)  # weight of each pixel of a glyph, [rows][columns]
+    glyphs = ""  # glyph of each sum of weights
 
     def _alphabet(self, palette: str) -> str:
         return self.glyphs
