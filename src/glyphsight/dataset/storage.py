@@ -33,7 +33,7 @@ _ROW = re.compile(r"<row:1>(.*)</row:1>\n")
 
 
 def write_records(records: Iterable[Record], path: Path) -> int:
-    """Write records as the published JSON array, UTF-8, atomically; return their number."""
+    """Write records atomically as the published JSON array, in plain UTF-8; return their number."""
     output = get_output("json")
     with replacing(path, "wb") as stream:
         stream.write(output.head)
