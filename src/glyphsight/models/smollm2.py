@@ -124,7 +124,8 @@ def _convert(gguf_file: Path, target: Path) -> None:
             pairs = weight.reshape(heads, weight.shape[0] // heads // 2, 2, weight.shape[1])
             weight = pairs.swapaxes(1, 2).reshape(weight.shape)
         name = tensor.name.replace("blk.", "model.layers.").replace(kind, _TENSORS[kind])
-        tensors[name] = _bfloat16(weight)
+        bits = weight.view(np.uint32)  # to the nearest bfloat16, ties to even
+        tensors[name] = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
     _write_safetensors(tensors, target / "model.safetensors")
     assets = files("glyphsight") / "assets"
     packed = (assets / "smollm2-tokenizer.json.xz").read_bytes()
@@ -136,12 +137,6 @@ def _convert(gguf_file: Path, target: Path) -> None:
         write_json(target / name, value)
     sums = {path.name: checksum([path]) for path in sorted(target.iterdir())}
     write_json(target / _SUMS, sums)
-
-
-def _bfloat16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Round to the nearest bfloat16, ties to even; its bits."""
-    bits = values.view(np.uint32)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
 def _write_safetensors(tensors: dict[str, NDArray[np.uint16]], file: Path) -> None:

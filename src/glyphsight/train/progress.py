@@ -242,12 +242,6 @@ class Progress(TrainerCallback):
             done(_LOSSES, _LOSSES),
         )
 
-    def _time_to_validate(self, last: bool) -> float:
-        """Return the seconds that a validation may take now."""
-        share = _VALIDATION * (self.seconds() - self._validated)
-        allowed = max(_SECONDS, share if last else share / 2) - self._validated
-        return max(allowed, 1.0) if last else allowed
-
     def _agree(self, device: Any) -> None:
         """Let all processes take the first one's clock: one learning rate, one last step."""
         if self._minutes and _are_several():
@@ -318,7 +312,9 @@ class Progress(TrainerCallback):
 
     def _judge(self, step: int, last: bool) -> bool:
         """Validate where time allows it; say whether this is the best validation so far."""
-        seconds = self._time_to_validate(last)
+        share = _VALIDATION * (self.seconds() - self._validated)
+        seconds = max(_SECONDS, share if last else share / 2) - self._validated
+        seconds = max(seconds, 1.0) if last else seconds
         if self._validate is None or seconds <= 0 or (step - self._judged_at < 2 and not last):
             return False
         started = time.monotonic()
