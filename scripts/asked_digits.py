@@ -4,9 +4,10 @@
 
 CLEAR is built of the pictures of ``scripts/clear_eyes.py`` in `sight`'s text, as
 ``scripts/sight.sh`` does. OUT/questions asks eight questions in free words about each of
-5,500 of its digits, half of them in SmolLM2's chat template; about pairs of digits, which is
-larger; after a fifth of the digits one about something else; and of pictures that are unknown what
-they are. OUT/names holds 15,000 pictures to name: the other digits, and all that is unknown.
+5,000 of its digits, half of them in SmolLM2's chat template; five about each of 2,600 pairs of
+digits and two about each of 900 triples: the larger, the sum, how many; after a fifth of the
+digits one about something else; and of pictures that are unknown what they are. OUT/names holds
+14,000 pictures to name: the other digits, and all that is unknown.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from glyphsight.dataset.storage import MANIFEST, profile_of
 from glyphsight.files import write_json
 from glyphsight.models.runs import UNKNOWN
 
-DIGITS, PAIRS, TRIPLES, STRANGE, EACH = 5000, 2600, 900, 800, 8
+DIGITS, PAIRS, TRIPLES, STRANGE = 5000, 2600, 900, 800
+EACH = {1: 8, 2: 5, 3: 2}
+"""Questions about so many pictures: what fits into a row of the training."""
 NAMES = 14000
 LONGEST = 90
 """Most characters of an answer about something else."""
@@ -64,7 +67,7 @@ def rows_of(digits: Row, strange: Row, random: np.random.Generator) -> list[Row]
     for one in digits[:DIGITS]:
         number, alone = len(rows), len(rows) % 10 < 2
         rows.append(
-            asked_about([one.answer], [one.picture], number, EACH, about[number // 2 % 4], alone)
+            asked_about([one.answer], [one.picture], number, EACH[1], about[number // 2 % 4], alone)
         )
         if number % 10 in (4, 5):  # both wordings
             rows[-1] += asked_about([one.answer], [one.picture], number, 1, {ASIDE}, alone=True)
@@ -74,7 +77,7 @@ def rows_of(digits: Row, strange: Row, random: np.random.Generator) -> list[Row]
             *((digits[row].answer, digits[row].picture) for row in some), strict=True
         )
         number, families = len(rows), set(FAMILIES) - {ASIDE}
-        rows.append(asked_about(names, texts, number, EACH - len(some), families, alone=False))
+        rows.append(asked_about(names, texts, number, EACH[len(some)], families, alone=False))
     for one in strange[:STRANGE]:
         rows.append(asked_about([UNKNOWN], [one.picture], len(rows), 1, {"what"}, alone=True))
     return rows

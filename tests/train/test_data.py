@@ -169,7 +169,7 @@ def test_a_row_of_many_questions_is_bounded_and_none_is_lost():
     texts = tokenize_records(loaded, asked, "d")
     rows = share_beginnings(texts, asked)
     assert sum(row.records for row in rows) == 100
-    assert max(len(row.ids) for row in rows) <= 300
+    assert max(len(row.ids) for row in rows) <= 240
     learnt, known = (
         sorted(token for one in some for token in one.targets or one.ids[-one.answer_tokens :])
         for some in (rows, texts)

@@ -164,7 +164,7 @@ _NAME = re.compile(
 _REFERS = re.compile(
     r"\b(it|its|this|that|these|those|they|them|he|she|him|her|here|there|both|two|first|last|"
     r"pictures?|images?|photos?|drawings?|sounds?|recordings?|drawn|shown|written|said|seen?|hear|"
-    r"heard|look|read|second|third|total|signs?|digits?|letters?|numbers?|characters?|words?|things?|objects?|shapes?|"
+    r"heard|look|read|second|third|fourth|total|signs?|digits?|letters?|numbers?|characters?|words?|things?|objects?|shapes?|"
     r"icons?|symbols?|left|right|larger|smaller|even|odd|plus|minus|add|sum|"
     r"backwards|count|sure|more)\b|\bexplain\W*$"
 )

@@ -28,7 +28,7 @@ from glyphsight.models import LoadedModel
 
 _IGNORED = -100
 _UNSEEN = torch.finfo(torch.float32).min
-_ROW = 300  # tokens of a row of several questions; attention costs their square
+_ROW = 240  # tokens of a row of several questions; attention costs their square
 _CHUNK = 4096
 _BUCKET_BATCHES = 50
 _SHORT_ANSWER = 16  # tokens
@@ -127,7 +127,7 @@ def share_beginnings(
     """Put the questions that are asked about one picture in one wording into one row.
 
     The sum of the losses and its gradient stay the same, and the text of the picture is read once.
-    A row has at most 300 tokens.
+    A row has at most 240 tokens.
 
     Args:
         examples: N records, tokenized.
