@@ -47,7 +47,8 @@ from glyphsight.dataset.inspect.items import read_grids, read_profile
 from glyphsight.dataset.storage import read_manifest
 from glyphsight.evaluate.result import Share
 from glyphsight.inference import Model
-from glyphsight.inference.see import UNKNOWN, PictureText
+from glyphsight.inference.reading import PictureText
+from glyphsight.inference.see import UNKNOWN
 from glyphsight.media.sound import load_sound, save_sound
 from glyphsight.sources import open_source, read_split
 

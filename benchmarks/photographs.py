@@ -35,7 +35,7 @@ from glyphsight.codec import Profile, prepare
 from glyphsight.codec.ink import find_ink
 from glyphsight.codec.things import find_inks
 from glyphsight.inference import Model
-from glyphsight.inference.see import to_text
+from glyphsight.inference.reading import to_text
 from glyphsight.media import load_gray
 from glyphsight.sources import Batch, load_split, open_source
 

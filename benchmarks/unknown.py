@@ -31,7 +31,7 @@ from sklearn.metrics import roc_auc_score
 from glyphsight.errors import PictureError
 from glyphsight.evaluate.statistics import calibrate
 from glyphsight.inference import Model
-from glyphsight.inference.see import to_text
+from glyphsight.inference.reading import to_text
 from glyphsight.media import load_gray
 from glyphsight.models.runs import UNKNOWN
 from glyphsight.sources import load_split, open_source

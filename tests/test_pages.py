@@ -1,7 +1,7 @@
 import re
 
 from glyphsight import Answer, Record
-from glyphsight.inference.see import PictureText
+from glyphsight.inference.reading import PictureText
 from glyphsight.pages import bars_html, text_html
 
 

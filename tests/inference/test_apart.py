@@ -9,8 +9,9 @@ from PIL import Image, ImageDraw, ImageFont
 from glyphsight.codec import Profile
 from glyphsight.codec.gaps import trim_box
 from glyphsight.inference import Model
+from glyphsight.inference.answer import Answer
 from glyphsight.inference.apart import apart
-from glyphsight.inference.see import Answer, PictureText, to_text
+from glyphsight.inference.reading import PictureText, to_text
 
 ROOT = Path(__file__).parents[2]
 

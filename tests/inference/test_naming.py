@@ -2,8 +2,8 @@ import itertools
 
 import pytest
 
+from glyphsight.inference.answer import Answer
 from glyphsight.inference.naming import in_words, names_of, relevant
-from glyphsight.inference.see import Answer
 
 
 @pytest.mark.parametrize(

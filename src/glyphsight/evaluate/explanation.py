@@ -16,7 +16,7 @@ from glyphsight.codec.things import Inks
 from glyphsight.dataset.inspect.items import cell_ratio
 from glyphsight.errors import FormatError
 from glyphsight.evaluate.attribution import Attribution, gradient, occlusion
-from glyphsight.inference.see import Answer
+from glyphsight.inference.answer import Answer
 from glyphsight.models import LoadedModel
 from glyphsight.models.runs import Task
 from glyphsight.pages import TONES, png, png_address

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from glyphsight.codec.gaps import in_lines
 from glyphsight.errors import PictureError
+from glyphsight.inference.answer import Answer
+from glyphsight.inference.reading import PictureText
 from glyphsight.models.runs import UNKNOWN
-
-if TYPE_CHECKING:
-    from glyphsight.inference.see import Answer, PictureText
 
 _APART = 0.5  # log-probability that two sides of a gap may have less than the whole; a frame none
 _FRAMED = "left out the frame around it"

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from glyphsight.dataset.questions import refers
 from glyphsight.errors import ModelError, PictureError
+from glyphsight.inference.answer import Answer
 from glyphsight.inference.batcher import BATCH, Batcher, Job, Progress
 from glyphsight.inference.draw import Drawing, DrawSettings, draw
 from glyphsight.inference.opened import LazyModel
+from glyphsight.inference.reading import PictureText, require_medium, to_text
 from glyphsight.inference.score import Completions, PromptTooLongError, Request
-from glyphsight.inference.see import Answer, PictureText, answer_texts, require_medium, to_text
+from glyphsight.inference.see import answer_texts
 from glyphsight.inference.stream import Piece, Writing, pieces
 from glyphsight.inference.tokenize import completion_ids, prompt_ids
 from glyphsight.media.picture import PictureLike, several

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from glyphsight.dataset.questions import kind_of, refers
+from glyphsight.inference.answer import Answer
 from glyphsight.models.runs import UNKNOWN
-
-if TYPE_CHECKING:
-    from glyphsight.inference.see import Answer
-
 
 _SAID = re.compile(
     r"(?m)^(?:The picture|Picture \d+) shows .+\.$\n?|^(?:The sound|Sound \d+) is .+\.$\n?"

@@ -18,8 +18,9 @@ from glyphsight.codec.adjust import stretch_contrast
 from glyphsight.codec.ground import border, threshold_of
 from glyphsight.codec.prepare import prepare, remaining
 from glyphsight.errors import ModelError, PictureError
+from glyphsight.inference.answer import Answer, to_answer
+from glyphsight.inference.reading import PictureText
 from glyphsight.inference.score import Request
-from glyphsight.inference.see import Answer, PictureText, to_answer
 from glyphsight.media import PictureLike, load_gray
 from glyphsight.models.runs import UNKNOWN, RunRecord
 

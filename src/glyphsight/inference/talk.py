@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from glyphsight.dataset.prompt import Prompt
 from glyphsight.dataset.questions import refers
 from glyphsight.errors import ModelError, PictureError
+from glyphsight.inference.answer import Answer
 from glyphsight.inference.model import Model
 from glyphsight.inference.naming import in_words, is_known, names_of, relevant
+from glyphsight.inference.reading import PictureText, require_medium, to_text
 from glyphsight.inference.score import PromptTooLongError
-from glyphsight.inference.see import Answer, PictureText, require_medium, to_text
 from glyphsight.inference.stream import Piece, Writing
 from glyphsight.inference.tokenize import prompt_ids
 from glyphsight.media import PictureLike

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.errors import GlyphsightError, PictureError
+from glyphsight.inference.answer import Answer
 from glyphsight.inference.model import Model
-from glyphsight.inference.see import Answer
 from glyphsight.media.picture import MAX_PIXELS, load_picture
 from glyphsight.media.sound import load_sound
 from glyphsight.models.runs import NANO_DIGITS, NANO_FASHION, SIGHT, SIGHT_VQA

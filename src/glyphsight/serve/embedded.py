@@ -21,8 +21,8 @@ from glyphsight.dataset.questions import refers
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference import Answer, Model
 from glyphsight.inference.naming import is_known, names_of, sentences
+from glyphsight.inference.reading import PictureText
 from glyphsight.inference.score import PromptTooLongError
-from glyphsight.inference.see import PictureText
 from glyphsight.inference.stream import Piece, Token, Writing
 from glyphsight.inference.talk import (
     asked_again,

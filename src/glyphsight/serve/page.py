@@ -25,7 +25,7 @@ from glyphsight.dataset import Record
 from glyphsight.errors import FormatError, GlyphsightError, ModelError, PictureError
 from glyphsight.extras import MissingPackageError
 from glyphsight.inference import Answer, Model
-from glyphsight.inference.see import PictureText, to_text
+from glyphsight.inference.reading import PictureText, to_text
 from glyphsight.media import load_picture
 from glyphsight.media.sound import load_sound
 from glyphsight.models.tokens import count_tokens

@@ -17,7 +17,7 @@ from glyphsight.evaluate.tasks.base import Item, Task
 from glyphsight.evaluate.tasks.records import records_task
 from glyphsight.inference import Model
 from glyphsight.inference.naming import in_words, names_of, relevant
-from glyphsight.inference.see import PictureText
+from glyphsight.inference.reading import PictureText
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import root_of
 from glyphsight.models.smollm2 import NAME
