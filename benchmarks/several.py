@@ -1,9 +1,9 @@
-"""Count the things found in photographs of several digits, and how many of them are read.
+"""Count the things found in photographs of several digits, those read, and answers about them.
 
     pip install '.[train]' scikit-image
     python benchmarks/several.py                          # both sets of kinds, and single digits
     python benchmarks/several.py --sheet several.png      # photographs with the boxes found
-    python benchmarks/several.py --ask --model sight-vqa  # questions about several digits
+    python benchmarks/several.py --ask                  # questions about several digits
 
 Pictures hold two to four of MNIST's test digits in known places, or one digit that is
 easily split: dotted, broken, with a bar apart. The rules that part things were worked out on the
@@ -61,7 +61,7 @@ class Digits:
 
 
 Written = tuple[Floats, list[str]]
-TOGETHER = ("larger", "smaller", "sum", "place", "left", "count")
+TOGETHER = {"larger", "smaller", "sum", "place", "left", "count"}
 
 
 def arranged(
@@ -254,9 +254,10 @@ LATER: dict[str, Kind] = {
 def ask_about(model: Model, count: int, seed: int) -> None:
     """Ask of each picture of several digits a question in words that nothing was trained on."""
     by_family: dict[str, list[tuple[bool, bool]]] = {}
-    for photos in made(SEVERAL, count, seed).values():
+    for kind, photos in made(SEVERAL, count, seed).items():
+        families = TOGETHER - {"left"} if kind == "one above the other" else TOGETHER
         for number, (pixels, labels) in enumerate(photos):
-            asked = ask(labels, "digit", seed=seed, number=number, held_out=True, families=TOGETHER)
+            asked = ask(labels, "digit", seed=seed, number=number, held_out=True, families=families)
             named = [one.label for one in model.see([pixels])[0].things] == labels
             reply = model.see([pixels], asked.words)[0].name
             by_family.setdefault(asked.family, []).append((named, says(reply, asked.answer)))
@@ -318,7 +319,7 @@ def draw_sheet(kinds: dict[str, Kind], seed: int, file: Path) -> None:
 def main() -> None:
     """Print the tables, or draw the sheet."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", default="nano-digits")
+    parser.add_argument("--model", help="nano-digits; with --ask sight-vqa")
     parser.add_argument("--pictures", type=int, default=30, help="per kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ask", action="store_true", help="ask about several digits instead")
@@ -327,13 +328,13 @@ def main() -> None:
     if options.sheet:
         draw_sheet(SEVERAL | SINGLE | LATER, options.seed, options.sheet)
         return
-    model = Model(options.model)
+    model = Model(options.model or ("sight-vqa" if options.ask else "nano-digits"))
     if options.ask:
         ask_about(model, options.pictures, options.seed)
         return
     for title, kinds in (("worked out on", SEVERAL | SINGLE), ("held out", LATER)):
         print(f"\nKinds {title}: of {options.pictures}\n")
-        print(f"| kind | right number of things | all read by {options.model} |\n|---|---|---|")
+        print(f"| kind | right number of things | all read by {model.name} |\n|---|---|---|")
         for kind, photos in made(kinds, options.pictures, options.seed).items():
             pixels, labels = zip(*photos, strict=True)
             number, read = judge(model, list(pixels), list(labels))

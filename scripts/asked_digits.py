@@ -5,9 +5,9 @@
 CLEAR is built of the pictures of ``scripts/clear_eyes.py`` in `sight`'s text, as
 ``scripts/sight.sh`` does. OUT/questions asks eight questions in free words about each of
 5,000 of its digits, half of them in SmolLM2's chat template; five about each of 2,600 pairs of
-digits and two about each of 900 triples: the larger, the sum, how many; after a fifth of the
+digits and two about each of 900 triples, such as the sum and how many; after a fifth of the
 digits one about something else; and of pictures that are unknown what they are. OUT/names holds
-14,000 pictures to name: the other digits, and all that is unknown.
+14,000 pictures to name: digits that no question is about alone, and all that is unknown.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ def rows_of(digits: Row, strange: Row, random: np.random.Generator) -> list[Row]
         )
         if number % 10 in (4, 5):  # both wordings
             rows[-1] += asked_about([one.answer], [one.picture], number, 1, {ASIDE}, alone=True)
-    for number in range(PAIRS + TRIPLES):
-        some = random.choice(len(digits), size=2 if number < PAIRS else 3, replace=False)
+    for size in [2] * PAIRS + [3] * TRIPLES:
+        some = random.choice(len(digits), size=size, replace=False)
         names, texts = zip(
             *((digits[row].answer, digits[row].picture) for row in some), strict=True
         )
         number, families = len(rows), set(FAMILIES) - {ASIDE}
-        rows.append(asked_about(names, texts, number, EACH[len(some)], families, alone=False))
+        rows.append(asked_about(names, texts, number, EACH[size], families, alone=False))
     for one in strange[:STRANGE]:
         rows.append(asked_about([UNKNOWN], [one.picture], len(rows), 1, {"what"}, alone=True))
     return rows

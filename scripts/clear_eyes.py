@@ -419,16 +419,6 @@ def _coarse(digit: Pixels, random: Random) -> Pixels:
     return coarse(affine(digit, random, 8, 0.1), random)
 
 
-def _marker(digit: Pixels, random: Random) -> Pixels:
-    scene = photographs.Scene(affine(digit, random, 8, 0.1), random)
-    written = scene.on(scene.paper(random.uniform(180, 250)), scene.mask(0.14, 0.28))
-    return (
-        photographs.photograph(written, random)
-        if random.random() < 0.5
-        else photographs.flat(written)
-    )
-
-
 def _very_coarse(digit: Pixels, random: Random) -> Pixels:
     return coarse(affine(digit, random, 8, 0.1), random, 8, 13)
 
@@ -508,7 +498,6 @@ MAKERS: dict[str, dict[str, tuple[Maker, int, int]]] = {
         "coarse": (partial(_digit, change=_coarse), 20000, 300),
         "very coarse": (partial(_digit, change=_very_coarse), 10000, 100),
         "photographed": (partial(_digit, change=_photograph), 8000, 150),
-        "marker": (partial(_digit, change=_marker), 6000, 150),
         "printed": (_printed, 20000, 300),
         "segments": (_segments, 7000, 150),
         **_STRANGE,

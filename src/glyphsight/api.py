@@ -90,15 +90,17 @@ def see(
 
     Args:
         image: Picture or pictures, as for :func:`encode`.
-        model: Name of a model, as for :func:`load`; left out ``sight``, for a question
-            ``sight-vqa``.
+        model: Name of a model, as for :func:`load`. Left out, ``sight``; ``sight-vqa`` for a
+            question that asks for more than the name.
         question: Question about each picture, as for :meth:`~glyphsight.inference.Model.see`.
 
     Raises:
         PictureError: The picture cannot be read.
         ModelError: The model cannot be loaded, or does not take the question.
     """
-    loaded = _kept(model or ("sight" if question is None else "sight-vqa"))
+    from glyphsight.models.runs import model_for
+
+    loaded = _kept(model_for(question) if model is None else model)
     if isinstance(image, list | tuple):
         return loaded.see(image, question)
     return loaded.see([image], question)[0]

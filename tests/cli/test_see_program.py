@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import glyphsight as package
 from glyphsight.cli.app import app
 from glyphsight.models import RunRecord, load_model
-from glyphsight.models.runs import Task
+from glyphsight.models.runs import Task, model_for
 
 
 @pytest.fixture
@@ -199,7 +199,6 @@ def test_the_model_that_ships_is_asked_unless_another_is_named(glyphsight, golde
     assert done.stdout.decode().startswith(f"{golden / 'five.png'}: 5 (9")
 
 
-@pytest.mark.slow
 def test_questions_and_signs_go_to_the_models_that_learned_them(golden, monkeypatch):
     asked = []
 
@@ -209,12 +208,17 @@ def test_questions_and_signs_go_to_the_models_that_learned_them(golden, monkeypa
 
     monkeypatch.setattr("glyphsight.inference.Model", load)
     file = str(golden / "five.png")
-    for words in (["see", file], ["see", file, "--ask", "Is it even?"], ["see", file, "--signs"]):
-        CliRunner().invoke(app, words)
+    for words in ([], ["--ask", "What is it?"], ["--ask", "Is it even?"], ["--signs"]):
+        CliRunner().invoke(app, ["see", file, *words])
+    CliRunner().invoke(app, ["see", file, "--ask", "Is it even?", "--talker", "one"])
     CliRunner().invoke(app, ["chat", file])
-    assert asked == ["sight", "sight-vqa", "nano-names", "sight-vqa"]
+    CliRunner().invoke(app, ["chat", file, "--talker", "one"])
+    expected = ["sight", "sight", "sight-vqa", "nano-names", "sight", "sight-vqa", "sight"]
+    assert asked == expected
+    assert model_for("Is it even?") == "sight-vqa"
 
 
+@pytest.mark.slow
 def test_what_the_model_looked_at_is_drawn_beside_each_picture(at_once, pictures, tmp_path):
     arguments = ("bright.png", "none.png", "bright.jpeg", "flat.png")
     done = at_once("see", *arguments, "--explain", "drawn", "--model", "nano-digits")

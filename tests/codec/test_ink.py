@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from glyphsight.codec import Profile, encode_batch, ink, prepare
 from glyphsight.codec.things import find_inks, find_on_paper
+from glyphsight.codec.windows import label_components
 from glyphsight.errors import FormatError
 from glyphsight.sources import load_split, open_source
 
@@ -179,6 +180,15 @@ def test_thin_and_thick_strokes_come_out_as_wide_as_a_tenth_of_the_height(width:
     assert other is not None
     share = [(found.pixels > 127).mean() for found in (usual, other)]
     assert 0.75 < share[1] / share[0] < 1.3
+
+
+def test_a_fine_stroke_beside_thick_ones_stays() -> None:
+    picture = np.full((300, 300), 245, np.uint8)
+    picture[60:240, 70:110] = picture[60:240, 190:230] = 20
+    picture[140:150, 100:200] = 20
+    found = ink.find_ink(picture)
+    assert found is not None
+    assert label_components(found.pixels > 127)[0].max() == 1
 
 
 def test_pictures_of_a_dataset_of_thumbnails_stay_as_they_are() -> None:

@@ -11,6 +11,7 @@ from glyphsight.dataset.questions import (
     asides,
     ask,
     asks_name,
+    refers,
     wordings,
 )
 from glyphsight.errors import DatasetError
@@ -97,6 +98,37 @@ def test_one_of_several_numbers_is_named_by_its_place():
     assert {answer for _, answer in found} == {"7", "0"}
     for words, answer in found:
         assert [answer] == [said for place, said in places.items() if place in words]
+
+
+def test_several_scenes_are_not_asked_about_together():
+    with pytest.raises(DatasetError, match="fits this scene"):
+        ask(["circle, star", "star"], "scene", families=["count"])
+
+
+def test_a_number_of_two_digits_is_compared_with_one_near_by():
+    found = answers(["12"], "number", "than")
+    assert {answer for _, answer in found} == {"yes", "no"}
+
+
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {ASIDE}))
+def test_every_wording_refers_to_the_picture(family):
+    for held_out in (False, True):
+        for _, words in wordings(family, held_out):
+            asked = words.replace("{}", "second")
+            assert refers(asked), asked
+            assert family == "what" or not asks_name(asked)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Who was the second president of the United States?",
+        "What is the third planet from the sun?",
+        "What is the total population of France?",
+    ],
+)
+def test_words_about_something_else_do_not_refer(words):
+    assert not refers(words)
 
 
 def test_one_less_than_zero_is_not_asked():

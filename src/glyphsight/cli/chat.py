@@ -15,7 +15,7 @@ from glyphsight.cli.output import say
 from glyphsight.console import printable
 from glyphsight.errors import GlyphsightError
 from glyphsight.media import medium_of
-from glyphsight.models.runs import ASKED_MODEL
+from glyphsight.models.runs import model_for
 
 _COMMANDS = "/image FILE adds a picture to what you say next; /quit ends"
 
@@ -40,11 +40,12 @@ def chat(
     ] = None,
     *,
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="sight-vqa, or a run directory of a language model, from glyphsight train."
+            help="sight-vqa, or a run directory of a language model, from glyphsight train.",
+            show_default="sight-vqa, sight with --talker",
         ),
-    ] = ASKED_MODEL,
+    ] = None,
     talker: Annotated[
         str | None,
         typer.Option(
@@ -66,6 +67,7 @@ def chat(
     from glyphsight.inference import Model
     from glyphsight.inference.talk import Conversation
 
+    model = model_for("", talker) if model is None else model
     fix = "add a picture with /image FILE, or give --talker MODEL, or take --model sight-vqa"
     talk = Conversation(Model(model, talker=talker), most, fix)
     talk.model.trained  # noqa: B018 - a model that was never trained is told before the first words

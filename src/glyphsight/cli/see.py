@@ -23,7 +23,7 @@ from glyphsight.errors import GlyphsightError
 from glyphsight.files import JsonLog, hash64
 from glyphsight.media import MEDIA
 from glyphsight.media.bulk import EncodeSettings, PictureFile, plan, state_of
-from glyphsight.models.runs import ASKED_MODEL, DEFAULT_MODEL, NANO_NAMES, RUN_FILE, Task, resolve
+from glyphsight.models.runs import NANO_NAMES, RUN_FILE, Task, model_for, resolve
 
 if TYPE_CHECKING:
     from glyphsight.inference import Model
@@ -200,7 +200,8 @@ def see(
     ):
         if wrong:
             raise typer.BadParameter(problem, param_hint=at)
-    model = model or (NANO_NAMES if signs else DEFAULT_MODEL if ask is None else ASKED_MODEL)
+    if model is None:
+        model = NANO_NAMES if signs else model_for(ask, talker)
     if processes.engine == "local" and processes.workers is None:
         processes = replace(processes, workers=1)
     if not processes.here and _STDIN in (images or []):

@@ -58,6 +58,7 @@ _LIGHTER = 0.23  # gap between the grays of such ink and of all around it, over 
 BLOB = 0.3  # widest stroke as a share of the longest side of its part
 SMALL = 0.03  # longest side of a speck as a share of the picture's
 _THICK = 0.15  # width of a stroke that is thinned, as a share of the ink's longer side
+_LOST = 0.01  # largest share of the ink that is far from what thinning leaves
 _STROKE = 0.10  # width of an even stroke as a share of the ink's longer side, as in MNIST's digits
 _GRAIN = 0.25  # least noise of a photograph, in gray values
 _COMMON = 0.8  # least share of such ink that was found on an uneven ground too
@@ -375,7 +376,8 @@ def _picture(soft: NDArray[np.float64], *, even: bool) -> Images:
             soft = grow(soft, odd(missing + 1))
         elif width > _THICK * size:
             thin = shrink(soft, odd(1 - missing))
-            if 4 * (thin > 0.5).sum() > ink.sum():  # else fine strokes beside thick ones are lost
+            lost = ink & ~grow(thin > 0.5, odd(3 - 2 * missing))
+            if lost.sum() < _LOST * ink.sum():  # else a fine stroke beside thick ones goes
                 soft = thin
     if size > 60:
         soft = window_mean(soft, 3)

@@ -8,9 +8,9 @@ the same ones. Records for a model that is to talk, in plain text and in its cha
         asked = ask([name], kind, number=number, chat=number % 2 == 1)
         records.append(Record((text,), asked.answer, asked.question))
 
-Record i of a dataset takes wording i modulo their number, so ``chat`` goes with it. Two pictures in
-one record are two names. A question that holds ``{ASCII_image}`` says itself where the pictures
-stand; earlier turns of a conversation stand in it too.
+Record i of a dataset takes wording i modulo their number, so ``chat`` goes with it. Several
+pictures in one record are as many names. A question that holds ``{ASCII_image}`` says itself where
+the pictures stand; earlier turns of a conversation stand in it too.
 
 The wordings are ``assets/questions.json``, in frames such as "Please answer: ...". Those marked
 ``held_out`` are for tests, never to train on. Turns about something else are
@@ -60,7 +60,7 @@ _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 @dataclass(frozen=True)
 class Asked:
-    """A question about one picture or two, and its answer."""
+    """A question about a picture, or about several, and its answer."""
 
     family: str  # family of the question, such as ``parity``
     question: str  # the record's own question, with all turns before it
@@ -111,6 +111,8 @@ def _answered(
     form = _BY_NAME[name]
     if len(names) not in form.pictures or (form.kinds and kind not in form.kinds):
         return None
+    if kind == "scene" and len(names) > 1:
+        return None
     things = names[0].split(", ") if kind == "scene" else list(names)
     if name == "sort":
         return kind, ""
@@ -131,8 +133,10 @@ def _answered(
         at = draw.choice(known)
         return things[at - 1], things[at]
     if name == "than":
-        other = draw.choice([one for one in range(10) if one != int(things[0])])
-        return _YES[int(things[0]) < other], str(other)
+        one = int(things[0])
+        near = range(10) if one < 10 else range(one - 9, one + 10)
+        other = draw.choice([value for value in near if value != one])
+        return _YES[one < other], str(other)
     if name == "first" and kind in (*_NUMBERS, "letter", "scene"):
         return None
     if name == "minus" and int(things[0]) == 0:
@@ -164,8 +168,8 @@ _NAME = re.compile(
 _REFERS = re.compile(
     r"\b(it|its|this|that|these|those|they|them|he|she|him|her|here|there|both|two|first|last|"
     r"pictures?|images?|photos?|drawings?|sounds?|recordings?|drawn|shown|written|said|seen?|hear|"
-    r"heard|look|read|second|third|fourth|total|signs?|digits?|letters?|numbers?|characters?|words?|things?|objects?|shapes?|"
-    r"icons?|symbols?|left|right|larger|smaller|even|odd|plus|minus|add|sum|"
+    r"heard|look|read|(?:second|third|fourth) one|signs?|digits?|letters?|numbers?|characters?|"
+    r"words?|things?|objects?|shapes?|icons?|symbols?|left|right|larger|smaller|even|odd|plus|minus|add|sum|"
     r"backwards|count|sure|more)\b|\bexplain\W*$"
 )
 _ENGLISH = re.compile(
@@ -241,7 +245,7 @@ def ask(
     chat: bool = False,
     families: Collection[str] = FAMILIES,
 ) -> Asked:
-    """Ask about a picture, or about two, in one of the wordings that fit.
+    """Ask about a picture, or about several, in one of the wordings that fit.
 
     Args:
         names: Name of what each picture shows: the character, the number, the word, the thing;

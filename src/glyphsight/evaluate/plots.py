@@ -42,7 +42,11 @@ def confusion_png(matrix: Sequence[Sequence[int]], labels: Sequence[str], path: 
 
 
 def learning_plots(history: Sequence[dict[str, Any]]) -> list[str]:
-    """Plot loss and, if measured, validation accuracy against records seen; none of one loss."""
+    """Plot loss and, if measured, validation accuracy against records seen.
+
+    Returns:
+        SVG elements; none for fewer than two losses.
+    """
     losses, accuracies = (
         [(line["records"], line[key]) for line in history if key in line]
         for key in ("loss", "validation_accuracy")
@@ -96,7 +100,11 @@ def certainty_plot(calibration: Calibration) -> str:
 
 
 def robustness_plots(conditions: Sequence[Condition]) -> list[dict[str, Any]]:
-    """Plot damages of several strengths, each with ``name``, ``plot`` and ``key``: words, tones."""
+    """Plot each kind of damage that was measured at several strengths.
+
+    Returns:
+        Per kind its ``name``, the ``plot`` and the ``key``: words and tones.
+    """
     plots = []
     for name in by_strength(conditions):
         figure, drawn = axes(*_SMALL)

@@ -37,7 +37,11 @@ def without_peft_warning() -> Iterator[None]:
 
 
 def new_adapter(model: Any, rank: int, alpha: int) -> Any:
-    """Put a trainable LoRA adapter on every linear layer; raise ModelError where none takes one."""
+    """Put a trainable LoRA adapter of this rank and scale on every linear layer of a model.
+
+    Raises:
+        ModelError: The model's layers do not take one.
+    """
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(

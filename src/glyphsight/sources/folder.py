@@ -312,7 +312,11 @@ class FolderSource(ListedSource):
         return {split: sorted(items) for split, items in found.items()}
 
     def _hold_out(self, pattern: str, found: Listing) -> None:
-        """Move files whose names, or ends of paths, a glob matches from ``train`` to ``test``."""
+        """Move the files whose names, or ends of paths, a glob matches from ``train`` to ``test``.
+
+        Raises:
+            DatasetError: The directory has splits of its own, or the glob matches none or all.
+        """
         if set(found) != {"train"}:
             splits = ", ".join(in_order(found))
             raise DatasetError(f"{self._directory}: has the splits {splits}; leave ?test= out")

@@ -88,7 +88,11 @@ class WebDatasetSource(SplitFiles):
             raise DatasetError(f"{self._root}{name}: holds no samples; remove it")
 
     def _text(self, sample: dict[str, bytes]) -> str:
-        """Return the answer of a sample; raise ValueError where it has none, or several."""
+        """Return the answer of a sample.
+
+        Raises:
+            ValueError: It has none, or several that differ.
+        """
         chosen = self._chosen.get("answer")
         found: dict[str, str] = {}
         for ending, content in sample.items():

@@ -81,7 +81,11 @@ def _wrong(where: str, fault: str) -> DatasetError:
 
 
 def get_field(value: Any, key: str, kind: type, where: str) -> Any:
-    """Return a field of type ``kind`` of an object; DatasetError names ``where`` it is not so."""
+    """Return a field, of type ``kind``, of an object of a published file; errors name ``where``.
+
+    Raises:
+        DatasetError: The value is no object, or the field is missing or of another type.
+    """
     if not isinstance(value, dict):
         raise _wrong(where, f"{json_type(value)} where an object belongs")
     if key not in value:

@@ -2,9 +2,10 @@
 
 ``use:DATA`` asks questions in held-out wordings (:mod:`glyphsight.dataset.questions`) about the
 pictures of a dataset or a source whose answers are the names of what they show: in plain text and
-in the chat template, before and after the picture, and every fifth time about two pictures, where
-they are digits or numbers. ``?kind=word`` after it says what the names do not. A case counts where
-the model names the picture right *and* its base answers the same question about the written name.
+in the chat template, before and after the picture, and every tenth time each about two and three
+pictures, where they are digits or numbers. ``?kind=word`` after it says what the names do not. A
+case counts where the model names the picture right *and* its base answers the same question about
+the written name.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ from glyphsight.models.load import as_base
 _RIVALS = (("yes", "no"), ("even", "odd"), ("digit", "letter", "word"))
 _IT = "Is it even?"
 _ASKED = set(FAMILIES) - {ASIDE, "what"}
-_COUNTED = "zero one two three four five six seven eight nine ten eleven twelve"
+_COUNTED = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen twenty"
+)
 _NUMBERS = {word: str(value) for value, word in enumerate(_COUNTED.split())}
 
 
@@ -38,16 +42,17 @@ def says(reply: str, answer: str) -> bool:
     """Say whether the first sentence of a reply gives an answer.
 
     Of yes and no, even and odd, or digit, letter and word it must hold the right one alone. Of
-    numbers the last one counts, written in digits or in words up to twelve; all else must stand
+    numbers the last one counts, written in digits or in words up to twenty; all else must stand
     there as whole words. Case and marks are ignored.
     """
-    words = [_NUMBERS.get(one, one) for one in re.findall(r"\w+", first_sentence(reply))]
+    words = re.findall(r"\w+", first_sentence(reply))
     wanted = re.findall(r"\w+", normal(answer).casefold())
     for rivals in _RIVALS:
         if answer in rivals:
             return {one for one in words if one in rivals} == {answer}
     if answer.isdigit():
-        return [one for one in words if one.isdigit()][-1:] == [answer]
+        numbers = [_NUMBERS.get(one, one) for one in words]
+        return [one for one in numbers if one.isdigit()][-1:] == [answer]
     return bool(wanted) and any(
         words[at : at + len(wanted)] == wanted for at in range(len(words) - len(wanted) + 1)
     )
@@ -83,12 +88,11 @@ def use_task(location: str, run: RunRecord | None, settings: EvaluateSettings) -
     names, texts = named.truth, [item.ascii_image for item in named.items]
     cases, items = [], []
     for number, name in enumerate(names):
-        rows: tuple[int, ...] = (number,)
         of_kind = kind or kind_of(name)
-        other = (number + 1) % len(names)
-        comparable = {of_kind, kind or kind_of(names[other])} <= {"digit", "number"}
-        if number % 5 == 4 and comparable and int(name) != int(names[other]):
-            rows = (number, other)
+        several = {4: 2, 9: 3}.get(number % 10, 1)
+        rows = tuple((number + more) % len(names) for more in range(several))
+        if not {kind or kind_of(names[row]) for row in rows} <= {"digit", "number"}:
+            rows = (number,)
         shown, seed = [names[row] for row in rows], settings.seed
         asked = ask(shown, of_kind, seed=seed, number=number, held_out=True, families=_ASKED)
         case = _Case((PLAIN, CHAT)[number % 2], rows, asked.words, number % 4 > 1)
