@@ -1,7 +1,10 @@
+import json
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
+from glyphsight.cli.app import app
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.evaluate.tasks import open_task
@@ -108,6 +111,13 @@ def test_what_is_seen_is_used_where_the_name_and_the_base_are_right(digits, nano
     assert found.further["the name is right"].n == 8
     assert found.further["the base is right about the written name"].n == 8
     assert "further" in found.as_json()
+
+
+def test_the_split_of_the_pictures_is_chosen(digits, nano_run):
+    command = ["evaluate", "--model", str(nano_run), "--data", f"use:{digits}", "--limit", "4"]
+    done = CliRunner().invoke(app, [*command, "--split", "validation", "--json"])
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["split"] == "validation"
 
 
 def test_questions_stand_before_and_after_one_picture_and_two(digits):

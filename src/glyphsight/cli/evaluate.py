@@ -107,10 +107,10 @@ def evaluate(
     _refuse_given(english, settings_of(ForgettingSettings), _ENGLISH)
     if settings.train_data is not None and not settings.full:
         raise typer.BadParameter("needs --full; give it too", param_hint="--train-data")
-    from glyphsight.evaluate.tasks import is_task
+    from glyphsight.evaluate.tasks import has_splits, is_task
 
     if is_task(data):
-        names = ("split", "full", "train_data")
+        names = ("full", "train_data", *(() if has_splits(data) else ("split",)))
         _refuse_given(settings, names, "does not work with a benchmark; leave it out")
     study = _measure(data, model, settings, processes, out)
     if json_:

@@ -23,7 +23,7 @@ from glyphsight.models import RunRecord
 from glyphsight.plugins import Registry
 from glyphsight.sources.location import take_options
 
-__all__ = ["TASKS", "Item", "Task", "is_task", "open_task"]
+__all__ = ["TASKS", "Item", "Task", "has_splits", "is_task", "open_task"]
 
 
 def _of_file(read: Callable[[Path, text_art.Wording | None], Task]) -> Callable[[str], Task]:
@@ -61,6 +61,11 @@ def is_task(text: str) -> bool:
     """Say whether ``text`` is ``KIND:FILE`` of a task; a path that exists is a path."""
     kind, colon, _ = text.partition(":")
     return bool(colon) and kind in TASKS and not os.path.exists(text)  # noqa: PTH110 - may be long
+
+
+def has_splits(text: str) -> bool:
+    """Say whether data is a task about the pictures of a dataset or a source: ``KIND:DATA``."""
+    return is_task(text) and text.partition(":")[0] in ("use", "aside")
 
 
 def open_task(data: str, run: RunRecord | None, settings: EvaluateSettings) -> Task:

@@ -44,7 +44,8 @@ def aside_task(location: str, run: RunRecord | None, settings: EvaluateSettings)
             f"{root_of(run).base}; take a run of {NAME}"
         )
     items, turns = [], []
-    for number, one in enumerate(records_task(location, run, settings).items):
+    shown = records_task(location, run, settings)
+    for number, one in enumerate(shown.items):
         chat, after = number % 2 == 1, number // 2 % 2 == 1
         every = asides(held_out=True, chat=chat)
         words, said = every[number // 2 % len(every)]
@@ -62,7 +63,7 @@ def aside_task(location: str, run: RunRecord | None, settings: EvaluateSettings)
         right = [_named_first(model, *turn) for turn in turns]
         return {"named first: as without a picture": Share.of(sum(right), len(right))}
 
-    return Task(location, items, PLAIN, _read_first, further=further)
+    return Task(location, items, PLAIN, _read_first, split=shown.split, further=further)
 
 
 def _named_first(model: Model, one: Item, after: bool, words: str) -> bool:

@@ -103,7 +103,7 @@ def use_task(location: str, run: RunRecord | None, settings: EvaluateSettings) -
     def further(model: Model, samples: Samples) -> dict[str, Share]:
         return _used(model, samples, named, cases)
 
-    return Task(location, items, PLAIN, _read_said, further=further)
+    return Task(location, items, PLAIN, _read_said, split=named.split, further=further)
 
 
 def _used(model: Model, samples: Samples, named: Task, cases: Sequence[_Case]) -> dict[str, Share]:
