@@ -1,7 +1,15 @@
 import sys
 
+import pytest
+
 from glyphsight.cli.output import print_table
 from glyphsight.console import printable, progress_bar
+
+
+@pytest.fixture(autouse=True)
+def no_notebook(monkeypatch):
+    """Forget a notebook's kernel that another test of this process has loaded."""
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
 
 
 def test_in_a_file_there_is_a_line_each_thirty_seconds_and_no_carriage_return(capsys):
