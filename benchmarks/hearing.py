@@ -48,8 +48,8 @@ from glyphsight.dataset.storage import read_manifest
 from glyphsight.evaluate.result import Share
 from glyphsight.inference import Model
 from glyphsight.inference.reading import PictureText
-from glyphsight.inference.see import UNKNOWN
 from glyphsight.media.sound import load_sound, save_sound
+from glyphsight.models.runs import UNKNOWN
 from glyphsight.sources import open_source, read_split
 
 KINDS = ("SVM", "SVM with copies", "logistic regression", "CNN", "nano")

@@ -72,11 +72,11 @@ python "$here/choose_unknown.py" "$dir/9" "$dir/5-data" "$dir/8-data"  # digits 
 ask() { # ask NUMBER SEED START OPTIONS...: a stage on names and questions
   [ -d "$dir/$1-asked" ] || python "$here/asked_digits.py" "$dir/10-data" "$dir/$1-asked" --seed "$2"
   stage "$1" --data "$dir/$1-asked/names" --data "$dir/$1-asked/questions" --from "$dir/$3" --batch-size 16 --set warmup=0.02 \
-    --set text_share=0.04 --set text_file="$words" --set evaluations=1 --set validation_records=300 --set compile=on "${@:4}"
+    --set text_file="$words" --set evaluations=1 --set validation_records=300 --set compile=on "${@:4}"
 }
-ask 10 36 9 --seed 3 --learning-rate 5e-4 --set max_steps=1119
-ask 11 37 10 --seed 4 --learning-rate 5e-4 --set max_steps=757
-ask 12 38 11 --seed 5 --learning-rate 4e-4 --set max_steps=390
+ask 10 36 9 --seed 3 --learning-rate 5e-4 --set text_share=0.0176 --set max_steps=1119
+ask 11 37 10 --seed 4 --learning-rate 5e-4 --set text_share=0.04 --set max_steps=757
+ask 12 38 11 --seed 5 --learning-rate 4e-4 --set text_share=0.04 --set max_steps=408
 python "$here/choose_unknown.py" "$dir/12" "$dir/5-data" "$dir/10-data" --refused 0.004
 "$glyphsight" evaluate --model "$dir/12" --data "$dir/5-data" --split validation
 "$glyphsight" evaluate --model "$dir/12" --data use:bundled

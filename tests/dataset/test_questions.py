@@ -56,6 +56,7 @@ def test_each_family_has_forty_wordings_and_others_that_are_held_out():
         ("word", "backwards", {"esuoh"}),
         ("word", "length", {"5"}),
         ("icon", "first", {"a"}),
+        ("scene", "what", {"circle, star, circle"}),
         ("scene", "count", {"3"}),
         ("scene", "left", {"circle"}),
         ("digit", "minus", {"6"}),

@@ -28,6 +28,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from operator import itemgetter
 from typing import Any
 
 from glyphsight.dataset.prompt import Prompt
@@ -55,7 +56,8 @@ _NUMBERS = ("digit", "number")
 _SORTS = ("digit", "letter", "word")
 _LONG = ("number", "word")  # of several characters
 _PLACES = ("first", "second", "third", "fourth")
-_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+"""English words of the digits."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class _Form:
     family: str
     choices: tuple[str, ...] = ()
     kinds: Collection[str] = ()  # kinds of pictures that it fits; empty for all
-    answer: Callable[[str], str] = str  # to what is asked about, by its name
+    # From the names of all pictures; None where there is no answer
+    answer: Callable[[Sequence[str]], str | None] = itemgetter(0)
     pictures: Collection[int] = (1,)  # numbers of pictures that it fits
 
 
@@ -83,25 +86,32 @@ _SEVERAL = (2, 3, 4)
 _BY_NAME = {  # by the form of assets/questions.json
     "name": _Form("what"),
     "sort": _Form("sort", _SORTS, _SORTS),
-    "either": _Form("parity", _EVEN, _NUMBERS, lambda one: _EVEN[int(one) % 2]),
-    "even": _Form("parity", _YES, _NUMBERS, lambda one: _YES[int(one) % 2]),
-    "odd": _Form("parity", _YES, _NUMBERS, lambda one: _YES[1 - int(one) % 2]),
-    "three": _Form("plus", (), _NUMBERS, lambda one: str(int(one) + 3)),
-    "minus": _Form("minus", (), _NUMBERS, lambda one: str(int(one) - 1)),
+    "either": _Form("parity", _EVEN, _NUMBERS, lambda seen: _EVEN[int(seen[0]) % 2]),
+    "even": _Form("parity", _YES, _NUMBERS, lambda seen: _YES[int(seen[0]) % 2]),
+    "odd": _Form("parity", _YES, _NUMBERS, lambda seen: _YES[1 - int(seen[0]) % 2]),
+    "three": _Form("plus", (), _NUMBERS, lambda seen: str(int(seen[0]) + 3)),
+    "minus": _Form(
+        "minus", (), _NUMBERS, lambda seen: str(int(seen[0]) - 1) if int(seen[0]) else None
+    ),
     "than": _Form("than", _YES, _NUMBERS),
-    "in words": _Form("in words", (), ("digit",), lambda one: _DIGITS[int(one)]),
-    "larger": _Form("larger", (), _NUMBERS, pictures=(2,)),
-    "smaller": _Form("smaller", (), _NUMBERS, pictures=(2,)),
-    "sum": _Form("sum", (), _NUMBERS, pictures=_SEVERAL),
+    "in words": _Form("in words", (), ("digit",), lambda seen: DIGITS[int(seen[0])]),
+    "larger": _Form("larger", (), _NUMBERS, lambda seen: _outermost(seen, max), (2,)),
+    "smaller": _Form("smaller", (), _NUMBERS, lambda seen: _outermost(seen, min), (2,)),
+    "sum": _Form("sum", (), _NUMBERS, lambda seen: str(sum(map(int, seen))), _SEVERAL),
     "place": _Form("place", (), _NUMBERS, pictures=_SEVERAL),
-    "backwards": _Form("backwards", (), _LONG, lambda one: one[::-1]),
+    "backwards": _Form("backwards", (), _LONG, lambda seen: seen[0][::-1]),
     "count": _Form("count", (), ("scene", "digit"), pictures=(1, *_SEVERAL)),
-    "length": _Form("length", (), _LONG, lambda one: str(len(one))),
+    "length": _Form("length", (), _LONG, lambda seen: str(len(seen[0]))),
     "left": _Form("left", (), ("scene", *_NUMBERS), pictures=(1, *_SEVERAL)),
-    "first": _Form("first", (), (), lambda one: one[0]),
+    "first": _Form("first", (), (), lambda seen: seen[0][0]),
 }
 FAMILIES = (*dict.fromkeys(form.family for form in _BY_NAME.values()), ASIDE)
 """Families of questions."""
+
+
+def _outermost(numbers: Sequence[str], choose: Callable[..., str]) -> str | None:
+    """Choose the larger or the smaller of two numbers; None of equal ones."""
+    return choose(numbers, key=int) if int(numbers[0]) != int(numbers[1]) else None
 
 
 def _answered(
@@ -118,11 +128,6 @@ def _answered(
         return kind, ""
     if name == "count":
         return str(len(things)), ""
-    if name == "sum":
-        return str(sum(map(int, things))), ""
-    if name in ("larger", "smaller"):
-        choose = max if name == "larger" else min
-        return None if int(things[0]) == int(things[1]) else (choose(things, key=int), "")
     if name == "place":
         at = draw.randrange(len(things))
         return things[at], "last" if at == len(things) - 1 and draw.random() < 0.5 else _PLACES[at]
@@ -139,9 +144,8 @@ def _answered(
         return _YES[one < other], str(other)
     if name == "first" and kind in (*_NUMBERS, "letter", "scene"):
         return None
-    if name == "minus" and int(things[0]) == 0:
-        return None
-    return form.answer(things[0]), ""
+    answer = form.answer(names)
+    return None if answer is None else (answer, "")
 
 
 @lru_cache(maxsize=1)

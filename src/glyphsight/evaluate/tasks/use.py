@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import compress
 
 from glyphsight.dataset.prompt import Prompt
-from glyphsight.dataset.questions import ASIDE, CHAT, FAMILIES, PLAIN, ask, kind_of
+from glyphsight.dataset.questions import ASIDE, CHAT, DIGITS, FAMILIES, PLAIN, ask, kind_of
 from glyphsight.evaluate.result import Samples, Share
 from glyphsight.evaluate.settings import EvaluateSettings
 from glyphsight.evaluate.tasks.aside import REPLY, first_sentence
@@ -31,11 +31,11 @@ from glyphsight.models.load import as_base
 _RIVALS = (("yes", "no"), ("even", "odd"), ("digit", "letter", "word"))
 _IT = "Is it even?"
 _ASKED = set(FAMILIES) - {ASIDE, "what"}
-_COUNTED = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen twenty"
+_TEENS = (
+    *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen"),
+    *("eighteen", "nineteen", "twenty"),
 )
-_NUMBERS = {word: str(value) for value, word in enumerate(_COUNTED.split())}
+_NUMBERS = {word: str(value) for value, word in enumerate((*DIGITS, *_TEENS))}
 
 
 def says(reply: str, answer: str) -> bool:
