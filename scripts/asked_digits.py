@@ -3,11 +3,11 @@
     python scripts/asked_digits.py CLEAR OUT
 
 CLEAR is built of the pictures of ``scripts/clear_eyes.py`` in `sight`'s text, as
-``scripts/sight.sh`` does. OUT/questions asks eight questions in free words about each of
-5,000 of its digits, half of them in SmolLM2's chat template; five about each of 2,600 pairs of
-digits and two about each of 900 triples, such as the sum and how many; after a fifth of the
+``scripts/sight.sh`` does. OUT/questions names each of 7,000 of its digits and asks seven questions
+in free words about it, half of them in SmolLM2's chat template; five about each of 4,500 pairs of
+digits and two about each of 1,400 triples, such as the sum and how many; after a fifth of the
 digits one about something else; and of pictures that are unknown what they are. OUT/names holds
-14,000 pictures to name: digits that no question is about alone, and all that is unknown.
+14,000 pictures to name: digits that no question is about alone, and what is unknown.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from glyphsight.dataset.storage import MANIFEST, profile_of
 from glyphsight.files import write_json
 from glyphsight.models.runs import UNKNOWN
 
-DIGITS, PAIRS, TRIPLES, STRANGE = 5000, 2600, 900, 800
-EACH = {1: 8, 2: 5, 3: 2}
+DIGITS, PAIRS, TRIPLES, STRANGE = 7000, 4500, 1400, 1200
+EACH = {1: 7, 2: 5, 3: 2}
 """Questions about so many pictures: what fits into a row of the training."""
 NAMES = 14000
 LONGEST = 90
@@ -69,6 +69,7 @@ def rows_of(digits: Row, strange: Row, random: np.random.Generator) -> list[Row]
         rows.append(
             asked_about([one.answer], [one.picture], number, EACH[1], about[number // 2 % 4], alone)
         )
+        rows[-1].append(replace(one, question=""))
         if number % 10 in (4, 5):  # both wordings
             rows[-1] += asked_about([one.answer], [one.picture], number, 1, {ASIDE}, alone=True)
     for size in [2] * PAIRS + [3] * TRIPLES:

@@ -152,7 +152,7 @@ def test_questions_about_a_picture_in_one_row_are_learnt_as_each_alone():
     loaded, asked = load_model("nano", training=True), asked_of_three_pictures()
     texts = tokenize_records(loaded, asked, "d")
     rows = share_beginnings(texts, asked)
-    assert sorted(row.records for row in rows) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert sorted(row.records for row in rows) == [3] * 6
     assert sum(len(row.ids) for row in rows) < 0.7 * sum(len(text.ids) for text in texts)
     assert reads_apart(loaded, rows)
     loss, apart = gradients(loaded, [[text] for text in texts])
@@ -160,6 +160,15 @@ def test_questions_about_a_picture_in_one_row_are_learnt_as_each_alone():
     assert torch.allclose(loss, shared, rtol=1e-5)
     for one, other in zip(apart, together, strict=True):
         assert torch.allclose(one, other, atol=1e-4 * float(one.abs().max()) + 1e-6)
+
+
+def test_a_picture_that_is_only_named_has_a_row_of_its_own_unless_it_is_asked_about_too():
+    loaded = load_model("nano")
+    text = encode_batch(np.zeros((1, 28, 28), np.uint8))[0]
+    named, question = Record(text, "0"), Record(text, "yes", "Is it even?")
+    for some, rows in (([named, named], 2), ([named, question], 1)):
+        asked = in_turn(some, [Prompt()])
+        assert len(share_beginnings(tokenize_records(loaded, asked, "d"), asked)) == rows
 
 
 def test_a_row_of_many_questions_is_bounded_and_none_is_lost():

@@ -53,12 +53,12 @@ def test_on_without_a_compiler_names_the_fix(no_compiler, device):
 def test_plain_attention_is_bound_by_the_scores_of_all_heads_and_layers(monkeypatch):
     nano = load_model("nano").model
     assert fits_plain_attention(nano, 80, 85)
-    assert fits_plain_attention(nano, 64, 512)
-    assert not fits_plain_attention(nano, 65, 512)
+    assert fits_plain_attention(nano, 96, 512)
+    assert not fits_plain_attention(nano, 97, 512)
     heads = {"hidden_size": 576, "num_attention_heads": 9, "num_hidden_layers": 30}  # SmolLM2-135M
     monkeypatch.setattr(nano, "config", LlamaConfig(**heads))
-    assert fits_plain_attention(nano, 16, 249)
-    assert not fits_plain_attention(nano, 16, 250)
+    assert fits_plain_attention(nano, 16, 305)
+    assert not fits_plain_attention(nano, 16, 306)
     monkeypatch.setattr(nano, "config", MambaConfig())
     assert not fits_plain_attention(nano, 1, 1)
 

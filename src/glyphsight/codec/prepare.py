@@ -22,6 +22,7 @@ Box = tuple[int, int, int, int]  # top, bottom, left, right, ends excluded
 
 FAINT = 16  # smallest range of gray values of a picture with content; a smaller range is noise
 _SIDE, _BOX = 28, 20  # MNIST's pictures, and the box that a digit fills
+CENTRED = (_SIDE, _SIDE)
 _MIDDLE = 14.5 / _SIDE  # the centre of pixel (14, 14), where MNIST's centres of mass lie
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.adjust import stretch_contrast
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.gaps import Piece, pieces
 from glyphsight.codec.ink import SMALLEST, Ink, find_ink
-from glyphsight.codec.prepare import Box, Prepared, content, prepare_things, remaining
+from glyphsight.codec.prepare import CENTRED, Box, Prepared, content, prepare_things, remaining
 from glyphsight.codec.things import MOST
 from glyphsight.errors import PictureError
 from glyphsight.media import PictureLike, load_gray, medium_of
@@ -22,6 +23,8 @@ from glyphsight.pages import text_html
 
 if TYPE_CHECKING:
     from glyphsight.inference.model import Model
+
+_TURNS = (6, -6)  # degrees
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class PictureText:
     # empty where there is neither. They are things where the model is surer of them than of the
     # whole.
     halves: tuple[PictureText, ...] = ()
+    # Texts of the centred picture turned a little either way, to read where the model is not sure
+    turned: tuple[str, ...] = ()
 
     @property
     def things(self) -> tuple[PictureText, ...]:
@@ -120,12 +125,22 @@ def _to_text(pixels: NDArray[np.uint8], profile: Profile) -> PictureText:
     rest, (height, width) = remaining(profile), pixels.shape
     texts = []
     for one in things:
-        text = encode_batch(one.pixels[None], rest)[0]
-        texts.append(PictureText(text, height, width, one.inverted, one.centred, one.ink))
+        # Only what lies centred, as all pictures of such a profile do but those without ink
+        turns = _turned(one.pixels) if profile.centre and one.pixels.shape == CENTRED else []
+        text, *turned = encode_batch(np.stack([one.pixels, *turns]), rest)
+        found = PictureText(text, height, width, one.inverted, one.centred, one.ink)
+        texts.append(replace(found, turned=tuple(turned)))
     several = tuple(texts) if len(texts) > 1 else ()
     halves = _halves(things[0], texts[0], rest) if profile.paper else ()
-    found = str(inks)
-    return replace(texts[inks.main], found=found, parts=several, main=inks.main, halves=halves)
+    main = texts[inks.main]
+    return replace(main, found=str(inks), parts=several, main=inks.main, halves=halves)
+
+
+def _turned(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Turn a picture by each of ``_TURNS``; its corner is the background."""
+    picture, ground = Image.fromarray(pixels), int(pixels[0, 0])
+    turns = (picture.rotate(one, Image.Resampling.BICUBIC, fillcolor=ground) for one in _TURNS)
+    return [np.asarray(one) for one in turns]
 
 
 def _halves(done: Prepared, text: PictureText, rest: Profile) -> tuple[PictureText, ...]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from glyphsight.inference.model import Model
 
 _REPLY = 128  # tokens of an answer in words at most
+_SURE = 0.98  # probability of a label from which a picture is read once
 TOGETHER = 64
 """Largest number of pictures read and answered together."""
 
@@ -147,6 +148,7 @@ def _answer_each(
     model.settle(len(asked), rounded=True)
     model.warn_of_merged()
     replies, reasons = _replies(model, task, asked)
+    _read_turned(model, task, texts, replies)
     found: list[Answer | PictureError] = []
     for row, text in enumerate(texts):
         if row in replies:
@@ -160,6 +162,28 @@ def _answer_each(
             )
         )
     return found
+
+
+def _read_turned(
+    model: Model,
+    task: Task,
+    texts: Sequence[PictureText],
+    replies: dict[int, tuple[str, dict[str, float]]],
+) -> None:
+    """Where the model is not sure of a label, take the mean with the same picture turned."""
+    unsure = [row for row, (label, chances) in replies.items() if chances.get(label, 1) < _SURE]
+    rows = [row for row in unsure for _ in texts[row].turned]
+    turned = [one for row in unsure for one in texts[row].turned]
+    prompt = model.trained.prompt
+    asked = [Request.about(prompt, one, task.labels, task.question) for one in turned]
+    again, _ = _replies(model, task, asked) if asked else ({}, {})
+    read = {row: [replies[row][1]] for row in rows}
+    for number, (_, chances) in again.items():
+        read[rows[number]].append(chances)
+    for row, some in read.items():
+        mean = {label: sum(one[label] for one in some) / len(some) for label in task.labels}
+        ranked = dict(sorted(mean.items(), key=lambda pair: -pair[1]))
+        replies[row] = next(iter(ranked)), ranked
 
 
 @dataclass(frozen=True)

@@ -134,9 +134,10 @@ def share_beginnings(
         asked: These records.
     """
     same: dict[Any, list[Example]] = {}
+    questioned = {(record.pictures, prompt) for record, prompt in asked if record.question}
     for number, ((record, prompt), example) in enumerate(zip(asked, examples, strict=True)):
-        key = (record.pictures, prompt) if record.question else number
-        same.setdefault(key, []).append(example)
+        key = (record.pictures, prompt)
+        same.setdefault(key if key in questioned else number, []).append(example)
     rows: list[Example] = []
     for own in same.values():
         begun: list[Example] = []

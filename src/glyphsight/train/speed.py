@@ -11,11 +11,11 @@ from glyphsight.errors import ModelError
 from glyphsight.train.settings import TrainSettings
 from glyphsight.train.trainer import reason_of
 
-_SCORES = 2**28
+_SCORES = 3 * 2**27
 """Attention scores of a batch up to which a CPU takes attention as plain matrix products.
 
 Each is kept for the backward pass in 6 bytes under bfloat16 (the softmax in float32 and a copy):
-1.5 GiB at most. SmolLM2-135M, of 270 heads, takes batches of 16 x 249 tokens.
+2.25 GiB at most. SmolLM2-135M, of 270 heads, takes batches of 16 x 305 tokens.
 """
 _MINUTES, _WORK = 10, 1e13
 """Least length of a run that repays compiling, in minutes, or in weights times tokens: some eight
