@@ -8,6 +8,9 @@ their own, are asked without a question, scenes with theirs; what the model writ
 answer. ``sight`` itself is a checkpoint of that name. A line of JSON for each checkpoint and kind
 is written to ``--out`` and printed as a table; lines that are there already stay.
 
+``--told`` adds how many signs are right where it is told whether a digit or a letter is shown, as
+ViTC's own question tells.
+
 ``--picture FILE`` draws what the first checkpoint reads and writes: the cells of the first six
 records of each kind, the answer below, in red where it is wrong.
 
@@ -21,6 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -45,6 +49,8 @@ _KINDS = (
 KINDS = _KINDS.split()
 CLOSED = ("digits", "letters", "icons", "sketches", "clothes")
 """Kinds whose answers are few."""
+SIGNS = ("letters", "vitc-s-picture")
+"""Kinds of one letter or digit each."""
 
 
 def chosen(data: Path, split: str, count: int) -> list[Record]:
@@ -102,6 +108,19 @@ def first_five(model: Model, records: list[Record], names: list[str]) -> list[bo
     scores = model.score([Request.about(PLAIN, one.picture, names) for one in records])
     best = [{names[row] for row in np.argsort(-own)[:5]} for own in scores]
     return [one.answer in own for one, own in zip(records, best, strict=True)]
+
+
+def told(model: Model, records: list[Record]) -> list[bool]:
+    """Say of each record of a sign whether its answer is the likeliest of its sort.
+
+    ViTC's own question says whether a digit or a letter is shown.
+    """
+    sorts = ["0123456789" if one.answer.isdigit() else ascii_uppercase for one in records]
+    asked = [
+        Request.about(PLAIN, one.picture, sort) for one, sort in zip(records, sorts, strict=True)
+    ]
+    best = [sort[int(own.argmax())] for sort, own in zip(sorts, model.score(asked), strict=True)]
+    return [name == one.answer for name, one in zip(best, records, strict=True)]
 
 
 def grid(record: Record, profile: Profile) -> NDArray[np.uint8]:
@@ -186,6 +205,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=100, help="records of each kind")
     parser.add_argument("--picture", type=Path, help="file of a picture of the answers")
     parser.add_argument("--five", action="store_true", help="also top 5 among all kinds' names")
+    parser.add_argument("--told", action="store_true", help="also where the sort of sign is told")
     parser.add_argument("--out", type=Path, default=Path("eyes.jsonl"), help="file of the figures")
     given = parser.parse_args()
     known = [json.loads(line) for line in given.out.open()] if given.out.exists() else []
@@ -211,17 +231,22 @@ def main() -> None:
                 continue
             model = model or Model.load(as_run(checkpoint, given.data))
             right = sum(judged(model, records))
-            low, high = wilson_interval(right, len(records))
             line = {"checkpoint": checkpoint, "kind": kind, "split": split, "right": right}
             line |= {"of": len(records)}
             if given.five and kind in CLOSED:
                 line["first_five"] = sum(first_five(model, records, names))
+            if given.told and kind in SIGNS:
+                line["told"] = sum(told(model, records))
             with given.out.open("a") as stream:
                 stream.write(json.dumps(line) + "\n")
+            low, high = wilson_interval(right, len(records))
             share = f"{100 * right / len(records):.1f} % ({100 * low:.1f}-{100 * high:.1f})"
-            first = line.get("first_five")
-            five = "" if first is None else f", top 5 {100 * first / len(records):.1f} %"
-            print(f"| {checkpoint} | {kind} | {share} of {len(records)}{five} |", flush=True)
+            more = [
+                f", {title} {100 * line[key] / len(records):.1f} %"
+                for title, key in (("top 5", "first_five"), ("digit or letter told", "told"))
+                if key in line
+            ]
+            print(f"| {checkpoint} | {kind} | {share} of {len(records)}{''.join(more)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from glyphsight.codec import Profile, encode_batch
 from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference import Model
-from glyphsight.inference.reading import to_text
+from glyphsight.inference.reading import to_text, turned
 from glyphsight.models import load_model
 from glyphsight.train.run import train
 from glyphsight.train.settings import resolve_settings
@@ -102,7 +102,7 @@ def test_a_class_named_unknown_is_what_the_model_does_not_know(run, validation):
 def test_a_picture_of_which_the_model_is_not_sure_is_read_turned_too(validation):
     run = Model("nano-digits")
     texts = [to_text(pixels, run.trained.profile) for pixels in validation.pixels[:60]]
-    once = run.answers([replace(text, turned=()) for text in texts])
+    once = run.answers([replace(text, centred=None) for text in texts])
     sure = [one.probability >= 0.98 for one in once]
     assert any(sure)
     assert not all(sure)
@@ -110,8 +110,9 @@ def test_a_picture_of_which_the_model_is_not_sure_is_read_turned_too(validation)
         if alone.probability >= 0.98:
             assert answer == alone
             continue
-        turned = [replace(text, ascii_image=one, turned=()) for one in text.turned]
-        read = [alone, *run.answers(turned)]
+        again = turned(text, run.trained.profile, run.trained.turns)
+        asked = [replace(text, ascii_image=one, centred=None) for one in again]
+        read = [alone, *run.answers(asked)]
         assert answer.ascii_image == text.ascii_image
         assert answer.label == next(iter(answer.probabilities))
         for label, chance in answer.probabilities.items():
@@ -122,10 +123,11 @@ def test_a_picture_of_which_the_model_is_not_sure_is_read_turned_too(validation)
 def test_only_centred_pictures_are_turned_and_keep_their_ground(validation):
     digit = validation.pixels[0]
     centred = Profile(invert="no", centre=True)
-    assert to_text(digit, Profile(invert="auto")).turned == ()
+    plain = Profile(invert="auto")
+    assert turned(to_text(digit, plain), plain, 6) == []
     bright, dark = to_text(digit, centred), to_text(255 - digit, centred)
-    assert len({bright.ascii_image, *bright.turned}) == 3
-    paper = {text.splitlines()[0] for text in (dark.ascii_image, *dark.turned)}
+    assert len({bright.ascii_image, *turned(bright, centred, 6)}) == 3
+    paper = {text.splitlines()[0] for text in (dark.ascii_image, *turned(dark, centred, 6))}
     assert paper == {"<row:1>" + 20 * "█" + "</row:1>"}
 
 

@@ -60,7 +60,9 @@ SMALL = 0.03  # longest side of a speck as a share of the picture's
 _THICK = 0.15  # width of a stroke that is thinned, as a share of the ink's longer side
 _LOST = 0.01  # largest share of the ink that is far from what thinning leaves
 _STROKE = 0.10  # width of an even stroke as a share of the ink's longer side, as in MNIST's digits
+_FILLED = 0.8  # least share of the smallest rectangle around a dark sheet that it fills
 _GRAIN = 0.25  # least noise of a photograph, in gray values
+_LACKS = 0.1  # least share of what is as dark as ink and was left out, in what was found
 _COMMON = 0.8  # least share of such ink that was found on an uneven ground too
 _MORE = 0.1  # least share of a shadow in what was found there
 _BROADER = 1.5  # least width of a shadow over that of the strokes
@@ -194,7 +196,8 @@ def _without_light(view: View | None, gray: Floats) -> View | None:
     if view is not None and not doubtful:
         parts, main = view.guess.parts, view.guess.main
         pen = min(pen_of(parts, main), _PEN * longer(parts.boxes[[main]]))
-        if view.rim is not None or not shrink(_with_cut(view), odd(2 * pen)).any():
+        wide = shrink(_with_cut(view), odd(2 * pen)).any()
+        if view.rim is not None or not (wide or _lacks_ink(view)):
             return view  # on a sheet, or nothing is much wider than its strokes
     smooth, noise = _smoothed(gray)
     if noise <= _GRAIN:
@@ -203,9 +206,25 @@ def _without_light(view: View | None, gray: Floats) -> View | None:
         darkest = _view(smooth, noise, ground)
         if darkest is None or _doubtful(darkest):
             continue
-        if view is None or doubtful or _has_shadow(view, darkest):
+        if view is None or doubtful or _has_shadow(view, darkest) or _has_less(view, darkest):
             return darkest
     return view
+
+
+def _lacks_ink(view: View) -> bool:
+    """Say whether much is as dark as the dark ink that was found, and was not."""
+    if not view.guess.dark:
+        return False
+    ours = _with_cut(view)
+    same = view.smooth <= np.percentile(view.smooth[ours], 60)
+    return bool((same & ~grow(view.guess.mask, 3)).sum() > _LACKS * ours.sum())
+
+
+def _has_less(view: View, darkest: View) -> bool:
+    """Say whether a view has but a part of the ink of the darkest gray: the ground fell into it."""
+    ours, parts = _with_cut(view), darkest.guess.parts
+    ink = members(parts.labels, darkest.chosen + 1, len(parts.boxes))
+    return bool((ours & grow(ink, 5)).sum() > _COMMON * ours.sum() and ours.sum() < _COMMON * ink.sum())
 
 
 def _with_cut(view: View) -> Mask:
@@ -384,6 +403,18 @@ def _picture(soft: NDArray[np.float64], *, even: bool) -> Images:
     return np.round(np.clip(soft, 0, 1) * 255).astype(np.uint8)
 
 
+def _filled(mask: Mask) -> float:
+    """Compute the share that a mask has of the smallest rectangle around it, at any angle."""
+    y, x = positions(mask & ~shrink(mask, 3))
+    angles = np.deg2rad(np.arange(0, 90, 6))
+    cosines, sines = np.cos(angles), np.sin(angles)
+    along, across = (
+        np.ptp(np.outer(cosines, one) + np.outer(sines, other), axis=1) + 1
+        for one, other in ((x, y), (y, -x))
+    )
+    return float(mask.sum() / (along * across).min())
+
+
 def _on_a_sheet(gray: Floats) -> tuple[bool, View | None]:
     """Find a sheet that lies on something else, darker or lighter, and the ink on it.
 
@@ -391,7 +422,7 @@ def _on_a_sheet(gray: Floats) -> tuple[bool, View | None]:
         True where there is a sheet, and what is on it, if anything.
     """
     threshold = threshold_of(gray)
-    for mask in (gray > threshold, gray <= threshold):
+    for dark, mask in ((False, gray > threshold), (True, gray <= threshold)):
         if not mask.any() or border(mask).mean() > 0.25:
             continue
         labels, boxes = label_components(mask)
@@ -401,6 +432,8 @@ def _on_a_sheet(gray: Floats) -> tuple[bool, View | None]:
             continue
         sheet = labels[top:bottom, left:right] == areas.argmax()
         inside = gray[top:bottom, left:right]
+        if dark and _filled(sheet) < _FILLED:
+            continue  # a thick stroke around a hole
         size = odd(min(sheet.shape) // 3)  # wider than strokes, so that ink belongs to the sheet
         whole = shrink(grow(sheet, size), size)
         core = shrink(whole, odd(2 * max(2, min(sheet.shape) // 40)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,8 +24,6 @@ from glyphsight.pages import text_html
 if TYPE_CHECKING:
     from glyphsight.inference.model import Model
 
-_TURNS = (6, -6)  # degrees
-
 
 @dataclass(frozen=True)
 class PictureText:
@@ -45,8 +43,8 @@ class PictureText:
     # empty where there is neither. They are things where the model is surer of them than of the
     # whole.
     halves: tuple[PictureText, ...] = ()
-    # Texts of the centred picture turned a little either way, to read where the model is not sure
-    turned: tuple[str, ...] = ()
+    # uint8[28, 28], what the text was made of, where that was centred; None elsewhere
+    centred: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
     @property
     def things(self) -> tuple[PictureText, ...]:
@@ -125,22 +123,27 @@ def _to_text(pixels: NDArray[np.uint8], profile: Profile) -> PictureText:
     rest, (height, width) = remaining(profile), pixels.shape
     texts = []
     for one in things:
-        # Only what lies centred, as all pictures of such a profile do but those without ink
-        turns = _turned(one.pixels) if profile.centre and one.pixels.shape == CENTRED else []
-        text, *turned = encode_batch(np.stack([one.pixels, *turns]), rest)
-        found = PictureText(text, height, width, one.inverted, one.centred, one.ink)
-        texts.append(replace(found, turned=tuple(turned)))
+        text = encode_batch(one.pixels[None], rest)[0]
+        made = PictureText(text, height, width, one.inverted, one.centred, one.ink)
+        if profile.centre and one.pixels.shape == CENTRED:
+            made = replace(made, centred=one.pixels)
+        texts.append(made)
     several = tuple(texts) if len(texts) > 1 else ()
     halves = _halves(things[0], texts[0], rest) if profile.paper else ()
     main = texts[inks.main]
     return replace(main, found=str(inks), parts=several, main=inks.main, halves=halves)
 
 
-def _turned(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Turn a picture by each of ``_TURNS``; its corner is the background."""
-    picture, ground = Image.fromarray(pixels), int(pixels[0, 0])
-    turns = (picture.rotate(one, Image.Resampling.BICUBIC, fillcolor=ground) for one in _TURNS)
-    return [np.asarray(one) for one in turns]
+def turned(text: PictureText, profile: Profile, degrees: float) -> list[str]:
+    """Return the texts of a centred picture turned either way; none of any other."""
+    if text.centred is None:
+        return []
+    picture, ground = Image.fromarray(text.centred), int(text.centred[0, 0])
+    turns = (
+        picture.rotate(angle, Image.Resampling.BICUBIC, fillcolor=ground)
+        for angle in (degrees, -degrees)
+    )
+    return encode_batch(np.stack([np.asarray(one) for one in turns]), remaining(profile))
 
 
 def _halves(done: Prepared, text: PictureText, rest: Profile) -> tuple[PictureText, ...]:

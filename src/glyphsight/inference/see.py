@@ -16,7 +16,7 @@ from glyphsight.errors import PictureError
 from glyphsight.inference.answer import Answer, to_answer
 from glyphsight.inference.apart import all_halves, apart
 from glyphsight.inference.naming import in_words, is_known, names_of, relevant
-from glyphsight.inference.reading import PictureText, require_medium, to_text
+from glyphsight.inference.reading import PictureText, require_medium, to_text, turned
 from glyphsight.inference.score import Request, probabilities
 from glyphsight.media.bulk import PictureFile
 from glyphsight.media.picture import MAX_PIXELS
@@ -148,7 +148,8 @@ def _answer_each(
     model.settle(len(asked), rounded=True)
     model.warn_of_merged()
     replies, reasons = _replies(model, task, asked)
-    _read_turned(model, task, texts, replies)
+    if run.turns:
+        _read_turned(model, task, texts, replies)
     found: list[Answer | PictureError] = []
     for row, text in enumerate(texts):
         if row in replies:
@@ -171,16 +172,15 @@ def _read_turned(
     replies: dict[int, tuple[str, dict[str, float]]],
 ) -> None:
     """Where the model is not sure of a label, take the mean with the same picture turned."""
+    run = model.trained
     unsure = [row for row, (label, chances) in replies.items() if chances.get(label, 1) < _SURE]
-    rows = [row for row in unsure for _ in texts[row].turned]
-    turned = [one for row in unsure for one in texts[row].turned]
-    prompt = model.trained.prompt
-    asked = [Request.about(prompt, one, task.labels, task.question) for one in turned]
+    read = [(row, one) for row in unsure for one in turned(texts[row], run.profile, run.turns)]
+    asked = [Request.about(run.prompt, one, task.labels, task.question) for _, one in read]
     again, _ = _replies(model, task, asked) if asked else ({}, {})
-    read = {row: [replies[row][1]] for row in rows}
+    together = {row: [replies[row][1]] for row, _ in read}
     for number, (_, chances) in again.items():
-        read[rows[number]].append(chances)
-    for row, some in read.items():
+        together[read[number][0]].append(chances)
+    for row, some in together.items():
         mean = {label: sum(one[label] for one in some) / len(some) for label in task.labels}
         ranked = dict(sorted(mean.items(), key=lambda pair: -pair[1]))
         replies[row] = next(iter(ranked)), ranked

@@ -59,6 +59,9 @@ class RunRecord:
     # other label's from which it is the answer
     unknown_above: float = 0.5
     draws: tuple[str, ...] = ()  # labels that the run was trained to draw, sorted
+    # Degrees by which a centred picture is turned either way where the run is not sure of it: the
+    # mean of all three readings counts; 0 where it is read once
+    turns: float = 0.0
 
     @property
     def caution(self) -> float:
@@ -165,6 +168,7 @@ class RunRecord:
                 free=value.get("free", False),
                 unknown_above=threshold,
                 draws=tuple(value.get("draws", ())),
+                turns=float(value.get("turns", RunRecord.turns)),
             )
         except (FileNotFoundError, NotADirectoryError):
             return None
