@@ -246,7 +246,9 @@ def main() -> None:
                 for title, key in (("top 5", "first_five"), ("digit or letter told", "told"))
                 if key in line
             ]
-            print(f"| {checkpoint} | {kind} | {share} of {len(records)}{''.join(more)} |", flush=True)
+            print(
+                f"| {checkpoint} | {kind} | {share} of {len(records)}{''.join(more)} |", flush=True
+            )
 
 
 if __name__ == "__main__":

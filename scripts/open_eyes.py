@@ -5,6 +5,7 @@ r"""Make the dataset of many kinds of pictures that a model with open eyes learn
     python scripts/open_eyes.py --mnist DIR --fashion DIR --quickdraw FILE --fonts FONTS \
         --icons NPM/node_modules/@iconify/json --vitc ViTC --out EYES \
         [--plan nano, names, further, or more]
+    python scripts/open_eyes.py --plan scenes --out EYES
     python scripts/open_eyes.py --plan talk --clear CLEAR --fonts FONTS --out EYES
 
 EYES/data holds train.json and validation.json, all kinds mixed; EYES/KIND each kind alone, whose
@@ -62,6 +63,7 @@ class Plan:
         more: True where pictures change more in training: sides are scaled, clothes are mirrored,
             and text art is typed after fonts too.
         draw: Which training pictures: another number draws others, and the same tests.
+        each: Questions in free words about each training picture, besides its name, in plain text.
     """
 
     profile: Profile
@@ -73,6 +75,7 @@ class Plan:
     others: dict[str, int] = field(default_factory=dict)
     more: bool = False
     draw: int = 1
+    each: int = 0
 
     @property
     def drawn(self) -> dict[str, int]:
@@ -111,6 +114,14 @@ PLANS = {
         varied=0.8,
         reach=12,
         asks=False,
+    ),
+    "scenes": Plan(
+        Profile(
+            width=20, height=11, widest=60, palette=" ·█", format="plain", invert="auto", crop=0.0
+        ),
+        {"scenes": 40000},
+        asks=False,
+        each=5,
     ),
     "talk": Plan(
         Profile(
@@ -173,8 +184,9 @@ PLANS["signs"] = replace(
     PLANS["talk"], train={"digits": 21000, "letters": 14000, UNKNOWN: 5600}, asks=False
 )
 """`sight`'s text, and more columns for what is wide; for a `nano` a finer one, of one length, so
-that compiled layers serve every step, and names alone; one finer still, and other pictures for
-it, twice; `sight`'s own text, its ink found; the same, to name signs alone."""
+that compiled layers serve every step, and names alone; another that is asked about rows of shapes,
+with more columns for these; one finer still, and other pictures for it, twice; `sight`'s own text,
+its ink found; the same, to name signs alone."""
 JUDGED = 200
 TESTED = {
     "digits": 10000,
@@ -193,6 +205,7 @@ FAMILIES_OF = {UNKNOWN: ("what", ASIDE)}
 SOURCES = ("mnist", "fashion", "quickdraw", "fonts", "icons", "vitc", "clear")
 NEEDED = dict.fromkeys(("talk", "signs"), ("clear", "fonts"))
 NEEDED |= dict.fromkeys(("more", "further", "names", "nano", "sight"), SOURCES[:-1])
+NEEDED["scenes"] = ()
 """Options that a plan needs."""
 
 Make = Callable[[str, Random], Drawn | None]
@@ -449,11 +462,8 @@ def records(kind: str, part: str, count: int, make: Make, plan: Plan) -> list[Re
             drawn.append(one)
     found = []
     for one, text in zip(drawn, encoded(drawn, plan.profile), strict=True):
-        question, answer = "", one.answer
-        if plan.asks and one.questions and random.random() < 0.75:
-            question, answer = one.questions[random.integers(len(one.questions))]
         size = str(max(map(len, text.splitlines())))
-        found.append(Record((text,), answer, question, size, f"{kind}: {one.by}"))
+        found.append(Record((text,), one.answer, "", size, f"{kind}: {one.by}"))
     return found
 
 
@@ -484,7 +494,7 @@ def vitc_of(file: Path) -> Make:
 def make_all(given: argparse.Namespace) -> None:
     """Make every kind, the mixed dataset last."""
     plan: Plan = PLANS[given.plan]
-    fonts = kinds.letters_of(list(given.fonts.glob("*.woff2")))
+    fonts = kinds.letters_of(list(given.fonts.glob("*.woff2")) if given.fonts else [])
     print({part: len(own) for part, own in fonts.items()}, "families of fonts")
     makers: dict[str, Callable[[], Make]] = {
         "digits": lambda: classified(f"idx:{given.mnist}", list("0123456789"), turn=True),
@@ -509,7 +519,7 @@ def make_all(given: argparse.Namespace) -> None:
     }
     for kind, maker in tqdm(makers.items(), unit="kind"):
         wanted = given.kind is None or kind in given.kind
-        wanted &= kind in plan.drawn or (kind.startswith("vitc") and not plan.judged)
+        wanted &= kind in plan.drawn or (kind.startswith("vitc") and given.vitc is not None)
         if wanted and not (given.out / kind / MANIFEST).exists():  # what is there stays
             make_kind(given.out / kind, maker(), plan)
     for name, own in (("data", plan.train), ("others", plan.others)):
@@ -549,6 +559,8 @@ def mixed(own: dict[str, list[Record]], split: str, plan: Plan) -> list[Record]:
     records = []
     for number, row in enumerate(random.permutation(len(found))):
         kind, one = found[row]
+        if plan.each and split == "train":
+            records += questioned(one, sort_of(kind, one.answer), number, plan.each)
         asks = plan.asks and split == "train" and not one.question
         if asks and random.random() > NAMED:
             chat = WORDINGS[number % len(WORDINGS)] is CHAT
@@ -561,6 +573,18 @@ def mixed(own: dict[str, list[Record]], split: str, plan: Plan) -> list[Record]:
             one = replace(one, question=asked.question, answer=asked.answer)
         records.append(one)
     return records
+
+
+def questioned(one: Record, sort: str, number: int, count: int) -> list[Record]:
+    """Ask ``count`` different questions about a picture, a third of them before it."""
+    families, asked = set(FAMILIES) - {ASIDE, "what"}, {}
+    for attempt in range(100 * number, 100 * number + 100):
+        made = ask([one.answer], sort, number=attempt, families=families)
+        before = f"{made.words}\n{{ASCII_image}}"
+        asked.setdefault(before if attempt % 3 == 0 else made.words, made.answer)
+        if len(asked) == count:
+            break
+    return [replace(one, question=words, answer=answer) for words, answer in asked.items()]
 
 
 def repeats(answer: str) -> bool:

@@ -6,7 +6,7 @@
 # digits' adapter that scripts/sight.sh makes, signs (85) from the run of talk. The nano starts from
 # nothing and takes 72; names starts from it, FROM, and takes 98 in two stages: with the things of
 # DATA/others at a constant rate, then without; further starts from the run of names, and takes 75;
-# more starts from the run of further, and takes 82. A run that was stopped resumes from its last
+# more starts from the run of further, and takes 82; scenes starts from nothing, and takes 42. A run that was stopped resumes from its last
 # checkpoint.
 set -euo pipefail
 data=${1:?"name the data: bash scripts/open_eyes.sh DATA, made by scripts/open_eyes.py"}
@@ -16,6 +16,7 @@ kinds="digits letters art-picture icons sketches clothes vitc-s-picture"
 case $plan in
   sight) kinds="$kinds words scenes vitc-l-picture" ;;
   talk | signs) kinds=letters ;;
+  scenes) kinds=scenes ;;
   further | more) kinds="$kinds strange" ;;
 esac
 
@@ -25,9 +26,11 @@ grown() { # grown FROM DIR OPTIONS...: a larger start, with the names of the dat
 if [ ! -f "$dir/glyphsight.json" ]; then
   resume=() seed=1
   [ ! -f "$dir/settings.json" ] || resume=(--resume)
-  if [ "$plan" = nano ]; then
-    own=(--model nano --set minutes="${MINUTES:-72}" --set warmup=0.02 --set evaluations=6
-      --set most_labels=400)
+  if [ "$plan" = nano ] || [ "$plan" = scenes ]; then
+    minutes=72 labels=400
+    [ "$plan" = nano ] || minutes=42 labels=200
+    own=(--model nano --set minutes="${MINUTES:-$minutes}" --set warmup=0.02 --set evaluations=6
+      --set most_labels=$labels)
   elif [[ $plan =~ ^(names|further|more)$ ]]; then
     rates=(--learning-rate 1.5e-3 --hidden-learning-rate 0.015 --set embedding_rate=1
       --set validation_records=1200)

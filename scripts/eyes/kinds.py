@@ -135,13 +135,11 @@ class Drawn:
         pixels: uint8[H, W], or text art as it is typed.
         answer: What it shows.
         by: Font, designer or number.
-        questions: Questions with their answers that this picture alone has.
     """
 
     pixels: Pixels | str
     answer: str
     by: str
-    questions: tuple[tuple[str, str], ...] = ()
 
 
 def part_of(name: str, test: int, validation: int) -> str:
@@ -447,7 +445,7 @@ def _outline(shape: str, x: float, y: float, r: float) -> list[tuple[float, floa
 
 
 def scene(random: Random) -> Drawn:
-    """Draw one to four different shapes in a row, each with questions that have one answer."""
+    """Draw one to four different shapes in a row, one of several larger than the others."""
     count = int(random.integers(1, 5))
     shapes = [str(one) for one in random.choice(SHAPES, count, replace=False)]
     sizes = random.uniform(8, 13, count)
@@ -463,16 +461,6 @@ def scene(random: Random) -> Drawn:
             draw.ellipse(box, fill=255 * (shape == "circle"), outline=255, width=max(3, int(r / 4)))
         else:
             draw.polygon(_outline(shape, x, y, r), fill=255)
-    asked = [("How many shapes are there?", str(count))]
     if count > 1:
-        one = int(random.integers(count))
-        left = shapes[one - 1] if one else "nothing"
-        right = shapes[one + 1] if one + 1 < count else "nothing"
-        asked += [
-            ("Which shape is the largest?", shapes[big]),
-            ("Which shape is furthest left?", shapes[0]),
-            ("Which shape is furthest right?", shapes[-1]),
-            (f"What is just left of the {shapes[one]}?", left),
-            (f"What is just right of the {shapes[one]}?", right),
-        ]
-    return Drawn(np.asarray(image), ", ".join(shapes), "shapes", tuple(asked))
+        shapes[big] = f"large {shapes[big]}"
+    return Drawn(np.asarray(image), ", ".join(shapes), "shapes")

@@ -224,7 +224,9 @@ def _has_less(view: View, darkest: View) -> bool:
     """Say whether a view has but a part of the ink of the darkest gray: the ground fell into it."""
     ours, parts = _with_cut(view), darkest.guess.parts
     ink = members(parts.labels, darkest.chosen + 1, len(parts.boxes))
-    return bool((ours & grow(ink, 5)).sum() > _COMMON * ours.sum() and ours.sum() < _COMMON * ink.sum())
+    return bool(
+        (ours & grow(ink, 5)).sum() > _COMMON * ours.sum() and ours.sum() < _COMMON * ink.sum()
+    )
 
 
 def _with_cut(view: View) -> Mask:

@@ -28,6 +28,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -55,6 +56,7 @@ _END = re.compile(r"[.!?][\"')]*(?=\s|$)")  # of a sentence
 _NUMBERS = ("digit", "number")
 _SORTS = ("digit", "letter", "word")
 _LONG = ("number", "word")  # of several characters
+_LARGE = "large "
 _PLACES = ("first", "second", "third", "fourth")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 """English words of the digits."""
@@ -103,6 +105,10 @@ _BY_NAME = {  # by the form of assets/questions.json
     "count": _Form("count", (), ("scene", "digit"), pictures=(1, *_SEVERAL)),
     "length": _Form("length", (), _LONG, lambda seen: str(len(seen[0]))),
     "left": _Form("left", (), ("scene", *_NUMBERS), pictures=(1, *_SEVERAL)),
+    "right": _Form("right", (), ("scene", *_NUMBERS), pictures=(1, *_SEVERAL)),
+    "largest": _Form("size", (), ("scene",)),
+    "leftmost": _Form("end", (), ("scene",)),
+    "rightmost": _Form("end", (), ("scene",)),
     "first": _Form("first", (), (), lambda seen: seen[0][0]),
 }
 FAMILIES = (*dict.fromkeys(form.family for form in _BY_NAME.values()), ASIDE)
@@ -114,6 +120,12 @@ def _outermost(numbers: Sequence[str], choose: Callable[..., str]) -> str | None
     return choose(numbers, key=int) if int(numbers[0]) != int(numbers[1]) else None
 
 
+def _largest(things: Sequence[str]) -> str | None:
+    """Return the one thing that is called large; None where none or several are."""
+    large = [one.removeprefix(_LARGE) for one in things if one.startswith(_LARGE)]
+    return large[0] if len(large) == 1 else None
+
+
 def _answered(
     name: str, names: Sequence[str], kind: str, draw: random.Random
 ) -> tuple[str, str] | None:
@@ -123,7 +135,8 @@ def _answered(
         return None
     if kind == "scene" and len(names) > 1:
         return None
-    things = names[0].split(", ") if kind == "scene" else list(names)
+    sized = names[0].split(", ") if kind == "scene" else list(names)
+    things = [one.removeprefix(_LARGE) for one in sized]
     if name == "sort":
         return kind, ""
     if name == "count":
@@ -131,12 +144,15 @@ def _answered(
     if name == "place":
         at = draw.randrange(len(things))
         return things[at], "last" if at == len(things) - 1 and draw.random() < 0.5 else _PLACES[at]
-    if name == "left":
-        known = [at for at, one in enumerate(things) if at and things.count(one) == 1]
-        if not known:
-            return None
-        at = draw.choice(known)
-        return things[at - 1], things[at]
+    if name in ("left", "right"):
+        pairs = list(pairwise(things))
+        pairs = pairs if name == "left" else [(right, left) for left, right in pairs]
+        known = [pair for pair in pairs if things.count(pair[1]) == 1]
+        return draw.choice(known) if known else None
+    if name in ("largest", "leftmost", "rightmost"):
+        row = {"leftmost": 0, "rightmost": -1}.get(name)
+        large = things[row] if row is not None else _largest(sized)
+        return (large, "") if large and len(things) > 1 else None
     if name == "than":
         one = int(things[0])
         near = range(10) if one < 10 else range(one - 9, one + 10)
@@ -173,8 +189,9 @@ _REFERS = re.compile(
     r"\b(it|its|this|that|these|those|they|them|he|she|him|her|here|there|both|two|first|last|"
     r"pictures?|images?|photos?|drawings?|sounds?|recordings?|drawn|shown|written|said|seen?|hear|"
     r"heard|look|read|(?:second|third|fourth) one|signs?|digits?|letters?|numbers?|characters?|"
-    r"words?|things?|objects?|shapes?|icons?|symbols?|left|right|larger|smaller|even|odd|plus|minus|add|sum|"
-    r"backwards|count|sure|more)\b|\bexplain\W*$"
+    r"words?|things?|objects?|shapes?|icons?|symbols?|items?|figures?|numerals?|values?|pictured|"
+    r"depicted|row|which one|left|right|leftmost|rightmost|larger|bigger|smaller|less|fewer|more|"
+    r"minimum|maximum|even|odd|plus|minus|add|sum|backwards|count|sure)\b|\bexplain\W*$"
 )
 _ENGLISH = re.compile(
     r"\b(what|who|when|where|why|how|which|the|is|are|do|does|did|can|could|should|you|your|my|i|"
@@ -253,7 +270,8 @@ def ask(
 
     Args:
         names: Name of what each picture shows: the character, the number, the word, the thing;
-            of a scene its things from left to right, such as ``circle, star, circle``.
+            of a scene its things from left to right, the largest called so, such as
+            ``circle, large star, circle``.
         kind: Kind of the picture: ``digit``, ``letter``, ``number``, ``word``, ``scene``, or any
             other for a thing by its name, such as ``icon``.
         seed: Random seed of a whole dataset.

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from inspect import signature
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -80,11 +79,11 @@ def in_batches(
 
 def shared_beginning(sequences: Sequence[Sequence[int]], keep: int) -> int:
     """Count the tokens that all sequences begin with, the last ``keep`` of each left out."""
-    first, most = sequences[0], min(map(len, sequences)) - keep
-    for other in sequences[1:]:
-        pairs = zip(first[: max(0, most)], other, strict=False)
-        most = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    return max(0, most)
+    most = max(0, min(map(len, sequences)) - keep)
+    # All others lie between these two
+    low, high = min(map(list, sequences)), max(map(list, sequences))
+    pairs = enumerate(zip(low[:most], high, strict=False))
+    return next((at for at, (one, other) in pairs if one != other), most)
 
 
 class Packed(NamedTuple):

@@ -83,12 +83,15 @@ def make_tasks(
 def frequent_answers(datasets: Sequence[LearnedDataset]) -> tuple[str, ...]:
     """List answers of one line that at least 20 records give or draw, the commonest 2,000.
 
-    A letter or digit of ASCII is left out: any nano has a token for it.
+    Words of the records' own questions count too. A letter or digit of ASCII is left out: any nano
+    has a token for it.
     """
     counts: Counter[str] = Counter()
     for one in datasets:
         counts.update(dict.fromkeys(one.draws, _FREQUENT))
         counts.update(record.answer for record in one.records if not one.draws)
+        for record in one.records:
+            counts.update(set(re.findall(r"(?<= )[^\W\d_]+", record.question)))
     found = [
         answer
         for answer, count in counts.most_common(_MOST_ANSWERS)

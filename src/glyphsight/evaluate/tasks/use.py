@@ -1,11 +1,11 @@
 """What is seen is used: questions about pictures that the name of what they show answers.
 
 ``use:DATA`` asks questions in held-out wordings (:mod:`glyphsight.dataset.questions`) about the
-pictures of a dataset or a source whose answers are the names of what they show: in plain text and
-in the chat template, before and after the picture, and every tenth time each about two and three
-pictures, where they are digits or numbers. ``?kind=word`` after it says what the names do not. A
-case counts where the model names the picture right *and* its base answers the same question about
-the written name.
+pictures of a dataset or a source whose answers are the names of what they show: in plain text and,
+unless the run learned questions in plain text alone, in the chat template, before and after the
+picture, and every tenth time each about two and three pictures, where they are digits or numbers.
+``?kind=word`` after it says what the names do not. A case counts where the model names the picture
+right *and* its base answers the same question about the written name.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ def use_task(location: str, run: RunRecord | None, settings: EvaluateSettings) -
     data, _, kind = location.partition("?kind=")
     named = records_task(data, run, settings)
     names, texts = named.truth, [item.ascii_image for item in named.items]
+    chats = run is None or not run.free or CHAT in run.prompts  # else it learned plain text alone
     cases, items = [], []
     for number, name in enumerate(names):
         of_kind = kind or kind_of(name)
@@ -95,7 +96,7 @@ def use_task(location: str, run: RunRecord | None, settings: EvaluateSettings) -
             rows = (number,)
         shown, seed = [names[row] for row in rows], settings.seed
         asked = ask(shown, of_kind, seed=seed, number=number, held_out=True, families=_ASKED)
-        case = _Case((PLAIN, CHAT)[number % 2], rows, asked.words, number % 4 > 1)
+        case = _Case((PLAIN, CHAT)[chats * number % 2], rows, asked.words, number % 4 > 1)
         cases.append(case)
         text = "".join(texts[row] for row in rows)
         items.append(Item(text, (asked.answer,), (), asked.family, case.ask(texts), len(rows)))
