@@ -4,9 +4,9 @@
 
 EYES is what `scripts/open_eyes.py` makes. A checkpoint of a run that is not finished becomes a run
 of the package: it gets the record of one. Each kind's first records of ``--split``, in an order of
-their own, are asked without a question, scenes with theirs; what the model writes must be the
-answer. ``sight`` itself is a checkpoint of that name. A line of JSON for each checkpoint and kind
-is written to ``--out`` and printed as a table; lines that are there already stay.
+their own, are asked without a question; what the model writes must be the answer. ``sight`` itself
+is a checkpoint of that name. A line of JSON for each checkpoint and kind is written to ``--out``
+and printed as a table; lines that are there already stay.
 
 ``--told`` adds how many signs are right where it is told whether a digit or a letter is shown, as
 ViTC's own question tells.
@@ -49,7 +49,7 @@ _KINDS = (
 KINDS = _KINDS.split()
 CLOSED = ("digits", "letters", "icons", "sketches", "clothes")
 """Kinds whose answers are few."""
-SIGNS = ("letters", "vitc-s-picture")
+OF_SIGNS = ("letters", "vitc-s-picture")
 """Kinds of one letter or digit each."""
 
 
@@ -235,7 +235,7 @@ def main() -> None:
             line |= {"of": len(records)}
             if given.five and kind in CLOSED:
                 line["first_five"] = sum(first_five(model, records, names))
-            if given.told and kind in SIGNS:
+            if given.told and kind in OF_SIGNS:
                 line["told"] = sum(told(model, records))
             with given.out.open("a") as stream:
                 stream.write(json.dumps(line) + "\n")

@@ -5,7 +5,8 @@
 The threshold is the smallest, ``--least`` at least, at which no more than a share ``--refused`` of
 the records that show something known, and are right where ``unknown`` is left out, get that
 answer. ``glyphsight train`` does so too, with 0.001 and one half. Only validation splits are read.
-``--turns 6`` notes besides that pictures of which the run is not sure are read turned too.
+It is chosen on single readings; ``--turned-by 6`` notes besides that ``see`` reads pictures of
+which the run is not sure turned too.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--refused", type=float, default=REFUSED, metavar="SHARE")
     parser.add_argument("--least", type=float, default=RunRecord.unknown_above)
-    parser.add_argument("--turns", type=float, default=RunRecord.turns, metavar="DEGREES")
+    parser.add_argument("--turned-by", type=float, metavar="DEGREES", help="as noted unless given")
     given = parser.parse_args()
     loaded = load_model(given.run)
     if loaded.run is None or UNKNOWN not in loaded.run.labels:
@@ -43,7 +44,8 @@ def main() -> None:
     scores[:, run.labels.index(UNKNOWN)] = -np.inf
     other = np.array(run.labels)[scores.argmax(axis=1)]
     threshold = choose_threshold(sure[other == answers], given.refused, given.least)
-    run = replace(run, unknown_above=threshold, turns=given.turns)
+    degrees = run.turned_by if given.turned_by is None else given.turned_by
+    run = replace(run, unknown_above=threshold, turned_by=degrees)
     run.save(given.run)
     refused, known = sure > run.caution, answers != UNKNOWN
     right = (other == answers) & ~refused

@@ -45,7 +45,7 @@ train --from "$out/digits" "${clear[@]}" --data "$out/clear-data" --out "$out/5"
   --learning-rate 7e-4 --hidden-learning-rate 0.007 --set embedding_rate=1 --set max_steps=7356
 train --from "$out/5" "${clear[@]}" --data "$out/print-data" --data "$out/print-data" --out "$out/6" --seed 13 \
   --learning-rate 6e-4 --hidden-learning-rate 0.006 --set embedding_rate=1 --set max_steps=4050
-python "$here/choose_unknown.py" "$out/6" "$out/clear-data" --refused 0.002 --least 0.005 --turns 6
+python "$here/choose_unknown.py" "$out/6" "$out/clear-data" --refused 0.002 --least 0.005 --turned-by 6
 
 draw --known clothes --fonts "$more" --photos "$photos" --out "$out/clothes-drawn"
 python "$here/some_pictures.py" "$out/clothes-drawn" "$out/clothes-pictures" --mix clothes

@@ -142,6 +142,60 @@ def test_blank_paper_in_a_photograph_holds_no_ink(
     assert ink.find_ink(written(ground(), darker=0)) is None
 
 
+def test_ink_on_a_dark_plate_is_the_ink_and_not_the_plate() -> None:
+    image = Image.new("L", (370, 190), 230)
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((60, 60, 310, 130), fill=40)
+    draw.line([(174, 78), (174, 97), (202, 97)], fill=225, width=5)
+    draw.line([(194, 78), (194, 112)], fill=225, width=5)
+    noise = np.random.default_rng(0).normal(scale=3, size=(190, 370))
+    found = ink.find_ink(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
+    assert found is not None
+    assert not found.dark
+    assert np.abs(np.array(found.box) - [78, 113, 172, 203]).max() <= 3
+
+
+def in_thick_strokes(width: int, tops: tuple[int, ...] = (60, 170)) -> Pixels:
+    """Draw thick rings above each other, as an 8, on grainy paper."""
+    image = Image.new("L", (300, 340), 210)
+    draw = ImageDraw.Draw(image)
+    for top in tops:
+        draw.ellipse((85, top, 215, top + 115), outline=50, width=width)
+    noise = np.random.default_rng(0).normal(scale=3, size=(340, 300))
+    return np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("width", [40, 46])
+def test_the_hole_of_a_thick_stroke_is_no_ink_on_a_sheet(width: int) -> None:
+    found = ink.find_ink(in_thick_strokes(width))
+    assert found is not None
+    assert found.dark
+    assert np.abs(np.array(found.box) - [60, 285, 85, 215]).max() <= 4
+
+
+def test_ink_into_which_the_local_ground_falls_is_found_whole() -> None:
+    image = Image.new("L", (240, 200), 225)
+    draw = ImageDraw.Draw(image)
+    draw.line([(50, 50), (110, 40), (150, 80), (60, 155), (190, 160)], fill=70, width=42)
+    noise = np.random.default_rng(0).normal(scale=3, size=(200, 240))
+    found = ink.find_ink(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
+    drawn = np.argwhere(np.asarray(image) < 100)
+    assert found is not None
+    ends = [drawn[:, 0].min(), drawn[:, 0].max() + 1, drawn[:, 1].min(), drawn[:, 1].max() + 1]
+    assert np.abs(np.array(found.box) - ends).max() <= 4
+
+
+@pytest.mark.parametrize("hole", [0, 36])
+@pytest.mark.parametrize("noise", [0.0, 3.0])
+def test_a_dark_square_is_looked_at_too(hole: int, noise: float) -> None:
+    page = np.full((100, 100), 230.0)
+    page[20:80, 20:80] = 20
+    page[50 - hole // 2 : 50 + hole // 2, 50 - hole // 2 : 50 + hole // 2] = 230
+    page += np.random.default_rng(0).normal(scale=noise, size=page.shape)
+    found = ink.find_ink(np.clip(page, 0, 255).astype(np.uint8))
+    assert found is None or found.box[1] - found.box[0] >= 58
+
+
 def test_a_blank_sheet_on_a_desk_holds_no_ink() -> None:
     grainy = np.random.default_rng(0).normal(60, 6, (2 * HEIGHT, 2 * WIDTH))
     picture = np.clip(grainy, 0, 255).astype(np.uint8)

@@ -1,6 +1,8 @@
+import json
 import re
+from importlib.resources import files
+from operator import itemgetter
 
-import numpy as np
 import pytest
 
 from glyphsight.dataset import Prompt, Record
@@ -17,6 +19,7 @@ from glyphsight.dataset.questions import (
 )
 from glyphsight.errors import DatasetError
 
+FORMS = json.loads((files("glyphsight") / "assets" / "questions.json").read_text("utf-8"))["forms"]
 SEEN = {
     "digit": ["7"],
     "number": ["42"],
@@ -90,7 +93,6 @@ def test_what_is_left_names_a_thing_that_is_there_once():
         ("sum", {"13"}),
         ("count", {"2"}),
         ("left", {"4"}),
-        ("right", {"9"}),
     ],
 )
 def test_the_names_of_two_pictures_give_the_answer(family, right):
@@ -130,17 +132,23 @@ def test_several_scenes_are_not_asked_about_together():
         ask(["circle, star", "star"], "scene", families=["count"])
 
 
+@pytest.mark.parametrize("family", ["place", "sum"])
+def test_numbers_are_not_asked_for_their_digits(family):
+    found = answers(["47", "12"], "number", family)
+    assert not [words for words, _ in found if "digit" in words or "figure" in words]
+
+
 def test_a_number_of_two_digits_is_compared_with_one_near_by():
     found = answers(["12"], "number", "than")
     assert {answer for _, answer in found} == {"yes", "no"}
 
 
-@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {ASIDE}))
-def test_nearly_every_wording_refers_to_the_picture(family):
-    for held_out in (False, True):
-        asked = [words.replace("{}", "second") for _, words in wordings(family, held_out)]
-        assert np.mean([refers(words) for words in asked]) > 0.85
-        assert family == "what" or not any(map(asks_name, asked))
+@pytest.mark.parametrize("form", FORMS, ids=itemgetter("form"))
+def test_every_wording_refers_to_the_picture_in_any_frame(form):
+    for words in form["trained"] + form["held_out"]:
+        asked = words.replace("{}", "second")
+        assert refers(asked), asked
+        assert form["family"] == "what" or not asks_name(asked)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +157,10 @@ def test_nearly_every_wording_refers_to_the_picture(family):
         "Who was the second president of the United States?",
         "What is the third planet from the sun?",
         "What is the total population of France?",
+        "What is the minimum wage in Germany?",
+        "Which is bigger, the sun or the moon?",
+        "How can I spend less time on my phone?",
+        "What items should I pack for camping?",
     ],
 )
 def test_words_about_something_else_do_not_refer(words):

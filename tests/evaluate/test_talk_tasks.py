@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
+from glyphsight.dataset.questions import CHAT, PLAIN
 from glyphsight.errors import DatasetError
 from glyphsight.evaluate import EvaluateSettings, evaluate
 from glyphsight.evaluate.tasks import open_task
@@ -125,6 +126,19 @@ def test_questions_stand_before_and_after_one_picture_and_two(digits):
     assert {item.pictures for item in items} == {1, 2}
     assert {item.prompt.index(item.ascii_image[:20]) == 0 for item in items} == {True, False}
     assert {item.group for item in items if item.pictures == 2} <= TOGETHER
+
+
+@pytest.mark.parametrize(
+    ("run", "chats"),
+    [
+        (SIGHT, True),
+        (replace(SIGHT, free=True), False),
+        (replace(SIGHT, free=True, prompts=(PLAIN, CHAT)), True),
+    ],
+)
+def test_a_run_that_learned_questions_in_plain_text_is_asked_in_it(run, chats, digits):
+    items = open_task(f"use:{digits}", run, FEW).items
+    assert any("<|im_start|>" in item.prompt for item in items) is chats
 
 
 def test_the_kind_of_the_names_is_given_where_they_do_not_say_it(digits):

@@ -102,7 +102,7 @@ def test_a_class_named_unknown_is_what_the_model_does_not_know(run, validation):
 def test_a_picture_of_which_the_model_is_not_sure_is_read_turned_too(validation):
     run = Model("nano-digits")
     texts = [to_text(pixels, run.trained.profile) for pixels in validation.pixels[:60]]
-    once = run.answers([replace(text, centred=None) for text in texts])
+    once = run.answers([replace(text, pixels=None) for text in texts])
     sure = [one.probability >= 0.98 for one in once]
     assert any(sure)
     assert not all(sure)
@@ -110,8 +110,8 @@ def test_a_picture_of_which_the_model_is_not_sure_is_read_turned_too(validation)
         if alone.probability >= 0.98:
             assert answer == alone
             continue
-        again = turned(text, run.trained.profile, run.trained.turns)
-        asked = [replace(text, ascii_image=one, centred=None) for one in again]
+        again = turned(text, run.trained.profile, run.trained.turned_by)
+        asked = [replace(text, ascii_image=one, pixels=None) for one in again]
         read = [alone, *run.answers(asked)]
         assert answer.ascii_image == text.ascii_image
         assert answer.label == next(iter(answer.probabilities))

@@ -82,6 +82,15 @@ def test_a_model_that_talks_learns_digits_and_the_unknown_but_no_unknown_letters
     assert not any(one.question for one in eyes["mixed"](own, "validation", plan))
 
 
+def test_a_scene_is_named_and_asked_about_in_training_alone(scripts):
+    eyes = scripts("open_eyes.py")
+    own = {"scenes": [Record(("█\n",), "ring, large star, cross")]}
+    asked = eyes["mixed"](own, "train", eyes["PLANS"]["scenes"])
+    assert len({one.question for one in asked}) == 6
+    assert {one.answer for one in asked} <= {"3", "ring", "star", "cross", own["scenes"][0].answer}
+    assert eyes["mixed"](own, "validation", eyes["PLANS"]["scenes"]) == own["scenes"]
+
+
 def test_a_sign_is_typed_whole_or_not_at_all(kinds, monkeypatch):
     box = np.zeros((44, 24), np.uint8)
     box[:, :6] = box[38:] = 255  # an L

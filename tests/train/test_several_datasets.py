@@ -402,6 +402,10 @@ def test_an_answer_given_often_is_one_token_of_a_fresh_nano_and_of_what_starts_f
         assert {len(ids) for ids in cut} == {1}
         with as_base(loaded) as base:
             assert base.tokenizer.get_vocab() == loaded.tokenizer.get_vocab()
+    asked = asking(digits, tmp_path / "asked", "Is it the lower half?", lambda one: "no, not so")
+    train(asked, "nano", tmp_path / "asks", given, quiet=True)
+    words = ("half", "it", "lower", "no, not so", "the")  # all but the first of the question
+    assert load_model(tmp_path / "asks").run.base_answers == words
     write_records(load_dataset(data)[:12], data / "train.json")  # too few of either
     train(data, "nano", tmp_path / "few", given, quiet=True)
     assert load_model(tmp_path / "few").run.base_answers == ()

@@ -60,7 +60,8 @@ SMALL = 0.03  # longest side of a speck as a share of the picture's
 _THICK = 0.15  # width of a stroke that is thinned, as a share of the ink's longer side
 _LOST = 0.01  # largest share of the ink that is far from what thinning leaves
 _STROKE = 0.10  # width of an even stroke as a share of the ink's longer side, as in MNIST's digits
-_FILLED = 0.8  # least share of the smallest rectangle around a dark sheet that it fills
+_HOLE = 0.16  # widest stroke on a dark sheet that does not fill its rectangle, as BLOB
+_FILLED = 0.8  # least share of the smallest rectangle around it that such a sheet fills
 _GRAIN = 0.25  # least noise of a photograph, in gray values
 _LACKS = 0.1  # least share of what is as dark as ink and was left out, in what was found
 _COMMON = 0.8  # least share of such ink that was found on an uneven ground too
@@ -196,9 +197,10 @@ def _without_light(view: View | None, gray: Floats) -> View | None:
     if view is not None and not doubtful:
         parts, main = view.guess.parts, view.guess.main
         pen = min(pen_of(parts, main), _PEN * longer(parts.boxes[[main]]))
-        wide = shrink(_with_cut(view), odd(2 * pen)).any()
-        if view.rim is not None or not (wide or _lacks_ink(view)):
-            return view  # on a sheet, or nothing is much wider than its strokes
+        if view.rim is not None:
+            return view  # on a sheet
+        if not shrink(_with_cut(view), odd(2 * pen)).any() and not _lacks_ink(view):
+            return view  # nothing is much wider than its strokes, and all as dark was found
     smooth, noise = _smoothed(gray)
     if noise <= _GRAIN:
         return view  # a drawing
@@ -406,8 +408,8 @@ def _picture(soft: NDArray[np.float64], *, even: bool) -> Images:
 
 
 def _filled(mask: Mask) -> float:
-    """Compute the share that a mask has of the smallest rectangle around it, at any angle."""
-    y, x = positions(mask & ~shrink(mask, 3))
+    """Compute the share that a mask has of the smallest rectangle around it, turned or not."""
+    y, x = positions(mask & ~shrink(np.pad(mask, 1), 3)[1:-1, 1:-1])
     angles = np.deg2rad(np.arange(0, 90, 6))
     cosines, sines = np.cos(angles), np.sin(angles)
     along, across = (
@@ -434,8 +436,6 @@ def _on_a_sheet(gray: Floats) -> tuple[bool, View | None]:
             continue
         sheet = labels[top:bottom, left:right] == areas.argmax()
         inside = gray[top:bottom, left:right]
-        if dark and _filled(sheet) < _FILLED:
-            continue  # a thick stroke around a hole
         size = odd(min(sheet.shape) // 3)  # wider than strokes, so that ink belongs to the sheet
         whole = shrink(grow(sheet, size), size)
         core = shrink(whole, odd(2 * max(2, min(sheet.shape) // 40)))
@@ -443,6 +443,9 @@ def _on_a_sheet(gray: Floats) -> tuple[bool, View | None]:
         view = _search(np.where(core, inside, level).astype(np.float32))
         if view is None or view.ink is None:
             return not is_even(gray), view  # on even ground it is a solid mark
+        wide = view.guess.parts.widths[view.guess.main] > _HOLE
+        if dark and wide and _filled(sheet) < _FILLED:
+            continue  # a hole in a thick stroke
         box = view.ink.box
         part = slice(box[0], box[1]), slice(box[2], box[3])
         rim = core & ~shrink(core, 5)

@@ -105,7 +105,7 @@ _BY_NAME = {  # by the form of assets/questions.json
     "count": _Form("count", (), ("scene", "digit"), pictures=(1, *_SEVERAL)),
     "length": _Form("length", (), _LONG, lambda seen: str(len(seen[0]))),
     "left": _Form("left", (), ("scene", *_NUMBERS), pictures=(1, *_SEVERAL)),
-    "right": _Form("right", (), ("scene", *_NUMBERS), pictures=(1, *_SEVERAL)),
+    "right": _Form("right", (), ("scene",)),
     "largest": _Form("size", (), ("scene",)),
     "leftmost": _Form("end", (), ("scene",)),
     "rightmost": _Form("end", (), ("scene",)),
@@ -150,9 +150,8 @@ def _answered(
         known = [pair for pair in pairs if things.count(pair[1]) == 1]
         return draw.choice(known) if known else None
     if name in ("largest", "leftmost", "rightmost"):
-        row = {"leftmost": 0, "rightmost": -1}.get(name)
-        large = things[row] if row is not None else _largest(sized)
-        return (large, "") if large and len(things) > 1 else None
+        found = {"largest": _largest(sized), "leftmost": things[0], "rightmost": things[-1]}[name]
+        return (found, "") if found and len(things) > 1 else None
     if name == "than":
         one = int(things[0])
         near = range(10) if one < 10 else range(one - 9, one + 10)
@@ -189,9 +188,9 @@ _REFERS = re.compile(
     r"\b(it|its|this|that|these|those|they|them|he|she|him|her|here|there|both|two|first|last|"
     r"pictures?|images?|photos?|drawings?|sounds?|recordings?|drawn|shown|written|said|seen?|hear|"
     r"heard|look|read|(?:second|third|fourth) one|signs?|digits?|letters?|numbers?|characters?|"
-    r"words?|things?|objects?|shapes?|icons?|symbols?|items?|figures?|numerals?|values?|pictured|"
-    r"depicted|row|which one|left|right|leftmost|rightmost|larger|bigger|smaller|less|fewer|more|"
-    r"minimum|maximum|even|odd|plus|minus|add|sum|backwards|count|sure)\b|\bexplain\W*$"
+    r"words?|things?|objects?|shapes?|icons?|symbols?|numerals?|pictured|depicted|which one|"
+    r"the (?:bigger|figure|items?|row|value)|(?:largest|biggest) (?:figure|item|one)|left|"
+    r"right|leftmost|rightmost|larger|smaller|more|even|odd|plus|minus|add|sum|backwards|count|sure)\b|\bexplain\W*$"
 )
 _ENGLISH = re.compile(
     r"\b(what|who|when|where|why|how|which|the|is|are|do|does|did|can|could|should|you|your|my|i|"
@@ -295,7 +294,10 @@ def ask(
             words, said = draw.choice(asides(held_out, chat))
             answer = whole(said)
             break
-        form, words = draw.choice(wordings(family, held_out))
+        fit = wordings(family, held_out)
+        if kind == "number":  # "the second digit" of 42 is a 2
+            fit = tuple(one for one in fit if "digit" not in one[1] and "figure" not in one[1])
+        form, words = draw.choice(fit)
         found = _answered(form, names, kind, draw)
         if found is not None:
             answer, about = found

@@ -21,9 +21,10 @@ class Answer:
         name: Meaning of the label; the label itself where the run names none.
         probability: Probability of the label among all labels, 0-1; None for an empty picture,
             which no model judges, and for a written answer.
-        probabilities: Probability of every label, likeliest first; empty for an answer that the
-            model wrote; of one that a talker wrote, those of what was seen.
-        ascii_image: Text that the model read.
+        probabilities: Probability of every label, likeliest first, the mean of three readings where
+            the run is not sure and reads the picture turned too; empty for an answer that the model
+            wrote; of one that a talker wrote, those of what was seen.
+        ascii_image: Text that the model read, first.
         inverted: True where the picture was dark on light and was inverted.
         cropped: True where the picture was scaled and centred as MNIST's digits are.
         empty: True where all cells of the text are alike, so there was nothing to see.

@@ -14,6 +14,7 @@ from glyphsight.codec import Profile, encode_batch
 from glyphsight.codec.adjust import stretch_contrast
 from glyphsight.codec.formats import get_format
 from glyphsight.codec.gaps import Piece, pieces
+from glyphsight.codec.ground import border
 from glyphsight.codec.ink import SMALLEST, Ink, find_ink
 from glyphsight.codec.prepare import CENTRED, Box, Prepared, content, prepare_things, remaining
 from glyphsight.codec.things import MOST
@@ -43,8 +44,8 @@ class PictureText:
     # empty where there is neither. They are things where the model is surer of them than of the
     # whole.
     halves: tuple[PictureText, ...] = ()
-    # uint8[28, 28], what the text was made of, where that was centred; None elsewhere
-    centred: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+    # uint8[28, 28] that the text was made of under a profile that centres; None elsewhere
+    pixels: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
     @property
     def things(self) -> tuple[PictureText, ...]:
@@ -118,15 +119,14 @@ def is_empty(text: PictureText, profile: Profile) -> bool:
     return bool((grid == grid.flat[0]).all())
 
 
-def _to_text(pixels: NDArray[np.uint8], profile: Profile) -> PictureText:
-    things, inks = prepare_things(pixels, profile)
-    rest, (height, width) = remaining(profile), pixels.shape
+def _to_text(picture: NDArray[np.uint8], profile: Profile) -> PictureText:
+    things, inks = prepare_things(picture, profile)
+    rest, (height, width) = remaining(profile), picture.shape
     texts = []
     for one in things:
         text = encode_batch(one.pixels[None], rest)[0]
-        made = PictureText(text, height, width, one.inverted, one.centred, one.ink)
-        if profile.centre and one.pixels.shape == CENTRED:
-            made = replace(made, centred=one.pixels)
+        pixels = one.pixels if profile.centre and one.pixels.shape == CENTRED else None
+        made = PictureText(text, height, width, one.inverted, one.centred, one.ink, pixels=pixels)
         texts.append(made)
     several = tuple(texts) if len(texts) > 1 else ()
     halves = _halves(things[0], texts[0], rest) if profile.paper else ()
@@ -135,10 +135,10 @@ def _to_text(pixels: NDArray[np.uint8], profile: Profile) -> PictureText:
 
 
 def turned(text: PictureText, profile: Profile, degrees: float) -> list[str]:
-    """Return the texts of a centred picture turned either way; none of any other."""
-    if text.centred is None:
+    """Return the texts of a centred picture turned either way; none of another or an empty one."""
+    if text.pixels is None or is_empty(text, profile):
         return []
-    picture, ground = Image.fromarray(text.centred), int(text.centred[0, 0])
+    picture, ground = Image.fromarray(text.pixels), int(np.median(border(text.pixels)))
     turns = (
         picture.rotate(angle, Image.Resampling.BICUBIC, fillcolor=ground)
         for angle in (degrees, -degrees)

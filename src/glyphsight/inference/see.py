@@ -126,15 +126,14 @@ def _replies(
         }, reasons
     found = {}
     for row, scores in zip(fit, model.score(some), strict=True):
-        ranked = _ranked(task, scores)
+        ranked = _ranked(dict(zip(task.labels, probabilities(scores).tolist(), strict=True)))
         found[row] = next(iter(ranked)), ranked
     return found, reasons
 
 
-def _ranked(task: Task, scores: NDArray[np.float32]) -> dict[str, float]:
-    """Return the probability of each label, likeliest first."""
-    chances = zip(task.labels, probabilities(scores).tolist(), strict=True)
-    return dict(sorted(chances, key=lambda pair: -pair[1]))
+def _ranked(chances: dict[str, float]) -> dict[str, float]:
+    """Sort the probabilities of labels, likeliest first."""
+    return dict(sorted(chances.items(), key=lambda pair: -pair[1]))
 
 
 def _answer_each(
@@ -148,7 +147,7 @@ def _answer_each(
     model.settle(len(asked), rounded=True)
     model.warn_of_merged()
     replies, reasons = _replies(model, task, asked)
-    if run.turns:
+    if run.turned_by:
         _read_turned(model, task, texts, replies)
     found: list[Answer | PictureError] = []
     for row, text in enumerate(texts):
@@ -174,15 +173,16 @@ def _read_turned(
     """Where the model is not sure of a label, take the mean with the same picture turned."""
     run = model.trained
     unsure = [row for row, (label, chances) in replies.items() if chances.get(label, 1) < _SURE]
-    read = [(row, one) for row in unsure for one in turned(texts[row], run.profile, run.turns)]
+    read = [(row, one) for row in unsure for one in turned(texts[row], run.profile, run.turned_by)]
+    if not read:
+        return
     asked = [Request.about(run.prompt, one, task.labels, task.question) for _, one in read]
-    again, _ = _replies(model, task, asked) if asked else ({}, {})
+    again, _ = _replies(model, task, asked)
     together = {row: [replies[row][1]] for row, _ in read}
     for number, (_, chances) in again.items():
         together[read[number][0]].append(chances)
     for row, some in together.items():
-        mean = {label: sum(one[label] for one in some) / len(some) for label in task.labels}
-        ranked = dict(sorted(mean.items(), key=lambda pair: -pair[1]))
+        ranked = _ranked({label: sum(one[label] for one in some) / len(some) for label in some[0]})
         replies[row] = next(iter(ranked)), ranked
 
 

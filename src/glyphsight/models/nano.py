@@ -3,7 +3,8 @@
 Nano's tokenizer keeps a text as it is and splits it into tokens that suit the profile of the
 pictures. In the published format a row of 20 glyphs is three tokens: the tags before it with its
 first 6 glyphs, then 7 and 7. A picture of 20x11 cells is 34 tokens where SmolLM2's tokenizer makes
-198. An answer that the training data give often is one token. LOG.md has what other ways gave.
+198. An answer that the training data give often is one token, and so is a word that their questions
+hold often. LOG.md has what other ways gave.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class MadeFor:
     """The texts that the tokenizer of a fresh ``nano`` is made for."""
 
     profile: Profile = PUBLISHED  # profile of the pictures
-    answers: tuple[str, ...] = ()  # answers that are one token each, with the space before them
+    # Answers, and words of questions, that are one token each, with the space before them
+    answers: tuple[str, ...] = ()
 
 
 FOR_PUBLISHED = MadeFor()
@@ -100,13 +102,17 @@ def make_backend(made_for: MadeFor = FOR_PUBLISHED) -> Any:
         models.BPE(vocab=vocabulary, merges=[], ignore_merges=True, byte_fallback=True)
     )
     openings = "|".join(re.escape(opening) for opening in reversed(splitting.openings))
+    answers = [re.escape(one) for one in sorted(made_for.answers, key=len, reverse=True)]
+    words = [one for one in answers if re.match(r"\w", one)]
     pieces = [
         rf"(?:{openings}){splitting.glyph}{{{splitting.longest - 1}}}",
         r"</row:\d+>\n<row:\d+>",
         r"</row:\d+>\n",
         r"<row:\d+>",
         r"Response:",
-        *(rf" {re.escape(one)}(?!\w)" for one in sorted(made_for.answers, key=len, reverse=True)),
+        # One lookahead for all words: a picture is full of spaces
+        *([rf" (?=\w)(?:{'|'.join(words)})(?!\w)"] if words else []),
+        *(rf" {one}(?!\w)" for one in answers if one not in words),
         r" [0-9A-Za-z]",
         rf"{splitting.glyph}{{1,{splitting.longest}}}",
     ]

@@ -59,9 +59,9 @@ class RunRecord:
     # other label's from which it is the answer
     unknown_above: float = 0.5
     draws: tuple[str, ...] = ()  # labels that the run was trained to draw, sorted
-    # Degrees by which a centred picture is turned either way where the run is not sure of it: the
-    # mean of all three readings counts; 0 where it is read once
-    turns: float = 0.0
+    # Degrees by which ``see`` turns a centred picture either way where the run is not sure of it:
+    # the mean of all three readings counts; 0 where it is read once
+    turned_by: float = 0.0
 
     @property
     def caution(self) -> float:
@@ -168,7 +168,7 @@ class RunRecord:
                 free=value.get("free", False),
                 unknown_above=threshold,
                 draws=tuple(value.get("draws", ())),
-                turns=float(value.get("turns", RunRecord.turns)),
+                turned_by=float(value.get("turned_by", RunRecord.turned_by)),
             )
         except (FileNotFoundError, NotADirectoryError):
             return None

@@ -124,7 +124,7 @@ def tokenize_records(
 def share_beginnings(
     examples: Sequence[Example], asked: Sequence[tuple[Record, Prompt]]
 ) -> list[Example]:
-    """Put the questions that are asked about one picture in one wording into one row.
+    """Put the questions about one picture in one wording, and its name, into one row.
 
     The sum of the losses and its gradient stay the same, and the text of the picture is read once.
     A row has at most 240 tokens.

@@ -91,7 +91,7 @@ def frequent_answers(datasets: Sequence[LearnedDataset]) -> tuple[str, ...]:
         counts.update(dict.fromkeys(one.draws, _FREQUENT))
         counts.update(record.answer for record in one.records if not one.draws)
         for record in one.records:
-            counts.update(set(re.findall(r"(?<= )[^\W\d_]+", record.question)))
+            counts.update(dict.fromkeys(re.findall(r"(?<= )[^\W\d_]+", record.question), 1))
     found = [
         answer
         for answer, count in counts.most_common(_MOST_ANSWERS)

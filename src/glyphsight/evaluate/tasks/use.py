@@ -86,7 +86,8 @@ def use_task(location: str, run: RunRecord | None, settings: EvaluateSettings) -
     data, _, kind = location.partition("?kind=")
     named = records_task(data, run, settings)
     names, texts = named.truth, [item.ascii_image for item in named.items]
-    chats = run is None or not run.free or CHAT in run.prompts  # else it learned plain text alone
+    plain = run is not None and run.free and CHAT not in run.prompts  # all that it learned
+    wordings = (PLAIN,) if plain else (PLAIN, CHAT)
     cases, items = [], []
     for number, name in enumerate(names):
         of_kind = kind or kind_of(name)
@@ -96,7 +97,7 @@ def use_task(location: str, run: RunRecord | None, settings: EvaluateSettings) -
             rows = (number,)
         shown, seed = [names[row] for row in rows], settings.seed
         asked = ask(shown, of_kind, seed=seed, number=number, held_out=True, families=_ASKED)
-        case = _Case((PLAIN, CHAT)[chats * number % 2], rows, asked.words, number % 4 > 1)
+        case = _Case(wordings[number % len(wordings)], rows, asked.words, number % 4 > 1)
         cases.append(case)
         text = "".join(texts[row] for row in rows)
         items.append(Item(text, (asked.answer,), (), asked.family, case.ask(texts), len(rows)))
