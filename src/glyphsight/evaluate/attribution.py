@@ -111,20 +111,6 @@ def occlusion(
     return Attribution("occlusion", task.labels[column], cells)
 
 
-def _offsets(loaded: LoadedModel, asked: str) -> tuple[list[int], list[tuple[int, int]]]:
-    """Tokenize a prompt; give each token the characters it covers, turns counted in."""
-    if not getattr(loaded.tokenizer, "is_fast", False):
-        raise ModelError(
-            f"{loaded.name}: its tokenizer does not say which characters a token covers; "
-            "use occlusion"
-        )
-    [ids] = prompt_ids(loaded.tokenizer, [asked], loaded.chat)
-    turns = loaded.chat
-    whole = turns.around(asked) if turns else asked
-    found = loaded.tokenizer([whole], add_special_tokens=turns is None, return_offsets_mapping=True)
-    return ids, found["offset_mapping"][0][: len(ids)]
-
-
 def _token_scores(loaded: LoadedModel, ids: list[int], answer: list[int]) -> NDArray[np.float32]:
     """Multiply the gradient of the log-odds by the embeddings, summed per token, float32[T]."""
     import torch
@@ -148,9 +134,7 @@ def _token_scores(loaded: LoadedModel, ids: list[int], answer: list[int]) -> NDA
     # Against their mean over the prompt: a model that normalises its input before each layer hardly
     # notices the length of embeddings, so that against zero the product would say little.
     read, slope = embedded.detach()[0, : len(ids)].float(), slope[0, : len(ids)].float()
-    scores = (slope * (read - read.mean(dim=0))).sum(dim=1)
-    result: NDArray[np.float32] = scores.cpu().numpy()
-    return result
+    return np.asarray((slope * (read - read.mean(dim=0))).sum(dim=1).cpu(), dtype=np.float32)
 
 
 def gradient(
@@ -173,15 +157,23 @@ def gradient(
     if label is None:
         label = task.labels[int(_log_odds(loaded, run, task, [text], True)[0].argmax())]
     column = _column(task, label)
-    asked = run.prompt.ask(text, task.question)
-    ids, offsets = _offsets(loaded, asked)
+    if not getattr(loaded.tokenizer, "is_fast", False):
+        raise ModelError(
+            f"{loaded.name}: its tokenizer does not say which characters a token covers; "
+            "use occlusion"
+        )
+    asked, turns = run.prompt.ask(text, task.question), loaded.chat
+    whole = turns.around(asked) if turns else asked  # as the offsets count
+    [ids] = prompt_ids(loaded.tokenizer, [asked], turns)
+    told = loaded.tokenizer([whole], add_special_tokens=turns is None, return_offsets_mapping=True)
+    offsets = told["offset_mapping"][0][: len(ids)]
     completions = Completions.of(
-        loaded.tokenizer, [run.prompt.reply(label) for label in task.labels], loaded.chat
+        loaded.tokenizer, [run.prompt.reply(label) for label in task.labels], turns
     )
     scores = _token_scores(loaded, ids, completions.shared + completions.rests[column])
 
-    around = loaded.chat.around if loaded.chat else str
-    start, length = around(run.prompt.ask("\0", task.question)).index("\0"), len(around(asked))
+    empty = run.prompt.ask("\0", task.question)
+    start, length = (turns.around(empty) if turns else empty).index("\0"), len(whole)
     held = np.zeros(length + 1, dtype=np.int64)  # cells at each character
     np.add.at(held, start + places[places >= 0], 1)
     a_cell = np.zeros(length + 1, dtype=np.float32)  # what each of them gets
