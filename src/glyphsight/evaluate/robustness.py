@@ -200,18 +200,13 @@ class _Items(NamedTuple):
 def _items(judged: Batch | Sequence[Batch] | Sequence[Record], profile: Profile) -> _Items:
     several = [judged] if isinstance(judged, Batch) else judged
     batches = [one for one in several if isinstance(one, Batch)]
-    texts: list[str] = []
-    truth: list[str] = []
-    questions: list[str] = []
+    rows: list[tuple[str, str, str]] = []
     for one in several:
         if isinstance(one, Batch):
-            texts += encode_batch(one.pixels, profile)
-            truth += one.labels
-            questions += one.questions
+            rows += zip(encode_batch(one.pixels, profile), one.labels, one.questions, strict=True)
         else:
-            texts.append(one.picture)
-            truth.append(one.answer)
-            questions.append(one.question)
+            rows.append((one.picture, one.answer, one.question))
+    texts, truth, questions = ([row[column] for row in rows] for column in range(3))
     grids = [None if isinstance(grid, FormatError) else grid for grid in read_grids(texts, profile)]
     return _Items(batches, texts, grids, truth, questions)
 
