@@ -144,13 +144,11 @@ def _mean(values: Sequence[float]) -> float | None:
 
 _Chunk = tuple[list[Item], set[int]]
 """Items that are scored together, and the rows of those the model also writes on."""
-_Answered = tuple[list[Sample], float, float]
-"""Outcomes of a chunk, and the seconds that scoring and free writing took."""
 
 
 @dataclass(frozen=True)
 class _Answering:
-    """Answers chunks; a worker keeps it, with the model."""
+    """Answers chunks: outcomes, seconds of scoring and of writing; a worker keeps it."""
 
     model: Model
     prompt: Prompt
@@ -159,7 +157,7 @@ class _Answering:
     batch_size: int
     progress: Callable[[int], object] | None = None
 
-    def __call__(self, chunk: _Chunk) -> _Answered:
+    def __call__(self, chunk: _Chunk) -> tuple[list[Sample], float, float]:
         (items, free), progress = chunk, self.progress or (lambda n: None)
         self.model.get()  # loaded before the clock starts
         start = time.monotonic()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import compress
 
 from glyphsight.dataset.prompt import Prompt
@@ -101,10 +102,7 @@ def use_task(location: str, run: RunRecord | None, settings: EvaluateSettings) -
         cases.append(case)
         text = "".join(texts[row] for row in rows)
         items.append(Item(text, (asked.answer,), (), asked.family, case.ask(texts), len(rows)))
-
-    def further(model: Model, samples: Samples) -> dict[str, Share]:
-        return _used(model, samples, named, cases)
-
+    further = partial(_used, named=named, cases=cases)
     return Task(location, items, PLAIN, _read_said, split=named.split, further=further)
 
 
