@@ -209,12 +209,9 @@ def to_record(
         record = record_from_json(value, where)
     elif "prompt" in value and "completion" in value:
         asked, said = (strings(value[key], key, where)[0] for key in ("prompt", "completion"))
-        found = (wording.parse(asked, said) for wording in wordings)
-        record = _parsed(found, where, wordings, size)
+        record = _parsed(asked, said, where, wordings, size)
     elif "messages" in value:
-        asked, said = _turns(value["messages"], where)
-        found = (wording.parse(asked, said, chat=True) for wording in wordings)
-        record = _parsed(found, where, wordings, size)
+        record = _parsed(*_turns(value["messages"], where), where, wordings, size, chat=True)
     else:
         keys = ", ".join(map(str, value)) or "none"
         raise DatasetError(
@@ -250,10 +247,11 @@ def _turns(messages: Any, where: str) -> tuple[str, str]:
 
 
 def _parsed(
-    found: Iterator[tuple[str, str] | None], where: str, wordings: Sequence[Prompt], size: str
+    asked: str, said: str, where: str, wordings: Sequence[Prompt], size: str, chat: bool = False
 ) -> Record:
-    """Make a record of the first picture and answer that a wording found."""
-    pair = next((pair for pair in found if pair is not None), None)
+    """Make a record of the picture and answer that the first wording finds in the words."""
+    found = (wording.parse(asked, said, chat=chat) for wording in wordings)
+    pair = next(filter(None, found), None)
     if pair is None:
         known = json.dumps([vars(wording) for wording in wordings[:1]], ensure_ascii=False)
         raise DatasetError(
