@@ -32,8 +32,10 @@ class Items:
         """Rows of the items that can be encoded."""
         return np.flatnonzero(self.codes != UNUSABLE)
 
-    def likeness(self, rows: NDArray[np.int64], other: Items, others: NDArray[np.int64]) -> Found:
-        """Find the ``rows`` that look like one of the ``others``."""
+    def likeness(
+        self, rows: NDArray[np.int64], other: Items, others: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], Likeness]:
+        """Find the ``rows`` that look like none of the ``others``; count those that do."""
         alike = np.isin(self.alike[rows], other.alike[others])
         same = int(np.isin(self.exact[rows], other.exact[others]).sum())
         return rows[~alike], Likeness(same, int(alike.sum()) - same)
@@ -57,10 +59,6 @@ class Likeness:
 
     def __sub__(self, other: Likeness) -> Likeness:
         return Likeness(self.same - other.same, self.alike - other.alike)
-
-
-Found = tuple[NDArray[np.int64], Likeness]
-"""Rows that look like no other, and the numbers of those that do."""
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.rows) * (self.copies + 1)
 
-    def shards(self, layout: Output, size: int) -> Iterator[Shard]:
-        """Yield the shards, one at least, of ``size`` records each but for the last."""
+    def shards(self, build: Build) -> Iterator[Shard]:
+        """Yield the shards, one at least, of the settings' size each but for the last."""
+        layout, size = build.layout, build.settings.shard_size
         count = max(1, -(-len(self) // size))
         for number in range(count):
             key = f"{self.name}-{number:05d}"
@@ -201,7 +202,7 @@ def write_missing(build: Build, split: Split, workers: Workers, quiet: bool) -> 
     """Write the shards of a split that are not in place."""
     notes = build.directory.names(f"{STATE}/done")
     left, done = [], 0
-    for shard in split.shards(build.layout, build.settings.shard_size):
+    for shard in split.shards(build):
         if f"{shard.key}.json" in notes and _noted(build.directory, shard) is not None:
             done += len(shard)
         else:
@@ -218,7 +219,7 @@ def finish_split(build: Build, split: Split) -> list[dict[str, Any]]:
     directory, layout = build.directory, build.layout
     entries: list[dict[str, Any]] = []
     sources: list[str] = []
-    for shard in split.shards(layout, build.settings.shard_size):
+    for shard in split.shards(build):
         entry = _noted(directory, shard)
         if entry is None:
             raise DatasetError(
@@ -244,8 +245,7 @@ def finish_split(build: Build, split: Split) -> list[dict[str, Any]]:
 def targets(build: Build, splits: Iterable[Split]) -> set[str]:
     """Return the names of all files that the dataset will have."""
     if build.layout.sharded:
-        size = build.settings.shard_size
-        return {shard.name for split in splits for shard in split.shards(build.layout, size)}
+        return {shard.name for split in splits for shard in split.shards(build)}
     return joined_files(build.layout, (split.name for split in splits))
 
 
