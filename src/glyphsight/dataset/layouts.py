@@ -266,11 +266,10 @@ class Hub(Parquet):
     card = True
 
 
-_OWN: tuple[type[Output], ...] = (Published, PromptLines, ChatLines, Parquet, Hub)
 LAYOUTS: Registry[Output] = Registry(
     kind="output",
     group="glyphsight.outputs",
-    own={kind.name: kind for kind in _OWN},
+    own={kind.name: kind for kind in (Published, PromptLines, ChatLines, Parquet, Hub)},
     needed=(*Output.__annotations__, "write", "read"),
     module="glyphsight.dataset.layouts",
     error=DatasetError,
@@ -285,5 +284,4 @@ def get_output(name: str) -> Output:
 
 def output_of_suffix(suffix: str) -> Output | None:
     """Return the first layout whose files end in ``suffix``, None where there is none."""
-    every = map(get_output, LAYOUTS)
-    return next((output for output in every if output.suffix == suffix), None)
+    return next((one for one in map(get_output, LAYOUTS) if one.suffix == suffix), None)

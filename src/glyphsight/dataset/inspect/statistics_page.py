@@ -33,9 +33,7 @@ def write_page(statistics: Statistics, path: Path) -> None:
     """
     need("page")
     splits = {name or "the file": split for name, split in statistics.splits.items()}
-    total: Counter[str] = Counter()
-    for split in splits.values():
-        total.update(split.answers)
+    total = sum((Counter(split.answers) for split in splits.values()), Counter[str]())
     shown = sorted(total, key=natural)
     if len(total) > _SHOWN_ANSWERS:
         shown = sorted(total, key=lambda answer: (-total[answer], answer))[:_SHOWN_ANSWERS]
