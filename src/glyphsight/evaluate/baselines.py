@@ -104,14 +104,13 @@ class Task:
         Returns:
             The task, and the label of each class.
         """
-        labels = sorted(set(train.labels))
-        number = {label: place for place, label in enumerate(labels)}
-        classes = np.array([number[label] for label in train.labels], dtype=np.int64)
+        names = np.array(train.labels, dtype=object)  # of any length
+        labels, classes = np.unique(names, return_inverse=True)
         rows = stratified_sample(train.labels, most, seed)
         tall, wide = np.maximum(train.size, test.size).tolist()
         kept = replace(train, cells=[train.cells[row] for row in rows.tolist()])
         padded = kept.padded((tall, wide)), test.padded((tall, wide))
-        return Task(padded[0], classes[rows], padded[1], train.levels, seed), labels
+        return Task(padded[0], classes[rows], padded[1], train.levels, seed), labels.tolist()
 
     def features(self, grids: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Scale grids to rows of numbers, float32[N, rows * columns], 0-1."""
@@ -182,8 +181,7 @@ def _logistic(task: Task) -> Answers:
 
     fit_on, held = hold_out(task.classes, _HELD_OUT, task.seed)
     model = _search(task, LogisticRegression(max_iter=300), {"C": [0.1, 1.0, 10.0]}, fit_on, held)
-    classes = model.predict(task.features(task.test))
-    return classes, f"logistic regression, C {model.C:g}"
+    return model.predict(task.features(task.test)), f"logistic regression, C {model.C:g}"
 
 
 def _svm(task: Task) -> Answers:
