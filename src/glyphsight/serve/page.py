@@ -122,7 +122,6 @@ class Page:
         model = self._eye.model
         tasks = () if model is None else model.trained.tasks
         labels = tasks[0].labels if tasks else ()
-        formats = [(name, get_format(name)) for name in FORMATS]
         return JSONResponse(
             {
                 "model": None if model is None else model.name,
@@ -133,10 +132,7 @@ class Page:
                 "questions": [task.question for task in tasks if task.question],
                 "profile": _shape(self._shown),
                 "palettes": PALETTES,
-                "formats": [
-                    {"name": name, "levels": form.max_levels, "help": _help(form)}
-                    for name, form in formats
-                ],
+                "formats": [_format(name) for name in FORMATS],
                 "samples": self._samples is not None,
                 "pictures": _SHEET + 1 if set(labels) >= set(_DIGITS) and not tasks[0].names else 0,
             }
@@ -324,6 +320,8 @@ def _number(query: QueryParams, name: str, default: int) -> int:
     return int(text)
 
 
-def _help(form: Any) -> str:
-    """Return the first line of what a format says of itself."""
-    return (type(form).__doc__ or "").strip().partition("\n")[0]
+def _format(name: str) -> dict[str, Any]:
+    """Describe a format by its levels and the first line of what it says of itself."""
+    form = get_format(name)
+    said = (type(form).__doc__ or "").strip().partition("\n")[0]
+    return {"name": name, "levels": form.max_levels, "help": said}

@@ -75,14 +75,11 @@ class _Completions(Reply):
 
     def _shell(self, kind: str, choices: list[Object], usage: bool) -> Object:
         shell = {"id": self.id, "object": kind, "created": self.created, "model": self.model}
-        return shell | {"choices": choices, "system_fingerprint": None} | self._usage(usage)
-
-    def _usage(self, told: bool) -> Object:
-        if not told:
-            return {"usage": None} if self.asked.usage else {}
+        shell |= {"choices": choices, "system_fingerprint": None}
         read, written = self.prompt_tokens, self.tokens
         counts = {"prompt_tokens": read, "completion_tokens": written}
-        return {"usage": counts | {"total_tokens": read + written}}
+        counts["total_tokens"] = read + written
+        return shell | ({"usage": counts if usage else None} if usage or self.asked.usage else {})
 
     def whole(self) -> Object:
         choices = [self._choice(index, one) for index, one in enumerate(self.choices)]
