@@ -227,12 +227,10 @@ def kind_of(name: str) -> str:
 def asides(
     held_out: bool = False, chat: bool = False, *, silent: bool = False
 ) -> tuple[tuple[str, str], ...]:
-    """Return turns about something else, each with the answer of the base.
+    """Return turns about something else, each with the base's answer, in chat or in plain text.
 
-    Args:
-        held_out: True for those that nothing is trained on.
-        chat: True for the answers in the chat template, False for those in plain text.
-        silent: True for those too to which the base says no whole sentence.
+    ``held_out`` ones are those that nothing is trained on. With ``silent`` those come too to which
+    the base says no whole sentence.
     """
     every = json.loads(ASIDES.read_text("utf-8"))
     said = "chat" if chat else "plain"
