@@ -76,7 +76,6 @@ class Output(Protocol):
         Returns:
             Number of records written.
         """
-        ...
 
     def read(self, file: Path) -> Iterator[Any]:
         """Yield each record of a file as JSON values, in bounded memory where the layout allows.
@@ -84,7 +83,6 @@ class Output(Protocol):
         Raises:
             DatasetError: Names the file, the line or record and what is wrong.
         """
-        ...
 
 
 def join(output: Output, pieces: Iterable[Path], stream: IO[bytes]) -> None:

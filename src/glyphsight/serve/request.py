@@ -41,15 +41,12 @@ class Backend(Protocol):
         Raises:
             ApiError: The request is not answered; it is told in the API's own shape.
         """
-        ...
 
     async def start(self) -> None:
         """Get ready: load a model, open a pool of connections."""
-        ...
 
     async def close(self) -> None:
         """Give back what :meth:`start` took."""
-        ...
 
 
 def abort(scope: Scope) -> None:
