@@ -71,12 +71,8 @@ def has_splits(text: str) -> bool:
 def open_task(data: str, run: RunRecord | None, settings: EvaluateSettings) -> Task:
     """Read the questions of a dataset, a source or ``KIND:FILE``, under the limit of the settings.
 
-    Args:
-        data: Dataset directory, dataset file, source SPEC or ``KIND:FILE``. ``?wording=FILE`` after
-            it gives other words of a question; see
-            :class:`~glyphsight.evaluate.tasks.text_art.Wording`.
-        run: Record of the model's training; None for a base model.
-        settings: Split, limit and seed.
+    ``?wording=FILE`` after ``KIND:FILE`` gives other words of a question; see
+    :class:`~glyphsight.evaluate.tasks.text_art.Wording`. A base model has no run.
 
     Raises:
         DatasetError: The data cannot be read or is empty.
