@@ -29,7 +29,7 @@ _CREATIVE_COMMONS = re.compile(r"\bcc[ -](by(?:-(?:nc|nd|sa))*)[ -](\d\.\d)\b")
 _LICENCES = (
     (re.compile(r"\bcc0\b"), "cc0-1.0"),
     (re.compile(r"\bapache[ -](licen[cs]e,? )?(version )?2\.0\b"), "apache-2.0"),
-    (re.compile(r"(the )?mit( licen[cs]e)?"), "mit"),
+    (re.compile(r"\A(the )?mit( licen[cs]e)?\Z"), "mit"),
 )
 _ONCE = ("source", "licence", "wordings", "command")  # manifest keys that the card tells elsewhere
 
@@ -49,10 +49,7 @@ def licence_id(licence: str) -> str:
         return "unknown"
     if found := _CREATIVE_COMMONS.search(text):
         return f"cc-{found[1]}-{found[2]}"
-    for pattern, name in _LICENCES:
-        if pattern.fullmatch(text) or (name != "mit" and pattern.search(text)):
-            return name
-    return "other"
+    return next((name for pattern, name in _LICENCES if pattern.search(text)), "other")
 
 
 def size_category(records: int) -> str:
