@@ -126,8 +126,7 @@ def _records(build: Build, shard: Shard, sources: IO[bytes]) -> Iterator[Record]
     size = str(profile.width)
     for segment in shard.segments:
         copy = f" copy {segment.turn}" if segment.turn else ""
-        texts = _copied_texts(build, segment) if segment.turn else _kept_texts(build, segment)
-        for some, items in texts:
+        for some, items in _texts(build, segment):
             told = zip(some, items.labels, items.questions, items.ids, strict=True)
             for text, label, question, name in told:
                 if profile.widest is not None:
@@ -137,32 +136,28 @@ def _records(build: Build, shard: Shard, sources: IO[bytes]) -> Iterator[Record]
                 yield record
 
 
-def _kept_texts(build: Build, segment: Segment) -> Iterator[tuple[list[str], Batch]]:
-    """Yield texts of unchanged pictures and their items, from the grids of the scan."""
-    form = get_format(build.settings.profile.format)
-    at = done = 0
+def _kept(build: Build, segment: Segment) -> Iterator[Batch]:
+    """Yield the items of a part as the scan kept them, grids in place of pixels."""
     with build.directory.reading(grids_name(segment.part, segment.number)) as path:
-        for piece in read_grids(path):
-            stop = int(np.searchsorted(segment.items, at + len(piece)))
-            if stop > done:
-                found = piece.take(segment.items[done:stop] - at)
-                yield form.render_batch(found.pixels, build.settings.profile.palette), found
-            at, done = at + len(piece), stop
+        yield from read_grids(path)
 
 
-def _copied_texts(build: Build, segment: Segment) -> Iterator[tuple[list[str], Batch]]:
-    """Yield texts of changed copies and their items, from the source itself."""
+def _texts(build: Build, segment: Segment) -> Iterator[tuple[list[str], Batch]]:
+    """Yield texts and their items: unchanged ones as the scan kept them, copies from the source."""
     at = done = 0
-    items, part = segment.items, segment.part
-    for batch in build.source.read(part):
+    items, part, profile = segment.items, segment.part, build.settings.profile
+    for batch in build.source.read(part) if segment.turn else _kept(build, segment):
         if isinstance(batch, Failure):
             continue
         stop = int(np.searchsorted(items, at + len(batch)))
         if stop > done:
             found = batch.take(items[done:stop] - at)
-            numbers = np.arange(segment.first + done, segment.first + stop)
-            pixels = _changed(build, found.pixels, segment.turn, numbers)
-            yield encode_batch(pixels, build.settings.profile), found
+            if segment.turn:
+                numbers = np.arange(segment.first + done, segment.first + stop)
+                texts = encode_batch(_changed(build, found.pixels, segment.turn, numbers), profile)
+            else:
+                texts = get_format(profile.format).render_batch(found.pixels, profile.palette)
+            yield texts, found
         at, done = at + len(batch), stop
         if done == len(items):
             return
