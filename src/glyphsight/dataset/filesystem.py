@@ -93,18 +93,16 @@ class Directory:
         folder = Path(self.root, STATE)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+            stream = (folder / "lock").open("ab")
         except OSError as error:
             raise unwritable(folder, error) from error
-        try:
-            if not claim(handle):
+        with stream:
+            if not claim(stream):
                 raise DatasetError(
                     f"{self.root}: another build is writing here; wait for it, or give another "
                     "--out"
                 )
             yield
-        finally:
-            os.close(handle)
 
 
 class _RemoteDirectory(Directory):
