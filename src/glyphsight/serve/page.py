@@ -95,8 +95,7 @@ class Page:
         if not request.body:
             raise ApiError(400, "the body is empty; send the bytes of a picture", param="body")
         step = getattr(self, f"_{request.path.rpartition('/')[2]}")
-        query = QueryParams(request.query)
-        found = await self._eye.run(self._checked, step, request.body, query)
+        found = await self._eye.run(self._checked, step, request.body, QueryParams(request.query))
         return JSONResponse(found, headers={"Cache-Control": "no-store"})
 
     def _checked(

@@ -71,8 +71,7 @@ class ServeSettings(ReadSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        model = self.model or (NANO_DIGITS if self.upstream else SIGHT)
-        object.__setattr__(self, "model", model)
+        object.__setattr__(self, "model", self.model or (NANO_DIGITS if self.upstream else SIGHT))
         if self.upstream is not None:
             object.__setattr__(self, "upstream", _base(self.upstream))
         if self.upstream and self.talker:

@@ -89,9 +89,8 @@ def open_state(directory: Directory, stamp: str) -> None:
 
 def withdraw(directory: Directory, targets: set[str]) -> None:
     """Remove the manifest, so that no dataset counts as finished, and note which files it had."""
-    earlier = files_of(finished_manifest(directory))
-    names = sorted(earlier | targets | noted_files(directory))
-    directory.write(_FILES, json.dumps(names).encode())
+    names = files_of(finished_manifest(directory)) | targets | noted_files(directory)
+    directory.write(_FILES, json.dumps(sorted(names)).encode())
     directory.remove(MANIFEST)
 
 

@@ -60,8 +60,7 @@ class Traces:
 
     def add(self, text: str, answer: str, likeness: int) -> None:
         """Keep the trace of a record: its text, that is pictures and question, and its likeness."""
-        number = self.answers.setdefault(answer, len(self.answers))
-        self._keep(hash64(text), likeness, number)
+        self._keep(hash64(text), likeness, self.answers.setdefault(answer, len(self.answers)))
 
     def skip(self) -> None:
         """Count an entry that is no record, and like no other."""
