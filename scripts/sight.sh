@@ -7,8 +7,8 @@
 # cropped to their ink; the mean of the last two is `digits alone`. It takes about eight hours on two
 # cores. With PICTURES that scripts/clear_eyes.py drew (--hold-out DIR/1/data, --photos, --icons), two more
 # stages learn other people's digits and to say `unknown`, in three hours of one core; that ships.
-# Three more learn to answer questions, in three and a half hours: `sight-vqa`. Of what ships the first
-# read other rows, of questions of fewer kinds, and the second was stopped after 518 of 757 steps.
+# Four more learn to answer questions, in five hours: `sight-vqa`. Of what ships the first three read
+# other rows, of fewer questions in fewer words, and the second was stopped after 518 of 757 steps.
 # A stage that is done stays; one that was stopped resumes from its last checkpoint.
 set -euo pipefail
 source=${1:?"name MNIST's files: bash scripts/sight.sh idx:DIR"}
@@ -54,9 +54,12 @@ made mean average.py "$dir/6" "$dir/7" "$dir/mean"
 [ -n "$pictures" ] || exit 0
 words=$(python -c 'from glyphsight.train.text import own_words
 print(own_words("smollm2-135m", 5, texts=96, sums=192))')
-learn() { # learn NUMBER START OPTIONS...: a stage on pictures of DIR/NUMBER-pictures
+encoded() { # encoded NUMBER: DIR/NUMBER-pictures in the text of `sight`
   [ -f "$dir/$1-data/manifest.json" ] || "$glyphsight" dataset build --source "folder:$dir/$1-pictures" --out "$dir/$1-data" \
     --format plain --width 16 --height 9 --palette ' ·█' --invert auto --ink --centre --crop 0 --seed 1
+}
+learn() { # learn NUMBER START OPTIONS...: a stage on pictures of DIR/NUMBER-pictures
+  encoded "$1"
   stage "$1" --data "$dir/$1-data" --from "$2" --batch-size 16 --set warmup=0.02 --set text_share=0.05 \
     --set text_file="$words" --set validation_records=400 --set compile=on "${@:3}"
 }
@@ -67,16 +70,18 @@ learn 9 "$dir/8" --seed 2 --learning-rate 5e-4 --set max_steps=1862 --set evalua
 python "$here/choose_unknown.py" "$dir/9" "$dir/5-data" "$dir/8-data"  # digits of all kinds
 "$glyphsight" evaluate --model "$dir/9" --data "$dir/5-data" --split validation
 [ -d "$dir/10-pictures" ] || python "$here/some_pictures.py" "$pictures" "$dir/10-pictures" --mix asked
-[ -f "$dir/10-data/manifest.json" ] || "$glyphsight" dataset build --source "folder:$dir/10-pictures" --out "$dir/10-data" \
-  --format plain --width 16 --height 9 --palette ' ·█' --invert auto --ink --centre --crop 0 --seed 1
-ask() { # ask NUMBER SEED START OPTIONS...: a stage on names and questions
-  [ -d "$dir/$1-asked" ] || python "$here/asked_digits.py" "$dir/10-data" "$dir/$1-asked" --seed "$2"
-  stage "$1" --data "$dir/$1-asked/names" --data "$dir/$1-asked/questions" --from "$dir/$3" --batch-size 16 --set warmup=0.02 \
-    --set text_file="$words" --set evaluations=1 --set validation_records=300 --set compile=on "${@:4}"
+[ -d "$dir/13-pictures" ] || python "$here/some_pictures.py" "$pictures" "$dir/13-pictures" --mix doubt --without "$dir/10-pictures"
+encoded 10
+encoded 13
+ask() { # ask NUMBER DATA SEED START OPTIONS...: a stage on names and questions about DIR/DATA-data
+  [ -d "$dir/$1-asked" ] || python "$here/asked_digits.py" "$dir/$2-data" "$dir/$1-asked" --seed "$3"
+  stage "$1" --data "$dir/$1-asked/names" --data "$dir/$1-asked/questions" --from "$dir/$4" --batch-size 16 --set warmup=0.02 \
+    --set text_file="$words" --set evaluations=1 --set validation_records=300 --set compile=on "${@:5}"
 }
-ask 10 36 9 --seed 3 --learning-rate 5e-4 --set text_share=0.0176 --set max_steps=1119
-ask 11 37 10 --seed 4 --learning-rate 5e-4 --set text_share=0.04 --set max_steps=757
-ask 12 38 11 --seed 5 --learning-rate 4e-4 --set text_share=0.04 --set max_steps=408
-python "$here/choose_unknown.py" "$dir/12" "$dir/5-data" "$dir/10-data" --refused 0.004
-"$glyphsight" evaluate --model "$dir/12" --data "$dir/5-data" --split validation
-"$glyphsight" evaluate --model "$dir/12" --data use:bundled
+ask 10 10 36 9 --seed 3 --learning-rate 5e-4 --set text_share=0.0176 --set max_steps=1119
+ask 11 10 37 10 --seed 4 --learning-rate 5e-4 --set text_share=0.04 --set max_steps=757
+ask 12 10 38 11 --seed 5 --learning-rate 4e-4 --set text_share=0.04 --set max_steps=408
+ask 13 13 39 12 --seed 6 --learning-rate 5e-4 --set text_share=0.04 --set max_steps=955
+python "$here/choose_unknown.py" "$dir/13" "$dir/5-data" "$dir/10-data" --refused 0.004
+"$glyphsight" evaluate --model "$dir/13" --data "$dir/5-data" --split validation
+"$glyphsight" evaluate --model "$dir/13" --data use:bundled

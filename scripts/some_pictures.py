@@ -142,6 +142,32 @@ ASKED = {
     "word": 120,
 }
 """The same, for `sight-vqa`: some of the digits are asked about."""
+DOUBT = {
+    "plain": 6500,
+    "turned": 1500,
+    "rewritten": 1500,
+    "coarse": 1000,
+    "very coarse": 100,
+    "photographed": 1000,
+    "shadowed": 500,
+    "printed": 1800,
+    "segments": 500,
+    "letter": 4000,
+    "icon": 1500,
+    "sketch": 500,
+    "sketch, turned": 500,
+    "thing": 3500,
+    "texture": 400,
+    "blob": 300,
+    "scribble": 700,
+    "clothes": 300,
+    "empty page": 400,
+    "empty page, shadowed": 300,
+    "page": 250,
+    "page, cut": 250,
+    "word": 250,
+}
+"""The same, for its last stage: half show no digit."""
 MIXES = {
     "sight": SIGHT,
     "more": MORE,
@@ -149,6 +175,7 @@ MIXES = {
     "clear": CLEAR,
     "print": PRINT,
     "asked": ASKED,
+    "doubt": DOUBT,
 }
 
 
