@@ -81,7 +81,7 @@ ask() { # ask NUMBER DATA SEED START OPTIONS...: a stage on names and questions 
 ask 10 10 36 9 --seed 3 --learning-rate 5e-4 --set text_share=0.0176 --set max_steps=1119
 ask 11 10 37 10 --seed 4 --learning-rate 5e-4 --set text_share=0.04 --set max_steps=757
 ask 12 10 38 11 --seed 5 --learning-rate 4e-4 --set text_share=0.04 --set max_steps=408
-ask 13 13 39 12 --seed 6 --learning-rate 5e-4 --set text_share=0.04 --set max_steps=955
+ask 13 13 39 12 --seed 6 --learning-rate 5e-4 --set text_share=0.04 --set max_steps=953
 python "$here/choose_unknown.py" "$dir/13" "$dir/5-data" "$dir/10-data" --refused 0.004
 "$glyphsight" evaluate --model "$dir/13" --data "$dir/5-data" --split validation
 "$glyphsight" evaluate --model "$dir/13" --data use:bundled

@@ -335,12 +335,18 @@ def test_a_run_of_very_many_questions_lists_those_of_many_records_and_takes_any(
     records = load_dataset(data, "train")
     other = [replace(one, question=f"Is it {n}?") for n, one in enumerate(records * 4)]
     few = [replace(one, question="Which digit?") for one in records[:20]]
-    write_records(records + few + other[: MOST_QUESTIONS + 20], data / "train.json")
+    said = ("Paris is the capital, as far as anyone knows.", "Paris is its capital.")
+    told = [
+        replace(one, question="What is the capital of France?", answer=said[n % 2])
+        for n, one in enumerate(records * 2)
+    ][:60]
+    write_records(records + few + told + other[: MOST_QUESTIONS + 20], data / "train.json")
     train(data, "nano", tmp_path / "run", small(max_steps=1), quiet=True)
     run = RunRecord.load(tmp_path / "run")
     assert run.free
     assert run.tasks == (Task(EVEN, ("no", "yes")),)
     assert run.task("Which digit?").labels == ()  # twenty records may not show each
+    assert run.task("What is the capital of France?").labels == ()  # sentences are no labels
     assert run.task("Is it 3?").labels == ()  # one answer is no choice
     assert run.task("Is it anything at all?").labels == ()
 

@@ -26,8 +26,8 @@ def make_tasks(
     """Group the records of datasets by question; ``before`` names labels that ``names`` does not.
 
     Of more than :data:`MOST_QUESTIONS` questions, of which the run is free, those are listed of
-    which each label has 20 records, on average: fewer may leave a label out. The commonest is
-    listed in any case.
+    which each label has 20 records, on average, and at most 40 characters: fewer may leave a label
+    out, and whole sentences are no labels. The commonest is listed in any case.
 
     Raises:
         ModelError: A named answer is none of the data's, or names are not those of each dataset.
@@ -76,7 +76,10 @@ def make_tasks(
         task
         for task in found
         if task.question == first
-        or 0 < _FREQUENT * len(task.labels) <= common.get(task.question, 0)
+        or (
+            0 < _FREQUENT * len(task.labels) <= common.get(task.question, 0)
+            and max(map(len, task.labels)) <= _LONG_ANSWER
+        )
     )
 
 
