@@ -190,7 +190,8 @@ _REFERS = re.compile(
     r"heard|look|read|(?:second|third|fourth) one|signs?|digits?|letters?|numbers?|characters?|"
     r"words?|things?|objects?|shapes?|icons?|symbols?|numerals?|pictured|depicted|which one|"
     r"the (?:bigger|figure|items?|row|value)|(?:largest|biggest) (?:figure|item|one)|left|"
-    r"right|leftmost|rightmost|larger|smaller|more|even|odd|plus|minus|add|sum|backwards|count|sure)\b|\bexplain\W*$"
+    r"right|leftmost|rightmost|larger|smaller|more|even|odd|plus|minus|add|sum|backwards|"
+    r"count|sure)\b|\bexplain\W*$"
 )
 _ENGLISH = re.compile(
     r"\b(what|who|when|where|why|how|which|the|is|are|do|does|did|can|could|should|you|your|my|i|"
@@ -227,10 +228,12 @@ def kind_of(name: str) -> str:
 def asides(
     held_out: bool = False, chat: bool = False, *, silent: bool = False
 ) -> tuple[tuple[str, str], ...]:
-    """Return turns about something else, each with the base's answer, in chat or in plain text.
+    """Return turns about something else, each with the answer of the base.
 
-    ``held_out`` ones are those that nothing is trained on. With ``silent`` those come too to which
-    the base says no whole sentence.
+    Args:
+        held_out: True for those that nothing is trained on.
+        chat: True for the answers in the chat template, False for those in plain text.
+        silent: True for those too to which the base says no whole sentence.
     """
     every = json.loads(ASIDES.read_text("utf-8"))
     said = "chat" if chat else "plain"

@@ -84,9 +84,15 @@ def occlusion(
 ) -> Attribution:
     """Measure the loss of the label's log-odds when a cell is blotted out.
 
-    Every cell of an ASCII_Image in the run's format is set to the darkest level in turn and the
-    text asked again. A cell that has this level already says nothing and is 0. Without a label the
-    cells speak for the model's answer; without a question the run's first one is asked.
+    Every cell is set to the darkest level in turn and the text asked again. A cell that has this
+    level already says nothing and is 0.
+
+    Args:
+        loaded: Trained run.
+        text: ASCII_Image in the run's format.
+        label: Label the cells speak for; None for the model's answer.
+        question: Question that is asked; None for the run's first one.
+        quiet: True for no progress bar; otherwise one appears where it takes long.
 
     Raises:
         FormatError: The text is not of the run's format.

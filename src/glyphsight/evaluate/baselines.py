@@ -212,10 +212,17 @@ def _search(
 
 
 def hold_out(classes: NDArray[np.int64], most: int, seed: int) -> tuple[Rows, Rows]:
-    """Split training records, of classes int64[N], in rows to fit on and to choose settings on.
+    """Split training records in two: some to fit on, some to choose settings on.
 
-    Both are ascending. At most ``most`` and a tenth are held out, stratified; none where that would
-    leave fewer than ten records to choose on or a class without a record to fit on.
+    Args:
+        classes: Class of each record, int64[N].
+        most: Largest number of records to hold out; a tenth of all where that is fewer. Classes
+            keep their shares.
+        seed: Random seed for the choice.
+
+    Returns:
+        Row numbers of both parts, int64, ascending. Nothing is held out where that would leave
+        fewer than ten records to choose on or a class without a record to fit on.
     """
     rows = np.arange(len(classes), dtype=np.int64)
     held = stratified_sample(classes, min(most, len(classes) // 10), seed)
@@ -250,8 +257,16 @@ def baselines(
     Settings are chosen on training records; the test grids are named once, at the end. Grids of
     several shapes are padded with the darkest level to the largest of both sets. A test label
     without a training record cannot be answered and counts as wrong. Results for the same grids,
-    labels and seed are kept in the cache directory and read from there, unless ``cache`` is False.
-    Of more than ``most`` training records as many are drawn, stratified by label.
+    labels and seed are read from the cache directory.
+
+    Args:
+        train: Grids to learn from.
+        test: Grids to judge on, of as many levels.
+        seed: Random seed for every choice.
+        names: Names of baselines of ``ALL``, in the order wanted.
+        most: Largest number of records to learn from, stratified by label where there are more.
+        cache: True where results of the same grids are kept and read.
+        quiet: True for no progress bar.
 
     Raises:
         DatasetError: There are too many labels.

@@ -55,11 +55,17 @@ def evaluate(
 ) -> Evaluation:
     """Measure how well a model answers a task.
 
-    A model by its name, run directory, path or hub id is loaded by each worker; a loaded model is
-    sent to them. A task may be the name of its data, as
-    :func:`~glyphsight.evaluate.tasks.open_task` takes it. In the directory ``samples.jsonl`` is
-    written as the answers come, so that memory does not grow with them and the same call resumes an
-    evaluation that was stopped; without one the answers are kept in memory.
+    Args:
+        model: Name, run directory, path or hub id, which workers load for themselves; or a loaded
+            model, which is sent to them.
+        task: A task, or the name of its data, as
+            :func:`~glyphsight.evaluate.tasks.open_task` takes it.
+        settings: Split, limit, seed and how much is asked.
+        directory: Directory where ``samples.jsonl`` is written as the answers come, so that memory
+            does not grow with them and the same call resumes an evaluation that was stopped. None
+            keeps the answers in memory.
+        workers: Processes that score; by default this one.
+        quiet: True for no progress bars.
 
     Raises:
         DatasetError: The data cannot be read.

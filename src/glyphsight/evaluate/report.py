@@ -53,10 +53,17 @@ def record_study(
     """Write ``samples.jsonl``, ``confusion.png``, ``report.html`` and, last, ``metrics.json``.
 
     With attributions also ``attributions.jsonl``, one per line. If it is killed meanwhile, the
-    evaluation is unfinished; the same call resumes it from its samples. The directory of the run,
-    None for a model that lies elsewhere, tells history, settings and, unless ``record`` is given,
-    its training. ``shown`` are pictures in place of the first of each label, ``heard`` sounds that
-    another model heard, ``drawn`` rows of pictures uint8[H, W] that another drew, with titles.
+    evaluation is unfinished; the same call resumes it from its samples.
+
+    Args:
+        study: Figures of the model.
+        directory: Directory to write in.
+        run: Directory of the evaluated run, for its history and settings; None for a model that
+            lies elsewhere.
+        record: Record of the model's training; None reads it from ``run``.
+        shown: Pictures to show; None takes the first of each label.
+        heard: Sounds that another model heard, to show besides.
+        drawn: Rows of pictures uint8[H, W] that another model drew, each with its title.
 
     Raises:
         GlyphsightError: Nothing can be written there, or another evaluation is writing.

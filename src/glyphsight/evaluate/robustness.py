@@ -277,13 +277,20 @@ def robustness(
     again: Again | None = None,
     quiet: bool = False,
 ) -> list[Condition]:
-    """Measure accuracy on the same pictures, unchanged and changed in every way of ``names``.
+    """Measure accuracy on the same pictures, unchanged and changed in every way.
 
-    Records of a dataset hold no pixels: their texts alone are changed. Where sounds are judged,
-    ``again`` reads them again, each changed by a function of its samples. Only ``another hand``
-    judges other pictures: digits of scikit-learn, at most as many. A run reads pictures in its own
-    profile, another model in the published one. Each condition draws by itself, whichever others
-    are tried.
+    Only ``another hand`` judges other pictures: digits of scikit-learn, at most as many.
+
+    Args:
+        loaded: Model; a run reads pictures in its own profile, another model in the published one.
+        judged: Labelled pictures, in batches where their sizes differ; or records of a dataset,
+            which hold no pixels, so that only their texts are changed.
+        names: Names of perturbations, each of ``ALL``, or of those in ``SOUNDS``; None for all.
+        seed: Random seed; each condition draws by itself, whichever others are tried.
+        batch_size: Sequences per forward pass; changes speed alone.
+        again: Function that reads the judged sounds again, each changed by a function of its
+            samples; None where pictures are judged.
+        quiet: True for no progress bar.
 
     Returns:
         ``clean`` first, then every strength of every perturbation. A condition that these items or

@@ -77,9 +77,15 @@ def calibrate(
 ) -> Calibration:
     """Compute the expected calibration error over equal bins (Guo et al. 2017, equation 3).
 
-    Bin m of M holds confidences in ((m-1)/M, m/M]; the first holds 0 too. Takes the probability,
-    0-1, that the model gave to each of N answers and whether it is right. Compare errors at equal M
-    only. Without an answer the error is 0, without bins.
+    Bin m of M holds confidences in ((m-1)/M, m/M]; the first holds 0 too.
+
+    Args:
+        confidence: Probability the model gave to each answer, 0-1, float[N].
+        right: Correctness of each answer, bool[N].
+        bins: Number of bins M, at least 1; compare errors at equal M only.
+
+    Returns:
+        Error and bins; 0 and none without an answer.
 
     Raises:
         DatasetError: A confidence is outside 0-1.
@@ -126,8 +132,12 @@ def paired(first: Hits, second: Hits, *, seed: int = 0) -> Paired:
     """Compare two models item by item: paired bootstrap and exact McNemar test.
 
     Drawing n items with replacement draws the counts of their outcomes (only the first right, only
-    the second, neither or both) from a multinomial, so a resample (Efron 1979) costs three numbers
-    at any n. Takes the correctness of the same items in the same order, bool[n], n at least 1.
+    the second, neither or both) from a multinomial, so a resample costs three numbers at any n.
+
+    Args:
+        first: Correctness of each item by the first model, bool[n], n at least 1.
+        second: Correctness of the same items, in the same order, by the second model.
+        seed: Random seed for the resampling (Efron 1979).
     """
     a, b = np.asarray(first, dtype=np.bool_), np.asarray(second, dtype=np.bool_)
     n = a.size

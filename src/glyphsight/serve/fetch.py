@@ -111,12 +111,19 @@ async def fetch(
     open_socket: OpenSocket = lambda info: socket.socket(*info[:3]),
     hold: Hold = lambda count: None,
 ) -> bytes:
-    """Fetch the body that a URL leads to, if it is a picture or sound on the public internet.
+    """Fetch what a URL leads to, if it is a picture or sound on the public internet.
 
-    The URL is ``http`` or ``https``, on port 80 or 443, without user name or password. The timeout,
-    in seconds, is for everything together, redirects too. ``resolve`` is called once for each URL,
-    ``open_socket`` with an entry of ``getaddrinfo`` for checked addresses alone, ``hold`` with the
-    number of bytes of each piece before it is kept; it may raise.
+    Args:
+        url: An ``http`` or ``https`` URL on port 80 or 443, without user name or password.
+        max_bytes: Size limit of the body, in bytes.
+        timeout: Time limit of everything together, redirects too, in seconds.
+        resolve: Lookup of a host's addresses, called once for each URL.
+        open_socket: Maker of an unconnected socket from one entry of ``getaddrinfo``, called for
+            checked addresses alone.
+        hold: Count of the bytes of a body, called before each piece is kept; may raise.
+
+    Returns:
+        The body, as it came.
 
     Raises:
         ApiError: 400 where the URL is refused, leads to something that is refused or to more than

@@ -84,9 +84,15 @@ def assign(
     A test or validation split that the source lacks is held out of its training split. Items that
     look like one of the test split leave the others, and items that look like one of the validation
     split leave the training split; look-alikes inside a split stay together. Then the training
-    split is balanced, then each is reduced to the limit. ``named``, int64[n], are rows of the
-    training split to hold out for validation in place of a number; those that look like a test item
-    are left out all the same.
+    split is balanced, then each is reduced to the limit.
+
+    Args:
+        items: The items of each split of the source that matters.
+        wanted: The splits to make; the source may lack ``test`` and ``validation``.
+        settings: Settings of the build.
+        spec: Name of the source, for errors.
+        named: int64[n], rows of the training split to hold out in place of a number; those that
+            look like a test item are left out all the same.
 
     Raises:
         DatasetError: There are too few training items to hold out a number of them.

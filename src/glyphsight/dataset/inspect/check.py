@@ -85,10 +85,15 @@ def check_dataset(
 
     The help of ``dataset check`` lists problems and notes. Where most answers are given to one
     picture, answers are open: any may be new in a held-out split, and two of several words to the
-    same pictures and question are a note. Copies and repeats do not count for that. Without a
-    profile format and palette are those of the manifest. ``labels`` are all answers that may occur,
-    ``window`` is of the model that is to learn from it. With ``strict`` notes count as problems.
-    Problems are all counted, and ``keep`` of them kept for the report, or all.
+    same pictures and question are a note. Copies and repeats do not count for that.
+
+    Args:
+        path: Dataset in any layout.
+        profile: Format and palette of its pictures; None for those of its manifest.
+        labels: All answers that may occur.
+        window: Model that is to learn from it.
+        strict: True where notes count as problems.
+        keep: Number of problems to keep for the report; all are counted. None for all.
 
     Raises:
         DatasetError: There is no dataset at ``path``.

@@ -71,8 +71,12 @@ def has_splits(text: str) -> bool:
 def open_task(data: str, run: RunRecord | None, settings: EvaluateSettings) -> Task:
     """Read the questions of a dataset, a source or ``KIND:FILE``, under the limit of the settings.
 
-    ``?wording=FILE`` after ``KIND:FILE`` gives other words of a question; see
-    :class:`~glyphsight.evaluate.tasks.text_art.Wording`. A base model has no run.
+    Args:
+        data: Dataset directory, dataset file, source SPEC or ``KIND:FILE``. ``?wording=FILE`` after
+            it gives other words of a question; see
+            :class:`~glyphsight.evaluate.tasks.text_art.Wording`.
+        run: Record of the model's training; None for a base model.
+        settings: Split, limit and seed.
 
     Raises:
         DatasetError: The data cannot be read or is empty.

@@ -27,10 +27,14 @@ _OPEN = TrainSettings.most_labels  # answers that the run does not know; with mo
 def records_task(
     data: str, run: RunRecord | None, settings: EvaluateSettings, profile: Profile | None = None
 ) -> Task:
-    """Read a dataset directory or file, or a source, as a task, with the split's labels as choices.
+    """Read labelled pictures as a task, with the labels of the whole split as choices.
 
-    Of the run are wording, further labels and, unless ``profile`` is given, the profile that a
-    source is encoded in.
+    Args:
+        data: Dataset directory, dataset file or source SPEC.
+        run: Record of the model's training, for its wording, its labels and the profile that a
+            source is encoded in; None for a base model.
+        settings: Split, limit and seed.
+        profile: Profile that a source is encoded in; None for that of the run.
 
     Raises:
         DatasetError: The data cannot be read or is empty.
