@@ -26,6 +26,7 @@ import resvg_py
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from glyphsight.dataset.questions import LARGE
 from glyphsight.models.runs import UNKNOWN
 
 Pixels = NDArray[np.uint8]
@@ -462,5 +463,5 @@ def scene(random: Random) -> Drawn:
         else:
             draw.polygon(_outline(shape, x, y, r), fill=255)
     if count > 1:
-        shapes[big] = f"large {shapes[big]}"
+        shapes[big] = LARGE + shapes[big]
     return Drawn(np.asarray(image), ", ".join(shapes), "shapes")

@@ -35,6 +35,7 @@ from glyphsight.codec.parts import (
 )
 from glyphsight.codec.windows import (
     Mask,
+    filled,
     grow,
     label_components,
     median,
@@ -208,7 +209,7 @@ def _without_light(view: View | None, gray: Floats) -> View | None:
         darkest = _view(smooth, noise, ground)
         if darkest is None or _doubtful(darkest):
             continue
-        if view is None or doubtful or _has_shadow(view, darkest) or _has_less(view, darkest):
+        if view is None or doubtful or _differs(view, darkest):
             return darkest
     return view
 
@@ -222,15 +223,6 @@ def _lacks_ink(view: View) -> bool:
     return bool((same & ~grow(view.guess.mask, 3)).sum() > _LACKS * ours.sum())
 
 
-def _has_less(view: View, darkest: View) -> bool:
-    """Say whether a view has but a part of the ink of the darkest gray: the ground fell into it."""
-    ours, parts = _with_cut(view), darkest.guess.parts
-    ink = members(parts.labels, darkest.chosen + 1, len(parts.boxes))
-    return bool(
-        (ours & grow(ink, 5)).sum() > _COMMON * ours.sum() and ours.sum() < _COMMON * ink.sum()
-    )
-
-
 def _with_cut(view: View) -> Mask:
     """Mark the parts of the main thing, and those that are cut off by the edge."""
     parts = view.guess.parts
@@ -238,13 +230,16 @@ def _with_cut(view: View) -> Mask:
     return members(parts.labels, np.union1d(view.chosen, np.flatnonzero(cut)) + 1, len(cut))
 
 
-def _has_shadow(view: View, darkest: View) -> bool:
-    """Say whether a view has the ink of the darkest gray and a shadow, wider than its strokes.
+def _differs(view: View, darkest: View) -> bool:
+    """Say whether a view has but a part of the ink of the darkest gray, or all and a shadow.
 
-    Such a shadow is a part of the thing that was found, or cut off by the edge.
+    Of a part alone the ground fell into the rest. A shadow is wider than the strokes, and a part of
+    the thing that was found, or cut off by the edge.
     """
     ours, parts = _with_cut(view), darkest.guess.parts
     ink = members(parts.labels, darkest.chosen + 1, len(parts.boxes))
+    if (ours & grow(ink, 5)).sum() > _COMMON * ours.sum() and ours.sum() < _COMMON * ink.sum():
+        return True
     more = ours & ~grow(ink, 5)
     if (ours & ink).sum() < _COMMON * ink.sum() or more.sum() < _MORE * ours.sum():
         return False
@@ -407,18 +402,6 @@ def _picture(soft: NDArray[np.float64], *, even: bool) -> Images:
     return np.round(np.clip(soft, 0, 1) * 255).astype(np.uint8)
 
 
-def _filled(mask: Mask) -> float:
-    """Compute the share that a mask has of the smallest rectangle around it, turned or not."""
-    y, x = positions(mask & ~shrink(np.pad(mask, 1), 3)[1:-1, 1:-1])
-    angles = np.deg2rad(np.arange(0, 90, 6))
-    cosines, sines = np.cos(angles), np.sin(angles)
-    along, across = (
-        np.ptp(np.outer(cosines, one) + np.outer(sines, other), axis=1) + 1
-        for one, other in ((x, y), (y, -x))
-    )
-    return float(mask.sum() / (along * across).min())
-
-
 def _on_a_sheet(gray: Floats) -> tuple[bool, View | None]:
     """Find a sheet that lies on something else, darker or lighter, and the ink on it.
 
@@ -444,7 +427,7 @@ def _on_a_sheet(gray: Floats) -> tuple[bool, View | None]:
         if view is None or view.ink is None:
             return not is_even(gray), view  # on even ground it is a solid mark
         wide = view.guess.parts.widths[view.guess.main] > _HOLE
-        if dark and wide and _filled(sheet) < _FILLED:
+        if dark and wide and filled(sheet) < _FILLED:
             continue  # a hole in a thick stroke
         box = view.ink.box
         part = slice(box[0], box[1]), slice(box[2], box[3])

@@ -77,6 +77,18 @@ def window_mean(image: NDArray[Any], size: int) -> NDArray[np.float64]:
     return np.asarray(result, dtype=np.float64)
 
 
+def filled(mask: Mask) -> float:
+    """Compute the share that a mask has of the smallest rectangle around it, turned or not."""
+    y, x = positions(mask & ~shrink(np.pad(mask, 1), 3)[1:-1, 1:-1])
+    angles = np.deg2rad(np.arange(0, 90, 6))
+    cosines, sines = np.cos(angles), np.sin(angles)
+    along, across = (
+        np.ptp(np.outer(cosines, one) + np.outer(sines, other), axis=1) + 1
+        for one, other in ((x, y), (y, -x))
+    )
+    return float(mask.sum() / (along * across).min())
+
+
 def label_components(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Number the 8-connected components of a mask from 1; 0 elsewhere.
 

@@ -56,7 +56,8 @@ _END = re.compile(r"[.!?][\"')]*(?=\s|$)")  # of a sentence
 _NUMBERS = ("digit", "number")
 _SORTS = ("digit", "letter", "word")
 _LONG = ("number", "word")  # of several characters
-_LARGE = "large "
+LARGE = "large "
+"""Beginning of the name of the largest thing of a scene."""
 _PLACES = ("first", "second", "third", "fourth")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 """English words of the digits."""
@@ -122,7 +123,7 @@ def _outermost(numbers: Sequence[str], choose: Callable[..., str]) -> str | None
 
 def _largest(things: Sequence[str]) -> str | None:
     """Return the one thing that is called large; None where none or several are."""
-    large = [one.removeprefix(_LARGE) for one in things if one.startswith(_LARGE)]
+    large = [one.removeprefix(LARGE) for one in things if one.startswith(LARGE)]
     return large[0] if len(large) == 1 else None
 
 
@@ -136,7 +137,7 @@ def _answered(
     if kind == "scene" and len(names) > 1:
         return None
     sized = names[0].split(", ") if kind == "scene" else list(names)
-    things = [one.removeprefix(_LARGE) for one in sized]
+    things = [one.removeprefix(LARGE) for one in sized]
     if name == "sort":
         return kind, ""
     if name == "count":
