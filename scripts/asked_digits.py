@@ -5,9 +5,10 @@
 CLEAR is built of the pictures of ``scripts/clear_eyes.py`` in `sight`'s text, as
 ``scripts/sight.sh`` does. OUT/questions names each of 7,000 of its digits and asks seven questions
 in free words about it, half of them in SmolLM2's chat template; five about each of 4,500 pairs of
-digits and two about each of 1,400 triples, such as the sum and how many; after a fifth of the
-digits one about something else; and of pictures that are unknown what they are. OUT/names holds
-14,000 pictures to name: digits that no question is about alone, and what is unknown.
+digits and two about each of 1,400 triples, such as how many, with ``--sums`` always one for the
+sum; after a fifth of the digits one about something else; and of 1,200 pictures that are unknown
+what they are. OUT/names holds 14,000 pictures to name: digits that no question is about alone, and
+what is unknown. ``--counts`` gives other numbers.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from glyphsight.dataset.storage import MANIFEST, profile_of
 from glyphsight.files import write_json
 from glyphsight.models.runs import UNKNOWN
 
-DIGITS, PAIRS, TRIPLES, STRANGE = 7000, 4500, 1400, 1200
+COUNTS = (7000, 4500, 1400, 1200, 14000)
+"""Single digits, pairs, triples and unknown pictures that are asked about; pictures to name."""
 EACH = {1: 7, 2: 5, 3: 2}
 """Questions about so many pictures: what fits into a row of the training."""
-NAMES = 14000
 LONGEST = 90
 """Most characters of an answer about something else."""
 Row = list[Record]
+Random = np.random.Generator
 
 
 def asked_about(
@@ -60,11 +62,12 @@ def asked_about(
     raise SystemExit(f"{names}: fewer than {wanted} questions of {', '.join(sorted(families))}")
 
 
-def rows_of(digits: Row, strange: Row, random: np.random.Generator) -> list[Row]:
+def rows_of(digits: Row, strange: Row, given: argparse.Namespace, random: Random) -> list[Row]:
     """Make rows: the questions about one picture or some, even ones plain, odd ones a chat."""
     rows: list[Row] = []
     about = [set(FAMILIES) - {ASIDE, "sort", "count"}] * 3 + [set(FAMILIES) - {ASIDE}]
-    for one in digits[:DIGITS]:
+    singles, pairs, triples, unknown, _ = given.counts
+    for one in digits[:singles]:
         number, alone = len(rows), len(rows) % 10 < 2
         rows.append(
             asked_about([one.answer], [one.picture], number, EACH[1], about[number // 2 % 4], alone)
@@ -72,14 +75,19 @@ def rows_of(digits: Row, strange: Row, random: np.random.Generator) -> list[Row]
         rows[-1].append(replace(one, question=""))
         if number % 10 in (4, 5):  # both wordings
             rows[-1] += asked_about([one.answer], [one.picture], number, 1, {ASIDE}, alone=True)
-    for size in [2] * PAIRS + [3] * TRIPLES:
+    for size in [2] * pairs + [3] * triples:
         some = random.choice(len(digits), size=size, replace=False)
         names, texts = zip(
             *((digits[row].answer, digits[row].picture) for row in some), strict=True
         )
         number, families = len(rows), set(FAMILIES) - {ASIDE}
-        rows.append(asked_about(names, texts, number, EACH[size], families, alone=False))
-    for one in strange[:STRANGE]:
+        rows.append([])
+        if given.sums:
+            families.remove("sum")
+            rows[-1] += asked_about(names, texts, number, 1, {"sum"}, alone=False)
+        wanted = EACH[size] - given.sums
+        rows[-1] += asked_about(names, texts, number, wanted, families, alone=False)
+    for one in strange[:unknown]:
         rows.append(asked_about([UNKNOWN], [one.picture], len(rows), 1, {"what"}, alone=True))
     return rows
 
@@ -106,15 +114,23 @@ def main() -> None:
     parser.add_argument("clear", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=36)
+    parser.add_argument("--sums", action="store_true", help="ask for the sum of every pair")
+    parser.add_argument(
+        "--counts",
+        nargs=5,
+        type=int,
+        default=COUNTS,
+        help="single digits, pairs, triples and unknown pictures to ask about; pictures to name",
+    )
     given = parser.parse_args()
     random = np.random.default_rng(given.seed)
     every = load_dataset(given.clear, "train")
     every = [replace(every[row], source="") for row in random.permutation(len(every))]
     digits = [one for one in every if one.answer != UNKNOWN]
     strange = [one for one in every if one.answer == UNKNOWN]
-    asked = dealt(rows_of(digits, strange, random))
-    names = digits[DIGITS:] + strange
-    names = [names[row] for row in random.permutation(len(names))[:NAMES]]
+    asked = dealt(rows_of(digits, strange, given, random))
+    names = digits[given.counts[0] :] + strange
+    names = [names[row] for row in random.permutation(len(names))[: given.counts[-1]]]
     held = load_dataset(given.clear, "validation")
     save(given.out / "questions", {"train": asked}, (PLAIN, CHAT), given.clear)
     save(given.out / "names", {"train": names, "validation": held}, (PLAIN,), given.clear)

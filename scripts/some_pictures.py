@@ -167,7 +167,33 @@ DOUBT = {
     "page, cut": 250,
     "word": 250,
 }
-"""The same, for its last stage: half show no digit."""
+"""The same, for a stage more: half show no digit."""
+SUMS = {
+    "plain": 6000,
+    "turned": 1500,
+    "rewritten": 1500,
+    "coarse": 1500,
+    "very coarse": 150,
+    "photographed": 900,
+    "shadowed": 500,
+    "printed": 2200,
+    "segments": 800,
+    "letter": 2000,
+    "icon": 700,
+    "sketch": 300,
+    "sketch, turned": 300,
+    "thing": 600,
+    "texture": 150,
+    "blob": 100,
+    "scribble": 200,
+    "clothes": 100,
+    "empty page": 150,
+    "empty page, shadowed": 100,
+    "page": 100,
+    "page, cut": 100,
+    "word": 100,
+}
+"""The same, for its last stage: of digits to add up, of other hands and prints."""
 MIXES = {
     "sight": SIGHT,
     "more": MORE,
@@ -176,6 +202,7 @@ MIXES = {
     "print": PRINT,
     "asked": ASKED,
     "doubt": DOUBT,
+    "sums": SUMS,
 }
 
 

@@ -87,7 +87,13 @@ def test_what_is_left_names_a_thing_that_is_there_once():
 
 @pytest.mark.parametrize(
     ("family", "right"),
-    [("larger", {"9"}), ("smaller", {"4"}), ("sum", {"13"}), ("count", {"2"}), ("left", {"4"})],
+    [
+        ("larger", {"9"}),
+        ("smaller", {"4"}),
+        ("sum", {"4 + 9 = 13"}),
+        ("count", {"2"}),
+        ("left", {"4"}),
+    ],
 )
 def test_the_names_of_two_pictures_give_the_answer(family, right):
     assert {answer for _, answer in answers(["4", "9"], "digit", family)} == right

@@ -84,6 +84,11 @@ class _Form:
     pictures: Collection[int] = (1,)  # numbers of pictures that it fits
 
 
+def _written_out(numbers: Sequence[str]) -> str:
+    """Write a sum with its numbers, "5 + 3 = 8": a small model reads first, then adds."""
+    return f"{' + '.join(numbers)} = {sum(map(int, numbers))}"
+
+
 _EVEN, _YES = ("even", "odd"), ("yes", "no")
 _SEVERAL = (2, 3, 4)
 _BY_NAME = {  # by the form of assets/questions.json
@@ -100,7 +105,7 @@ _BY_NAME = {  # by the form of assets/questions.json
     "in words": _Form("in words", (), ("digit",), lambda seen: DIGITS[int(seen[0])]),
     "larger": _Form("larger", (), _NUMBERS, lambda seen: _outermost(seen, max), (2,)),
     "smaller": _Form("smaller", (), _NUMBERS, lambda seen: _outermost(seen, min), (2,)),
-    "sum": _Form("sum", (), _NUMBERS, lambda seen: str(sum(map(int, seen))), _SEVERAL),
+    "sum": _Form("sum", (), _NUMBERS, _written_out, _SEVERAL),
     "place": _Form("place", (), _NUMBERS, pictures=_SEVERAL),
     "backwards": _Form("backwards", (), _LONG, lambda seen: seen[0][::-1]),
     "count": _Form("count", (), ("scene", "digit"), pictures=(1, *_SEVERAL)),

@@ -43,9 +43,11 @@ def says(reply: str, answer: str) -> bool:
     """Say whether the first sentence of a reply gives an answer.
 
     Of yes and no, even and odd, or digit, letter and word it must hold the right one alone. Of
-    numbers the last one counts, written in digits or in words up to twenty; all else must stand
-    there as whole words. Case and marks are ignored.
+    numbers the last one counts, written in digits or in words up to twenty, and of a sum that is
+    written out ("5 + 3 = 8") what it comes to; all else must stand there as whole words. Case and
+    marks are ignored.
     """
+    answer = answer.rpartition("= ")[2]
     words = re.findall(r"\w+", first_sentence(reply))
     wanted = re.findall(r"\w+", normal(answer).casefold())
     for rivals in _RIVALS:
