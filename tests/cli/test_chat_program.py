@@ -1,4 +1,5 @@
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
@@ -22,6 +23,14 @@ def test_pictures_are_added_as_it_goes_and_quit_ends(golden):
     file = golden / "five.png"
     done = chat(said=f"/image {file}\n/image '{file}'\n\n/image {file}\nAnd this?\n/quit\nMore\n")
     assert (done.exit_code, done.stdout) == (0, "5, 5\n5\n")
+
+
+def test_what_a_model_does_not_know_brings_a_hint_once(tmp_path):
+    blank = tmp_path / "blank.png"
+    Image.new("L", (60, 60), 255).save(blank)
+    done = chat(said=f"/image {blank}\n\n/image {blank}\n\n")
+    assert done.stdout == "nothing I know\nnothing I know\n"
+    assert done.stderr == "nano-digits names digits alone, try --model nano-names\n"
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,13 @@ def test_out_never_writes_two_pictures_over_each_other(picture, five, tmp_path):
     assert (tmp_path / "texts" / "five.txt").read_bytes() == five
 
 
+def test_out_with_the_name_of_a_text_is_refused_before_a_folder_has_it(picture, tmp_path):
+    result = encode(picture, "--out", tmp_path / "five.txt")
+    assert result.exit_code == 2
+    assert "to write one text: >" in result.stderr
+    assert not list(tmp_path.glob("five.txt"))
+
+
 def test_out_that_is_a_file_is_named(picture, tmp_path):
     (tmp_path / "texts").write_text("x", encoding="utf-8")
     result = encode(picture, "--out", tmp_path / "texts")
@@ -178,7 +185,7 @@ def folder(picture, tmp_path):
 
 BAD = {
     "cut.png": "damaged or cut off",
-    "empty.png": "not a picture",
+    "empty.png": "an empty file; save the picture again",
     "garbled.png": "damaged or cut off",
     "head.gif": "not a picture",
     "huge.png": "400,000,000 pixels, the limit is 89,478,485; shrink it",

@@ -53,7 +53,7 @@ def test_pngs_and_jpegs_are_answered_and_polarity_is_said(glyphsight, nano_run, 
     for name, line in zip(good[:-1], lines, strict=True):
         assert re.fullmatch(rf"{name}: \d \({share}\)(, \d {share}){{3}}", line)
     said = done.stderr.decode()
-    assert "2 pictures: dark on light, inverted" in said
+    assert "2 pictures, such as dark.jpg: dark on light, inverted" in said
     assert "dark.png: dark" not in said
     assert "flat.png: nothing to see in it" in said
     assert "glyphsight: none.png: no such file" in said
@@ -90,7 +90,8 @@ def test_a_light_mark_on_white_is_read_and_paper_without_one_is_not(paper):
         f"star-{gray}.png: star" for gray in (180, 215, 240)
     ]
     assert said[5:] == ["white.png: nothing I know"]
-    assert "3 pictures: found a faint mark, and stretched its contrast\n" in done.stderr
+    first = f"3 pictures, such as {paper}/star-180.png"
+    assert f"{first}: found a faint mark, and stretched its contrast\n" in done.stderr
 
 
 def test_a_light_mark_in_a_shadow_or_on_few_pixels_is_read(golden, tmp_path):

@@ -316,7 +316,7 @@ def png_header(width, height):
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (b"", "not a picture in any format Pillow reads"),
+        (b"", "an empty file; save the picture again"),
         (b"hello, world\n", "not a picture in any format Pillow reads"),
         (b"\x89PNG\r\n\x1a\n", "damaged|not a picture"),
         (png_header(28, 28), "damaged or cut off"),

@@ -24,17 +24,25 @@ if TYPE_CHECKING:
 
 _SHOWN = 4  # likeliest labels
 _SURE = 0.8  # smallest probability of an answer that is not called unsure
-_FEW = {
-    "sight": "digits",
-    "sight-vqa": "digits",
-    "nano-digits": "digits",
-    "nano-fashion": "clothes",
+_MAYBE = 0.05  # probability of "unknown" from which an unsure answer may be none
+_FEW = "names {} alone, try --model nano-names".format
+_HINTS = {  # for what a model does not know
+    "sight": _FEW("digits"),
+    "sight-vqa": _FEW("digits"),
+    "nano-digits": _FEW("digits"),
+    "nano-fashion": _FEW("clothes"),
+    "nano-names": "reads a line of capital letters and digits with --signs",
 }
 _NOTES = {  # about how a picture was read, by field of its answer
     "inverted": "dark on light, inverted",
     "cropped": "cropped and centred",
     "empty": "nothing to see in it: every cell is alike",
 }
+
+
+def hint_of(model: str) -> str:
+    """Say what to try where a model that ships knows nothing of a picture; "" for another."""
+    return f"{model} {_HINTS[model]}" if model in _HINTS else ""
 
 
 @dataclass
@@ -70,7 +78,9 @@ class Printer:
         self._write(seen, seen.answer)
         self.written += 1
         file = self.drawings.get(seen.path)
-        if file and self.undrawn is None and not seen.answer.empty:
+        if file and seen.answer.empty:
+            say(f"{seen.path}: nothing to explain, so {file} is not written")
+        elif file and self.undrawn is None:
             try:
                 self._draw(file, seen)
             except MissingPackageError as error:
@@ -94,9 +104,9 @@ class Printer:
         else:
             said = f"found {answer.found}{doubt}"
         own = bool(doubt) if answer.found else answer.empty
-        name, hint = self.model.name, ""
-        if name in _FEW and not (answer.known or answer.empty):
-            hint = f"{name} names {_FEW[name]} alone, try --model nano-names"
+        doubtful = bool(doubt) and answer.probabilities.get(UNKNOWN, 0) > _MAYBE
+        unknown = doubtful or not (answer.known or answer.empty)
+        hint = hint_of(self.model.name) if unknown else ""
         return "; ".join(filter(None, (said, hint))), own
 
     def _doubt(self, answer: Answer) -> str:
@@ -184,7 +194,7 @@ class Printer:
         if self.form == "json":
             print_json(self._documents)
         for note, (first, count) in self._noted.items():
-            say(f"{f'{count} pictures' if count > 1 else first}: {note}")
+            say(f"{f'{count} pictures, such as {first}' if count > 1 else first}: {note}")
         if self.log is not None:
             self.log.drop(stale)
             before = f"; {known} were there already" if known else ""

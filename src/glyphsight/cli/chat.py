@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from glyphsight.cli.answers import hint_of
 from glyphsight.cli.output import say
 from glyphsight.console import printable
 from glyphsight.errors import GlyphsightError
@@ -59,12 +60,14 @@ def chat(
     """Talk about pictures: each line of standard input is answered as it is written.
 
     /image FILE adds a picture to what is said next, /quit ends. A run that names pictures names
-    them first, then its base, or the language model of --talker, writes about the names.
+    them first, then its base, or the language model of --talker, writes about the names. From a
+    pipe the first line that fails ends it, with exit status 1.
 
     Example:
         glyphsight chat five.png
     """
     from glyphsight.inference import Model
+    from glyphsight.inference.answer import NOTHING
     from glyphsight.inference.talk import Conversation
 
     model = model_for("", talker) if model is None else model
@@ -75,7 +78,7 @@ def chat(
         talk.model.talker  # noqa: B018 - so is a talker that is none
     for file in images or []:
         talk.add(file)
-    terminal, told = sys.stdin.isatty(), False
+    terminal, told, hint = sys.stdin.isatty(), False, hint_of(model)
     if terminal:
         say(f"{model} answers; {_COMMANDS}")
     for line in _lines(terminal):
@@ -94,7 +97,9 @@ def chat(
                 if talk.waiting and not told and talk.model.ignores(words):
                     told = True
                     say(f"{model} was trained on one question; it answers that, not {words!r}")
-                _print(talk.reply(words), terminal)
+                if _print(talk.reply(words), terminal) == NOTHING and hint:
+                    say(hint)
+                    hint = ""  # once is enough
         except GlyphsightError as error:
             if not terminal:
                 raise
@@ -108,12 +113,15 @@ def _is_picture(words: str) -> bool:
     return False
 
 
-def _print(reply: Iterator[str], terminal: bool) -> None:
-    """Print a reply as it comes; in a terminal Ctrl-C ends it alone."""
+def _print(reply: Iterator[str], terminal: bool) -> str:
+    """Print a reply as it comes, and return it; in a terminal Ctrl-C ends it alone."""
+    said = ""
     try:
         for text in reply:
+            said += text
             print("\n".join(map(printable, text.split("\n"))), end="", flush=True)
     except KeyboardInterrupt:
         if not terminal:
             raise
     print(flush=True)
+    return said

@@ -255,6 +255,11 @@ def _task(model: Model, ask: str | None) -> Task:
         say(f"{model.name} names what it sees, and {talker.name} answers about the name")
     elif task not in run.tasks and not run.free:
         say(f"{model.name} was not trained to answer {ask!r}; what it writes may be wrong")
+    elif ask is not None and model.writes(ask):
+        say(
+            f"{model.name} writes the answer from the picture; to a kind of question that it did "
+            "not learn it may write anything (--talker smollm2-135m answers from the name)"
+        )
     return task
 
 

@@ -122,8 +122,8 @@ def _rows(text: str, palette: str, repairs: list[str]) -> dict[int, str]:
             rows[number] = glyphs
     if not rows:
         raise FormatError(
-            f"no <row:N>...</row:N> with N from 1 to {MAX_ROWS} in {text.strip()[:60]!r}; give the "
-            "format it was written in"
+            f"no <row:N>...</row:N> with N from 1 to {MAX_ROWS} in {text.strip()[:60]!r}; name "
+            "the format it was written in, such as --format plain"
         )
     if _ROW.sub("", text).strip():
         repairs.append("text around the rows dropped")

@@ -116,7 +116,8 @@ def _caption(attribution: Attribution) -> tuple[str, str]:
         )
     strongest = float(attribution.cells.max())
     fold = math.exp(min(strongest, 30.0))
-    most = f"\nthe bluest alone raises its odds {fold:.2g}-fold" if strongest > 0 else ""
+    times = f"{fold:,.0f}" if fold >= 10 else f"{fold:.2g}"
+    most = f"\nthe bluest alone raises its odds {times}-fold" if strongest > 0 else ""
     return "what each cell did", f"blue: without the cell, {label} is less likely{most}"
 
 

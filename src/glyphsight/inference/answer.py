@@ -10,6 +10,9 @@ from glyphsight.models import RunRecord
 from glyphsight.models.runs import UNKNOWN
 from glyphsight.pages import bars_html, text_html
 
+NOTHING = "nothing I know"
+"""Name of what a model does not know."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -84,7 +87,7 @@ def to_answer(
     """Make the answer to a picture, with every label's probability, none for an open answer."""
     empty = is_empty(text, run.profile)
     if empty or label == UNKNOWN:
-        label, name = UNKNOWN, "nothing I know"
+        label, name = UNKNOWN, NOTHING
     return Answer(
         label=label,
         name=name or label,

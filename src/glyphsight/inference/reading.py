@@ -74,7 +74,8 @@ def require_medium(picture: PictureLike, model: Model) -> None:
     hears = profile.trim is not None
     if medium.name == "picture" and hears:
         raise PictureError(
-            f"{picture}: a picture, and {model.name} was trained on sounds; ask glyphsight see"
+            f"{picture}: a picture, and {model.name} was trained on sounds; ask glyphsight see "
+            "--model nano-digits, or another that reads pictures"
         )
     if (
         medium.name == "sound"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import Profile, encode_batch
 from glyphsight.errors import GlyphsightError, PictureError
-from glyphsight.inference.answer import Answer
+from glyphsight.inference.answer import NOTHING, Answer
 from glyphsight.inference.model import Model
 from glyphsight.media.picture import MAX_PIXELS, load_picture
 from glyphsight.media.sound import load_sound
@@ -218,7 +218,7 @@ class Reader:
         if answer.parts:
             return "; ".join(self.say(one, kind) for one in answer.parts)
         if not answer.known:
-            return "nothing I know"
+            return NOTHING
         model = self.ears if kind == "Sound" else self.model
         assert model is not None
         about = _SUBJECTS.get(model.name) or model.trained.tasks[0].question.rstrip("?:")

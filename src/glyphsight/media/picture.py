@@ -127,8 +127,8 @@ def _name(picture: str | os.PathLike[str] | BinaryIO | Image.Image) -> str:
     if hasattr(picture, "read"):
         return str(getattr(picture, "name", "")) or "the open file"
     raise PictureError(
-        f"{type(picture).__name__} is no picture; give a path, an open binary file, a PIL image "
-        "or an array (of a tensor its .numpy(), uint8)"
+        f"{type(picture).__name__} is no picture; give a path, an open binary file (of "
+        "bytes io.BytesIO(bytes)), a PIL image or an array (of a tensor its .numpy(), uint8)"
     )
 
 
@@ -153,6 +153,8 @@ def _opened(
                 _check_size(_pixels(image), name, limit)
                 yield stack.enter_context(image)
                 return
+        if not stream.seek(0, io.SEEK_END):
+            raise PictureError(f"{name}: an empty file; save the picture again")
     raise PictureError(f"{name}: not a picture in any format Pillow reads; save it again as PNG")
 
 

@@ -304,9 +304,9 @@ def _warn_of_chance(record: RunRecord, validation: list[Record], settings: Train
             trained = resolve(record.base).run is not None
             start = "" if trained else ", or start --from a trained run, such as nano-digits"
             say(
-                f"glyphsight: warning: {whose}{100 * accuracy:.1f} % right is no better than "
-                f"always answering {commonest!r} ({100 * share:.1f} %): nothing is learned yet. "
-                f"Give more records{more}{start}{_likely(record.profile)}"
+                f"glyphsight: warning: {whose}{100 * accuracy:.1f} % of {total} right is not "
+                f"clearly better than always answering {commonest!r} ({100 * share:.1f} %): little "
+                f"is learned yet. Give more records{more}{start}{_likely(record.profile)}"
             )
 
 
