@@ -42,10 +42,11 @@ from sklearn.svm import SVC
 from glyphsight.codec import Profile, encode_batch, resize
 from glyphsight.codec.encode import level_grids
 from glyphsight.codec.sound import spectrogram, to_power, trim
-from glyphsight.dataset import Record, load_dataset
+from glyphsight.dataset import Record, load_dataset, write_records
 from glyphsight.dataset.inspect.items import read_grids, read_profile
-from glyphsight.dataset.storage import read_manifest
+from glyphsight.dataset.storage import MANIFEST, read_manifest
 from glyphsight.evaluate.result import Share
+from glyphsight.files import write_json
 from glyphsight.inference import Model
 from glyphsight.inference.reading import PictureText
 from glyphsight.media.sound import load_sound, save_sound
@@ -244,15 +245,11 @@ def nano(
         np.arange(len(train)) % 50 == 0
     )  # the last step's weights stay, whatever these say
     for split, rows in (("train", train), ("validation", known), ("test", test)):
-        lines = [
-            {"size": one.size, "ASCII_image": one.picture, "Response": one.answer}
-            for one, kept in zip(records, rows, strict=True)
-            if kept
-        ]
-        (out / f"{split}.json").write_text(json.dumps(lines, ensure_ascii=False))
+        some = (one for one, kept in zip(records, rows, strict=True) if kept)
+        write_records(some, out / f"{split}.json")
     manifest = read_manifest(dataset)
     kept = {key: manifest[key] for key in ("profile", "wordings") if key in manifest}
-    (out / "manifest.json").write_text(json.dumps(kept))
+    write_json(out / MANIFEST, kept)
     ask = [sys.executable, "-m", "glyphsight"]
     chosen = ["label_smoothing=0.05", "evaluations=1", "checkpoints=1", *given.set]
     chosen = [word for one in chosen for word in ("--set", one)]
@@ -262,7 +259,7 @@ def nano(
     judge = [*ask, "evaluate", "--model", str(out / "run"), "--data", str(out)]
     judge += ["--out", str(out / "told")]
     subprocess.run(judge, check=True, stdout=sys.stderr)
-    samples = [json.loads(line) for line in (out / "told" / "samples.jsonl").open()]
+    samples = map(json.loads, (out / "told" / "samples.jsonl").read_text("utf-8").splitlines())
     return np.array([int(one["answer"]) for one in samples])
 
 

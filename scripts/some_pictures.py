@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from glyphsight.files import new_directory
+
 SIGHT = {
     "plain": 16000,
     "turned": 3500,
@@ -215,19 +217,20 @@ def main() -> None:
     parser.add_argument("--without", type=Path, help="folder of pictures that were linked before")
     given = parser.parse_args()
     random = np.random.default_rng(12)
-    for part in ("train", "val"):
-        kinds: defaultdict[str, list[Path]] = defaultdict(list)
-        for file in sorted(given.pictures.glob(f"{part}/*/*.png")):
-            taken = given.without and (given.without / file.relative_to(given.pictures)).exists()
-            if taken and part == "train":
-                continue
-            kinds[file.name.partition("-")[0]].append(file)
-        for kind, files in sorted(kinds.items()):
-            most = MIXES[given.mix].get(kind, 0) if part == "train" else len(files)
-            for row in sorted(random.permutation(len(files))[:most]):
-                target = given.out / files[row].relative_to(given.pictures)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.link(files[row], target)
+    with new_directory(given.out) as out:
+        for part in ("train", "val"):
+            kinds: defaultdict[str, list[Path]] = defaultdict(list)
+            for file in sorted(given.pictures.glob(f"{part}/*/*.png")):
+                inside = file.relative_to(given.pictures)
+                if part == "train" and given.without and (given.without / inside).exists():
+                    continue
+                kinds[file.name.partition("-")[0]].append(inside)
+            for kind, files in sorted(kinds.items()):
+                most = MIXES[given.mix].get(kind, 0) if part == "train" else len(files)
+                for row in sorted(random.permutation(len(files))[:most]):
+                    target = out / files[row]
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    os.link(given.pictures / files[row], target)
 
 
 if __name__ == "__main__":

@@ -238,7 +238,8 @@ def _lines(text: str) -> str:
 @lru_cache(maxsize=1)
 def text_fonts(vitc: Path) -> dict[str, list[Callable[[str], str]]]:
     """Deal fonts of text art, none of which draws any picture of ViTC-S, to the parts."""
-    known = {_lines(one["art_text"]) for one in json.loads((vitc / "vitc-s.json").read_text())}
+    tests = json.loads((vitc / "vitc-s.json").read_text("utf-8"))
+    known = {_lines(one["art_text"]) for one in tests}
     makers: dict[str, Callable[[str], str]] = {}
     for name in sorted(pyfiglet.FigletFont.getFonts()):
         makers[f"pyfiglet {name}"] = pyfiglet.Figlet(name, width=2000).renderText
