@@ -124,7 +124,7 @@ def text(spec: str) -> None:
         print(f"| {name} | {np.mean(told[0]):.1f} | {np.mean(told[1]):.1f} | {each} |", flush=True)
 
 
-def cnn(cells: np.ndarray, classes: np.ndarray, test: np.ndarray, steps: int = 800) -> np.ndarray:
+def cnn(cells: np.ndarray, classes: np.ndarray, test: np.ndarray) -> np.ndarray:
     """Train a small CNN on level grids, [N, rows, columns], 0 to 1; return log probabilities."""
     import torch
     from torch import nn
@@ -138,8 +138,8 @@ def cnn(cells: np.ndarray, classes: np.ndarray, test: np.ndarray, steps: int = 8
     data, truth = torch.tensor(cells)[:, None], torch.tensor(classes)
     model(data[:2])
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
-    for _ in range(steps):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=800)
+    for _ in range(800):
         rows = torch.randint(len(data), (64,))
         loss = nn.functional.cross_entropy(model(data[rows]), truth[rows], label_smoothing=0.05)
         optimizer.zero_grad()
@@ -305,18 +305,18 @@ def outside(given: argparse.Namespace) -> None:
         )
 
 
-def pieces(music: Path, out: Path, seconds: int = 3, each: int = 20) -> list[Path]:
-    """Cut pieces of music out of its files."""
+def pieces(music: Path, out: Path) -> list[Path]:
+    """Cut 20 pieces of three seconds out of each file of music."""
     import soundfile
 
     out.mkdir(parents=True, exist_ok=True)
     files = []
     for file in sorted(music.glob("*.wav")):
         samples, rate = soundfile.read(file)
-        for number in range(each):
-            start = (len(samples) - seconds * rate) * number // each
+        for number in range(20):
+            start = (len(samples) - 3 * rate) * number // 20
             files.append(out / f"{file.stem}_{number}.wav")
-            soundfile.write(files[-1], samples[start : start + seconds * rate], rate)
+            soundfile.write(files[-1], samples[start : start + 3 * rate], rate)
     return files
 
 
