@@ -224,7 +224,7 @@ def on_photos(count: int, repeats: int, folder: Path) -> None:
         with Image.open(path) as image:
             rows[path] = WIDE.rows(image.height, image.width)
     python, few = [sys.executable, "-c"], files[:: max(1, count // 20)]
-    gray = [load_picture(path)[None] for path in files[:: max(1, count // 20)]]
+    gray = [load_picture(path)[None] for path in few]
     small = [Image.fromarray(pixels[0]) for pixels in gray]
 
     def started_for_each(name: str) -> Callable[[], object]:

@@ -32,6 +32,7 @@ from typing import Any
 
 from PIL import Image
 
+from codec import by_loop
 from glyphsight.codec import Profile
 from glyphsight.dataset import BuildSettings, build_dataset
 from glyphsight.parallel import Workers
@@ -44,18 +45,9 @@ PROMPT = "Response:"  # behind the picture
 
 
 def convert(row: dict[str, Any]) -> dict[str, str]:
-    """What one would write by hand: two one-axis resizes, a table of glyphs, joins."""
-    picture, profile = row["image"], Profile()
-    glyphs = [profile.palette[value * profile.levels // 256] for value in range(256)]
-    width, height = picture.size
-    columns, rows = profile.width, profile.rows(height, width)
-    small = picture.resize((columns, height), Image.Resampling.BICUBIC)
-    values = small.resize((columns, rows), Image.Resampling.BICUBIC).tobytes()
-    lines = []
-    for number in range(rows):
-        cells = "".join([glyphs[v] for v in values[number * columns : (number + 1) * columns]])
-        lines.append(f"<row:{number + 1}>{cells}</row:{number + 1}>\n")
-    return {"prompt": "".join(lines) + PROMPT, "completion": f" {row['label']}"}
+    """What one would write by hand."""
+    [text] = by_loop([row["image"]], Profile())
+    return {"prompt": text + PROMPT, "completion": f" {row['label']}"}
 
 
 def by_datasets_map(pictures: str, out: Path, layout: str, workers: int) -> None:

@@ -107,7 +107,8 @@ def nano(directory: Path, out: Path, settings: list[str]) -> list[NDArray[np.boo
             if not done.is_dir():
                 ask = [sys.executable, "-m", "glyphsight", *line, "--out", str(done)]
                 subprocess.run(ask, check=True, stdout=sys.stderr)
-        samples = [json.loads(line) for line in (told / "samples.jsonl").open(encoding="utf-8")]
+        lines = (told / "samples.jsonl").read_text("utf-8").splitlines()
+        samples = [json.loads(line) for line in lines]
         rights.append(np.array([one["answer"] == one["truth"] for one in samples]))
         print(f"nano, fold {fold}: {100 * rights[-1].mean():.1f}", file=sys.stderr, flush=True)
     return rights

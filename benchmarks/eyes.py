@@ -208,7 +208,8 @@ def main() -> None:
     parser.add_argument("--told", action="store_true", help="also where the sort of sign is told")
     parser.add_argument("--out", type=Path, default=Path("eyes.jsonl"), help="file of the figures")
     given = parser.parse_args()
-    known = [json.loads(line) for line in given.out.open()] if given.out.exists() else []
+    lines = given.out.read_text("utf-8").splitlines() if given.out.exists() else []
+    known = [json.loads(line) for line in lines]
     done = {(one["checkpoint"], one["kind"], one["split"], one["of"]) for one in known}
     ways = [way for way in ("perceptron", "cnn") if getattr(given, way)]
     for way in ways:

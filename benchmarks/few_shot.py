@@ -43,7 +43,7 @@ from glyphsight.codec import resize
 from glyphsight.dataset import BuildSettings, Record, build_dataset, load_dataset
 from glyphsight.evaluate.baselines import Grids, baselines
 from glyphsight.evaluate.result import Share
-from glyphsight.files import replacing
+from glyphsight.files import write_json
 from glyphsight.models import RunRecord, smollm2
 from glyphsight.models.runs import ModelSource, start_from
 from glyphsight.settings import read_assignments
@@ -201,8 +201,7 @@ def work(case: Case, out: Path, file: Path) -> None:
         found = by_cells(case, train_on, judge_on)
     else:
         found = by_teaching(case, train_on, judge_on, out)
-    with replacing(file) as stream:
-        json.dump({"case": asdict(case)} | found, stream, indent=2)
+    write_json(file, {"case": asdict(case)} | found)
 
 
 def measured(case: Case, out: Path) -> dict[str, Any]:

@@ -42,10 +42,11 @@ from sklearn.svm import SVC
 from glyphsight.codec import Profile, encode_batch, resize
 from glyphsight.codec.encode import level_grids
 from glyphsight.codec.sound import spectrogram, to_power, trim
-from glyphsight.dataset import Record, load_dataset
+from glyphsight.dataset import Record, load_dataset, write_records
 from glyphsight.dataset.inspect.items import read_grids, read_profile
-from glyphsight.dataset.storage import read_manifest
+from glyphsight.dataset.storage import MANIFEST, read_manifest
 from glyphsight.evaluate.result import Share
+from glyphsight.files import write_json
 from glyphsight.inference import Model
 from glyphsight.inference.reading import PictureText
 from glyphsight.media.sound import load_sound, save_sound
@@ -123,7 +124,7 @@ def text(spec: str) -> None:
         print(f"| {name} | {np.mean(told[0]):.1f} | {np.mean(told[1]):.1f} | {each} |", flush=True)
 
 
-def cnn(cells: np.ndarray, classes: np.ndarray, test: np.ndarray, steps: int = 800) -> np.ndarray:
+def cnn(cells: np.ndarray, classes: np.ndarray, test: np.ndarray) -> np.ndarray:
     """Train a small CNN on level grids, [N, rows, columns], 0 to 1; return log probabilities."""
     import torch
     from torch import nn
@@ -137,8 +138,8 @@ def cnn(cells: np.ndarray, classes: np.ndarray, test: np.ndarray, steps: int = 8
     data, truth = torch.tensor(cells)[:, None], torch.tensor(classes)
     model(data[:2])
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
-    for _ in range(steps):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=800)
+    for _ in range(800):
         rows = torch.randint(len(data), (64,))
         loss = nn.functional.cross_entropy(model(data[rows]), truth[rows], label_smoothing=0.05)
         optimizer.zero_grad()
@@ -244,15 +245,11 @@ def nano(
         np.arange(len(train)) % 50 == 0
     )  # the last step's weights stay, whatever these say
     for split, rows in (("train", train), ("validation", known), ("test", test)):
-        lines = [
-            {"size": one.size, "ASCII_image": one.picture, "Response": one.answer}
-            for one, kept in zip(records, rows, strict=True)
-            if kept
-        ]
-        (out / f"{split}.json").write_text(json.dumps(lines, ensure_ascii=False))
+        some = (one for one, kept in zip(records, rows, strict=True) if kept)
+        write_records(some, out / f"{split}.json")
     manifest = read_manifest(dataset)
     kept = {key: manifest[key] for key in ("profile", "wordings") if key in manifest}
-    (out / "manifest.json").write_text(json.dumps(kept))
+    write_json(out / MANIFEST, kept)
     ask = [sys.executable, "-m", "glyphsight"]
     chosen = ["label_smoothing=0.05", "evaluations=1", "checkpoints=1", *given.set]
     chosen = [word for one in chosen for word in ("--set", one)]
@@ -262,7 +259,7 @@ def nano(
     judge = [*ask, "evaluate", "--model", str(out / "run"), "--data", str(out)]
     judge += ["--out", str(out / "told")]
     subprocess.run(judge, check=True, stdout=sys.stderr)
-    samples = [json.loads(line) for line in (out / "told" / "samples.jsonl").open()]
+    samples = map(json.loads, (out / "told" / "samples.jsonl").read_text("utf-8").splitlines())
     return np.array([int(one["answer"]) for one in samples])
 
 
@@ -308,18 +305,18 @@ def outside(given: argparse.Namespace) -> None:
         )
 
 
-def pieces(music: Path, out: Path, seconds: int = 3, each: int = 20) -> list[Path]:
-    """Cut pieces of music out of its files."""
+def pieces(music: Path, out: Path) -> list[Path]:
+    """Cut 20 pieces of three seconds out of each file of music."""
     import soundfile
 
     out.mkdir(parents=True, exist_ok=True)
     files = []
     for file in sorted(music.glob("*.wav")):
         samples, rate = soundfile.read(file)
-        for number in range(each):
-            start = (len(samples) - seconds * rate) * number // each
+        for number in range(20):
+            start = (len(samples) - 3 * rate) * number // 20
             files.append(out / f"{file.stem}_{number}.wav")
-            soundfile.write(files[-1], samples[start : start + seconds * rate], rate)
+            soundfile.write(files[-1], samples[start : start + 3 * rate], rate)
     return files
 
 

@@ -167,13 +167,13 @@ class Scene:
         """Write on a ground."""
         return ground * (1 - mask) + (self.ink if ink is None else ink) * mask
 
-    def within(self, sheet: Floats, around: float, level: float) -> Floats:
-        """Lay a sheet on a larger ground."""
-        edge = int(min(sheet.shape) * around)
-        shape = sheet.shape[0] + 2 * edge, sheet.shape[1] + 2 * edge
-        ground = paper(*shape, self.random, level, 3)
-        ground[edge:-edge, edge:-edge] = sheet
-        return ground
+
+def within(sheet: Floats, random: Random, around: float, level: float) -> Floats:
+    """Lay a sheet on a larger ground."""
+    edge = int(min(sheet.shape) * around)
+    ground = paper(sheet.shape[0] + 2 * edge, sheet.shape[1] + 2 * edge, random, level, 3)
+    ground[edge:-edge, edge:-edge] = sheet
+    return ground
 
 
 def flat(picture: Floats) -> Pixels:
@@ -228,7 +228,7 @@ def _board(scene: Scene) -> Pixels:
 
 def _desk(scene: Scene) -> Pixels:
     sheet = scene.on(scene.paper(), scene.mask())
-    dark = scene.within(sheet, 0.3, scene.random.uniform(40, 90))
+    dark = within(sheet, scene.random, 0.3, scene.random.uniform(40, 90))
     return photograph(shade(dark, scene.random, 0.15), scene.random)
 
 
@@ -323,7 +323,7 @@ def _margin_line(scene: Scene) -> Pixels:
 
 def _note(scene: Scene) -> Pixels:
     sheet = scene.on(scene.paper(185, 1), scene.mask(0.06, 0.12), 90)
-    return photograph(scene.within(sheet, 0.35, 235), scene.random)
+    return photograph(within(sheet, scene.random, 0.35, 235), scene.random)
 
 
 HELD_OUT: dict[str, Kind] = {
@@ -392,14 +392,14 @@ def draw_sheet(
     sheet.save(file)
 
 
-def print_blank(count: int, seed: int) -> None:
+def print_blank(seed: int) -> None:
     """Print in how many blank pages of each kind no ink is found."""
     digits = load_split(open_source("bundled"), "test")
-    print(f"\n| kind, blank | no ink found, of {count} |\n|---|---|")
+    print("\n| kind, blank | no ink found, of 12 |\n|---|---|")
     for number, (name, kind) in enumerate((KINDS | HELD_OUT).items()):
         if kind is _touching:  # no page around it
             continue
-        randoms = [np.random.default_rng([seed, number, page]) for page in range(count)]
+        randoms = [np.random.default_rng([seed, number, page]) for page in range(12)]
         pages = [kind(Scene(digits.pixels[0], random, blank=True)) for random in randoms]
         print(f"| {name} | {sum(find_ink(page) is None for page in pages)} |", flush=True)
 
@@ -439,7 +439,7 @@ def main() -> None:
     parser.add_argument("--speed", action="store_true", help="seconds of 12 megapixels instead")
     options = parser.parse_args()
     if options.blank:
-        print_blank(12, options.seed)
+        print_blank(options.seed)
         return
     if options.speed:
         print_speed(options.seed)

@@ -40,14 +40,10 @@ Ask = Callable[[str, dict[str, Any]], Any]
 
 
 @contextmanager
-def llama(model: Path, adapter: Path | None = None) -> Iterator[Ask]:
+def llama(model: Path) -> Iterator[Ask]:
     """Serve a GGUF with llama.cpp's server; yield a function that posts JSON to a path."""
     given = xllamacpp.CommonParams()
     given.model.path = str(model)
-    if adapter is not None:
-        lora = xllamacpp.CommonAdapterLoraInfo()
-        lora.path, lora.scale = str(adapter), 1.0
-        given.lora_adapters = [lora]
     given.hostnames, given.port, given.warmup = ["127.0.0.1"], 0, False
     given.n_ctx, given.n_parallel, given.use_jinja = 2048, 1, True
     given.verbosity = -1  # its log would have a hundred lines a prompt

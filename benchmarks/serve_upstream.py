@@ -63,7 +63,6 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
                 await asyncio.sleep(PAUSE)
             else:
                 writer.write(b"0\r\n\r\n")
-                count["whole"] += 1
                 continue
             break
     writer.close()

@@ -32,6 +32,7 @@ from photographs import (
     pictures,
     shade,
     stroke,
+    within,
 )
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
@@ -218,10 +219,7 @@ def on_desk(written: Written, random: Random) -> tuple[Pixels, list[str]]:
     """Photograph a sheet on a dark desk."""
     mask, labels = written
     sheet = paper(*mask.shape, random) * (1 - mask) + 45 * mask
-    edge = min(mask.shape) // 4
-    desk = paper(mask.shape[0] + 2 * edge, mask.shape[1] + 2 * edge, random, 70, 3)
-    desk[edge:-edge, edge:-edge] = sheet
-    return photograph(shade(desk, random, 0.15), random), labels
+    return photograph(shade(within(sheet, random, 0.25, 70), random, 0.15), random), labels
 
 
 def text_page(digits: Digits) -> tuple[Pixels, list[str]]:

@@ -31,7 +31,7 @@ from typing import Any
 from glyphsight.codec import Profile
 from glyphsight.dataset import BuildSettings, Prompt, build_dataset, load_dataset
 from glyphsight.errors import GlyphsightError
-from glyphsight.files import replacing
+from glyphsight.files import write_json
 from glyphsight.models.runs import HISTORY_FILE, read_history
 
 WAYS = {
@@ -125,8 +125,7 @@ def run(way: str, given: argparse.Namespace) -> None:
         ),
     )
     (trl if way == "trl" else ours)(data, given.out / way, given)
-    with replacing(given.out / way / _DONE) as stream:
-        json.dump(measured_with(way, given), stream)
+    write_json(given.out / way / _DONE, measured_with(way, given))
 
 
 def measured_with(way: str, given: argparse.Namespace) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import numpy as np
 from glyphsight.dataset import Prompt, Record, load_dataset, write_records
 from glyphsight.dataset.questions import ASIDE, CHAT, FAMILIES, PLAIN, ask
 from glyphsight.dataset.storage import MANIFEST, profile_of
-from glyphsight.files import write_json
+from glyphsight.files import new_directory, write_json
 from glyphsight.models.runs import UNKNOWN
 
 COUNTS = (7000, 4500, 1400, 1200, 14000)
@@ -132,8 +132,9 @@ def main() -> None:
     names = digits[given.counts[0] :] + strange
     names = [names[row] for row in random.permutation(len(names))[: given.counts[-1]]]
     held = load_dataset(given.clear, "validation")
-    save(given.out / "questions", {"train": asked}, (PLAIN, CHAT), given.clear)
-    save(given.out / "names", {"train": names, "validation": held}, (PLAIN,), given.clear)
+    with new_directory(given.out) as out:
+        save(out / "questions", {"train": asked}, (PLAIN, CHAT), given.clear)
+        save(out / "names", {"train": names, "validation": held}, (PLAIN,), given.clear)
     print(f"{len(asked):,} questions, {len(names):,} names")
 
 

@@ -21,7 +21,7 @@ from fontTools.ttLib import TTFont
 
 from glyphsight.codec.formats.own import Braille, Quadrant
 from glyphsight.codec.profile import CELL_ASPECT, PALETTES
-from glyphsight.files import replacing
+from glyphsight.files import replacing, write
 
 PAGE = Path(__file__).parents[1] / "src" / "glyphsight" / "serve" / "page"
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -109,12 +109,12 @@ def main(out: Path) -> None:
     font.font.flavor = "woff"
     with replacing(out / "cells.woff", "wb") as stream:
         font.font.save(stream)
-    with replacing(out / "cells.LICENCE.md") as stream:
-        stream.write(
-            "# The page's font\n\nLetters of `cells.woff` are those of **DejaVu Sans Mono**, "
-            "under the licence below; its blocks,\nshades and dots are this project's. Made by "
-            f"`scripts/bundle_font.py`.\n\n```\n{licence.rstrip()}\n```\n"
-        )
+    write(
+        out / "cells.LICENCE.md",
+        "# The page's font\n\nLetters of `cells.woff` are those of **DejaVu Sans Mono**, "
+        "under the licence below; its blocks,\nshades and dots are this project's. Made by "
+        f"`scripts/bundle_font.py`.\n\n```\n{licence.rstrip()}\n```\n",
+    )
 
 
 if __name__ == "__main__":

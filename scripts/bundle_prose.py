@@ -16,7 +16,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from glyphsight.files import replacing
+from glyphsight.files import write
 
 PAGES = ["whentouse", "affcase1", "howtocorrupt"]
 TARGET = Path(__file__).parents[1] / "src" / "glyphsight" / "assets" / "plain-english.txt"
@@ -73,8 +73,7 @@ def main() -> None:
         reader.feed((given.directory / f"{page}.html").read_text("utf-8"))
         reader.close()
         paragraphs += reader.found
-    with replacing(given.out) as stream:
-        stream.write("\n\n".join(paragraphs) + "\n")
+    write(given.out, "\n\n".join(paragraphs) + "\n")
 
 
 if __name__ == "__main__":

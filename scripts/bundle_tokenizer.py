@@ -13,7 +13,7 @@ import json
 import lzma
 from pathlib import Path
 
-from glyphsight.files import replacing
+from glyphsight.files import write
 
 TARGET = Path(__file__).parents[1] / "src" / "glyphsight" / "assets" / "smollm2-tokenizer.json.xz"
 
@@ -22,9 +22,7 @@ def main(directory: str) -> None:
     """Write the package's tokenizer from the one in ``directory``."""
     value = json.loads((Path(directory) / "tokenizer.json").read_text(encoding="utf-8"))
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    preset = 9 | lzma.PRESET_EXTREME
-    with replacing(TARGET, "wb") as stream:
-        stream.write(lzma.compress(text.encode("utf-8"), preset=preset))
+    write(TARGET, lzma.compress(text.encode("utf-8"), preset=9 | lzma.PRESET_EXTREME))
     print(f"{TARGET}: {TARGET.stat().st_size} bytes")
 
 

@@ -136,10 +136,22 @@ def read(packages: Path, package: str, file: str) -> dict[str, Any]:
     return content
 
 
+def plain_name(name: str) -> str:
+    """The words of an icon's name without those of its style."""
+    return " ".join(word for word in name.split("-") if not STYLES.fullmatch(word))
+
+
+def svg_of(icons: dict[str, Any], icon: dict[str, Any], side: int, margin: int) -> str:
+    """SVG text of an icon of a set."""
+    whole = {"left": 0, "top": 0, "width": 16, "height": 16}
+    whole |= {key: icons[key] for key in whole if key in icons} | icon
+    box = " ".join(str(whole[key]) for key in ("left", "top", "width", "height"))
+    return SVG.format(side=side, margin=margin, inner=side - 2 * margin, box=box, body=icon["body"])
+
+
 def answer_of(name: str) -> str | None:
     """What an icon of this name shows, None where it is none of ours."""
-    plain = " ".join(word for word in name.split("-") if not STYLES.fullmatch(word))
-    return next((answer for answer, names in NAMES.items() if plain in names), None)
+    return next((answer for answer, names in NAMES.items() if plain_name(name) in names), None)
 
 
 def drawings(icons: dict[str, Any]) -> dict[str, str]:
@@ -159,13 +171,7 @@ def drawings(icons: dict[str, Any]) -> dict[str, str]:
             origin = aliases[origin]["parent"]
         if changes.keys() & {"rotate", "hFlip", "vFlip"}:
             continue
-        icon = {"left": 0, "top": 0, "width": 16, "height": 16}
-        icon |= {key: icons[key] for key in icon if key in icons}
-        icon |= icons["icons"][origin] | changes
-        box = " ".join(str(icon[key]) for key in ("left", "top", "width", "height"))
-        found[name] = SVG.format(
-            side=SIDE, margin=MARGIN, inner=SIDE - 2 * MARGIN, box=box, body=icon["body"]
-        )
+        found[name] = svg_of(icons, icons["icons"][origin] | changes, SIDE, MARGIN)
     return found
 
 

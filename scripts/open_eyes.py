@@ -480,7 +480,7 @@ def save(directory: Path, splits: dict[str, list[Record]], plan: Plan) -> None:
 
 def vitc_of(file: Path) -> Make:
     """Draw the pictures of a file of ViTC, in its order."""
-    questions = iter(json.loads(file.read_text()))
+    questions = iter(json.loads(file.read_text("utf-8")))
 
     def make(part: str, random: Random) -> Drawn:
         one = next(questions)

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 from glyphsight.dataset.questions import ASIDES, CHAT, PLAIN
-from glyphsight.files import replacing
+from glyphsight.files import write
 from glyphsight.inference import Model, Request
 
 _ROOM = " word" * 36  # with the spare tokens, 48 to write in
@@ -35,9 +35,8 @@ def main() -> None:
             asked = [Request(wording.ask("", one["ask"]), (_ROOM,)) for one in some]
             for one, said in zip(some, model.generate(asked), strict=True):
                 one[name] = said.strip()
-            with replacing(file) as stream:
-                lines = ",\n".join(f" {json.dumps(one, ensure_ascii=False)}" for one in asides)
-                stream.write(f"[\n{lines}\n]\n")
+            lines = ",\n".join(f" {json.dumps(one, ensure_ascii=False)}" for one in asides)
+            write(file, f"[\n{lines}\n]\n")
             print(f"{name}: {start + len(some)} of {len(left)}")
 
 

@@ -70,8 +70,8 @@ def main() -> None:
             loaded.tokenizer.save_pretrained(scratch)
         if adapters:
             config = Path(scratch) / "adapter_config.json"
-            named = json.loads(config.read_text()) | {"base_model_name_or_path": given.base}
-            config.write_text(json.dumps(named, indent=2, sort_keys=True) + "\n")
+            named = json.loads(config.read_text("utf-8")) | {"base_model_name_or_path": given.base}
+            config.write_text(json.dumps(named, indent=2, sort_keys=True) + "\n", "utf-8")
         given.target.mkdir(parents=True, exist_ok=True)
         for file in Path(scratch).iterdir():
             if file.name not in _DROPPED:

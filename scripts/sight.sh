@@ -7,8 +7,7 @@
 # cropped to their ink; the mean of the last two is `digits alone`. It takes about eight hours on two
 # cores. With PICTURES that scripts/clear_eyes.py drew (--hold-out DIR/1/data, --photos, --icons), two more
 # stages learn other people's digits and to say `unknown`, in three hours of one core; that ships.
-# Four more learn to answer questions, in five hours: `sight-vqa`. Of what ships the first three read
-# other rows, of fewer questions in fewer words, and the second was stopped after 518 of 757 steps.
+# Five more learn to answer questions: `sight-vqa`.
 # A stage that is done stays; one that was stopped resumes from its last checkpoint.
 set -euo pipefail
 source=${1:?"name MNIST's files: bash scripts/sight.sh idx:DIR"}
@@ -54,27 +53,24 @@ made mean average.py "$dir/6" "$dir/7" "$dir/mean"
 [ -n "$pictures" ] || exit 0
 words=$(python -c 'from glyphsight.train.text import own_words
 print(own_words("smollm2-135m", 5, texts=96, sums=192))')
-encoded() { # encoded NUMBER: DIR/NUMBER-pictures in the text of `sight`
+encoded() { # encoded NUMBER OPTIONS...: choose DIR/NUMBER-pictures and write them in the text of `sight`
+  [ -d "$dir/$1-pictures" ] || python "$here/some_pictures.py" "$pictures" "$dir/$1-pictures" "${@:2}"
   [ -f "$dir/$1-data/manifest.json" ] || "$glyphsight" dataset build --source "folder:$dir/$1-pictures" --out "$dir/$1-data" \
     --format plain --width 16 --height 9 --palette ' ·█' --invert auto --ink --centre --crop 0 --seed 1
 }
-learn() { # learn NUMBER START OPTIONS...: a stage on pictures of DIR/NUMBER-pictures
-  encoded "$1"
+learn() { # learn NUMBER START OPTIONS...: a stage on DIR/NUMBER-data
   stage "$1" --data "$dir/$1-data" --from "$2" --batch-size 16 --set warmup=0.02 --set text_share=0.05 \
     --set text_file="$words" --set validation_records=400 --set compile=on "${@:3}"
 }
-[ -d "$dir/8-pictures" ] || python "$here/some_pictures.py" "$pictures" "$dir/8-pictures"
+encoded 8
 learn 8 "$dir/mean" --seed 1 --learning-rate 6e-4 --set max_steps=1781 --set evaluations=4 --set checkpoints=17
-[ -d "$dir/9-pictures" ] || python "$here/some_pictures.py" "$pictures" "$dir/9-pictures" --mix more --without "$dir/8-pictures"
+encoded 9 --mix more --without "$dir/8-pictures"
 learn 9 "$dir/8" --seed 2 --learning-rate 5e-4 --set max_steps=1862 --set evaluations=1 --set checkpoints=10
 python "$here/choose_unknown.py" "$dir/9" "$dir/5-data" "$dir/8-data"  # digits of all kinds
 "$glyphsight" evaluate --model "$dir/9" --data "$dir/5-data" --split validation
-[ -d "$dir/10-pictures" ] || python "$here/some_pictures.py" "$pictures" "$dir/10-pictures" --mix asked
-[ -d "$dir/13-pictures" ] || python "$here/some_pictures.py" "$pictures" "$dir/13-pictures" --mix doubt --without "$dir/10-pictures"
-[ -d "$dir/14-pictures" ] || python "$here/some_pictures.py" "$pictures" "$dir/14-pictures" --mix sums --without "$dir/13-pictures"
-encoded 10
-encoded 13
-encoded 14
+encoded 10 --mix asked
+encoded 13 --mix doubt --without "$dir/10-pictures"
+encoded 14 --mix sums --without "$dir/13-pictures"
 ask() { # ask NUMBER DATA SEED START OPTIONS...: a stage on names and questions about DIR/DATA-data
   [ -d "$dir/$1-asked" ] || python "$here/asked_digits.py" "$dir/$2-data" "$dir/$1-asked" --seed "$3"
   stage "$1" --data "$dir/$1-asked/names" --data "$dir/$1-asked/questions" --from "$dir/$4" --batch-size 16 --set warmup=0.02 \

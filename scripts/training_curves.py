@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from glyphsight.files import replacing
+from glyphsight.files import write
 from glyphsight.models.runs import read_history
 from glyphsight.pages import INK, axes, svg
 
@@ -34,8 +34,7 @@ def main() -> None:
     drawn.set_xlabel("digits seen")
     drawn.set_ylabel("validation digits right, %")
     drawn.legend(frameon=False, loc="lower right", labelcolor=INK)
-    with replacing(given.out) as stream:
-        stream.write(svg(figure, "validation accuracy against digits seen") + "\n")
+    write(given.out, svg(figure, "validation accuracy against digits seen") + "\n")
 
 
 if __name__ == "__main__":

@@ -238,7 +238,8 @@ def _lines(text: str) -> str:
 @lru_cache(maxsize=1)
 def text_fonts(vitc: Path) -> dict[str, list[Callable[[str], str]]]:
     """Deal fonts of text art, none of which draws any picture of ViTC-S, to the parts."""
-    known = {_lines(one["art_text"]) for one in json.loads((vitc / "vitc-s.json").read_text())}
+    tests = json.loads((vitc / "vitc-s.json").read_text("utf-8"))
+    known = {_lines(one["art_text"]) for one in tests}
     makers: dict[str, Callable[[str], str]] = {}
     for name in sorted(pyfiglet.FigletFont.getFonts()):
         makers[f"pyfiglet {name}"] = pyfiglet.Figlet(name, width=2000).renderText
@@ -385,14 +386,10 @@ def icon_names(
     for one in sets:
         by = author[one["prefix"]]
         for name, icon in one["icons"].items():
-            plain = " ".join(w for w in name.split("-") if not icons.STYLES.fullmatch(w))
+            plain = icons.plain_name(name)
             if not plain or plain in BRANDS:
                 continue
-            size = {"left": 0, "top": 0, "width": 16, "height": 16}
-            size |= {key: one[key] for key in size if key in one}
-            size |= {key: icon[key] for key in size if key in icon}
-            box = " ".join(str(size[key]) for key in ("left", "top", "width", "height"))
-            svg = icons.SVG.format(side=48, margin=2, inner=44, box=box, body=icon["body"])
+            svg = icons.svg_of(one, icon, side=48, margin=2)
             drawn[SAME.get(plain, plain)].append((by, svg))
     common = sorted(drawn, key=lambda name: (-len({by for by, _ in drawn[name]}), name))[ranks]
     parts: dict[str, dict[str, list[tuple[str, str]]]] = {

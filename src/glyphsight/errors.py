@@ -37,6 +37,12 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def reason_of(error: Exception) -> str:
+    """Say in one line what went wrong: the system's words, else the first line of the message."""
+    said = error.strerror if isinstance(error, OSError) else None
+    return said or str(error).strip().split("\n")[0] or repr(error)
+
+
 def meant(name: str, known: Iterable[str]) -> str:
     """Return the beginning of a fix that names the nearest known name; "" where none is near."""
     ends = {one.rpartition("/")[2]: one for one in known}  # directories have a long part in common

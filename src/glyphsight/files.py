@@ -81,6 +81,30 @@ def _writing(path: Path) -> Iterator[None]:
         raise unwritable(path, error) from error
 
 
+@contextmanager
+def claimed(directory: Path, lock: str, what: str) -> Iterator[None]:
+    """Keep other processes out of a directory for the block; the directory is made if missing.
+
+    Args:
+        directory: Directory that ``what``, such as a build, writes in.
+        lock: Name of the file in it that is locked, with ``/``; made if missing.
+        what: Word for the work in the error.
+
+    Raises:
+        GlyphsightError: Nothing can be written there, or another process is writing.
+    """
+    path = directory / lock
+    with _writing(directory / lock.partition("/")[0]):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("ab")
+    with stream:
+        if not claim(stream):
+            raise GlyphsightError(
+                f"{directory}: another {what} is writing here; wait for it, or give another --out"
+            )
+        yield
+
+
 def let_others_read(*paths: Path) -> None:
     """Give files the permissions of the umask, where a library made them its owner's alone."""
     for path in paths:

@@ -27,8 +27,6 @@ from glyphsight.errors import GlyphsightError
 from glyphsight.extras import need
 from glyphsight.settings import check, setting
 
-ENGINES = ("local", "ray")
-
 _ALONE = 1.0  # seconds of work before other processes are started: they take half a second
 _RETRIES = 3  # of a task whose worker or node on Ray was lost
 _LOST = (
@@ -57,7 +55,7 @@ class Workers:
             installed.
     """
 
-    engine: str = setting("local", choices=ENGINES)
+    engine: str = setting("local", choices=("local", "ray"))
     workers: int | None = setting(None, low=1)
     ray_address: str | None = None
 

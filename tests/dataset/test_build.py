@@ -588,7 +588,7 @@ def test_a_picture_replaced_by_an_older_file_is_noticed(few, tmp_path):
 def test_two_builds_do_not_write_into_one_directory(idx, tmp_path):
     with (
         Directory(str(tmp_path / "x")).locked(),
-        pytest.raises(DatasetError, match="another build is writing here"),
+        pytest.raises(GlyphsightError, match="another build is writing here"),
     ):
         build(f"idx:{idx}", tmp_path / "x", validation=60)
     assert build(f"idx:{idx}", tmp_path / "x", validation=60).records

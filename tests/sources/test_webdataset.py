@@ -88,6 +88,7 @@ def test_hidden_files_folders_and_other_files_of_a_sample_are_left_out(shard, pn
         ({"png": None, "txt": b"\xff"}, "can't decode byte 0xff"),
         ({"png": None, "json": b'{"la'}, "Unterminated string"),
         ({"png": None, "json": b"[1]"}, "json holds no object"),
+        ({"png": None, "json": b"[" * 200_000}, "maximum recursion depth exceeded"),
         ({"png": None, "json": b'{"label": [1]}'}, "its answer is no text but list"),
         ({"png": None, "json": b'{"id": 1}'}, "has no answer"),
     ],

@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from glyphsight.codec.ink import SMALLEST, Ink, find_ink
+from glyphsight.codec.ink import SMALLEST, Images, Ink, find_ink
 from glyphsight.codec.profile import Profile
 from glyphsight.codec.resample import resize
 from glyphsight.codec.sound import trim
 from glyphsight.codec.things import Inks, find_inks, find_on_paper
 
-Images = NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # top, bottom, left, right, ends excluded
 
 FAINT = 16  # smallest range of gray values of a picture with content; a smaller range is noise

@@ -97,7 +97,7 @@ class Profile:
         object.__setattr__(self, "palette", PALETTES.get(self.palette, self.palette))
         check(self, FormatError)
         get_format(self.format)  # an unknown one is refused at once
-        check_palette(self.palette)
+        _check_palette(self.palette)
         self._check_threshold()
         if self.ink and self.paper:
             raise FormatError("ink finds the main thing, paper all ink; leave one of them out")
@@ -182,7 +182,7 @@ def _glyph_problem(glyph: str) -> str | None:
     )
 
 
-def check_palette(palette: str) -> None:
+def _check_palette(palette: str) -> None:
     """Refuse glyphs that could not be told apart or read back.
 
     Wide glyphs, such as squares in colour, are taken: a model reads code points, not columns.

@@ -7,14 +7,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from glyphsight.errors import DatasetError
-from glyphsight.files import claim, replacing_path, unwritable
+from glyphsight.files import claimed, replacing_path
 
 STATE = ".build"  # folder of a build that is under way
 
@@ -87,22 +87,9 @@ class Directory:
         with suppress(OSError):
             Path(self.root).rmdir()
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Keep the directory to one build at a time, until the block or the process ends."""
-        folder = Path(self.root, STATE)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            stream = (folder / "lock").open("ab")
-        except OSError as error:
-            raise unwritable(folder, error) from error
-        with stream:
-            if not claim(stream):
-                raise DatasetError(
-                    f"{self.root}: another build is writing here; wait for it, or give another "
-                    "--out"
-                )
-            yield
+        return claimed(Path(self.root), f"{STATE}/lock", "build")
 
 
 class _RemoteDirectory(Directory):
@@ -159,9 +146,8 @@ class _RemoteDirectory(Directory):
     def remove_if_empty(self) -> None:
         pass  # object stores have no empty directories
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        yield
+    def locked(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def open_directory(root: str | os.PathLike[str]) -> Directory:

@@ -16,9 +16,9 @@ from glyphsight.errors import FormatError
 from glyphsight.evaluate import plots
 from glyphsight.evaluate.compare import Comparison
 from glyphsight.evaluate.explanation import attribution_png, cells_picture
-from glyphsight.evaluate.result import REPORT_FILE, Evaluation, Sample, Share, claimed, finish
+from glyphsight.evaluate.result import REPORT_FILE, SAMPLES_FILE, Evaluation, Sample, Share, finish
 from glyphsight.evaluate.study import SHOWN, Study
-from glyphsight.files import json_line, replacing, write
+from glyphsight.files import claimed, json_line, replacing, write
 from glyphsight.models import RunRecord
 from glyphsight.models.runs import HISTORY_FILE, SETTINGS_FILE, read_history
 from glyphsight.models.tokens import EMBEDDED
@@ -69,7 +69,7 @@ def record_study(
         GlyphsightError: Nothing can be written there, or another evaluation is writing.
     """
     result = study.evaluation
-    with claimed(directory):
+    with claimed(directory, SAMPLES_FILE, "evaluation"):
         result.write_samples(directory)
         _write_attributions(study, directory / ATTRIBUTIONS_FILE)
         if result.labels:

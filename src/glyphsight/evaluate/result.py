@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from glyphsight.errors import DatasetError, GlyphsightError
+from glyphsight.errors import DatasetError
 from glyphsight.evaluate.statistics import ClassScore
-from glyphsight.files import JsonLog, claim, json_line, replacing, unwritable, write_json
+from glyphsight.files import JsonLog, json_line, replacing, write_json
 from glyphsight.sampling import wilson_interval
 
 METRICS_FILE = "metrics.json"  # written last: with it an evaluation is finished
@@ -171,25 +170,3 @@ def told_data(directory: Path) -> tuple[str, str | None] | None:
     except (OSError, ValueError):
         told = JsonLog.noted(directory / SAMPLES_FILE)
     return (told["data"], told.get("split")) if isinstance(told, dict) and "data" in told else None
-
-
-@contextmanager
-def claimed(directory: Path) -> Iterator[None]:
-    """Keep other evaluations out of a directory for the block; the directory is made if missing.
-
-    Raises:
-        GlyphsightError: Nothing can be written there, or another evaluation is writing.
-    """
-    path = directory / SAMPLES_FILE
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        stream = path.open("ab")
-    except OSError as error:
-        raise unwritable(path, error) from error
-    with stream:
-        if not claim(stream):
-            raise GlyphsightError(
-                f"{directory}: another evaluation is writing here; wait for it, or give another "
-                "--out"
-            )
-        yield

@@ -171,7 +171,6 @@ SOUNDS: tuple[Perturbation, ...] = (
 )
 """Ways to change a sound, or the text of one."""
 
-ALL = tuple(one.name for one in PERTURBATIONS)
 CLEAN = "clean"
 
 
@@ -285,7 +284,7 @@ def robustness(
         loaded: Model; a run reads pictures in its own profile, another model in the published one.
         judged: Labelled pictures, in batches where their sizes differ; or records of a dataset,
             which hold no pixels, so that only their texts are changed.
-        names: Names of perturbations, each of ``ALL``, or of those in ``SOUNDS``; None for all.
+        names: Names of ``PERTURBATIONS``, or of ``SOUNDS``; None for all.
         seed: Random seed; each condition draws by itself, whichever others are tried.
         batch_size: Sequences per forward pass; changes speed alone.
         again: Function that reads the judged sounds again, each changed by a function of its
@@ -298,7 +297,7 @@ def robustness(
 
     Raises:
         DatasetError: There is nothing to judge.
-        GlyphsightError: A name is none of ``ALL``.
+        GlyphsightError: A name is none of those.
         ModelError: The model does not take the unchanged pictures.
     """
     model, run = Model(loaded), loaded.run

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from glyphsight.codec import encode_batch
 from glyphsight.codec.adjust import stretch_contrast
+from glyphsight.codec.gaps import trim_box
 from glyphsight.codec.ground import border, threshold_of
+from glyphsight.codec.parts import box_around
 from glyphsight.codec.prepare import prepare, remaining
 from glyphsight.errors import ModelError, PictureError
 from glyphsight.inference.answer import Answer, to_answer
@@ -128,9 +130,7 @@ def read_signs(model: Model, picture: PictureLike) -> Answer:
     if not parts:
         return answer
     written = "".join(part.label for part in parts)
-    edges = np.array([part.box for part in parts])
-    top, _, left, _ = edges.min(axis=0).tolist()
-    _, bottom, _, right = edges.max(axis=0).tolist()
+    top, bottom, left, right = box_around(np.array([part.box for part in parts])).tolist()
     return replace(
         answer,
         label=written,
@@ -198,9 +198,7 @@ def _lattice(ink: NDArray[np.bool_]) -> tuple[list[_Piece], int]:
             right = cuts[end][0]
             if right - left > _WIDEST * tall:
                 break
-            rows = np.flatnonzero(ink[:, left:right].any(axis=1))
-            columns = np.flatnonzero(ink[:, left:right].any(axis=0)) + left
-            box = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+            box = trim_box(ink, (0, len(ink), left, right))
             gaps = sum(first < after for first, after in cuts[start + 1 : end])
             pieces.append(_Piece(start, end, box, gaps))
     return pieces, len(cuts) - 1

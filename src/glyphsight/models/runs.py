@@ -201,7 +201,6 @@ SHIPPED_RUNS = {name: _ASSETS / name for name in _SHIPPED}
 that adapter trained further on questions about digits, a ``nano`` trained on Fashion-MNIST's
 clothes, one on letters, icons, sketches and clothes together, one on spoken digits, and one that
 draws digits."""
-DEFAULT_MODEL = SIGHT  # model that ``see`` asks unless another is named
 NAMES = (nano.NAME, smollm2.NAME, *SHIPPED_RUNS)
 """Names of the models of the package. They win over directories of the same name."""
 
@@ -209,7 +208,7 @@ NAMES = (nano.NAME, smollm2.NAME, *SHIPPED_RUNS)
 def model_for(question: str | None, talker: str | None = None) -> str:
     """Name the model that a question about a picture goes to unless another is named."""
     names = question is None or talker is not None or asks_name(question)
-    return DEFAULT_MODEL if names else SIGHT_VQA
+    return SIGHT if names else SIGHT_VQA
 
 
 @dataclass(frozen=True)

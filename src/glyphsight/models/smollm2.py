@@ -56,11 +56,11 @@ _TENSORS = {  # names in a GGUF, in transformers
 def _is_whole(directory: Path) -> bool:
     """Say whether every file is there as it was written: checksums once, then size and time."""
     try:
-        sums: dict[str, str] = json.loads((directory / _SUMS).read_text())
+        sums: dict[str, str] = json.loads((directory / _SUMS).read_text("utf-8"))
         found = [(directory / name).stat() for name in sums]
         state = [[one.st_size, one.st_mtime_ns] for one in found]
         checked = directory / _CHECKED
-        if checked.is_file() and json.loads(checked.read_text()) == state:
+        if checked.is_file() and json.loads(checked.read_text("utf-8")) == state:
             return True
         if not sums or any(checksum([directory / name]) != sums[name] for name in sums):
             return False

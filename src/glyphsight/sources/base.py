@@ -198,7 +198,7 @@ def read_item(
         stream.name = where
         picture = load_picture(stream, max_pixels=max_pixels)
         return name, answer(), picture, question_text(question())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return Failure(name, f"{where}: {one_line(error)}; fix or remove the item")
     except GlyphsightError as error:
         return Failure(name, str(error))

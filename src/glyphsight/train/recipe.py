@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from glyphsight.codec import Profile
 from glyphsight.dataset.build.settings import BuildSettings
-from glyphsight.errors import GlyphsightError, ModelError, meant
+from glyphsight.errors import GlyphsightError, ModelError, meant, one_line
 from glyphsight.media.change import Augmentation
 from glyphsight.settings import settings_of
 
@@ -144,7 +144,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ModelError(
-            f"{path}: cannot be read as YAML ({' '.join(str(error).split())}); fix it there"
+            f"{path}: cannot be read as YAML ({one_line(error)}); fix it there"
         ) from None
     return mapping(path, "the file", value)
 

@@ -20,7 +20,7 @@ from transformers.trainer_callback import PrinterCallback
 from glyphsight.codec import Profile
 from glyphsight.console import say
 from glyphsight.dataset import Record
-from glyphsight.errors import ModelError
+from glyphsight.errors import ModelError, reason_of
 from glyphsight.models import LoadedModel, RunRecord
 from glyphsight.models.load import fast_bfloat16
 from glyphsight.models.runs import HISTORY_FILE, UNKNOWN, read_history, resolve
@@ -48,7 +48,6 @@ from glyphsight.train.trainer import (
     bound_caches,
     keep_frozen_weights_in,
     length_multiple,
-    reason_of,
     release_free_memory,
 )
 

@@ -166,7 +166,7 @@ def resolve_settings(
 def saved_settings(path: Path) -> dict[str, Any]:
     """Read saved values by name; raise ModelError where the file is missing or damaged."""
     try:
-        return {name: entry["value"] for name, entry in json.loads(path.read_text()).items()}
+        return {name: entry["value"] for name, entry in json.loads(path.read_text("utf-8")).items()}
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; start the run without --resume") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

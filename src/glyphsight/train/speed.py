@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from glyphsight.errors import ModelError
+from glyphsight.errors import ModelError, reason_of
 from glyphsight.train.settings import TrainSettings
-from glyphsight.train.trainer import reason_of
 
 _SCORES = 3 * 2**27
 """Attention scores of a batch up to which a CPU takes attention as plain matrix products.

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from transformers import Trainer
 
+from glyphsight.errors import reason_of
 from glyphsight.files import let_others_read
 from glyphsight.train.data import BucketSampler, Example, with_blank
 from glyphsight.train.settings import TrainSettings
@@ -194,12 +195,6 @@ def rate_factor(done: float, pace: float, warmup: float, schedule: str) -> float
         return rise
     left = 1 - min(1.0, max(0.0, done - warmup) / max(1 - warmup, 1e-9))
     return min(rise, left if schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left)))
-
-
-def reason_of(error: Exception) -> str:
-    """Say in one line why a file could not be written."""
-    said = error.strerror if isinstance(error, OSError) else None
-    return said or str(error).strip().split("\n")[0] or repr(error)
 
 
 class AnswerTrainer(Trainer):
