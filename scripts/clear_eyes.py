@@ -378,26 +378,7 @@ def shadows(scene: photographs.Scene) -> Pixels | None:
             draw.ellipse(box, fill=255)
         else:
             draw.ellipse(box, fill=dark)
-    return written_in(scene, np.asarray(light) / 255)
-
-
-def twigs(scene: photographs.Scene) -> Pixels | None:
-    """Write on paper in the shadows of two to five twigs, darker where they cross; or None."""
-    random, shape = scene.random, (scene.height, scene.width)
-    light = np.ones(shape)
-    for _ in range(random.integers(2, 6)):
-        twig = Image.new("L", shape[::-1], 255)
-        ends = random.uniform(-0.2, 1.2, (2, 2)) * shape[::-1]
-        wide, dark = min(shape) * random.uniform(0.02, 0.09), 255 * random.uniform(0.45, 0.8)
-        ImageDraw.Draw(twig).line([tuple(end) for end in ends], int(dark), int(wide))
-        light = light * np.asarray(twig) / 255
-    return written_in(scene, light)
-
-
-def written_in(scene: photographs.Scene, light: Floats) -> Pixels | None:
-    """Write on paper in a light of 0 to 1; None where not the digit is taken for ink."""
-    random = scene.random
-    soft = ndimage.gaussian_filter(light, random.uniform(1, 12))
+    soft = ndimage.gaussian_filter(np.asarray(light) / 255, random.uniform(1, 12))
     ground = scene.paper(random.uniform(150, 240), random.uniform(0, 4))
     mask = scene.mask(0.05, 0.13)
     taken = photographs.photograph(
@@ -428,10 +409,6 @@ def _photograph(
         if name != "touching the edges" or not blank
     ]
     return kinds[random.integers(len(kinds))](photographs.Scene(digit, random, blank=blank))
-
-
-def _in_twigs(digit: Pixels, random: Random) -> Pixels | None:
-    return twigs(photographs.Scene(digit, random))
 
 
 def _rewritten(digit: Pixels, random: Random) -> Pixels:
@@ -528,7 +505,6 @@ MAKERS: dict[str, dict[str, tuple[Maker, int, int]]] = {
         **_STRANGE,
         "clothes": (partial(_one_of, "clothes"), 8000, 200),
         "shadowed": (partial(_digit, change=partial(_photograph, shadowed=True)), 6000, 150),
-        "twigs": (partial(_digit, change=_in_twigs), 6000, 300),
     },
     "clothes": {**_STRANGE, "digit": (partial(_one_of, "digits"), 8000, 200)},
 }
