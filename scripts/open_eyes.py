@@ -116,8 +116,10 @@ PLANS = {
         asks=False,
     ),
     "scenes": Plan(
-        Profile(width=48, height=12, palette=" ·█", format="plain", invert="auto", crop=0.0),
-        {"scenes": 60000},
+        Profile(
+            width=20, height=11, widest=60, palette=" ·█", format="plain", invert="auto", crop=0.0
+        ),
+        {"scenes": 40000},
         asks=False,
         each=5,
     ),
@@ -183,7 +185,7 @@ PLANS["signs"] = replace(
 )
 """`sight`'s text, and more columns for what is wide; for a `nano` a finer one, of one length, so
 that compiled layers serve every step, and names alone; another that is asked about rows of shapes,
-stretched to more columns; one finer still, and other pictures for it, twice; `sight`'s own text,
+with more columns for these; one finer still, and other pictures for it, twice; `sight`'s own text,
 its ink found; the same, to name signs alone."""
 JUDGED = 200
 TESTED = {

@@ -7,7 +7,7 @@
 # cropped to their ink; the mean of the last two is `digits alone`. It takes about eight hours on two
 # cores. With PICTURES that scripts/clear_eyes.py drew (--hold-out DIR/1/data, --photos, --icons), two more
 # stages learn other people's digits and to say `unknown`, in three hours of one core; that ships.
-# Five more learn to answer questions: `sight-vqa`.
+# Four more learn to answer questions: `sight-vqa`.
 # A stage that is done stays; one that was stopped resumes from its last checkpoint.
 set -euo pipefail
 source=${1:?"name MNIST's files: bash scripts/sight.sh idx:DIR"}
@@ -70,7 +70,6 @@ python "$here/choose_unknown.py" "$dir/9" "$dir/5-data" "$dir/8-data"  # digits 
 "$glyphsight" evaluate --model "$dir/9" --data "$dir/5-data" --split validation
 encoded 10 --mix asked
 encoded 13 --mix doubt --without "$dir/10-pictures"
-encoded 14 --mix sums --without "$dir/13-pictures"
 ask() { # ask NUMBER DATA SEED START OPTIONS...: a stage on names and questions about DIR/DATA-data
   [ -d "$dir/$1-asked" ] || python "$here/asked_digits.py" "$dir/$2-data" "$dir/$1-asked" --seed "$3"
   stage "$1" --data "$dir/$1-asked/names" --data "$dir/$1-asked/questions" --from "$dir/$4" --batch-size 16 --set warmup=0.02 \
@@ -80,8 +79,6 @@ ask 10 10 36 9 --seed 3 --learning-rate 5e-4 --set text_share=0.0176 --set max_s
 ask 11 10 37 10 --seed 4 --learning-rate 5e-4 --set text_share=0.04 --set max_steps=757
 ask 12 10 38 11 --seed 5 --learning-rate 4e-4 --set text_share=0.04 --set max_steps=408
 ask 13 13 39 12 --seed 6 --learning-rate 5e-4 --set text_share=0.04 --set max_steps=953
-[ -d "$dir/14-asked" ] || python "$here/asked_digits.py" "$dir/14-data" "$dir/14-asked" --seed 40 --sums --counts 450 1500 500 100 600
-ask 14 14 40 13 --seed 7 --learning-rate 4e-4 --set text_share=0.04 --set max_steps=MAXSTEPS
-python "$here/choose_unknown.py" "$dir/14" "$dir/5-data" "$dir/10-data" --refused 0.004
-"$glyphsight" evaluate --model "$dir/14" --data "$dir/5-data" --split validation
-"$glyphsight" evaluate --model "$dir/14" --data use:bundled
+python "$here/choose_unknown.py" "$dir/13" "$dir/5-data" "$dir/10-data" --refused 0.004
+"$glyphsight" evaluate --model "$dir/13" --data "$dir/5-data" --split validation
+"$glyphsight" evaluate --model "$dir/13" --data use:bundled
