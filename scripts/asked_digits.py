@@ -114,13 +114,14 @@ def main() -> None:
     parser.add_argument("clear", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=36)
-    parser.add_argument("--sums", action="store_true", help="ask for the sum of every pair")
+    parser.add_argument("--sums", action="store_true", help="ask for every sum")
     parser.add_argument(
         "--counts",
         nargs=5,
         type=int,
         default=COUNTS,
-        help="single digits, pairs, triples and unknown pictures to ask about; pictures to name",
+        metavar=("DIGITS", "PAIRS", "TRIPLES", "UNKNOWN", "NAMES"),
+        help="pictures to ask about, and to name",
     )
     given = parser.parse_args()
     random = np.random.default_rng(given.seed)

@@ -465,7 +465,7 @@ def _icon(material: Material, random: Random) -> Made:
 
     drawn = kinds.render(material.icons[random.integers(len(material.icons))])
     icon = affine(drawn[:, :: random.choice([-1, 1])], random, 12, 0.15)
-    if icon.max() < 200:  # lines so thin that a photograph would show none of it
+    if icon.max() < 200:  # lines so thin that nothing of it could be seen
         return None, UNKNOWN
     if random.random() < 0.2:
         return _photograph(icon, random), UNKNOWN

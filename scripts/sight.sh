@@ -7,7 +7,8 @@
 # cropped to their ink; the mean of the last two is `digits alone`. It takes about eight hours on two
 # cores. With PICTURES that scripts/clear_eyes.py drew (--hold-out DIR/1/data, --photos, --icons), two more
 # stages learn other people's digits and to say `unknown`, in three hours of one core; that ships.
-# Four more learn to answer questions: `sight-vqa`.
+# Four more learn to answer questions: `sight-vqa`. What ships read other rows in the first three, was
+# stopped after 518 of 757 steps of the second, and was told the bare sum of digits, which is written out now.
 # A stage that is done stays; one that was stopped resumes from its last checkpoint.
 set -euo pipefail
 source=${1:?"name MNIST's files: bash scripts/sight.sh idx:DIR"}

@@ -87,7 +87,7 @@ def claimed(directory: Path, lock: str, what: str) -> Iterator[None]:
 
     Args:
         directory: Directory that ``what``, such as a build, writes in.
-        lock: Name of the file in it that is locked, with ``/``; made if missing.
+        lock: Path of the locked file below it, such as ``.build/lock``; made if missing.
         what: Word for the work in the error.
 
     Raises:

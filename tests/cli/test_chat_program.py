@@ -1,5 +1,5 @@
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from glyphsight.cli.app import app
@@ -25,12 +25,18 @@ def test_pictures_are_added_as_it_goes_and_quit_ends(golden):
     assert (done.exit_code, done.stdout) == (0, "5, 5\n5\n")
 
 
-def test_what_a_model_does_not_know_brings_a_hint_once(tmp_path):
-    blank = tmp_path / "blank.png"
+def test_what_a_model_does_not_know_brings_a_hint_once_and_a_blank_page_none(golden, tmp_path):
+    blank, house = tmp_path / "blank.png", tmp_path / "house.png"
     Image.new("L", (60, 60), 255).save(blank)
-    done = chat(said=f"/image {blank}\n\n/image {blank}\n\n")
-    assert done.stdout == "nothing I know\nnothing I know\n"
+    drawn = Image.new("L", (120, 120), 255)
+    for box in ((25, 55, 95, 105), (50, 75, 65, 105), (75, 65, 85, 75)):
+        ImageDraw.Draw(drawn).rectangle(box, outline=0, width=5)
+    ImageDraw.Draw(drawn).polygon([(15, 55), (60, 12), (105, 55)], outline=0, width=5)
+    drawn.save(house)
+    done = chat(said=f"/image {blank}\n\n/image {house}\n/image {golden / 'five.png'}\n\n")
+    assert done.stdout == "nothing I know\nnothing I know, 5\n"
     assert done.stderr == "nano-digits names digits alone, try --model nano-names\n"
+    assert chat(said=f"/image {blank}\n\n").stderr == ""
 
 
 @pytest.mark.parametrize(

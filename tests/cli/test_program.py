@@ -112,10 +112,10 @@ def test_a_program_with_closed_streams_writes_what_it_is_told_to(golden, tmp_pat
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("encode -", "glyphsight: /dev/null: not a picture"),
+        ("encode -", "glyphsight: /dev/null: an empty file"),
         ("decode - --levels", "glyphsight: -: "),
-        ("tokens -", "glyphsight: /dev/null: not a picture"),
-        ("see - --model nano-digits", "glyphsight: /dev/null: not a picture"),
+        ("tokens -", "glyphsight: /dev/null: an empty file"),
+        ("see - --model nano-digits", "glyphsight: /dev/null: an empty file"),
     ],
 )
 def test_closed_standard_input_is_an_empty_file(words, said):

@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 import glyphsight as package
 from glyphsight.cli.app import app
+from glyphsight.cli.see import _task
+from glyphsight.inference import Model
 from glyphsight.models import RunRecord, load_model
 from glyphsight.models.runs import Task, model_for
 
@@ -53,8 +55,8 @@ def test_pngs_and_jpegs_are_answered_and_polarity_is_said(glyphsight, nano_run, 
     for name, line in zip(good[:-1], lines, strict=True):
         assert re.fullmatch(rf"{name}: \d \({share}\)(, \d {share}){{3}}", line)
     said = done.stderr.decode()
-    assert "2 pictures, such as dark.jpg: dark on light, inverted" in said
-    assert "dark.png: dark" not in said
+    assert "2 pictures, such as dark.png: dark on light, inverted" in said
+    assert "\ndark.png: dark" not in said
     assert "flat.png: nothing to see in it" in said
     assert "glyphsight: none.png: no such file" in said
     assert "glyphsight: strip.png: 4000x1 pixels would become 44000 rows" in said
@@ -92,6 +94,24 @@ def test_a_light_mark_on_white_is_read_and_paper_without_one_is_not(paper):
     assert said[5:] == ["white.png: nothing I know"]
     first = f"3 pictures, such as {paper}/star-180.png"
     assert f"{first}: found a faint mark, and stretched its contrast\n" in done.stderr
+
+
+def test_a_written_answer_is_called_one_and_a_label_is_not(capsys):
+    for question, written in (("Is it even?", True), ("What digit is this?", False)):
+        _task(Model("sight-vqa"), question)
+        assert ("writes the answer from the picture" in capsys.readouterr().err) is written
+
+
+def test_a_hint_at_signs_is_for_those_who_did_not_ask_for_signs(tmp_path):
+    scrawl = Image.new("L", (150, 90), 255)
+    lines = np.random.default_rng(3).integers(5, 85, (40, 2)) * (1.6, 1)
+    ImageDraw.Draw(scrawl).line([tuple(point) for point in lines], 0, 3)
+    scrawl.save(tmp_path / "scrawl.png")
+    for more, hinted in (([], True), (["--signs"], False)):
+        command = ["see", str(tmp_path / "scrawl.png"), "--model", "nano-names", *more]
+        done = CliRunner().invoke(app, command)
+        assert done.stdout.startswith(f"{command[1]}: {'nothing I know' if hinted else 'W (W ('}")
+        assert ("is for glyphsight see --signs" in done.stderr) is hinted
 
 
 def test_a_light_mark_in_a_shadow_or_on_few_pixels_is_read(golden, tmp_path):

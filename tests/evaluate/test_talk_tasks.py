@@ -43,6 +43,7 @@ def test_the_first_sentence_is_in_one_form(text, first):
         ("4 + 6 = 10", "7 + 3 = 10", True),
         ("The sum is ten.", "7 + 3 = 10", True),
         ("7 + 3 = 11", "7 + 3 = 10", False),
+        ("I think 3.", "x = 3", False),
         ("It is ten.", "10", True),
         ("10 is 7 and 3.", "10", False),
         ("It is thirteen.", "13", True),

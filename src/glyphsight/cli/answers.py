@@ -16,7 +16,7 @@ from glyphsight.console import printable
 from glyphsight.errors import GlyphsightError
 from glyphsight.extras import MissingPackageError
 from glyphsight.files import JsonLog, json_line, write
-from glyphsight.models.runs import UNKNOWN, Task
+from glyphsight.models.runs import NANO_NAMES, UNKNOWN, Task
 
 if TYPE_CHECKING:
     from glyphsight.inference import Answer, Model
@@ -24,14 +24,12 @@ if TYPE_CHECKING:
 
 _SHOWN = 4  # likeliest labels
 _SURE = 0.8  # smallest probability of an answer that is not called unsure
-_MAYBE = 0.05  # probability of "unknown" from which an unsure answer may be none
-_FEW = "names {} alone, try --model nano-names".format
-_HINTS = {  # for what a model does not know
-    "sight": _FEW("digits"),
-    "sight-vqa": _FEW("digits"),
-    "nano-digits": _FEW("digits"),
-    "nano-fashion": _FEW("clothes"),
-    "nano-names": "reads a line of capital letters and digits with --signs",
+_DOUBTED = 0.05  # probability of "unknown" above which an unsure answer gets a hint
+_FEW = {
+    "sight": "digits",
+    "sight-vqa": "digits",
+    "nano-digits": "digits",
+    "nano-fashion": "clothes",
 }
 _NOTES = {  # about how a picture was read, by field of its answer
     "inverted": "dark on light, inverted",
@@ -42,7 +40,9 @@ _NOTES = {  # about how a picture was read, by field of its answer
 
 def hint_of(model: str) -> str:
     """Say what to try where a model that ships knows nothing of a picture; "" for another."""
-    return f"{model} {_HINTS[model]}" if model in _HINTS else ""
+    if model == NANO_NAMES:
+        return "a line of capital letters and digits is for glyphsight see --signs"
+    return f"{model} names {_FEW[model]} alone, try --model nano-names" if model in _FEW else ""
 
 
 @dataclass
@@ -57,6 +57,7 @@ class Printer:
     drawings: Mapping[str, Path]
     several: bool
     top: int | None
+    hint: str = ""  # what to try where the model knows nothing
     undrawn: MissingPackageError | None = None  # why nothing can be drawn here
     written: int = 0
     failed: int = 0
@@ -104,10 +105,9 @@ class Printer:
         else:
             said = f"found {answer.found}{doubt}"
         own = bool(doubt) if answer.found else answer.empty
-        doubtful = bool(doubt) and answer.probabilities.get(UNKNOWN, 0) > _MAYBE
+        doubtful = doubt and answer.found and answer.probabilities.get(UNKNOWN, 0) > _DOUBTED
         unknown = doubtful or not (answer.known or answer.empty)
-        hint = hint_of(self.model.name) if unknown else ""
-        return "; ".join(filter(None, (said, hint))), own
+        return "; ".join(filter(None, (said, self.hint if unknown else ""))), own
 
     def _doubt(self, answer: Answer) -> str:
         """Say between what an answer to one thing is unsure; "" where it is not."""
@@ -143,7 +143,7 @@ class Printer:
             return answer.name
         ranked = [(name, f"{100 * chance:.1f} %") for name, chance in self._ranked(answer)]
         best = [f"{name} ({chance})" for name, chance in ranked[:1]]
-        if not answer.known:
+        if not answer.known and answer.name != ranked[0][0]:  # signs are named all the same
             return "; nearest: ".join([answer.name, *best])
         return ", ".join([*best, *map(" ".join, ranked[1:shown])])
 

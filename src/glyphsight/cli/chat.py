@@ -67,7 +67,6 @@ def chat(
         glyphsight chat five.png
     """
     from glyphsight.inference import Model
-    from glyphsight.inference.answer import NOTHING
     from glyphsight.inference.talk import Conversation
 
     model = model_for("", talker) if model is None else model
@@ -97,7 +96,8 @@ def chat(
                 if talk.waiting and not told and talk.model.ignores(words):
                     told = True
                     say(f"{model} was trained on one question; it answers that, not {words!r}")
-                if _print(talk.reply(words), terminal) == NOTHING and hint:
+                _print(talk.reply(words), terminal)
+                if talk.puzzled and hint:
                     say(hint)
                     hint = ""  # once is enough
         except GlyphsightError as error:
@@ -113,15 +113,12 @@ def _is_picture(words: str) -> bool:
     return False
 
 
-def _print(reply: Iterator[str], terminal: bool) -> str:
-    """Print a reply as it comes, and return it; in a terminal Ctrl-C ends it alone."""
-    said = ""
+def _print(reply: Iterator[str], terminal: bool) -> None:
+    """Print a reply as it comes; in a terminal Ctrl-C ends it alone."""
     try:
         for text in reply:
-            said += text
             print("\n".join(map(printable, text.split("\n"))), end="", flush=True)
     except KeyboardInterrupt:
         if not terminal:
             raise
     print(flush=True)
-    return said

@@ -98,8 +98,8 @@ def encode(
         load_tokenizer(tokenizer)  # a wrong name is likewise
     settings = replace(settings, profile=profile, fit=fit)
     if out is not None:
-        if out.suffix == ".txt" and not out.is_dir():
-            problem = f"is a directory for one .txt per picture; to write one text: > {out}"
+        if out.suffix.lower() == ".txt" and not out.is_dir():
+            problem = f"{out} is a file's name; give a directory, or send the text to a file by >"
             raise typer.BadParameter(problem, param_hint="--out")
         will_resume()
     failed = 0

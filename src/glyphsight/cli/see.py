@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from glyphsight.cli.answers import Printer
+from glyphsight.cli.answers import Printer, hint_of
 from glyphsight.cli.help import explains
 from glyphsight.cli.options import FROM_FILE, Json, Processes, with_settings
 from glyphsight.cli.output import say, will_resume
@@ -233,7 +233,8 @@ def see(
         every = chain(tasks, () if files_from is None else _listed(files_from))
         left = _left(every, known, stale, bar)
         several = len(tasks) > 1 or files_from is not None
-        printer = Printer(asked, task, show, form, log, drawings, several, top)
+        hint = "" if signs else hint_of(asked.name)
+        printer = Printer(asked, task, show, form, log, drawings, several, top, hint)
         asking = Asking(ask, signs, settings.max_pixels, bool(drawings))
         together = _WATCHED if form == "text" else TOGETHER
         for seen in see_many(left, asked, processes, asking=asking, together=together):
@@ -255,7 +256,7 @@ def _task(model: Model, ask: str | None) -> Task:
         say(f"{model.name} names what it sees, and {talker.name} answers about the name")
     elif task not in run.tasks and not run.free:
         say(f"{model.name} was not trained to answer {ask!r}; what it writes may be wrong")
-    elif ask is not None and model.writes(ask):
+    elif task not in run.tasks:
         say(
             f"{model.name} writes the answer from the picture; to a kind of question that it did "
             "not learn it may write anything (--talker smollm2-135m answers from the name)"

@@ -116,7 +116,7 @@ def _caption(attribution: Attribution) -> tuple[str, str]:
         )
     strongest = float(attribution.cells.max())
     fold = math.exp(min(strongest, 30.0))
-    times = f"{fold:,.0f}" if fold >= 10 else f"{fold:.2g}"
+    times = f"{float(f'{fold:.2g}'):,.10g}"  # two digits, and no exponent
     most = f"\nthe bluest alone raises its odds {times}-fold" if strongest > 0 else ""
     return "what each cell did", f"blue: without the cell, {label} is less likely{most}"
 

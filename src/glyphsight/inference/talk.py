@@ -36,6 +36,9 @@ class Conversation:
     _last: list[PictureText] = field(default_factory=list)  # pictures that were shown last
     _known: bool = False
     pictures: bool = False  # True once a picture was added
+    puzzled: bool = (
+        False  # True where the last reply knew nothing of a picture that shows something
+    )
 
     def add(self, picture: PictureLike) -> None:
         """Read a picture or a sound, which the next words are about.
@@ -76,7 +79,7 @@ class Conversation:
         Raises:
             ModelError: The model has no words of its own, or the conversation exceeds its window.
         """
-        asked, said = self.ask(words), ""
+        asked, said, self.puzzled = self.ask(words), "", False
         try:
             again = self._named and refers(words) and (self._writes(words) or not self._known)
             task = task_about(self.model, words, self._named) if asked or again else None
@@ -98,6 +101,7 @@ class Conversation:
         first = question == self.model.trained.tasks[0].question or not texts
         answers = self._named if self._named and first else self.model.see(texts, question)
         things = [one for answer in answers for one in ([answer] if answer.said else answer.things)]
+        self.puzzled = any(not (one.known or one.empty) for one in things)
         for number, one in enumerate(things):
             yield f"{', ' if number else ''}{one.name}"
 

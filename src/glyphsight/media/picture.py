@@ -153,8 +153,6 @@ def _opened(
                 _check_size(_pixels(image), name, limit)
                 yield stack.enter_context(image)
                 return
-        if not stream.seek(0, io.SEEK_END):
-            raise PictureError(f"{name}: an empty file; save the picture again")
     raise PictureError(f"{name}: not a picture in any format Pillow reads; save it again as PNG")
 
 
@@ -164,6 +162,8 @@ def _identify(
     """Open a picture as the first of the formats that takes it; None where none does."""
     stream.seek(0)
     prefix = stream.read(16)
+    if not prefix:
+        raise PictureError(f"{name}: an empty file; save the picture again")
     for kind in list(kinds):
         if kind == "EPS":  # a program, which Pillow has Ghostscript run
             continue

@@ -80,6 +80,7 @@ def build_dataset(
         DatasetError: The source cannot be read, has no such split, a setting cannot be, or another
             dataset is there that is not to be replaced.
         FormatError: No picture could be encoded with the profile.
+        GlyphsightError: Nothing can be written there, or another build is writing.
     """
     if existing not in _EXISTING:
         raise DatasetError(f"existing is {existing!r}; give one of {', '.join(_EXISTING)}")

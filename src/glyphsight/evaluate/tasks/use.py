@@ -47,7 +47,8 @@ def says(reply: str, answer: str) -> bool:
     written out ("5 + 3 = 8") what it comes to; all else must stand there as whole words. Case and
     marks are ignored.
     """
-    answer = answer.rpartition("= ")[2]
+    if re.fullmatch(r"\d+(?: \+ \d+)+ = \d+", answer):
+        answer = answer.rpartition(" ")[2]
     words = re.findall(r"\w+", first_sentence(reply))
     wanted = re.findall(r"\w+", normal(answer).casefold())
     for rivals in _RIVALS:
