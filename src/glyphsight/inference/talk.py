@@ -36,9 +36,8 @@ class Conversation:
     _last: list[PictureText] = field(default_factory=list)  # pictures that were shown last
     _known: bool = False
     pictures: bool = False  # True once a picture was added
-    puzzled: bool = (
-        False  # True where the last reply knew nothing of a picture that shows something
-    )
+    # True where the last reply knew nothing of a picture that is not blank
+    puzzled: bool = False
 
     def add(self, picture: PictureLike) -> None:
         """Read a picture or a sound, which the next words are about.
