@@ -130,8 +130,9 @@ def main() -> None:
     digits = [one for one in every if one.answer != UNKNOWN]
     strange = [one for one in every if one.answer == UNKNOWN]
     asked = dealt(rows_of(digits, strange, given, random))
-    names = digits[given.counts[0] :] + strange
-    names = [names[row] for row in random.permutation(len(names))[: given.counts[-1]]]
+    singles, *_, named = given.counts
+    names = digits[singles:] + strange
+    names = [names[row] for row in random.permutation(len(names))[:named]]
     held = load_dataset(given.clear, "validation")
     with new_directory(given.out) as out:
         save(out / "questions", {"train": asked}, (PLAIN, CHAT), given.clear)
